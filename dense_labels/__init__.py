@@ -1,0 +1,1 @@
+"""The method: geometry, matching, losses, metrics, training, evaluation, pictures and export."""

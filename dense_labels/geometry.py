@@ -1,0 +1,108 @@
+"""The one frame: where cells and points are, and how a map is read at a point.
+
+Convention: a point is (x, y), y down, in continuous pixels of its image: the outer top-left corner is (0, 0),
+the centre of pixel (row i, column j) is (j + 0.5, i + 0.5). Cell (i, j) of a map of stride s has its centre at
+((j + 0.5) s, (i + 0.5) s).
+"""
+
+import tensorflow as tf
+
+
+def cell_centres(height, width, stride):
+    """Returns the centre of every cell of a label map.
+
+    Args:
+      height: number of rows of cells, an int or scalar tensor.
+      width: number of columns of cells, an int or scalar tensor.
+      stride: side of a cell in pixels.
+
+    Returns:
+      float32 [height, width, 2], (x, y) in pixels of the image.
+    """
+    stride = tf.cast(stride, tf.float32)
+    x = (tf.range(width, dtype=tf.float32) + 0.5) * stride
+    y = (tf.range(height, dtype=tf.float32) + 0.5) * stride
+    return tf.stack(tf.meshgrid(x, y), axis=-1)
+
+
+def inside(points, height, width):
+    """Says which points lie in an image of `height` x `width` pixels, its border included.
+
+    Args:
+      points: [..., 2], (x, y) in pixels.
+      height: image height in pixels.
+      width: image width in pixels.
+
+    Returns:
+      bool [...].
+    """
+    limit = tf.cast(tf.stack([width, height]), points.dtype)
+    return tf.reduce_all((points >= 0) & (points <= limit), axis=-1)
+
+
+def bilinear_weights(points, height, width, stride):
+    """Returns the four cells around each point and their bilinear weights.
+
+    The weighted mean of the four cell centres is the point itself, as long as the point lies between the centres of
+    the border cells; points further out are moved to the nearest such place.
+
+    Args:
+      points: [..., 2], (x, y) in pixels.
+      height: number of rows of cells.
+      width: number of columns of cells.
+      stride: side of a cell in pixels.
+
+    Returns:
+      `(cells, weights)`: int32 [..., 4], indices into the row-major [height * width] cells, and float32 [..., 4],
+      non-negative with sum 1.
+    """
+    last = tf.stack([width, height]) - 1
+    grid = tf.cast(points, tf.float32) / tf.cast(stride, tf.float32) - 0.5
+    grid = tf.clip_by_value(grid, 0.0, tf.cast(last, tf.float32))
+    low = tf.floor(grid)
+    x1, y1 = tf.unstack(grid - low, axis=-1)
+    low = tf.cast(low, tf.int32)
+    left, top = tf.unstack(low, axis=-1)
+    right, bottom = tf.unstack(tf.minimum(low + 1, last), axis=-1)
+    cells = tf.stack([top * width + left, top * width + right, bottom * width + left, bottom * width + right], axis=-1)
+    x0, y0 = 1.0 - x1, 1.0 - y1
+    return cells, tf.stack([y0 * x0, y0 * x1, y1 * x0, y1 * x1], axis=-1)
+
+
+def bilinear_sample(maps, points, stride):
+    """Reads maps at points between their cells.
+
+    Args:
+      maps: [B, h, w, C], values at cell centres.
+      points: [B, N, 2], (x, y) in pixels of the image; points beyond the outermost cell centres read the border.
+      stride: side of a cell in pixels.
+
+    Returns:
+      [B, N, C], of the dtype of `maps`.
+
+    Raises:
+      ValueError: if `maps` is not of rank 4 or `points` not of rank 3.
+    """
+    if maps.shape.rank != 4 or points.shape.rank != 3:
+        raise ValueError(
+            f"maps must be [B, h, w, C] and points [B, N, 2]; found shapes {maps.shape} and {points.shape}"
+        )
+    shape = tf.shape(maps)
+    cells, weights = bilinear_weights(points, shape[1], shape[2], stride)
+    flat = tf.reshape(maps, [shape[0], shape[1] * shape[2], shape[3]])
+    values = tf.gather(flat, cells, batch_dims=1)  # [B, N, 4, C]
+    return tf.reduce_sum(values * tf.cast(weights, maps.dtype)[..., tf.newaxis], axis=2)
+
+
+def upsample(maps, factor):
+    """Makes maps finer by bilinear interpolation between cell centres; a stride s becomes s / factor.
+
+    Args:
+      maps: [B, h, w, C].
+      factor: how many cells one side of a cell becomes, an int.
+
+    Returns:
+      float32 [B, h * factor, w * factor, C].
+    """
+    size = tf.shape(maps)[1:3] * factor
+    return tf.image.resize(maps, size, method="bilinear")

@@ -1,0 +1,205 @@
+"""Label space: the direction of a label as a place on the sphere, as a colour, and unfolded.
+
+Figure numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of object frames by
+dense equivariant image labelling", NIPS 2017.
+
+Convention: the length of a label is its confidence and its direction its place on the object.
+Latitude is in [-pi/2, pi/2], pi/2 at the north pole (0, 0, 1); longitude is in [-pi, pi], 0 along
+the first axis and pi/2 along the second. Arrays in, arrays out: nothing here lies on a graph.
+"""
+
+import numpy as np
+from tensorflow_graphics.math import math_helpers
+
+# The colours are the surface of an ellipsoid in CIELAB (D65): the largest inside the sRGB gamut
+# whose longest axis is at most twice its shortest (found by constrained optimisation, rounded
+# inwards). So there is no seam, no pole and no clipping, and a turn by one degree is nowhere less
+# than half as visible as elsewhere. A column is where an axis of label space points, longest first.
+ELLIPSOID_CENTRE = np.array([55.3, 4.2, 4.1])
+ELLIPSOID_AXES = np.array([[20.9, 24.7, 23.4], [-43.6, -15.4, 20.8], [44.1, -26.9, 9.4]])
+_D65 = np.array([0.95047, 1.0, 1.08883])
+_XYZ_TO_LINEAR_RGB = np.array(
+    [
+        [3.2404542, -1.5371385, -0.4985314],
+        [-0.9692660, 1.8760108, 0.0415560],
+        [0.0556434, -0.2040259, 1.0572252],
+    ]
+)
+UNFOLDED_BACKGROUND = 232  # Light grey: white parts of an object stay visible on it.
+PLANE_LIMIT = 1.1  # Half-width of the unfolded plane of L = 2, in largest label lengths.
+
+
+def latitude_longitude(labels):
+    """Returns where on the sphere labels point.
+
+    Args:
+      labels: [..., 3], of any length; a zero label is given latitude and longitude 0.
+
+    Returns:
+      `(latitude, longitude)`: float32 [...] each, in radians.
+
+    Raises:
+      ValueError: if labels are not of length 3.
+    """
+    labels = np.asarray(labels, np.float64)  # In float32 the arc cosine is coarse near the poles.
+    if labels.ndim < 1 or labels.shape[-1] != 3:
+        raise ValueError(f"labels must be [..., 3] to have a latitude; found shape {labels.shape}")
+    spherical = math_helpers.cartesian_to_spherical_coordinates(labels).numpy()
+    return np.float32(np.pi / 2 - spherical[..., 1]), np.float32(spherical[..., 2])
+
+
+def from_latitude_longitude(latitude, longitude):
+    """Returns the unit labels that point to places on the sphere; inverse of `latitude_longitude`.
+
+    Args:
+      latitude: [...], radians.
+      longitude: [...], radians.
+
+    Returns:
+      float32 [..., 3].
+
+    Raises:
+      ValueError: if the two differ in shape.
+    """
+    latitude, longitude = np.asarray(latitude, np.float64), np.asarray(longitude, np.float64)
+    if latitude.shape != longitude.shape:
+        raise ValueError(f"latitude and longitude must be of one shape; found {latitude.shape} and {longitude.shape}")
+    spherical = np.stack([np.ones_like(latitude), np.pi / 2 - latitude, longitude], axis=-1)
+    return np.float32(math_helpers.spherical_to_cartesian_coordinates(spherical).numpy())
+
+
+def colour_basis(reference_labels):
+    """Returns the fixed three-dimensional view of a label space of more than three dimensions.
+
+    These are the principal axes, through the origin, of the directions of the reference labels,
+    scaled so that the projected directions have a root mean square length of 1. Use one basis for
+    all pictures that are to be compared.
+
+    Args:
+      reference_labels: [..., L] with L >= 3, for instance the foreground labels of a few images.
+
+    Returns:
+      float32 [L, 3], in order of falling variance; the largest entry of each column is positive.
+
+    Raises:
+      ValueError: if labels have fewer than three dimensions, or all are zero.
+    """
+    reference_labels = np.asarray(reference_labels)
+    if reference_labels.ndim < 2 or reference_labels.shape[-1] < 3:
+        raise ValueError(f"reference_labels must be [..., L] with L >= 3; found shape {reference_labels.shape}")
+    directions = _directions(reference_labels).reshape(-1, reference_labels.shape[-1])
+    if not np.any(directions):
+        raise ValueError("reference_labels must hold at least one label that is not zero")
+    moment = directions.T @ directions / len(directions)  # [L, L]
+    variances, axes = np.linalg.eigh(moment)
+    variances, axes = variances[:-4:-1], axes[:, :-4:-1]
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[np.newaxis], axis=0)
+    return np.float32(axes * np.sign(largest) / np.sqrt(variances.sum()))
+
+
+def label_colours(labels, basis=None):
+    """Returns the colour of each label: the same direction always has the same colour.
+
+    The map is continuous over the whole sphere, without a seam. L = 2 is the equator of L = 3;
+    L > 3 is seen through `basis`, and directions that the basis does not show turn grey. A zero
+    label is grey.
+
+    Args:
+      labels: [..., L] with L >= 2.
+      basis: [L, 3] from `colour_basis`; needed for L > 3, optional otherwise.
+
+    Returns:
+      float32 [..., 3], sRGB in [0, 1].
+
+    Raises:
+      ValueError: if L < 2, if L > 3 without a basis, or if the basis does not fit the labels.
+    """
+    projected = _project(labels, basis)
+    projected /= np.maximum(np.linalg.norm(projected, axis=-1, keepdims=True), 1.0)
+    return _srgb(ELLIPSOID_CENTRE + projected @ ELLIPSOID_AXES.T)
+
+
+def unfold(labels, colours, visible, *, size, basis=None):
+    """Carries coloured pixels to label space and draws it flat (figures 4 and 5, left).
+
+    L >= 3: the sphere, longitude from -pi (left) to pi (right), latitude
+    from pi/2 (top) to -pi/2. L = 2: the plane of labels, first axis to the right, second axis up,
+    from -1.1 to 1.1 times the largest visible length. Where several pixels land on one place, their
+    mean colour is shown.
+
+    Args:
+      labels: [..., L] with L >= 2, one label per pixel.
+      colours: [..., 3], in [0, 1].
+      visible: [...], which pixels to draw (bool or 0/1).
+      size: height of the picture.
+      basis: [L, 3] from `colour_basis`; needed for L > 3.
+
+    Returns:
+      uint8 [size, 2 * size, 3], or [size, size, 3] for L = 2.
+
+    Raises:
+      ValueError: if the shapes do not agree, or as `label_colours`.
+    """
+    labels, colours, visible = np.asarray(labels), np.asarray(colours), np.asarray(visible, bool)
+    if labels.shape[:-1] != visible.shape or colours.shape != visible.shape + (3,):
+        raise ValueError(
+            "labels [..., L], colours [..., 3] and visible [...] must agree; "
+            f"found shapes {labels.shape}, {colours.shape} and {visible.shape}"
+        )
+    labels, colours = labels[visible], colours[visible]  # [M, L], [M, 3]
+    projected = _project(labels, basis)
+    if labels.shape[-1] == 2:
+        limit = PLANE_LIMIT * np.linalg.norm(labels, axis=-1).max(initial=1e-12)
+        across, down = (labels / limit * [0.5, -0.5] + 0.5).T
+        return _splat(across, down, colours, size, size)
+    latitude, longitude = latitude_longitude(projected)
+    return _splat(longitude / (2 * np.pi) + 0.5, 0.5 - latitude / np.pi, colours, size, 2 * size)
+
+
+def _directions(labels):
+    labels = np.asarray(labels, np.float64)
+    return labels / np.maximum(np.linalg.norm(labels, axis=-1, keepdims=True), 1e-12)
+
+
+def _project(labels, basis):
+    """Returns label directions in three dimensions, float64 [..., 3]."""
+    shape = np.shape(labels)
+    length = shape[-1] if shape else 0
+    if length < 2:
+        raise ValueError(f"labels must be [..., L] with L >= 2; found shape {shape}")
+    if basis is None:
+        if length > 3:
+            raise ValueError(f"labels of length {length} need a basis: pass basis=colour_basis(reference_labels)")
+        basis = np.eye(length, 3)
+    if np.shape(basis) != (length, 3):
+        raise ValueError(f"basis must be [{length}, 3] for labels of length {length}; found shape {np.shape(basis)}")
+    return _directions(labels) @ np.asarray(basis, np.float64)
+
+
+def _srgb(lab):
+    """CIELAB (D65) to sRGB, float32 in [0, 1]."""
+    lightness, a, b = np.moveaxis(lab, -1, 0)
+    middle = (lightness + 16) / 116
+    root = np.stack([middle + a / 500, middle, middle - b / 200], axis=-1)
+    ratio = np.where(root > 6 / 29, root**3, 3 * (6 / 29) ** 2 * (root - 4 / 29))
+    linear = np.clip((ratio * _D65) @ _XYZ_TO_LINEAR_RGB.T, 0, 1)
+    encoded = 1.055 * linear ** (1 / 2.4) - 0.055
+    return np.float32(np.where(linear <= 0.0031308, 12.92 * linear, encoded))
+
+
+def _splat(across, down, colours, height, width):
+    """Draws a dot per place in [0, 1]^2, wrapping left to right; overlapping dots are averaged."""
+    radius = max(1, height // 90)
+    dy, dx = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    disc = np.hypot(dx, dy) <= radius + 0.5
+    dx, dy = dx[disc], dy[disc]  # [D]
+    columns = np.clip(across * width, 0, width - 1).astype(int)[:, np.newaxis] + dx  # [M, D]
+    rows = np.clip(down * height, 0, height - 1).astype(int)[:, np.newaxis] + dy
+    drawn = (rows >= 0) & (rows < height)
+    cells = (rows * width + columns % width)[drawn]
+    dots = np.broadcast_to(colours[:, np.newaxis], (*rows.shape, 3))[drawn]
+    count = np.bincount(cells, minlength=height * width)
+    total = np.stack([np.bincount(cells, dot, height * width) for dot in dots.T], axis=-1)
+    mean = 255 * total / np.maximum(count, 1)[:, np.newaxis]
+    picture = np.where(count[:, np.newaxis] > 0, mean, UNFOLDED_BACKGROUND)
+    return np.uint8(np.rint(picture)).reshape(height, width, 3)

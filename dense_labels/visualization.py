@@ -1,0 +1,430 @@
+"""Pictures of labels, matches and landmarks: arrays in, one uint8 picture [H, W, 3] out.
+
+Convention: points are drawn in the frame of `geometry`, continuous pixels of the image shown. A
+tile whose top-left corner is at picture pixel (left, top) shows point (x, y) of its image at
+(left + scale * x, top + scale * y). Colours are the colour-blind-safe ones of Okabe and Ito, and
+what differs in colour differs in shape too.
+
+Figure and equation numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of
+object frames by dense equivariant image labelling", NIPS 2017.
+"""
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, withStroke
+
+from dense_labels import geometry, matching, sphere
+
+MARGIN = 12  # Pixels around a picture, and between tiles and what stands beside them.
+LINE = 22  # Height of a line of text in pixels.
+PREDICTED, TRUE, PEAK = "#009e73", "#0072b2", "#d55e00"
+POINT_COLOURS = ("#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#d55e00")
+POINT_MARKERS = "osD^v"
+_GAP = 8  # Pixels between tiles.
+_DPI = 128  # A power of two, so that sizes in pixels survive the way through inches.
+
+
+def labels_panel(images, labels, *, masks=None, basis=None):
+    """Shows frames, the colours of their labels and the lengths of their labels (figure 3).
+
+    Args:
+      images: [N, H, W, 3], float in [0, 1].
+      labels: [N, h, w, L], a label map of stride H // h for each image.
+      masks: [N, H, W], where the object is (bool or 0/1); adds a row of labels on the object alone.
+      basis: [L, 3] from `sphere.colour_basis`; needed for L > 3.
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      ValueError: if the shapes do not agree, or images are not in [0, 1].
+    """
+    images = _check_images("images", images)
+    labels = _check_labels("labels", labels, images)
+    colours = sphere.label_colours(labels, basis)
+    lengths = np.linalg.norm(labels, axis=-1)
+    shortest, longest = lengths.min(), lengths.max()
+    rows = {"frame": images, "label": colours}
+    if masks is not None:
+        rows["label on\nthe object"] = _hide_background(colours, _check_masks(masks, images))
+    rows["length\nof label"] = lengths
+
+    width, height = _tile_size(images, 180)
+    left, key, across, down = 92, 150, width + _GAP, height + _GAP
+    figure = _sheet(left + len(images) * across + key, 2 * MARGIN + len(rows) * down - _GAP)
+    key_left = left + len(images) * across + MARGIN
+    for row, (caption, pictures) in enumerate(rows.items()):
+        top = MARGIN + row * down
+        _text(figure, left - MARGIN, top + height / 2, caption, ha="right")
+        for column, picture in enumerate(pictures):
+            axes = _tile(figure, left + column * across, top, width, height, images)
+            size = _covered(images, picture)
+            drawn = _show(axes, picture, size, vmin=shortest, vmax=longest, cmap="cividis")
+        if pictures is lengths:
+            bar = _axes(figure, key_left, top, 14, height)
+            figure.colorbar(drawn, cax=bar, ticks=[shortest, longest], format="%.3g")
+            bar.tick_params(labelsize=_points(13), length=_points(4))
+        elif pictures is colours and labels.shape[-1] == 3:
+            _draw_colour_key(_axes(figure, key_left, top + height / 2 - 40, 120, 60))
+            _text(figure, key_left + 60, top + height / 2 + 32, "label sphere", ha="center")
+    return _picture(figure)
+
+
+def transfer_panel(images_a, images_b, labels_a, labels_b, points, *, stride, points_in_b=None):
+    """Shows where points of A are found in B, with the probability p(v|u) of equation (3).
+
+    A row per pair: A with its points, B with their expected matches, then for each point p over B.
+    The glow is the square root of p over its largest value, so that a weak second peak is seen.
+
+    Args:
+      images_a: [N, H, W, 3], float in [0, 1].
+      images_b: [N, H, W, 3], float in [0, 1].
+      labels_a: [N, h, w, L].
+      labels_b: [N, h, w, L].
+      points: [N, P, 2], (x, y) in pixels of A.
+      stride: side of a cell in pixels.
+      points_in_b: [N, P, 2], where the points truly are, in pixels of B; not drawn outside B.
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      ValueError: if the shapes do not agree, or images are not in [0, 1].
+    """
+    images_a = _check_images("images_a", images_a)
+    images_b = _check_images("images_b", images_b)
+    _check("images_b", images_b, images_a.shape)
+    labels_a = _check_labels("labels_a", labels_a, images_a)
+    labels_b = _check("labels_b", labels_b, labels_a.shape).astype(np.float32)
+    points = _check("points", points, (len(images_a), None, 2))
+    if points_in_b is not None:
+        points_in_b = _check("points_in_b", points_in_b, points.shape)
+    probability, expected, peak = _transfer(labels_a, labels_b, points, stride)
+
+    width, height = _tile_size(images_b, 180)
+    count, across, down = points.shape[1], width + _GAP, height + LINE + _GAP
+    top, bottom = MARGIN + LINE, MARGIN + LINE + len(points) * down
+    figure = _sheet(2 * MARGIN + (2 + count) * across - _GAP, bottom + LINE + MARGIN)
+    lefts = MARGIN + across * np.arange(2 + count)
+    for n in range(len(points)):
+        y = top + n * down
+        axes_a, axes_b, *axes_p = (_tile(figure, x, y, width, height, images_b) for x in lefts)
+        _show(axes_a, images_a[n])
+        _show(axes_b, images_b[n])
+        for p, axes in enumerate(axes_p):
+            axes_a.plot(*points[n, p], **_point_style(p))
+            axes_b.plot(*expected[n, p], **_point_style(p))
+            _show_probability(axes, images_b[n], probability[n, p], _covered(images_b, labels_b[n]))
+            if points_in_b is not None:
+                axes.plot(*points_in_b[n, p], **_stroke("x", TRUE, 9))
+            axes.plot(*peak[n, p], **_stroke("s", PEAK, 13))
+            axes.plot(*expected[n, p], **_stroke("o", PREDICTED, 28))
+            largest = f"largest p {probability[n, p].max():.2g}"
+            _text(figure, lefts[2 + p], y + height + LINE / 2, largest)
+    title_y = MARGIN + LINE / 2 - 3
+    _text(figure, lefts[0], title_y, "A")
+    _text(figure, lefts[1], title_y, "B, expected matches")
+    for p, x in enumerate(lefts[2:]):
+        _marker(figure, x + 7, title_y, _point_style(p))
+        _text(figure, x + 20, title_y, "in B")
+    entries = {
+        "expected match": _stroke("o", PREDICTED, 16),
+        "most probable cell": _stroke("s", PEAK, 13),
+    }
+    if points_in_b is not None:
+        entries["true place"] = _stroke("x", TRUE, 9)
+    _legend(figure, bottom + LINE / 2, entries)
+    return _picture(figure)
+
+
+def landmarks_panel(images, predicted, true, annotated, *, scale=4):
+    """Shows predicted beside true landmarks, each pair joined by a line (figure 5, right).
+
+    The image in row r and column c of the panel, of at most four columns, starts at picture pixel
+    `(MARGIN + c * (scale * W + MARGIN), MARGIN + r * (scale * H + MARGIN + LINE))`.
+
+    Args:
+      images: [N, H, W, 3], float in [0, 1].
+      predicted: [N, K, 2], (x, y) in pixels.
+      true: [N, K, 2], (x, y) in pixels.
+      annotated: [N, K], which landmarks are known (bool or 0/1); of others nothing is drawn.
+      scale: how many picture pixels a pixel becomes, an int.
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      ValueError: if the shapes do not agree, images are not in [0, 1] or `scale` is not a positive
+        int.
+    """
+    images = _check_images("images", images)
+    predicted = _check("predicted", predicted, (len(images), None, 2))
+    true = _check("true", true, predicted.shape)
+    annotated = _check("annotated", annotated, predicted.shape[:2]).astype(bool)
+    if scale != int(scale) or scale < 1:
+        raise ValueError(f"scale must be a positive int; found {scale}")
+
+    columns = min(len(images), 4)
+    height, width = images.shape[1] * scale, images.shape[2] * scale
+    across, down = width + MARGIN, height + LINE + MARGIN
+    bottom = MARGIN + -(-len(images) // columns) * down
+    figure = _sheet(max(MARGIN + columns * across, 260), bottom + LINE)
+    for n, image in enumerate(images):
+        row, column = divmod(n, columns)
+        left, top = MARGIN + column * across, MARGIN + row * down
+        axes = _tile(figure, left, top, width, height, images)
+        _show(axes, image)
+        found, wanted = predicted[n][annotated[n]], true[n][annotated[n]]
+        for line in np.stack([found, wanted], axis=1):
+            effects = _outline("black", 4)
+            axes.plot(*line.T, color="white", linewidth=_points(2), path_effects=effects)
+        axes.plot(*wanted.T, **_dot("D", TRUE, 11))
+        axes.plot(*found.T, **_dot("o", PREDICTED, 9))
+        error = np.linalg.norm(found - wanted, axis=-1)
+        caption = f"mean error {error.mean():.2f} px" if len(error) else "none annotated"
+        _text(figure, left, top + height + LINE / 2, caption)
+    _legend(figure, bottom, {"predicted": _dot("o", PREDICTED, 9), "true": _dot("D", TRUE, 11)})
+    return _picture(figure)
+
+
+def unfolded_figure(images, labels, masks, *, basis=None):
+    """Shows frames and, under each, its pixels in unfolded label space (figures 4 and 5, left).
+
+    Args:
+      images: [N, H, W, 3], float in [0, 1].
+      labels: [N, h, w, L], a label map of stride H // h for each image.
+      masks: [N, H, W], where the object is (bool or 0/1).
+      basis: [L, 3] from `sphere.colour_basis`; needed for L > 3.
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      ValueError: if the shapes do not agree, or images are not in [0, 1].
+    """
+    images = _check_images("images", images)
+    labels = _check_labels("labels", labels, images)
+    masks = _check_masks(masks, images)
+    plane = labels.shape[-1] == 2
+    map_height, map_width = 220, 220 if plane else 440
+    width, height = _tile_size(images, 180)
+    left, across, top = 76, map_width + 2 * MARGIN, 2 * MARGIN + height
+    figure = _sheet(left + len(images) * across, top + map_height + 3 * LINE)
+    dense = _labels_of_pixels(images, labels)
+    for n, image in enumerate(images):
+        start = left + n * across
+        _show(_tile(figure, start + (map_width - width) // 2, MARGIN, width, height, images), image)
+        axes = _axes(figure, start, top, map_width, map_height)
+        picture = sphere.unfold(dense[n], image, masks[n], size=2 * map_height, basis=basis)
+        (_draw_plane if plane else _draw_sphere)(axes, picture)
+        axes.tick_params(labelsize=_points(14), length=_points(4), labelleft=n == 0)
+        name = "label x / longest" if plane else "longitude [rad]"
+        _text(figure, start + map_width / 2, top + map_height + 1.9 * LINE, name, ha="center")
+    name = "label y / longest" if plane else "latitude [rad]"
+    _text(figure, MARGIN + 4, top + map_height / 2, name, ha="center", rotation=90)
+    return _picture(figure)
+
+
+def _transfer(labels_a, labels_b, points, stride):
+    """Returns p(v|u) [N, P, h, w] for labels at points; expected and best matches [N, P, 2]."""
+    count, height, width, length = labels_b.shape
+    points = tf.constant(points, tf.float32)
+    queries = geometry.bilinear_sample(tf.constant(labels_a), points, stride)  # [N, P, L]
+    cells = labels_b.reshape(count, height * width, length)
+    log_p = matching.match_log_probability(queries, cells)  # [N, P, h * w]
+    positions = tf.reshape(geometry.cell_centres(height, width, stride), [-1, 2])
+    probability = tf.reshape(tf.exp(log_p), [*points.shape[:2], height, width])
+    expected = matching.expected_match(log_p, positions)
+    return probability.numpy(), expected.numpy(), matching.best_match(log_p, positions).numpy()
+
+
+def _labels_of_pixels(images, labels):
+    """Returns the label at the centre of each pixel, [N, H, W, L]."""
+    count, height, width = images.shape[:3]
+    pixels = tf.reshape(geometry.cell_centres(height, width, 1), [1, -1, 2])
+    dense = geometry.bilinear_sample(tf.constant(labels), tf.repeat(pixels, count, axis=0), height // labels.shape[1])
+    return dense.numpy().reshape(count, height, width, -1)
+
+
+def _hide_background(colours, masks):
+    """Turns cells that lie mostly off the object grey, far from the colour of any direction."""
+    count, height, width, _ = colours.shape
+    stride = masks.shape[1] // height
+    covered = masks[:, : height * stride, : width * stride]
+    blocks = covered.reshape(count, height, stride, width, stride)
+    shown = blocks.mean(axis=(2, 4)) >= 0.5  # [N, h, w]
+    return np.where(shown[..., np.newaxis], colours, np.float32(0.5))
+
+
+def _show_probability(axes, image, probability, extent):
+    _show(axes, 0.4 * image.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
+    relative = np.sqrt(probability / probability.max())
+    _show(axes, relative, extent, alpha=relative, vmin=-0.5, vmax=1, cmap="inferno")
+
+
+def _draw_colour_key(axes):
+    """Draws the colours of all directions, unfolded as in `sphere.unfold`."""
+    latitude, longitude = np.meshgrid(
+        np.linspace(np.pi / 2, -np.pi / 2, 60), np.linspace(-np.pi, np.pi, 120), indexing="ij"
+    )
+    axes.imshow(sphere.label_colours(sphere.from_latitude_longitude(latitude, longitude)))
+    axes.set_axis_off()
+
+
+def _draw_sphere(axes, picture):
+    axes.imshow(picture, extent=(-np.pi, np.pi, -np.pi / 2, np.pi / 2), aspect="auto")
+    axes.set_xticks(np.pi * np.arange(-1, 1.1, 0.5), ["−π", "−π/2", "0", "π/2", "π"])
+    axes.set_yticks(np.pi * np.arange(-0.5, 0.6, 0.25), ["−π/2", "−π/4", "0", "π/4", "π/2"])
+    axes.grid(color="white", linewidth=_points(1), alpha=0.6)
+
+
+def _draw_plane(axes, picture):
+    limit = sphere.PLANE_LIMIT
+    axes.imshow(picture, extent=(-limit, limit, -limit, limit), aspect="auto")
+    turn = np.linspace(0, 2 * np.pi, 181)
+    axes.plot(np.cos(turn), np.sin(turn), color="white", linewidth=_points(1.5), zorder=0.5)
+    axes.set_xticks([-1, 0, 1])
+    axes.set_yticks([-1, 0, 1])
+    axes.grid(color="white", linewidth=_points(1), alpha=0.6)
+
+
+# The sheet: a figure laid out in pixels, its origin at the top left.
+
+
+def _sheet(width, height):
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _axes(figure, left, top, width, height):
+    sheet_width, sheet_height = figure.bbox.size
+    bottom = 1 - (top + height) / sheet_height
+    return figure.add_axes((left / sheet_width, bottom, width / sheet_width, height / sheet_height))
+
+
+def _tile(figure, left, top, width, height, images):
+    """Returns axes whose data coordinates are the continuous pixels of an image."""
+    axes = _axes(figure, left, top, width, height)
+    axes.set(xlim=(0, images.shape[2]), ylim=(images.shape[1], 0), autoscale_on=False)
+    axes.set_axis_off()
+    return axes
+
+
+def _tile_size(images, wanted):
+    """Returns the (width, height) nearest to a wanted width that shows pixels whole, or smaller."""
+    height, width = images.shape[1:3]
+    scale = max(1, round(wanted / width)) if width <= 2 * wanted else wanted / width
+    return round(width * scale), round(height * scale)
+
+
+def _covered(images, cells):
+    """Returns the (height, width) in image pixels that a map of cells [h, w, ...] covers."""
+    stride = images.shape[1] // cells.shape[0]
+    return stride * cells.shape[0], stride * cells.shape[1]
+
+
+def _show(axes, picture, size=None, **style):
+    height, width = picture.shape[:2] if size is None else size
+    interpolation = "nearest" if axes.bbox.width >= picture.shape[1] else "antialiased"
+    return axes.imshow(picture, extent=(0, width, height, 0), aspect="auto", interpolation=interpolation, **style)
+
+
+def _text(figure, x, y, text, **style):
+    width, height = figure.bbox.size
+    return figure.text(x / width, 1 - y / height, text, va="center", size=_points(14), **style)
+
+
+def _marker(figure, x, y, style):
+    width, height = figure.bbox.size
+    figure.add_artist(Line2D([x / width], [1 - y / height], transform=figure.transFigure, **style))
+
+
+def _legend(figure, y, entries):
+    """Draws a row of markers with their names, `entries` being name -> style."""
+    left = MARGIN
+    for name, style in entries.items():
+        _marker(figure, left + 8, y, style)
+        left = _text(figure, left + 22, y, name).get_window_extent().x1 + MARGIN
+
+
+def _dot(marker, colour, size, edge="white"):
+    return {
+        "linestyle": "none",
+        "marker": marker,
+        "markersize": _points(size),
+        "markerfacecolor": colour,
+        "markeredgecolor": edge,
+        "markeredgewidth": _points(1.5),
+        "snap": False,
+        "path_effects": [Normal()],  # Without an effect, Agg moves markers to whole pixels.
+    }
+
+
+def _stroke(marker, colour, size):
+    return {
+        "linestyle": "none",
+        "marker": marker,
+        "markersize": _points(size),
+        "markerfacecolor": "none",
+        "markeredgecolor": colour,
+        "markeredgewidth": _points(2),
+        "snap": False,
+        "path_effects": _outline("white", 3.5),
+    }
+
+
+def _point_style(index):
+    marker, colour = POINT_MARKERS[index % 5], POINT_COLOURS[index % 5]
+    return _dot(marker, colour, 11, edge="black")
+
+
+def _outline(colour, width):
+    return [withStroke(linewidth=_points(width), foreground=colour)]
+
+
+def _points(pixels):
+    return pixels * 72 / _DPI
+
+
+def _picture(figure):
+    figure.canvas.draw()
+    return np.array(figure.canvas.buffer_rgba())[..., :3]
+
+
+def _check(name, array, shape):
+    """Returns `array` as numpy if it has the shape, where None stands for any size from 1."""
+    array = np.asarray(array)
+    fits = array.ndim == len(shape) and all(
+        found > 0 and wanted in (None, found) for found, wanted in zip(array.shape, shape)
+    )
+    if not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must be [{wanted}]; found shape {array.shape}")
+    return array
+
+
+def _check_images(name, images):
+    images = _check(name, images, (None, None, None, 3))
+    low, high = images.min(), images.max()
+    if not np.issubdtype(images.dtype, np.floating) or not (low >= -1e-3 and high <= 1 + 1e-3):
+        raise ValueError(f"{name} must be float in [0, 1]; found {images.dtype} in [{low}, {high}]")
+    return np.clip(images, 0, 1)
+
+
+def _check_labels(name, labels, images):
+    labels = _check(name, labels, (len(images), None, None, None)).astype(np.float32)
+    (height, width), cells = images.shape[1:3], labels.shape[1:3]
+    if cells[0] > height or cells[1] > width:
+        raise ValueError(
+            f"{name} must have at most one cell per pixel of images of {height} x {width}; "
+            f"found {cells[0]} x {cells[1]} cells"
+        )
+    return labels
+
+
+def _check_masks(masks, images):
+    return _check("masks", masks, images.shape[:3]).astype(bool)
