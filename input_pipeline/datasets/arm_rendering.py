@@ -13,15 +13,16 @@ from PIL import Image
 
 from input_pipeline.datasets.arm_simulation import FRAME_SIZE, LENGTH, NUM_CAPSULES, RADIUS
 
+# Seven hues in even steps, neighbours in hue being neighbours on the arm.
 COLOURS = np.array(
     [
-        [255, 40, 40],  # red, at the anchor
-        [40, 220, 40],  # green
-        [60, 90, 255],  # blue
-        [255, 220, 0],  # yellow
-        [225, 30, 225],  # magenta
-        [0, 225, 225],  # cyan, one tine
-        [255, 140, 0],  # orange, the other
+        [255, 38, 38],  # red, at the anchor
+        [255, 224, 38],  # yellow
+        [100, 255, 38],  # green
+        [38, 255, 162],  # turquoise
+        [38, 162, 255],  # blue
+        [100, 38, 255],  # violet, one tine
+        [255, 38, 224],  # pink, the other
     ],
     np.float64,
 )

@@ -1,0 +1,39 @@
+"""What all tests share: two logical CPUs, so that distribution is tested on a laptop; fixed seeds; a small arm."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+import tensorflow as tf
+
+tf.config.set_visible_devices([], "GPU")
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+ARM_PAIRS, ARM_SEED = 240, 0
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds():
+    """Every test starts from the same random state, alone or among others."""
+    tf.keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def arm_dir(tmp_path_factory):
+    """Folder that holds a small roboarm data set."""
+    from input_pipeline.datasets import roboarm
+
+    folder = tmp_path_factory.mktemp("arm")
+    roboarm.prepare(str(folder), num_pairs=ARM_PAIRS, seed=ARM_SEED)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def arm_data(arm_dir):
+    """Configuration of that data set."""
+    from dense_labels.config import DataConfig
+
+    return DataConfig(dir=arm_dir, num_pairs=ARM_PAIRS, seed=ARM_SEED)
