@@ -1,0 +1,54 @@
+"""The shape both networks of the first paper share: a chain of convolutions at stride 2, ending in labels."""
+
+import tensorflow as tf
+
+STRIDE = 2
+
+
+def chain(filters, label_size, *, norm, activation, mean, std, dtype, name):
+    """(h1,c1)+ (2,mp) down2 (h2,c2,d2)+ ... (1,L): max-pooling after the first convolution, "same" padding.
+
+    Args:
+      filters: one `(size, filters, dilation)` for each convolution before the last.
+      label_size: L, the length of a label.
+      norm: "none" (the paper) or "batch", before the activation.
+      activation: "relu" (the paper) or "leaky_relu", whose negative slope is 0.2.
+      mean: three floats, taken off images in [0, 1].
+      std: three floats, divided by.
+      dtype: Keras dtype or policy name of the convolutions, such as "mixed_bfloat16".
+      name: of the model.
+
+    Returns:
+      `tf.keras.Model` from images [B, H, W, 3] in [0, 1] to labels, float32 [B, H // 2, W // 2, label_size].
+    """
+    images = tf.keras.Input([None, None, 3], name="images")
+    variance = [s * s for s in std]
+    x = tf.keras.layers.Normalization(mean=mean, variance=variance, dtype=dtype, name="normalise")(images)
+    for index, (size, channels, dilation) in enumerate(filters, start=1):
+        x = _convolution(x, size, channels, dilation, dtype, f"conv{index}")
+        if norm == "batch":
+            x = tf.keras.layers.BatchNormalization(dtype=dtype, name=f"norm{index}")(x)
+        x = _activation(activation, dtype, f"activation{index}")(x)
+        if index == 1:
+            x = tf.keras.layers.MaxPooling2D(2, STRIDE, dtype=dtype, name="pool")(x)
+    x = _convolution(x, 1, label_size, 1, dtype, "label")
+    labels = tf.keras.layers.Activation("linear", dtype="float32", name="labels")(x)
+    return tf.keras.Model(images, labels, name=name)
+
+
+def _convolution(x, size, channels, dilation, dtype, name):
+    return tf.keras.layers.Conv2D(
+        channels,
+        size,
+        padding="same",
+        dilation_rate=dilation,
+        kernel_initializer="glorot_normal",
+        dtype=dtype,
+        name=name,
+    )(x)
+
+
+def _activation(name, dtype, layer_name):
+    if name == "leaky_relu":
+        return tf.keras.layers.LeakyReLU(0.2, dtype=dtype, name=layer_name)
+    return tf.keras.layers.ReLU(dtype=dtype, name=layer_name)
