@@ -1,0 +1,249 @@
+"""SavedModels for TensorFlow Serving: pre-processing inside, answers in the caller's own pixels.
+
+A signature has one type, so each exists for uint8 images (0 to 255) and for float32 ones (0 to 1):
+
+- `serving_default`, `labels_float`: `images` [N, H, W, 3] -> `labels` [N, h, w, L], `confidence`
+  [N, h, w], the length of the label: the shorter, the more diffuse its match.
+- `landmarks`, `landmarks_float`: `images` -> `points` [N, K, 2] (sub-pixel), `score` [N, K].
+- `match`, `match_float`: `image_a`, `image_b`, each of a size of its own -> for each cell of A its
+  most probable place `points_in_b` [N, h, w, 2] and the `probability` [N, h, w] of that cell.
+
+In Python, `labels`, `landmarks` and `match` of the loaded object are functions of both types.
+"""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from dense_labels import geometry, matching
+
+_PREFIX = ".export-"  # TensorFlow Serving passes over names that are not a number
+_LABEL_TOLERANCE = 1e-5  # times the largest label, where that is above 1
+_POINT_TOLERANCE = 1e-2  # pixels
+_PROBABILITY_TOLERANCE = 1e-3
+_SCORE_TOLERANCE = 1e-4  # times the largest inner product of two labels, where that is above 1
+
+
+class ServedModel(tf.Module):
+    """A network and its landmark head, for callers with images of any size.
+
+    **Convention:** points are (x, y) in continuous pixels of the image that was passed in: where
+    that was resized for the network, x is scaled by W / W_input and y by H / H_input on return.
+    """
+
+    def __init__(self, network, head, *, input_size, stride):
+        """Creates the module; the arguments are those of `export_saved_model`."""
+        super().__init__(name="served_model")
+        # A tracked Keras object would bring its own traces along, so only variables are tracked.
+        self.weights = [*network.variables, *getattr(head, "variables", ())]
+        self._network = lambda images: network(images, training=False)
+        self._head = lambda labels: head(labels)
+        self._input_size, self._stride = input_size, stride
+        self.labels = tf.function(self._labels)
+        self.match = tf.function(self._match)
+        if head is not None:
+            self.landmarks = tf.function(self._landmarks)
+
+    def signatures(self):
+        """Returns a dictionary of name -> concrete function, as listed at the top of this file."""
+        inputs = {"labels": ["images"], "landmarks": ["images"], "match": ["image_a", "image_b"]}
+        traced = {}
+        for task, names in inputs.items():
+            for dtype in (tf.uint8, tf.float32) if hasattr(self, task) else ():
+                specs = [tf.TensorSpec([None, None, None, 3], dtype, name) for name in names]
+                name = _signature_name(task, dtype)
+                traced[name] = getattr(self, task).get_concrete_function(*specs)
+        return traced
+
+    def _labels(self, images):
+        labels, _ = self._label(images)
+        return {"labels": labels, "confidence": tf.norm(labels, axis=-1)}
+
+    def _landmarks(self, images):
+        labels, scale = self._label(images)
+        found = self._head(labels)
+        return {"points": found["subpixel"] * scale, "score": found["score"]}
+
+    def _match(self, image_a, image_b):
+        (labels_a, _), (labels_b, scale) = self._label(image_a), self._label(image_b)
+        counts = tf.shape(labels_a)[0], tf.shape(labels_b)[0]
+        equal = tf.debugging.assert_equal(*counts, "image_a and image_b must hold as many images")
+        _, height, width, length = labels_b.shape
+        centres = tf.reshape(geometry.cell_centres(height, width, self._stride), [-1, 2])
+
+        def match_pair(pair):
+            log_probability = matching.match_log_probability(*pair)  # [h w, h w]
+            best = tf.exp(tf.reduce_max(log_probability, axis=-1))
+            return matching.best_match(log_probability, centres), best
+
+        with tf.control_dependencies([equal]):
+            flat = [tf.reshape(x, [-1, height * width, length]) for x in (labels_a, labels_b)]
+        # One pair at a time: the probabilities of a whole batch would take N (h w)^2 numbers.
+        points, probability = tf.map_fn(
+            match_pair, flat, parallel_iterations=1, fn_output_signature=(tf.float32, tf.float32)
+        )
+        return {
+            "points_in_b": tf.reshape(points * scale, [-1, height, width, 2]),
+            "probability": tf.reshape(probability, [-1, height, width]),
+        }
+
+    def _label(self, images):
+        """Returns labels, and the (x, y) that take points of the network's input to `images`."""
+        images = tf.ensure_shape(images, [None, None, None, 3])
+        shape = tf.shape(images)
+        message = "images must be at least one, of at least one row and column; found the shape"
+        sound = tf.debugging.Assert(tf.reduce_all(shape > 0), [message, shape], summarize=4)
+        with tf.control_dependencies([sound]):
+            pixels = tf.cast(tf.identity(images), tf.float32)
+        pixels /= 255.0 if images.dtype == tf.uint8 else 1.0
+        pixels = tf.cond(
+            tf.reduce_all(shape[1:3] == self._input_size),
+            lambda: pixels,
+            lambda: tf.image.resize(pixels, self._input_size, antialias=True),
+        )
+        labels = self._network(tf.ensure_shape(pixels, [None, *self._input_size, 3]))
+        height, width = self._input_size
+        return labels, tf.cast(tf.stack([shape[2] / width, shape[1] / height]), tf.float32)
+
+
+def export_saved_model(network, head, export_dir, *, input_size, stride, example_images):
+    """Writes the next version of a SavedModel, whole and checked, or nothing.
+
+    It is written under a temporary name in `export_dir`, loaded back, compared with the live
+    network and head, and only then renamed: a server that watches the folder never sees a half.
+
+    Args:
+      network: `tf.keras.Model`, images float32 [N, H, W, 3] in [0, 1] of any size -> labels float32
+        [N, H // stride, W // stride, L].
+      head: callable, labels -> a dictionary with `subpixel` [N, K, 2], (x, y) in pixels of the
+        network's input, and `score` [N, K]; None to leave the `landmarks` signatures out.
+      export_dir: folder of the versions; created where it is absent.
+      input_size: (H, W) in pixels that images are resized to for the network.
+      stride: side of a cell in pixels of the network's input.
+      example_images: float32 [N, H, W, 3] in [0, 1]; what the model is compared on. A few do.
+
+    Returns:
+      `pathlib.Path` of the version folder: one above the highest number in `export_dir`, or 1.
+
+    Raises:
+      ValueError: if `example_images` are not such images, or the network gives no such labels.
+      RuntimeError: if the written model does not answer as the live one does.
+    """
+    input_size, example_images = tuple(map(int, input_size)), np.asarray(example_images)
+    _check_images(example_images)
+    _check_network(network, input_size, stride)
+    out = pathlib.Path(export_dir).expanduser().absolute()
+    created = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with _sole_writer(out), tempfile.TemporaryDirectory(prefix=_PREFIX, dir=out) as temporary:
+            # A folder inside, because the temporary one itself is readable by its owner only.
+            written = os.path.join(temporary, "model")
+            served = ServedModel(network, head, input_size=input_size, stride=stride)
+            tf.saved_model.save(served, written, signatures=served.signatures())
+            with tf.device("CPU:0"):  # a GPU may round convolutions too coarsely to compare
+                _verify(written, network, head, input_size, stride, example_images)
+            taken = [int(entry.name) for entry in out.iterdir() if entry.name.isdecimal()]
+            version = out / str(max(taken, default=0) + 1)
+            return pathlib.Path(written).rename(version)
+    except BaseException:
+        with contextlib.suppress(OSError):  # something of another program is in it by now
+            for folder in created:
+                folder.rmdir()
+        raise
+
+
+def _check_images(images):
+    fits = images.dtype == np.float32 and images.ndim == 4 and images.shape[3] == 3 and images.size
+    if not (fits and images.min() >= 0 and images.max() <= 1):
+        span = f" from {images.min()} to {images.max()}" if images.size else ""
+        found = f"{images.dtype} {list(images.shape)}{span}"
+        raise ValueError(f"example_images must be float32 [N, H, W, 3] in [0, 1]; found {found}")
+
+
+def _check_network(network, input_size, stride):
+    labels = network(tf.zeros([1, *input_size, 3]), training=False)
+    height, width = (side // stride for side in input_size)
+    if labels.dtype != tf.float32 or labels.shape[:-1] != [1, height, width]:
+        needed = f"float32 [N, {height}, {width}, L] at input_size={input_size}, stride={stride}"
+        raise ValueError(f"labels must be {needed}; found {labels.dtype.name} {list(labels.shape)}")
+
+
+def _signature_name(task, dtype):
+    if dtype == tf.float32:
+        return f"{task}_float"
+    return "serving_default" if task == "labels" else task
+
+
+@contextlib.contextmanager
+def _sole_writer(out):
+    """Waits until no other export writes to `out`, and removes what killed ones left there."""
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # where the file system has no locks, leftovers stay
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            for left in out.glob(f"{_PREFIX}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _verify(written, network, head, input_size, stride, images):
+    """Compares every signature with the live network and head, at the images' size and another."""
+    signatures = tf.saved_model.load(written).signatures
+    other = tf.image.resize(images, [images.shape[1] * 3 // 2, images.shape[2] * 2]).numpy()
+    pairs = [(images, other[::-1]), (other, images[::-1])]
+    pairs += [[np.rint(x * 255).astype(np.uint8) for x in pair] for pair in pairs]
+
+    def served(task, dtype, **inputs):
+        return signatures[_signature_name(task, tf.as_dtype(dtype))](**inputs)
+
+    def live(x):
+        pixels = x / np.float32(255) if x.dtype == np.uint8 else x
+        labels = network(tf.image.resize(pixels, input_size, antialias=True), training=False)
+        scale = np.float32(x.shape[2:0:-1]) / np.float32(input_size[::-1])
+        return labels, tf.norm(labels, axis=-1), scale
+
+    for a, b in pairs:
+        (labels_a, lengths_a, scale_a), (labels_b, lengths_b, scale_b) = live(a), live(b)
+        longest_a, longest_b = float(tf.reduce_max(lengths_a)), float(tf.reduce_max(lengths_b))
+        found = served("labels", a.dtype, images=a)
+        _agree("labels", found["labels"], labels_a, _LABEL_TOLERANCE * max(1, longest_a))
+        _agree("confidence", found["confidence"], lengths_a, _LABEL_TOLERANCE * max(1, longest_a))
+        if head is not None:
+            found, expected = served("landmarks", a.dtype, images=a), head(labels_a)
+            _agree("points", found["points"], expected["subpixel"] * scale_a, _POINT_TOLERANCE)
+            _agree("score", found["score"], expected["score"], _PROBABILITY_TOLERANCE)
+        found = served("match", a.dtype, image_a=a, image_b=b)
+        tolerance = _SCORE_TOLERANCE * max(1, longest_a * longest_b)
+        for n in range(len(a)):
+            one = {key: value[n].numpy() for key, value in found.items()}
+            _verify_match(one, labels_a[n], labels_b[n], stride * scale_b, tolerance)
+
+
+def _verify_match(found, labels_a, labels_b, cell, tolerance):
+    """Checks that each place found is that of a most probable cell; where several are, of any."""
+    height, width, length = labels_b.shape
+    flat = [tf.reshape(labels, [-1, length]) for labels in (labels_a, labels_b)]
+    log_probability = matching.match_log_probability(*flat).numpy()  # [h w, h w]
+    best = log_probability.max(axis=-1)
+    points = found["points_in_b"].reshape(-1, 2)
+    x, y = np.clip(np.rint(points / cell - 0.5), 0, [width - 1, height - 1]).astype(int).T
+    reached = log_probability[np.arange(len(points)), y * width + x]
+    _agree("points_in_b", points, (np.stack([x, y], axis=-1) + 0.5) * cell, _POINT_TOLERANCE)
+    _agree("points_in_b's log-probability", reached, best, tolerance)
+    _agree("probability", found["probability"].ravel(), np.exp(best), _PROBABILITY_TOLERANCE)
+
+
+def _agree(name, found, expected, tolerance):
+    difference = float(np.max(np.abs(found - expected)))
+    if not difference <= tolerance:
+        excess = f"{difference:.3g}, more than {tolerance:.3g}"
+        raise RuntimeError(f"nothing exported: {name}, written and live, differ by {excess}")

@@ -1,0 +1,427 @@
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+import models
+from dense_labels import config, export, geometry, matching
+from models import heads
+
+SIZE, STRIDE, LANDMARKS = (30, 24), 2, 4
+SIGNATURES = {
+    "serving_default",
+    "landmarks",
+    "match",
+    "labels_float",
+    "landmarks_float",
+    "match_float",
+}
+COLOURS = np.eye(3, dtype=np.float32)  # red, green, blue
+
+
+def smooth_images(count, size, seed, *, waves=6):
+    coarse = tf.random.stateless_uniform([count, waves, waves, 3], seed=[seed, 0])
+    return tf.image.resize(coarse, size, method="bicubic").numpy().clip(0, 1)
+
+
+def as_uint8(images):
+    return np.rint(images * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def network():
+    settings = config.ModelConfig(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4), norm="batch")
+    network = models.create(settings)
+    random = np.random.default_rng(0)
+    for layer in network.layers:
+        if isinstance(layer, tf.keras.layers.Conv2D):
+            size = np.prod(layer.kernel.shape[:3])
+            gain = 10 if layer.name == "label" else 2  # labels about as long as trained ones
+            kernel = random.normal(0, np.sqrt(gain / size), layer.kernel.shape)
+            layer.set_weights([kernel, random.normal(0, 0.1, layer.bias.shape)])
+    return network
+
+
+@pytest.fixture(scope="module")
+def head(network):
+    labels = network(smooth_images(1, SIZE, 9)).numpy().reshape(-1, 3)
+    chosen = labels[:: len(labels) // LANDMARKS][:LANDMARKS]
+    return heads.NearestLandmarks(chosen / labels.std(), STRIDE, upsample=2)
+
+
+@pytest.fixture(scope="module")
+def folder(network, head, tmp_path_factory):
+    return export.export_saved_model(
+        network,
+        head,
+        tmp_path_factory.mktemp("export"),
+        input_size=SIZE,
+        stride=STRIDE,
+        example_images=smooth_images(2, SIZE, 1),
+    )
+
+
+@pytest.fixture(scope="module")
+def served(folder):
+    return tf.saved_model.load(str(folder))
+
+
+@pytest.fixture(scope="module")
+def colour_network():
+    """A network whose labels are known: thirty times the mean colour of a cell."""
+    layers = [tf.keras.layers.AveragePooling2D(STRIDE), tf.keras.layers.Rescaling(30.0)]
+    return tf.keras.Sequential([tf.keras.Input([None, None, 3]), *layers])
+
+
+@pytest.fixture(scope="module")
+def colour_head():
+    return heads.NearestLandmarks(10 * COLOURS, STRIDE, upsample=4)
+
+
+@pytest.fixture(scope="module")
+def colour_served(colour_network, colour_head, tmp_path_factory):
+    return tf.saved_model.load(str(publish(colour_network, colour_head, tmp_path_factory.mktemp("colours")))).signatures
+
+
+def publish(network, head, out):
+    images = smooth_images(2, SIZE, 1)
+    return export.export_saved_model(network, head, out, input_size=SIZE, stride=STRIDE, example_images=images)
+
+
+def coloured_cells(cells, scale_y, scale_x):
+    """An image `scale` times the network's input: red, green and blue cells on black."""
+    image = np.zeros([*SIZE, 3], np.float32)
+    for (row, column), colour in zip(cells, COLOURS):
+        image[row * STRIDE : (row + 1) * STRIDE, column * STRIDE : (column + 1) * STRIDE] = colour
+    return image.repeat(scale_y, axis=0).repeat(scale_x, axis=1)[np.newaxis]
+
+
+def centres(cells, scale_y, scale_x):
+    return (np.float32(cells)[:, ::-1] + 0.5) * STRIDE * np.float32([scale_x, scale_y])
+
+
+def live_answers(network, head, image_a, image_b):
+    """What the live network says of images of its own size, and where it leaves no doubt."""
+    labels_a, labels_b = network(image_a).numpy(), network(image_b).numpy()
+    count, height, width, length = labels_a.shape
+    cells = tf.reshape(geometry.cell_centres(height, width, STRIDE), [-1, 2])
+    flat_a, flat_b = (x.reshape(count, height * width, length) for x in (labels_a, labels_b))
+    log_probability = matching.match_log_probability(flat_a, flat_b)
+    best = np.sort(log_probability.numpy(), axis=-1)
+    found = head(labels_a)
+    return {
+        "labels": labels_a,
+        "confidence": np.sqrt(np.sum(labels_a**2, axis=-1)),
+        "points": found["subpixel"].numpy(),
+        "score": found["score"].numpy(),
+        "points_in_b": matching.best_match(log_probability, cells).numpy().reshape(count, height, width, 2),
+        "probability": np.exp(best[..., -1]).reshape(count, height, width),
+        "certain": (best[..., -1] - best[..., -2] > 1e-4).reshape(count, height, width),
+    }
+
+
+def test_a_version_has_every_signature_for_either_type(served):
+    assert set(served.signatures) == SIGNATURES
+    outputs = {name: set(f.structured_outputs) for name, f in served.signatures.items()}
+    assert outputs["serving_default"] == outputs["labels_float"] == {"labels", "confidence"}
+    assert outputs["landmarks"] == outputs["landmarks_float"] == {"points", "score"}
+    assert outputs["match"] == outputs["match_float"] == {"points_in_b", "probability"}
+
+
+def test_a_process_with_tensorflow_alone_gets_the_live_answers(network, head, folder, tmp_path):
+    image_a, image_b = smooth_images(2, SIZE, 2), smooth_images(2, SIZE, 3)
+    expected = live_answers(network, head, image_a, image_b)
+    assert expected["certain"].mean() > 0.9
+    np.savez(tmp_path / "live.npz", image_a=image_a, image_b=image_b, **expected)
+    code = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+folder, path = sys.argv[1:]
+live, signatures = np.load(path), tf.saved_model.load(folder).signatures
+a, b = tf.constant(live["image_a"]), tf.constant(live["image_b"])
+found = {
+    **signatures["labels_float"](images=a),
+    **signatures["landmarks_float"](images=a),
+    **signatures["match_float"](image_a=a, image_b=b),
+}
+certain = live["certain"]
+found["points_in_b"] = np.where(certain[..., None], found["points_in_b"], live["points_in_b"])
+assert len(found) == 6
+for name, value in found.items():
+    tolerance = 1e-2 if name.startswith("points") else 1e-5
+    np.testing.assert_allclose(value, live[name], rtol=1e-5, atol=tolerance, err_msg=name)
+ours = {"dense_labels", "models", "input_pipeline", "tensorflow_addons", "tensorflow_graphics"}
+assert not ours & {name.partition(".")[0] for name in sys.modules}
+print("the same")
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), str(tmp_path / "live.npz")],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "the same"
+
+
+def test_the_graph_holds_core_tensorflow_ops_only(folder):
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    ops = {node.op for function in graph.library.function for node in function.node_def}
+    ops |= {node.op for node in graph.node}
+    assert {"Conv2D", "ScaleAndTranslate", "LogSoftmax"} <= ops
+    assert [op for op in ops if not hasattr(tf.raw_ops, op)] == []
+    assert [op for op in ops if "PyFunc" in op] == []  # registered, but needs Python to run
+
+
+def test_uint8_images_get_the_answers_of_their_float_images(served):
+    a, b = (as_uint8(smooth_images(2, (41, 57), seed)) for seed in (4, 5))
+    float_a, float_b = (tf.constant(x / np.float32(255)) for x in (a, b))
+    a, b = tf.constant(a), tf.constant(b)
+    one, pair = [(a, float_a)], [(a, float_a), (b, float_b)]
+    for name, other, arguments, images in (
+        ("serving_default", "labels_float", ["images"], one),
+        ("landmarks", "landmarks_float", ["images"], one),
+        ("match", "match_float", ["image_a", "image_b"], pair),
+    ):
+        sent, seen = (dict(zip(arguments, of_a_type)) for of_a_type in zip(*images))
+        found, expected = served.signatures[name](**sent), served.signatures[other](**seen)
+        for key in expected:
+            differs = np.abs(found[key] - expected[key]) > (1e-2 if "points" in key else 1e-4)
+            assert differs.mean() <= (0.01 if name == "match" else 0)  # a near tie may turn
+
+
+def test_python_calls_take_tensors_of_either_type(served):
+    images = smooth_images(1, SIZE, 6)
+    for sent, suffix in ((tf.constant(images), "_float"), (tf.constant(as_uint8(images)), "")):
+        found, expected = (
+            served.landmarks(sent),
+            served.signatures["landmarks" + suffix](images=sent),
+        )
+        np.testing.assert_allclose(found["points"], expected["points"], atol=1e-3)
+        found = served.match(sent, sent)
+        expected = served.signatures["match" + suffix](image_a=sent, image_b=sent)
+        np.testing.assert_allclose(found["probability"], expected["probability"], atol=1e-5)
+        assert served.labels(sent)["labels"].shape == [1, SIZE[0] // 2, SIZE[1] // 2, 3]
+
+
+def test_landmarks_of_an_image_made_larger_grow_with_it(served):
+    images = smooth_images(2, SIZE, 7, waves=2)
+    larger = tf.constant(images.repeat(2, axis=1).repeat(2, axis=2))
+    points = served.landmarks(tf.constant(images))["points"].numpy()
+    assert np.ptp(points, axis=1).min() > 0.5  # the landmarks differ
+    np.testing.assert_allclose(served.landmarks(larger)["points"], 2 * points, atol=0.4)
+
+
+@pytest.mark.parametrize("scale_y, scale_x", [(1, 1), (2, 3), (4, 1)])
+@pytest.mark.parametrize("suffix", ["", "_float"])
+def test_landmarks_are_where_the_caller_drew_them(colour_served, scale_y, scale_x, suffix):
+    cells = [(3, 4), (10, 7), (6, 9)]
+    image = coloured_cells(cells, scale_y, scale_x)
+    found = colour_served["landmarks" + suffix](images=tf.constant(image if suffix else as_uint8(image)))
+    np.testing.assert_allclose(found["points"][0], centres(cells, scale_y, scale_x), atol=1e-2)
+    if scale_y == scale_x == 1:
+        np.testing.assert_allclose(found["score"][0], 1.0, atol=1e-6)
+
+
+def test_a_smaller_image_gives_points_in_its_own_pixels(colour_served):
+    image = np.zeros([1, SIZE[0] // 3, SIZE[1] // 2, 3], np.float32)  # 10 x 12
+    spots = [(2, 3), (7, 5), (4, 9)]
+    for (row, column), colour in zip(spots, COLOURS):
+        image[0, row, column] = colour
+    found = colour_served["landmarks_float"](images=tf.constant(image))
+    np.testing.assert_allclose(found["points"][0], np.float32(spots)[:, ::-1] + 0.5, atol=0.1)
+
+
+def test_matches_are_in_pixels_of_b_whatever_the_two_sizes(colour_served):
+    cells_a, cells_b = [(3, 4), (10, 7), (6, 9)], [(8, 2), (2, 8), (11, 5)]
+    image_a, image_b = coloured_cells(cells_a, 1, 2), coloured_cells(cells_b, 2, 3)
+    found = colour_served["match_float"](image_a=tf.constant(image_a), image_b=tf.constant(image_b))
+    rows, columns = np.transpose(cells_a)
+    np.testing.assert_allclose(found["points_in_b"].numpy()[0, rows, columns], centres(cells_b, 2, 3), atol=1e-4)
+    np.testing.assert_allclose(found["probability"].numpy()[0, rows, columns], 1.0, atol=1e-6)
+    black = found["probability"].numpy()[0, 0, 0]  # a label of zeros matches every cell alike
+    np.testing.assert_allclose(black, 1 / (15 * 12), rtol=1e-5)
+
+
+def test_confidence_is_the_length_of_the_label(colour_served):
+    image = coloured_cells([(3, 4), (10, 7), (6, 9)], 1, 1)
+    found = colour_served["serving_default"](images=tf.constant(as_uint8(image)))
+    expected = np.zeros([1, 15, 12])
+    expected[0, [3, 10, 6], [4, 7, 9]] = 30.0
+    np.testing.assert_allclose(found["confidence"], expected, atol=1e-5)
+    np.testing.assert_allclose(found["labels"][0, 10, 7], [0.0, 30.0, 0.0], atol=1e-5)
+
+
+def test_a_batch_is_matched_as_its_pairs_are(served):
+    a, b = (tf.constant(smooth_images(3, SIZE, seed)) for seed in (11, 12))
+    together = served.match(a, b)
+    for n in range(3):
+        alone = served.match(a[n : n + 1], b[n : n + 1])
+        np.testing.assert_allclose(together["probability"][n], alone["probability"][0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape, message",
+    [
+        ([9, 9, 3], r"images \[9,9,3\] is not compatible with expected shape \[\?,\?,\?,3\]"),
+        ([1, 9, 9, 4], r"\[1,9,9,4\] is not compatible with expected shape \[\?,\?,\?,3\]"),
+        ([2, 0, 9, 3], r"at least one row and column; found the shape\] \[2 0 9 3\]"),
+        ([2, 9, 0, 3], r"at least one row and column; found the shape\] \[2 9 0 3\]"),
+        ([0, 9, 9, 3], r"images must be at least one.*found the shape\] \[0 9 9 3\]"),
+    ],
+)
+@pytest.mark.parametrize("name", ["serving_default", "labels_float", "landmarks", "landmarks_float"])
+def test_a_bad_image_is_refused_by_name(served, name, shape, message):
+    dtype = tf.float32 if name.endswith("_float") else tf.uint8
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        served.signatures[name](images=tf.zeros(shape, dtype))
+
+
+@pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
+def test_a_bad_pair_is_refused_by_name(served, dtype):
+    good = tf.zeros([1, *SIZE, 3], dtype)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image_b must hold as many images"):
+        served.match(good, tf.zeros([2, *SIZE, 3], dtype))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"found the shape\] \[1 30 0 3\]"):
+        served.match(good, tf.zeros([1, 30, 0, 3], dtype))
+
+
+def test_without_a_head_there_are_no_landmarks(colour_network, tmp_path):
+    served = tf.saved_model.load(str(publish(colour_network, None, tmp_path)))
+    assert set(served.signatures) == {name for name in SIGNATURES if "landmarks" not in name}
+    assert not hasattr(served, "landmarks")
+
+
+def test_a_version_is_one_above_the_highest_and_readable_by_a_server(colour_network, colour_head, tmp_path):
+    for name in ("3", "10", "notes", "2.5", ".hidden"):
+        (tmp_path / name).mkdir()
+    path = publish(colour_network, colour_head, tmp_path)
+    assert path == tmp_path / "11"
+    assert path.stat().st_mode == (tmp_path / "3").stat().st_mode
+    assert publish(colour_network, colour_head, str(tmp_path)) == tmp_path / "12"
+    assert {entry.name for entry in tmp_path.iterdir()} == {*("3", "10", "11", "12", "notes", "2.5", ".hidden")}
+
+
+def test_what_a_killed_export_left_is_removed_once_no_other_is_at_work(colour_network, tmp_path):
+    (tmp_path / ".export-killed" / "model").mkdir(parents=True)
+    other = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)  # as an export at work does
+    ours = threading.Thread(target=publish, args=(colour_network, None, tmp_path))
+    ours.start()
+    ours.join(1)
+    assert ours.is_alive()
+    assert [entry.name for entry in tmp_path.iterdir()] == [".export-killed"]
+    os.close(other)
+    ours.join(60)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
+
+
+class EagerOffset(tf.keras.Model):
+    """Answers one thing live and another once it is traced."""
+
+    def call(self, images):
+        labels = tf.nn.avg_pool2d(images, STRIDE, STRIDE, "VALID")
+        return labels + 0.001 if tf.executing_eagerly() else labels
+
+
+def failing_head(colour_head):
+    def call(labels):
+        found = colour_head(labels)
+        found["subpixel"] += 0.5 if tf.executing_eagerly() else 0.0
+        return found
+
+    call.variables = colour_head.variables
+    return call
+
+
+def least_match(log_probability, positions):
+    return tf.gather(positions, tf.argmin(log_probability, axis=-1))
+
+
+def between_cells(log_probability, positions):
+    return best_match(log_probability, positions) + 0.25
+
+
+best_match = matching.best_match
+
+
+@pytest.mark.parametrize("existing", [True, False])
+@pytest.mark.parametrize("wrong", ["labels", "points", "points_in_b", "points_in_b's log-probability"])
+def test_a_model_that_answers_otherwise_than_live_is_not_published(
+    colour_network, colour_head, tmp_path, monkeypatch, wrong, existing
+):
+    network, head = colour_network, colour_head
+    if wrong == "labels":
+        network = EagerOffset()
+    elif wrong == "points":
+        head = failing_head(colour_head)
+    else:
+        broken = between_cells if wrong == "points_in_b" else least_match
+        monkeypatch.setattr(matching, "best_match", broken)
+    out = tmp_path / "served" / "model"
+    if existing:
+        (out / "1").mkdir(parents=True)
+    with pytest.raises(RuntimeError, match=f"nothing exported: {wrong}, written and live, differ by"):
+        publish(network, head, out)
+    left = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))]
+    assert left == (["served", "served/model", "served/model/1"] if existing else [])
+
+
+def test_a_full_disk_leaves_nothing(colour_network, tmp_path, monkeypatch):
+    parents = []
+
+    def save(module, path, **kwargs):
+        os.makedirs(os.path.join(path, "variables"))
+        parents.append(os.path.dirname(path))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(tf.saved_model, "save", save)
+    with pytest.raises(OSError, match="No space left on device"):
+        publish(colour_network, None, tmp_path / "served")
+    assert list(tmp_path.iterdir()) == []
+    # It was written on the file system it belongs to, under a name that no server loads.
+    assert os.path.dirname(parents[0]) == str(tmp_path / "served")
+    assert os.path.basename(parents[0]).startswith(".export-")
+
+
+@pytest.mark.parametrize(
+    "images, found",
+    [
+        (np.zeros([1, 30, 24, 3], np.uint8), r"uint8 \[1, 30, 24, 3\]"),
+        (np.zeros([30, 24, 3], np.float32), r"float32 \[30, 24, 3\]"),
+        (np.zeros([1, 30, 24, 1], np.float32), r"float32 \[1, 30, 24, 1\]"),
+        (np.zeros([0, 30, 24, 3], np.float32), r"float32 \[0, 30, 24, 3\]"),
+        (np.full([1, 30, 24, 3], 255, np.float32), r"float32 \[1, 30, 24, 3\] from 255.0 to 255.0"),
+        (np.full([1, 30, 24, 3], np.nan, np.float32), r"float32 \[1, 30, 24, 3\] from nan to nan"),
+    ],
+)
+def test_example_images_must_be_images(colour_network, tmp_path, images, found):
+    message = r"example_images must be float32 \[N, H, W, 3\] in \[0, 1\]; found " + found
+    with pytest.raises(ValueError, match=message):
+        export.export_saved_model(
+            colour_network, None, tmp_path / "out", input_size=SIZE, stride=2, example_images=images
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_must_be_float32_at_the_stride(colour_network, tmp_path):
+    half = tf.keras.Sequential([colour_network, tf.keras.layers.Activation("linear", dtype="float16")])
+    needed = r"labels must be float32 \[N, {}, {}, L\] at input_size=\(30, 24\), stride={}; found "
+    with pytest.raises(ValueError, match=needed.format(15, 12, 2) + r"float16 \[1, 15, 12, 3\]"):
+        publish(half, None, tmp_path)
+    images = smooth_images(1, SIZE, 1)
+    with pytest.raises(ValueError, match=needed.format(7, 6, 4) + r"float32 \[1, 15, 12, 3\]"):
+        export.export_saved_model(colour_network, None, tmp_path, input_size=SIZE, stride=4, example_images=images)
+    assert list(tmp_path.iterdir()) == []
