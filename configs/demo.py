@@ -1,0 +1,19 @@
+"""A small robot arm, trained in a few minutes on two CPU cores.
+
+make demo
+
+Expected: about 4 minutes of training on two cores, then at most 1.0 % of image width with sub-pixel decoding.
+"""
+
+from dense_labels.config import Config
+
+
+def get_config():
+    config = Config()
+    config.data.dir = "runs/data"
+    config.data.num_pairs = 2_400
+    config.train.batch_size = 8
+    config.train.num_epochs = 5
+    config.train.decay_epochs = (4,)
+    config.eval.head_images = 1_000
+    return config

@@ -1,0 +1,88 @@
+"""What happens around the steps of a training: checks, speed and pictures."""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from dense_labels import inspection
+
+
+class StopIfNotFinite(tf.keras.callbacks.Callback):
+    """Ends the run with an error as soon as its loss or a weight is not a finite number.
+
+    Both are looked at, for a rectifier can turn weights that are not numbers into a loss that is one.
+    """
+
+    def __init__(self, checkpoints):
+        """Creates the callback.
+
+        Args:
+          checkpoints: the `Checkpoints` of the run.
+        """
+        super().__init__()
+        self._checkpoints = checkpoints
+
+    def on_train_begin(self, logs=None):
+        variables = self.model.network.variables
+        self._norm_of_weights = tf.function(lambda: tf.linalg.global_norm([tf.convert_to_tensor(v) for v in variables]))
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not np.isfinite(logs["loss"]):
+            self._stop("the loss")
+        if not np.isfinite(self._norm_of_weights().numpy()):
+            self._stop("a weight")
+
+    def _stop(self, what):
+        step, newest = int(self.model.optimizer.iterations.numpy()), self._checkpoints.newest
+        kept = f"the last good checkpoint is {newest}" if newest else "there is no checkpoint yet"
+        raise FloatingPointError(
+            f"{what} is not finite at step {step}; {kept}; "
+            "try a lower config.train.learning_rate or a config.train.clip_norm"
+        )
+
+
+class Rates(tf.keras.callbacks.Callback):
+    """Adds to the logs of an epoch `learning_rate`, that of its last step, and `pairs_per_second`.
+
+    The first step of an epoch, where graphs are traced, does not count for the speed.
+    """
+
+    def __init__(self, batch_size):
+        """Creates the callback.
+
+        Args:
+          batch_size: pairs of a step, over all replicas.
+        """
+        super().__init__()
+        self._batch_size = batch_size
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._now = time.perf_counter()
+        if batch == 0:
+            self._start = self._now
+        self._steps = batch
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["learning_rate"] = float(tf.convert_to_tensor(self.model.optimizer.learning_rate))
+        if self._steps:
+            logs["pairs_per_second"] = self._batch_size * self._steps / (self._now - self._start)
+
+
+class Pictures(tf.keras.callbacks.Callback):
+    """Writes pictures of a few fixed pairs to TensorBoard after every epoch."""
+
+    def __init__(self, log_dir, examples, stride):
+        """Creates the callback.
+
+        Args:
+          log_dir: folder of the TensorBoard run.
+          examples: a PairBatch of a few pairs.
+          stride: side of a cell of the network in pixels.
+        """
+        super().__init__()
+        self._log_dir, self._examples, self._stride = log_dir, examples, stride
+
+    def on_epoch_end(self, epoch, logs=None):
+        pictures = inspection.pair_pictures(self.model.network, self._examples, self._stride)
+        inspection.write_tensorboard(self._log_dir, {}, pictures, epoch)

@@ -1,0 +1,86 @@
+"""Checkpoints of a run: written after every epoch, read to go on or to evaluate."""
+
+import os
+import tempfile
+
+import tensorflow as tf
+
+FOLDER = "checkpoints"  # of the work directory
+
+
+class Checkpoints(tf.keras.callbacks.Callback):
+    """Saves network and optimiser after every epoch."""
+
+    def __init__(self, model, workdir, keep, chief=True):
+        """Creates the callback, for a model that is compiled.
+
+        Args:
+          model: `training.PairModel`.
+          workdir: existing folder.
+          keep: how many of the newest checkpoints stay.
+          chief: whether this process is the one whose checkpoints stay; the others take part in saving, as mirrored
+            variables need, and write theirs into a temporary folder.
+        """
+        super().__init__()
+        self._optimizer = model.optimizer
+        checkpoint = tf.train.Checkpoint(network=model.network, optimizer=model.optimizer)
+        self._shared = tf.train.CheckpointManager(checkpoint, os.path.join(workdir, FOLDER), keep)
+        self._scratch = None if chief else tempfile.TemporaryDirectory()
+        self._own = self._shared if chief else tf.train.CheckpointManager(checkpoint, self._scratch.name, 1)
+
+    @property
+    def newest(self):
+        """Path of the newest checkpoint of the run, or None."""
+        return self._shared.latest_checkpoint
+
+    def restore(self):
+        """Restores the newest checkpoint, if there is one.
+
+        Returns:
+          How many steps the run has made, an int.
+
+        Raises:
+          ValueError: if the checkpoint is damaged or does not fit.
+        """
+        if self.newest:
+            _restore(self._shared.checkpoint, self.newest)
+            print(f"going on from {self.newest}", flush=True)
+        return int(self._optimizer.iterations.numpy())
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._own.save(checkpoint_number=int(self._optimizer.iterations.numpy()))
+
+    def on_train_end(self, logs=None):
+        if self._scratch:
+            self._scratch.cleanup()
+
+
+def restore_network(network, workdir):
+    """Gives a network the weights of the newest checkpoint of a run.
+
+    Args:
+      network: `tf.keras.Model` of the run's configuration, at any precision.
+      workdir: folder of the run.
+
+    Returns:
+      The step of the checkpoint, an int.
+
+    Raises:
+      ValueError: if there is no checkpoint, or it is damaged or does not fit the network.
+    """
+    folder = os.path.join(workdir, FOLDER)
+    newest = tf.train.latest_checkpoint(folder)
+    if newest is None:
+        raise ValueError(f"{folder} holds no checkpoint; train for at least one epoch first")
+    _restore(tf.train.Checkpoint(network=network), newest)
+    return int(newest.rpartition("-")[2])
+
+
+def _restore(checkpoint, path):
+    """Restores all of `checkpoint` from a file that may hold more."""
+    try:
+        checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
+    except tf.errors.OpError as error:
+        raise ValueError(f"{path} is damaged ({error.message}); delete its files and their name in {FOLDER}") from error
+    except AssertionError as error:
+        raise ValueError(f"{path} does not fit the configuration beside it: {error}") from error

@@ -1,0 +1,85 @@
+"""Runs a command line: a user's mistake ends in one clear line and a non-zero exit code, not in a stack trace."""
+
+import difflib
+import os
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from dense_labels import config as config_lib
+
+# What a user, a disk or a damaged file can cause, beside TensorFlow's own errors. Anything else is a mistake of this
+# project and keeps its stack trace.
+_EXPECTED = (ValueError, OSError, FloatingPointError)
+
+
+def define_config():
+    """Defines `--config=FILE` and `--config.part.key=value`.
+
+    Returns:
+      An absl flag holder of a `dense_labels.config.Config`.
+    """
+    return config_flags.DEFINE_config_file(
+        "config", None, "A file whose get_config() returns a dense_labels.config.Config, such as configs/roboarm.py."
+    )
+
+
+def run(main):
+    """Parses the flags and calls `main()`; exits with 0, or with 1 after one line on stderr.
+
+    Args:
+      main: a function without arguments.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.set_verbosity(logging.ERROR)  # tensorflow-datasets warns of its own deprecations
+    app.run(lambda argv: _guarded(main), flags_parser=_parse)
+
+
+def _parse(argv):
+    try:
+        _check_keys(argv)
+        rest = flags.FLAGS(argv)
+        if len(rest) > 1:
+            raise ValueError(f"unexpected argument {rest[1]!r}; every option is written --name=value")
+        if "config" in flags.FLAGS:
+            _check_file(flags.FLAGS["config"].config_filename)
+    except Exception as error:  # whatever is wrong here, the user wrote it
+        _fail(error)
+    return rest
+
+
+def _check_keys(argv):
+    keys = [f"--{key}" for key in config_lib.override_keys(config_lib.Config())]
+    for name in (argument.partition("=")[0] for argument in argv):
+        if name.startswith("--config.") and name not in keys:
+            close = difflib.get_close_matches(name, keys, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise ValueError(f"{name} is not a configuration key; {hint}the keys are {', '.join(keys)}")
+
+
+def _check_file(path):
+    if not os.path.isfile(path):
+        raise ValueError(f"--config={path}: there is no such file; give one such as configs/roboarm.py")
+
+
+def _guarded(main):
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last completed epoch", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        tensorflow = sys.modules.get("tensorflow")
+        if not isinstance(error, _EXPECTED + ((tensorflow.errors.OpError,) if tensorflow else ())):
+            raise
+        _fail(error)
+
+
+def _fail(error):
+    message = str(error)
+    if hasattr(error, "message"):  # TensorFlow's: where in the graph, what, [[the node]]; the middle tells
+        lines = [line.strip() for line in error.message.splitlines()]
+        message = [line for line in lines if line and not line.startswith("[[")][-1]
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,130 @@
+"""Training: strategy, model of a pair, optimiser, callbacks, resume, fit."""
+
+import json
+import os
+import sys
+
+import tensorflow as tf
+
+from dense_labels import callbacks, checkpoints, losses
+
+
+class PairModel(tf.keras.Model):
+    """Labels both images of a pair with one network and adds the matching loss."""
+
+    def __init__(self, network, loss, **kwargs):
+        """Creates the model.
+
+        Args:
+          network: `tf.keras.Model`, images -> labels.
+          loss: `losses.MatchingLoss`.
+          **kwargs: of `tf.keras.Model`.
+        """
+        super().__init__(**kwargs)
+        self.network = network
+        self.matching_loss = loss
+        self.matching_error = tf.keras.metrics.Mean("matching_error")
+
+    def call(self, batch, training=None):
+        """Compares the images of a PairBatch; returns what the loss layer returns."""
+        images = tf.concat([batch["image_a"], batch["image_b"]], axis=0)
+        labels_a, labels_b = tf.split(self.network(images, training=training), 2)
+        return self.matching_loss((labels_a, labels_b, batch["points_in_b"], batch["visible"]))
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Adds the mean matching error in pixels, over the images that have a visible cell."""
+        has_cells = tf.cast(y_pred["visible_cells"] > 0, tf.float32)
+        self.matching_error.update_state(y_pred["matching_error"], sample_weight=has_cells)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+
+def create_strategy():
+    """Chooses where to train.
+
+    Returns:
+      Several workers where the environment's TF_CONFIG names them, else all visible GPUs mirrored, else the one
+      device there is.
+    """
+    if len(json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {}).get("worker", [])) > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    gpus = tf.config.list_logical_devices("GPU")
+    if len(gpus) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+
+
+def learning_rate(train, steps_per_epoch):
+    """Gives the rate of every step: multiplied by `decay_factor` at the start of each of `decay_epochs`.
+
+    Args:
+      train: `config.TrainConfig`.
+      steps_per_epoch: of the run, an int.
+
+    Returns:
+      A float, or a `tf.keras.optimizers.schedules.LearningRateSchedule` where the rate changes.
+    """
+    if not train.decay_epochs:
+        return train.learning_rate
+    rates = [train.learning_rate * train.decay_factor**n for n in range(len(train.decay_epochs) + 1)]
+    last_steps = [epoch * steps_per_epoch - 1 for epoch in train.decay_epochs]
+    return tf.keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, rates)
+
+
+def train(config, workdir, *, network, dataset, steps_per_epoch, examples, stride, strategy=None):
+    """Trains a network on pairs, or goes on with a training that was stopped.
+
+    A checkpoint is written after every epoch. Called again with the same arguments, the run goes on after the last of
+    them and ends with the weights of a run that was never stopped.
+
+    Args:
+      config: `config.Config`.
+      workdir: existing folder for checkpoints (`checkpoints/`) and TensorBoard (`train/`).
+      network: `precision -> tf.keras.Model`; called under the strategy's scope.
+      dataset: `(start_step, input_context) -> tf.data.Dataset` of endless PairBatches.
+      steps_per_epoch: an int.
+      examples: a PairBatch that the pictures in TensorBoard show.
+      stride: side of a cell of the network in pixels.
+      strategy: `tf.distribute.Strategy`; None for `create_strategy()`.
+
+    Returns:
+      The trained network.
+
+    Raises:
+      FloatingPointError: if the loss or a weight is not finite; the last good checkpoint stays.
+      ValueError: if a checkpoint does not fit the network.
+    """
+    settings = config.train
+    strategy = strategy or create_strategy()
+    resolver = strategy.cluster_resolver
+    chief = resolver is None or resolver.task_id in (None, 0)
+    tf.keras.utils.set_random_seed(settings.seed)
+    with strategy.scope():
+        loss = losses.create(config.loss.name, stride, gamma=config.loss.gamma, pack=not settings.jit_compile)
+        model = PairModel(network(settings.precision), loss)
+        kind = {"adam": tf.keras.optimizers.Adam, "adagrad": tf.keras.optimizers.Adagrad}[settings.optimizer]
+        rate = learning_rate(settings, steps_per_epoch)
+        optimizer = kind(rate, global_clipnorm=settings.clip_norm or None)
+        optimizer.build(model.network.trainable_variables)
+        if settings.precision == "mixed_float16":
+            optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+        model.compile(optimizer, jit_compile=settings.jit_compile)
+        saver = checkpoints.Checkpoints(model, workdir, settings.keep_checkpoints, chief)
+        step = saver.restore()
+    if step >= settings.num_epochs * steps_per_epoch:
+        print(f"{workdir}: already trained for {settings.num_epochs} epochs")
+        return model.network
+    pairs = strategy.distribute_datasets_from_function(lambda context: dataset(step, context))
+    around = [callbacks.StopIfNotFinite(saver), callbacks.Rates(settings.batch_size), saver]
+    if chief:
+        logs = os.path.join(workdir, "tensorboard")
+        around.append(tf.keras.callbacks.TensorBoard(logs, write_graph=False))
+        around.append(callbacks.Pictures(os.path.join(logs, "pictures"), examples, stride))
+    model.fit(
+        pairs,
+        initial_epoch=step // steps_per_epoch,
+        epochs=settings.num_epochs,
+        steps_per_epoch=steps_per_epoch,
+        callbacks=around,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    return model.network

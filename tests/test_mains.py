@@ -1,0 +1,220 @@
+"""The command lines as a user runs them: the whole road, kill -9, two workers, and what is said of mistakes."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+STEPS = 6
+
+
+def _command(main, *arguments):
+    return [sys.executable, str(ROOT / main), *map(str, arguments)]
+
+
+def _environment(**more):
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **more}
+
+
+def _run(main, *arguments, **options):
+    options = {"cwd": ROOT, "env": _environment(), "timeout": 300, **options}
+    return subprocess.run(_command(main, *arguments), capture_output=True, text=True, **options)
+
+
+def _arm(data, workdir):
+    """Flags of a small, quick training on the arm."""
+    return [
+        "--config=configs/roboarm.py",
+        f"--workdir={workdir}",
+        f"--config.data.dir={data.dir}",
+        f"--config.data.num_pairs={data.num_pairs}",
+        f"--config.train.steps_per_epoch={STEPS}",
+        "--config.train.batch_size=4",
+        "--config.train.num_epochs=3",
+        "--config.train.decay_epochs=(2,)",
+        "--config.train.precision=float32",
+    ]
+
+
+def _weights(workdir):
+    """The network's weights in the newest checkpoint, and its step."""
+    newest = tf.train.latest_checkpoint(workdir / "checkpoints")
+    reader = tf.train.load_checkpoint(newest)
+    names = [n for n in reader.get_variable_to_shape_map() if n.startswith("network/") and "OBJECT" not in n]
+    return {name: reader.get_tensor(name) for name in names}, int(newest.rpartition("-")[2])
+
+
+def _assert_one_line(result, *words):
+    assert result.returncode == 1
+    lines = result.stderr.strip().splitlines()
+    assert lines[-1].startswith("error: ") and "Traceback" not in result.stderr, result.stderr
+    for word in words:
+        assert word in lines[-1]
+
+
+@pytest.fixture(scope="module")
+def trained(arm_data, tmp_path_factory):
+    """Work directory of a whole run, never stopped."""
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    result = _run("train_main.py", *_arm(arm_data, workdir))
+    assert result.returncode == 0, result.stderr
+    assert f"eval_main.py --workdir={workdir}" in result.stdout
+    return workdir
+
+
+def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
+    result = _run("eval_main.py", f"--workdir={trained}", f"--export_dir={tmp_path}", "--config.eval.head_images=50")
+    _assert_one_line(result, "config.eval.head_images")  # the configuration is that of the run
+    result = _run("eval_main.py", f"--workdir={trained}", f"--export_dir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    written = json.loads((trained / "eval" / "result.json").read_text())
+    for name in ("cell", "subpixel"):
+        error = written["metrics"][f"{name}_error_percent"]
+        assert f"{error:.3f}" in result.stdout.splitlines()[-5] + result.stdout
+        each = written["landmark_error_percent"][name]
+        assert len(each) == 7 and min(each) <= error <= max(each)
+    assert written["protocol"]["test_images"] == 20 and written["step"] == 3 * STEPS
+    for name in ("labels", "sphere", "transfer", "landmarks"):
+        picture = tf.io.decode_png((trained / "eval" / f"{name}.png").read_bytes())
+        assert picture.shape[-1] == 3 and np.ptp(picture) > 100
+    assert (tmp_path / "1" / "saved_model.pb").exists()
+    assert not list(trained.rglob("*.tmp"))
+
+
+def test_killed_in_mid_epoch_it_ends_with_the_weights_of_a_whole_run(trained, arm_data, tmp_path):
+    workdir = tmp_path / "killed"
+    slow = [*_arm(arm_data, workdir)]
+    process = subprocess.Popen(
+        _command("train_main.py", *slow),
+        cwd=ROOT,
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 200
+    while tf.train.latest_checkpoint(workdir / "checkpoints") is None:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)  # a step takes longer than the wait: the second epoch is not over
+    process.wait()
+    assert _weights(workdir)[1] == STEPS
+
+    result = _run("train_main.py", *slow)
+    assert result.returncode == 0, result.stderr
+    assert f"going on from {workdir}/checkpoints/ckpt-{STEPS}" in result.stdout
+    (whole, whole_step), (resumed, resumed_step) = _weights(trained), _weights(workdir)
+    assert whole_step == resumed_step == 3 * STEPS
+    assert whole.keys() == resumed.keys() and len(whole) >= 12
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, resumed[name], err_msg=name)
+
+
+def test_two_workers_train_together(trained, arm_data, tmp_path):
+    workers = []
+    for _ in range(2):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            workers.append(f"127.0.0.1:{free.getsockname()[1]}")
+    workdir = tmp_path / "together"
+    processes = [
+        subprocess.Popen(
+            _command("train_main.py", *_arm(arm_data, workdir)),
+            cwd=ROOT,
+            env=_environment(
+                TF_CONFIG=json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    (alone, _), (together, step) = _weights(trained), _weights(workdir)
+    assert step == 3 * STEPS
+    for name, value in alone.items():
+        if name.endswith(".ATTRIBUTES/VARIABLE_VALUE"):
+            np.testing.assert_allclose(value, together[name], atol=2e-4, err_msg=name)
+
+
+def test_another_configuration_in_the_same_folder_is_refused(trained, arm_data):
+    result = _run("train_main.py", *_arm(arm_data, trained), "--config.loss.name=dist")
+    _assert_one_line(result, str(trained), "loss.name: log there, dist now", "another --workdir")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], ["--config", "must have a value"]),
+        (["--config=configs/missing.py", "--workdir=w"], ["configs/missing.py", "no such file", "configs/roboarm.py"]),
+        (["--config=configs/roboarm.py"], ["--workdir", "must have a value"]),
+        (
+            ["--config=configs/roboarm.py", "--workdir=w", "--config.train.batchsize=3"],
+            ["--config.train.batchsize", "did you mean --config.train.batch_size?", "--config.loss.gamma"],
+        ),
+        (["--config=configs/roboarm.py", "--workdir=w", "--config.train.batch_size=x"], ["batch_size=x"]),
+        (["--config=configs/roboarm.py", "--workdir=w", "--config.train.batch_size=0"], ["batch_size=0", "at least 1"]),
+        (["--config=configs/roboarm.py", "--workdir=w", "--config.loss.name=l2"], ["loss.name='l2'", "'log', 'dist'"]),
+        (["--config=configs/roboarm.py", "--workdir=w", "extra"], ["'extra'", "--name=value"]),
+        (["--config=configs/roboarm.py", "--workdir=w", "--wrokdir=w"], ["wrokdir"]),
+    ],
+    ids=lambda value: " ".join(value)[:60],
+)
+def test_a_mistake_in_the_command_is_one_line(arguments, words, tmp_path):
+    arguments = [argument.replace("--workdir=w", f"--workdir={tmp_path}/w") for argument in arguments]
+    _assert_one_line(_run("train_main.py", *arguments), *words)
+    assert not os.path.exists(tmp_path / "w")
+
+
+def test_a_configuration_file_that_is_wrong_is_one_line(tmp_path):
+    path = tmp_path / "broken.py"
+    for text, word in [
+        ("def get_config(:", "syntax"),
+        ("def get_config():\n  return 3", "must return a Config; found int"),
+    ]:
+        path.write_text(text)
+        result = _run("train_main.py", f"--config={path}", f"--workdir={tmp_path}/w")
+        _assert_one_line(result, word)
+
+
+def test_a_work_directory_without_a_run_is_one_line(trained, tmp_path):
+    _assert_one_line(_run("eval_main.py", f"--workdir={tmp_path}/none"), "does not exist")
+    _assert_one_line(_run("eval_main.py", f"--workdir={tmp_path}"), "holds no config.json")
+    shutil.copy(trained / "config.json", tmp_path)
+    _assert_one_line(_run("eval_main.py", f"--workdir={tmp_path}"), "holds no checkpoint", "train")
+    (tmp_path / "config.json").write_text("{")
+    _assert_one_line(_run("eval_main.py", f"--workdir={tmp_path}"), "config.json is damaged")
+
+
+def test_a_damaged_shard_is_one_line_that_names_it(arm_data, tmp_path):
+    shutil.copytree(arm_data.dir, tmp_path / "data")
+    for shard in (tmp_path / "data").rglob("*train.tfrecord*"):
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 255
+        shard.write_bytes(content)
+    arm_data = type(arm_data)(dir=str(tmp_path / "data"), num_pairs=arm_data.num_pairs, seed=arm_data.seed)
+    result = _run("train_main.py", *_arm(arm_data, tmp_path / "w"))
+    _assert_one_line(result, str(tmp_path / "data"), "damaged", "again")
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(arm_data, tmp_path):
+    resource = pytest.importorskip("resource")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # checkpoints are larger
+
+    result = _run("train_main.py", *_arm(arm_data, tmp_path / "w"), preexec_fn=limit)
+    _assert_one_line(result, "checkpoints")
+    assert tf.train.latest_checkpoint(tmp_path / "w" / "checkpoints") is None

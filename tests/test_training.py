@@ -1,0 +1,196 @@
+"""Training: one replica equals two, a stopped run ends where an unstopped one does, bad numbers stop it."""
+
+import glob
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import models
+from dense_labels import losses, training
+from dense_labels.config import Config
+from input_pipeline import pipeline
+
+STRIDE = models.STRIDE
+STEPS = 4
+
+
+@pytest.fixture
+def config(arm_data):
+    config = Config(data=arm_data)
+    config.train.batch_size = 4
+    config.train.num_epochs = 3
+    config.train.steps_per_epoch = STEPS
+    return config
+
+
+def _train(config, workdir, *, strategy=None, change=lambda dataset: dataset):
+    """Trains as train_main.py does; `change` may spoil the pairs."""
+    builder = pipeline.prepare(config.data)
+
+    def dataset(start_step, context):
+        pairs = pipeline.training_pairs(
+            builder,
+            stride=STRIDE,
+            batch_size=config.train.batch_size,
+            seed=0,
+            start_step=start_step,
+            input_context=context,
+        )
+        return change(pairs)
+
+    os.makedirs(workdir, exist_ok=True)
+    return training.train(
+        config,
+        str(workdir),
+        network=lambda precision: models.create(config.model, precision),
+        dataset=dataset,
+        steps_per_epoch=config.train.steps_per_epoch,
+        examples=pipeline.example_pairs(builder, "validation", stride=STRIDE, count=3),
+        stride=STRIDE,
+        strategy=strategy,
+    )
+
+
+def _two_replicas():
+    return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+
+
+def _gradient(config, strategy):
+    """Gradient of one global batch: what one step of plain descent at rate 1 takes off the weights."""
+    builder = pipeline.prepare(config.data)
+    tf.keras.utils.set_random_seed(0)
+    with strategy.scope():
+        network = models.create(config.model)
+        model = training.PairModel(network, losses.create("dist", STRIDE, gamma=0.5))
+        model.compile(tf.keras.optimizers.SGD(1.0))
+    before = network.get_weights()
+    pairs = strategy.distribute_datasets_from_function(
+        lambda context: pipeline.training_pairs(builder, stride=STRIDE, batch_size=4, seed=0, input_context=context)
+    )
+    history = model.fit(pairs, steps_per_epoch=1, verbose=0).history
+    return [b - a for b, a in zip(before, network.get_weights())], history
+
+
+def test_gradient_of_two_replicas_is_that_of_one(config):
+    one, figures_of_one = _gradient(config, tf.distribute.OneDeviceStrategy("/cpu:0"))
+    two, figures_of_two = _gradient(config, _two_replicas())
+    for a, b in zip(one, two):
+        np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(a).max())
+    assert np.abs(one[-2]).max() > 1e-4
+    for name in ("loss", "matching_error"):
+        np.testing.assert_allclose(figures_of_one[name], figures_of_two[name], rtol=1e-5)
+
+
+def test_an_epoch_on_two_replicas_is_that_on_one(config, tmp_path):
+    config.train.num_epochs = 1
+    one = _train(config, tmp_path / "one", strategy=tf.distribute.OneDeviceStrategy("/cpu:0"))
+    two = _train(config, tmp_path / "two", strategy=_two_replicas())
+    for a, b in zip(one.get_weights(), two.get_weights()):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(config, tmp_path):
+    whole = _train(config, tmp_path / "whole")
+
+    class Stop(Exception):
+        pass
+
+    def stop_in_second_epoch(pairs):
+        def check(index):
+            if index == STEPS + 2:
+                raise Stop
+            return index
+
+        def guard(index, batch):
+            with tf.control_dependencies([tf.py_function(check, [index], tf.int64)]):
+                return {name: tf.identity(value) for name, value in batch.items()}
+
+        return pairs.enumerate().map(guard)
+
+    with pytest.raises(tf.errors.OpError):
+        _train(config, tmp_path / "stopped", change=stop_in_second_epoch)
+    assert tf.train.latest_checkpoint(tmp_path / "stopped" / "checkpoints").endswith(f"ckpt-{STEPS}")
+    stopped = _train(config, tmp_path / "stopped")
+    for a, b in zip(whole.get_weights(), stopped.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_finished_run_is_not_trained_again(config, tmp_path, capsys):
+    config.train.num_epochs = 1
+    weights = _train(config, tmp_path).get_weights()
+    again = _train(config, tmp_path).get_weights()
+    assert "already trained for 1 epochs" in capsys.readouterr().out
+    for a, b in zip(weights, again):
+        np.testing.assert_array_equal(a, b)
+
+
+def _spoil(name, at):
+    """Makes one batch's entry `name` not a number."""
+
+    def change(pairs):
+        def add_nan(index, batch):
+            return {**batch, name: batch[name] + tf.where(index == at, np.nan, 0.0)}
+
+        return pairs.enumerate().map(add_nan)
+
+    return change
+
+
+@pytest.mark.parametrize("name, what", [("points_in_b", "the loss"), ("image_a", "a weight")])
+def test_a_number_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(config, tmp_path, name, what):
+    message = rf"{what} is not finite at step {STEPS + 2}; the last good checkpoint is .*ckpt-{STEPS};"
+    with pytest.raises(FloatingPointError, match=message):
+        _train(config, tmp_path, change=_spoil(name, STEPS + 1))
+    reader = tf.train.load_checkpoint(str(tmp_path / "checkpoints"))
+    kernels = [name for name in reader.get_variable_to_shape_map() if "kernel" in name]
+    assert kernels and all(np.isfinite(reader.get_tensor(name)).all() for name in kernels)
+
+
+def test_training_matches_better_and_shows_it_in_tensorboard(config, tmp_path):
+    config.train.steps_per_epoch, config.train.batch_size = 25, 8
+    _train(config, tmp_path)
+    written = EventAccumulator(glob.glob(str(tmp_path / "tensorboard" / "train" / "*.v2"))[0]).Reload()
+    figures = {
+        name: [tf.make_ndarray(event.tensor_proto).item() for event in written.Tensors(f"epoch_{name}")]
+        for name in ("loss", "matching_error", "learning_rate", "pairs_per_second")
+    }
+    assert all(len(values) == 3 for values in figures.values())
+    assert figures["matching_error"][-1] < 0.6 * figures["matching_error"][0]
+    assert figures["loss"][-1] < figures["loss"][0]
+    assert figures["learning_rate"] == pytest.approx([1e-3] * 3)
+    pictures = EventAccumulator(str(tmp_path / "tensorboard" / "pictures")).Reload()
+    for name in ("labels", "sphere", "transfer"):
+        events = pictures.Tensors(name)
+        assert [event.step for event in events] == [0, 1, 2]
+        width, height, png = events[-1].tensor_proto.string_val
+        assert tf.io.decode_png(png).shape == [int(height), int(width), 3]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "mixed_bfloat16"},
+        {"precision": "mixed_float16"},
+        {"jit_compile": True},
+        {"optimizer": "adagrad", "clip_norm": 1.0},
+    ],
+    ids=str,
+)
+def test_options_train(config, tmp_path, changes):
+    config.train.num_epochs, config.train.steps_per_epoch = 1, 2
+    for name, value in changes.items():
+        setattr(config.train, name, value)
+    before = models.create(config.model).get_weights()
+    after = _train(config, tmp_path).get_weights()
+    assert all(a.dtype == np.float32 and np.isfinite(a).all() for a in after)
+    assert any(not np.array_equal(a, b) for a, b in zip(after, before))
+
+
+def test_the_rate_falls_at_the_epochs_asked_for(config):
+    config.train.decay_epochs = (1, 2)
+    rate = training.learning_rate(config.train, STEPS)
+    rates = [float(rate(step)) for step in range(3 * STEPS)]
+    np.testing.assert_allclose(rates, [1e-3] * STEPS + [1e-4] * STEPS + [1e-5] * STEPS, rtol=1e-5)

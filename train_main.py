@@ -1,0 +1,55 @@
+"""Trains a labelling network: flags -> configuration -> data -> network -> training.
+
+python train_main.py --config=configs/roboarm.py --workdir=runs/roboarm [--config.train.batch_size=32 ...]
+"""
+
+import os
+
+from absl import flags
+
+from dense_labels import cli
+from dense_labels import config as config_lib
+
+_CONFIG = cli.define_config()
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, TensorBoard, results.")
+flags.mark_flags_as_required(["config", "workdir"])
+
+
+def main():
+    config, workdir = _CONFIG.value, _WORKDIR.value
+    config_lib.check(config)
+
+    import models  # after the flags are known to be right, for this is slow
+    from dense_labels import training
+    from input_pipeline import pipeline
+
+    strategy = training.create_strategy()  # first: it must meet the other workers before anything else runs
+    config.data.dir = os.path.abspath(os.path.expanduser(config.data.dir))  # an evaluation may run from elsewhere
+    builder = pipeline.prepare(config.data)
+    os.makedirs(workdir, exist_ok=True)
+    config_lib.save(config, workdir)
+
+    with pipeline.naming_damage(builder):
+        training.train(
+            config,
+            workdir,
+            network=lambda precision: models.create(config.model, precision),
+            dataset=lambda start_step, context: pipeline.training_pairs(
+                builder,
+                stride=models.STRIDE,
+                batch_size=config.train.batch_size,
+                seed=config.train.seed,
+                start_step=start_step,
+                input_context=context,
+            ),
+            steps_per_epoch=config.train.steps_per_epoch
+            or builder.info.splits["train"].num_examples // config.train.batch_size,
+            examples=pipeline.example_pairs(builder, "validation", stride=models.STRIDE, count=6),
+            stride=models.STRIDE,
+            strategy=strategy,
+        )
+    print(f"next: python eval_main.py --workdir={workdir}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
