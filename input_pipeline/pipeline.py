@@ -42,9 +42,10 @@ def naming_damage(builder):
 def training_pairs(builder, *, stride, batch_size, seed, start_step=0, input_context=None):
     """Endless shuffled PairBatches of the training split.
 
-    The order is a function of the seed and of TensorFlow's global one, which a training sets alike. Batch k of one process and the k-th batches of several workers together
-    hold the same pairs, and a run that starts at `start_step` meets the batches that a run from 0 meets there: whole
-    records are shuffled and skipped before anything of them is decoded.
+    The order is a function of the seed and of TensorFlow's global one, which a training sets alike. Batch k of one
+    process and the k-th batches of several workers together hold the same pairs, and a run that starts at `start_step`
+    meets the batches that a run from 0 meets there: whole records are shuffled and skipped before anything of them is
+    decoded.
 
     Args:
       builder: what `prepare` returned.
