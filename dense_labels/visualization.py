@@ -2,8 +2,7 @@
 
 Convention: points are drawn in the frame of `geometry`, continuous pixels of the image shown. A
 tile whose top-left corner is at picture pixel (left, top) shows point (x, y) of its image at
-(left + scale * x, top + scale * y). Colours are the colour-blind-safe ones of Okabe and Ito, and
-what differs in colour differs in shape too.
+(left + scale * x, top + scale * y). What differs in colour differs in shape too.
 
 Figure and equation numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of
 object frames by dense equivariant image labelling", NIPS 2017.
@@ -11,20 +10,12 @@ object frames by dense equivariant image labelling", NIPS 2017.
 
 import numpy as np
 import tensorflow as tf
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patheffects import Normal, withStroke
 
-from dense_labels import geometry, matching, sphere
+from dense_labels import geometry, matching, sheet, sphere
+from dense_labels.sheet import LINE, MARGIN
 
-MARGIN = 12  # Pixels around a picture, and between tiles and what stands beside them.
-LINE = 22  # Height of a line of text in pixels.
 PREDICTED, TRUE, PEAK = "#009e73", "#0072b2", "#d55e00"
-POINT_COLOURS = ("#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#d55e00")
-POINT_MARKERS = "osD^v"
 _GAP = 8  # Pixels between tiles.
-_DPI = 128  # A power of two, so that sizes in pixels survive the way through inches.
 
 
 def labels_panel(images, labels, *, masks=None, basis=None):
@@ -52,25 +43,25 @@ def labels_panel(images, labels, *, masks=None, basis=None):
         rows["label on\nthe object"] = _hide_background(colours, _check_masks(masks, images))
     rows["length\nof label"] = lengths
 
-    width, height = _tile_size(images, 180)
+    width, height = sheet.tile_size(images, 180)
     left, key, across, down = 92, 150, width + _GAP, height + _GAP
-    figure = _sheet(left + len(images) * across + key, 2 * MARGIN + len(rows) * down - _GAP)
+    figure = sheet.create(left + len(images) * across + key, 2 * MARGIN + len(rows) * down - _GAP)
     key_left = left + len(images) * across + MARGIN
     for row, (caption, pictures) in enumerate(rows.items()):
         top = MARGIN + row * down
-        _text(figure, left - MARGIN, top + height / 2, caption, ha="right")
+        sheet.write(figure, left - MARGIN, top + height / 2, caption, ha="right")
         for column, picture in enumerate(pictures):
-            axes = _tile(figure, left + column * across, top, width, height, images)
-            size = _covered(images, picture)
-            drawn = _show(axes, picture, size, vmin=shortest, vmax=longest, cmap="cividis")
+            axes = sheet.tile(figure, left + column * across, top, width, height, images)
+            size = sheet.covered(images, picture)
+            drawn = sheet.show(axes, picture, size, vmin=shortest, vmax=longest, cmap="cividis")
         if pictures is lengths:
-            bar = _axes(figure, key_left, top, 14, height)
+            bar = sheet.add_axes(figure, key_left, top, 14, height)
             figure.colorbar(drawn, cax=bar, ticks=[shortest, longest], format="%.3g")
-            bar.tick_params(labelsize=_points(13), length=_points(4))
+            bar.tick_params(labelsize=sheet.in_points(13), length=sheet.in_points(4))
         elif pictures is colours and labels.shape[-1] == 3:
-            _draw_colour_key(_axes(figure, key_left, top + height / 2 - 40, 120, 60))
-            _text(figure, key_left + 60, top + height / 2 + 32, "label sphere", ha="center")
-    return _picture(figure)
+            _draw_colour_key(sheet.add_axes(figure, key_left, top + height / 2 - 40, 120, 60))
+            sheet.write(figure, key_left + 60, top + height / 2 + 32, "label sphere", ha="center")
+    return sheet.render(figure)
 
 
 def transfer_panel(images_a, images_b, labels_a, labels_b, points, *, stride, points_in_b=None):
@@ -104,40 +95,40 @@ def transfer_panel(images_a, images_b, labels_a, labels_b, points, *, stride, po
         points_in_b = _check("points_in_b", points_in_b, points.shape)
     probability, expected, peak = _transfer(labels_a, labels_b, points, stride)
 
-    width, height = _tile_size(images_b, 180)
+    width, height = sheet.tile_size(images_b, 180)
     count, across, down = points.shape[1], width + _GAP, height + LINE + _GAP
     top, bottom = MARGIN + LINE, MARGIN + LINE + len(points) * down
-    figure = _sheet(2 * MARGIN + (2 + count) * across - _GAP, bottom + LINE + MARGIN)
+    figure = sheet.create(2 * MARGIN + (2 + count) * across - _GAP, bottom + LINE + MARGIN)
     lefts = MARGIN + across * np.arange(2 + count)
     for n in range(len(points)):
         y = top + n * down
-        axes_a, axes_b, *axes_p = (_tile(figure, x, y, width, height, images_b) for x in lefts)
-        _show(axes_a, images_a[n])
-        _show(axes_b, images_b[n])
+        axes_a, axes_b, *axes_p = (sheet.tile(figure, x, y, width, height, images_b) for x in lefts)
+        sheet.show(axes_a, images_a[n])
+        sheet.show(axes_b, images_b[n])
         for p, axes in enumerate(axes_p):
-            axes_a.plot(*points[n, p], **_point_style(p))
-            axes_b.plot(*expected[n, p], **_point_style(p))
-            _show_probability(axes, images_b[n], probability[n, p], _covered(images_b, labels_b[n]))
+            axes_a.plot(*points[n, p], **sheet.point_style(p))
+            axes_b.plot(*expected[n, p], **sheet.point_style(p))
+            _show_probability(axes, images_b[n], probability[n, p], sheet.covered(images_b, labels_b[n]))
             if points_in_b is not None:
-                axes.plot(*points_in_b[n, p], **_stroke("x", TRUE, 9))
-            axes.plot(*peak[n, p], **_stroke("s", PEAK, 13))
-            axes.plot(*expected[n, p], **_stroke("o", PREDICTED, 28))
+                axes.plot(*points_in_b[n, p], **sheet.stroke("x", TRUE, 9))
+            axes.plot(*peak[n, p], **sheet.stroke("s", PEAK, 13))
+            axes.plot(*expected[n, p], **sheet.stroke("o", PREDICTED, 28))
             largest = f"largest p {probability[n, p].max():.2g}"
-            _text(figure, lefts[2 + p], y + height + LINE / 2, largest)
+            sheet.write(figure, lefts[2 + p], y + height + LINE / 2, largest)
     title_y = MARGIN + LINE / 2 - 3
-    _text(figure, lefts[0], title_y, "A")
-    _text(figure, lefts[1], title_y, "B, expected matches")
+    sheet.write(figure, lefts[0], title_y, "A")
+    sheet.write(figure, lefts[1], title_y, "B, expected matches")
     for p, x in enumerate(lefts[2:]):
-        _marker(figure, x + 7, title_y, _point_style(p))
-        _text(figure, x + 20, title_y, "in B")
+        sheet.add_marker(figure, x + 7, title_y, sheet.point_style(p))
+        sheet.write(figure, x + 20, title_y, "in B")
     entries = {
-        "expected match": _stroke("o", PREDICTED, 16),
-        "most probable cell": _stroke("s", PEAK, 13),
+        "expected match": sheet.stroke("o", PREDICTED, 16),
+        "most probable cell": sheet.stroke("s", PEAK, 13),
     }
     if points_in_b is not None:
-        entries["true place"] = _stroke("x", TRUE, 9)
-    _legend(figure, bottom + LINE / 2, entries)
-    return _picture(figure)
+        entries["true place"] = sheet.stroke("x", TRUE, 9)
+    sheet.legend(figure, bottom + LINE / 2, entries)
+    return sheet.render(figure)
 
 
 def landmarks_panel(images, predicted, true, annotated, *, scale=4):
@@ -171,23 +162,23 @@ def landmarks_panel(images, predicted, true, annotated, *, scale=4):
     height, width = images.shape[1] * scale, images.shape[2] * scale
     across, down = width + MARGIN, height + LINE + MARGIN
     bottom = MARGIN + -(-len(images) // columns) * down
-    figure = _sheet(max(MARGIN + columns * across, 260), bottom + LINE)
+    figure = sheet.create(max(MARGIN + columns * across, 260), bottom + LINE)
     for n, image in enumerate(images):
         row, column = divmod(n, columns)
         left, top = MARGIN + column * across, MARGIN + row * down
-        axes = _tile(figure, left, top, width, height, images)
-        _show(axes, image)
+        axes = sheet.tile(figure, left, top, width, height, images)
+        sheet.show(axes, image)
         found, wanted = predicted[n][annotated[n]], true[n][annotated[n]]
         for line in np.stack([found, wanted], axis=1):
-            effects = _outline("black", 4)
-            axes.plot(*line.T, color="white", linewidth=_points(2), path_effects=effects)
-        axes.plot(*wanted.T, **_dot("D", TRUE, 11))
-        axes.plot(*found.T, **_dot("o", PREDICTED, 9))
+            effects = sheet.outline("black", 4)
+            axes.plot(*line.T, color="white", linewidth=sheet.in_points(2), path_effects=effects)
+        axes.plot(*wanted.T, **sheet.dot("D", TRUE, 11))
+        axes.plot(*found.T, **sheet.dot("o", PREDICTED, 9))
         error = np.linalg.norm(found - wanted, axis=-1)
         caption = f"mean error {error.mean():.2f} px" if len(error) else "none annotated"
-        _text(figure, left, top + height + LINE / 2, caption)
-    _legend(figure, bottom, {"predicted": _dot("o", PREDICTED, 9), "true": _dot("D", TRUE, 11)})
-    return _picture(figure)
+        sheet.write(figure, left, top + height + LINE / 2, caption)
+    sheet.legend(figure, bottom, {"predicted": sheet.dot("o", PREDICTED, 9), "true": sheet.dot("D", TRUE, 11)})
+    return sheet.render(figure)
 
 
 def unfolded_figure(images, labels, masks, *, basis=None):
@@ -210,22 +201,22 @@ def unfolded_figure(images, labels, masks, *, basis=None):
     masks = _check_masks(masks, images)
     plane = labels.shape[-1] == 2
     map_height, map_width = 220, 220 if plane else 440
-    width, height = _tile_size(images, 180)
+    width, height = sheet.tile_size(images, 180)
     left, across, top = 76, map_width + 2 * MARGIN, 2 * MARGIN + height
-    figure = _sheet(left + len(images) * across, top + map_height + 3 * LINE)
+    figure = sheet.create(left + len(images) * across, top + map_height + 3 * LINE)
     dense = _labels_of_pixels(images, labels)
     for n, image in enumerate(images):
         start = left + n * across
-        _show(_tile(figure, start + (map_width - width) // 2, MARGIN, width, height, images), image)
-        axes = _axes(figure, start, top, map_width, map_height)
+        sheet.show(sheet.tile(figure, start + (map_width - width) // 2, MARGIN, width, height, images), image)
+        axes = sheet.add_axes(figure, start, top, map_width, map_height)
         picture = sphere.unfold(dense[n], image, masks[n], size=2 * map_height, basis=basis)
         (_draw_plane if plane else _draw_sphere)(axes, picture)
-        axes.tick_params(labelsize=_points(14), length=_points(4), labelleft=n == 0)
+        axes.tick_params(labelsize=sheet.in_points(14), length=sheet.in_points(4), labelleft=n == 0)
         name = "label x / longest" if plane else "longitude [rad]"
-        _text(figure, start + map_width / 2, top + map_height + 1.9 * LINE, name, ha="center")
+        sheet.write(figure, start + map_width / 2, top + map_height + 1.9 * LINE, name, ha="center")
     name = "label y / longest" if plane else "latitude [rad]"
-    _text(figure, MARGIN + 4, top + map_height / 2, name, ha="center", rotation=90)
-    return _picture(figure)
+    sheet.write(figure, MARGIN + 4, top + map_height / 2, name, ha="center", rotation=90)
+    return sheet.render(figure)
 
 
 def _transfer(labels_a, labels_b, points, stride):
@@ -260,9 +251,9 @@ def _hide_background(colours, masks):
 
 
 def _show_probability(axes, image, probability, extent):
-    _show(axes, 0.4 * image.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
+    sheet.show(axes, 0.4 * image.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
     relative = np.sqrt(probability / probability.max())
-    _show(axes, relative, extent, alpha=relative, vmin=-0.5, vmax=1, cmap="inferno")
+    sheet.show(axes, relative, extent, alpha=relative, vmin=-0.5, vmax=1, cmap="inferno")
 
 
 def _draw_colour_key(axes):
@@ -278,121 +269,17 @@ def _draw_sphere(axes, picture):
     axes.imshow(picture, extent=(-np.pi, np.pi, -np.pi / 2, np.pi / 2), aspect="auto")
     axes.set_xticks(np.pi * np.arange(-1, 1.1, 0.5), ["−π", "−π/2", "0", "π/2", "π"])
     axes.set_yticks(np.pi * np.arange(-0.5, 0.6, 0.25), ["−π/2", "−π/4", "0", "π/4", "π/2"])
-    axes.grid(color="white", linewidth=_points(1), alpha=0.6)
+    axes.grid(color="white", linewidth=sheet.in_points(1), alpha=0.6)
 
 
 def _draw_plane(axes, picture):
     limit = sphere.PLANE_LIMIT
     axes.imshow(picture, extent=(-limit, limit, -limit, limit), aspect="auto")
     turn = np.linspace(0, 2 * np.pi, 181)
-    axes.plot(np.cos(turn), np.sin(turn), color="white", linewidth=_points(1.5), zorder=0.5)
+    axes.plot(np.cos(turn), np.sin(turn), color="white", linewidth=sheet.in_points(1.5), zorder=0.5)
     axes.set_xticks([-1, 0, 1])
     axes.set_yticks([-1, 0, 1])
-    axes.grid(color="white", linewidth=_points(1), alpha=0.6)
-
-
-# The sheet: a figure laid out in pixels, its origin at the top left.
-
-
-def _sheet(width, height):
-    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _axes(figure, left, top, width, height):
-    sheet_width, sheet_height = figure.bbox.size
-    bottom = 1 - (top + height) / sheet_height
-    return figure.add_axes((left / sheet_width, bottom, width / sheet_width, height / sheet_height))
-
-
-def _tile(figure, left, top, width, height, images):
-    """Returns axes whose data coordinates are the continuous pixels of an image."""
-    axes = _axes(figure, left, top, width, height)
-    axes.set(xlim=(0, images.shape[2]), ylim=(images.shape[1], 0), autoscale_on=False)
-    axes.set_axis_off()
-    return axes
-
-
-def _tile_size(images, wanted):
-    """Returns the (width, height) nearest to a wanted width that shows pixels whole, or smaller."""
-    height, width = images.shape[1:3]
-    scale = max(1, round(wanted / width)) if width <= 2 * wanted else wanted / width
-    return round(width * scale), round(height * scale)
-
-
-def _covered(images, cells):
-    """Returns the (height, width) in image pixels that a map of cells [h, w, ...] covers."""
-    stride = images.shape[1] // cells.shape[0]
-    return stride * cells.shape[0], stride * cells.shape[1]
-
-
-def _show(axes, picture, size=None, **style):
-    height, width = picture.shape[:2] if size is None else size
-    interpolation = "nearest" if axes.bbox.width >= picture.shape[1] else "antialiased"
-    return axes.imshow(picture, extent=(0, width, height, 0), aspect="auto", interpolation=interpolation, **style)
-
-
-def _text(figure, x, y, text, **style):
-    width, height = figure.bbox.size
-    return figure.text(x / width, 1 - y / height, text, va="center", size=_points(14), **style)
-
-
-def _marker(figure, x, y, style):
-    width, height = figure.bbox.size
-    figure.add_artist(Line2D([x / width], [1 - y / height], transform=figure.transFigure, **style))
-
-
-def _legend(figure, y, entries):
-    """Draws a row of markers with their names, `entries` being name -> style."""
-    left = MARGIN
-    for name, style in entries.items():
-        _marker(figure, left + 8, y, style)
-        left = _text(figure, left + 22, y, name).get_window_extent().x1 + MARGIN
-
-
-def _dot(marker, colour, size, edge="white"):
-    return {
-        "linestyle": "none",
-        "marker": marker,
-        "markersize": _points(size),
-        "markerfacecolor": colour,
-        "markeredgecolor": edge,
-        "markeredgewidth": _points(1.5),
-        "snap": False,
-        "path_effects": [Normal()],  # Without an effect, Agg moves markers to whole pixels.
-    }
-
-
-def _stroke(marker, colour, size):
-    return {
-        "linestyle": "none",
-        "marker": marker,
-        "markersize": _points(size),
-        "markerfacecolor": "none",
-        "markeredgecolor": colour,
-        "markeredgewidth": _points(2),
-        "snap": False,
-        "path_effects": _outline("white", 3.5),
-    }
-
-
-def _point_style(index):
-    marker, colour = POINT_MARKERS[index % 5], POINT_COLOURS[index % 5]
-    return _dot(marker, colour, 11, edge="black")
-
-
-def _outline(colour, width):
-    return [withStroke(linewidth=_points(width), foreground=colour)]
-
-
-def _points(pixels):
-    return pixels * 72 / _DPI
-
-
-def _picture(figure):
-    figure.canvas.draw()
-    return np.array(figure.canvas.buffer_rgba())[..., :3]
+    axes.grid(color="white", linewidth=sheet.in_points(1), alpha=0.6)
 
 
 def _check(name, array, shape):

@@ -132,6 +132,8 @@ def test_decay_epochs_must_rise_within_the_run(epochs):
         ("train.batch_size", "16"),
         ("train.batch_size", 16.5),
         ("train.batch_size", None),
+        ("model.norm", None),
+        ("train.num_epochs", True),
         ("train.learning_rate", "fast"),
         ("train.jit_compile", "no"),
         ("train.decay_epochs", 5),
@@ -261,6 +263,7 @@ def test_an_unknown_key_in_the_file_lists_the_right_ones(tmp_path, part, keys, r
         ("model", {"name": "resnet"}, r"config\.model\.name='resnet': there is no such choice"),
         ("train", {"batch_size": "16"}, "batch_size"),
         ("model", {"mean": ["a", "b", "c"]}, "mean"),
+        ("model", {"mean": 1}, "mean"),
     ],
 )
 def test_a_loaded_configuration_is_checked(tmp_path, part, keys, message):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from dense_labels import sphere, visualization
-from dense_labels.visualization import LINE, MARGIN
+from dense_labels import sheet, sphere, visualization
+from dense_labels.sheet import LINE, MARGIN
 
 
 def grey_images(count=1, height=20, width=30):
@@ -79,8 +79,8 @@ def test_transfer_finds_a_planted_match():
     width, height, scale, top = 180, 120, 6, MARGIN + LINE
     assert picture.dtype == np.uint8
     for column, colour, point in (
-        (0, visualization.POINT_COLOURS[0], points),
-        (1, visualization.POINT_COLOURS[0], true),
+        (0, sheet.POINT_COLOURS[0], points),
+        (1, sheet.POINT_COLOURS[0], true),
         (2, visualization.PREDICTED, true),
         (2, visualization.PEAK, true),
         (2, visualization.TRUE, true),
