@@ -15,5 +15,5 @@ def get_config():
     config.train.steps_per_epoch = 500
     config.train.num_epochs = 8
     config.train.learning_rate = 3e-4  # at 1e-3 the distance loss ends in labels that are all alike
-    config.train.decay_epochs = (7,)
+    config.train.schedule = "cosine"
     return config

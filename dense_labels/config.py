@@ -49,7 +49,8 @@ class TrainConfig:
     steps_per_epoch: int = 0  # 0: one pass over the training pairs
     optimizer: str = "adam"  # adam | adagrad
     learning_rate: float = 1e-3
-    decay_epochs: tuple[int, ...] = ()  # the rate is multiplied by decay_factor at each of these
+    schedule: str = "steps"  # steps: times decay_factor at each of decay_epochs | cosine: falls to 0 over the run
+    decay_epochs: tuple[int, ...] = ()
     decay_factor: float = 0.1
     clip_norm: float = 0.0  # global norm the gradient is clipped to; 0: not clipped
     precision: str = "float32"  # of the convolutions; the softmax is always float32
@@ -97,6 +98,7 @@ def check(config):
     _check_choice("model.activation", config.model.activation, ("relu", "leaky_relu"))
     _check_choice("loss.name", config.loss.name, ("log", "dist", "margin"))
     _check_choice("train.optimizer", config.train.optimizer, ("adam", "adagrad"))
+    _check_choice("train.schedule", config.train.schedule, ("steps", "cosine"))
     _check_choice("train.precision", config.train.precision, PRECISIONS)
     _check_range("data.num_pairs", config.data.num_pairs, 1)
     _check_range("data.seed", config.data.seed, 0)
@@ -118,6 +120,8 @@ def check(config):
                 + (", above 0" if key == "std" else "")
             )
     epochs = list(config.train.decay_epochs)
+    if epochs and config.train.schedule != "steps":
+        raise ValueError(f"config.train.decay_epochs={tuple(epochs)}: is for config.train.schedule='steps' alone")
     if epochs != sorted(set(epochs)) or any(not 0 < e < config.train.num_epochs for e in epochs):
         raise ValueError(
             f"config.train.decay_epochs={tuple(epochs)}: must rise, between 0 and num_epochs={config.train.num_epochs}"

@@ -83,6 +83,7 @@ def bilinear_sample(maps, points, stride):
     Raises:
       ValueError: if `maps` is not of rank 4 or `points` not of rank 3.
     """
+    maps, points = tf.convert_to_tensor(maps), tf.convert_to_tensor(points)
     if maps.shape.rank != 4 or points.shape.rank != 3:
         raise ValueError(
             f"maps must be [B, h, w, C] and points [B, N, 2]; found shapes {maps.shape} and {points.shape}"

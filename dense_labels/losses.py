@@ -89,6 +89,7 @@ class MatchingLoss(tf.keras.layers.Layer):
         labels_a = tf.reshape(labels_a, [shape[0], cells, labels_a.shape[-1]])
         points_in_b = tf.reshape(points_in_b, [shape[0], cells, 2])
         visible = tf.reshape(visible, [shape[0], cells])
+        points_in_b = tf.where(visible[..., tf.newaxis] > 0, points_in_b, 0.0)  # elsewhere they may be anything
         if not self.pack:
             return labels_a, points_in_b, visible
         fullest = tf.reduce_max(tf.math.count_nonzero(visible, axis=1, dtype=tf.int32))

@@ -54,17 +54,18 @@ def create_strategy():
 
 
 def learning_rate(train, steps_per_epoch):
-    """Gives the rate of every step: multiplied by `decay_factor` at the start of each of `decay_epochs`.
+    """Gives the rate of every step.
 
     Args:
       train: `config.TrainConfig`.
       steps_per_epoch: of the run, an int.
 
     Returns:
-      A float, or a `tf.keras.optimizers.schedules.LearningRateSchedule` where the rate changes.
+      `tf.keras.optimizers.schedules.LearningRateSchedule`: "cosine" falls to 0 over the run; "steps" is multiplied by
+      `decay_factor` at the start of each of `decay_epochs`.
     """
-    if not train.decay_epochs:
-        return train.learning_rate
+    if train.schedule == "cosine":
+        return tf.keras.optimizers.schedules.CosineDecay(train.learning_rate, train.num_epochs * steps_per_epoch)
     rates = [train.learning_rate * train.decay_factor**n for n in range(len(train.decay_epochs) + 1)]
     last_steps = [epoch * steps_per_epoch - 1 for epoch in train.decay_epochs]
     return tf.keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, rates)

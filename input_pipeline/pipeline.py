@@ -42,10 +42,9 @@ def naming_damage(builder):
 def training_pairs(builder, *, stride, batch_size, seed, start_step=0, input_context=None):
     """Endless shuffled PairBatches of the training split.
 
-    The order is a function of the seed and of TensorFlow's global one, which a training sets alike. Batch k of one
-    process and the k-th batches of several workers together hold the same pairs, and a run that starts at `start_step`
-    meets the batches that a run from 0 meets there: whole records are shuffled and skipped before anything of them is
-    decoded.
+    The order is a function of the seed alone. Batch k of one process and the k-th batches of several workers together
+    hold the same pairs, and a run that starts at `start_step` meets the batches that a run from 0 meets there. All
+    encoded frames of the split are held in memory.
 
     Args:
       builder: what `prepare` returned.
@@ -60,13 +59,13 @@ def training_pairs(builder, *, stride, batch_size, seed, start_step=0, input_con
 
     Raises:
       ValueError: if the batch cannot be shared evenly by the replicas, or is larger than the split.
+      tf.errors.DataLossError: if a record is damaged; see `naming_damage`.
     """
     examples = builder.info.splits["train"].num_examples
     if batch_size > examples:
         raise ValueError(f"config.train.batch_size={batch_size} is more than the {examples} training pairs")
-    dataset = _records(builder, "train")
-    dataset = dataset.shuffle(examples, seed=seed)  # encoded frames are small: a whole split fits in memory
-    dataset = dataset.repeat()
+    records = next(iter(_records(builder, "train").batch(examples)))
+    dataset = tf.data.Dataset.counter().flat_map(_shuffled(examples, seed))
     dataset = dataset.skip(start_step * batch_size)
     if input_context is not None:
         replicas = input_context.num_replicas_in_sync
@@ -74,7 +73,11 @@ def training_pairs(builder, *, stride, batch_size, seed, start_step=0, input_con
             raise ValueError(f"config.train.batch_size={batch_size} cannot be shared by {replicas} replicas")
         dataset = dataset.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
         batch_size //= replicas
-    dataset = dataset.map(_pair(builder, stride), num_parallel_calls=tf.data.AUTOTUNE)
+    pair = _pair(builder, stride)
+    dataset = dataset.map(
+        lambda index: pair({name: values[index] for name, values in records.items()}),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
     dataset = dataset.batch(batch_size, drop_remainder=True)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
@@ -110,6 +113,14 @@ def landmark_batches(builder, split, *, batch_size, count=None):
     dataset = _records(builder, split).take(-1 if count is None else count)
     dataset = dataset.map(_landmarks(builder), num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _shuffled(examples, seed):
+    def indices(epoch):
+        order = tf.random.experimental.stateless_shuffle(tf.range(examples), seed=[seed, epoch])
+        return tf.data.Dataset.from_tensor_slices(order)
+
+    return indices
 
 
 def _records(builder, split):

@@ -15,7 +15,7 @@ def chain(filters, label_size, *, norm, activation, mean, std, dtype, name):
       activation: "relu" (the paper) or "leaky_relu", whose negative slope is 0.2.
       mean: three floats, taken off images in [0, 1].
       std: three floats, divided by.
-      dtype: Keras dtype or policy name of the convolutions, such as "mixed_bfloat16".
+      dtype: Keras dtype or policy name of all convolutions but the last, such as "mixed_bfloat16".
       name: of the model.
 
     Returns:
@@ -31,8 +31,8 @@ def chain(filters, label_size, *, norm, activation, mean, std, dtype, name):
         x = _activation(activation, dtype, f"activation{index}")(x)
         if index == 1:
             x = tf.keras.layers.MaxPooling2D(2, STRIDE, dtype=dtype, name="pool")(x)
-    x = _convolution(x, 1, label_size, 1, dtype, "label")
-    labels = tf.keras.layers.Activation("linear", dtype="float32", name="labels")(x)
+    # The labels of a trained network are long, and so are the steps of 16-bit numbers of their size: float32 here.
+    labels = _convolution(x, 1, label_size, 1, "float32", "label")
     return tf.keras.Model(images, labels, name=name)
 
 

@@ -77,8 +77,10 @@ def fit_nearest(labels, landmarks, annotated, *, stride):
       float32 [K, L].
 
     Raises:
-      ValueError: if a landmark is annotated in no image.
+      ValueError: if a landmark is annotated in no image, or the labels are all zero or not all finite.
     """
+    if not np.isfinite(labels).all() or not labels.any():
+        raise ValueError("the labels are all zero or not all finite: the network has learned nothing; train it again")
     counts = np.sum(annotated, axis=0)  # [K]
     if not counts.all():
         raise ValueError(f"landmark {int(np.argmin(counts))} is annotated in none of the {len(labels)} images")

@@ -206,3 +206,11 @@ def test_a_landmark_nobody_annotated_is_refused():
     annotated[:, 1] = 0
     with pytest.raises(ValueError, match="landmark 1 is annotated in none of the 4 images"):
         heads.fit_nearest(labels, landmarks, annotated, stride=STRIDE)
+
+
+def test_labels_that_say_nothing_are_refused():
+    landmarks, annotated = np.full([2, 1, 2], 5.0, np.float32), np.ones([2, 1], np.float32)
+    for value in (0.0, np.nan):
+        labels = np.full([2, 5, 5, 3], value, np.float32)
+        with pytest.raises(ValueError, match="^the labels are all zero or not all finite: .*; train it again$"):
+            heads.fit_nearest(labels, landmarks, annotated, stride=2)

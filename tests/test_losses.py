@@ -196,15 +196,16 @@ def test_a_batch_that_shows_nothing_costs_nothing(name, gamma, pack):
     assert all(np.all(gradient == 0) for gradient in gradients)
 
 
+@pytest.mark.parametrize("elsewhere", [-500.0, 1e30, np.nan])
 @pytest.mark.parametrize("pack", [True, False])
 @every_loss
-def test_cells_that_are_not_visible_have_no_influence(name, gamma, pack):
+def test_cells_that_are_not_visible_have_no_influence(name, gamma, pack, elsewhere):
     labels_a, labels_b, points_in_b, visible = batch_of_pairs()
     hidden = visible == 0
     layer = losses.create(name, STRIDE, gamma=gamma, pack=pack)
     value, outputs, gradients = value_and_gradients(layer, [labels_a, labels_b, points_in_b, visible])
     changed_labels = np.where(hidden[..., np.newaxis], labels_a * 3 + 1, labels_a)
-    changed_points = np.where(hidden[..., np.newaxis], -500.0, points_in_b)
+    changed_points = np.where(hidden[..., np.newaxis], np.float32(elsewhere), points_in_b)
     again = value_and_gradients(layer, [changed_labels, labels_b, changed_points, visible])
     np.testing.assert_allclose(again[0], value, rtol=1e-6)
     np.testing.assert_allclose(again[1]["matching_error"], outputs["matching_error"], rtol=1e-6)

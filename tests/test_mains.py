@@ -41,7 +41,6 @@ def _arm(data, workdir):
         f"--config.train.steps_per_epoch={STEPS}",
         "--config.train.batch_size=4",
         "--config.train.num_epochs=3",
-        "--config.train.decay_epochs=(2,)",
         "--config.train.precision=float32",
     ]
 

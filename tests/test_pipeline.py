@@ -105,12 +105,10 @@ def test_another_seed_gives_another_order(order):
     assert order(3, seed=3) != order(3, seed=4)
 
 
-def test_the_order_does_not_hang_on_what_ran_before(order):
+def test_the_order_is_a_function_of_the_seed_alone(order):
     tf.random.set_seed(1)
     first = order(3, seed=3)
-    tf.random.set_seed(1)
-    tf.random.uniform([3])
-    tf.random.uniform([3], seed=5)
+    tf.random.set_seed(2)
     assert order(3, seed=3) == first
 
 

@@ -194,3 +194,10 @@ def test_the_rate_falls_at_the_epochs_asked_for(config):
     rate = training.learning_rate(config.train, STEPS)
     rates = [float(rate(step)) for step in range(3 * STEPS)]
     np.testing.assert_allclose(rates, [1e-3] * STEPS + [1e-4] * STEPS + [1e-5] * STEPS, rtol=1e-5)
+
+
+def test_the_rate_falls_as_a_cosine_over_the_run(config):
+    config.train.schedule = "cosine"
+    rate = training.learning_rate(config.train, STEPS)
+    rates = [float(rate(step)) for step in (0, STEPS, 3 * STEPS // 2, 2 * STEPS, 3 * STEPS)]
+    np.testing.assert_allclose(rates, [1e-3, 0.75e-3, 0.5e-3, 0.25e-3, 0], atol=1e-9)
