@@ -1,5 +1,5 @@
-# `make demo` and `make test` need Python 3.9 to 3.11 and nothing else.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.10 || command -v python3.9 || echo python3)
+# `make demo` and `make test` need Python 3.10 or 3.11 and nothing else.
+PYTHON ?= $(shell for p in python3.11 python3.10 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 DEMO = runs/demo
@@ -8,6 +8,7 @@ DEMO = runs/demo
 
 demo: $(VENV)/installed
 	$(RUN) train_main.py --config=configs/demo.py --workdir=$(DEMO)
+	rm -rf $(DEMO)/served
 	$(RUN) eval_main.py --workdir=$(DEMO) --export_dir=$(DEMO)/served
 
 test: $(VENV)/installed

@@ -18,7 +18,7 @@ _SHOWN = 9  # frames in the pictures, as in figure 3 of the paper
 
 
 def main():
-    workdir = _WORKDIR.value
+    workdir = os.path.expanduser(_WORKDIR.value)
     config = config_lib.load(workdir)
 
     import models  # after the flags are known to be right, for this is slow
@@ -69,7 +69,7 @@ def main():
             example_images=frames["image"],
         )
         print(f"SavedModel: {path}")
-    print(f"TensorBoard: tensorboard --logdir {workdir}")
+    print(f"TensorBoard: {cli.python()} -m tensorboard.main --logdir {workdir}")
 
 
 if __name__ == "__main__":

@@ -16,18 +16,21 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main():
-    config, workdir = _CONFIG.value, _WORKDIR.value
+    config, workdir = _CONFIG.value, os.path.expanduser(_WORKDIR.value)
     config_lib.check(config)
+    config.data.dir = os.path.abspath(os.path.expanduser(config.data.dir))  # an evaluation may run from elsewhere
 
     import models  # after the flags are known to be right, for this is slow
-    from dense_labels import training
+    from dense_labels import checkpoints, training
     from input_pipeline import pipeline
 
     strategy = training.create_strategy()  # first: it must meet the other workers before anything else runs
-    config.data.dir = os.path.abspath(os.path.expanduser(config.data.dir))  # an evaluation may run from elsewhere
+    if checkpoints.newest(workdir):
+        config_lib.check_same(config, workdir)
     builder = pipeline.prepare(config.data)
     os.makedirs(workdir, exist_ok=True)
-    config_lib.save(config, workdir)
+    if training.is_chief(strategy):
+        config_lib.save(config, workdir)
 
     with pipeline.naming_damage(builder):
         training.train(
@@ -48,7 +51,7 @@ def main():
             stride=models.STRIDE,
             strategy=strategy,
         )
-    print(f"next: python eval_main.py --workdir={workdir}")
+    print(f"next: {cli.python()} eval_main.py --workdir={workdir}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 python -m benchmarks.roboarm --workdir=runs/roboarm [--only=log,dist_1] [-- --config.train.precision=mixed_bfloat16 ...]
 
 What follows `--` goes to every training. Stopped and started again, it goes on where it was; rows that are done are
-only read. Prints a Markdown table and writes it, with all settings, to WORKDIR/tables.json.
+only read. Prints a Markdown table; each row's configuration and result stay in WORKDIR/ROW.
 """
 
 import json
@@ -29,28 +29,26 @@ _ONLY = flags.DEFINE_list("only", list(ROWS), "The rows to train.")
 
 
 def main(argv):
-    results = {}
     for name in _ONLY.value:
         if name not in ROWS:
             sys.exit(f"error: --only={name}: there is no such row; choose {', '.join(ROWS)}")
-        results[name] = _row(name, os.path.join(_WORKDIR.value, name), argv[1:])
-    with open(os.path.join(_WORKDIR.value, "tables.json"), "w") as file:
-        json.dump(results, file, indent=2)
+    results = {name: _row(name, os.path.join(_WORKDIR.value, name), argv[1:]) for name in _ONLY.value}
     print(_table(results))
 
 
 def _row(name, workdir, more):
-    """Trains and evaluates one row; returns its result, with the minutes a training from scratch took."""
-    changes = [f"--config.{key}={value}" for key, value in ROWS[name][0].items()]
-    fresh, start = not os.path.exists(os.path.join(workdir, "checkpoints")), time.monotonic()
-    _run("train_main.py", "--config=configs/roboarm.py", f"--workdir={workdir}", *changes, *more)
-    minutes = (time.monotonic() - start) / 60
+    """Trains and evaluates one row unless that is done; returns its result, with the minutes of the training."""
+    written = os.path.join(workdir, "eval", "result.json")
     timing = os.path.join(workdir, "minutes.json")
-    if fresh:
-        with open(timing, "w") as file:
-            json.dump(minutes, file)
-    _run("eval_main.py", f"--workdir={workdir}")
-    with open(os.path.join(workdir, "eval", "result.json")) as file:
+    if not os.path.exists(written):
+        changes = [f"--config.{key}={value}" for key, value in ROWS[name][0].items()]
+        fresh, start = not os.path.exists(os.path.join(workdir, "checkpoints")), time.monotonic()
+        _run("train_main.py", "--config=configs/roboarm.py", f"--workdir={workdir}", *changes, *more)
+        if fresh:
+            with open(timing, "w") as file:
+                json.dump((time.monotonic() - start) / 60, file)
+        _run("eval_main.py", f"--workdir={workdir}")
+    with open(written) as file:
         result = json.load(file)
     if os.path.exists(timing):
         with open(timing) as file:
@@ -59,7 +57,9 @@ def _row(name, workdir, more):
 
 
 def _run(*command):
-    subprocess.run([sys.executable, *command], check=True)
+    code = subprocess.run([sys.executable, *command]).returncode
+    if code:
+        sys.exit(code)  # what went wrong has been said
 
 
 def _table(results):

@@ -14,6 +14,6 @@ def get_config():
     config.data.num_pairs = 2_400
     config.train.batch_size = 8
     config.train.num_epochs = 5
-    config.train.decay_epochs = (4,)
+    config.train.schedule = "cosine"
     config.eval.head_images = 1_000
     return config

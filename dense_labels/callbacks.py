@@ -24,7 +24,7 @@ class StopIfNotFinite(tf.keras.callbacks.Callback):
         self._checkpoints = checkpoints
 
     def on_train_begin(self, logs=None):
-        variables = self.model.network.variables
+        variables = self.model.network.trainable_variables
         self._norm_of_weights = tf.function(lambda: tf.linalg.global_norm([tf.convert_to_tensor(v) for v in variables]))
 
     def on_train_batch_end(self, batch, logs=None):
@@ -38,15 +38,12 @@ class StopIfNotFinite(tf.keras.callbacks.Callback):
         kept = f"the last good checkpoint is {newest}" if newest else "there is no checkpoint yet"
         raise FloatingPointError(
             f"{what} is not finite at step {step}; {kept}; "
-            "try a lower config.train.learning_rate or a config.train.clip_norm"
+            "try a lower config.train.learning_rate or a config.train.clip_norm, in another --workdir"
         )
 
 
-class Rates(tf.keras.callbacks.Callback):
-    """Adds to the logs of an epoch `learning_rate`, that of its last step, and `pairs_per_second`.
-
-    The first step of an epoch, where graphs are traced, does not count for the speed.
-    """
+class Throughput(tf.keras.callbacks.Callback):
+    """Adds `pairs_per_second` to the logs of an epoch, its first step (where graphs are traced) left out."""
 
     def __init__(self, batch_size):
         """Creates the callback.
@@ -64,7 +61,6 @@ class Rates(tf.keras.callbacks.Callback):
         self._steps = batch
 
     def on_epoch_end(self, epoch, logs=None):
-        logs["learning_rate"] = float(tf.convert_to_tensor(self.model.optimizer.learning_rate))
         if self._steps:
             logs["pairs_per_second"] = self._batch_size * self._steps / (self._now - self._start)
 
@@ -76,7 +72,8 @@ class Pictures(tf.keras.callbacks.Callback):
         """Creates the callback.
 
         Args:
-          log_dir: folder of the TensorBoard run.
+          log_dir: folder of the TensorBoard run, or None to draw and not write: where a network's statistics are
+            spread over several workers, all of them have to take part in using it.
           examples: a PairBatch of a few pairs.
           stride: side of a cell of the network in pixels.
         """
@@ -85,4 +82,5 @@ class Pictures(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         pictures = inspection.pair_pictures(self.model.network, self._examples, self._stride)
-        inspection.write_tensorboard(self._log_dir, {}, pictures, epoch)
+        if self._log_dir:
+            inspection.write_tensorboard(self._log_dir, {}, pictures, epoch)

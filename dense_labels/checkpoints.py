@@ -1,6 +1,8 @@
 """Checkpoints of a run: written after every epoch, read to go on or to evaluate."""
 
+import glob
 import os
+import shutil
 import tempfile
 
 import tensorflow as tf
@@ -22,7 +24,7 @@ class Checkpoints(tf.keras.callbacks.Callback):
             variables need, and write theirs into a temporary folder.
         """
         super().__init__()
-        self._optimizer = model.optimizer
+        self._optimizer, self._workdir = model.optimizer, workdir
         checkpoint = tf.train.Checkpoint(network=model.network, optimizer=model.optimizer)
         self._shared = tf.train.CheckpointManager(checkpoint, os.path.join(workdir, FOLDER), keep)
         self._scratch = None if chief else tempfile.TemporaryDirectory()
@@ -31,7 +33,7 @@ class Checkpoints(tf.keras.callbacks.Callback):
     @property
     def newest(self):
         """Path of the newest checkpoint of the run, or None."""
-        return self._shared.latest_checkpoint
+        return newest(self._workdir)
 
     def restore(self):
         """Restores the newest checkpoint, if there is one.
@@ -48,11 +50,38 @@ class Checkpoints(tf.keras.callbacks.Callback):
         return int(self._optimizer.iterations.numpy())
 
     def on_epoch_end(self, epoch, logs=None):
-        self._own.save(checkpoint_number=int(self._optimizer.iterations.numpy()))
+        try:
+            self._own.save(checkpoint_number=int(self._optimizer.iterations.numpy()))
+        except tf.errors.OpError:
+            for half in glob.glob(os.path.join(glob.escape(self._own.directory), "*_temp")):
+                shutil.rmtree(half)
+            raise
 
     def on_train_end(self, logs=None):
         if self._scratch:
             self._scratch.cleanup()
+
+
+def newest(workdir):
+    """Finds the newest checkpoint of a run.
+
+    Args:
+      workdir: folder of the run, which need not exist.
+
+    Returns:
+      Its path without extension, or None where there is none.
+
+    Raises:
+      ValueError: if there are checkpoints, but the file that lists them is damaged.
+    """
+    folder = os.path.join(workdir, FOLDER)
+    path = tf.train.latest_checkpoint(folder)
+    if path is None and glob.glob(os.path.join(glob.escape(folder), "*.index")):
+        raise ValueError(
+            f"{folder} holds checkpoints, but the file 'checkpoint' there, which lists them, is damaged or names one "
+            "that is gone; mend it, or choose another --workdir"
+        )
+    return path
 
 
 def restore_network(network, workdir):
@@ -68,12 +97,11 @@ def restore_network(network, workdir):
     Raises:
       ValueError: if there is no checkpoint, or it is damaged or does not fit the network.
     """
-    folder = os.path.join(workdir, FOLDER)
-    newest = tf.train.latest_checkpoint(folder)
-    if newest is None:
-        raise ValueError(f"{folder} holds no checkpoint; train for at least one epoch first")
-    _restore(tf.train.Checkpoint(network=network), newest)
-    return int(newest.rpartition("-")[2])
+    path = newest(workdir)
+    if path is None:
+        raise ValueError(f"--workdir={workdir} holds no checkpoint; train for at least one epoch first")
+    _restore(tf.train.Checkpoint(network=network), path)
+    return int(path.rpartition("-")[2])
 
 
 def _restore(checkpoint, path):
@@ -81,6 +109,6 @@ def _restore(checkpoint, path):
     try:
         checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
     except tf.errors.OpError as error:
-        raise ValueError(f"{path} is damaged ({error.message}); delete its files and their name in {FOLDER}") from error
+        raise ValueError(f"{path} is damaged ({error.message}); train again in another --workdir") from error
     except AssertionError as error:
         raise ValueError(f"{path} does not fit the configuration beside it: {error}") from error

@@ -2,12 +2,15 @@
 
 import difflib
 import os
+import re
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from dense_labels import config as config_lib
+
+_TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where in the code an error came from.")
 
 # What a user, a disk or a damaged file can cause, beside TensorFlow's own errors. Anything else is a mistake of this
 # project and keeps its stack trace.
@@ -51,7 +54,8 @@ def _parse(argv):
 
 def _check_keys(argv):
     keys = [f"--{key}" for key in config_lib.override_keys(config_lib.Config())]
-    for name in (argument.partition("=")[0] for argument in argv):
+    for argument in argv[1:]:
+        name = "--" + argument.partition("=")[0].lstrip("-")
         if name.startswith("--config.") and name not in keys:
             close = difflib.get_close_matches(name, keys, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
@@ -67,7 +71,7 @@ def _guarded(main):
     try:
         main()
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last completed epoch", file=sys.stderr)
+        print("stopped", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         tensorflow = sys.modules.get("tensorflow")
@@ -77,9 +81,22 @@ def _guarded(main):
 
 
 def _fail(error):
-    message = str(error)
-    if hasattr(error, "message"):  # TensorFlow's: where in the graph, what, [[the node]]; the middle tells
-        lines = [line.strip() for line in error.message.splitlines()]
-        message = [line for line in lines if line and not line.startswith("[[")][-1]
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if flags.FLAGS.is_parsed() and _TRACEBACK.value:
+        raise error
+    message = _of_tensorflow(error.message) if hasattr(error, "message") else str(error)
+    print(f"error: {' '.join(message.split()) or type(error).__name__}", file=sys.stderr)
     sys.exit(1)
+
+
+def _of_tensorflow(message):
+    """Picks what went wrong out of a message that also says where in the graph."""
+    message = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]( name: ?\S*)?", " ", message, flags=re.S)
+    where = ("Graph execution error", "Detected at node", "Hint:", "File ", "<stdin>")
+    lines = [line.strip() for line in message.splitlines()]
+    return next((line for line in lines if line and not line.startswith(where)), "")
+
+
+def python():
+    """Returns the command that runs this Python, as short as it can be written."""
+    inside = os.path.relpath(sys.executable)
+    return sys.executable if inside.startswith(os.pardir) else inside

@@ -3,8 +3,9 @@
 import dataclasses
 import json
 import math
-import os
 import pathlib
+
+from dense_labels import files
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _FILE = "config.json"
@@ -26,7 +27,7 @@ class ModelConfig:
 
     name: str = "simple"  # simple | dilations
     label_size: int = 3  # L, the length of a label
-    norm: str = "none"  # none | batch
+    norm: str = "none"  # none | batch: over the images of one replica
     activation: str = "relu"  # relu | leaky_relu
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # taken off images in [0, 1], inside the network
     std: tuple[float, ...] = (1.0, 1.0, 1.0)  # then divided by
@@ -50,8 +51,10 @@ class TrainConfig:
     optimizer: str = "adam"  # adam | adagrad
     learning_rate: float = 1e-3
     schedule: str = "steps"  # steps: times decay_factor at each of decay_epochs | cosine: falls to 0 over the run
-    decay_epochs: tuple[int, ...] = ()
+    warmup_steps: int = 0  # for cosine: how many steps the rate rises from 0
+    decay_epochs: tuple[int, ...] = ()  # for steps
     decay_factor: float = 0.1
+    weight_decay: float = 0.0  # of the filters, not the biases: rate times this is taken off each at each step
     clip_norm: float = 0.0  # global norm the gradient is clipped to; 0: not clipped
     precision: str = "float32"  # of the convolutions; the softmax is always float32
     jit_compile: bool = False  # compile the step with XLA
@@ -106,8 +109,14 @@ def check(config):
     _check_range("loss.gamma", config.loss.gamma, 0, open_=True)
     for key in ("batch_size", "num_epochs", "keep_checkpoints"):
         _check_range(f"train.{key}", getattr(config.train, key), 1)
-    for key in ("steps_per_epoch", "clip_norm", "seed"):
+    for key in ("steps_per_epoch", "warmup_steps", "weight_decay", "clip_norm", "seed"):
         _check_range(f"train.{key}", getattr(config.train, key), 0)
+    if config.train.seed >= 2**32:
+        raise ValueError(f"config.train.seed={config.train.seed}: must be below 2**32")
+    if config.train.warmup_steps and config.train.schedule != "cosine":
+        raise ValueError(
+            f"config.train.warmup_steps={config.train.warmup_steps}: is for config.train.schedule='cosine'"
+        )
     for key in ("learning_rate", "decay_factor"):
         _check_range(f"train.{key}", getattr(config.train, key), 0, open_=True)
     for key in ("batch_size", "head_images", "upsample"):
@@ -122,9 +131,11 @@ def check(config):
     epochs = list(config.train.decay_epochs)
     if epochs and config.train.schedule != "steps":
         raise ValueError(f"config.train.decay_epochs={tuple(epochs)}: is for config.train.schedule='steps' alone")
-    if epochs != sorted(set(epochs)) or any(not 0 < e < config.train.num_epochs for e in epochs):
+    whole = all(isinstance(e, int) and 0 < e < config.train.num_epochs for e in epochs)
+    if not whole or epochs != sorted(set(epochs)):
         raise ValueError(
-            f"config.train.decay_epochs={tuple(epochs)}: must rise, between 0 and num_epochs={config.train.num_epochs}"
+            f"config.train.decay_epochs={tuple(epochs)}: must be whole numbers that rise, "
+            f"between 0 and num_epochs={config.train.num_epochs}"
         )
 
 
@@ -145,34 +156,40 @@ def override_keys(config, prefix="config"):
     return keys
 
 
+def check_same(config, workdir):
+    """Refuses to go on with a run under another configuration; where the data lie may differ.
+
+    Args:
+      config: a `Config`.
+      workdir: folder of the run, with its configuration.
+
+    Raises:
+      ValueError: naming what differs.
+    """
+    kept, new = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (load(workdir), config))
+    kept["data"]["dir"] = new["data"]["dir"]
+    changed = [
+        f"{part}.{key}: {kept[part][key]} there, {value} now"
+        for part, values in new.items()
+        for key, value in values.items()
+        if kept[part][key] != value
+    ]
+    if changed:
+        raise ValueError(
+            f"{workdir} holds a run with another configuration ({'; '.join(changed)}); "
+            "go on with that configuration or choose another --workdir"
+        )
+
+
 def save(config, workdir):
     """Writes the resolved configuration into a work directory, whole or not at all.
 
     Args:
       config: a `Config`.
       workdir: path of an existing folder.
-
-    Raises:
-      ValueError: if the folder already holds another configuration; where the data lie may differ.
     """
-    path = pathlib.Path(workdir) / _FILE
-    if path.exists():
-        kept, new = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (load(workdir), config))
-        kept["data"]["dir"] = new["data"]["dir"]
-        changed = [
-            f"{part}.{key}: {kept[part][key]} there, {value} now"
-            for part, values in new.items()
-            for key, value in values.items()
-            if kept[part][key] != value
-        ]
-        if changed:
-            raise ValueError(
-                f"{workdir} holds a run with another configuration ({'; '.join(changed)}); "
-                "go on with that configuration or choose another --workdir"
-            )
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")  # several workers may write it at once
-    temporary.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
-    os.replace(temporary, path)
+    text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+    files.write_whole(pathlib.Path(workdir) / _FILE, text.encode())
 
 
 def load(workdir):
@@ -230,7 +247,7 @@ def _check_types(part, values, defaults):
         value, kind = getattr(values, field.name), type(getattr(defaults, field.name))
         right = isinstance(value, accepted.get(kind, kind)) and (kind is bool or not isinstance(value, bool))
         if right and kind is tuple:
-            right = all(isinstance(item, (int, float)) for item in value)
+            right = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in value)
         if not right:
             raise ValueError(f"config.{part}.{field.name}={value!r}: must be {words[kind]}")
 

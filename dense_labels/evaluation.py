@@ -1,13 +1,11 @@
 """Protocols: which images, which head, which normaliser, which figure; and the file that keeps the result."""
 
 import json
-import os
-import pathlib
 
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import metrics
+from dense_labels import files, metrics
 
 DECODINGS = ("cell", "subpixel")
 
@@ -91,7 +89,7 @@ def landmark_errors(found, maps):
 
     Returns:
       For each decoding K + 1 floats: the mean error of each landmark, then of all points, in percent of the
-      normaliser; NaN where nothing is annotated.
+      normaliser; None for a landmark that is annotated nowhere.
     """
     count = maps["landmarks"].shape[1]
     selections = [slice(k, k + 1) for k in range(count)] + [slice(None)]
@@ -102,7 +100,7 @@ def landmark_errors(found, maps):
             annotated = maps["annotated"][:, points]
             metric = metrics.PointError()
             metric.update_state(found[name][:, points], maps["landmarks"][:, points], annotated, maps["normaliser"])
-            errors[name].append(float(metric.result()) if annotated.any() else float("nan"))
+            errors[name].append(float(metric.result()) if annotated.any() else None)
     return errors
 
 
@@ -118,7 +116,7 @@ def table(result):
     each, mean = result["landmark_error_percent"], result["metrics"]
     lines = [result["protocol"]["error"], "landmark" + "".join(f"{name:>10}" for name in DECODINGS)]
     for k, values in enumerate(zip(*(each[name] for name in DECODINGS))):
-        lines.append(f"{k:<8}" + "".join(f"{value:>10.3f}" for value in values))
+        lines.append(f"{k:<8}" + "".join(f"{'-':>10}" if value is None else f"{value:>10.3f}" for value in values))
     lines.append(f"{'mean':<8}" + "".join(f"{mean[f'{name}_error_percent']:>10.3f}" for name in DECODINGS))
     return "\n".join(lines)
 
@@ -134,9 +132,7 @@ def write_result(path, values):
       ValueError: if a metric is not finite.
     """
     for name, value in values["metrics"].items():
-        if not np.isfinite(value):
-            raise ValueError(f"metric {name} is {value}: the labels hold values that are not finite; train again")
-    path = pathlib.Path(path)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=2) + "\n")
-    os.replace(temporary, path)
+        if value is None or not np.isfinite(value):
+            raise ValueError(f"metric {name} is {value}: no test landmark is annotated, or the labels are not finite")
+    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+    files.write_whole(path, text.encode())

@@ -25,21 +25,6 @@ def cell_centres(height, width, stride):
     return tf.stack(tf.meshgrid(x, y), axis=-1)
 
 
-def inside(points, height, width):
-    """Says which points lie in an image of `height` x `width` pixels, its border included.
-
-    Args:
-      points: [..., 2], (x, y) in pixels.
-      height: image height in pixels.
-      width: image width in pixels.
-
-    Returns:
-      bool [...].
-    """
-    limit = tf.cast(tf.stack([width, height]), points.dtype)
-    return tf.reduce_all((points >= 0) & (points <= limit), axis=-1)
-
-
 def bilinear_weights(points, height, width, stride):
     """Returns the four cells around each point and their bilinear weights.
 

@@ -1,12 +1,11 @@
 """The pictures a run shows of itself, in TensorBoard and as files."""
 
 import os
-import pathlib
 
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import geometry, sphere, visualization
+from dense_labels import files, geometry, sphere, visualization
 
 
 def pair_pictures(network, examples, stride, *, points=5):
@@ -74,10 +73,7 @@ def save_pictures(folder, pictures):
       pictures: name -> uint8 [H, W, 3].
     """
     for name, picture in pictures.items():
-        path = pathlib.Path(folder) / f"{name}.png"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(tf.io.encode_png(picture).numpy())
-        os.replace(temporary, path)
+        files.write_whole(os.path.join(folder, f"{name}.png"), tf.io.encode_png(picture).numpy())
 
 
 def _spread_cells(visible, count):

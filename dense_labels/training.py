@@ -44,13 +44,39 @@ def create_strategy():
     Returns:
       Several workers where the environment's TF_CONFIG names them, else all visible GPUs mirrored, else the one
       device there is.
+
+    Raises:
+      ValueError: if TF_CONFIG is not JSON.
     """
-    if len(json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {}).get("worker", [])) > 1:
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    except ValueError as error:
+        raise ValueError(
+            f"TF_CONFIG is not JSON ({error}); write it as tf.distribute documents, or unset it"
+        ) from error
+    if len(cluster.get("chief", [])) + len(cluster.get("worker", [])) > 1:
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     if len(gpus) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+
+
+def is_chief(strategy):
+    """Says whether this process is the one that writes, of those that train together.
+
+    Args:
+      strategy: `tf.distribute.Strategy`.
+
+    Returns:
+      A bool; True where one process trains alone.
+    """
+    resolver = strategy.cluster_resolver
+    if resolver is None or resolver.task_type is None:
+        return True
+    if resolver.cluster_spec().as_dict().get("chief"):
+        return resolver.task_type == "chief"
+    return resolver.task_id == 0
 
 
 def learning_rate(train, steps_per_epoch):
@@ -61,14 +87,19 @@ def learning_rate(train, steps_per_epoch):
       steps_per_epoch: of the run, an int.
 
     Returns:
-      `tf.keras.optimizers.schedules.LearningRateSchedule`: "cosine" falls to 0 over the run; "steps" is multiplied by
-      `decay_factor` at the start of each of `decay_epochs`.
+      `tf.keras.optimizers.schedules.LearningRateSchedule`: "cosine" rises from 0 for `warmup_steps` steps, then
+      falls to 0 over the run; "steps" is multiplied by `decay_factor` at the start of each of `decay_epochs`.
     """
     if train.schedule == "cosine":
-        return tf.keras.optimizers.schedules.CosineDecay(train.learning_rate, train.num_epochs * steps_per_epoch)
+        return tf.keras.optimizers.schedules.CosineDecay(
+            0.0 if train.warmup_steps else train.learning_rate,
+            train.num_epochs * steps_per_epoch - train.warmup_steps,
+            warmup_target=train.learning_rate if train.warmup_steps else None,
+            warmup_steps=train.warmup_steps,
+        )
     rates = [train.learning_rate * train.decay_factor**n for n in range(len(train.decay_epochs) + 1)]
-    last_steps = [epoch * steps_per_epoch - 1 for epoch in train.decay_epochs]
-    return tf.keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, rates)
+    last_steps = [epoch * steps_per_epoch - 1 for epoch in (*train.decay_epochs, train.num_epochs)]
+    return tf.keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, [*rates, rates[-1]])
 
 
 def train(config, workdir, *, network, dataset, steps_per_epoch, examples, stride, strategy=None):
@@ -79,7 +110,7 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
 
     Args:
       config: `config.Config`.
-      workdir: existing folder for checkpoints (`checkpoints/`) and TensorBoard (`train/`).
+      workdir: existing folder for checkpoints (`checkpoints/`) and TensorBoard (`tensorboard/`).
       network: `precision -> tf.keras.Model`; called under the strategy's scope.
       dataset: `(start_step, input_context) -> tf.data.Dataset` of endless PairBatches.
       steps_per_epoch: an int.
@@ -92,19 +123,21 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
 
     Raises:
       FloatingPointError: if the loss or a weight is not finite; the last good checkpoint stays.
-      ValueError: if a checkpoint does not fit the network.
+      ValueError: if a checkpoint is damaged or does not fit the network, or XLA is asked for with several replicas.
     """
     settings = config.train
     strategy = strategy or create_strategy()
-    resolver = strategy.cluster_resolver
-    chief = resolver is None or resolver.task_id in (None, 0)
+    if settings.jit_compile and strategy.num_replicas_in_sync > 1:
+        raise ValueError("config.train.jit_compile=True: is for one replica; leave it out where several train together")
+    chief = is_chief(strategy)
     tf.keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         loss = losses.create(config.loss.name, stride, gamma=config.loss.gamma, pack=not settings.jit_compile)
         model = PairModel(network(settings.precision), loss)
         kind = {"adam": tf.keras.optimizers.Adam, "adagrad": tf.keras.optimizers.Adagrad}[settings.optimizer]
         rate = learning_rate(settings, steps_per_epoch)
-        optimizer = kind(rate, global_clipnorm=settings.clip_norm or None)
+        optimizer = kind(rate, weight_decay=settings.weight_decay or None, global_clipnorm=settings.clip_norm or None)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         optimizer.build(model.network.trainable_variables)
         if settings.precision == "mixed_float16":
             optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
@@ -115,11 +148,12 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
         print(f"{workdir}: already trained for {settings.num_epochs} epochs")
         return model.network
     pairs = strategy.distribute_datasets_from_function(lambda context: dataset(step, context))
-    around = [callbacks.StopIfNotFinite(saver), callbacks.Rates(settings.batch_size), saver]
+    logs = os.path.join(workdir, "tensorboard")
+    around = [callbacks.StopIfNotFinite(saver), callbacks.Throughput(settings.batch_size)]
     if chief:
-        logs = os.path.join(workdir, "tensorboard")
         around.append(tf.keras.callbacks.TensorBoard(logs, write_graph=False))
-        around.append(callbacks.Pictures(os.path.join(logs, "pictures"), examples, stride))
+    around.append(callbacks.Pictures(os.path.join(logs, "pictures") if chief else None, examples, stride))
+    around.append(saver)  # last: what an epoch shows is written before the run can go on from its end
     model.fit(
         pairs,
         initial_epoch=step // steps_per_epoch,

@@ -4,6 +4,7 @@ import contextlib
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
 from input_pipeline import pairs
 from input_pipeline.datasets import roboarm
@@ -17,25 +18,32 @@ def prepare(data):
 
     Returns:
       The prepared `tfds.core.DatasetBuilder`.
+
+    Raises:
+      ValueError: if the data set on disk is damaged.
+      OSError: if it cannot be written.
     """
-    return roboarm.prepare(data.dir, num_pairs=data.num_pairs, seed=data.seed)
+    try:
+        return roboarm.prepare(data.dir, num_pairs=data.num_pairs, seed=data.seed)
+    except json_format.ParseError as error:
+        raise ValueError(f"the data set in {data.dir} is damaged; delete it and run again ({error})") from error
 
 
 @contextlib.contextmanager
 def naming_damage(builder):
-    """Turns what TensorFlow says of a damaged record into an error that names the data set.
+    """Turns what TensorFlow says of a damaged file into an error that names the data set.
 
     Args:
       builder: what `prepare` returned.
 
     Raises:
-      ValueError: where a record that is read inside the context is damaged.
+      ValueError: where a file that is read inside the context is damaged or gone.
     """
     try:
         yield
-    except tf.errors.DataLossError as error:
+    except (tf.errors.DataLossError, tf.errors.FailedPreconditionError, tf.errors.NotFoundError) as error:
         raise ValueError(
-            f"a file in {builder.data_path} is damaged; delete that folder, and the same command builds it again"
+            f"a file in {builder.data_path} is damaged or gone; delete that folder and run again to rebuild it"
         ) from error
 
 

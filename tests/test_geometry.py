@@ -136,22 +136,3 @@ def test_upsampling_a_linear_function_stays_in_the_frame():
     np.testing.assert_allclose(
         fine, linear(geometry.cell_centres(HEIGHT * 4, WIDTH * 4, 0.5).numpy())[2:-2, 2:-2], atol=1e-4
     )
-
-
-def test_inside_includes_the_border_and_nothing_beyond():
-    points = [
-        [0, 0],
-        [8, 5],
-        [8, 0],
-        [0, 5],
-        [4, 2.5],
-        [-0.01, 2],
-        [8.01, 2],
-        [4, -0.01],
-        [4, 5.01],
-        [5.5, 6.5],
-        [-1, 9],
-    ]
-    found = geometry.inside(tf.constant(points, tf.float32), height=5, width=8)
-    assert found.numpy().tolist() == [True] * 5 + [False] * 6
-    assert geometry.inside(tf.zeros([2, 3, 2]), 5, 8).shape == [2, 3]

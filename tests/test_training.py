@@ -2,6 +2,7 @@
 
 import glob
 import os
+import types
 
 import numpy as np
 import pytest
@@ -189,11 +190,62 @@ def test_options_train(config, tmp_path, changes):
     assert any(not np.array_equal(a, b) for a, b in zip(after, before))
 
 
+def test_xla_with_several_replicas_is_refused(config, tmp_path):
+    config.train.jit_compile = True
+    with pytest.raises(ValueError, match=r"^config\.train\.jit_compile=True: is for one replica;"):
+        _train(config, tmp_path, strategy=_two_replicas())
+
+
+@pytest.mark.parametrize(
+    "jobs, job, index, chief",
+    [
+        (["worker", "worker"], "worker", 0, True),
+        (["worker", "worker"], "worker", 1, False),
+        (["chief", "worker"], "chief", 0, True),
+        (["chief", "worker"], "worker", 0, False),
+        ([], None, None, True),
+    ],
+)
+def test_one_process_is_the_chief(jobs, job, index, chief):
+    cluster = {name: ["localhost:1"] * jobs.count(name) for name in set(jobs)}
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(cluster), task_type=job, task_id=index
+    )
+    assert training.is_chief(types.SimpleNamespace(cluster_resolver=resolver)) == chief
+
+
+def test_a_cluster_that_is_not_json_is_refused(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{worker")
+    with pytest.raises(
+        ValueError, match="^TF_CONFIG is not JSON .*; write it as tf.distribute documents, or unset it$"
+    ):
+        training.create_strategy()
+
+
 def test_the_rate_falls_at_the_epochs_asked_for(config):
     config.train.decay_epochs = (1, 2)
     rate = training.learning_rate(config.train, STEPS)
     rates = [float(rate(step)) for step in range(3 * STEPS)]
     np.testing.assert_allclose(rates, [1e-3] * STEPS + [1e-4] * STEPS + [1e-5] * STEPS, rtol=1e-5)
+
+
+def test_the_rate_rises_before_it_falls(config):
+    config.train.schedule, config.train.warmup_steps = "cosine", STEPS
+    rate = training.learning_rate(config.train, STEPS)
+    rates = [float(rate(step)) for step in (0, STEPS // 2, STEPS, 2 * STEPS, 3 * STEPS)]
+    np.testing.assert_allclose(rates, [0, 0.5e-3, 1e-3, 0.5e-3, 0], atol=1e-9)
+
+
+def test_weight_decay_takes_off_the_filters_alone(config, tmp_path):
+    config.train.num_epochs, config.train.steps_per_epoch = 1, 1
+    config.train.learning_rate = 1e-7  # the step of the gradient itself is at most about this
+    config.train.weight_decay = 1e5
+    after = _train(config, tmp_path)
+    tf.keras.utils.set_random_seed(config.train.seed)
+    before = models.create(config.model)
+    for a, b in zip(after.trainable_variables, before.trainable_variables):
+        expected = b * 0.99 if "kernel" in b.name else b
+        np.testing.assert_allclose(a, expected, atol=1e-6)
 
 
 def test_the_rate_falls_as_a_cosine_over_the_run(config):

@@ -16,7 +16,7 @@ from absl import logging
 def build_once(make_builder: Callable[[], tfds.core.DatasetBuilder], *, num_shards: int) -> tfds.core.DatasetBuilder:
     """Builds the data set unless another process has just done so.
 
-    tensorflow-datasets writes into a folder called `incomplete.*` and renames it when all is
+    tensorflow-datasets writes into a folder called `incomplete.*` (or `*.incomplete*`) and renames it when all is
     written. A process that is killed leaves that folder behind; the next build removes it.
 
     Args:
@@ -34,7 +34,7 @@ def build_once(make_builder: Callable[[], tfds.core.DatasetBuilder], *, num_shar
     with _lock(folder / ".lock"):
         builder = make_builder()
         if not builder.data_path.exists():
-            for leftover in folder.glob("incomplete.*"):
+            for leftover in folder.glob("*incomplete*"):
                 shutil.rmtree(leftover)
             _build(builder, num_shards)
     return builder
