@@ -21,11 +21,14 @@ def main():
     workdir = os.path.expanduser(_WORKDIR.value)
     config = config_lib.load(workdir)
 
-    import models  # after the flags are known to be right, for this is slow
+    import tensorflow as tf  # after the flags are known to be right, for this is slow
+
+    import models
     from dense_labels import checkpoints, evaluation, export, inspection, visualization
     from input_pipeline import pipeline
     from models import heads
 
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     network, stride, batch_size = models.create(config.model), models.STRIDE, config.eval.batch_size
     step = checkpoints.restore_network(network, workdir)
     builder = pipeline.prepare(config.data)

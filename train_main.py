@@ -20,10 +20,13 @@ def main():
     config_lib.check(config)
     config.data.dir = os.path.abspath(os.path.expanduser(config.data.dir))  # an evaluation may run from elsewhere
 
-    import models  # after the flags are known to be right, for this is slow
+    import tensorflow as tf  # after the flags are known to be right, for this is slow
+
+    import models
     from dense_labels import checkpoints, training
     from input_pipeline import pipeline
 
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     strategy = training.create_strategy()  # first: it must meet the other workers before anything else runs
     if checkpoints.newest(workdir):
         config_lib.check_same(config, workdir)
