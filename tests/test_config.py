@@ -30,7 +30,7 @@ def write(workdir, **parts):
 
 
 def test_the_defaults_are_valid():
-    config_lib.check(Config())
+    assert config_lib.check(Config()) is None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_defaults_are_valid():
     ],
 )
 def test_what_is_documented_is_valid(key, value):
-    config_lib.check(changed(key, value))
+    assert config_lib.check(changed(key, value)) is None
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,7 @@ def test_a_saved_configuration_is_loaded_as_it_was(tmp_path):
 def test_the_same_configuration_may_be_saved_again(tmp_path):
     config_lib.save(changed("train.decay_epochs", (3,)), tmp_path)
     config_lib.save(changed("train.decay_epochs", (3,)), tmp_path)
+    assert config_lib.load(tmp_path) == changed("train.decay_epochs", (3,))
 
 
 def test_a_list_in_a_configuration_file_is_as_good_as_a_tuple(tmp_path):
