@@ -43,6 +43,7 @@ def _arm(data, workdir):
         f"--config.train.steps_per_epoch={STEPS}",
         "--config.train.batch_size=4",
         "--config.train.num_epochs=3",
+        "--config.train.warmup_steps=0",
         "--config.train.precision=float32",
     ]
 
