@@ -38,23 +38,22 @@ def main():
         return heads.NearestLandmarks(vectors, stride, upsample=config.eval.upsample)
 
     print("fitting the landmark head, then testing it", flush=True)
-    with pipeline.naming_damage(builder):
-        head, result = evaluation.nearest_landmarks(
-            network,
-            fit,
-            pipeline.landmark_batches(builder, "train", batch_size=batch_size, count=config.eval.head_images),
-            pipeline.landmark_batches(builder, "test", batch_size=batch_size),
-            config.eval,
-            "image width",
-        )
-        print(evaluation.table(result))
+    head, result = evaluation.nearest_landmarks(
+        network,
+        fit,
+        pipeline.landmark_batches(builder, "train", batch_size=batch_size, count=config.eval.head_images),
+        pipeline.landmark_batches(builder, "test", batch_size=batch_size),
+        config.eval,
+        "image width",
+    )
+    print(evaluation.table(result))
 
-        pairs = pipeline.example_pairs(builder, "test", stride=stride, count=_SHOWN)
-        frames = next(iter(pipeline.landmark_batches(builder, "test", batch_size=_SHOWN, count=_SHOWN)))
-        pictures = inspection.pair_pictures(network, pairs, stride)
-        pictures["landmarks"] = visualization.landmarks_panel(
-            frames["image"], head(network(frames["image"]))["subpixel"], frames["landmarks"], frames["annotated"]
-        )
+    pairs = pipeline.example_pairs(builder, "test", stride=stride, count=_SHOWN)
+    frames = next(iter(pipeline.landmark_batches(builder, "test", batch_size=_SHOWN, count=_SHOWN)))
+    pictures = inspection.pair_pictures(network, pairs, stride)
+    pictures["landmarks"] = visualization.landmarks_panel(
+        frames["image"], head(network(frames["image"]))["subpixel"], frames["landmarks"], frames["annotated"]
+    )
     folder = os.path.join(workdir, "eval")
     os.makedirs(folder, exist_ok=True)
     evaluation.write_result(os.path.join(folder, "result.json"), {**result, "step": step})

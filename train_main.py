@@ -35,25 +35,24 @@ def main():
     if training.is_chief(strategy):
         config_lib.save(config, workdir)
 
-    with pipeline.naming_damage(builder):
-        training.train(
-            config,
-            workdir,
-            network=lambda precision: models.create(config.model, precision),
-            dataset=lambda start_step, context: pipeline.training_pairs(
-                builder,
-                stride=models.STRIDE,
-                batch_size=config.train.batch_size,
-                seed=config.train.seed,
-                start_step=start_step,
-                input_context=context,
-            ),
-            steps_per_epoch=config.train.steps_per_epoch
-            or builder.info.splits["train"].num_examples // config.train.batch_size,
-            examples=pipeline.example_pairs(builder, "validation", stride=models.STRIDE, count=6),
+    training.train(
+        config,
+        workdir,
+        network=lambda precision: models.create(config.model, precision),
+        dataset=lambda start_step, context: pipeline.training_pairs(
+            builder,
             stride=models.STRIDE,
-            strategy=strategy,
-        )
+            batch_size=config.train.batch_size,
+            seed=config.train.seed,
+            start_step=start_step,
+            input_context=context,
+        ),
+        steps_per_epoch=config.train.steps_per_epoch
+        or builder.info.splits["train"].num_examples // config.train.batch_size,
+        examples=pipeline.example_pairs(builder, "validation", stride=models.STRIDE, count=6),
+        stride=models.STRIDE,
+        strategy=strategy,
+    )
     print(f"next: {cli.python()} eval_main.py --workdir={workdir}")
 
 

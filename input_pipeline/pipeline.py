@@ -1,7 +1,5 @@
 """From stored frames to batches: read, shuffle, repeat, map, batch, prefetch."""
 
-import contextlib
-
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
@@ -29,24 +27,6 @@ def prepare(data):
         raise ValueError(f"the data set in {data.dir} is damaged; delete it and run again ({error})") from error
 
 
-@contextlib.contextmanager
-def naming_damage(builder):
-    """Turns what TensorFlow says of a damaged file into an error that names the data set.
-
-    Args:
-      builder: what `prepare` returned.
-
-    Raises:
-      ValueError: where a file that is read inside the context is damaged or gone.
-    """
-    try:
-        yield
-    except (tf.errors.DataLossError, tf.errors.FailedPreconditionError, tf.errors.NotFoundError) as error:
-        raise ValueError(
-            f"a file in {builder.data_path} is damaged or gone; delete that folder and run again to rebuild it"
-        ) from error
-
-
 def training_pairs(builder, *, stride, batch_size, seed, start_step=0, input_context=None):
     """Endless shuffled PairBatches of the training split.
 
@@ -66,13 +46,13 @@ def training_pairs(builder, *, stride, batch_size, seed, start_step=0, input_con
       `tf.data.Dataset` of PairBatches of `batch_size` / replicas pairs.
 
     Raises:
-      ValueError: if the batch cannot be shared evenly by the replicas, or is larger than the split.
-      tf.errors.DataLossError: if a record is damaged; see `naming_damage`.
+      ValueError: if the batch cannot be shared evenly by the replicas, or is larger than the split, or a file of the
+        data set is damaged or gone.
     """
     examples = builder.info.splits["train"].num_examples
     if batch_size > examples:
         raise ValueError(f"config.train.batch_size={batch_size} is more than the {examples} training pairs")
-    records = next(iter(_records(builder, "train").batch(examples)))
+    records = _records(builder, "train")
     dataset = tf.data.Dataset.counter().flat_map(_shuffled(examples, seed))
     dataset = dataset.skip(start_step * batch_size)
     if input_context is not None:
@@ -101,8 +81,11 @@ def example_pairs(builder, split, *, stride, count):
 
     Returns:
       One PairBatch of `count` pairs (all of the split where it has fewer).
+
+    Raises:
+      ValueError: if a file of the data set is damaged or gone.
     """
-    dataset = _records(builder, split).take(count).map(_pair(builder, stride))
+    dataset = tf.data.Dataset.from_tensor_slices(_records(builder, split, count)).map(_pair(builder, stride))
     return next(iter(dataset.batch(count)))
 
 
@@ -118,7 +101,7 @@ def landmark_batches(builder, split, *, batch_size, count=None):
     Returns:
       `tf.data.Dataset` of LandmarkBatches; `annotated` is 1 where a centre is seen; `normaliser` is the image's width.
     """
-    dataset = _records(builder, split).take(-1 if count is None else count)
+    dataset = tf.data.Dataset.from_tensor_slices(_records(builder, split, count))
     dataset = dataset.map(_landmarks(builder), num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
@@ -131,11 +114,18 @@ def _shuffled(examples, seed):
     return indices
 
 
-def _records(builder, split):
-    """The split's examples in stored order, nothing of them decoded."""
+def _records(builder, split, count=None):
+    """The first `count` examples of a split, or all, nothing of them decoded: name -> tensor [count]."""
+    examples = builder.info.splits[split].num_examples
     config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     decoders = {name: tfds.decode.SkipDecoding() for name in builder.info.features}
-    return builder.as_dataset(split=split, shuffle_files=False, decoders=decoders, read_config=config)
+    dataset = builder.as_dataset(split=split, shuffle_files=False, decoders=decoders, read_config=config)
+    try:
+        return next(iter(dataset.batch(min(count or examples, examples))))
+    except (tf.errors.DataLossError, tf.errors.FailedPreconditionError, tf.errors.NotFoundError) as error:
+        raise ValueError(
+            f"a file in {builder.data_path} is damaged or gone; delete that folder and run again to rebuild it"
+        ) from error
 
 
 def _decode(builder, record, names):
