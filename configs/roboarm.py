@@ -3,6 +3,7 @@
 python train_main.py --config=configs/roboarm.py --workdir=runs/roboarm/log
 
 24,000 pairs, about 6 minutes on two cores with bfloat16 units (--config.train.precision=mixed_bfloat16).
+Expected: 0.92 % of image width by cells, 0.25 % sub-pixel.
 The other rows of tables 1 and 2 change the loss, its gamma, the length of a label and the rate, as
 `python -m benchmarks.roboarm` does.
 """
