@@ -100,6 +100,9 @@ def landmark_batches(builder, split, *, batch_size, count=None):
 
     Returns:
       `tf.data.Dataset` of LandmarkBatches; `annotated` is 1 where a centre is seen; `normaliser` is the image's width.
+
+    Raises:
+      ValueError: if a file of the data set is damaged or gone.
     """
     dataset = tf.data.Dataset.from_tensor_slices(_records(builder, split, count))
     dataset = dataset.map(_landmarks(builder), num_parallel_calls=tf.data.AUTOTUNE)

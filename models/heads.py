@@ -65,7 +65,7 @@ def fit_nearest(labels, landmarks, annotated, *, stride):
     """Learns the vectors z_k of `NearestLandmarks` by the negative log-likelihood of the annotated places.
 
     The likelihood is that of equation (4), between cells interpolated as in `losses.LogLikelihoodLoss`. It is concave
-    in each z_k, so there is one best set of vectors and nothing to tune.
+    in each z_k, so every maximum is as good as any other and there is nothing to tune.
 
     Args:
       labels: float32 [N, h, w, L], label maps of annotated images.
