@@ -3,7 +3,7 @@
 All of them compare every visible cell u of image A with every cell v of image B through the inner product of their
 labels, and differ only in the value they give to one row of these scores. That value is averaged over the visible
 cells of an image, then over the images of the global batch, so that neither the size of the object nor the number of
-replicas changes the weight of an image.
+replicas changes the weight of an image. Value and gradient come from one sweep, `matching.one_pass`.
 
 Equation numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of object frames by dense equivariant
 image labelling", NIPS 2017.
@@ -11,7 +11,7 @@ image labelling", NIPS 2017.
 
 import tensorflow as tf
 
-from dense_labels import geometry
+from dense_labels import matching
 
 
 class MatchingLoss(tf.keras.layers.Layer):
@@ -41,60 +41,23 @@ class MatchingLoss(tf.keras.layers.Layer):
         self.stride = stride
         self.pack = pack
 
-    def row_values(self, scores, true_scores, squared_distances):
-        """Gives each row of scores its value.
-
-        Args:
-          scores: float32 [B, R, M], inner product of the label of point u of A with that of every cell v of B.
-          true_scores: float32 [B, R], the same with the label of B at the true place gu, read between cells.
-          squared_distances: float32 [B, R, M], between v and gu, in squared pixels.
-
-        Returns:
-          float32 [B, R].
-        """
-        raise NotImplementedError(f"{type(self).__name__} does not define row_values")
+    def value_and_gradient(self, scores, best, true_scores, squared_distances):
+        """Gives each row of scores its value and its derivatives, as `matching.one_pass` documents."""
+        raise NotImplementedError(f"{type(self).__name__} does not define value_and_gradient")
 
     def call(self, inputs):
         labels_a, labels_b, points_in_b, visible = inputs
         _check_shapes(labels_a, labels_b, points_in_b, visible)
-        labels_b = tf.cast(labels_b, tf.float32)
-        shape = tf.shape(labels_b)
-        height, width, length = shape[1], shape[2], labels_b.shape[-1]
-        rows, points, weights = self._rows(tf.cast(labels_a, tf.float32), points_in_b, visible)
-
-        true_labels = geometry.bilinear_sample(labels_b, points, self.stride)  # [B, R, L]
-        flat_b = tf.reshape(labels_b, [shape[0], height * width, length])
-        scores = tf.matmul(rows, flat_b, transpose_b=True)  # [B, R, M]
-        distances = _squared_distances(points, height, width, self.stride)
-        values = self.row_values(scores, tf.reduce_sum(rows * true_labels, axis=-1), distances)
-
-        best = tf.argmax(scores, axis=-1, output_type=tf.int32)
-        errors = tf.sqrt(tf.gather(distances, best, batch_dims=2))
-        visible_cells = tf.reduce_sum(weights, axis=1)
-        loss = tf.math.divide_no_nan(tf.reduce_sum(values * weights, axis=1), visible_cells)
+        visible_cells = tf.reduce_sum(visible, axis=[1, 2])
+        weights = tf.math.divide_no_nan(visible, visible_cells[:, tf.newaxis, tf.newaxis])
+        loss, error = matching.one_pass(
+            self.value_and_gradient, labels_a, labels_b, points_in_b, weights, self.stride, pack=self.pack
+        )
         self.add_loss(tf.reduce_mean(loss))
-        return {
-            "loss": loss,
-            "matching_error": tf.math.divide_no_nan(tf.reduce_sum(errors * weights, axis=1), visible_cells),
-            "visible_cells": visible_cells,
-        }
+        return {"loss": loss, "matching_error": error, "visible_cells": visible_cells}
 
     def get_config(self):
         return {**super().get_config(), "stride": self.stride, "pack": self.pack}
-
-    def _rows(self, labels_a, points_in_b, visible):
-        """Flattens the cells of A and, when packing, keeps as many as the fullest image of the batch has visible."""
-        shape = tf.shape(labels_a)
-        cells = shape[1] * shape[2]
-        labels_a = tf.reshape(labels_a, [shape[0], cells, labels_a.shape[-1]])
-        points_in_b = tf.reshape(points_in_b, [shape[0], cells, 2])
-        visible = tf.reshape(visible, [shape[0], cells])
-        points_in_b = tf.where(visible[..., tf.newaxis] > 0, points_in_b, 0.0)  # elsewhere they may be anything
-        if not self.pack:
-            return labels_a, points_in_b, visible
-        fullest = tf.reduce_max(tf.math.count_nonzero(visible, axis=1, dtype=tf.int32))
-        weights, kept = tf.math.top_k(visible, k=tf.maximum(fullest, 1))
-        return tf.gather(labels_a, kept, batch_dims=1), tf.gather(points_in_b, kept, batch_dims=1), weights
 
 
 class LogLikelihoodLoss(MatchingLoss):
@@ -104,9 +67,11 @@ class LogLikelihoodLoss(MatchingLoss):
     bilinearly. This is the cross-entropy with a distribution over those cells whose mean is the true place.
     """
 
-    def row_values(self, scores, true_scores, squared_distances):
+    def value_and_gradient(self, scores, best, true_scores, squared_distances):
         del squared_distances
-        return tf.reduce_logsumexp(scores, axis=-1) - true_scores
+        probability = tf.nn.softmax(scores)
+        log_sum = _at(scores, best) - tf.math.log(_at(probability, best))
+        return log_sum - true_scores, probability, -tf.ones_like(true_scores)
 
 
 class DistanceLoss(MatchingLoss):
@@ -126,9 +91,11 @@ class DistanceLoss(MatchingLoss):
         super().__init__(stride, **kwargs)
         self.gamma = _checked_gamma(gamma)
 
-    def row_values(self, scores, true_scores, squared_distances):
-        del true_scores
-        return tf.reduce_sum(tf.nn.softmax(scores) * _power(squared_distances, self.gamma), axis=-1)
+    def value_and_gradient(self, scores, best, true_scores, squared_distances):
+        probability, distances = tf.nn.softmax(scores), _power(squared_distances, self.gamma)
+        expected = tf.reduce_sum(probability * distances, axis=-1)
+        d_scores = probability * (distances - expected[:, tf.newaxis])
+        return expected, d_scores, tf.zeros_like(true_scores)
 
     def get_config(self):
         return {**super().get_config(), "gamma": self.gamma}
@@ -145,15 +112,19 @@ class MarginLoss(MatchingLoss):
         super().__init__(stride, **kwargs)
         self.gamma = _checked_gamma(gamma)
 
-    def row_values(self, scores, true_scores, squared_distances):
-        violation = tf.reduce_max(scores + _power(squared_distances, self.gamma), axis=-1) - true_scores
-        return tf.nn.relu(violation)
+    def value_and_gradient(self, scores, best, true_scores, squared_distances):
+        margins = scores + _power(squared_distances, self.gamma)
+        worst = tf.argmax(margins, axis=-1, output_type=tf.int32)
+        violation = _at(margins, worst) - true_scores
+        violated = tf.cast(violation > 0, scores.dtype)
+        d_scores = tf.one_hot(worst, tf.shape(scores)[1], dtype=scores.dtype) * violated[:, tf.newaxis]
+        return violation * violated, d_scores, -violated
 
     def get_config(self):
         return {**super().get_config(), "gamma": self.gamma}
 
 
-def create(name, stride, *, gamma, pack=True):
+def create(name, stride, *, gamma, pack=True, dtype="float32"):
     """Creates the loss layer a configuration names.
 
     Args:
@@ -161,6 +132,7 @@ def create(name, stride, *, gamma, pack=True):
       stride: side of a cell in pixels.
       gamma: exponent of the distance; "log" has none and does not use it.
       pack: see `MatchingLoss`.
+      dtype: "float32" or "float64".
 
     Returns:
       A `MatchingLoss`.
@@ -169,21 +141,17 @@ def create(name, stride, *, gamma, pack=True):
       ValueError: if there is no such loss, or gamma is not above 0.
     """
     if name == "log":
-        return LogLikelihoodLoss(stride, pack=pack)
+        return LogLikelihoodLoss(stride, pack=pack, dtype=dtype)
     if name == "dist":
-        return DistanceLoss(stride, gamma=gamma, pack=pack)
+        return DistanceLoss(stride, gamma=gamma, pack=pack, dtype=dtype)
     if name == "margin":
-        return MarginLoss(stride, gamma=gamma, pack=pack)
+        return MarginLoss(stride, gamma=gamma, pack=pack, dtype=dtype)
     raise ValueError(f"there is no loss {name!r}; choose 'log', 'dist' or 'margin'")
 
 
-def _squared_distances(points, height, width, stride):
-    """Squared pixels between points [B, R, 2] and all cell centres: [B, R, height * width]."""
-    centres = geometry.cell_centres(height, width, stride)
-    x = tf.square(points[..., 0:1] - centres[0, :, 0])  # [B, R, w]
-    y = tf.square(points[..., 1:2] - centres[:, 0, 1])  # [B, R, h]
-    both = y[..., :, tf.newaxis] + x[..., tf.newaxis, :]  # [B, R, h, w]
-    return tf.reshape(both, [tf.shape(points)[0], tf.shape(points)[1], height * width])
+def _at(rows, cells):
+    """Reads one cell [R] of each row [R, M]."""
+    return tf.gather(rows, cells, batch_dims=1)
 
 
 def _power(squared_distances, gamma):
@@ -195,6 +163,8 @@ def _power(squared_distances, gamma):
         return distance
     if gamma == 0.5:
         return tf.sqrt(distance)
+    if gamma == 0.25:
+        return tf.sqrt(tf.sqrt(distance))
     return tf.pow(distance, gamma)
 
 
