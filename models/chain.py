@@ -1,8 +1,42 @@
 """The shape both networks of the first paper share: a chain of convolutions at stride 2, ending in labels."""
 
+import functools
+
 import tensorflow as tf
 
 STRIDE = 2
+
+
+class DilatedConv2D(tf.keras.layers.Conv2D):
+    """A convolution of stride 1 and "same" padding that leaves dilation to the processor's own kernels.
+
+    Keras moves every d-th pixel together before a dilated convolution and back after it, and so cannot join bias and
+    activation to it. oneDNN and cuDNN dilate in place, which takes a fifth off the DILATIONS network in bfloat16.
+    Where the gradient of that is missing (TensorFlow for a CPU without oneDNN) it does as Keras does.
+    """
+
+    def convolution_op(self, inputs, kernel):
+        if not _dilates_in_place():
+            return super().convolution_op(inputs, kernel)
+        return tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME", dilations=self.dilation_rate)
+
+
+@functools.cache
+def _dilates_in_place():
+    """Whether TensorFlow differentiates a dilated convolution on this machine."""
+    with tf.init_scope():  # at once, even where a graph is being built
+        try:
+            tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=[1, 5, 5, 1],
+                filter=tf.ones([3, 3, 1, 1]),
+                out_backprop=tf.ones([1, 5, 5, 1]),
+                strides=[1, 1, 1, 1],
+                padding="SAME",
+                dilations=[1, 2, 2, 1],
+            )
+        except tf.errors.OpError:
+            return False
+    return True
 
 
 def chain(filters, label_size, *, norm, activation, mean, std, dtype, name):
@@ -23,12 +57,15 @@ def chain(filters, label_size, *, norm, activation, mean, std, dtype, name):
     """
     images = tf.keras.Input([None, None, 3], name="images")
     variance = [s * s for s in std]
+    # On a CPU bfloat16 makes the convolutions faster, batch norm and leaky ReLU slower: these stay in float32.
+    bare = norm == "none" and activation == "relu"
+    between = "float32" if dtype == "mixed_bfloat16" and not bare else dtype
     x = tf.keras.layers.Normalization(mean=mean, variance=variance, dtype=dtype, name="normalise")(images)
     for index, (size, channels, dilation) in enumerate(filters, start=1):
         x = _convolution(x, size, channels, dilation, dtype, f"conv{index}")
         if norm == "batch":
-            x = tf.keras.layers.BatchNormalization(dtype=dtype, name=f"norm{index}")(x)
-        x = _activation(activation, dtype, f"activation{index}")(x)
+            x = tf.keras.layers.BatchNormalization(dtype=between, name=f"norm{index}")(x)
+        x = _activation(activation, between, f"activation{index}")(x)
         if index == 1:
             x = tf.keras.layers.MaxPooling2D(2, STRIDE, dtype=dtype, name="pool")(x)
     # The labels of a trained network are long, and so are the steps of 16-bit numbers of their size: float32 here.
@@ -37,7 +74,8 @@ def chain(filters, label_size, *, norm, activation, mean, std, dtype, name):
 
 
 def _convolution(x, size, channels, dilation, dtype, name):
-    return tf.keras.layers.Conv2D(
+    layer = tf.keras.layers.Conv2D if dilation == 1 else DilatedConv2D
+    return layer(
         channels,
         size,
         padding="same",

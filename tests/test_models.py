@@ -1,5 +1,9 @@
 """Tests of the networks: their size from the paper's own notation, where their cells sit, and what the options do."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +11,7 @@ import tensorflow as tf
 import models
 from dense_labels import geometry
 from dense_labels.config import ModelConfig
+from models import chain
 
 # Section 3.2, (size, filters) of every filter bank but the last, and how many pixels one label sees.
 PAPER = {
@@ -139,6 +144,8 @@ def test_mixed_precision_keeps_weights_and_labels_in_float32(norm):
     assert labels.dtype == tf.float32
     convolutions = [layer for layer in network.layers if isinstance(layer, tf.keras.layers.Conv2D)]
     assert [layer.compute_dtype for layer in convolutions] == ["bfloat16"] * 5 + ["float32"]
+    norms = [layer for layer in network.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
+    assert [layer.compute_dtype for layer in norms] == (["float32"] * 5 if norm == "batch" else [])
     error = np.abs(labels - exact(images)).max() / np.abs(exact(images)).max()
     assert 1e-5 < error < 0.1, "rounded to eight bits, but the same function"
     assert {layer.compute_dtype for layer in exact.layers} == {"float32"}
@@ -224,3 +231,36 @@ def test_biases_start_at_zero_and_weights_do_not():
             *window, fan_in, fan_out = variable.shape
             expected = np.sqrt(2 / (np.prod(window) * (fan_in + fan_out)))
             assert np.std(variable) == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("dilation", [2, 4])
+def test_a_dilated_convolution_is_keras_own(dilation, in_place, monkeypatch):
+    if in_place and not chain._dilates_in_place():
+        pytest.skip("this TensorFlow has no gradient of a convolution dilated in place")
+    monkeypatch.setattr(chain, "_dilates_in_place", lambda: in_place)
+    images = tf.random.stateless_normal([2, 11, 7, 3], seed=[1, 2])
+    results = []
+    initializer = tf.keras.initializers.GlorotNormal(seed=3)
+    for kind in (chain.DilatedConv2D, tf.keras.layers.Conv2D):
+        convolution = kind(4, 3, padding="same", dilation_rate=dilation, kernel_initializer=initializer)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            loss = tf.reduce_sum(tf.square(convolution(images)))
+        results.append([loss, *tape.gradient(loss, [images, *convolution.trainable_variables])])
+    for ours, keras in zip(*results):
+        np.testing.assert_allclose(ours, keras, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("variables", [{}, {"TF_ENABLE_ONEDNN_OPTS": "0"}])
+def test_dilations_trains_with_and_without_onednn(variables):
+    script = (
+        "import tensorflow as tf, models; from dense_labels.config import ModelConfig\n"
+        "network = models.create(ModelConfig('dilations'))\n"
+        "with tf.GradientTape() as tape:\n"
+        "    loss = tf.reduce_mean(network(tf.ones([1, 12, 12, 3])))\n"
+        "print(len([g for g in tape.gradient(loss, network.trainable_variables) if g is not None]))\n"
+    )
+    environment = {**os.environ, **variables}
+    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert run.stdout.split() == ["12"], run.stderr
