@@ -7,7 +7,7 @@ import pathlib
 
 from dense_labels import files
 
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 _FILE = "config.json"
 
 
@@ -56,7 +56,9 @@ class TrainConfig:
     decay_factor: float = 0.1
     weight_decay: float = 0.0  # of the filters, not the biases: rate times this is taken off each at each step
     clip_norm: float = 0.0  # global norm the gradient is clipped to; 0: not clipped
-    precision: str = "float32"  # of the convolutions; the softmax is always float32
+    # of the convolutions: float32 | mixed_bfloat16 | mixed_float16 | auto: bfloat16 where the processor has the units;
+    # weights, labels and the softmax are always float32
+    precision: str = "auto"
     jit_compile: bool = False  # compile the step with XLA
     seed: int = 0  # of the initial weights and the order of the pairs
     keep_checkpoints: int = 3

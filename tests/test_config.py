@@ -46,6 +46,7 @@ def test_the_defaults_are_valid():
         ("loss.name", "margin"),
         ("loss.gamma", 1e-3),
         ("train.optimizer", "adagrad"),
+        ("train.precision", "float32"),
         ("train.precision", "mixed_bfloat16"),
         ("train.precision", "mixed_float16"),
         ("train.decay_epochs", (1, 7, 9)),
@@ -68,7 +69,7 @@ def test_what_is_documented_is_valid(key, value):
         ("model.activation", "elu", r"choose 'relu', 'leaky_relu'"),
         ("loss.name", "l2", r"choose 'log', 'dist', 'margin'"),
         ("train.optimizer", "sgd", r"choose 'adam', 'adagrad'"),
-        ("train.precision", "bfloat16", r"choose 'float32', 'mixed_bfloat16', 'mixed_float16'"),
+        ("train.precision", "bfloat16", r"choose 'auto', 'float32', 'mixed_bfloat16', 'mixed_float16'"),
     ],
 )
 def test_an_unknown_choice_is_refused(key, value, valid):

@@ -23,7 +23,7 @@ def config(arm_data):
     config = Config(data=arm_data)
     config.train.batch_size = 4
     config.train.num_epochs = 3
-    config.train.steps_per_epoch = STEPS
+    config.train.steps_per_epoch, config.train.precision = STEPS, "float32"
     return config
 
 
@@ -188,6 +188,32 @@ def test_options_train(config, tmp_path, changes):
     after = _train(config, tmp_path).get_weights()
     assert all(a.dtype == np.float32 and np.isfinite(a).all() for a in after)
     assert any(not np.array_equal(a, b) for a, b in zip(after, before))
+
+
+@pytest.mark.parametrize(
+    "asked, features, onednn, chosen",
+    [
+        ("auto", {"avx2", "avx512_bf16"}, None, "mixed_bfloat16"),
+        ("auto", {"amx_bf16"}, "1", "mixed_bfloat16"),
+        ("auto", {"amx_bf16"}, "0", "float32"),
+        ("auto", {"avx512f"}, None, "float32"),
+        ("float32", {"amx_bf16"}, None, "float32"),
+        ("mixed_bfloat16", set(), None, "mixed_bfloat16"),
+    ],
+)
+def test_bfloat16_is_chosen_where_it_is_fast(asked, features, onednn, chosen, monkeypatch):
+    monkeypatch.setattr(training, "_processor_features", lambda: features)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if onednn:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
+    assert training.choose_precision(asked) == chosen
+
+
+def test_the_chosen_precision_is_said(config, tmp_path, monkeypatch, capsys):
+    config.train.num_epochs, config.train.steps_per_epoch, config.train.precision = 1, 1, "auto"
+    monkeypatch.setattr(training, "_processor_features", lambda: {"amx_bf16"})
+    _train(config, tmp_path)
+    assert "precision: mixed_bfloat16, for this processor has the units" in capsys.readouterr().out.splitlines()
 
 
 def test_xla_with_several_replicas_is_refused(config, tmp_path):
