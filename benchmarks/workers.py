@@ -1,0 +1,71 @@
+"""Pairs per second of one worker and of two that train together over loopback, one thread each.
+
+python -m benchmarks.workers [--data_dir=~/tensorflow_datasets] [--batch=8] [--steps=150] [--out=FILE]
+
+Each worker is `train_main.py --config=configs/roboarm.py` as a user starts it, with TF_CONFIG; a worker more brings a
+batch more. The figures are those of the second epoch, as TensorBoard shows them; the first one builds the graph.
+"""
+
+import argparse
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+
+from benchmarks import timing
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__.split("\n")[0])
+    parser.add_argument("--data_dir", default="~/tensorflow_datasets", help="where the robot arm's data set is")
+    parser.add_argument("--batch", type=int, default=8, help="pairs of a worker")
+    parser.add_argument("--steps", type=int, default=150, help="of each of the two epochs")
+    parser.add_argument("--out", help="JSON file for the figures")
+    arguments = parser.parse_args()
+    speeds = {workers: _speed(workers, arguments) for workers in (1, 2)}
+    lines = [[workers, f"{speed:.1f}", f"{speed / speeds[1]:.2f}"] for workers, speed in speeds.items()]
+    print(timing.table(["workers, one thread each", "pairs/s", "of one"], lines))
+    if arguments.out:
+        timing.write_report(arguments.out, speeds, ["tensorflow"])
+
+
+def _speed(workers, arguments):
+    """Pairs per second of so many workers together."""
+    addresses = [f"localhost:{port}" for port in _free_ports(workers)]
+    with tempfile.TemporaryDirectory() as workdir:
+        command = [
+            *(sys.executable, "train_main.py", "--config=configs/roboarm.py", f"--workdir={workdir}"),
+            f"--config.data.dir={arguments.data_dir}",
+            f"--config.train.batch_size={workers * arguments.batch}",
+            f"--config.train.steps_per_epoch={arguments.steps}",
+            *("--config.train.num_epochs=2", "--config.train.warmup_steps=0"),
+        ]
+        processes = [_start(command, addresses, index) for index in range(workers)]
+        outputs = [process.communicate()[0] for process in processes]
+    if any(process.returncode for process in processes):
+        sys.exit("\n".join(outputs))
+    return float(re.findall(r"pairs_per_second: ([\d.]+)", outputs[0])[-1])
+
+
+def _start(command, addresses, index):
+    task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    environment = {**os.environ, "TF_CONFIG": json.dumps(task), **dict.fromkeys(threads, "1")}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("localhost", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+if __name__ == "__main__":
+    main()
