@@ -5,14 +5,16 @@ python -m benchmarks.matching --grow [--out=FILE]
 
 All cells of both images are visible. "ours" is `losses.create`; "plain" is TensorFlow's automatic gradient through the
 whole matrix of scores with one power of the squared distances, "plain_sqrt" the same with two square roots (what
-TensorFlow also makes of a square root and a power of 0.5); "torch" is the PyTorch eager loss of
-benchmarks/torch_peer.py as PyTorch is installed, "torch_tuned" the same with a C library told to keep memory for the
-next call, as TensorFlow always does: faster, and larger. From 64 x 64 cells on the batch is 1, and "-" stands where a
+TensorFlow also makes of a square root and a power of 0.5); "torch" is the PyTorch eager loss as public
+implementations have it (benchmarks/torch_peer.py), with PyTorch as it is installed; "torch_tuned" has the distances
+computed the fastest way and a C library told to keep memory for the next call, as TensorFlow does: faster, and larger.
+From 64 x 64 cells on the batch is 1, and "-" stands where a
 matrix would not fit. Times are milliseconds a pair, memory is the process' peak in MB above inputs and libraries; on
 the CPU. `--grow` shows how the cost of ours grows with cells, batch, length of a label and share of visible cells.
 """
 
 import argparse
+import functools
 
 import numpy as np
 import scipy.ndimage
@@ -25,7 +27,7 @@ CONTENDERS = {  # name -> function, its own arguments, environment
     "plain": ("plain", {}, {}),
     "plain_sqrt": ("plain", {"sqrt": True}, {}),
     "torch": ("torch", {}, {}),
-    "torch_tuned": ("torch", {}, timing.KEEP_MEMORY),
+    "torch_tuned": ("torch", {"tuned": True}, timing.KEEP_MEMORY),
 }
 _WARM_UP = 12  # cells a side, on which libraries get ready before memory is measured
 _LARGE = 64  # cells a side
@@ -96,13 +98,14 @@ def plain(*, sqrt=False, **kwargs):
     return _tensorflow(value, {key: kwargs[key] for key in kwargs if key != "loss"})
 
 
-def torch(*, loss, **kwargs):
-    """Contender: the peer's loss; `kwargs` as of `ours`."""
+def torch(*, loss, tuned=False, **kwargs):
+    """Contender: the peer's loss; `kwargs` as of `ours`, `tuned` as of `torch_peer.distance_loss`."""
     import torch
 
     from benchmarks import torch_peer
 
-    function = {"dist": torch_peer.distance_loss, "log": torch_peer.log_loss}[loss]
+    distance_loss = functools.partial(torch_peer.distance_loss, tuned=tuned)
+    function = {"dist": distance_loss, "log": torch_peer.log_loss}[loss]
 
     def work_on(batch):
         labels_a, labels_b, points, visible = (torch.from_numpy(values) for values in batch)

@@ -185,7 +185,8 @@ def test_growth_has_a_table_for_each_size(fixed_times, monkeypatch, tmp_path, ca
 def test_step_table_compares_with_the_faster_memory_format(fixed_times, monkeypatch, capsys):
     _run(monkeypatch, train_step, "--cases=arm")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "| arm | float32 | 20.0 | 8.0 | 6.2 | contiguous | 2.50 (2.50 - 2.50) |"
+    ratios = "2.50 (2.50 - 2.50) | 1.25 (1.25 - 1.25)"
+    assert lines[2] == f"| arm | float32 | 20.0 | 8.0 | 6.2 | 16.0 | contiguous | {ratios} |"
     assert lines[-1] == "| arm | bfloat16 | 50.0 | 175% | -75% |"
 
 
@@ -212,7 +213,8 @@ def test_ours_is_what_the_whole_matrix_and_the_peer_give(loss):
     for sqrt in {False, loss == "dist"}:
         _assert_same_values_and_gradients(matching.plain(**kwargs, sqrt=sqrt)(), ours)
     pytest.importorskip("torch")
-    _assert_same_values_and_gradients(matching.torch(**kwargs)(), ours)
+    for tuned in (False, True):
+        _assert_same_values_and_gradients(matching.torch(**kwargs, tuned=tuned)(), ours)
 
 
 def _copy(ours, theirs):
