@@ -12,6 +12,7 @@ def get_config():
     config = Config()
     config.data.dir = "runs/data"
     config.data.num_pairs = 2_400
+    config.model.norm = "batch"
     config.train.batch_size = 8
     config.train.num_epochs = 5
     config.train.schedule = "cosine"

@@ -163,25 +163,23 @@ def _sweep_rows(value_and_gradient, a, labels_b, true_labels, places, weights, s
         )
         d_true_scores = weight * d_true_scores[:, tf.newaxis]
         off = tf.norm(tf.gather(tf.reshape(centres, [-1, 2]), best) - place, axis=-1)
-        # The small side first, and its product turned: striding down the columns of the scores is slower.
-        d_block = tf.transpose(tf.matmul(row * weight, d_scores, transpose_a=True))  # [M, L]
         return (
             index + 1,
             value + tf.reduce_sum(values * weight[:, 0]),
             error + tf.reduce_sum(off * weight[:, 0]),
-            d_b + d_block,
+            d_b + tf.matmul(row * weight, d_scores, transpose_a=True),  # [L, M]: its transpose is a third slower
             d_a.write(index, weight * tf.matmul(d_scores, b) + d_true_scores * true_label),
             d_true_labels.write(index, d_true_scores * row),
         )
 
     zero = tf.zeros([], a.dtype)
     arrays = [tf.TensorArray(a.dtype, count, element_shape=a.shape[1:]) for _ in range(2)]
-    start = (0, zero, zero, tf.zeros_like(b), *arrays)
+    start = (0, zero, zero, tf.zeros_like(tf.transpose(b)), *arrays)
     _, value, error, d_b, *arrays = tf.while_loop(
         lambda index, *_: index < count, step, start, parallel_iterations=_PARALLEL_BLOCKS
     )
     d_a, d_true_labels = (tf.reshape(array.stack(), [-1, a.shape[-1]])[:number] for array in arrays)
-    return value, error, d_a, d_true_labels, tf.reshape(d_b, tf.shape(labels_b))
+    return value, error, d_a, d_true_labels, tf.reshape(tf.transpose(d_b), tf.shape(labels_b))
 
 
 def _blocks(columns, *rows):
@@ -208,8 +206,9 @@ def _squared_distances(points, centres):
     """Squared pixels from points [R, 2] to all centres [h, w, 2]: [R, h * w]."""
     x = tf.square(points[:, 0:1] - centres[0, :, 0])  # [R, w]
     y = tf.square(points[:, 1:2] - centres[:, 0, 1])  # [R, h]
-    both = y[:, :, tf.newaxis] + x[:, tf.newaxis, :]  # [R, h, w]
-    return tf.reshape(both, [tf.shape(points)[0], -1])
+    # y + x for each row and column, as y 1 + 1 x: a product takes half the time of a sum that broadcasts.
+    columns, rows = tf.stack([tf.ones_like(x), x], axis=1), tf.stack([y, tf.ones_like(y)], axis=2)
+    return tf.reshape(tf.matmul(rows, columns), [tf.shape(points)[0], -1])  # [R, h, w] -> [R, h * w]
 
 
 @tf.custom_gradient
