@@ -28,8 +28,13 @@ def main():
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     strategy = training.create_strategy()  # first: it must meet the other workers before anything else runs
-    if checkpoints.newest(workdir):
+    begun = checkpoints.newest(workdir)
+    if begun and config.train.precision == "auto":
+        config.train.precision = config_lib.load(workdir).train.precision  # what this run was begun with
+    config.train.precision = training.choose_precision(config.train)
+    if begun:
         config_lib.check_same(config, workdir)
+    print(f"precision of the convolutions: {config.train.precision}")
     builder = pipeline.prepare(config.data)
     os.makedirs(workdir, exist_ok=True)
     if training.is_chief(strategy):

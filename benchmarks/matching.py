@@ -41,7 +41,9 @@ def main():
     common = {"batch": arguments.batch, "label_size": arguments.label_size, "loss": arguments.loss}
     results = _grow(arguments, common) if arguments.grow else _against(arguments, common)
     if arguments.out:
-        timing.write_report(arguments.out, results, ["tensorflow"] if arguments.grow else ["tensorflow", "torch"])
+        timing.write_report(
+            arguments.out, results, ["tensorflow"] if arguments.grow else ["tensorflow", "torch"], vars(arguments)
+        )
 
 
 def inputs(*, cells, batch, label_size, visible=1.0, seed=0):

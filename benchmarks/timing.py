@@ -26,6 +26,7 @@ KEEP_MEMORY = {
     ":glibc.malloc.hugetlb=1"
 }
 
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _DIED = "{} died, perhaps for want of memory"
 
 
@@ -35,7 +36,7 @@ class Contender:
 
     The function must not return before the work is done. `factory` is named "module:function", so that only the
     contender's own process imports what it needs. `environment` holds variables of that process, such as
-    `KEEP_MEMORY`; what the caller's environment sets goes before.
+    `KEEP_MEMORY`, which go before those of the caller.
     """
 
     factory: str
@@ -93,13 +94,14 @@ def compare(contenders, *, rounds=7, seconds=0.5):
             process.wait()
 
 
-def write_report(path, results, packages):
-    """Writes results as JSON, with what they depend on: packages, processor, threads, date.
+def write_report(path, results, packages, settings):
+    """Writes results as JSON, with what they depend on: packages, processor, settings, date.
 
     Args:
       path: of the file.
       results: anything JSON holds.
       packages: names of the packages whose versions matter.
+      settings: a dictionary; what the benchmark was asked for, threads and rounds among it.
     """
     versions = {name: importlib.metadata.version(name) for name in packages}
     around = {
@@ -107,6 +109,7 @@ def write_report(path, results, packages):
         "python": platform.python_version(),
         "packages": versions,
         "processor": _processor(),
+        "settings": settings,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -141,12 +144,11 @@ def _start(contender, seconds):
     A plain new interpreter: what `multiprocessing` starts runs the main module once more, and its flags with it.
     """
     ours, theirs = connection.Pipe()
-    threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     around = {
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        **contender.environment,
         **os.environ,
-        **dict.fromkeys(threads, str(contender.threads)),
+        **contender.environment,
+        **dict.fromkeys(THREADS, str(contender.threads)),
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
     }
     command = f"from benchmarks import timing; timing.serve({theirs.fileno()})"

@@ -4,10 +4,9 @@ python -m benchmarks.matching and python -m benchmarks.train_step time it beside
 
 The losses go through the batch image by image and hold the scores of all cells of A, visible or not, with all cells of
 B, and a tensor of their distances, as the public implementations do. These take the distances from a tensor of
-differences, [N, M, 2]; `tuned` sums squares by rows and columns instead, with roots in place, which is the fastest we
-found in eager PyTorch. In both there is no graph for what has no gradient, labels are laid out for their product
-whatever the memory format of the network (twice as fast), activations are in place, Adam is fused into one kernel, and
-both views go through the network in one batch.
+differences, [N, M, 2]; `tuned` sums squares by rows and columns instead, with roots in place. In both there is no graph
+for what has no gradient, labels are laid out for their product whatever the memory format of the network, activations
+are in place, Adam is fused into one kernel, and both views go through the network in one batch.
 """
 
 import torch

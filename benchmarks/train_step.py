@@ -4,12 +4,13 @@ python -m benchmarks.train_step [--cases=simple,dilations,arm] [--data_dir=~/ten
 
 A step takes a batch of 8 pairs that lie in memory, through the network on both views, L_dist with gamma 0.5 and L = 3,
 and the gradient, to Adam's new weights; on the CPU. "simple" is 90 pixels with all cells visible, "arm" the same with
-a tenth of them, as on the robot arm, "dilations" 70 pixels with all. Ours is the step that `training.train` runs, the
-peer that of benchmarks/torch_peer.py, in float32 and in bfloat16 (networks only), with both memory formats and a C
-library told to keep memory for the next step; "best" is the faster format at the same precision, "tuned" the format
-channels_last with the distances of the loss computed the fastest way rather than as public implementations do. The
-second table says what ours spends its time on: "network" is the step with a loss that costs nothing. With --data_dir it
-says what the robot arm's input alone delivers, and how long a training in bfloat16 waits for it.
+batch norm and a tenth of the cells, as configs/roboarm.py, "dilations" 70 pixels with all. Ours is the step that
+`training.train` runs, the peer that of benchmarks/torch_peer.py, in float32 and in bfloat16 (networks only), with both
+memory formats and a C library told to keep memory for the next step; "best" is the faster format at the same precision,
+"tuned" the format channels_last with the distances of the loss computed the fastest way rather than as public
+implementations do. The second table says what ours spends its time on: "network" is the step with a loss that costs
+nothing. With --data_dir it says what the robot arm's input alone delivers, and how long a training in bfloat16 waits
+for it.
 """
 
 import argparse
@@ -22,10 +23,10 @@ import numpy as np
 from benchmarks import matching, timing
 
 BATCH, LABEL_SIZE, GAMMA = 8, 3, 0.5
-CASES = {  # name -> network, pixels a side, share of visible cells
-    "simple": {"network": "simple", "size": 90, "visible": 1.0},
-    "dilations": {"network": "dilations", "size": 70, "visible": 1.0},
-    "arm": {"network": "simple", "size": 90, "visible": 0.1},
+CASES = {  # name -> network and its normalisation, pixels a side, share of visible cells
+    "simple": {"network": "simple", "norm": "none", "size": 90, "visible": 1.0},
+    "dilations": {"network": "dilations", "norm": "none", "size": 70, "visible": 1.0},
+    "arm": {"network": "simple", "norm": "batch", "size": 90, "visible": 0.1},
 }
 PRECISIONS = ("float32", "bfloat16")
 FORMATS = ("contiguous", "channels_last")
@@ -47,7 +48,7 @@ def main():
         alone, waits = results["input"]["alone"], results["input"]["waits"]
         print(f"\nThe robot arm's input alone: {alone:.0f} pairs/s; a training waits for it {waits:.1%} of its time")
     if arguments.out:
-        timing.write_report(arguments.out, results, ["tensorflow", "torch"])
+        timing.write_report(arguments.out, results, ["tensorflow", "torch"], vars(arguments))
 
 
 def inputs(*, size, visible, seed=0):
@@ -67,11 +68,12 @@ def inputs(*, size, visible, seed=0):
     return {"image_a": image_a, "image_b": image_b, "points_in_b": points, "visible": seen}
 
 
-def ours(*, network, size, visible, precision, loss=True):
+def ours(*, network, norm, size, visible, precision, loss=True):
     """Contender: the training step that Keras builds for `training.PairModel`.
 
     Args:
       network: "simple" or "dilations".
+      norm: "none" or "batch".
       size: pixels a side.
       visible: share of visible cells.
       precision: "float32" or "bfloat16".
@@ -82,13 +84,13 @@ def ours(*, network, size, visible, precision, loss=True):
     """
     import tensorflow as tf
 
-    model = _model(network, precision, loss)
+    model = _model(network, norm, precision, loss)
     batches = iter(tf.data.Dataset.from_tensors(inputs(size=size, visible=visible)).repeat().prefetch(1))
     step = model.make_train_function()
     return lambda: {name: value.numpy() for name, value in step(batches).items()}
 
 
-def _model(network, precision, loss=True):
+def _model(network, norm, precision, loss=True):
     """A compiled `training.PairModel` on the CPU."""
     import tensorflow as tf
 
@@ -99,13 +101,13 @@ def _model(network, precision, loss=True):
     tf.config.set_visible_devices([], "GPU")
     with training.create_strategy().scope():
         layer = losses.create("dist", matching.STRIDE, gamma=GAMMA) if loss else _mean_of_labels()
-        net = models.create(ModelConfig(name=network, label_size=LABEL_SIZE), _policy(precision))
+        net = models.create(ModelConfig(name=network, norm=norm, label_size=LABEL_SIZE), _policy(precision))
         model = training.PairModel(net, layer)
         model.compile(tf.keras.optimizers.Adam(1e-3))
     return model
 
 
-def torch(*, network, size, visible, precision, memory_format, tuned=False):
+def torch(*, network, norm, size, visible, precision, memory_format, tuned=False):
     """Contender: the peer's training step; arguments as of `ours`, and those of a member of PEERS."""
     import torch
 
@@ -114,7 +116,7 @@ def torch(*, network, size, visible, precision, memory_format, tuned=False):
     batch = {name: torch.from_numpy(values) for name, values in inputs(size=size, visible=visible).items()}
     images = torch.cat([batch["image_a"], batch["image_b"]]).permute(0, 3, 1, 2)
     return torch_peer.training_step(
-        torch_peer.network(network, LABEL_SIZE),
+        torch_peer.network(network, LABEL_SIZE, norm=norm),
         (images, batch["points_in_b"], batch["visible"]),
         precision=precision,
         memory_format={"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}[memory_format],
@@ -205,7 +207,7 @@ def _input(folder, batches=300):
             step(batch)
         return waited, time.perf_counter() - started
 
-    step = tf.function(_model("simple", "bfloat16").train_step)
+    step = tf.function(_model("simple", "batch", "bfloat16").train_step)
     (waited, whole), (_, alone) = times(lambda batch: step(batch)["loss"].numpy()), times(lambda batch: None)
     return {"alone": batches * BATCH / alone, "waits": waited / whole}
 

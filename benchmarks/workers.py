@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 from benchmarks import timing
 
@@ -29,7 +30,7 @@ def main():
     lines = [[workers, f"{speed:.1f}", f"{speed / speeds[1]:.2f}"] for workers, speed in speeds.items()]
     print(timing.table(["workers, one thread each", "pairs/s", "of one"], lines))
     if arguments.out:
-        timing.write_report(arguments.out, speeds, ["tensorflow"])
+        timing.write_report(arguments.out, speeds, ["tensorflow"], vars(arguments))
 
 
 def _speed(workers, arguments):
@@ -43,18 +44,25 @@ def _speed(workers, arguments):
             f"--config.train.steps_per_epoch={arguments.steps}",
             *("--config.train.num_epochs=2", "--config.train.warmup_steps=0"),
         ]
-        processes = [_start(command, addresses, index) for index in range(workers)]
-        outputs = [process.communicate()[0] for process in processes]
-    if any(process.returncode for process in processes):
-        sys.exit("\n".join(outputs))
-    return float(re.findall(r"pairs_per_second: ([\d.]+)", outputs[0])[-1])
+        with open(os.path.join(workdir, "log"), "w+") as log:
+            processes = [_start(command, addresses, index, log) for index in range(workers)]
+            try:
+                while not all(process.poll() == 0 for process in processes):
+                    if any(process.poll() for process in processes):  # the others would wait for it for ever
+                        log.seek(0)
+                        sys.exit(log.read())
+                    time.sleep(0.2)
+            finally:
+                for process in processes:
+                    process.kill()
+            log.seek(0)
+            return float(re.findall(r"pairs_per_second: ([\d.]+)", log.read())[-1])
 
 
-def _start(command, addresses, index):
+def _start(command, addresses, index, log):
     task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-    threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    environment = {**os.environ, "TF_CONFIG": json.dumps(task), **dict.fromkeys(threads, "1")}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = {**os.environ, "TF_CONFIG": json.dumps(task), **dict.fromkeys(timing.THREADS, "1")}
+    return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
 
 
 def _free_ports(count):

@@ -23,9 +23,10 @@ class MatchingLoss(tf.keras.layers.Layer):
       points_in_b: float32 [B, h, w, 2], where each cell of A is found in B, (x, y) in pixels of B.
       visible: float32 [B, h, w], 1 where that place is seen in B, else 0.
 
-    It returns a dictionary of float32 [B] tensors: `loss`, the mean over the visible cells of an image (0 where none
-    is visible); `matching_error`, the mean distance in pixels between the most probable match and the true place, the
-    quantity inside equation (2); and `visible_cells`, the sum of `visible`.
+    It returns a dictionary of [B] tensors of the layer's dtype, float32 unless given as "float64": `loss`, the mean
+    over the visible cells of an image (0 where none is visible); `matching_error`, the mean distance in pixels between
+    the most probable match and the true place, the quantity inside equation (2); and `visible_cells`, the sum of
+    `visible`.
     """
 
     def __init__(self, stride, *, pack=True, **kwargs):
@@ -124,7 +125,7 @@ class MarginLoss(MatchingLoss):
         return {**super().get_config(), "gamma": self.gamma}
 
 
-def create(name, stride, *, gamma, pack=True, dtype="float32"):
+def create(name, stride, *, gamma, pack=True):
     """Creates the loss layer a configuration names.
 
     Args:
@@ -132,7 +133,6 @@ def create(name, stride, *, gamma, pack=True, dtype="float32"):
       stride: side of a cell in pixels.
       gamma: exponent of the distance; "log" has none and does not use it.
       pack: see `MatchingLoss`.
-      dtype: "float32" or "float64".
 
     Returns:
       A `MatchingLoss`.
@@ -141,11 +141,11 @@ def create(name, stride, *, gamma, pack=True, dtype="float32"):
       ValueError: if there is no such loss, or gamma is not above 0.
     """
     if name == "log":
-        return LogLikelihoodLoss(stride, pack=pack, dtype=dtype)
+        return LogLikelihoodLoss(stride, pack=pack)
     if name == "dist":
-        return DistanceLoss(stride, gamma=gamma, pack=pack, dtype=dtype)
+        return DistanceLoss(stride, gamma=gamma, pack=pack)
     if name == "margin":
-        return MarginLoss(stride, gamma=gamma, pack=pack, dtype=dtype)
+        return MarginLoss(stride, gamma=gamma, pack=pack)
     raise ValueError(f"there is no loss {name!r}; choose 'log', 'dist' or 'margin'")
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dense_labels import geometry
 
-_PARALLEL_IMAGES, _PARALLEL_BLOCKS = 4, 2  # in flight at a time on a CPU
+_PARALLEL_IMAGES, _PARALLEL_BLOCKS = 4, 2  # in flight at a time
 
 
 def match_log_probability(labels_a, labels_b):
@@ -69,7 +69,8 @@ def one_pass(value_and_gradient, labels_a, labels_b, points_in_b, weights, strid
     for the gradient of B's. The block is then forgotten. Memory grows with the cells, not with their pairs; nothing is
     sampled or approximated.
 
-    Computed in float64 if the labels are, else in float32.
+    Scores and sums are float64 if the labels are, else float32 (on a GPU, TensorFlow's TF32 setting applies). The
+    gradient is formed whether or not it is asked for; there is none by points_in_b and weights, nor of the errors.
 
     Args:
       value_and_gradient: what a cell of A adds, of R cells at a time: `(scores, best, true_scores, squared_distances)
@@ -130,7 +131,7 @@ def _sweep_image(value_and_gradient, labels_a, labels_b, points_in_b, weights, s
     shape, length = tf.shape(labels_a), labels_a.shape[-1]
     cells = shape[0] * shape[1]
     weights = tf.reshape(weights, [cells])
-    kept = tf.where(weights > 0)[:, 0] if pack else tf.range(cells, dtype=tf.int64)
+    kept = tf.where(weights != 0)[:, 0] if pack else tf.range(cells, dtype=tf.int64)
     a, weights = tf.gather(tf.reshape(labels_a, [cells, length]), kept), tf.gather(weights, kept)
     places = tf.gather(tf.reshape(points_in_b, [cells, 2]), kept)
     places = tf.where(weights[:, tf.newaxis] > 0, places, 0)
@@ -198,7 +199,7 @@ def _blocks(columns, *rows):
 
 
 def _block_bytes():
-    """How large a block of scores is: on a CPU it stays in the cache, on a GPU it keeps all of it busy."""
+    """How large a block of scores is: on a CPU it stays in the cache; a GPU needs more to do at a time."""
     return 2**26 if tf.config.list_logical_devices("GPU") else 2**21
 
 

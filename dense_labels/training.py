@@ -79,19 +79,19 @@ def is_chief(strategy):
     return resolver.task_id == 0
 
 
-def choose_precision(asked):
+def choose_precision(train):
     """Says in which precision to train.
 
     Args:
-      asked: one of `config.PRECISIONS`.
+      train: `config.TrainConfig`.
 
     Returns:
-      What was asked for; for "auto", "mixed_bfloat16" where training runs on a CPU that has bfloat16 units and
-      TensorFlow uses them (oneDNN), else "float32". The errors of the robot arm are the same with both.
+      Its `precision`; for "auto", "mixed_bfloat16" where there is no GPU and the processor (x86, under Linux) has
+      bfloat16 units that TensorFlow uses through oneDNN, else "float32".
     """
-    if asked != "auto":
-        return asked
-    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0"
+    if train.precision != "auto":
+        return train.precision
+    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false") and not train.jit_compile
     units = _processor_features() & {"amx_bf16", "avx512_bf16"}
     return "mixed_bfloat16" if units and onednn and not tf.config.list_logical_devices("GPU") else "float32"
 
@@ -156,9 +156,7 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
     if settings.jit_compile and strategy.num_replicas_in_sync > 1:
         raise ValueError("config.train.jit_compile=True: is for one replica; leave it out where several train together")
     chief = is_chief(strategy)
-    precision = choose_precision(settings.precision)
-    if precision != settings.precision:
-        print(f"precision: {precision}" + (", for this processor has the units" if precision != "float32" else ""))
+    precision = choose_precision(settings)
     tf.keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         loss = losses.create(config.loss.name, stride, gamma=config.loss.gamma, pack=not settings.jit_compile)

@@ -58,7 +58,7 @@ def pair_from_image(image, seed, *, stride, crop=0, strength=1.0, border="edge")
     Convention: `points_in_b` is W2 at the centres of A's cells, in pixels of view B; it is not interpolated.
 
     Args:
-      image: [B, H, W, C], integers or floating point in [0, 1]; H and W must be known.
+      image: [B, H, W, C], uint8, or floating point in [0, 1]; H and W must be known.
       seed: integer [B, 2]; the pair of an image depends on its seed alone.
       stride: side of a cell in pixels.
       crop: pixels that the views lack on each side, so that warps bring in more of the image and less of its border.

@@ -7,33 +7,30 @@ import tensorflow as tf
 STRIDE = 2
 
 
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
 class DilatedConv2D(tf.keras.layers.Conv2D):
-    """A convolution of stride 1 and "same" padding that leaves dilation to the processor's own kernels.
+    """A convolution that leaves dilation to the processor's own kernels.
 
     Keras moves every d-th pixel together before a dilated convolution and back after it, and so cannot join bias and
-    activation to it. oneDNN and cuDNN dilate in place, which takes a fifth off the DILATIONS network in bfloat16.
-    Where the gradient of that is missing (TensorFlow for a CPU without oneDNN) it does as Keras does.
+    activation to it. oneDNN dilates in place. Where TensorFlow has no gradient for that (a CPU without oneDNN, float16
+    on a CPU) the layer does as Keras does.
     """
 
     def convolution_op(self, inputs, kernel):
-        if not _dilates_in_place():
+        if not _dilates_in_place(inputs.dtype):
             return super().convolution_op(inputs, kernel)
-        return tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME", dilations=self.dilation_rate)
+        return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper(), dilations=self.dilation_rate)
 
 
 @functools.cache
-def _dilates_in_place():
-    """Whether TensorFlow differentiates a dilated convolution on this machine."""
+def _dilates_in_place(dtype):
+    """Whether TensorFlow differentiates a dilated convolution of this dtype on this machine."""
+    around = {"strides": [1, 1, 1, 1], "padding": "SAME", "dilations": [1, 2, 2, 1]}
     with tf.init_scope():  # at once, even where a graph is being built
+        image, kernel = tf.ones([1, 5, 5, 1], dtype), tf.ones([3, 3, 1, 1], dtype)
         try:
-            tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=[1, 5, 5, 1],
-                filter=tf.ones([3, 3, 1, 1]),
-                out_backprop=tf.ones([1, 5, 5, 1]),
-                strides=[1, 1, 1, 1],
-                padding="SAME",
-                dilations=[1, 2, 2, 1],
-            )
+            tf.raw_ops.Conv2DBackpropInput(input_sizes=image.shape, filter=kernel, out_backprop=image, **around)
+            tf.raw_ops.Conv2DBackpropFilter(input=image, filter_sizes=kernel.shape, out_backprop=image, **around)
         except tf.errors.OpError:
             return False
     return True
@@ -57,7 +54,7 @@ def chain(filters, label_size, *, norm, activation, mean, std, dtype, name):
     """
     images = tf.keras.Input([None, None, 3], name="images")
     variance = [s * s for s in std]
-    # On a CPU bfloat16 makes the convolutions faster, batch norm and leaky ReLU slower: these stay in float32.
+    # bfloat16 makes convolutions faster, batch norm and leaky ReLU slower (on a CPU): these stay in float32.
     bare = norm == "none" and activation == "relu"
     between = "float32" if dtype == "mixed_bfloat16" and not bare else dtype
     x = tf.keras.layers.Normalization(mean=mean, variance=variance, dtype=dtype, name="normalise")(images)

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import itertools
 import json
 import pathlib
 import subprocess
@@ -46,6 +47,13 @@ def sleeps(seconds, **environment):
         assert os.environ[name] == value
     return lambda: time.sleep(seconds)
 
+def notes(path, name):
+    def work():
+        with open(path, "a") as file:
+            file.write(f"{name} {os.getpid()}\\n")
+        time.sleep(0.02)
+    return work
+
 def holds(size):
     return lambda: b"x" * size
 
@@ -71,7 +79,7 @@ def works(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def test_contenders_take_turns_in_processes_of_their_own(works):
+def test_contenders_are_timed_in_processes_of_their_own(works):
     contenders = {
         "short": timing.Contender(
             "works:sleeps", {"seconds": 0.01, "OMP_NUM_THREADS": "3", "OURS": "yes"}, 3, {"OURS": "yes"}
@@ -84,6 +92,17 @@ def test_contenders_take_turns_in_processes_of_their_own(works):
     assert min(timings["short"].seconds) >= 0.01 and min(timings["long"].seconds) >= 0.03
     median, low, high = timings["short"].ratio_to(timings["long"])
     assert 1 < low <= median <= high
+
+
+def test_contenders_take_turns(works, tmp_path):
+    path = tmp_path / "notes"
+    contenders = {name: timing.Contender("works:notes", {"path": str(path), "name": name}) for name in ("one", "two")}
+    timing.compare(contenders, rounds=3, seconds=0.05)
+    calls = [line.split() for line in path.read_text().splitlines()]
+    assert len({process for _, process in calls}) == 2
+    assert [name for name, _ in itertools.groupby(name for name, _ in calls)] == ["one", "two"] * 4, (
+        "ready, then 3 rounds"
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak cannot be set back")
@@ -122,7 +141,7 @@ def test_table_is_markdown():
 
 def test_report_says_what_its_results_depend_on(tmp_path):
     path = tmp_path / "new" / "report.json"
-    timing.write_report(str(path), {"a": [1, 2]}, ["numpy"])
+    timing.write_report(str(path), {"a": [1, 2]}, ["numpy"], {"threads": 2})
     report = json.loads(path.read_text())
     assert report["results"] == {"a": [1, 2]}
     assert report["packages"] == {"numpy": np.__version__}
@@ -251,8 +270,10 @@ def test_the_peers_step_is_ours(monkeypatch):
     made = []
     for module, function in ((models, "create"), (torch_peer, "network")):
         create = getattr(module, function)
-        monkeypatch.setattr(module, function, lambda *args, create=create: made.append(create(*args)) or made[-1])
-    case = {"network": "simple", "size": 20, "visible": 0.5, "precision": "float32"}
+        monkeypatch.setattr(
+            module, function, lambda *args, create=create, **kwargs: made.append(create(*args, **kwargs)) or made[-1]
+        )
+    case = {"network": "simple", "norm": "none", "size": 20, "visible": 0.5, "precision": "float32"}
     step, their_step = train_step.ours(**case), train_step.torch(**case, memory_format="channels_last")
     _copy(*made)
     first, their_first = step()["loss"], their_step()
@@ -262,5 +283,5 @@ def test_the_peers_step_is_ours(monkeypatch):
 
 
 def test_a_step_in_bfloat16_with_the_loss_that_costs_nothing():
-    case = {"network": "simple", "size": 20, "visible": 1.0, "precision": "bfloat16"}
+    case = {"network": "simple", "norm": "none", "size": 20, "visible": 1.0, "precision": "bfloat16"}
     assert np.isfinite(train_step.ours(**case, loss=False)()["loss"])

@@ -169,6 +169,17 @@ def test_two_workers_train_together(trained, arm_data, tmp_path):
         np.testing.assert_allclose(value, together[name], atol=2e-4, err_msg=name)
 
 
+def test_the_precision_a_run_was_begun_with_is_kept(arm_data, tmp_path):
+    flags = _arm(arm_data, tmp_path)
+    flags.remove("--config.train.precision=float32")
+    flags += ["--config.train.num_epochs=1", "--config.train.steps_per_epoch=1"]
+    assert _run("train_main.py", *flags, "--config.train.precision=mixed_bfloat16").returncode == 0
+    result = _run("train_main.py", *flags)  # which asks for "auto"
+    assert result.returncode == 0 and "already trained" in result.stdout, result.stderr
+    assert "precision of the convolutions: mixed_bfloat16" in result.stdout.splitlines()
+    assert json.loads((tmp_path / "config.json").read_text())["train"]["precision"] == "mixed_bfloat16"
+
+
 def test_another_configuration_in_the_same_folder_is_refused(trained, arm_data):
     result = _run("train_main.py", *_arm(arm_data, trained), "--config.loss.name=dist")
     _assert_one_line(result, str(trained), "loss.name: log there, dist now", "another --workdir")

@@ -1,6 +1,7 @@
 """Tests of the networks: their size from the paper's own notation, where their cells sit, and what the options do."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from dense_labels import geometry
 from dense_labels.config import ModelConfig
 from models import chain
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Section 3.2, (size, filters) of every filter bank but the last, and how many pixels one label sees.
 PAPER = {
     "simple": [(5, 20), (5, 48), (3, 64), (3, 80), (3, 256)],
@@ -236,9 +238,9 @@ def test_biases_start_at_zero_and_weights_do_not():
 @pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize("dilation", [2, 4])
 def test_a_dilated_convolution_is_keras_own(dilation, in_place, monkeypatch):
-    if in_place and not chain._dilates_in_place():
+    if in_place and not chain._dilates_in_place(tf.float32):
         pytest.skip("this TensorFlow has no gradient of a convolution dilated in place")
-    monkeypatch.setattr(chain, "_dilates_in_place", lambda: in_place)
+    monkeypatch.setattr(chain, "_dilates_in_place", lambda dtype: in_place)
     images = tf.random.stateless_normal([2, 11, 7, 3], seed=[1, 2])
     results = []
     initializer = tf.keras.initializers.GlorotNormal(seed=3)
@@ -252,15 +254,16 @@ def test_a_dilated_convolution_is_keras_own(dilation, in_place, monkeypatch):
         np.testing.assert_allclose(ours, keras, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("variables", [{}, {"TF_ENABLE_ONEDNN_OPTS": "0"}])
-def test_dilations_trains_with_and_without_onednn(variables):
+@pytest.mark.parametrize("onednn", ["0", "1"])
+def test_dilations_trains_with_and_without_onednn(onednn):
     script = (
         "import tensorflow as tf, models; from dense_labels.config import ModelConfig\n"
-        "network = models.create(ModelConfig('dilations'))\n"
-        "with tf.GradientTape() as tape:\n"
-        "    loss = tf.reduce_mean(network(tf.ones([1, 12, 12, 3])))\n"
-        "print(len([g for g in tape.gradient(loss, network.trainable_variables) if g is not None]))\n"
+        "for precision in ('float32', 'mixed_bfloat16', 'mixed_float16'):\n"
+        "    network = models.create(ModelConfig('dilations'), precision)\n"
+        "    with tf.GradientTape() as tape:\n"
+        "        loss = tf.reduce_mean(network(tf.ones([1, 12, 12, 3])))\n"
+        "    print(len([g for g in tape.gradient(loss, network.trainable_variables) if g is not None]))\n"
     )
-    environment = {**os.environ, **variables}
-    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert run.stdout.split() == ["12"], run.stderr
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": onednn}
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert run.stdout.split() == ["12", "12", "12"], run.stderr

@@ -40,7 +40,8 @@ def plain(name, gamma, labels_a, labels_b, points_in_b, visible):
 
 
 def one_pass(name, gamma, *batch, pack=True, jit_compile=False):
-    layer = losses.create(name, STRIDE, gamma=gamma, pack=pack, dtype=batch[0].dtype)
+    layer = losses.create(name, STRIDE, gamma=gamma, pack=pack)
+    layer = type(layer).from_config({**layer.get_config(), "dtype": batch[0].dtype.name})
 
     @tf.function(jit_compile=jit_compile)
     def run(labels_a, labels_b):
@@ -144,6 +145,16 @@ def test_second_derivatives_are_refused(graph):
 
     with pytest.raises(NotImplementedError, match="the matching losses have no second derivatives"):
         tf.function(second)() if graph else second()
+
+
+@pytest.mark.parametrize("pack", [True, False])
+def test_a_visibility_that_is_not_a_number_is_not_hidden(pack):
+    labels_a, labels_b, points, visible = (values.numpy() for values in pairs(6))
+    visible[0, 2, 3] = np.nan
+    loss, *_ = one_pass(
+        "dist", 0.5, *(tf.constant(values) for values in (labels_a, labels_b, points, visible)), pack=pack
+    )
+    assert np.isnan(loss[0]) and np.isfinite(loss[1:]).all()
 
 
 def test_blocks_are_of_nearly_one_size_and_only_the_last_is_padded(monkeypatch):

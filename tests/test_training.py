@@ -1,6 +1,7 @@
 """Training: one replica equals two, a stopped run ends where an unstopped one does, bad numbers stop it."""
 
 import glob
+import io
 import os
 import types
 
@@ -11,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import models
 from dense_labels import losses, training
-from dense_labels.config import Config
+from dense_labels.config import Config, TrainConfig
 from input_pipeline import pipeline
 
 STRIDE = models.STRIDE
@@ -191,29 +192,38 @@ def test_options_train(config, tmp_path, changes):
 
 
 @pytest.mark.parametrize(
-    "asked, features, onednn, chosen",
+    "settings, features, onednn, gpus, chosen",
     [
-        ("auto", {"avx2", "avx512_bf16"}, None, "mixed_bfloat16"),
-        ("auto", {"amx_bf16"}, "1", "mixed_bfloat16"),
-        ("auto", {"amx_bf16"}, "0", "float32"),
-        ("auto", {"avx512f"}, None, "float32"),
-        ("float32", {"amx_bf16"}, None, "float32"),
-        ("mixed_bfloat16", set(), None, "mixed_bfloat16"),
+        ({"precision": "auto"}, {"avx2", "avx512_bf16"}, None, [], "mixed_bfloat16"),
+        ({"precision": "auto"}, {"amx_bf16"}, "1", [], "mixed_bfloat16"),
+        ({"precision": "auto"}, {"amx_bf16"}, "0", [], "float32"),
+        ({"precision": "auto"}, {"amx_bf16"}, "False", [], "float32"),
+        ({"precision": "auto"}, {"amx_bf16"}, None, ["/gpu:0"], "float32"),
+        ({"precision": "auto", "jit_compile": True}, {"amx_bf16"}, None, [], "float32"),
+        ({"precision": "auto"}, {"avx512f"}, None, [], "float32"),
+        ({"precision": "float32"}, {"amx_bf16"}, None, [], "float32"),
+        ({"precision": "mixed_bfloat16"}, set(), None, [], "mixed_bfloat16"),
     ],
 )
-def test_bfloat16_is_chosen_where_it_is_fast(asked, features, onednn, chosen, monkeypatch):
+def test_bfloat16_is_chosen_where_it_is_fast(settings, features, onednn, gpus, chosen, monkeypatch):
     monkeypatch.setattr(training, "_processor_features", lambda: features)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: gpus)
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     if onednn:
         monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
-    assert training.choose_precision(asked) == chosen
+    assert training.choose_precision(TrainConfig(**settings)) == chosen
 
 
-def test_the_chosen_precision_is_said(config, tmp_path, monkeypatch, capsys):
-    config.train.num_epochs, config.train.steps_per_epoch, config.train.precision = 1, 1, "auto"
-    monkeypatch.setattr(training, "_processor_features", lambda: {"amx_bf16"})
-    _train(config, tmp_path)
-    assert "precision: mixed_bfloat16, for this processor has the units" in capsys.readouterr().out.splitlines()
+def test_processor_features_are_those_linux_names(monkeypatch):
+    text = "processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\nbugs\t\t: spectre\n"
+    monkeypatch.setattr("builtins.open", lambda path: io.StringIO(text) if path == "/proc/cpuinfo" else None)
+    assert {"fpu", "avx2", "amx_bf16"} <= training._processor_features()
+    monkeypatch.setattr("builtins.open", _no_such_file)
+    assert training._processor_features() == set()
+
+
+def _no_such_file(path):
+    raise FileNotFoundError(path)
 
 
 def test_xla_with_several_replicas_is_refused(config, tmp_path):
