@@ -67,7 +67,8 @@ def pair_from_image(image, seed, *, stride, crop=0, strength=1.0, border="edge")
 
     Returns:
       A PairBatch: `image_a`, `image_b` float32 [B, H - 2 crop, W - 2 crop, C], `points_in_b` float32 [B, h, w, 2] and
-      `visible` float32 [B, h, w], 1 where the point lies inside B; h = (H - 2 crop) // stride.
+      `visible` float32 [B, h, w], 1 where the point lies inside B, whether B shows the image there or its border;
+      h = (H - 2 crop) // stride.
 
     Raises:
       ValueError: if `image` or `seed` has another shape, the crop leaves nothing, `strength` is negative or there is

@@ -200,7 +200,8 @@ def sample(maps, points, *, border):
     Raises:
       ValueError: if there is no such border, `maps` is not of rank 4, or `points` do not end in (x, y).
     """
-    maps, points = tf.convert_to_tensor(maps), tf.convert_to_tensor(points)
+    maps = tf.convert_to_tensor(maps)
+    points = tf.cast(points, maps.dtype)
     if border not in BORDERS:
         raise ValueError(f"border={border!r}: there is no such border; choose {', '.join(BORDERS)}")
     if maps.shape.rank != 4 or points.shape[-1] != 2:
