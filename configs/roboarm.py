@@ -2,7 +2,9 @@
 
 python train_main.py --config=configs/roboarm.py --workdir=runs/roboarm/log
 
-32,000 pairs. The paper's network with batch norm, which it does not mention and its first author's later code has:
+32,000 pairs, about 9 minutes on two cores with bfloat16 units.
+Expected: 0.91 % of image width by cells, 0.22 % sub-pixel.
+The paper's network with batch norm, which it does not mention and its first author's later code has:
 with it all rows train at one rate, and the distance loss finds more than the nearest cell.
 The other rows of tables 1 and 2 change the loss, its gamma and the length of a label, as
 `python -m benchmarks.roboarm` does.
