@@ -2,7 +2,8 @@
 
 make demo
 
-Expected: about 4 minutes of training on two cores, then 0.34 % of image width with sub-pixel decoding.
+Expected: about 4 minutes of training on two cores with bfloat16 units, 6 without, then 0.33 % of image width with
+sub-pixel decoding, 0.99 % by cells.
 """
 
 from dense_labels.config import Config
@@ -14,7 +15,7 @@ def get_config():
     config.data.num_pairs = 2_400
     config.model.norm = "batch"
     config.train.batch_size = 8
-    config.train.num_epochs = 5
+    config.train.num_epochs = 8
     config.train.schedule = "cosine"
     config.eval.head_images = 1_000
     return config

@@ -18,11 +18,15 @@ published in 2019.
 
 import functools
 import math
+import warnings
 
 import tensorflow as tf
-import tensorflow_addons as tfa
 
 from dense_labels import geometry
+
+with warnings.catch_warnings():  # that the package will not be developed further is known, and no user's matter
+    warnings.filterwarnings("ignore", message=r"\s*TensorFlow Addons")
+    import tensorflow_addons as tfa
 
 BORDERS = ("zero", "edge", "mirror")
 _CENTRES_PER_SIDE = 10

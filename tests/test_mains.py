@@ -45,6 +45,7 @@ def _arm(data, workdir):
         "--config.train.num_epochs=3",
         "--config.train.warmup_steps=0",
         "--config.train.precision=float32",
+        "--config.model.norm=none",  # batch norm sees the images of one replica
     ]
 
 
