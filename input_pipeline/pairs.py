@@ -1,9 +1,13 @@
 """Pairs of views and where each cell of the first is found in the second."""
 
+import functools
+
 import tensorflow as tf
 
 from dense_labels import geometry
 from input_pipeline import warps
+
+_PROJECTIVE, _FLIP = 1, 2  # folded into a seed, for draws that leave the others as they are
 
 
 def pair_from_flow(image_a, image_b, flow, visible, segments, stride):
@@ -48,12 +52,15 @@ def pair_from_flow(image_a, image_b, flow, visible, segments, stride):
     }
 
 
-def pair_from_image(image, seed, *, stride, crop=0, strength=1.0, border="edge"):
+def pair_from_image(
+    image, seed, *, stride, crop=0, strength=1.0, border="edge", projective=0.0, flip=False, landmarks=None
+):
     """Makes a pair of two random views of each image, and where the cells of the first are found in the second.
 
     View B is the image warped by W1, view A is view B warped by W2; both are sampled from the image itself, once. Each
-    is a thin-plate spline plus an affine map, the spline of W1 at half strength. Images come in batches, for the warps
-    of a batch are one matrix product: a batch of 32 takes half the time of 32 batches of one.
+    is a thin-plate spline plus an affine map, the spline of W1 at half strength, and then, if asked for, a projective
+    map. Images come in batches, for the warps of a batch are one matrix product: a batch of 32 takes half the time of
+    32 batches of one.
 
     Convention: `points_in_b` is W2 at the centres of A's cells, in pixels of view B; it is not interpolated.
 
@@ -62,17 +69,25 @@ def pair_from_image(image, seed, *, stride, crop=0, strength=1.0, border="edge")
       seed: integer [B, 2]; the pair of an image depends on its seed alone.
       stride: side of a cell in pixels.
       crop: pixels that the views lack on each side, so that warps bring in more of the image and less of its border.
-      strength: multiplies the standard deviations of both warps.
+      strength: multiplies the standard deviations of both warps, but for their projective parts.
       border: what lies beyond the image, one of `warps.BORDERS`.
+      projective: multiplies the standard deviations of the projective parts; 0 is none, and takes no time.
+      flip: True makes the pairs of a random half of the images from the mirror image. Both views are then of it, so
+        `points_in_b` does not change.
+      landmarks: [B, K, 2], (x, y) in pixels of the image, or None.
 
     Returns:
       A PairBatch: `image_a`, `image_b` float32 [B, H - 2 crop, W - 2 crop, C], `points_in_b` float32 [B, h, w, 2] and
       `visible` float32 [B, h, w], 1 where the point lies inside B, whether B shows the image there or its border;
-      h = (H - 2 crop) // stride.
+      h = (H - 2 crop) // stride. With landmarks also, for both views:
+      `landmarks_a`, `landmarks_b`: float32 [B, K, 2], where the view shows them, in its pixels. In a mirror image, too,
+        a landmark is where the view shows that very point: who numbers left and right eyes apart must exchange them.
+      `landmarks_visible_a`, `landmarks_visible_b`: float32 [B, K], 1 where that is inside the view. Where it is 0 the
+        view does not show the landmark, or it was not found (see `warps.invert_at`), and its place means nothing.
 
     Raises:
-      ValueError: if `image` or `seed` has another shape, the crop leaves nothing, `strength` is negative or there is
-        no such border.
+      ValueError: if `image`, `seed` or `landmarks` has another shape, the crop leaves nothing, `strength` or
+        `projective` is negative or there is no such border.
     """
     image, seed = tf.convert_to_tensor(image), tf.convert_to_tensor(seed)
     if image.shape.rank != 4 or None in image.shape[1:3] or seed.shape.rank != 2 or seed.shape[1] != 2:
@@ -80,18 +95,47 @@ def pair_from_image(image, seed, *, stride, crop=0, strength=1.0, border="edge")
             f"image must be [B, H, W, C] with H and W known, and seed [B, 2]; found {image.shape} and {seed.shape}"
         )
     size = tuple(image.shape[1:3])
+    if landmarks is not None:
+        landmarks = _checked_landmarks(landmarks)
+    if flip:
+        image, landmarks = _mirror_half(image, landmarks, seed)
     first, second = _draw_two_warps(seed, strength)
-    a_to_source, b_to_source = warps.views_to_source(first, second, size, crop=crop)
-    points_in_b = warps.on_grid(second, size, crop=crop, stride=stride) - float(crop)
-    extent = [size[1] - 2.0 * crop, size[0] - 2.0 * crop]
-    inside = tf.reduce_all((points_in_b >= 0) & (points_in_b < extent), axis=-1)
+    tilt_1, tilt_2 = _draw_two_tilts(seed, projective, size)
+    a_to_source, b_to_source = warps.views_to_source(
+        first, second, size, crop=crop, after_first=tilt_1, after_second=tilt_2
+    )
+    points_in_b = tilt_2(warps.on_grid(second, size, crop=crop, stride=stride)) - float(crop)
     image = tf.image.convert_image_dtype(image, tf.float32)
-    return {
+    pair = {
         "image_a": warps.sample(image, a_to_source, border=border),
         "image_b": warps.sample(image, b_to_source, border=border),
         "points_in_b": points_in_b,
-        "visible": tf.cast(inside, tf.float32),
+        "visible": tf.cast(_inside(points_in_b, size, crop), tf.float32),
     }
+    if landmarks is not None:
+        w1 = warps.compose(tilt_1, functools.partial(warps.at_points, first, size=size))
+        w2 = warps.compose(tilt_2, functools.partial(warps.at_points, second, size=size))
+        pair.update(_landmarks_in_views(landmarks, w1, w2, size, crop))
+    return pair
+
+
+def _checked_landmarks(landmarks):
+    landmarks = tf.convert_to_tensor(landmarks)
+    if landmarks.shape.rank != 3 or landmarks.shape[-1] != 2:
+        raise ValueError(f"landmarks must be [B, K, 2]; found {landmarks.shape}")
+    return tf.cast(landmarks, tf.float32)
+
+
+def _mirror_half(image, landmarks, seeds):
+    """The images and landmarks, a random half of them mirrored."""
+
+    def draw(seed):
+        return tf.random.stateless_uniform([], tf.random.fold_in(seed, _FLIP)) < 0.5
+
+    flipped = tf.map_fn(draw, seeds, fn_output_signature=tf.bool)[:, tf.newaxis, tf.newaxis]
+    if landmarks is not None:
+        landmarks = tf.where(flipped, warps.flip(landmarks, image.shape[1:3]), landmarks)
+    return tf.where(flipped[..., tf.newaxis], tf.image.flip_left_right(image), image), landmarks
 
 
 def _draw_two_warps(seeds, strength):
@@ -105,3 +149,38 @@ def _draw_two_warps(seeds, strength):
         return tf.stack([first, second])
 
     return tf.unstack(tf.map_fn(draw, seeds, fn_output_signature=tf.float32), axis=1)
+
+
+def _draw_two_tilts(seeds, strength, size):
+    """The projective maps that end W1 and W2."""
+    if strength == 0:
+        return tf.identity, tf.identity
+    if not strength >= 0:
+        raise ValueError(f"projective={strength} must not be negative; 1 is full strength, 0 no projective part")
+
+    def draw(seed):
+        both = warps.split(tf.random.fold_in(seed, _PROJECTIVE), 2)
+        return tf.stack([warps.draw_projective(one, strength=strength) for one in both])
+
+    homographies = tf.map_fn(draw, seeds, fn_output_signature=tf.float32)  # [B, 2, 3, 3]
+    return [functools.partial(warps.project, homography, size=size) for homography in tf.unstack(homographies, axis=1)]
+
+
+def _inside(points, size, crop, margin=0.0):
+    """Which points [..., 2], pixels of a view, are inside it, or not further than `margin` pixels from it."""
+    extent = tf.constant([size[1] - 2.0 * crop, size[0] - 2.0 * crop])
+    return tf.reduce_all((points >= -margin) & (points < extent + margin), axis=-1)
+
+
+def _landmarks_in_views(landmarks, w1, w2, size, crop):
+    """The landmarks' part of a pair; the maps W1 and W2 are exact, and of the frame, which views lack the crop of."""
+    in_b, found_b = warps.invert_at(w1, landmarks, size)
+    in_a, found_a = warps.invert_at(w2, in_b, size)
+    in_a, in_b = in_a - float(crop), in_b - float(crop)
+    found_a &= found_b & _inside(in_b, size, crop, margin=max(size) / 4)  # further out A shows something else
+    return {
+        "landmarks_a": in_a,
+        "landmarks_b": in_b,
+        "landmarks_visible_a": tf.cast(found_a & _inside(in_a, size, crop), tf.float32),
+        "landmarks_visible_b": tf.cast(found_b & _inside(in_b, size, crop), tf.float32),
+    }

@@ -163,10 +163,21 @@ def at_rest(images):
     return np.max([edge.max(axis=-1) for edge in edges], axis=0) < 1e-3
 
 
-@pytest.mark.parametrize("size, crop, stride", [(100, 15, 2), (64, 0, 2), (60, 5, 3), (50, 0, 1)])
-def test_a_dot_of_view_a_is_in_view_b_where_its_point_says(size, crop, stride):
+@pytest.mark.parametrize(
+    "size, crop, stride, more",
+    [
+        (100, 15, 2, {}),
+        (64, 0, 2, {}),
+        (60, 5, 3, {}),
+        (50, 0, 1, {}),
+        (100, 15, 2, {"projective": 1.0}),
+        (64, 3, 2, {"projective": 1.0, "flip": True}),
+    ],
+)
+def test_a_dot_of_view_a_is_in_view_b_where_its_point_says(size, crop, stride, more):
+    """And its landmark is where the dot is, in both views."""
     places = size / 2 + np.random.default_rng(0).uniform(-size / 8, size / 8, [24, 2])
-    pair = views(dots(size, places), seeds(24), crop=crop, stride=stride)
+    pair = views(dots(size, places), seeds(24), crop=crop, stride=stride, landmarks=places[:, np.newaxis], **more)
     whole = at_rest(pair["image_a"]) & at_rest(pair["image_b"])
     in_a, in_b = centres_of_mass(pair["image_a"]), centres_of_mass(pair["image_b"])
     said = geometry.bilinear_sample(pair["points_in_b"], np.float32(in_a)[:, np.newaxis], stride)[:, 0]
@@ -175,19 +186,93 @@ def test_a_dot_of_view_a_is_in_view_b_where_its_point_says(size, crop, stride):
     assert np.linalg.norm(errors, axis=-1).max() < 0.12  # a bent dot's centre of mass is not quite the dot's centre
     np.testing.assert_allclose(errors.mean(axis=0), [0, 0], atol=0.03)
     assert np.linalg.norm(in_a - in_b, axis=-1)[whole].mean() > 0.05 * size
+    for view, centres in (("a", in_a), ("b", in_b)):
+        errors = (pair[f"landmarks_{view}"][:, 0] - centres)[whole]
+        assert np.linalg.norm(errors, axis=-1).max() < 0.2  # two bends from the dot that was drawn
+        np.testing.assert_allclose(np.mean(errors, axis=0), [0, 0], atol=0.03)
+        np.testing.assert_array_equal(pair[f"landmarks_visible_{view}"][whole], 1)
+
+
+def places_of_pixels(count, height, width):
+    """Images in which every pixel shows where it is."""
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    return np.tile(np.stack([x, y], axis=-1), [count, 1, 1, 1]).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "edge, crop, more",
+    [
+        (2, 0, {}),
+        (2, 15, {"projective": 1.0, "flip": True}),
+        (20, 6, {"strength": 2.0, "projective": 1.0, "flip": True}),
+    ],
+)
+def test_a_view_shows_at_a_landmark_what_the_image_has_there(edge, crop, more):
+    """Up to 2 pixels from the corners of the image; and what a view shows is visible, save 1 in 100 at strength 2."""
+    count, height, width = 60, 80, 100
+    x, y = np.meshgrid(np.linspace(edge, width - edge, 5), np.linspace(edge, height - edge, 5))
+    landmarks = np.tile(np.stack([x, y], axis=-1).reshape(1, -1, 2), [count, 1, 1]).astype(np.float32)
+    image = places_of_pixels(count, height, width)
+    pair = views(image, seeds(count), crop=crop, landmarks=landmarks, **more)
+    for view in "ab":
+        shown, places = pair[f"image_{view}"], pair[f"landmarks_{view}"].numpy()
+        visible = pair[f"landmarks_visible_{view}"].numpy() > 0
+        last = np.array([width, height]) - 2 * crop - 0.5
+        between_centres = np.all((places > 0.5) & (places < last), axis=-1)
+        image_there = np.all((shown > 0.51) & (shown < [width - 0.51, height - 0.51]), axis=-1, keepdims=True)
+        image_there = geometry.bilinear_sample(np.float32(image_there), places, 1)[..., 0] > 0.999
+        errors = np.linalg.norm(geometry.bilinear_sample(shown, places, 1) - landmarks, axis=-1)
+        assert errors[visible & between_centres & image_there].max() < 0.05
+        inner = np.reshape(shown[:, 1:-1, 1:-1], [count, 1, -1, 2])
+        nearest = np.min(np.max(np.abs(inner - landmarks[:, :, np.newaxis]), axis=-1), axis=-1)
+        assert np.mean(visible[nearest < 0.4]) > (0.98 if "strength" in more else 0.999)
+        assert np.all((places >= 0) & (places <= last + 0.5), axis=-1)[visible].all()
+        assert 0.2 < np.mean(visible) < 0.95 and np.isfinite(places).all()
+
+
+def test_mirrored_pairs_are_the_pairs_of_mirrored_images():
+    """In a half of them; the points do not change, nor does anything for being asked about landmarks."""
+    image = np.random.default_rng(0).uniform(size=[40, 24, 30, 1]).astype(np.float32)
+    landmarks = np.random.default_rng(1).uniform(8, 16, [40, 3, 2]).astype(np.float32)
+    plain = views(image, seeds(40), landmarks=landmarks)
+    other = views(image[:, :, ::-1], seeds(40), landmarks=landmarks * [-1, 1] + [30, 0])
+    found = views(image, seeds(40), flip=True, landmarks=landmarks)
+    flipped = np.abs(found["image_a"] - plain["image_a"]).max(axis=(1, 2, 3)) > 1e-3
+    assert 10 <= flipped.sum() <= 30
+    for key, values in found.items():
+        expected = np.where(flipped.reshape([-1] + [1] * (values.shape.rank - 1)), other[key], plain[key])
+        np.testing.assert_allclose(values, expected, atol=1e-3, err_msg=key)
+    np.testing.assert_array_equal(found["points_in_b"], plain["points_in_b"])
+    for key, values in views(image, seeds(40)).items():
+        np.testing.assert_array_equal(values, plain[key], err_msg=key)
+
+
+def test_the_projective_part_comes_last_and_leaves_the_others_as_they_are():
+    """W2 is the projective map of what it is without: the two agree in one homography, all over the view."""
+    image = np.zeros([6, 40, 50, 1], np.float32)
+    plain, tilted = (views(image, seeds(6), projective=projective)["points_in_b"] for projective in (0.0, 1.0))
+    plain, tilted = (np.float64(points).reshape(6, -1, 2) / 25 - [1, 0.8] for points in (plain, tilted))
+    tilts = []
+    for n, m in zip(plain, tilted):  # m (1 + p n) = n, for x and for y
+        system = (m[:, :, np.newaxis] * n[:, np.newaxis]).reshape(-1, 2)
+        tilt, residual, *_ = np.linalg.lstsq(system, (n - m).ravel(), rcond=None)
+        assert residual[0] < 1e-8
+        tilts.append(tilt)
+    assert 0.03 < np.std(tilts) < 0.2
 
 
 def test_a_pair_depends_on_its_seed_alone():
     image = np.random.default_rng(0).uniform(size=[5, 40, 40, 3]).astype(np.float32)
-    together = views(image, seeds(5))
+    more = {"projective": 1.0, "flip": True}
+    together = views(image, seeds(5), **more)
     for index in (0, 3):
-        alone = views(image[index : index + 1], [[0, index]])
+        alone = views(image[index : index + 1], [[0, index]], **more)
         for key, values in alone.items():
             np.testing.assert_allclose(values[0], together[key][index], atol=1e-4, err_msg=key)
-    again = pairs.pair_from_image(image, tf.constant(seeds(5), tf.int64), stride=2)
+    again = pairs.pair_from_image(image, tf.constant(seeds(5), tf.int64), stride=2, **more)
     for key, values in again.items():
         np.testing.assert_array_equal(values, together[key])
-    other = views(image, seeds(5, seed=1))["points_in_b"]
+    other = views(image, seeds(5, seed=1), **more)["points_in_b"]
     moved = np.abs(np.concatenate([other - together["points_in_b"], np.diff(together["points_in_b"], axis=0)]))
     assert moved.max(axis=(1, 2, 3)).min() > 0.5
 
@@ -243,11 +328,19 @@ def test_the_border_is_the_one_asked_for(border, mean):
 
 def test_views_are_the_same_inside_a_dataset():
     image = np.random.default_rng(0).integers(0, 256, [6, 30, 30, 3], np.uint8)
-    expected = views(image, seeds(6))
-    dataset = tf.data.Dataset.from_tensor_slices((image, seeds(6))).batch(4)
-    dataset = dataset.map(lambda *both: pairs.pair_from_image(*both, stride=2)).unbatch().batch(6)
-    for key, values in next(iter(dataset)).items():
-        np.testing.assert_allclose(values, expected[key], atol=1e-4, err_msg=key)
+    landmarks = np.random.default_rng(1).uniform(5, 25, [6, 4, 2])
+
+    def everything(image, seed, landmarks):
+        return pairs.pair_from_image(image, seed, stride=2, projective=1.0, flip=True, landmarks=landmarks)
+
+    expected = everything(image, tf.constant(seeds(6)), landmarks)
+    in_a_graph = tf.function(everything)(image, tf.constant(seeds(6)), landmarks)
+    dataset = tf.data.Dataset.from_tensor_slices((image, seeds(6), landmarks)).batch(4).map(everything)
+    assert dataset.element_spec["image_a"].shape[1:] == [30, 30, 3]
+    assert dataset.element_spec["points_in_b"].shape[1:] == [15, 15, 2]
+    for key, values in next(iter(dataset.unbatch().batch(6))).items():
+        np.testing.assert_allclose(values, expected[key], atol=1e-3, err_msg=key)
+        np.testing.assert_allclose(in_a_graph[key], expected[key], atol=1e-3, err_msg=key)
 
 
 @pytest.mark.parametrize(
@@ -262,6 +355,8 @@ def test_views_are_the_same_inside_a_dataset():
         ([1, 20, 20, 3], [0, 0], {}, "found (1, 20, 20, 3) and (2,)"),
         ([1, 20, 20, 3], [[0, 0]], {"crop": 10}, "crop=10 leaves no cell of 1 pixels of an image of 20 x 20"),
         ([1, 20, 20, 3], [[0, 0]], {"strength": -1.0}, "strength=-1.0 must not be negative"),
+        ([1, 20, 20, 3], [[0, 0]], {"projective": -1.0}, "projective=-1.0 must not be negative; 1 is full strength, 0"),
+        ([1, 20, 20, 3], [[0, 0]], {"landmarks": [[1.0, 2.0]]}, "landmarks must be [B, K, 2]; found (1, 2)"),
         ([1, 20, 20, 3], [[0, 0]], {"border": "wrap"}, "border='wrap': there is no such border; choose zero, edge"),
     ],
 )

@@ -1,5 +1,6 @@
 """Tests of warps: a double loop in double precision, maps in closed form, borders pixel by pixel, and what is drawn."""
 
+import functools
 import re
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import warps as benchmark
-from input_pipeline import warps
+from input_pipeline import splines, warps
 
 SIZES = [(20, 20), (20, 32), (31, 24)]  # height, width
 IDENTITY = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -110,7 +111,7 @@ def test_drawn_bends_are_ten_times_larger_at_a_half_of_the_centres():
 
 
 def test_draws_are_functions_of_their_seed():
-    for function in (warps.draw_tps, warps.draw_affine):
+    for function in (warps.draw_tps, warps.draw_affine, warps.draw_projective):
         first = function([1, 2])
         np.testing.assert_array_equal(first, function(tf.constant([1, 2], tf.int64)))
         assert np.abs(first - function([1, 3])).max() > 1e-3
@@ -121,6 +122,7 @@ def test_strength_multiplies_the_deviations():
     np.testing.assert_allclose(warps.draw_tps([1, 2], strength=0.5), 0.5 * warps.draw_tps([1, 2]), rtol=1e-6)
     np.testing.assert_array_equal(warps.draw_tps([1, 2], strength=0), np.zeros([100, 2]))
     np.testing.assert_array_equal(warps.draw_affine([1, 2], strength=0), IDENTITY)
+    np.testing.assert_array_equal(warps.draw_projective([1, 2], strength=0), np.eye(3))
     full, half = (np.array(warps.draw_affine([1, 2], strength=strength)) for strength in (1, 0.5))
     np.testing.assert_allclose(half[0], full[0] / 2, rtol=1e-6)
     np.testing.assert_allclose(np.hypot(*half[1]) - 1, (np.hypot(*full[1]) - 1) / 2, atol=1e-6)
@@ -150,6 +152,183 @@ def test_composition_of_affine_maps_is_their_product():
     matrix = np.array(turn)
     expected = ((cell_centres(40, 40) / 20 - 1 + shift[0]) @ matrix[1:] + matrix[0] + 1) * 20
     np.testing.assert_allclose(a_to_source[0], expected, atol=1e-4)
+
+
+def projected_by_hand(homography, point, size):
+    """One point through one homography; (x, y, 1) is a column."""
+    centre, half = np.array([size[1], size[0]]) / 2, max(size) / 2
+    x, y, w = np.float64(homography) @ [*(point - centre) / half, 1.0]
+    return np.array([x / w, y / w]) * half + centre
+
+
+HOMOGRAPHIES = np.float32(
+    [[[1, 0, 0], [0, 1, 0], [0.15, -0.1, 1]], [[0.9, 0.2, 0.1], [-0.1, 1.2, -0.3], [0.1, 0.2, 2]]]
+)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_homographies_take_points_where_a_matrix_product_by_hand_does(size):
+    points = np.random.default_rng(0).uniform(-5, 35, [2, 12, 2]).astype(np.float32)
+    expected = [[projected_by_hand(h, p, size) for p in ps] for h, ps in zip(HOMOGRAPHIES, points)]
+    found = warps.project(HOMOGRAPHIES, points, size)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    on_a_grid = tf.function(warps.project)(HOMOGRAPHIES, points.reshape([2, 3, 4, 2]), size)
+    np.testing.assert_allclose(on_a_grid, np.reshape(expected, [2, 3, 4, 2]), atol=1e-4)
+    same = warps.project(np.eye(3, dtype=np.float32)[np.newaxis], cell_centres(*size)[np.newaxis].astype("f"), size)
+    np.testing.assert_allclose(same[0] / max(size), cell_centres(*size) / max(size), atol=1e-6)
+
+
+@pytest.mark.parametrize("strength, limited", [(1.0, 0.036), (2.0, 0.42)])
+def test_drawn_tilts_have_the_size_they_should_and_a_horizon_beyond_the_frame(strength, limited):
+    """|p_x| + |p_y| exceeds 1/3 as often as one of two independent N(0, 0.1 strength) exceeds 0.2357."""
+    draw_one = functools.partial(warps.draw_projective, strength=strength)
+    draw_all = tf.function(lambda seeds: tf.map_fn(draw_one, seeds, fn_output_signature=tf.float32))
+    drawn = np.float64(draw_all(tf.stack([tf.fill([3000], 7), tf.range(3000)], axis=-1)))
+    np.testing.assert_array_equal(drawn[:, :2], np.tile(np.eye(3)[:2], [3000, 1, 1]))
+    np.testing.assert_array_equal(drawn[:, 2, 2], 1)
+    tilts = drawn[:, 2, :2]
+    steepness = np.abs(tilts).sum(axis=-1)
+    assert steepness.max() < 1 / 3 + 1e-6
+    np.testing.assert_allclose(np.mean(steepness > 1 / 3 - 1e-6), limited, atol=0.01 * strength)
+    lower = np.percentile(np.abs(tilts), 25, axis=0)  # which the limit hardly touches
+    np.testing.assert_allclose(lower, 0.0319 * strength, rtol=0.1)
+    assert abs(np.corrcoef(tilts.T)[0, 1]) < 0.06
+
+
+def test_the_mirror_image_exchanges_left_and_right_and_is_its_own():
+    points = np.float32([[[0, 3], [30, 20], [7.5, 1]]])
+    np.testing.assert_array_equal(warps.flip(points, (20, 30)), [[[30, 3], [0, 20], [22.5, 1]]])
+    np.testing.assert_array_equal(warps.flip(warps.flip(points, (20, 30)), (20, 30)), points)
+    image = np.random.default_rng(0).uniform(size=[1, 20, 30, 2]).astype(np.float32)
+    found = warps.sample(image, warps.flip(cell_centres(20, 30)[np.newaxis].astype("f"), (20, 30)), border="zero")
+    np.testing.assert_allclose(found, image[:, :, ::-1], atol=1e-5)
+
+
+def test_a_composition_is_the_outer_map_of_what_the_inner_one_gives():
+    """A shift by 2, then mirrored in a frame 30 wide, is not the other order."""
+    shift, mirror = (lambda points: points + [2.0, 0.0]), functools.partial(warps.flip, size=(20, 30))
+    point = tf.constant([[[5.0, 1.0]]])
+    np.testing.assert_allclose(warps.compose(mirror, shift)(point), [[[23, 1]]])
+    np.testing.assert_allclose(warps.compose(shift, mirror)(point), [[[27, 1]]])
+
+
+def maps_and_their_doubles(size):
+    """Name -> a map of a batch of one, and the same by hand for a point: a warp, a homography, a mirror."""
+    weights = draw(1, seed=3)
+    homography = HOMOGRAPHIES[:1]
+    return {
+        "warp": (
+            functools.partial(warps.at_points, weights, size=size),
+            functools.partial(warp_by_hand, np.float64(weights[0]), size=size),
+        ),
+        "tilt": (
+            functools.partial(warps.project, homography, size=size),
+            functools.partial(projected_by_hand, homography[0], size=size),
+        ),
+        "mirror": (functools.partial(warps.flip, size=size), lambda point: np.array([size[1] - point[0], point[1]])),
+    }
+
+
+@pytest.mark.parametrize("order", [["mirror", "tilt", "warp"], ["warp", "mirror", "tilt"], ["tilt", "warp", "mirror"]])
+def test_a_drawn_dot_moves_where_its_point_moves(order):
+    """The dot is drawn in the source where the maps, by hand, take its place in the view."""
+    size, place = (60, 72), np.array([33.0, 26.5])
+    maps = maps_and_their_doubles(size)
+    outer, middle, inner = (maps[name][0] for name in order)
+    source = place
+    for name in reversed(order):
+        source = maps[name][1](source)
+    image = np.exp(-np.sum(np.square(cell_centres(*size) - source), axis=-1) / 4).astype(np.float32)
+    view_to_source = warps.compose(outer, warps.compose(middle, inner))
+    points = view_to_source(tf.reshape(tf.constant(cell_centres(*size), tf.float32), [1, -1, 2]))
+    view = warps.sample(image[np.newaxis, ..., np.newaxis], points, border="zero").numpy()[0, :, 0]
+    np.testing.assert_allclose(view @ cell_centres(*size).reshape(-1, 2) / np.sum(view), place, atol=0.12)
+    assert np.linalg.norm(source - place) > 3
+
+
+def test_views_with_projective_parts_are_w1_of_w2():
+    size, crop = (60, 90), 4
+    first, second = draw(2, tps=0.5), draw(2, seed=1)
+    tilts = tf.stack([warps.draw_projective([5, i]) for i in range(4)])
+    after_first, after_second = (functools.partial(warps.project, tilt, size=size) for tilt in (tilts[:2], tilts[2:]))
+    a_to_source, b_to_source = warps.views_to_source(
+        first, second, size, crop=crop, after_first=after_first, after_second=after_second
+    )
+
+    def by_hand(weights, tilt, point):
+        return projected_by_hand(tilt, warp_by_hand(np.float64(weights), point, size), size)
+
+    for index in range(2):
+        for row, column in [(20, 30), (26, 41), (35, 60)]:
+            u = np.array([column + 0.5, row + 0.5]) + crop
+            in_b = by_hand(first[index], tilts[index], u)
+            np.testing.assert_allclose(b_to_source[index, row, column], in_b, atol=1e-3)
+            in_a = by_hand(first[index], tilts[index], by_hand(second[index], tilts[2 + index], u))
+            np.testing.assert_allclose(a_to_source[index, row, column], in_a, atol=0.02)
+            assert np.linalg.norm(in_a - in_b) > 1
+
+
+def frame_points(size, edge=3):
+    """5 x 5 points, those outside `edge` pixels from the frame's sides."""
+    x, y = (np.linspace(edge, side - edge, 5) for side in size[::-1])
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(1, -1, 2).astype(np.float32)
+
+
+def test_a_homography_is_inverted_as_its_matrix_is():
+    points = np.repeat(frame_points((40, 50)), 2, axis=0)
+    places, found = warps.invert_at(functools.partial(warps.project, HOMOGRAPHIES, size=(40, 50)), points, (40, 50))
+    expected = warps.project(np.linalg.inv(HOMOGRAPHIES), points, (40, 50))
+    np.testing.assert_allclose(places, expected, atol=0.02)
+    assert np.all(found)
+
+
+@pytest.mark.parametrize("strength, least, same", [(1.0, 0.999, 0.99), (2.0, 0.98, 0.92)])
+def test_what_a_warp_shows_is_found_up_to_the_corners_of_the_frame(strength, least, same):
+    """Points of the view are taken to the source and looked for again; where warps fold, another place is as right."""
+    size, count = (80, 100), 120
+    weights = draw(count, tps=strength, affine=strength)
+    tilts = tf.stack([warps.draw_projective([9, i], strength=strength) for i in range(count)])
+    tilt, warp = (
+        functools.partial(warps.project, tilts, size=size),
+        functools.partial(warps.at_points, weights, size=size),
+    )
+    view_to_source = warps.compose(tilt, warp)
+    view = np.repeat(frame_points(size), count, axis=0)
+    source = view_to_source(view)
+    inside = tf.reduce_all((source > 0) & (source < [100.0, 80.0]), axis=-1)
+    places, found = tf.function(lambda points: warps.invert_at(view_to_source, points, size))(source)
+    distances = np.linalg.norm(places - view, axis=-1)
+    assert np.mean(found[inside]) > least
+    assert np.mean(distances[inside] < 0.05) > same
+    for index, point in [(0, 0), (1, 24), (2, 4), (3, 12)]:
+        back = warp_by_hand(np.float64(weights[index]), np.float64(places[index, point]), size)
+        back = projected_by_hand(tilts[index], back, size)
+        assert found[index, point] == (np.linalg.norm(back - source[index, point]) < 0.01)
+    assert np.mean(inside) > 0.5 and np.all(np.isfinite(places))
+
+
+def test_what_a_map_never_shows_is_not_found():
+    def fold(points):
+        """Covers the left half of a frame 20 wide twice, the right half never."""
+        return tf.stack([10 - tf.square(points[..., 0] - 10) / 10, points[..., 1]], axis=-1)
+
+    for view_to_source in (fold, tf.zeros_like):
+        places, found = warps.invert_at(view_to_source, tf.constant([[[4.0, 3.0], [16.0, 3.0]]]), (20, 20))
+        np.testing.assert_array_equal(found, [[view_to_source is fold, False]])
+        assert np.all(np.isfinite(places))
+        if view_to_source is fold:
+            np.testing.assert_allclose(fold(places)[:, 0], [[4, 3]], atol=0.01)
+
+
+def test_a_fitted_spline_is_composed_and_inverted_like_any_map():
+    view = frame_points((40, 50))
+    source = view + np.random.default_rng(0).normal(0, 1, view.shape).astype(np.float32)
+    fitted = splines.fit_tps(view, source, (40, 50))
+    mirrored = warps.compose(functools.partial(warps.flip, size=(40, 50)), fitted)
+    np.testing.assert_allclose(mirrored(view), [50, 0] + source * [-1, 1], atol=1e-4)
+    places, found = warps.invert_at(fitted, source, (40, 50))
+    assert np.all(found)
+    np.testing.assert_allclose(places, view, atol=0.02)
 
 
 def pixel(image, row, column, border):
@@ -213,6 +392,11 @@ MAPS, POINTS = tf.zeros([1, 4, 4, 3]), tf.zeros([1, 4, 4, 2])
             "strength=-1 must not be negative; 1 is full strength, 0 no warp",
         ),
         (lambda: warps.draw_affine([0, 0], strength=-0.5), "strength=-0.5 must not be negative"),
+        (lambda: warps.draw_projective([0, 0], strength=-2), "strength=-2 must not be negative"),
+        (
+            lambda: warps.project(HOMOGRAPHIES[0], POINTS, (9, 9)),
+            "homography must be [B, 3, 3] and points [B, ..., 2]; found (3, 3) and (1, 4, 4, 2)",
+        ),
         (
             lambda: warps.tps_affine(tf.zeros([99, 2]), tf.zeros([3, 2])),
             "tps must be [..., 100, 2] and affine [..., 3, 2]; found (99, 2) and (3, 2)",
