@@ -1,0 +1,168 @@
+"""Picture files -> upright RGB pixels, whatever the format, the colours and the orientation they are stored in."""
+
+import contextlib
+import math
+import os
+import warnings
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # beyond, Pillow suspects a file made to fill the memory
+
+_TOO_MANY = f"more than {MOST_PIXELS / 1e6:.0f} million pixels"
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
+_TURNS = {  # EXIF orientation -> what makes the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is said once, by PictureError
+
+
+class PictureError(ValueError):
+    """A file that cannot be used as a picture; `reason` says why in a few words."""
+
+    def __init__(self, path, reason):
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
+
+def read_picture(path):
+    """Reads a picture as a viewer would show it: upright, and over white where it is transparent.
+
+    The format is told by the content, whatever the name. Of an animation the first frame is read; 16 bits are scaled
+    to 8. A picture whose EXIF data cannot be read is taken for upright, as viewers do.
+
+    Args:
+      path: of a JPEG, PNG, WebP, BMP, GIF or TIFF file.
+
+    Returns:
+      uint8 [H, W, 3], RGB.
+
+    Raises:
+      PictureError: a ValueError of one line, if the file is not there, is no picture, is empty, truncated or otherwise
+        damaged, or has more than `MOST_PIXELS` pixels.
+    """
+    with _opened(path) as image:
+        image.load()
+        turn = _TURNS.get(_orientation(image))
+        upright = _to_rgb(image)
+        return np.asarray(upright if turn is None else upright.transpose(turn))
+
+
+def read_size(path):
+    """Reads the (height, width) of the upright picture from a file's header.
+
+    Raises:
+      PictureError: as `read_picture`, as far as the header shows it.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        return (width, height) if 5 <= _orientation(image) <= 8 else (height, width)
+
+
+def read_resized(path, box, size):
+    """Reads a picture and resizes a box of it, antialiased; the picture is stretched where the shapes differ.
+
+    It is resized as `tf.image.resize(..., antialias=True)` does it, with which a served model meets its pictures.
+    Where the box reaches beyond the picture, the picture's edge is repeated.
+
+    Args:
+      path: as in `read_picture`.
+      box: left, top, right, bottom in continuous pixels of the upright picture, or None for the whole.
+      size: (height, width) in pixels.
+
+    Returns:
+      uint8 [height, width, 3], and how many pixels of the picture one of these is, along x and y.
+
+    Raises:
+      PictureError: as `read_picture`, or if the box lies outside of the picture.
+    """
+    picture = read_picture(path)
+    box = (0, 0, picture.shape[1], picture.shape[0]) if box is None else box
+    scale = ((box[2] - box[0]) / size[1], (box[3] - box[1]) / size[0])
+    picture, box = _reaching(path, picture, box)
+    image = Image.fromarray(picture).resize(
+        (size[1], size[0]),
+        Image.Resampling.BILINEAR,
+        box=box,
+        reducing_gap=3.0,  # by whole factors first: ten times as fast for large pictures
+    )
+    return np.asarray(image), scale
+
+
+def _reaching(path, picture, box):
+    """Repeats the edges of a picture as far as a box reaches beyond; returns it, and where the box is then."""
+    height, width, _ = picture.shape
+    left, top, right, bottom = box
+    if right <= 0 or bottom <= 0 or left >= width or top >= height:
+        raise PictureError(path, "its box lies outside of it")
+    before_x, before_y, after_x, after_y = (
+        math.ceil(max(0, beyond)) for beyond in (-left, -top, right - width, bottom - height)
+    )
+    if not (before_x or before_y or after_x or after_y):
+        return picture, box
+    if (before_x + width + after_x) * (before_y + height + after_y) > MOST_PIXELS:
+        raise PictureError(path, f"its box has {_TOO_MANY}")
+    picture = np.pad(picture, ((before_y, after_y), (before_x, after_x), (0, 0)), mode="edge")
+    return picture, (left + before_x, top + before_y, right + before_x, bottom + before_y)
+
+
+@contextlib.contextmanager
+def _opened(path):
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise Image.DecompressionBombError
+            yield image
+    except MemoryError:
+        raise  # the file may be as good as any
+    except Exception as error:  # decoders raise almost anything at damaged data
+        raise PictureError(path, _reason(path, error)) from error
+
+
+def _reason(path, error):
+    if isinstance(error, Image.DecompressionBombError):
+        return _TOO_MANY
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture of a known format" if os.path.getsize(path) else "empty"
+    if isinstance(error, OSError) and error.errno:
+        return error.strerror.lower()
+    message = " ".join(str(error).split())
+    return "truncated" if "truncated" in message.lower() else f"damaged: {message}"
+
+
+def _orientation(image):
+    """EXIF orientation, 1 to 8; 1 is upright."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns these itself
+    try:
+        exif = Image.Image.getexif(image)  # PNG's own would decode the pixels to look behind them
+        return int(exif.get(ExifTags.Base.Orientation, 1))
+    except Exception:  # as varied as what EXIF data may hold
+        return 1
+
+
+def _to_rgb(image):
+    if image.mode == "F":
+        raise ValueError("pixels of 32 bits")
+    if image.mode.startswith("I"):
+        return _from_16_bits(np.asarray(image)).convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def _from_16_bits(values):
+    """Scales 0..65535 to 0..255; Pillow's own conversion would clip at 255."""
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("pixels of 32 bits")
+    return Image.fromarray(((values.astype(np.int32) + 128) // 257).astype(np.uint8))

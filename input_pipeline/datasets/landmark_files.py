@@ -1,0 +1,70 @@
+"""What the readers of landmark files share: text, boxes, and what errors are divided by."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+
+def read_text(path):
+    """Reads a text file.
+
+    Raises:
+      ValueError: if it is not there or cannot be read, or is not text.
+    """
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8-sig")  # some programs begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: text in UTF-8 is expected; {error}") from error
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; give a file of landmarks") from error
+
+
+def square_around(boxes):
+    """Grows boxes to squares: the longer side of each, a quarter more on each side, about the same centre.
+
+    Args:
+      boxes: [N, 4], left, top, right, bottom.
+
+    Returns:
+      float32 [N, 4].
+    """
+    boxes = np.asarray(boxes, np.float64)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    halves = 0.75 * np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True)
+    return np.concatenate([centres - halves, centres + halves], axis=1).astype(np.float32)
+
+
+def eyes(names):
+    """Returns the indices of left_eye and right_eye among landmark names, or None if one is not there."""
+    return (names.index("left_eye"), names.index("right_eye")) if {"left_eye", "right_eye"} <= set(names) else None
+
+
+def add_normalisers(pictures, ends, name, otherwise):
+    """Fills in what errors are divided by: the distance between two landmarks, or else a size.
+
+    The distance is taken where at least one picture has both landmarks annotated. Those that lack one get 0: their
+    errors cannot be measured so, and an evaluation passes over them.
+
+    Args:
+      pictures: `Pictures` with landmarks.
+      ends: indices of the two landmarks, or None if there are no such landmarks.
+      name: what their distance is called.
+      otherwise: function without arguments that returns (sizes [N] in pixels, what they are called).
+
+    Returns:
+      `Pictures`.
+
+    Raises:
+      ValueError: if the two landmarks of a picture lie at one place.
+    """
+    known = np.zeros(len(pictures), bool) if ends is None else (pictures.annotated[:, ends] > 0).all(axis=1)
+    if not known.any():
+        sizes, name = otherwise()
+        return dataclasses.replace(pictures, normalisers=np.asarray(sizes, np.float32), normaliser=name)
+    distances = np.linalg.norm(pictures.landmarks[:, ends[0]] - pictures.landmarks[:, ends[1]], axis=-1)
+    for index in np.flatnonzero(known & (distances == 0)):
+        raise ValueError(
+            f"{pictures.paths[index]}: the {name}, by which errors are divided, is 0; correct its landmarks"
+        )
+    return dataclasses.replace(pictures, normalisers=np.where(known, distances, 0).astype(np.float32), normaliser=name)

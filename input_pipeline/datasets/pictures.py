@@ -1,0 +1,55 @@
+"""Pictures on disk and what is known about them: the one form that every reader of still pictures returns."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pictures:
+    """Files, the part of each that shows the object, and landmarks where there are any.
+
+    Convention: points and boxes are in continuous pixels (x, y) of the upright picture, as it is seen once its EXIF
+    orientation is applied: (0, 0) is its outer top-left corner. A reader adds the half pixel of its format, once.
+    """
+
+    paths: tuple[str, ...]  # N files
+    boxes: np.ndarray | None = None  # float32 [N, 4]: left, top, right, bottom; None: the whole pictures
+    landmarks: np.ndarray | None = None  # float32 [N, K, 2]
+    annotated: np.ndarray | None = None  # float32 [N, K]: 1 where the landmark is known, else 0
+    normalisers: np.ndarray | None = None  # float32 [N], pixels of the picture, what errors are divided by; 0: unknown
+    normaliser: str = ""  # what that is: "eye distance", "picture width", "box size"
+    landmark_names: tuple[str, ...] = ()  # K, where the format gives them
+
+    def __post_init__(self):
+        """Checks that all parts are of N pictures and K landmarks.
+
+        Raises:
+          ValueError: naming the part that does not fit.
+        """
+        count = len(self.paths)
+        points = None if self.landmarks is None else self.landmarks.shape[1]
+        shapes = {
+            "boxes": (count, 4),
+            "landmarks": (count, points, 2),
+            "annotated": (count, points),
+            "normalisers": (count,),
+        }
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is not None and (value.shape != shape or value.dtype != np.float32):
+                raise ValueError(f"{name} must be float32 {list(shape)}; found {value.dtype} {list(value.shape)}")
+        if (self.landmarks is None) != (self.annotated is None):
+            raise ValueError("landmarks and annotated come together")
+
+    def __len__(self):
+        return len(self.paths)
+
+    def take(self, indices):
+        """Returns the pictures at integer indices [M], in that order."""
+        indices = np.asarray(indices)
+        arrays = {
+            name: None if getattr(self, name) is None else getattr(self, name)[indices]
+            for name in ("boxes", "landmarks", "annotated", "normalisers")
+        }
+        return dataclasses.replace(self, paths=tuple(self.paths[i] for i in indices), **arrays)
