@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import files, geometry, sphere, visualization
+from dense_labels import files, geometry, sphere, unfolding, visualization
 
 
 def pair_pictures(network, examples, stride, *, points=5):
@@ -34,9 +34,7 @@ def pair_pictures(network, examples, stride, *, points=5):
     thirds = slice(2, None, 3)
     return {
         "labels": visualization.labels_panel(examples["image_a"], labels_a, masks=masks, basis=basis),
-        "sphere": visualization.unfolded_figure(
-            examples["image_a"][thirds], labels_a[thirds], masks[thirds], basis=basis
-        ),
+        "sphere": unfolding.unfolded_figure(examples["image_a"][thirds], labels_a[thirds], masks[thirds], basis=basis),
         "transfer": visualization.transfer_panel(
             examples["image_a"][thirds],
             examples["image_b"][thirds],
@@ -47,6 +45,78 @@ def pair_pictures(network, examples, stride, *, points=5):
             points_in_b=np.take_along_axis(places, cells[..., np.newaxis], axis=1)[thirds],
         ),
     }
+
+
+def mean_object_picture(network, batches, *, shown=3, size=220):
+    """Carries the pixels of many images to the label sphere, unfolded: the mean object of figures 7 and 8.
+
+    The sphere is turned so that the object's middle is in the middle of the map, and upright.
+
+    Args:
+      network: as in `pair_pictures`.
+      batches: iterable of dictionaries, `image` [B, H, W, 3] and `mask` [B, H, W], as `input_pipeline` makes them.
+      shown: how many of the images are shown beside the mean.
+      size: height of a map in pixels.
+
+    Returns:
+      A uint8 picture.
+    """
+    mean = first = None
+    for batch in batches:
+        images, masks = batch["image"].numpy(), batch["mask"].numpy() > 0
+        labels = network(batch["image"]).numpy()
+        if mean is None:
+            first = images[:shown], labels[:shown], masks[:shown]
+            mean = unfolding.MeanObject(size=size, **_view(labels, masks))
+        mean.add(images, labels, masks)
+    return unfolding.mean_object_figure(*first, mean)
+
+
+def _view(labels, masks):
+    """How labels [N, h, w, L] are seen from the middle of the object: arguments of `unfolding.MeanObject`."""
+    height, width, length = labels.shape[1:]
+    stride = masks.shape[1] // height
+    on_object = masks[:, stride // 2 :: stride, stride // 2 :: stride][:, :height, :width]
+    places = np.broadcast_to(geometry.cell_centres(height, width, stride), [*labels.shape[:3], 2])
+    labels, places = labels[on_object], places[on_object]
+    if length == 2:
+        return {"longest": np.linalg.norm(labels, axis=-1).max()}
+    basis = np.eye(3, dtype=np.float32) if length == 3 else sphere.colour_basis(labels)
+    return {"basis": basis @ sphere.upright_rotation(labels @ basis, places).T}
+
+
+def landmark_pictures(network, head, frames, stride):
+    """Draws what a landmark head finds in annotated images, and how their landmarks are found by labels alone.
+
+    Args:
+      network: as in `pair_pictures`.
+      head: labels -> a dictionary with `points`, as `models.fit_head` returns it.
+      frames: a LandmarkBatch.
+      stride: side of a cell in pixels.
+
+    Returns:
+      A dictionary of uint8 pictures: `landmarks`, predicted (green) beside true (blue); `transfer_between`, where the
+      landmarks of one image are found in the next.
+    """
+    images, landmarks = frames["image"].numpy(), frames["landmarks"].numpy()
+    labels = network(frames["image"])
+    chosen = np.linspace(0, landmarks.shape[1] - 1, min(landmarks.shape[1], 5)).round().astype(int)
+    pairs = [n for n in range(len(images) - 1) if frames["annotated"].numpy()[n : n + 2][:, chosen].all()][:3]
+    nexts = [n + 1 for n in pairs]
+    pictures = {
+        "landmarks": visualization.landmarks_panel(images, head(labels)["points"], landmarks, frames["annotated"])
+    }
+    if pairs:
+        pictures["transfer_between"] = visualization.transfer_panel(
+            images[pairs],
+            images[nexts],
+            labels.numpy()[pairs],
+            labels.numpy()[nexts],
+            landmarks[pairs][:, chosen],
+            stride=stride,
+            points_in_b=landmarks[nexts][:, chosen],
+        )
+    return pictures
 
 
 def write_tensorboard(log_dir, scalars, pictures, step):

@@ -1,4 +1,4 @@
-"""The sheet a picture is drawn on: a figure laid out in pixels, its origin at the top left.
+"""The sheet a picture is drawn on: a figure laid out in pixels, its origin at the top left; checks of what is shown.
 
 Everything is drawn without pyplot, so nothing global changes. Colours are the colour-blind-safe ones of Okabe and Ito.
 """
@@ -126,3 +126,41 @@ def render(figure):
     """Draws the figure; returns uint8 [H, W, 3]."""
     figure.canvas.draw()
     return np.array(figure.canvas.buffer_rgba())[..., :3]
+
+
+def check(name, array, shape):
+    """Returns `array` as numpy if it has the shape, where None stands for any size from 1."""
+    array = np.asarray(array)
+    fits = array.ndim == len(shape) and all(
+        found > 0 and wanted in (None, found) for found, wanted in zip(array.shape, shape)
+    )
+    if not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must be [{wanted}]; found shape {array.shape}")
+    return array
+
+
+def check_images(name, images):
+    """Returns images [N, H, W, 3] as numpy, cut to [0, 1]; they may miss it by a rounding error."""
+    images = check(name, images, (None, None, None, 3))
+    low, high = images.min(), images.max()
+    if not np.issubdtype(images.dtype, np.floating) or not (low >= -1e-3 and high <= 1 + 1e-3):
+        raise ValueError(f"{name} must be float in [0, 1]; found {images.dtype} in [{low}, {high}]")
+    return np.clip(images, 0, 1)
+
+
+def check_labels(name, labels, images):
+    """Returns label maps [N, h, w, L] of images as float32 numpy."""
+    labels = check(name, labels, (len(images), None, None, None)).astype(np.float32)
+    (height, width), cells = images.shape[1:3], labels.shape[1:3]
+    if cells[0] > height or cells[1] > width:
+        raise ValueError(
+            f"{name} must have at most one cell per pixel of images of {height} x {width}; "
+            f"found {cells[0]} x {cells[1]} cells"
+        )
+    return labels
+
+
+def check_masks(masks, images):
+    """Returns masks [N, H, W] of images as bool numpy."""
+    return check("masks", masks, images.shape[:3]).astype(bool)

@@ -1,7 +1,4 @@
-"""Label space: the direction of a label as a place on the sphere, as a colour, and unfolded.
-
-Figure numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of object frames by
-dense equivariant image labelling", NIPS 2017.
+"""Label space: the direction of a label as a place on the sphere and as a colour; which way is up.
 
 Convention: the length of a label is its confidence and its direction its place on the object.
 Latitude is in [-pi/2, pi/2], pi/2 at the north pole (0, 0, 1); longitude is in [-pi, pi], 0 along
@@ -25,8 +22,7 @@ _XYZ_TO_LINEAR_RGB = np.array(
         [0.0556434, -0.2040259, 1.0572252],
     ]
 )
-UNFOLDED_BACKGROUND = 232  # Light grey: white parts of an object stay visible on it.
-PLANE_LIMIT = 1.1  # Half-width of the unfolded plane of L = 2, in largest label lengths.
+_SMALL = 1e-6  # Directions that vary by less than its square root, in radians, do not tell up from down.
 
 
 def latitude_longitude(labels):
@@ -114,55 +110,62 @@ def label_colours(labels, basis=None):
     Raises:
       ValueError: if L < 2, if L > 3 without a basis, or if the basis does not fit the labels.
     """
-    projected = _project(labels, basis)
+    projected = project(labels, basis)
     projected /= np.maximum(np.linalg.norm(projected, axis=-1, keepdims=True), 1.0)
     return _srgb(ELLIPSOID_CENTRE + projected @ ELLIPSOID_AXES.T)
 
 
-def unfold(labels, colours, visible, *, size, basis=None):
-    """Carries coloured pixels to label space and draws it flat (figures 4 and 5, left).
+def upright_rotation(labels, points):
+    """Returns the rotation of label space that lays the object in the middle of the map, top up.
 
-    L >= 3: the sphere, longitude from -pi (left) to pi (right), latitude
-    from pi/2 (top) to -pi/2. L = 2: the plane of labels, first axis to the right, second axis up,
-    from -1.1 to 1.1 times the largest visible length. Where several pixels land on one place, their
-    mean colour is shown.
+    The mean direction goes to latitude and longitude 0. The pixels' y is fitted by least squares
+    as a linear function of the direction; the way it falls fastest, at the mean direction, goes to
+    the north pole. A label space that a network has learnt mirrored stays mirrored.
+
+    Convention: `labels @ rotation.T` are the rotated labels. So `rotation.T` is a basis that turns
+    pictures of L = 3, and `basis @ rotation.T` one of L > 3, found from `labels @ basis`.
 
     Args:
-      labels: [..., L] with L >= 2, one label per pixel.
-      colours: [..., 3], in [0, 1].
-      visible: [...], which pixels to draw (bool or 0/1).
-      size: height of the picture.
-      basis: [L, 3] from `colour_basis`; needed for L > 3.
+      labels: [..., 3], on the object, of any number of images together.
+      points: [..., 2], (x, y) in pixels, where in their images the labels are.
 
     Returns:
-      uint8 [size, 2 * size, 3], or [size, size, 3] for L = 2.
+      float32 [3, 3], orthonormal with determinant 1.
 
     Raises:
-      ValueError: if the shapes do not agree, or as `label_colours`.
+      ValueError: if the shapes do not agree, the directions have no mean, or y does not depend on them.
     """
-    labels, colours, visible = np.asarray(labels), np.asarray(colours), np.asarray(visible, bool)
-    if labels.shape[:-1] != visible.shape or colours.shape != visible.shape + (3,):
-        raise ValueError(
-            "labels [..., L], colours [..., 3] and visible [...] must agree; "
-            f"found shapes {labels.shape}, {colours.shape} and {visible.shape}"
-        )
-    labels, colours = labels[visible], colours[visible]  # [M, L], [M, 3]
-    projected = _project(labels, basis)
-    if labels.shape[-1] == 2:
-        limit = PLANE_LIMIT * np.linalg.norm(labels, axis=-1).max(initial=1e-12)
-        across, down = (labels / limit * [0.5, -0.5] + 0.5).T
-        return _splat(across, down, colours, size, size)
-    latitude, longitude = latitude_longitude(projected)
-    return _splat(longitude / (2 * np.pi) + 0.5, 0.5 - latitude / np.pi, colours, size, 2 * size)
+    labels, points = np.asarray(labels), np.asarray(points, np.float64)
+    if labels.shape[-1:] != (3,) or points.shape != labels.shape[:-1] + (2,) or not labels.size:
+        raise ValueError(f"labels must be [..., 3] and points [..., 2]; found shapes {labels.shape} and {points.shape}")
+    directions, y = _directions(labels).reshape(-1, 3), points[..., 1].ravel()
+    mean = directions.mean(axis=0)
+    if np.linalg.norm(mean) < 1e-3:
+        raise ValueError("labels point in all directions alike, so none is the middle; give those on the object alone")
+    front = _directions(mean)
+    centred = directions - mean
+    moment = centred.T @ centred / len(y) + _SMALL * np.eye(3)
+    rise = -np.linalg.solve(moment, centred.T @ y / len(y))  # Of the object, so against y.
+    rise -= rise @ front * front
+    if np.linalg.norm(rise) < 1e-3:
+        raise ValueError("y does not change with the labels, so none is up; give labels from all over the object")
+    up = _directions(rise)
+    return np.float32([front, np.cross(up, front), up])
 
 
-def _directions(labels):
-    labels = np.asarray(labels, np.float64)
-    return labels / np.maximum(np.linalg.norm(labels, axis=-1, keepdims=True), 1e-12)
+def project(labels, basis=None):
+    """Returns the directions of labels in three dimensions.
 
+    Args:
+      labels: [..., L] with L >= 2.
+      basis: [L, 3] from `colour_basis`; needed for L > 3, optional otherwise.
 
-def _project(labels, basis):
-    """Returns label directions in three dimensions, float64 [..., 3]."""
+    Returns:
+      float64 [..., 3], of length 1 for L <= 3 without a basis, or 0 for a zero label.
+
+    Raises:
+      ValueError: if L < 2, if L > 3 without a basis, or if the basis does not fit the labels.
+    """
     shape = np.shape(labels)
     length = shape[-1] if shape else 0
     if length < 2:
@@ -176,6 +179,11 @@ def _project(labels, basis):
     return _directions(labels) @ np.asarray(basis, np.float64)
 
 
+def _directions(labels):
+    labels = np.asarray(labels, np.float64)
+    return labels / np.maximum(np.linalg.norm(labels, axis=-1, keepdims=True), 1e-12)
+
+
 def _srgb(lab):
     """CIELAB (D65) to sRGB, float32 in [0, 1]."""
     lightness, a, b = np.moveaxis(lab, -1, 0)
@@ -185,21 +193,3 @@ def _srgb(lab):
     linear = np.clip((ratio * _D65) @ _XYZ_TO_LINEAR_RGB.T, 0, 1)
     encoded = 1.055 * linear ** (1 / 2.4) - 0.055
     return np.float32(np.where(linear <= 0.0031308, 12.92 * linear, encoded))
-
-
-def _splat(across, down, colours, height, width):
-    """Draws a dot per place in [0, 1]^2, wrapping left to right; overlapping dots are averaged."""
-    radius = max(1, height // 90)
-    dy, dx = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    disc = np.hypot(dx, dy) <= radius + 0.5
-    dx, dy = dx[disc], dy[disc]  # [D]
-    columns = np.clip(across * width, 0, width - 1).astype(int)[:, np.newaxis] + dx  # [M, D]
-    rows = np.clip(down * height, 0, height - 1).astype(int)[:, np.newaxis] + dy
-    drawn = (rows >= 0) & (rows < height)
-    cells = (rows * width + columns % width)[drawn]
-    dots = np.broadcast_to(colours[:, np.newaxis], (*rows.shape, 3))[drawn]
-    count = np.bincount(cells, minlength=height * width)
-    total = np.stack([np.bincount(cells, dot, height * width) for dot in dots.T], axis=-1)
-    mean = 255 * total / np.maximum(count, 1)[:, np.newaxis]
-    picture = np.where(count[:, np.newaxis] > 0, mean, UNFOLDED_BACKGROUND)
-    return np.uint8(np.rint(picture)).reshape(height, width, 3)

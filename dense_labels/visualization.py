@@ -3,10 +3,13 @@
 Convention: points are drawn in the frame of `geometry`, continuous pixels of the image shown. A
 tile whose top-left corner is at picture pixel (left, top) shows point (x, y) of its image at
 (left + scale * x, top + scale * y). What differs in colour differs in shape too.
+Pictures of unfolded label space are drawn by `unfolding`.
 
 Figure and equation numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of
 object frames by dense equivariant image labelling", NIPS 2017.
 """
+
+import colorsys
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +19,66 @@ from dense_labels.sheet import LINE, MARGIN
 
 PREDICTED, TRUE, PEAK = "#009e73", "#0072b2", "#d55e00"
 _GAP = 8  # Pixels between tiles.
+_DOTS = 8  # Most dots along a side of a grid.
+
+
+def pairs_panel(images_a, images_b, points_in_b, visible, *, stride, landmarks_a=None, landmarks_b=None):
+    """Shows pairs of views and how the one is bent into the other, to check warps by eye.
+
+    A row per pair: A with a sparse grid of its cells as dots, B with the same dots where they are
+    visible, then B with the lines of A's grid as they are found there. A dot has the hue of its x and
+    the lightness of its y in A; those that are not visible in B are hollow in A.
+
+    Args:
+      images_a: [N, H, W, 3], float in [0, 1].
+      images_b: [N, H, W, 3], float in [0, 1].
+      points_in_b: [N, h, w, 2], where each cell of A is found, (x, y) in pixels of B.
+      visible: [N, h, w], which of them are seen in B (bool or 0/1).
+      stride: side of a cell in pixels.
+      landmarks_a: [N, K, 2], (x, y) in pixels of A.
+      landmarks_b: [N, K, 2], (x, y) in pixels of B.
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      ValueError: if the shapes do not agree, images are not in [0, 1], or the cells do not fit the images.
+    """
+    images_a = sheet.check_images("images_a", images_a)
+    images_b = sheet.check_images("images_b", images_b)
+    sheet.check("images_b", images_b, images_a.shape)
+    points_in_b = sheet.check("points_in_b", points_in_b, (len(images_a), None, None, 2))
+    visible = sheet.check("visible", visible, points_in_b.shape[:3]).astype(bool)
+    landmarks = {"landmarks_a": landmarks_a, "landmarks_b": landmarks_b}
+    landmarks = {k: sheet.check(k, x, (len(images_a), None, 2)) for k, x in landmarks.items() if x is not None}
+    (rows, columns), size = visible.shape[1:], images_a.shape[1:3]
+    if rows * stride > size[0] or columns * stride > size[1]:
+        raise ValueError(f"{rows} x {columns} cells of {stride} pixels do not fit images of {size[0]} x {size[1]}")
+
+    width, height = sheet.tile_size(images_a, 180)
+    across, down, top = width + _GAP, height + _GAP, MARGIN + LINE
+    bottom = top + len(images_a) * down
+    figure = sheet.create(2 * MARGIN + 3 * across - _GAP, bottom + LINE + MARGIN)
+    lefts = MARGIN + across * np.arange(3)
+    for x, title in zip(lefts, ("A", "B", "A's grid in B")):
+        sheet.write(figure, x, MARGIN + LINE / 2 - 3, title)
+    centres = geometry.cell_centres(rows, columns, stride).numpy()
+    for n, (places, seen) in enumerate(zip(points_in_b, visible)):
+        tiles = [sheet.tile(figure, x, top + n * down, width, height, images_a) for x in lefts]
+        for axes, image in zip(tiles, (images_a[n], images_b[n], images_b[n])):
+            sheet.show(axes, image)
+        _draw_dots(*tiles[:2], centres, places, seen)
+        _draw_bent_grid(tiles[2], places, seen)
+        for axes, name in zip(tiles, ("landmarks_a", "landmarks_b")):
+            if name in landmarks:
+                axes.plot(*landmarks[name][n].T, **sheet.stroke("x", TRUE, 9))
+    entries = {
+        "visible in B": sheet.dot("o", "grey", 11, edge="black"),
+        "not visible in B": sheet.stroke("o", "grey", 11),
+        **({"landmark": sheet.stroke("x", TRUE, 9)} if landmarks else {}),
+    }
+    sheet.legend(figure, bottom + LINE / 2, entries)
+    return sheet.render(figure)
 
 
 def labels_panel(images, labels, *, masks=None, basis=None):
@@ -33,14 +96,14 @@ def labels_panel(images, labels, *, masks=None, basis=None):
     Raises:
       ValueError: if the shapes do not agree, or images are not in [0, 1].
     """
-    images = _check_images("images", images)
-    labels = _check_labels("labels", labels, images)
+    images = sheet.check_images("images", images)
+    labels = sheet.check_labels("labels", labels, images)
     colours = sphere.label_colours(labels, basis)
     lengths = np.linalg.norm(labels, axis=-1)
     shortest, longest = lengths.min(), lengths.max()
     rows = {"frame": images, "label": colours}
     if masks is not None:
-        rows["label on\nthe object"] = _hide_background(colours, _check_masks(masks, images))
+        rows["label on\nthe object"] = _hide_background(colours, sheet.check_masks(masks, images))
     rows["length\nof label"] = lengths
 
     width, height = sheet.tile_size(images, 180)
@@ -85,14 +148,14 @@ def transfer_panel(images_a, images_b, labels_a, labels_b, points, *, stride, po
     Raises:
       ValueError: if the shapes do not agree, or images are not in [0, 1].
     """
-    images_a = _check_images("images_a", images_a)
-    images_b = _check_images("images_b", images_b)
-    _check("images_b", images_b, images_a.shape)
-    labels_a = _check_labels("labels_a", labels_a, images_a)
-    labels_b = _check("labels_b", labels_b, labels_a.shape).astype(np.float32)
-    points = _check("points", points, (len(images_a), None, 2))
+    images_a = sheet.check_images("images_a", images_a)
+    images_b = sheet.check_images("images_b", images_b)
+    sheet.check("images_b", images_b, images_a.shape)
+    labels_a = sheet.check_labels("labels_a", labels_a, images_a)
+    labels_b = sheet.check("labels_b", labels_b, labels_a.shape).astype(np.float32)
+    points = sheet.check("points", points, (len(images_a), None, 2))
     if points_in_b is not None:
-        points_in_b = _check("points_in_b", points_in_b, points.shape)
+        points_in_b = sheet.check("points_in_b", points_in_b, points.shape)
     probability, expected, peak = _transfer(labels_a, labels_b, points, stride)
 
     width, height = sheet.tile_size(images_b, 180)
@@ -151,10 +214,10 @@ def landmarks_panel(images, predicted, true, annotated, *, scale=4):
       ValueError: if the shapes do not agree, images are not in [0, 1] or `scale` is not a positive
         int.
     """
-    images = _check_images("images", images)
-    predicted = _check("predicted", predicted, (len(images), None, 2))
-    true = _check("true", true, predicted.shape)
-    annotated = _check("annotated", annotated, predicted.shape[:2]).astype(bool)
+    images = sheet.check_images("images", images)
+    predicted = sheet.check("predicted", predicted, (len(images), None, 2))
+    true = sheet.check("true", true, predicted.shape)
+    annotated = sheet.check("annotated", annotated, predicted.shape[:2]).astype(bool)
     if scale != int(scale) or scale < 1:
         raise ValueError(f"scale must be a positive int; found {scale}")
 
@@ -181,42 +244,33 @@ def landmarks_panel(images, predicted, true, annotated, *, scale=4):
     return sheet.render(figure)
 
 
-def unfolded_figure(images, labels, masks, *, basis=None):
-    """Shows frames and, under each, its pixels in unfolded label space (figures 4 and 5, left).
+def _sparse(count):
+    """Returns at most `_DOTS` indices below `count`, evenly spaced and centred."""
+    step = -(-count // _DOTS)
+    return range((count - 1) % step // 2, count, step)
 
-    Args:
-      images: [N, H, W, 3], float in [0, 1].
-      labels: [N, h, w, L], a label map of stride H // h for each image.
-      masks: [N, H, W], where the object is (bool or 0/1).
-      basis: [L, 3] from `sphere.colour_basis`; needed for L > 3.
 
-    Returns:
-      uint8 [height, width, 3].
+def _draw_dots(axes_a, axes_b, centres, points_in_b, visible):
+    height, width = visible.shape
+    for number_i, i in enumerate(_sparse(height)):
+        for number_j, j in enumerate(_sparse(width)):
+            marker = sheet.POINT_MARKERS[(2 * number_i + number_j) % 5]  # Not that of any neighbour.
+            colour = colorsys.hls_to_rgb(0.85 * j / width, 0.75 - 0.45 * i / height, 0.9)
+            if visible[i, j]:
+                axes_a.plot(*centres[i, j], **sheet.dot(marker, colour, 11, edge="black"))
+                axes_b.plot(*points_in_b[i, j], **sheet.dot(marker, colour, 11, edge="black"))
+            else:
+                axes_a.plot(*centres[i, j], **sheet.stroke(marker, colour, 12))
 
-    Raises:
-      ValueError: if the shapes do not agree, or images are not in [0, 1].
-    """
-    images = _check_images("images", images)
-    labels = _check_labels("labels", labels, images)
-    masks = _check_masks(masks, images)
-    plane = labels.shape[-1] == 2
-    map_height, map_width = 220, 220 if plane else 440
-    width, height = sheet.tile_size(images, 180)
-    left, across, top = 76, map_width + 2 * MARGIN, 2 * MARGIN + height
-    figure = sheet.create(left + len(images) * across, top + map_height + 3 * LINE)
-    dense = _labels_of_pixels(images, labels)
-    for n, image in enumerate(images):
-        start = left + n * across
-        sheet.show(sheet.tile(figure, start + (map_width - width) // 2, MARGIN, width, height, images), image)
-        axes = sheet.add_axes(figure, start, top, map_width, map_height)
-        picture = sphere.unfold(dense[n], image, masks[n], size=2 * map_height, basis=basis)
-        (_draw_plane if plane else _draw_sphere)(axes, picture)
-        axes.tick_params(labelsize=sheet.in_points(14), length=sheet.in_points(4), labelleft=n == 0)
-        name = "label x / longest" if plane else "longitude [rad]"
-        sheet.write(figure, start + map_width / 2, top + map_height + 1.9 * LINE, name, ha="center")
-    name = "label y / longest" if plane else "latitude [rad]"
-    sheet.write(figure, MARGIN + 4, top + map_height / 2, name, ha="center", rotation=90)
-    return sheet.render(figure)
+
+def _draw_bent_grid(axes, points_in_b, visible):
+    """Draws rows and columns of cells where they are found, broken where they are not visible."""
+    places = np.where(visible[..., np.newaxis], points_in_b, np.nan)
+    rows = [places[i] for i in _sparse(len(places))]
+    columns = [places[:, j] for j in _sparse(places.shape[1])]
+    for line in rows + columns:
+        effects = sheet.outline("black", 3.5)
+        axes.plot(*line.T, color="white", linewidth=sheet.in_points(1.5), path_effects=effects)
 
 
 def _transfer(labels_a, labels_b, points, stride):
@@ -230,14 +284,6 @@ def _transfer(labels_a, labels_b, points, stride):
     probability = tf.reshape(tf.exp(log_p), [*points.shape[:2], height, width])
     expected = matching.expected_match(log_p, positions)
     return probability.numpy(), expected.numpy(), matching.best_match(log_p, positions).numpy()
-
-
-def _labels_of_pixels(images, labels):
-    """Returns the label at the centre of each pixel, [N, H, W, L]."""
-    count, height, width = images.shape[:3]
-    pixels = tf.reshape(geometry.cell_centres(height, width, 1), [1, -1, 2])
-    dense = geometry.bilinear_sample(tf.constant(labels), tf.repeat(pixels, count, axis=0), height // labels.shape[1])
-    return dense.numpy().reshape(count, height, width, -1)
 
 
 def _hide_background(colours, masks):
@@ -257,61 +303,9 @@ def _show_probability(axes, image, probability, extent):
 
 
 def _draw_colour_key(axes):
-    """Draws the colours of all directions, unfolded as in `sphere.unfold`."""
+    """Draws the colours of all directions, unfolded as in `unfolding`."""
     latitude, longitude = np.meshgrid(
         np.linspace(np.pi / 2, -np.pi / 2, 60), np.linspace(-np.pi, np.pi, 120), indexing="ij"
     )
     axes.imshow(sphere.label_colours(sphere.from_latitude_longitude(latitude, longitude)))
     axes.set_axis_off()
-
-
-def _draw_sphere(axes, picture):
-    axes.imshow(picture, extent=(-np.pi, np.pi, -np.pi / 2, np.pi / 2), aspect="auto")
-    axes.set_xticks(np.pi * np.arange(-1, 1.1, 0.5), ["−π", "−π/2", "0", "π/2", "π"])
-    axes.set_yticks(np.pi * np.arange(-0.5, 0.6, 0.25), ["−π/2", "−π/4", "0", "π/4", "π/2"])
-    axes.grid(color="white", linewidth=sheet.in_points(1), alpha=0.6)
-
-
-def _draw_plane(axes, picture):
-    limit = sphere.PLANE_LIMIT
-    axes.imshow(picture, extent=(-limit, limit, -limit, limit), aspect="auto")
-    turn = np.linspace(0, 2 * np.pi, 181)
-    axes.plot(np.cos(turn), np.sin(turn), color="white", linewidth=sheet.in_points(1.5), zorder=0.5)
-    axes.set_xticks([-1, 0, 1])
-    axes.set_yticks([-1, 0, 1])
-    axes.grid(color="white", linewidth=sheet.in_points(1), alpha=0.6)
-
-
-def _check(name, array, shape):
-    """Returns `array` as numpy if it has the shape, where None stands for any size from 1."""
-    array = np.asarray(array)
-    fits = array.ndim == len(shape) and all(
-        found > 0 and wanted in (None, found) for found, wanted in zip(array.shape, shape)
-    )
-    if not fits:
-        wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        raise ValueError(f"{name} must be [{wanted}]; found shape {array.shape}")
-    return array
-
-
-def _check_images(name, images):
-    images = _check(name, images, (None, None, None, 3))
-    low, high = images.min(), images.max()
-    if not np.issubdtype(images.dtype, np.floating) or not (low >= -1e-3 and high <= 1 + 1e-3):
-        raise ValueError(f"{name} must be float in [0, 1]; found {images.dtype} in [{low}, {high}]")
-    return np.clip(images, 0, 1)
-
-
-def _check_labels(name, labels, images):
-    labels = _check(name, labels, (len(images), None, None, None)).astype(np.float32)
-    (height, width), cells = images.shape[1:3], labels.shape[1:3]
-    if cells[0] > height or cells[1] > width:
-        raise ValueError(
-            f"{name} must have at most one cell per pixel of images of {height} x {width}; "
-            f"found {cells[0]} x {cells[1]} cells"
-        )
-    return labels
-
-
-def _check_masks(masks, images):
-    return _check("masks", masks, images.shape[:3]).astype(bool)

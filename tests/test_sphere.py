@@ -1,7 +1,8 @@
-"""Tests of label space: oracles are the CIELAB distance, the seam and hand-placed labels."""
+"""Tests of label space: oracles are the CIELAB distance, the seam and known rotations."""
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from dense_labels import sphere
 
@@ -135,58 +136,40 @@ def test_colours_through_a_basis_agree_with_those_of_the_projection():
     )
 
 
-def place_of(picture):
-    rows, columns = np.nonzero((picture != sphere.UNFOLDED_BACKGROUND).any(axis=-1))
-    return rows.mean(), columns.mean(), rows, columns
+def upright_face(seed=0):
+    """Labels [2, 500, 3] of an object in the middle of the map, and where two images show them."""
+    half = np.random.default_rng(seed).uniform([-0.9, -0.6], [0.9, 0.6], [125, 2])
+    longitude, latitude = np.concatenate([half, -half, half * [-1, 1], half * [1, -1]]).T
+    labels = np.stack([sphere.from_latitude_longitude(latitude, longitude)] * 2)
+    points = np.stack([longitude, -latitude], axis=-1) * [[[40.0]], [[30.0]]] + [[[50.0, 60.0]], [[55.0, 60.0]]]
+    return labels, points
 
 
-def test_unfold_puts_the_poles_at_the_top_and_the_bottom():
-    red = [[1.0, 0.0, 0.0]]
-    top = sphere.unfold([[0.0, 0.0, 7.0]], red, [True], size=90)
-    bottom = sphere.unfold([[0.0, 0.0, -7.0]], red, [True], size=90)
-    assert top.shape == (90, 180, 3) and top.dtype == np.uint8
-    assert place_of(top)[2].min() == 0 and place_of(top)[2].max() <= 1
-    assert place_of(bottom)[2].max() == 89 and place_of(bottom)[2].min() >= 88
-    np.testing.assert_array_equal(top[0, 90], [255, 0, 0])
+@pytest.mark.parametrize("turn", [[0, 0, 0], [0, np.pi / 2, 0], [0, 0, np.pi], [np.pi, 0, 0], [1, 2, 3]])
+def test_upright_rotation_turns_a_sphere_back_whichever_way_it_lay(turn):
+    labels, points = upright_face()
+    turned = Rotation.from_rotvec(turn).apply(labels.reshape(-1, 3)).reshape(labels.shape)
+    lengths = np.random.default_rng(1).uniform(1, 9, [2, 500, 1])
+    noise = np.random.default_rng(2).normal(size=points.shape)
+    rotation = sphere.upright_rotation(lengths * turned, points + noise)
+    assert rotation.dtype == np.float32
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.det(rotation), 1, atol=1e-6)
+    assert np.rad2deg(angle(turned @ rotation.T, labels)).max() < 1
+    np.testing.assert_allclose(sphere.project(turned, rotation.T), turned @ rotation.T, atol=1e-6)
 
 
-def test_unfold_puts_a_label_at_its_latitude_and_longitude():
-    label = sphere.from_latitude_longitude([np.deg2rad(30)], [np.deg2rad(-45)])
-    row, column, _, _ = place_of(sphere.unfold(label, [[0.0, 0.0, 1.0]], [True], size=180))
-    np.testing.assert_allclose([row + 0.5, column + 0.5], [60, 135], atol=0.51)
+def test_upright_rotation_does_not_depend_on_where_y_starts():
+    labels, points = random_labels(300, 3) ** 2, random_labels(300, 2, seed=1)  # The directions are askew.
+    points[:, 1] -= 9 * labels[:, 2]
+    moved = sphere.upright_rotation(labels, points + 100)
+    np.testing.assert_allclose(sphere.upright_rotation(labels, points), moved, atol=1e-5)
 
 
-def test_unfold_wraps_a_dot_on_the_seam():
-    columns = place_of(sphere.unfold([[-1.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]], [True], size=90))[3]
-    assert 0 in columns and 179 in columns
-
-
-def test_unfold_averages_pixels_on_one_place_and_leaves_out_hidden_ones():
-    labels = np.tile([1.0, 0.0, 0.0], [3, 1])
-    colours = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.2], [0.0, 1.0, 0.0]])
-    picture = sphere.unfold(labels, colours, [True, True, False], size=90)
-    np.testing.assert_array_equal(picture[45, 90], [128, 0, 26])
-    nothing = sphere.unfold(labels, colours, np.zeros(3), size=90)
-    assert (nothing == sphere.UNFOLDED_BACKGROUND).all()
-
-
-def test_unfold_of_two_dimensions_is_the_plane_with_its_second_axis_up():
-    labels = [[0.0, 4.0], [2.0, 0.0]]
-    black = np.zeros([1, 3])
-    up = sphere.unfold(labels[:1], black, [True], size=220)
-    assert up.shape == (220, 220, 3)
-    np.testing.assert_allclose(place_of(up)[:2], [10, 110], atol=1)
-    both = sphere.unfold(labels, np.zeros([2, 3]), [True, True], size=220)
-    assert (both[110, 160] == 0).all()  # Half as long as the longest.
-
-
-def test_unfold_through_a_basis():
-    rotation = np.linalg.qr(random_labels(5, 5))[0][:3]
-    labels, colours = random_labels(30, 3), np.random.default_rng(0).uniform(size=[30, 3])
-    np.testing.assert_array_equal(
-        sphere.unfold(labels @ rotation, colours, np.ones(30), size=90, basis=rotation.T),
-        sphere.unfold(labels, colours, np.ones(30), size=90),
-    )
+def test_upright_rotation_of_an_object_seen_upside_down_turns_it_over():
+    labels, points = upright_face()
+    rotation = sphere.upright_rotation(labels, 100 - points)
+    np.testing.assert_allclose(rotation, np.diag([1, -1, -1]), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +199,20 @@ def test_unfold_through_a_basis():
             r"basis must be \[5, 3\] for labels of length 5; found shape \(3, 5\)",
         ),
         (
-            lambda: sphere.unfold(np.ones([4, 3]), np.ones([4, 3]), np.ones(5), size=9),
-            r"must agree; found shapes \(4, 3\), \(4, 3\) and \(5,\)",
+            lambda: sphere.upright_rotation(np.ones([4, 3]), np.ones([5, 2])),
+            r"labels must be \[\.\.\., 3\] and points \[\.\.\., 2\]; found shapes \(4, 3\) and \(5, 2\)",
+        ),
+        (
+            lambda: sphere.upright_rotation(np.ones([4, 5]), np.ones([4, 2])),
+            r"found shapes \(4, 5\) and \(4, 2\)",
+        ),
+        (
+            lambda: sphere.upright_rotation([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]], [[0.0, 0.0], [0.0, 9.0]]),
+            "labels point in all directions alike, so none is the middle",
+        ),
+        (
+            lambda: sphere.upright_rotation([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [[0.0, 5.0], [9.0, 5.0]]),
+            "y does not change with the labels, so none is up",
         ),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from dense_labels import sheet, sphere, visualization
+from dense_labels import geometry, sheet, sphere, unfolding, visualization
 from dense_labels.sheet import LINE, MARGIN
 
 
@@ -128,7 +128,7 @@ def test_panels_take_any_length_of_label(length):
     masks = np.ones([2, 20, 30])
     for picture in (
         visualization.labels_panel(grey_images(2), labels, masks=masks, basis=basis),
-        visualization.unfolded_figure(grey_images(2), labels, masks, basis=basis),
+        unfolding.unfolded_figure(grey_images(2), labels, masks, basis=basis),
     ):
         assert picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
 
@@ -137,10 +137,88 @@ def test_unfolded_figure_draws_the_pixels_colour_at_the_labels_place():
     images = np.broadcast_to(np.float32(to_rgb("#cc0044")), [1, 20, 30, 3])
     place = sphere.from_latitude_longitude(np.pi / 8, -np.pi / 3)
     labels = np.broadcast_to(5 * place, [1, 10, 15, 3])
-    picture = visualization.unfolded_figure(images, labels, np.ones([1, 20, 30]))
+    picture = unfolding.unfolded_figure(images, labels, np.ones([1, 20, 30]))
     left, top = 76, 2 * MARGIN + 120
     sphere_map = picture[top : top + 220, left : left + 440]
     np.testing.assert_allclose(centre_of(sphere_map, "#cc0044"), [440 / 3, 220 * 3 / 8], atol=1.5)
+
+
+def test_mean_object_figure_draws_each_frame_and_then_the_mean():
+    place = sphere.from_latitude_longitude(np.pi / 8, -np.pi / 3)
+    labels, everywhere = np.broadcast_to(place, [2, 10, 15, 3]), np.ones([2, 20, 30])
+    images = np.ones([2, 20, 30, 3]) * np.reshape([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], [2, 1, 1, 3])
+    mean = unfolding.MeanObject(size=440)
+    mean.add(images, labels, everywhere)
+    picture = unfolding.mean_object_figure(images, labels, everywhere, mean)
+    for column, colour in enumerate(("#ff0000", "#0000ff", "#800080")):
+        left, top = 76 + column * (440 + 2 * MARGIN), 2 * MARGIN + 120
+        tile = picture[top : top + 220, left : left + 440]
+        np.testing.assert_allclose(centre_of(tile, colour), [440 / 3, 220 * 3 / 8], atol=1.5)
+        above = picture[MARGIN : MARGIN + 120, left + 130 : left + 310]
+        if column < 2:
+            np.testing.assert_array_equal(above[60, 90], 255 * images[column, 0, 0])
+        else:  # How many images there are is written here.
+            assert above.min() < 100 and np.mean(above == 255) > 0.9
+
+
+def shifted_pair():
+    """Every cell of A found 3 pixels further right and 2 higher in B; those in the left five columns hidden."""
+    centres = geometry.cell_centres(10, 15, 2).numpy()[np.newaxis]
+    visible = np.ones([1, 10, 15])
+    visible[:, :, :5] = 0
+    return centres, centres + [3.0, -2.0], visible
+
+
+def tile_of_pair(picture, column):
+    left, top = MARGIN + column * (180 + 8), MARGIN + LINE
+    return picture[top : top + 120, left : left + 180]
+
+
+def test_pairs_panel_draws_the_same_dot_on_both_views():
+    centres, places, visible = shifted_pair()
+    picture = visualization.pairs_panel(grey_images(), grey_images(), places, visible, stride=2)
+    a, b = tile_of_pair(picture, 0), tile_of_pair(picture, 1)
+    rows, columns = range(0, 10, 2), range(0, 15, 2)
+    colours = set()
+    for i in rows:
+        for j in columns:
+            point, in_b = 6 * centres[0, i, j], 6 * places[0, i, j]
+            x, y = point.astype(int)
+            colour = tuple(a[y, x] / 255)
+            if j < 5:  # Hollow: a coloured rim around a grey middle.
+                assert np.ptp(colour) < 0.01
+                assert np.ptp(a[y - 6 : y + 7, x - 6 : x + 7].astype(int), axis=-1).max() > 60
+                continue
+            colours.add(colour)
+            np.testing.assert_allclose(centre_of(a, colour), point, atol=2.5)  # A triangle has more below.
+            if in_b[0] < 174 and in_b[1] > 6:  # Whole in B.
+                np.testing.assert_allclose(centre_of(b, colour), in_b, atol=2.5)
+    assert len(colours) == len(rows) * sum(j >= 5 for j in columns)
+    assert (np.ptp(b[:, :70].astype(int), axis=-1) == 0).all()  # What is hidden is left out: no colour at all.
+
+
+def test_pairs_panel_bends_the_grid_as_the_cells_are_found_and_breaks_it_where_they_are_hidden():
+    centres, places, visible = shifted_pair()
+    places[..., 1] += 0.05 * (centres[..., 0] - 15) ** 2  # Rows become parabolas.
+    picture = visualization.pairs_panel(grey_images(), grey_images(), places, visible, stride=2)
+    grid = tile_of_pair(picture, 2)
+    for cell in ((4, 6), (4, 9), (2, 8), (7, 10)):  # In a row of the grid, or in a column of it.
+        x, y = (6 * places[0][cell]).astype(int)
+        assert grid[y - 1 : y + 2, x - 1 : x + 2].max() > 180, cell
+    x, y = (6 * (places[0, 4, 9] + places[0, 5, 9]) / 2).astype(int)
+    np.testing.assert_allclose(grid[y, x], 127.5, atol=0.6)  # Between the lines.
+    assert np.ptp(grid[:, :74]) <= 1  # The first visible column is found at x = 14, drawn at 84.
+
+
+def test_pairs_panel_draws_landmarks_on_their_view_alone():
+    _, places, _ = shifted_pair()
+    hidden = np.zeros([1, 10, 15])
+    points = {"landmarks_a": np.array([[[4.0, 5.0]]]), "landmarks_b": np.array([[[8.0, 7.0]]])}
+    for column, (name, point) in enumerate(points.items()):
+        picture = visualization.pairs_panel(grey_images(), grey_images(), places, hidden, stride=2, **{name: point})
+        tile, other = tile_of_pair(picture, column), tile_of_pair(picture, 2)
+        np.testing.assert_allclose(centre_of(tile, visualization.TRUE), 6 * point[0, 0], atol=0.6)
+        assert np.ptp(other) <= 1
 
 
 def test_pictures_are_the_same_every_time_and_leave_their_arrays_alone():
@@ -160,6 +238,7 @@ def test_large_images_are_shown_smaller():
 
 POINTS = np.zeros([1, 4, 2])
 LABELS = np.ones([1, 10, 15, 3])
+CELLS = np.ones([1, 10, 15, 2])
 
 
 @pytest.mark.parametrize(
@@ -200,6 +279,24 @@ LABELS = np.ones([1, 10, 15, 3])
                 grey_images(), grey_images(), LABELS, LABELS[..., :2], POINTS, stride=2
             ),
             r"labels_b must be \[1, 10, 15, 3\]; found shape \(1, 10, 15, 2\)",
+        ),
+        (
+            lambda: visualization.pairs_panel(grey_images(), grey_images(2), CELLS, CELLS[..., 0], stride=2),
+            r"images_b must be \[1, 20, 30, 3\]; found shape \(2, 20, 30, 3\)",
+        ),
+        (
+            lambda: visualization.pairs_panel(grey_images(), grey_images(), CELLS, CELLS, stride=2),
+            r"visible must be \[1, 10, 15\]; found shape \(1, 10, 15, 2\)",
+        ),
+        (
+            lambda: visualization.pairs_panel(grey_images(), grey_images(), CELLS, CELLS[..., 0], stride=3),
+            "10 x 15 cells of 3 pixels do not fit images of 20 x 30",
+        ),
+        (
+            lambda: visualization.pairs_panel(
+                grey_images(), grey_images(), CELLS, CELLS[..., 0], stride=2, landmarks_b=POINTS[0]
+            ),
+            r"landmarks_b must be \[1, any, 2\]; found shape \(4, 2\)",
         ),
         (
             lambda: visualization.landmarks_panel(grey_images(), POINTS, POINTS[:, 1:], np.ones([1, 4])),
