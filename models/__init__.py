@@ -1,6 +1,6 @@
 """Labelling networks: image -> label map, and the heads that read label maps."""
 
-from models import chain, dilations, simple
+from models import chain, dilations, heads, regression, simple
 
 _FILTERS = {"simple": simple.FILTERS, "dilations": dilations.FILTERS}
 STRIDE = chain.STRIDE
@@ -26,3 +26,25 @@ def create(config, precision="float32"):
         dtype=precision,
         name=config.name,
     )
+
+
+def fit_head(name, maps, *, upsample, seed):
+    """Fits the landmark head a configuration names.
+
+    Args:
+      name: "nearest" (section 4.1), "regress" (section 4.3) or "regress_each", with virtual points of each landmark.
+      maps: `dense_labels.evaluation.label_maps` of annotated images.
+      upsample: of "nearest": how much finer than the label map it decodes.
+      seed: of the virtual points.
+
+    Returns:
+      A layer from labels to a dictionary that holds `points` [N, K, 2] and `score` [N, K].
+
+    Raises:
+      ValueError: if the labels hold nothing or a landmark is annotated nowhere.
+    """
+    known = maps["labels"], maps["landmarks"], maps["annotated"]
+    if name == "nearest":
+        return heads.NearestLandmarks(heads.fit_nearest(*known, stride=STRIDE), STRIDE, upsample=upsample)
+    form = {"regress": "shared", "regress_each": "each"}[name]
+    return regression.fit_regress(*known, stride=STRIDE, form=form, seed=seed)

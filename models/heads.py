@@ -42,14 +42,16 @@ class NearestLandmarks(tf.keras.layers.Layer):
         Returns:
           A dictionary: `cell` [N, K, 2], the centre of the most probable cell (the paper's own decoding); `subpixel`
           [N, K, 2], the expected position under p on labels made `upsample` times finer; both (x, y) in pixels of the
-          network's input; `score` [N, K], the probability of the most probable cell.
+          network's input; `points`, which is `subpixel`; `score` [N, K], the probability of the most probable cell.
         """
         log_probability, centres = self._log_probability(labels, self.stride)
         fine = geometry.upsample(labels, self.upsample)
         fine_log_probability, fine_centres = self._log_probability(fine, self.stride / self.upsample)
+        subpixel = matching.expected_match(fine_log_probability, fine_centres)
         return {
             "cell": matching.best_match(log_probability, centres),
-            "subpixel": matching.expected_match(fine_log_probability, fine_centres),
+            "subpixel": subpixel,
+            "points": subpixel,
             "score": tf.exp(tf.reduce_max(log_probability, axis=-1)),
         }
 
@@ -61,7 +63,7 @@ class NearestLandmarks(tf.keras.layers.Layer):
         return matching.match_log_probability(vectors, flat), tf.reshape(centres, [-1, 2])
 
 
-def fit_nearest(labels, landmarks, annotated, *, stride):
+def fit_nearest(labels, landmarks, annotated, *, stride, shrinkage=0.0):
     """Learns the vectors z_k of `NearestLandmarks` by the negative log-likelihood of the annotated places.
 
     The likelihood is that of equation (4), between cells interpolated as in `losses.LogLikelihoodLoss`. It is concave
@@ -72,6 +74,8 @@ def fit_nearest(labels, landmarks, annotated, *, stride):
       landmarks: float32 [N, K, 2], (x, y) in pixels of the network's input.
       annotated: [N, K], 1 where the landmark is annotated and seen, else 0.
       stride: side of a cell in pixels.
+      shrinkage: adds shrinkage / 2 |z_k|^2, labels being of root-mean-square length 1, once for all images of a
+        landmark; worth it where these are few.
 
     Returns:
       float32 [K, L].
@@ -102,8 +106,10 @@ def fit_nearest(labels, landmarks, annotated, *, stride):
     def objective(flat_vectors):
         vectors = tf.constant(flat_vectors.reshape([-1, length]) * scale, tf.float32)
         values, gradients = zip(*(add(vectors, *batch) for batch in batches))
-        return float(tf.add_n(values)), tf.add_n(gradients).numpy().astype(float).ravel() * scale
+        value, gradient = float(tf.add_n(values)), tf.add_n(gradients).numpy().astype(float).ravel() * scale
+        return value + 0.5 * np.sum(shrunk * flat_vectors**2), gradient + shrunk * flat_vectors
 
+    shrunk = np.repeat(shrinkage / counts, length)
     start = np.zeros(landmarks.shape[1] * length)
     best = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
     return (best.x.reshape([-1, length]) * scale).astype(np.float32)

@@ -39,6 +39,7 @@ def test_a_planted_landmark_is_found_at_its_cell():
     assert {name: values.shape for name, values in found.items()} == {
         "cell": [1, 2, 2],
         "subpixel": [1, 2, 2],
+        "points": [1, 2, 2],
         "score": [1, 2],
     }
     np.testing.assert_allclose(found["cell"], centres)

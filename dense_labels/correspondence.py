@@ -1,0 +1,85 @@
+"""The matching protocol: how far off the places are that labels alone find in another image."""
+
+import numpy as np
+import tensorflow as tf
+
+from dense_labels import geometry, matching
+
+_UPSAMPLE = 4
+
+
+def matching_error(labels_a, labels_b, points_a, points_b, annotated, *, stride):
+    """Matches points of images A into images B by their labels and measures the distance to where they should be.
+
+    The label of a point of A is read between cells. Of the same identity, B is another view of the image: take the cell
+    centres of A and where the warp has them. Of different identities, B is another object: take the landmarks.
+
+    `cell` is the centre of the cell of B with the largest inner product, on the stride grid. `subpixel` is the expected
+    place under equation (3) on labels of B made 4 times finer. (A largest inner product between cells would be no finer
+    than `cell`: between four cells it is bilinear, so it is largest at one of them.)
+
+    Args:
+      labels_a: float32 [N, h, w, L].
+      labels_b: float32 [N, h', w', L].
+      points_a: [N, P, 2], (x, y) in pixels of A.
+      points_b: [N, P, 2], the same points in pixels of B.
+      annotated: [N, P], 1 where the point is known and seen in both, else 0.
+      stride: side of a cell in pixels.
+
+    Returns:
+      A dictionary: `cell` and `subpixel`, mean distance in pixels of the network's input, every point of every pair
+      weighing the same; `points`, how many there are.
+
+    Raises:
+      ValueError: if no point is annotated.
+    """
+    known = np.asarray(annotated) > 0
+    if not known.any():
+        raise ValueError("no point is annotated: there is nothing to match")
+    offsets = {"cell": [], "subpixel": []}
+    for n in np.flatnonzero(known.any(axis=1)):
+        true = np.asarray(points_b[n], np.float32)[known[n]]
+        points = np.asarray(points_a[n], np.float32)[known[n]]
+        for name, found in _match(labels_a[n : n + 1], labels_b[n : n + 1], points, stride).items():
+            offsets[name].append(np.linalg.norm(found - true, axis=-1))
+    return {name: float(np.mean(np.concatenate(parts))) for name, parts in offsets.items()} | {
+        "points": int(known.sum())
+    }
+
+
+def pairs_of(count, images, seed):
+    """Draws ordered pairs of different images, each pair as likely as any other.
+
+    Args:
+      count: how many pairs, an int.
+      images: how many images there are, an int.
+      seed: the same seed gives the same pairs.
+
+    Returns:
+      int64 [count, 2], indices of A and of B.
+
+    Raises:
+      ValueError: if there are fewer than two images.
+    """
+    if images < 2:
+        raise ValueError(f"images={images}: a pair of different images needs at least 2")
+    rng = np.random.default_rng(seed)
+    first = rng.integers(images, size=count)
+    return np.stack([first, (first + rng.integers(1, images, size=count)) % images], axis=-1)
+
+
+def _match(labels_a, labels_b, points, stride):
+    """Places [P, 2] in B of points [P, 2] of A, by name."""
+    labels = geometry.bilinear_sample(labels_a, points[np.newaxis], stride)[0]
+    on_grid, centres = _log_probability(labels, labels_b, stride)
+    fine, fine_centres = _log_probability(labels, geometry.upsample(labels_b, _UPSAMPLE), stride / _UPSAMPLE)
+    return {
+        "cell": matching.best_match(on_grid, centres).numpy(),
+        "subpixel": matching.expected_match(fine, fine_centres).numpy(),
+    }
+
+
+def _log_probability(labels, labels_b, stride):
+    _, height, width, length = labels_b.shape
+    centres = tf.reshape(geometry.cell_centres(height, width, stride), [-1, 2])
+    return matching.match_log_probability(labels, tf.reshape(labels_b, [-1, length])), centres
