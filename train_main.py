@@ -1,6 +1,6 @@
 """Trains a labelling network: flags -> configuration -> data -> network -> training.
 
-python train_main.py --config=configs/roboarm.py --workdir=runs/roboarm [--config.train.batch_size=32 ...]
+python train_main.py --config=configs/folder.py --config.data.dir=PICTURES --workdir=runs/mine [--config.KEY=VALUE ...]
 """
 
 import os
@@ -18,7 +18,7 @@ flags.mark_flags_as_required(["config", "workdir"])
 def main():
     config, workdir = _CONFIG.value, os.path.expanduser(_WORKDIR.value)
     config_lib.check(config)
-    config.data.dir = os.path.abspath(os.path.expanduser(config.data.dir))  # an evaluation may run from elsewhere
+    config_lib.make_paths_absolute(config)
 
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
@@ -29,13 +29,14 @@ def main():
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     strategy = training.create_strategy()  # first: it must meet the other workers before anything else runs
     begun = checkpoints.newest(workdir)
-    if begun and config.train.precision == "auto":
-        config.train.precision = config_lib.load(workdir).train.precision  # what this run was begun with
+    if begun:
+        config_lib.settle(config, workdir)
     config.train.precision = training.choose_precision(config.train)
+    source = pipeline.prepare(config)
+    config.train.batch_size = config.train.batch_size or min(config_lib.BATCH_SIZE, source.count("train"))
     if begun:
         config_lib.check_same(config, workdir)
     print(f"precision of the convolutions: {config.train.precision}")
-    builder = pipeline.prepare(config.data)
     os.makedirs(workdir, exist_ok=True)
     if training.is_chief(strategy):
         config_lib.save(config, workdir)
@@ -45,16 +46,15 @@ def main():
         workdir,
         network=lambda precision: models.create(config.model, precision),
         dataset=lambda start_step, context: pipeline.training_pairs(
-            builder,
+            source,
             stride=models.STRIDE,
             batch_size=config.train.batch_size,
             seed=config.train.seed,
             start_step=start_step,
             input_context=context,
         ),
-        steps_per_epoch=config.train.steps_per_epoch
-        or builder.info.splits["train"].num_examples // config.train.batch_size,
-        examples=pipeline.example_pairs(builder, "validation", stride=models.STRIDE, count=6),
+        steps_per_epoch=config.train.steps_per_epoch or source.count("train") // config.train.batch_size,
+        examples=pipeline.example_pairs(source, "validation", stride=models.STRIDE, count=6),
         stride=models.STRIDE,
         strategy=strategy,
     )

@@ -6,13 +6,9 @@ What follows `--` goes to every training. Stopped and started again, it goes on 
 only read. Prints a Markdown table; each row's configuration and result stay in WORKDIR/ROW.
 """
 
-import json
-import os
-import subprocess
-import sys
-import time
+from absl import app
 
-from absl import app, flags
+from benchmarks import rows
 
 # name -> (what is changed in configs/roboarm.py, error the paper reports in % of image width)
 ROWS = {
@@ -24,50 +20,21 @@ ROWS = {
     "dist_0.5_L20": ({"loss.name": "dist", "model.label_size": 20}, 1.28),
 }
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the six runs.", required=True)
-_ONLY = flags.DEFINE_list("only", list(ROWS), "The rows to train.")
-
 
 def main(argv):
-    for name in _ONLY.value:
-        if name not in ROWS:
-            sys.exit(f"error: --only={name}: there is no such row; choose {', '.join(ROWS)}")
-    results = {name: _row(name, os.path.join(_WORKDIR.value, name), argv[1:]) for name in _ONLY.value}
-    print(_table(results))
-
-
-def _row(name, workdir, more):
-    """Trains and evaluates one row unless that is done; returns its result, with the minutes of the training."""
-    written = os.path.join(workdir, "eval", "result.json")
-    timing = os.path.join(workdir, "minutes.json")
-    if not os.path.exists(written):
+    results = {}
+    for name, workdir in rows.chosen(ROWS).items():
         changes = [f"--config.{key}={value}" for key, value in ROWS[name][0].items()]
-        fresh, start = not os.path.exists(os.path.join(workdir, "checkpoints")), time.monotonic()
-        _run("train_main.py", "--config=configs/roboarm.py", f"--workdir={workdir}", *changes, *more)
-        if fresh:
-            with open(timing, "w") as file:
-                json.dump((time.monotonic() - start) / 60, file)
-        _run("eval_main.py", f"--workdir={workdir}")
-    with open(written) as file:
-        result = json.load(file)
-    if os.path.exists(timing):
-        with open(timing) as file:
-            result["minutes"] = json.load(file)
-    return result
-
-
-def _run(*command):
-    code = subprocess.run([sys.executable, *command]).returncode
-    if code:
-        sys.exit(code)  # what went wrong has been said
+        results[name] = rows.run("configs/roboarm.py", workdir, [*changes, *argv[1:]])
+    print(_table(results))
 
 
 def _table(results):
     lines = ["| run | paper | cell | subpixel | minutes |", "|---|---|---|---|---|"]
     for name, result in results.items():
         cell, subpixel = (result["metrics"][f"{key}_error_percent"] for key in ("cell", "subpixel"))
-        minutes = f"{result['minutes']:.0f}" if "minutes" in result else "resumed"
-        lines.append(f"| {name} | {ROWS[name][1]:.2f} % | {cell:.2f} % | {subpixel:.2f} % | {minutes} |")
+        paper, minutes = ROWS[name][1], rows.minutes(result)
+        lines.append(f"| {name} | {paper:.2f} % | {cell:.2f} % | {subpixel:.2f} % | {minutes} |")
     return "\n".join(lines)
 
 

@@ -189,14 +189,14 @@ def _input(folder, batches=300):
     """The robot arm's training input: pairs per second alone, and the share of a training's time that waits for it."""
     import tensorflow as tf
 
-    from dense_labels.config import DataConfig
+    from dense_labels.config import Config, DataConfig
     from input_pipeline import pipeline
 
-    builder = pipeline.prepare(DataConfig(dir=os.path.expanduser(folder)))
+    source = pipeline.prepare(Config(data=DataConfig(dir=os.path.expanduser(folder))))
 
     def times(step):
         """Seconds spent on waiting and in all; the first steps, in which everything settles, are not counted."""
-        pairs = iter(pipeline.training_pairs(builder, stride=matching.STRIDE, batch_size=BATCH, seed=0))
+        pairs = iter(pipeline.training_pairs(source, stride=matching.STRIDE, batch_size=BATCH, seed=0))
         waited = started = 0.0
         for index in range(batches + batches // 5):
             if index == batches // 5:

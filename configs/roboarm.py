@@ -21,4 +21,5 @@ def get_config():
     config.train.num_epochs = 8
     config.train.learning_rate = 1e-3
     config.train.schedule, config.train.warmup_steps = "cosine", 200
+    config.eval.head_images = 2_000
     return config

@@ -5,7 +5,9 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import inspection
+from dense_labels import geometry, inspection
+
+_COLLAPSED = 0.7  # of the error by chance
 
 
 class StopIfNotFinite(tf.keras.callbacks.Callback):
@@ -63,6 +65,36 @@ class Throughput(tf.keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if self._steps:
             logs["pairs_per_second"] = self._batch_size * self._steps / (self._now - self._start)
+
+
+class WarnOfCollapse(tf.keras.callbacks.Callback):
+    """Says in words, after an epoch, that the labels tell places apart hardly better than chance.
+
+    Labels that are all alike match every cell as well as any other, so the most probable match lies as far from the
+    true place as two random cells lie apart.
+    """
+
+    def __init__(self, cells, stride):
+        """Creates the callback.
+
+        Args:
+          cells: (height, width) of the label map.
+          stride: side of a cell in pixels.
+        """
+        super().__init__()
+        places = geometry.cell_centres(*cells, stride).numpy().reshape([-1, 2])
+        first, second = np.random.default_rng(0).integers(len(places), size=(2, 10_000))
+        self._by_chance = float(np.linalg.norm(places[first] - places[second], axis=-1).mean())
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs["matching_error"] > _COLLAPSED * self._by_chance:
+            print(
+                f"warning: matches are {logs['matching_error']:.1f} px off, by chance they would be "
+                f"{self._by_chance:.1f}: the labels are all alike, or nearly so. If this does not change they have "
+                "collapsed; try a lower config.train.learning_rate, config.train.warmup_steps (with "
+                "config.train.schedule=cosine), or config.model.norm=batch",
+                flush=True,
+            )
 
 
 class Pictures(tf.keras.callbacks.Callback):

@@ -99,7 +99,7 @@ def restore_network(network, workdir):
     """
     path = newest(workdir)
     if path is None:
-        raise ValueError(f"--workdir={workdir} holds no checkpoint; train for at least one epoch first")
+        raise ValueError(f"{workdir} holds no checkpoint; train for at least one epoch first")
     _restore(tf.train.Checkpoint(network=network), path)
     return int(path.rpartition("-")[2])
 
@@ -110,5 +110,5 @@ def _restore(checkpoint, path):
         checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
     except tf.errors.OpError as error:
         raise ValueError(f"{path} is damaged ({error.message}); train again in another --workdir") from error
-    except AssertionError as error:
-        raise ValueError(f"{path} does not fit the configuration beside it: {error}") from error
+    except (AssertionError, ValueError) as error:
+        raise ValueError(f"{path} does not fit the network of this configuration: {error}") from error

@@ -1,14 +1,18 @@
 """SavedModels for TensorFlow Serving: pre-processing inside, answers in the caller's own pixels.
 
-A signature has one type, so each exists for uint8 images (0 to 255) and for float32 ones (0 to 1):
+A signature has one type, so each exists for uint8 images (0 to 255), for float32 ones (0 to 1), and for files as they
+are, JPEG, PNG, GIF (its first frame) or BMP, in strings:
 
 - `serving_default`, `labels_float`: `images` [N, H, W, 3] -> `labels` [N, h, w, L], `confidence`
   [N, h, w], the length of the label: the shorter, the more diffuse its match.
 - `landmarks`, `landmarks_float`: `images` -> `points` [N, K, 2] (sub-pixel), `score` [N, K].
-- `match`, `match_float`: `image_a`, `image_b`, each of a size of its own -> for each cell of A its
+- `match`, `match_float`, `match_encoded`: `image_a`, `image_b`, each of a size of its own -> for each cell of A its
   most probable place `points_in_b` [N, h, w, 2] and the `probability` [N, h, w] of that cell.
+- `encoded`: `images`, a string [N] of files, each of a size of its own -> `labels`, `confidence`, `points`, `score`.
+  The EXIF orientation of a JPEG is not applied.
 
-In Python, `labels`, `landmarks` and `match` of the loaded object are functions of both types.
+In Python, `labels` and `landmarks` of the loaded object are functions of pixels of either type, `describe`, which is
+`encoded`, one of files, and `match` one of all three.
 """
 
 import contextlib
@@ -23,6 +27,16 @@ import tensorflow as tf
 
 from dense_labels import geometry, matching
 
+_SIGNATURES = {  # name -> task, type
+    "serving_default": ("labels", tf.uint8),
+    "labels_float": ("labels", tf.float32),
+    "landmarks": ("landmarks", tf.uint8),
+    "landmarks_float": ("landmarks", tf.float32),
+    "encoded": ("describe", tf.string),
+    "match": ("match", tf.uint8),
+    "match_float": ("match", tf.float32),
+    "match_encoded": ("match", tf.string),
+}
 _PREFIX = ".export-"  # TensorFlow Serving passes over names that are not a number
 _LABEL_TOLERANCE = 1e-5  # times the largest label, where that is above 1
 _POINT_TOLERANCE = 1e-2  # pixels
@@ -37,38 +51,46 @@ class ServedModel(tf.Module):
     that was resized for the network, x is scaled by W / W_input and y by H / H_input on return.
     """
 
-    def __init__(self, network, head, *, input_size, stride):
+    def __init__(self, network, head, *, input_size, stride, margin=0):
         """Creates the module; the arguments are those of `export_saved_model`."""
         super().__init__(name="served_model")
         # A tracked Keras object would bring its own traces along, so only variables are tracked.
         self.weights = [*network.variables, *getattr(head, "variables", ())]
         self._network = lambda images: network(images, training=False)
         self._head = lambda labels: head(labels)
-        self._input_size, self._stride = input_size, stride
+        self._stride, self._margin = stride, margin
+        self._input_size = input_size
+        self._full_size = [side + 2 * margin for side in input_size]
         self.labels = tf.function(self._labels)
         self.match = tf.function(self._match)
+        self.describe = tf.function(self._labels if head is None else self._labels_and_landmarks)
         if head is not None:
             self.landmarks = tf.function(self._landmarks)
 
     def signatures(self):
         """Returns a dictionary of name -> concrete function, as listed at the top of this file."""
-        inputs = {"labels": ["images"], "landmarks": ["images"], "match": ["image_a", "image_b"]}
         traced = {}
-        for task, names in inputs.items():
-            for dtype in (tf.uint8, tf.float32) if hasattr(self, task) else ():
-                specs = [tf.TensorSpec([None, None, None, 3], dtype, name) for name in names]
-                name = _signature_name(task, dtype)
+        for name, (task, dtype) in _SIGNATURES.items():
+            if hasattr(self, task):
+                names = ["image_a", "image_b"] if task == "match" else ["images"]
+                shape = [None] if dtype == tf.string else [None, None, None, 3]
+                specs = [tf.TensorSpec(shape, dtype, name) for name in names]
                 traced[name] = getattr(self, task).get_concrete_function(*specs)
         return traced
 
     def _labels(self, images):
-        labels, _ = self._label(images)
-        return {"labels": labels, "confidence": tf.norm(labels, axis=-1)}
+        return _confident(self._label(images)[0])
 
     def _landmarks(self, images):
+        return self._locate(*self._label(images))
+
+    def _labels_and_landmarks(self, images):
         labels, scale = self._label(images)
+        return {**_confident(labels), **self._locate(labels, scale)}
+
+    def _locate(self, labels, scale):
         found = self._head(labels)
-        return {"points": found["subpixel"] * scale, "score": found["score"]}
+        return {"points": (found["points"] + float(self._margin)) * scale, "score": found["score"]}
 
     def _match(self, image_a, image_b):
         (labels_a, _), (labels_b, scale) = self._label(image_a), self._label(image_b)
@@ -88,13 +110,21 @@ class ServedModel(tf.Module):
         points, probability = tf.map_fn(
             match_pair, flat, parallel_iterations=1, fn_output_signature=(tf.float32, tf.float32)
         )
+        points = (points + float(self._margin)) * scale
         return {
-            "points_in_b": tf.reshape(points * scale, [-1, height, width, 2]),
+            "points_in_b": tf.reshape(points, [-1, height, width, 2]),
             "probability": tf.reshape(probability, [-1, height, width]),
         }
 
     def _label(self, images):
-        """Returns labels, and the (x, y) that take points of the network's input to `images`."""
+        """Returns labels, and the (x, y) [N or 1, 1, 2] that take points of the full size to the pictures'."""
+        pixels, scale = self._decode(images) if images.dtype == tf.string else self._resize(images)
+        height, width = self._input_size
+        pixels = tf.image.crop_to_bounding_box(pixels, self._margin, self._margin, height, width)
+        return self._network(tf.ensure_shape(pixels, [None, height, width, 3])), scale[:, tf.newaxis]
+
+    def _resize(self, images):
+        """Pictures of one size -> float32 [N, height, width, 3] of the full size, and their scale [1, 2]."""
         images = tf.ensure_shape(images, [None, None, None, 3])
         shape = tf.shape(images)
         message = "images must be at least one, of at least one row and column; found the shape"
@@ -103,16 +133,25 @@ class ServedModel(tf.Module):
             pixels = tf.cast(tf.identity(images), tf.float32)
         pixels /= 255.0 if images.dtype == tf.uint8 else 1.0
         pixels = tf.cond(
-            tf.reduce_all(shape[1:3] == self._input_size),
+            tf.reduce_all(shape[1:3] == self._full_size),
             lambda: pixels,
-            lambda: tf.image.resize(pixels, self._input_size, antialias=True),
+            lambda: tf.image.resize(pixels, self._full_size, antialias=True),
         )
-        labels = self._network(tf.ensure_shape(pixels, [None, *self._input_size, 3]))
-        height, width = self._input_size
-        return labels, tf.cast(tf.stack([shape[2] / width, shape[1] / height]), tf.float32)
+        height, width = self._full_size
+        return pixels, tf.cast([[shape[2] / width, shape[1] / height]], tf.float32)
+
+    def _decode(self, files):
+        """Files [N] -> the same, with a scale [N, 2]."""
+
+        def decode(file):
+            picture = tf.io.decode_image(file, channels=3, expand_animations=False)
+            pixels, scale = self._resize(picture[tf.newaxis])
+            return tf.ensure_shape(pixels[0], [*self._full_size, 3]), scale[0]
+
+        return tf.map_fn(decode, files, fn_output_signature=(tf.float32, tf.float32))
 
 
-def export_saved_model(network, head, export_dir, *, input_size, stride, example_images):
+def export_saved_model(network, head, export_dir, *, input_size, stride, example_images, margin=0):
     """Writes the next version of a SavedModel, whole and checked, or nothing.
 
     It is written under a temporary name in `export_dir`, loaded back, compared with the live
@@ -121,12 +160,14 @@ def export_saved_model(network, head, export_dir, *, input_size, stride, example
     Args:
       network: `tf.keras.Model`, images float32 [N, H, W, 3] in [0, 1] of any size -> labels float32
         [N, H // stride, W // stride, L].
-      head: callable, labels -> a dictionary with `subpixel` [N, K, 2], (x, y) in pixels of the
+      head: callable, labels -> a dictionary with `points` [N, K, 2], (x, y) in pixels of the
         network's input, and `score` [N, K]; None to leave the `landmarks` signatures out.
       export_dir: folder of the versions; created where it is absent.
-      input_size: (H, W) in pixels that images are resized to for the network.
+      input_size: (H, W) in pixels of what the network sees.
       stride: side of a cell in pixels of the network's input.
       example_images: float32 [N, H, W, 3] in [0, 1]; what the model is compared on. A few do.
+      margin: pixels that are cut off each side of a picture, once it has been resized to `input_size` and twice this
+        more, before the network sees it; answers are in pixels of the whole picture all the same.
 
     Returns:
       `pathlib.Path` of the version folder: one above the highest number in `export_dir`, or 1.
@@ -145,10 +186,10 @@ def export_saved_model(network, head, export_dir, *, input_size, stride, example
         with _sole_writer(out), tempfile.TemporaryDirectory(prefix=_PREFIX, dir=out) as temporary:
             # A folder inside, because the temporary one itself is readable by its owner only.
             written = os.path.join(temporary, "model")
-            served = ServedModel(network, head, input_size=input_size, stride=stride)
+            served = ServedModel(network, head, input_size=input_size, stride=stride, margin=margin)
             tf.saved_model.save(served, written, signatures=served.signatures())
             with tf.device("CPU:0"):  # a GPU may round convolutions too coarsely to compare
-                _verify(written, network, head, input_size, stride, example_images)
+                _verify(written, network, head, input_size, stride, margin, example_images)
             taken = [int(entry.name) for entry in out.iterdir() if entry.name.isdecimal()]
             version = out / str(max(taken, default=0) + 1)
             return pathlib.Path(written).rename(version)
@@ -175,10 +216,8 @@ def _check_network(network, input_size, stride):
         raise ValueError(f"labels must be {needed}; found {labels.dtype.name} {list(labels.shape)}")
 
 
-def _signature_name(task, dtype):
-    if dtype == tf.float32:
-        return f"{task}_float"
-    return "serving_default" if task == "labels" else task
+def _confident(labels):
+    return {"labels": labels, "confidence": tf.norm(labels, axis=-1)}
 
 
 @contextlib.contextmanager
@@ -195,37 +234,57 @@ def _sole_writer(out):
         os.close(folder)
 
 
-def _verify(written, network, head, input_size, stride, images):
+def _verify(written, network, head, input_size, stride, margin, images):
     """Compares every signature with the live network and head, at the images' size and another."""
     signatures = tf.saved_model.load(written).signatures
+    full_size = [side + 2 * margin for side in input_size]
     other = tf.image.resize(images, [images.shape[1] * 3 // 2, images.shape[2] * 2]).numpy()
     pairs = [(images, other[::-1]), (other, images[::-1])]
-    pairs += [[np.rint(x * 255).astype(np.uint8) for x in pair] for pair in pairs]
 
-    def served(task, dtype, **inputs):
-        return signatures[_signature_name(task, tf.as_dtype(dtype))](**inputs)
-
-    def live(x):
-        pixels = x / np.float32(255) if x.dtype == np.uint8 else x
-        labels = network(tf.image.resize(pixels, input_size, antialias=True), training=False)
-        scale = np.float32(x.shape[2:0:-1]) / np.float32(input_size[::-1])
+    def live(pixels):
+        resized = tf.image.resize(pixels, full_size, antialias=True)
+        labels = network(tf.image.crop_to_bounding_box(resized, margin, margin, *input_size), training=False)
+        scale = np.float32(pixels.shape[2:0:-1]) / np.float32(full_size[::-1])
         return labels, tf.norm(labels, axis=-1), scale
 
-    for a, b in pairs:
-        (labels_a, lengths_a, scale_a), (labels_b, lengths_b, scale_b) = live(a), live(b)
-        longest_a, longest_b = float(tf.reduce_max(lengths_a)), float(tf.reduce_max(lengths_b))
-        found = served("labels", a.dtype, images=a)
-        _agree("labels", found["labels"], labels_a, _LABEL_TOLERANCE * max(1, longest_a))
-        _agree("confidence", found["confidence"], lengths_a, _LABEL_TOLERANCE * max(1, longest_a))
-        if head is not None:
-            found, expected = served("landmarks", a.dtype, images=a), head(labels_a)
-            _agree("points", found["points"], expected["subpixel"] * scale_a, _POINT_TOLERANCE)
-            _agree("score", found["score"], expected["score"], _PROBABILITY_TOLERANCE)
-        found = served("match", a.dtype, image_a=a, image_b=b)
-        tolerance = _SCORE_TOLERANCE * max(1, longest_a * longest_b)
-        for n in range(len(a)):
-            one = {key: value[n].numpy() for key, value in found.items()}
-            _verify_match(one, labels_a[n], labels_b[n], stride * scale_b, tolerance)
+    for name, (task, dtype) in _SIGNATURES.items():
+        for pair in pairs if name in signatures else ():
+            stored, pixels = zip(*(_stored(images, dtype) for images in pair))
+            answers = [live(values) for values in pixels]
+            if task == "match":
+                found = signatures[name](image_a=stored[0], image_b=stored[1])
+                _verify_matches(found, *answers, stride, margin)
+            else:
+                _verify_picture(signatures[name](images=stored[0]), *answers[0], head, margin)
+
+
+def _stored(images, dtype):
+    """Images as a caller of a signature holds them, and the pixels that are in that."""
+    if dtype == tf.float32:
+        return images, images
+    images = np.rint(images * 255).astype(np.uint8)
+    stored = images if dtype == tf.uint8 else [tf.io.encode_png(image).numpy() for image in images]
+    return tf.constant(stored), images / np.float32(255)
+
+
+def _verify_picture(found, labels, lengths, scale, head, margin):
+    tolerance = _LABEL_TOLERANCE * max(1, float(tf.reduce_max(lengths)))
+    if "labels" in found:
+        _agree("labels", found["labels"], labels, tolerance)
+        _agree("confidence", found["confidence"], lengths, tolerance)
+    if "points" in found:
+        expected = head(labels)
+        _agree("points", found["points"], (expected["points"] + margin) * scale, _POINT_TOLERANCE)
+        _agree("score", found["score"], expected["score"], _PROBABILITY_TOLERANCE)
+
+
+def _verify_matches(found, a, b, stride, margin):
+    (labels_a, lengths_a, _), (labels_b, lengths_b, scale_b) = a, b
+    tolerance = _SCORE_TOLERANCE * max(1, float(tf.reduce_max(lengths_a)) * float(tf.reduce_max(lengths_b)))
+    for n in range(len(labels_a)):
+        one = {key: value[n].numpy() for key, value in found.items()}
+        one["points_in_b"] = one["points_in_b"] / scale_b - margin
+        _verify_match(one, labels_a[n], labels_b[n], stride, tolerance)
 
 
 def _verify_match(found, labels_a, labels_b, cell, tolerance):

@@ -1,5 +1,6 @@
 """Training: strategy, model of a pair, optimiser, callbacks, resume, fit."""
 
+import functools
 import json
 import os
 import sys
@@ -7,6 +8,12 @@ import sys
 import tensorflow as tf
 
 from dense_labels import callbacks, checkpoints, losses
+
+_OPTIMIZERS = {
+    "adam": tf.keras.optimizers.Adam,
+    "amsgrad": functools.partial(tf.keras.optimizers.Adam, amsgrad=True),
+    "adagrad": tf.keras.optimizers.Adagrad,
+}
 
 
 class PairModel(tf.keras.Model):
@@ -161,9 +168,11 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
     with strategy.scope():
         loss = losses.create(config.loss.name, stride, gamma=config.loss.gamma, pack=not settings.jit_compile)
         model = PairModel(network(precision), loss)
-        kind = {"adam": tf.keras.optimizers.Adam, "adagrad": tf.keras.optimizers.Adagrad}[settings.optimizer]
-        rate = learning_rate(settings, steps_per_epoch)
-        optimizer = kind(rate, weight_decay=settings.weight_decay or None, global_clipnorm=settings.clip_norm or None)
+        optimizer = _OPTIMIZERS[settings.optimizer](
+            learning_rate(settings, steps_per_epoch),
+            weight_decay=settings.weight_decay or None,
+            global_clipnorm=settings.clip_norm or None,
+        )
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         optimizer.build(model.network.trainable_variables)
         if precision == "mixed_float16":
@@ -171,12 +180,17 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
         model.compile(optimizer, jit_compile=settings.jit_compile)
         saver = checkpoints.Checkpoints(model, workdir, settings.keep_checkpoints, chief)
         step = saver.restore()
+        if step == 0 and settings.init_from:
+            of = checkpoints.restore_network(model.network, settings.init_from)
+            print(f"beginning with the network of {settings.init_from} at step {of}", flush=True)
     if step >= settings.num_epochs * steps_per_epoch:
         print(f"{workdir}: already trained for {settings.num_epochs} epochs")
         return model.network
     pairs = strategy.distribute_datasets_from_function(lambda context: dataset(step, context))
     logs = os.path.join(workdir, "tensorboard")
     around = [callbacks.StopIfNotFinite(saver), callbacks.Throughput(settings.batch_size)]
+    if chief:
+        around.append(callbacks.WarnOfCollapse(examples["visible"].shape[1:], stride))
     if chief:
         around.append(tf.keras.callbacks.TensorBoard(logs, write_graph=False))
     around.append(callbacks.Pictures(os.path.join(logs, "pictures") if chief else None, examples, stride))

@@ -1,44 +1,45 @@
-"""From stored frames to batches: read, shuffle, repeat, map, batch, prefetch."""
+"""From a data set to batches: shuffle, repeat, share, read, pair, batch, prefetch."""
 
 import tensorflow as tf
-import tensorflow_datasets as tfds
-from google.protobuf import json_format
 
-from input_pipeline import pairs
-from input_pipeline.datasets import roboarm
+from input_pipeline import arm, clips, stills
+
+MILD = 0.5  # strength of the warps of annotated pictures
+_ANY_STRIDE = 2  # where the cells are not used
 
 
-def prepare(data):
-    """Finds the data set a configuration names, or builds it.
+def prepare(config):
+    """Finds the data set a configuration names, and makes what has to be made of it first.
 
     Args:
-      data: `dense_labels.config.DataConfig`.
+      config: `dense_labels.config.Config`.
 
     Returns:
-      The prepared `tfds.core.DatasetBuilder`.
+      A `sources.Source`.
 
     Raises:
-      ValueError: if the data set on disk is damaged.
-      OSError: if it cannot be written.
+      ValueError: if the data set is not there, not complete, or damaged.
+      OSError: if what is made of it cannot be written.
     """
-    try:
-        return roboarm.prepare(data.dir, num_pairs=data.num_pairs, seed=data.seed)
-    except json_format.ParseError as error:
-        raise ValueError(f"the data set in {data.dir} is damaged; delete it and run again ({error})") from error
+    if config.data.name == "roboarm":
+        return arm.prepare(config.data)
+    if config.data.name == "video":
+        return clips.prepare(config.data)
+    return stills.prepare(config.data, config.views)
 
 
-def training_pairs(builder, *, stride, batch_size, seed, start_step=0, input_context=None):
+def training_pairs(source, *, stride, batch_size, seed, start_step=0, input_context=None):
     """Endless shuffled PairBatches of the training split.
 
-    The order is a function of the seed alone. Batch k of one process and the k-th batches of several workers together
-    hold the same pairs, and a run that starts at `start_step` meets the batches that a run from 0 meets there. All
-    encoded frames of the split are held in memory.
+    The order, and what is random in a pair, are functions of the seed alone. Batch k of one process and the k-th
+    batches of several workers together hold the same pairs, and a run that starts at `start_step` meets the batches
+    that a run from 0 meets there.
 
     Args:
-      builder: what `prepare` returned.
+      source: what `prepare` returned.
       stride: side of a cell of the label map in pixels.
       batch_size: pairs, over all replicas.
-      seed: of the order.
+      seed: of the order and of the views.
       start_step: how many global batches to pass over.
       input_context: `tf.distribute.InputContext` where the input is distributed.
 
@@ -49,32 +50,26 @@ def training_pairs(builder, *, stride, batch_size, seed, start_step=0, input_con
       ValueError: if the batch cannot be shared evenly by the replicas, or is larger than the split, or a file of the
         data set is damaged or gone.
     """
-    examples = builder.info.splits["train"].num_examples
+    examples = source.count("train")
     if batch_size > examples:
         raise ValueError(f"config.train.batch_size={batch_size} is more than the {examples} training pairs")
-    records = _records(builder, "train")
-    dataset = tf.data.Dataset.counter().flat_map(_shuffled(examples, seed))
-    dataset = dataset.skip(start_step * batch_size)
+    indices = tf.data.Dataset.counter().flat_map(_shuffled(examples, seed))
+    indices = indices.skip(start_step * batch_size)
     if input_context is not None:
         replicas = input_context.num_replicas_in_sync
         if batch_size % replicas:
             raise ValueError(f"config.train.batch_size={batch_size} cannot be shared by {replicas} replicas")
-        dataset = dataset.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
+        indices = indices.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
         batch_size //= replicas
-    pair = _pair(builder, stride)
-    dataset = dataset.map(
-        lambda index: pair({name: values[index] for name, values in records.items()}),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    dataset = dataset.batch(batch_size, drop_remainder=True)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    pairs = source.pairs("train", indices, stride=stride, batch_size=batch_size)
+    return pairs.prefetch(tf.data.AUTOTUNE)
 
 
-def example_pairs(builder, split, *, stride, count):
-    """A few pairs of a split, for pictures; always the same, and from all over it, for splits are stored shuffled.
+def example_pairs(source, split, *, stride, count):
+    """A few pairs of a split, for pictures; always the same, and from all over it.
 
     Args:
-      builder: what `prepare` returned.
+      source: what `prepare` returned.
       split: name of the split.
       stride: side of a cell of the label map in pixels.
       count: how many pairs.
@@ -85,83 +80,107 @@ def example_pairs(builder, split, *, stride, count):
     Raises:
       ValueError: if a file of the data set is damaged or gone.
     """
-    dataset = tf.data.Dataset.from_tensor_slices(_records(builder, split, count)).map(_pair(builder, stride))
-    return next(iter(dataset.batch(count)))
+    count = min(count, source.count(split))
+    return next(iter(source.pairs(split, _first(count), stride=stride, batch_size=count, count=count)))
 
 
-def landmark_batches(builder, split, *, batch_size, count=None):
-    """LandmarkBatches of a split in stored order, which is shuffled; the landmarks are the capsule centres.
+def image_batches(source, split, *, batch_size, count=None):
+    """Images of a split as a user has them, each once, with a mask of the object.
 
     Args:
-      builder: what `prepare` returned.
-      split: name of the split.
-      batch_size: images of a batch; the last may be smaller.
-      count: how many images; None for all.
+      source, split, batch_size, count: as in `landmark_batches`.
 
     Returns:
-      `tf.data.Dataset` of LandmarkBatches; `annotated` is 1 where a centre is seen; `normaliser` is the image's width.
+      `tf.data.Dataset`, see `sources.Source.images`.
 
     Raises:
       ValueError: if a file of the data set is damaged or gone.
     """
-    dataset = tf.data.Dataset.from_tensor_slices(_records(builder, split, count))
-    dataset = dataset.map(_landmarks(builder), num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    count = min(count or source.count(split), source.count(split))
+    return source.images(split, _first(count), batch_size=batch_size, count=count).prefetch(tf.data.AUTOTUNE)
+
+
+def landmark_batches(source, split, *, batch_size, count=None):
+    """LandmarkBatches of a split, each image once.
+
+    Args:
+      source: what `prepare` returned.
+      split: name of the split.
+      batch_size: images of a batch; the last may be smaller.
+      count: how many images, from all over the split; None or 0 for all.
+
+    Returns:
+      `tf.data.Dataset` of LandmarkBatches, see `sources.Source.landmarks`.
+
+    Raises:
+      ValueError: if a file of the data set is damaged or gone.
+    """
+    count = min(count or source.count(split), source.count(split))
+    return source.landmarks(split, _first(count), batch_size=batch_size, count=count).prefetch(tf.data.AUTOTUNE)
+
+
+def annotated_pairs(source, split, *, stride, batch_size, count=None):
+    """Warped pairs of annotated pictures, with their landmarks in both views; always the same.
+
+    Args:
+      source: a `sources.Source` that `warps_pictures`.
+      split, batch_size, count: as in `landmark_batches`.
+      stride: side of a cell of the label map in pixels.
+
+    Returns:
+      `tf.data.Dataset`, see `stills.Stills.annotated_pairs`.
+    """
+    count = min(count or source.count(split), source.count(split))
+    views = {"stride": stride, "batch_size": batch_size, "strength": MILD, "count": count}
+    return source.annotated_pairs(split, _first(count), **views).prefetch(tf.data.AUTOTUNE)
+
+
+def few_shot_batches(source, indices, *, count, batch_size, seed, copies=8):
+    """LandmarkBatches of a few annotated pictures, and of mildly warped views of them where pictures can be warped.
+
+    Args:
+      source: what `prepare` returned.
+      indices: integer [n], below `count`.
+      count: how many images of the split "annotated" are drawn from, as in `landmark_batches`.
+      batch_size: images of a batch.
+      seed: of the warps, an int.
+      copies: how many pairs of views of each picture there are.
+
+    Returns:
+      `tf.data.Dataset` of LandmarkBatches.
+    """
+    chosen = tf.data.Dataset.from_tensor_slices(tf.cast(indices, tf.int64))
+    options = {"batch_size": batch_size, "count": count}
+    plain = source.landmarks("annotated", chosen.map(lambda index: (index, [0, 0])), **options)
+    if not source.warps_pictures:
+        return plain
+    repeated = chosen.repeat(copies).enumerate().map(lambda place, index: (index, tf.stack([seed, place])))
+    pairs = source.annotated_pairs("annotated", repeated, stride=_ANY_STRIDE, strength=MILD, **options)
+
+    def view(name):
+        return lambda batch: {
+            "image": batch[f"image_{name}"],
+            "landmarks": batch[f"landmarks_{name}"],
+            "annotated": batch[f"landmarks_visible_{name}"],
+            "scale": batch["scale"],
+            "normaliser": batch["normaliser"],
+        }
+
+    return plain.concatenate(pairs.map(view("a"))).concatenate(pairs.map(view("b")))
 
 
 def _shuffled(examples, seed):
+    """Epoch -> its (index, seed) in random order; the second number of a seed counts on through all epochs."""
+
     def indices(epoch):
-        order = tf.random.experimental.stateless_shuffle(tf.range(examples), seed=[seed, epoch])
-        return tf.data.Dataset.from_tensor_slices(order)
+        order = tf.random.experimental.stateless_shuffle(tf.range(examples, dtype=tf.int64), seed=[seed, epoch])
+        places = epoch * examples + tf.range(examples, dtype=tf.int64)
+        seeds = tf.stack([tf.fill([examples], tf.constant(seed, tf.int64)), places], axis=-1)
+        return tf.data.Dataset.from_tensor_slices((order, seeds))
 
     return indices
 
 
-def _records(builder, split, count=None):
-    """The first `count` examples of a split, or all, nothing of them decoded: name -> tensor [count]."""
-    examples = builder.info.splits[split].num_examples
-    config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-    decoders = {name: tfds.decode.SkipDecoding() for name in builder.info.features}
-    dataset = builder.as_dataset(split=split, shuffle_files=False, decoders=decoders, read_config=config)
-    try:
-        return next(iter(dataset.batch(min(count or examples, examples))))
-    except (tf.errors.DataLossError, tf.errors.FailedPreconditionError, tf.errors.NotFoundError) as error:
-        raise ValueError(
-            f"a file in {builder.data_path} is damaged or gone; delete that folder and run again to rebuild it"
-        ) from error
-
-
-def _decode(builder, record, names):
-    return [builder.info.features[name].decode_example(record[name]) for name in names]
-
-
-def _pair(builder, stride):
-    names = ("image_a", "image_b", "flow", "visible", "capsule")
-
-    def pair(record):
-        image_a, image_b, flow, visible, capsule = _decode(builder, record, names)
-        return pairs.pair_from_flow(
-            tf.image.convert_image_dtype(image_a, tf.float32),
-            tf.image.convert_image_dtype(image_b, tf.float32),
-            flow,
-            visible[..., 0],
-            capsule[..., 0],
-            stride,
-        )
-
-    return pair
-
-
-def _landmarks(builder):
-    names = ("image_a", "centres_a", "centres_visible_a")
-
-    def landmarks(record):
-        image, centres, visible = _decode(builder, record, names)
-        return {
-            "image": tf.image.convert_image_dtype(image, tf.float32),
-            "landmarks": centres,
-            "annotated": tf.cast(visible, tf.float32),
-            "normaliser": tf.cast(tf.shape(image)[1], tf.float32),
-        }
-
-    return landmarks
+def _first(count):
+    """The first indices, and a seed for each that no training uses."""
+    return tf.data.Dataset.range(count).map(lambda index: (index, tf.stack([tf.constant(-1, tf.int64), index])))

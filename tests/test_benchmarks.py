@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import models
-from benchmarks import matching, roboarm, timing, train_step
+from benchmarks import faces, matching, roboarm, timing, train_step
 from dense_labels.config import ModelConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -30,11 +30,31 @@ def test_table_sets_the_figures_beside_the_paper():
     ]
 
 
-def test_an_unknown_row_is_one_line(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.roboarm", f"--workdir={tmp_path}", "--only=lgo"]
+def test_table_of_faces_has_heads_matching_and_an_untrained_network():
+    figures = dict(zip(faces.FIGURES, (18.2, 14.6, 13.0, 10.8, 10.4, 1.25, 4.65)))
+    results = {"dilations_dist": {"metrics": figures, "minutes": 41.2}, "untrained": {"metrics": figures}}
+    cells = "18.20 % | 14.60 % | 13.00 % | 10.80 % | 10.40 % | 1.25 px | 4.65 px"
+    assert faces._table(results).splitlines()[2:] == [
+        f"| dilations_dist | 10.53 % | 5.87 % | {cells} | 41 |",
+        f"| untrained | - | - | {cells} | - |",
+    ]
+    errors = {"mean_shape": {"1": [20.0, 24.0], "5": [19.0, 19.0]}, "regress": {"1": [15.0, 15.0], "5": [12.0, 13.0]}}
+    assert faces._few_table(errors).splitlines() == [
+        "| annotated | mean_shape | regress |",
+        "|---|---|---|",
+        "| 1 | 22.0 ± 2.0 % | 15.0 ± 0.0 % |",
+        "| 5 | 19.0 ± 0.0 % | 12.5 ± 0.5 % |",
+    ]
+
+
+@pytest.mark.parametrize("table", [roboarm, faces])
+def test_an_unknown_row_is_one_line(table, tmp_path):
+    command = [sys.executable, "-m", table.__name__, f"--workdir={tmp_path}", "--only=lgo"]
+    if table is faces:
+        command += ["--images=i", "--annotations=a.json", "--annotations_test=b.json"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1
-    assert result.stderr.splitlines() == [f"error: --only=lgo: there is no such row; choose {', '.join(roboarm.ROWS)}"]
+    assert result.stderr.splitlines() == [f"error: --only=lgo: there is no such row; choose {', '.join(table.ROWS)}"]
 
 
 # --- timing ---

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import pytest
 
@@ -63,12 +64,17 @@ def test_what_is_documented_is_valid(key, value):
 @pytest.mark.parametrize(
     "key, value, valid",
     [
-        ("data.name", "robot", r"choose 'roboarm'"),
+        (
+            "data.name",
+            "robot",
+            r"choose 'roboarm', 'video', 'folder', 'coco', 'csv', 'pts', 'celeba', 'celeb_a', 'aflw', 'cats'",
+        ),
+        ("views.border", "wrap", r"choose 'zero', 'edge', 'mirror'"),
         ("model.name", "Simple", r"choose 'simple', 'dilations'"),
         ("model.norm", "None", r"choose 'none', 'batch'"),
         ("model.activation", "elu", r"choose 'relu', 'leaky_relu'"),
         ("loss.name", "l2", r"choose 'log', 'dist', 'margin'"),
-        ("train.optimizer", "sgd", r"choose 'adam', 'adagrad'"),
+        ("train.optimizer", "sgd", r"choose 'adam', 'amsgrad', 'adagrad'"),
         ("train.precision", "bfloat16", r"choose 'auto', 'float32', 'mixed_bfloat16', 'mixed_float16'"),
     ],
 )
@@ -85,7 +91,7 @@ def test_an_unknown_choice_is_refused(key, value, valid):
         ("loss.gamma", 0.0, "above 0"),
         ("loss.gamma", -1.0, "above 0"),
         ("loss.gamma", float("nan"), "above 0"),
-        ("train.batch_size", 0, "at least 1"),
+        ("train.batch_size", -1, "at least 0"),
         ("train.num_epochs", 0, "at least 1"),
         ("train.keep_checkpoints", 0, "at least 1"),
         ("train.steps_per_epoch", -1, "at least 0"),
@@ -95,7 +101,11 @@ def test_an_unknown_choice_is_refused(key, value, valid):
         ("train.learning_rate", float("inf"), "above 0"),
         ("train.decay_factor", 0.0, "above 0"),
         ("eval.batch_size", 0, "at least 1"),
-        ("eval.head_images", 0, "at least 1"),
+        ("eval.head_images", -1, "at least 0"),
+        ("data.crop", -1, "at least 0"),
+        ("views.strength", -0.5, "at least 0"),
+        ("views.hue", 0.6, "at most 0.5"),
+        ("views.jpeg", 1.5, "at most 1"),
         ("eval.upsample", 0, "at least 1"),
         ("data.seed", -1, "at least 0"),
     ],
@@ -117,6 +127,48 @@ def test_a_value_out_of_range_is_refused(key, value, valid):
 def test_colours_are_three(key, value, ending):
     with pytest.raises(ValueError, match=rf"^config\.{key}=\(.*\): {ending}"):
         config_lib.check(changed(key, value))
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("data.size", (100,), r"config\.data\.size=\(100,\): must be two whole numbers, height and width"),
+        ("data.size", (100, 90.5), r"config\.data\.size=\(100, 90\.5\): must be two whole numbers, height and width"),
+        ("data.size", (40, 14), r"config\.data\.size=\(40, 14\) less config\.data\.crop=0 .* smaller than 16 pixels"),
+        (
+            "eval.heads",
+            ("nearest", "near"),
+            r"config\.eval\.heads='near': .* choose 'nearest', 'regress', 'regress_each'",
+        ),
+        ("eval.heads", "nearest", r"config\.eval\.heads='nearest': must be words"),
+        ("eval.heads", (), r"config\.eval\.heads is empty; name at least one of nearest, regress, regress_each"),
+        ("data.dir", "", r"config\.data\.dir is empty; .* --config\.data\.dir=PICTURES"),
+        ("views.flip", 1, r"config\.views\.flip=1: must be True or False"),
+    ],
+)
+def test_a_size_or_list_that_does_not_fit_is_refused(key, value, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        config_lib.check(changed(key, value))
+
+
+def test_what_was_found_out_at_the_start_is_kept(tmp_path):
+    write(tmp_path, data={"size": [100, 80]}, train={"precision": "float32", "batch_size": 7})
+    config = Config()
+    config.train.batch_size, config.data.size = 0, (0, 0)
+    config_lib.settle(config, tmp_path)
+    assert (config.data.size, config.train.batch_size, config.train.precision) == ((100, 80), 7, "float32")
+    config.train.batch_size, config.data.size, config.train.precision = 5, (60, 60), "mixed_bfloat16"
+    config_lib.settle(config, tmp_path)
+    assert (config.data.size, config.train.batch_size, config.train.precision) == ((60, 60), 5, "mixed_bfloat16")
+
+
+def test_paths_do_not_depend_on_where_the_command_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = Config()
+    config.data.dir, config.train.init_from, config.data.cache_dir = "pictures", "", "~/cache"
+    config_lib.make_paths_absolute(config)
+    assert config.data.dir == str(tmp_path / "pictures") and config.train.init_from == ""
+    assert config.data.cache_dir == os.path.expanduser("~/cache")
 
 
 @pytest.mark.parametrize("epochs", [(7, 5), (5, 5), (0,), (10,), (3, 11), (-1,)])

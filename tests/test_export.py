@@ -22,6 +22,8 @@ SIGNATURES = {
     "labels_float",
     "landmarks_float",
     "match_float",
+    "match_encoded",
+    "encoded",
 }
 COLOURS = np.eye(3, dtype=np.float32)  # red, green, blue
 
@@ -132,7 +134,8 @@ def test_a_version_has_every_signature_for_either_type(served):
     outputs = {name: set(f.structured_outputs) for name, f in served.signatures.items()}
     assert outputs["serving_default"] == outputs["labels_float"] == {"labels", "confidence"}
     assert outputs["landmarks"] == outputs["landmarks_float"] == {"points", "score"}
-    assert outputs["match"] == outputs["match_float"] == {"points_in_b", "probability"}
+    assert outputs["match"] == outputs["match_float"] == outputs["match_encoded"] == {"points_in_b", "probability"}
+    assert outputs["encoded"] == {"labels", "confidence", "points", "score"}
 
 
 def test_a_process_with_tensorflow_alone_gets_the_live_answers(network, head, folder, tmp_path):
@@ -200,6 +203,64 @@ def test_uint8_images_get_the_answers_of_their_float_images(served):
         for key in expected:
             differs = np.abs(found[key] - expected[key]) > (1e-2 if "points" in key else 1e-4)
             assert differs.mean() <= (0.01 if name == "match" else 0)  # a near tie may turn
+
+
+def encoded(image, *, write=tf.io.encode_png):
+    return write(as_uint8(image)).numpy()
+
+
+def test_files_of_different_sizes_get_the_answers_of_their_pixels(served):
+    images = [smooth_images(1, size, seed)[0] for seed, size in enumerate([SIZE, (41, 57), (90, 20)])]
+    found = served.signatures["encoded"](images=tf.constant([encoded(image) for image in images]))
+    matches = served.signatures["match_encoded"](
+        image_a=tf.constant([encoded(image) for image in images]), image_b=tf.constant([encoded(images[1])] * 3)
+    )
+    for n, image in enumerate(images):
+        pixels = tf.constant(as_uint8(image)[np.newaxis])
+        one = {**served.labels(pixels), **served.landmarks(pixels)}
+        for name in one:
+            np.testing.assert_allclose(found[name][n], one[name][0], atol=1e-2 if name == "points" else 1e-4)
+        pair = served.match(pixels, tf.constant(as_uint8(images[1])[np.newaxis]))
+        differs = np.abs(matches["points_in_b"][n] - pair["points_in_b"][0]) > 1e-2
+        assert differs.mean() <= 0.01  # a near tie may turn
+
+
+def test_a_jpeg_is_read_and_what_is_no_picture_is_refused(served):
+    image = smooth_images(1, SIZE, 3)[0]
+    jpeg = tf.io.encode_jpeg(as_uint8(image), quality=98).numpy()
+    sent = tf.constant([jpeg])
+    pixels = tf.io.decode_jpeg(jpeg)[tf.newaxis]
+    np.testing.assert_allclose(served.describe(sent)["points"], served.landmarks(pixels)["points"], atol=1e-2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="(?i)image"):
+        served.describe(tf.constant([b"no picture"]))
+
+
+@pytest.mark.parametrize("scale_y, scale_x", [(1, 1), (2, 3)])
+def test_a_margin_is_cut_off_and_answers_are_in_the_whole_picture(
+    colour_network, colour_head, tmp_path, scale_y, scale_x
+):
+    margin, cells = 4, [(3, 4), (10, 7), (6, 9)]
+    inside = coloured_cells(cells, 1, 1)
+    image = np.pad(inside, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
+    image = image.repeat(scale_y, axis=1).repeat(scale_x, axis=2)
+    path = export.export_saved_model(
+        colour_network,
+        colour_head,
+        tmp_path,
+        input_size=SIZE,
+        stride=STRIDE,
+        margin=margin,
+        example_images=smooth_images(2, SIZE, 1),
+    )
+    served = tf.saved_model.load(str(path))
+    expected = (centres(cells, 1, 1) + margin) * [scale_x, scale_y]
+    for sent in (tf.constant(image), tf.constant(as_uint8(image)), tf.constant([encoded(image[0])])):
+        answer = served.describe(sent) if sent.dtype == tf.string else {**served.labels(sent), **served.landmarks(sent)}
+        assert answer["labels"].shape == [1, SIZE[0] // 2, SIZE[1] // 2, 3]
+        np.testing.assert_allclose(answer["points"][0], expected, atol=2e-2)
+        found = served.match(sent, sent)["points_in_b"].numpy()[0]
+        rows, columns = np.transpose(cells)
+        np.testing.assert_allclose(found[rows, columns], expected, atol=1e-4)
 
 
 def test_python_calls_take_tensors_of_either_type(served):
@@ -339,7 +400,7 @@ class EagerOffset(tf.keras.Model):
 def failing_head(colour_head):
     def call(labels):
         found = colour_head(labels)
-        found["subpixel"] += 0.5 if tf.executing_eagerly() else 0.0
+        found["points"] += 0.5 if tf.executing_eagerly() else 0.0
         return found
 
     call.variables = colour_head.variables

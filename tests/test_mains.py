@@ -87,7 +87,7 @@ def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
         each = written["landmark_error_percent"][name]
         assert len(each) == 7 and min(each) <= error <= max(each)
     assert written["protocol"]["test_images"] == 20 and written["step"] == 3 * STEPS
-    for name in ("labels", "sphere", "transfer", "landmarks"):
+    for name in ("labels", "sphere", "transfer", "landmarks", "transfer_between", "mean_object"):
         picture = tf.io.decode_png((trained / "eval" / f"{name}.png").read_bytes())
         assert picture.shape[-1] == 3 and np.ptp(picture) > 100
     assert (tmp_path / "1" / "saved_model.pb").exists()
@@ -97,6 +97,8 @@ def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
         "sphere.png",
         "transfer.png",
         "landmarks.png",
+        "transfer_between.png",
+        "mean_object.png",
     }
 
 
@@ -197,7 +199,10 @@ def test_another_configuration_in_the_same_folder_is_refused(trained, arm_data):
             ["--config.train.batchsize", "did you mean --config.train.batch_size?", "--config.loss.gamma"],
         ),
         (["--config=configs/roboarm.py", "--workdir=w", "--config.train.batch_size=x"], ["batch_size=x"]),
-        (["--config=configs/roboarm.py", "--workdir=w", "--config.train.batch_size=0"], ["batch_size=0", "at least 1"]),
+        (
+            ["--config=configs/roboarm.py", "--workdir=w", "--config.train.batch_size=-1"],
+            ["batch_size=-1", "at least 0"],
+        ),
         (["--config=configs/roboarm.py", "--workdir=w", "--config.loss.name=l2"], ["loss.name='l2'", "'log', 'dist'"]),
         (["--config=configs/roboarm.py", "--workdir=w", "extra"], ["'extra'", "--name=value"]),
         (["--config=configs/roboarm.py", "--workdir=w", "--wrokdir=w"], ["wrokdir"]),

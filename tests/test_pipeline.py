@@ -6,21 +6,24 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from dense_labels import geometry
+from dense_labels.config import Config
 from input_pipeline import pipeline
+from input_pipeline.datasets import roboarm
 
 STRIDE, SIZE, CELLS = 2, 90, 45
 BATCH = 8
 
 
 @pytest.fixture(scope="module")
-def builder(arm_data):
-    return pipeline.prepare(arm_data)
+def source(arm_data):
+    return pipeline.prepare(Config(data=arm_data))
 
 
 @pytest.fixture(scope="module")
-def stored(builder):
-    """What the builder holds, by split, in order of time: a list of examples of numpy values."""
+def stored(arm_data):
+    """What the data set holds, by split, in order of time: a list of examples of numpy values."""
     examples = {}
+    builder = roboarm.prepare(arm_data.dir, num_pairs=arm_data.num_pairs, seed=arm_data.seed)
     for split in builder.info.splits:
         read = tfds.as_numpy(builder.as_dataset(split=split))
         examples[split] = sorted(read, key=lambda example: example["frame"])
@@ -43,11 +46,11 @@ def as_bytes(image):
 
 
 @pytest.fixture(scope="module")
-def order(builder, frame_of):
+def order(source, frame_of):
     """Frames of the first batches: one list a batch."""
 
     def batches(count, *, seed=0, **kwargs):
-        dataset = pipeline.training_pairs(builder, stride=STRIDE, batch_size=BATCH, seed=seed, **kwargs).take(count)
+        dataset = pipeline.training_pairs(source, stride=STRIDE, batch_size=BATCH, seed=seed, **kwargs).take(count)
         return [[frame_of(a, b) for a, b in zip(batch["image_a"], batch["image_b"])] for batch in dataset]
 
     return batches
@@ -60,8 +63,8 @@ def frames(examples):
 # --- training pairs ---
 
 
-def test_a_batch_is_what_the_design_says(builder):
-    batch = next(iter(pipeline.training_pairs(builder, stride=STRIDE, batch_size=BATCH, seed=0)))
+def test_a_batch_is_what_the_design_says(source):
+    batch = next(iter(pipeline.training_pairs(source, stride=STRIDE, batch_size=BATCH, seed=0)))
     shapes = {
         "image_a": [BATCH, SIZE, SIZE, 3],
         "image_b": [BATCH, SIZE, SIZE, 3],
@@ -78,10 +81,10 @@ def test_a_batch_is_what_the_design_says(builder):
     assert seen.min() >= 0 and seen.max() <= SIZE
 
 
-def test_visible_cells_look_in_b_as_in_a(builder):
+def test_visible_cells_look_in_b_as_in_a(source):
     """Photometric: the colour at a cell of A is found in B at points_in_b, far better than where the cell was."""
     moved, still = [], []
-    for batch in pipeline.training_pairs(builder, stride=STRIDE, batch_size=BATCH, seed=0).take(8):
+    for batch in pipeline.training_pairs(source, stride=STRIDE, batch_size=BATCH, seed=0).take(8):
         centres = tf.broadcast_to(geometry.cell_centres(CELLS, CELLS, STRIDE), batch["points_in_b"].shape)
         flat = [tf.reshape(points, [BATCH, -1, 2]) for points in (centres, batch["points_in_b"])]
         here = geometry.bilinear_sample(batch["image_a"], flat[0], 1)
@@ -153,18 +156,18 @@ def test_workers_together_see_the_global_batches(order, pipelines, replicas, sta
     assert together == [sorted(batch) for batch in order(count, start_step=start)]
 
 
-def test_a_batch_that_replicas_cannot_share_is_refused(builder):
+def test_a_batch_that_replicas_cannot_share_is_refused(source):
     with pytest.raises(ValueError, match=r"config\.train\.batch_size=8 cannot be shared by 3 replicas"):
-        pipeline.training_pairs(builder, stride=STRIDE, batch_size=8, seed=0, input_context=context(3, 0, 3))
+        pipeline.training_pairs(source, stride=STRIDE, batch_size=8, seed=0, input_context=context(3, 0, 3))
 
 
-def test_a_batch_larger_than_the_split_is_refused(builder, stored):
+def test_a_batch_larger_than_the_split_is_refused(source, stored):
     examples = len(stored["train"])
     with pytest.raises(
         ValueError, match=rf"config\.train\.batch_size={examples + 1} is more than the {examples} training"
     ):
-        pipeline.training_pairs(builder, stride=STRIDE, batch_size=examples + 1, seed=0)
-    assert next(iter(pipeline.training_pairs(builder, stride=STRIDE, batch_size=examples, seed=0)))
+        pipeline.training_pairs(source, stride=STRIDE, batch_size=examples + 1, seed=0)
+    assert next(iter(pipeline.training_pairs(source, stride=STRIDE, batch_size=examples, seed=0)))
 
 
 # --- examples and landmarks ---
@@ -182,10 +185,10 @@ def test_the_helper_knows_what_comes_from_all_over():
 
 
 @pytest.mark.parametrize("split, count", [("validation", 12), ("train", 12), ("train", 150)])
-def test_example_pairs_are_always_the_same_and_from_all_over_the_split(builder, stored, frame_of, split, count):
+def test_example_pairs_are_always_the_same_and_from_all_over_the_split(source, stored, frame_of, split, count):
     chosen = []
     for _ in range(2):
-        batch = pipeline.example_pairs(builder, split, stride=STRIDE, count=count)
+        batch = pipeline.example_pairs(source, split, stride=STRIDE, count=count)
         chosen.append([frame_of(a, b) for a, b in zip(batch["image_a"], batch["image_b"])])
         tf.random.set_seed(5)
     assert len(chosen[0]) == count
@@ -193,8 +196,8 @@ def test_example_pairs_are_always_the_same_and_from_all_over_the_split(builder, 
     assert from_all_over(chosen[0], frames(stored[split]))
 
 
-def test_example_pairs_are_all_of_a_split_that_has_fewer(builder, stored, frame_of):
-    batch = pipeline.example_pairs(builder, "test", stride=STRIDE, count=1000)
+def test_example_pairs_are_all_of_a_split_that_has_fewer(source, stored, frame_of):
+    batch = pipeline.example_pairs(source, "test", stride=STRIDE, count=1000)
     chosen = [frame_of(a, b) for a, b in zip(batch["image_a"], batch["image_b"])]
     assert sorted(chosen) == frames(stored["test"])
 
@@ -210,8 +213,8 @@ def image_frames(images, examples):
     return [frame[as_bytes(image)] for image in images]
 
 
-def test_landmark_batches_hold_every_image_of_a_split_once(builder, stored):
-    batches = list(pipeline.landmark_batches(builder, "test", batch_size=7))
+def test_landmark_batches_hold_every_image_of_a_split_once(source, stored):
+    batches = list(pipeline.landmark_batches(source, "test", batch_size=7))
     examples = stored["test"]
     assert [len(batch["image"]) for batch in batches] == [7] * (len(examples) // 7) + [len(examples) % 7]
     found = joined(batches)
@@ -223,8 +226,8 @@ def test_landmark_batches_hold_every_image_of_a_split_once(builder, stored):
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_landmarks_are_the_centres_and_flags_stored_with_their_image(builder, stored, split):
-    found = joined(pipeline.landmark_batches(builder, split, batch_size=64))
+def test_landmarks_are_the_centres_and_flags_stored_with_their_image(source, stored, split):
+    found = joined(pipeline.landmark_batches(source, split, batch_size=64))
     by_frame = {int(example["frame"]): example for example in stored[split]}
     chosen = image_frames(found["image"], stored[split])
     np.testing.assert_array_equal(found["landmarks"], [by_frame[frame]["centres_a"] for frame in chosen])
@@ -232,12 +235,12 @@ def test_landmarks_are_the_centres_and_flags_stored_with_their_image(builder, st
 
 
 @pytest.mark.parametrize("count", [64, 150, 200, 1000])
-def test_landmark_images_are_from_all_over_the_split(builder, stored, count):
-    found = joined(pipeline.landmark_batches(builder, "train", batch_size=32, count=count))
+def test_landmark_images_are_from_all_over_the_split(source, stored, count):
+    found = joined(pipeline.landmark_batches(source, "train", batch_size=32, count=count))
     chosen = image_frames(found["image"], stored["train"])
     assert len(chosen) == min(count, len(stored["train"]))
     assert from_all_over(chosen, frames(stored["train"]))
 
 
-def test_few_landmark_images_are_few(builder):
-    assert len(joined(pipeline.landmark_batches(builder, "train", batch_size=32, count=1))["image"]) == 1
+def test_few_landmark_images_are_few(source):
+    assert len(joined(pipeline.landmark_batches(source, "train", batch_size=32, count=1))["image"]) == 1

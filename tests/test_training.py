@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import models
-from dense_labels import losses, training
+from dense_labels import callbacks, losses, training
 from dense_labels.config import Config, TrainConfig
 from input_pipeline import pipeline
 
@@ -30,11 +30,11 @@ def config(arm_data):
 
 def _train(config, workdir, *, strategy=None, change=lambda dataset: dataset):
     """Trains as train_main.py does; `change` may spoil the pairs."""
-    builder = pipeline.prepare(config.data)
+    source = pipeline.prepare(config)
 
     def dataset(start_step, context):
         pairs = pipeline.training_pairs(
-            builder,
+            source,
             stride=STRIDE,
             batch_size=config.train.batch_size,
             seed=0,
@@ -50,7 +50,7 @@ def _train(config, workdir, *, strategy=None, change=lambda dataset: dataset):
         network=lambda precision: models.create(config.model, precision),
         dataset=dataset,
         steps_per_epoch=config.train.steps_per_epoch,
-        examples=pipeline.example_pairs(builder, "validation", stride=STRIDE, count=3),
+        examples=pipeline.example_pairs(source, "validation", stride=STRIDE, count=3),
         stride=STRIDE,
         strategy=strategy,
     )
@@ -62,7 +62,7 @@ def _two_replicas():
 
 def _gradient(config, strategy):
     """Gradient of one global batch: what one step of plain descent at rate 1 takes off the weights."""
-    builder = pipeline.prepare(config.data)
+    source = pipeline.prepare(config)
     tf.keras.utils.set_random_seed(0)
     with strategy.scope():
         network = models.create(config.model)
@@ -70,7 +70,7 @@ def _gradient(config, strategy):
         model.compile(tf.keras.optimizers.SGD(1.0))
     before = network.get_weights()
     pairs = strategy.distribute_datasets_from_function(
-        lambda context: pipeline.training_pairs(builder, stride=STRIDE, batch_size=4, seed=0, input_context=context)
+        lambda context: pipeline.training_pairs(source, stride=STRIDE, batch_size=4, seed=0, input_context=context)
     )
     history = model.fit(pairs, steps_per_epoch=1, verbose=0).history
     return [b - a for b, a in zip(before, network.get_weights())], history
@@ -289,3 +289,51 @@ def test_the_rate_falls_as_a_cosine_over_the_run(config):
     rate = training.learning_rate(config.train, STEPS)
     rates = [float(rate(step)) for step in (0, STEPS, 3 * STEPS // 2, 2 * STEPS, 3 * STEPS)]
     np.testing.assert_allclose(rates, [1e-3, 0.75e-3, 0.5e-3, 0.25e-3, 0], atol=1e-9)
+
+
+# --- beginning with another network, and words of warning ---
+
+
+def test_a_run_begins_with_the_network_of_another(config, tmp_path, capsys):
+    config.train.num_epochs = 1
+    first = _train(config, tmp_path / "first").get_weights()
+    config.train.init_from = str(tmp_path / "first")
+    config.train.learning_rate = 1e-12
+    config.train.optimizer = "amsgrad"
+    second = _train(config, tmp_path / "second").get_weights()
+    assert f"beginning with the network of {tmp_path / 'first'} at step {STEPS}" in capsys.readouterr().out
+    for a, b in zip(first, second):
+        np.testing.assert_allclose(a, b, atol=1e-9)
+
+
+def test_a_resumed_run_does_not_begin_anew(config, tmp_path, capsys):
+    config.train.num_epochs = 1
+    _train(config, tmp_path / "first")
+    config.train.init_from = str(tmp_path / "first")
+    weights = _train(config, tmp_path / "second").get_weights()
+    capsys.readouterr()
+    again = _train(config, tmp_path / "second").get_weights()
+    assert "beginning with" not in capsys.readouterr().out
+    for a, b in zip(weights, again):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_network_of_another_kind_is_not_begun_with(config, tmp_path):
+    config.train.num_epochs = 1
+    _train(config, tmp_path / "first")
+    config.train.init_from, config.model.label_size = str(tmp_path / "first"), 5
+    with pytest.raises(ValueError, match="does not fit"):
+        _train(config, tmp_path / "second")
+
+
+@pytest.mark.parametrize("error, warned", [(0.72, True), (0.6, False)])
+def test_collapsed_labels_are_spoken_of(capsys, error, warned):
+    cells = (30, 20)
+    callback = callbacks.WarnOfCollapse(cells, STRIDE)
+    places = STRIDE * np.stack(np.meshgrid(np.arange(20), np.arange(30)), axis=-1).reshape([-1, 2])
+    by_chance = np.linalg.norm(places[:, np.newaxis] - places, axis=-1).mean()
+    callback.on_epoch_end(0, {"matching_error": error * by_chance})
+    said = capsys.readouterr().out
+    assert said.startswith("warning: matches are") == warned
+    if warned:
+        assert f"by chance they would be {by_chance:.0f}" in said and "config.model.norm=batch" in said

@@ -1,0 +1,90 @@
+"""Table 3 of "Unsupervised learning of object frames" (NIPS 2017) on faces of your own: networks, losses, lengths.
+
+python -m benchmarks.faces --workdir=runs/faces --images=IMAGES --annotations=TRAIN.json --annotations_test=TEST.json \
+    [--only=dilations_dist,simple_log] [-- --config.train.num_epochs=10 ...]
+
+Training sees the pictures of TRAIN.json and none of its landmarks; heads are fitted on those and measured on TEST.json.
+What follows `--` goes to every training. Stopped and started again, it goes on where it was; rows that are done are
+only read. Prints two Markdown tables: errors, with those of an untrained network, and few-shot errors of the first row.
+"""
+
+import sys
+
+import numpy as np
+from absl import app, flags
+
+from benchmarks import rows
+
+# name -> (what is changed in configs/faces.py, % of eye distance on MAFL in the paper: nearest, regress)
+ROWS = {
+    "dilations_dist": ({}, (10.53, 5.87)),
+    "dilations_log": ({"loss.name": "log"}, (11.05, 5.83)),
+    "simple_dist": ({"model.name": "simple"}, (13.29, 7.18)),
+    "simple_log": ({"model.name": "simple", "loss.name": "log"}, (75.02, None)),
+    "dilations_dist_L16": ({"model.label_size": 16}, (None, None)),
+    "dilations_dist_L64": ({"model.label_size": 64}, (None, None)),
+}
+FIGURES = (
+    "mean_shape_error_percent",
+    "cell_error_percent",
+    "subpixel_error_percent",
+    "regress_error_percent",
+    "regress_each_error_percent",
+    "matching_same_cell_px",
+    "matching_different_cell_px",
+)
+_FEW = "1,5,10,20,100"
+
+_IMAGES = flags.DEFINE_string("images", None, "Folder of the pictures.")
+_ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO key points heads are fitted on.")
+_ANNOTATIONS_TEST = flags.DEFINE_string("annotations_test", None, "COCO key points heads are tested on.")
+
+
+def main(argv):
+    chosen = rows.chosen(ROWS)
+    first, *_ = chosen
+    results = {}
+    for name, workdir in chosen.items():
+        changes = [f"--config.{key}={value}" for key, value in {**_data(), **ROWS[name][0]}.items()]
+        few = [f"--few_shot={_FEW}"] if name == first else []
+        results[name] = rows.run("configs/faces.py", workdir, [*changes, *argv[1:]], evaluation=few)
+    results["untrained"] = rows.untrained(chosen[first])
+    print(f"{_table(results)}\n\n{_few_table(results[first]['few_shot_error_percent'])}")
+
+
+def _data():
+    files = {"dir": _IMAGES, "annotations": _ANNOTATIONS, "annotations_test": _ANNOTATIONS_TEST}
+    for flag in files.values():
+        if not flag.value:
+            sys.exit(f"error: --{flag.name} is missing; --images, --annotations and --annotations_test say what faces")
+    return {f"data.{key}": flag.value for key, flag in files.items()}
+
+
+def _table(results):
+    heads = [name.removesuffix("_error_percent").removesuffix("_px") for name in FIGURES]
+    lines = [
+        f"| run | paper: nearest | paper: regress | {' | '.join(heads)} | minutes |",
+        "|---" * (len(heads) + 4) + "|",
+    ]
+    for name, result in results.items():
+        paper = ROWS[name][1] if name in ROWS else (None, None)
+        cells = ["-" if value is None else f"{value:.2f} %" for value in paper]
+        for figure in FIGURES:
+            value = result["metrics"][figure]
+            cells.append(f"{value:.2f} px" if figure.endswith("px") else f"{value:.2f} %")
+        minutes = "-" if name == "untrained" else rows.minutes(result)
+        lines.append(f"| {name} | {' | '.join(cells)} | {minutes} |")
+    return "\n".join(lines)
+
+
+def _few_table(errors):
+    """Mean and standard deviation over the draws, by decoding and number of annotated pictures."""
+    lines = [f"| annotated | {' | '.join(errors)} |", "|---" * (len(errors) + 1) + "|"]
+    for count in next(iter(errors.values())):
+        cells = (f"{np.mean(each[count]):.1f} ± {np.std(each[count]):.1f} %" for each in errors.values())
+        lines.append(f"| {count} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,81 @@
+"""Rows of a table: trainings of one configuration with a few changes each, run once and then only read."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+from absl import flags
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs.")
+_ONLY = flags.DEFINE_list("only", [], "The rows to train; all of them where none is named.")
+
+
+def chosen(rows):
+    """Reads --only and --workdir.
+
+    Args:
+      rows: the names of all rows.
+
+    Returns:
+      Dictionary of the chosen names -> the folder of each row.
+    """
+    if not _WORKDIR.value:
+        sys.exit("error: --workdir is missing; give a folder for the runs")
+    for name in _ONLY.value:
+        if name not in rows:
+            sys.exit(f"error: --only={name}: there is no such row; choose {', '.join(rows)}")
+    return {name: os.path.join(_WORKDIR.value, name) for name in _ONLY.value or rows}
+
+
+def run(config, workdir, changes, *, evaluation=()):
+    """Trains and evaluates one row, unless that is done.
+
+    Args:
+      config: path of the configuration file.
+      workdir: folder of the row; a row that was stopped goes on there.
+      changes: flags of train_main.py, such as "--config.loss.name=log".
+      evaluation: flags of eval_main.py.
+
+    Returns:
+      What eval_main.py wrote, with the `minutes` of the training where it was not stopped.
+    """
+    written = os.path.join(workdir, "eval", "result.json")
+    timing = os.path.join(workdir, "minutes.json")
+    if not os.path.exists(written):
+        fresh, start = not os.path.exists(os.path.join(workdir, "checkpoints")), time.monotonic()
+        _command("train_main.py", f"--config={config}", f"--workdir={workdir}", *changes)
+        if fresh:
+            with open(timing, "w") as file:
+                json.dump((time.monotonic() - start) / 60, file)
+        _command("eval_main.py", f"--workdir={workdir}", *evaluation)
+    result = read(written)
+    if os.path.exists(timing):
+        result["minutes"] = read(timing)
+    return result
+
+
+def untrained(workdir):
+    """Evaluates the network of a row as it was before training, unless that is done; returns the result."""
+    written = os.path.join(workdir, "eval_untrained", "result.json")
+    if not os.path.exists(written):
+        _command("eval_main.py", f"--workdir={workdir}", "--untrained")
+    return read(written)
+
+
+def minutes(result):
+    """The minutes of a row as a cell of a table."""
+    return f"{result['minutes']:.0f}" if "minutes" in result else "resumed"
+
+
+def read(path):
+    """Reads a JSON file."""
+    with open(path) as file:
+        return json.load(file)
+
+
+def _command(*command):
+    code = subprocess.run([sys.executable, *command]).returncode
+    if code:
+        sys.exit(code)  # what went wrong has been said

@@ -1,0 +1,18 @@
+"""CelebA and MAFL, table 3: trained on CelebA less MAFL's test images, heads on MAFL.
+
+python train_main.py --config=configs/celeba.py --config.data.dir=CELEBA --workdir=runs/celeba
+
+CELEBA holds img_align_celeba/, list_landmarks_align_celeba.txt, list_eval_partition.txt and MAFL's training.txt and
+testing.txt. 100 epochs at the first author's later settings: for a GPU.
+"""
+
+from configs import faces
+
+
+def get_config():
+    config = faces.get_config()
+    config.data.name = "celeba"
+    config.train.optimizer, config.train.batch_size = "amsgrad", 32
+    config.train.steps_per_epoch, config.train.num_epochs = 0, 100
+    config.train.schedule, config.train.warmup_steps, config.train.decay_epochs = "steps", 0, (70, 90)
+    return config

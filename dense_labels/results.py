@@ -1,0 +1,146 @@
+"""What an evaluation measured: errors, rates and curves, as tables and as a file."""
+
+import json
+
+import numpy as np
+
+from dense_labels import files, metrics
+
+DECODINGS = {
+    "mean_shape": "each landmark at its mean place in the annotated images",
+    "cell": "nearest: a vector for each landmark, fitted by negative log-likelihood; its most probable cell",
+    "subpixel": "nearest: the same vectors; expected position on labels made finer",
+    "regress": "regress: 50 virtual points shared by all landmarks, each landmark a linear map of them",
+    "regress_each": "regress: 50 virtual points for each landmark, which is a linear map of its own",
+}
+_PERCENT = np.linspace(0, 10, 101)  # of the normaliser: what the curves run over
+_WIDTH = 14
+
+
+def landmark_errors(points, maps):
+    """Measures located landmarks with `metrics.PointError`, in pixels of the picture.
+
+    Pictures whose normaliser is not known, which is 0, are not measured.
+
+    Args:
+      points: [N, K, 2], (x, y) in pixels of the network's input.
+      maps: `label_maps` of the same images.
+
+    Returns:
+      K + 1 floats: the mean error of each landmark, then of all points, in percent of the normaliser; None for a
+      landmark that is annotated nowhere.
+    """
+    scale = maps["scale"][:, np.newaxis]
+    points, true = points * scale, maps["landmarks"] * scale
+    count = true.shape[1]
+    measured = maps["annotated"] * (maps["normaliser"] > 0)[:, np.newaxis]
+    errors = []
+    for chosen in [slice(k, k + 1) for k in range(count)] + [slice(None)]:
+        annotated = measured[:, chosen]
+        metric = metrics.PointError()
+        metric.update_state(points[:, chosen], true[:, chosen], annotated, maps["normaliser"])
+        errors.append(float(metric.result()) if annotated.any() else None)
+    return errors
+
+
+def report(found, maps, normaliser, **protocol):
+    """Measures what `landmarks` found.
+
+    Args:
+      found, maps: as `landmarks` returned them.
+      normaliser: what errors are divided by, such as "eye distance".
+      **protocol: how they were found, in words and numbers.
+
+    Returns:
+      A dictionary that JSON can hold: `metrics`, for each decoding the mean error, the share of images that are off by
+      more than 10 %, the area under the cumulative error curve up to there and under the PCK curve up to alpha 0.1;
+      `curves`, these two; `landmark_error_percent`, the mean error landmark by landmark; `protocol`.
+    """
+    errors = {name: landmark_errors(points, maps) for name, points in found.items()}
+    figures, curves = {}, {"percent": _PERCENT.tolist()}
+    for name, points in found.items():
+        against = _in_pictures(points, maps)
+        each = metrics.image_errors(*against)
+        figures[f"{name}_error_percent"] = errors[name][-1]
+        figures[f"{name}_failures_percent"] = 100 * metrics.failure_rate(each)
+        figures[f"{name}_cumulative_area"] = metrics.area_under_cumulative_error(each)
+        figures[f"{name}_pck_area"] = metrics.area_under_pck(*against, 0.1, average="points")
+        curves[name] = {
+            "cumulative": metrics.cumulative_error_curve(each, _PERCENT).tolist(),
+            "pck": metrics.pck_curve(*against, _PERCENT / 100, average="points").tolist(),
+        }
+    return {
+        "metrics": figures,
+        "curves": curves,
+        "landmark_error_percent": {name: values[:-1] for name, values in errors.items()},
+        "protocol": {
+            "test_images": len(maps["labels"]),
+            "test_landmarks": int(maps["annotated"][maps["normaliser"] > 0].sum()),
+            "error": f"Euclidean distance in % of {normaliser}, mean over all annotated landmarks",
+            **{name: DECODINGS[name] for name in found},
+            **protocol,
+        },
+    }
+
+
+def _in_pictures(points, maps):
+    """Located and true landmarks in pixels of the pictures, what is annotated, normalisers; of images that have one."""
+    known = maps["normaliser"] > 0
+    scale = maps["scale"][known][:, np.newaxis]
+    return points[known] * scale, maps["landmarks"][known] * scale, maps["annotated"][known], maps["normaliser"][known]
+
+
+def table(result, names=()):
+    """Lays out the errors of `report`, one landmark a line; then their mean, and the images off by more than 10 %.
+
+    Args:
+      result: what `report` returned.
+      names: of the landmarks; numbers where there are none.
+
+    Returns:
+      The table, a string.
+    """
+    each, mean = result["landmark_error_percent"], result["metrics"]
+    names = list(names) or [str(k) for k in range(len(next(iter(each.values()))))]
+    first = max(map(len, ["landmark", *names]))
+    lines = [result["protocol"]["error"], f"{'landmark':<{first}}" + "".join(f"{name:>{_WIDTH}}" for name in each)]
+    for landmark, values in zip(names, zip(*each.values())):
+        numbers = ("-" if value is None else f"{value:.3f}" for value in values)
+        lines.append(f"{landmark:<{first}}" + "".join(f"{number:>{_WIDTH}}" for number in numbers))
+    for row, figure in (("mean", "error_percent"), ("> 10 %", "failures_percent")):
+        numbers = (mean[f"{name}_{figure}"] for name in each)
+        lines.append(f"{row:<{first}}" + "".join(f"{number:>{_WIDTH}.3f}" for number in numbers))
+    return "\n".join(lines)
+
+
+def few_shot_table(errors):
+    """Lays out the errors of `few_shot`: mean and standard deviation over the draws, a number of images a line.
+
+    Args:
+      errors: what `few_shot` returned.
+
+    Returns:
+      The table, a string.
+    """
+    lines = ["annotated" + "".join(f"{name:>{_WIDTH + 2}}" for name in errors)]
+    for count in next(iter(errors.values())):
+        figures = (f"{np.mean(each[count]):.2f} +- {np.std(each[count]):.2f}" for each in errors.values())
+        lines.append(f"{count:<9}" + "".join(f"{figure:>{_WIDTH + 2}}" for figure in figures))
+    return "\n".join(lines)
+
+
+def write_result(path, values):
+    """Writes a result as JSON, whole or not at all.
+
+    Args:
+      path: of the file; its folder exists.
+      values: a dictionary JSON can hold; no value of `metrics` may be anything but a finite number.
+
+    Raises:
+      ValueError: if a metric is not finite.
+    """
+    for name, value in values["metrics"].items():
+        if value is None or not np.isfinite(value):
+            raise ValueError(f"metric {name} is {value}: no test landmark is annotated, or the labels are not finite")
+    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+    files.write_whole(path, text.encode())

@@ -1,0 +1,84 @@
+"""Video as a source of pairs: two frames of a clip and the optical flow between them (section 3.3)."""
+
+import tensorflow as tf
+
+from input_pipeline import pairs, sources, stills
+from input_pipeline.datasets import folder, video
+
+
+class Clips(sources.Source):
+    """Frame pairs of `datasets.video`; there are no landmarks."""
+
+    normaliser = ""
+
+    def __init__(self, frames):
+        """Creates the source of a `video.Video`."""
+        self._video = frames
+        self.input_size = frames.images.shape[1:3]
+
+    def count(self, split):
+        return len(self._pairs(split))
+
+    def pairs(self, split, indices, *, stride, batch_size, count=None):
+        chosen, height, width = self._pairs(split), *self.input_size
+        types = (tf.uint8, tf.uint8, tf.float32, tf.uint8)
+
+        def read(index):
+            pair = chosen[index]
+            first, second = self._video.first[pair], self._video.second[pair]
+            flow = self._video.flow[pair].astype("float32")
+            return self._video.images[first], self._video.images[second], flow, self._video.visible[pair]
+
+        def pair(index, _):
+            place = sources.spread(index, count, len(chosen))
+            image_a, image_b, flow, visible = tf.numpy_function(read, [place], types, stateful=False)
+            return pairs.pair_from_flow(
+                tf.image.convert_image_dtype(tf.ensure_shape(image_a, [height, width, 3]), tf.float32),
+                tf.image.convert_image_dtype(tf.ensure_shape(image_b, [height, width, 3]), tf.float32),
+                tf.ensure_shape(flow, [height, width, 2]),
+                tf.ensure_shape(visible, [height, width]),
+                tf.zeros([height, width], tf.uint8),
+                stride,
+            )
+
+        return indices.map(pair, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+
+    def images(self, split, indices, *, batch_size, count=None):
+        chosen = self._pairs(split)
+
+        def read(index):
+            return self._video.images[self._video.first[chosen[index]]]
+
+        def image(index, _):
+            image = tf.numpy_function(read, [sources.spread(index, count, len(chosen))], tf.uint8, stateful=False)
+            image = tf.image.convert_image_dtype(tf.ensure_shape(image, [*self.input_size, 3]), tf.float32)
+            return {"image": image, "mask": tf.ones(self.input_size)}
+
+        return indices.map(image, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+
+    def landmarks(self, split, indices, *, batch_size, count=None):
+        raise ValueError("frames of a video have no landmarks; give annotated pictures")
+
+    def _pairs(self, split):
+        """Indices of the pairs of a split; clips too short to hold any out are shown as they are trained on."""
+        splits = self._video.splits
+        if split == "validation" and not len(splits["validation"]):
+            split = "train"
+        return splits.get(split, ())
+
+
+def prepare(data):
+    """Finds the frames, resizes them and computes the flow, once.
+
+    Args:
+      data: `dense_labels.config.DataConfig`; a `size` of (0, 0) is replaced by what suits the frames.
+
+    Returns:
+      `Clips`.
+
+    Raises:
+      ValueError: if there are no frames, one cannot be read, or OpenCV is not installed.
+      OSError: if what is computed cannot be written.
+    """
+    stills.settle_size(data, folder.read(data.dir))
+    return Clips(video.prepare(data.dir, tuple(data.size), data.cache_dir))

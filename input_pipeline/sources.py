@@ -1,0 +1,85 @@
+"""Where batches come from: what the pipeline asks of a data set, whatever it is stored as."""
+
+import abc
+
+
+class Source(abc.ABC):
+    """Pairs and annotated images of the splits of one data set, addressed by index.
+
+    `input_size` is the (height, width) of the images it gives; `margin` is how many pixels were cut off each side of a
+    picture once it had been resized; `normaliser` names what landmark errors are divided by.
+
+    A method that is given `count` takes indices below it as `count` examples from all over the split.
+    """
+
+    input_size: tuple[int, int]
+    normaliser: str
+    margin = 0
+    warps_pictures = False  # whether it can show an annotated picture in several views: see `stills.Stills`
+
+    @abc.abstractmethod
+    def count(self, split):
+        """Returns how many examples a split has; 0 where there is no such split."""
+
+    @abc.abstractmethod
+    def pairs(self, split, indices, *, stride, batch_size, count=None):
+        """Makes PairBatches.
+
+        Args:
+          split: name of the split.
+          indices: `tf.data.Dataset` of (index, seed): int64 scalar and int64 [2]; what is random in a pair depends on
+            its seed alone.
+          stride: side of a cell of the label map in pixels.
+          batch_size: pairs of a batch; the last may be smaller.
+          count: see above.
+
+        Returns:
+          `tf.data.Dataset` of PairBatches.
+
+        Raises:
+          ValueError: if a file of the data set is damaged or gone.
+        """
+
+    @abc.abstractmethod
+    def images(self, split, indices, *, batch_size, count=None):
+        """Makes batches of images as a user has them, neither warped nor recoloured.
+
+        Args:
+          split, indices, batch_size, count: as in `pairs`.
+
+        Returns:
+          `tf.data.Dataset` of dictionaries: `image` float32 [B, H, W, 3] in [0, 1], and `mask` float32 [B, H, W], 1
+          where the object is.
+
+        Raises:
+          ValueError: if a file of the data set is damaged or gone.
+        """
+
+    @abc.abstractmethod
+    def landmarks(self, split, indices, *, batch_size, count=None):
+        """Makes LandmarkBatches, with the `scale` that takes the image's pixels to the picture's.
+
+        Args:
+          split, indices, batch_size, count: as in `pairs`.
+
+        Returns:
+          `tf.data.Dataset` of dictionaries: `image` [B, H, W, 3], `landmarks` [B, K, 2] in pixels of the image,
+          `annotated` [B, K], `scale` [B, 2] (along x and y) and `normaliser` [B], in pixels of the picture.
+
+        Raises:
+          ValueError: if a file of the data set is damaged or gone.
+        """
+
+
+def spread(index, count, examples):
+    """Takes an index below `count` to one of `examples` such that `count` of them lie all over these.
+
+    Args:
+      index: integer tensor.
+      count: an int, or None for as many as there are.
+      examples: an int.
+
+    Returns:
+      Integer tensor, below `examples`.
+    """
+    return index if count is None or count >= examples else index * examples // count

@@ -1,0 +1,184 @@
+"""Tests of the protocols with heads whose answers are known: what is fitted on what, and what is measured."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels import evaluation, results
+
+COUNT, CELLS, STRIDE = 12, 4, 2
+
+
+@pytest.fixture
+def maps():
+    """Labels that hold the number of their image; landmarks that are 10 times that, and a picture twice as wide."""
+    numbers = np.arange(COUNT, dtype=np.float32)
+    labels = np.tile(numbers[:, np.newaxis, np.newaxis, np.newaxis], [1, CELLS, CELLS, 1])
+    landmarks = np.stack([10 * numbers, 10 * numbers + 1], axis=1)[..., np.newaxis] * [1, 0]
+    return {
+        "labels": labels,
+        "landmarks": landmarks.astype(np.float32),
+        "annotated": np.ones([COUNT, 2], np.float32),
+        "scale": np.tile(np.float32([2, 1]), [COUNT, 1]),
+        "normaliser": np.full(COUNT, 50, np.float32),
+    }
+
+
+class Offset(tf.keras.layers.Layer):
+    """Knows the landmarks but for an offset along x, which it is fitted with."""
+
+    def __init__(self, offset):
+        super().__init__()
+        self.offset = offset
+
+    def call(self, labels):
+        x = 10 * labels[:, 0, 0] + tf.constant([0.0, 1.0]) + self.offset  # [N, 2]
+        return {"points": tf.stack([x, tf.zeros_like(x)], axis=-1), "score": tf.ones_like(x)}
+
+
+def fit(offset, seen=None):
+    """A fit that notes the images it is given."""
+
+    def fitted(maps):
+        if seen is not None:
+            seen.append(sorted(maps["labels"][:, 0, 0, 0].astype(int).tolist()))
+        return Offset(offset)
+
+    return fitted
+
+
+def test_heads_are_fitted_on_known_and_measured_on_test_images_in_pixels_of_the_picture(maps):
+    known, test = evaluation.take(maps, slice(0, 8)), evaluation.take(maps, slice(8, 12))
+    seen = []
+    heads, found, measured = evaluation.landmarks({"regress": fit(3.0, seen)}, known, test, batch_size=3)
+    assert seen == [list(range(8))] and measured is test and heads["regress"].offset == 3.0
+    assert results.landmark_errors(found["regress"], test) == pytest.approx([12.0, 12.0, 12.0])  # 3 px * 2 / 50
+    mean = 10 * np.mean(range(8))
+    expected = 100 * 2 * np.mean([abs(10 * n - mean) for n in range(8, 12)]) / 50
+    assert results.landmark_errors(found["mean_shape"], test)[-1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_test_images_the_known_ones_take_turns(maps):
+    seen = []
+    _, found, measured = evaluation.landmarks({"regress": fit(1.0, seen)}, maps, None, batch_size=3)
+    assert seen[0] == list(range(COUNT)) and len(seen) == 1 + evaluation.FOLDS  # the head that is kept sees all
+    left_out = [sorted(set(range(COUNT)) - set(rest)) for rest in seen[1:]]
+    assert sorted(sum(left_out, [])) == list(range(COUNT))
+    assert measured is maps
+    np.testing.assert_allclose(found["regress"][:, 0, 0], 10 * np.arange(COUNT) + 1)  # in the order of the images
+    first = [n for n in range(COUNT) if n % 5]
+    np.testing.assert_allclose(found["mean_shape"][0, 0, 0], 10 * np.mean(first), rtol=1e-5)  # without image 0
+
+
+def test_too_few_images_to_take_turns_are_refused(maps):
+    with pytest.raises(ValueError, match="4 annotated images are too few to be measured on; give 5 or test images"):
+        evaluation.landmarks({"regress": fit(1.0)}, evaluation.take(maps, slice(0, 4)), None, batch_size=3)
+
+
+def test_the_best_head_is_chosen_on_images_it_was_not_fitted_on(maps):
+    seen = []
+    fits = {"nearest": fit(5.0), "regress": fit(-1.0, seen), "regress_each": fit(2.0)}
+    assert evaluation.choose(fits, maps, batch_size=3) == "regress"
+    assert seen == [[n for n in range(COUNT) if n % 5]]
+    assert evaluation.choose({"nearest": None}, maps, batch_size=3) == "nearest"  # there is nothing to choose
+    assert evaluation.choose(fits, evaluation.take(maps, slice(0, 4)), batch_size=3) == "nearest"  # nor to choose by
+
+
+def test_few_images_are_drawn_anew_for_each_seed(maps):
+    drawn = {}
+
+    def maps_of(indices, seed):
+        drawn[len(indices), seed] = sorted(indices)
+        return evaluation.take(maps, np.sort(indices))
+
+    fits, options = {"regress": fit(1.0)}, {"seeds": 3, "batch_size": 4}
+    errors = evaluation.few_shot(fits, maps_of, maps, maps, counts=[1, 3], **options)
+    assert errors["regress"] == {1: pytest.approx([4.0] * 3), 3: pytest.approx([4.0] * 3)}
+    assert len(drawn) == 6 and len({tuple(drawn[3, seed]) for seed in range(3)}) > 1
+    assert all(len(set(indices)) == len(indices) for indices in drawn.values())
+    assert min(errors["mean_shape"][1]) > 4
+    with pytest.raises(ValueError, match="13 annotated images cannot be drawn from 12$"):
+        evaluation.few_shot(fits, maps_of, maps, maps, counts=[13], **options)
+
+
+def test_few_images_are_measured_on_those_not_drawn_where_there_are_no_others(maps):
+    measured = []
+
+    class Memory(Offset):
+        def call(self, labels):
+            tf.py_function(lambda values: measured.extend(values.numpy()), [labels[:, 0, 0, 0]], [])
+            return super().call(labels)
+
+    drawn = []
+
+    def maps_of(indices, seed):
+        drawn.extend(indices)
+        return evaluation.take(maps, indices)
+
+    fits = {"regress": lambda maps: Memory(0.0)}
+    evaluation.few_shot(fits, maps_of, maps, None, counts=[5], seeds=1, batch_size=4)
+    assert sorted(drawn + [int(value) for value in measured]) == list(range(COUNT))
+    with pytest.raises(ValueError, match="12 annotated images cannot be drawn from 12 with one left to measure on"):
+        evaluation.few_shot(fits, maps_of, maps, None, counts=[12], seeds=1, batch_size=4)
+
+
+def test_what_is_not_annotated_or_has_no_normaliser_is_not_measured(maps):
+    points = maps["landmarks"] + np.float32([1, 0])
+    points[0, 0], points[1] = np.nan, 1e6
+    maps["annotated"][0, 0], maps["normaliser"][1] = 0, 0
+    assert results.landmark_errors(points, maps) == pytest.approx([4.0, 4.0, 4.0])
+    maps["annotated"][:, 1] = 0
+    assert results.landmark_errors(points, maps) == [pytest.approx(4.0), None, pytest.approx(4.0)]
+
+
+def test_a_report_names_what_it_measured(maps, tmp_path):
+    found = {"mean_shape": maps["landmarks"] + 1, "regress": maps["landmarks"]}
+    result = results.report(found, maps, "eye distance", head_images=7)
+    assert result["metrics"]["regress_error_percent"] == 0
+    assert result["metrics"]["regress_pck_area"] == result["metrics"]["regress_cumulative_area"] == 1
+    off = 100 * np.sqrt(5) / 50  # by a pixel along x, which is two of the picture, and one along y
+    assert result["metrics"]["mean_shape_error_percent"] == pytest.approx(off, rel=1e-5)
+    assert result["metrics"]["mean_shape_pck_area"] == pytest.approx(1 - off / 10, abs=0.01)
+    assert result["metrics"]["mean_shape_failures_percent"] == 0 == result["metrics"]["regress_failures_percent"]
+    assert result["protocol"]["error"].startswith("Euclidean distance in % of eye distance")
+    assert result["protocol"]["head_images"] == 7 and result["protocol"]["test_landmarks"] == 2 * COUNT
+    lines = results.table(result, ["left eye", "a longer name"]).splitlines()
+    assert [line.split()[-1] for line in lines[2:]] == ["0.000"] * 4 and lines[3].startswith("a longer name ")
+    assert len({len(line) for line in lines[1:]}) == 1
+    results.write_result(tmp_path / "result.json", result)
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    result["metrics"]["regress_error_percent"] = float("nan")
+    with pytest.raises(ValueError, match="metric regress_error_percent is nan"):
+        results.write_result(tmp_path / "result.json", result)
+
+
+def test_few_shot_figures_are_means_and_deviations():
+    lines = results.few_shot_table({"mean_shape": {1: [1.0, 3.0], 20: [2.0, 2.0]}, "regress": {1: [5.0], 20: [6.0]}})
+    assert [line.split() for line in lines.splitlines()] == [
+        ["annotated", "mean_shape", "regress"],
+        ["1", "2.00", "+-", "1.00", "5.00", "+-", "0.00"],
+        ["20", "2.00", "+-", "0.00", "6.00", "+-", "0.00"],
+    ]
+
+
+def test_matching_of_views_and_of_images():
+    """Labels that are their own place: a view is matched perfectly, another image as far off as its landmarks are."""
+    side, moved = 35, np.array([6.0, 0.0])
+    x, y = np.meshgrid(np.arange(side // 2) / 10 - 1, np.arange(side // 2) / 10 - 1)
+    plane = np.stack([x, y, np.ones_like(x)], axis=-1)
+    plane = 100 * plane / np.linalg.norm(plane, axis=-1, keepdims=True)
+
+    def batch(offset):
+        landmarks = np.array([[[11.0, 13.0], [21.0, 25.0]]]) + offset  # centres of cells
+        parts = {"image": np.zeros([1, side, side, 3]), "landmarks": landmarks, "landmarks_visible": np.ones([1, 2])}
+        return {f"{name}_{view}": tf.constant(value, tf.float32) for view in "ab" for name, value in parts.items()}
+
+    def network(images):
+        return tf.tile(tf.constant(plane, tf.float32)[tf.newaxis], [tf.shape(images)[0], 1, 1, 1])
+
+    errors = evaluation.matching(network, [batch(0 * moved), batch(moved)], stride=2, count=7)
+    assert errors["same_cell"] == 0 and errors["same_subpixel"] < 0.2
+    assert errors["different_cell"] == pytest.approx(6 * 70 / side)  # in pixels of an image that is 70 wide
+    assert errors["different_subpixel"] == pytest.approx(6 * 70 / side, rel=0.05)

@@ -1,0 +1,152 @@
+"""The road of one's own pictures as a user walks it: a folder in, a landmark detector out, what is said of files."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageDraw
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SHORT = [
+    "--config.model.name=simple",
+    "--config.train.steps_per_epoch=3",
+    "--config.train.num_epochs=1",
+    "--config.train.warmup_steps=1",
+    "--config.train.precision=float32",
+]
+
+
+def run(main, *arguments):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, str(ROOT / main), *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def face(seed, size):
+    """A drawn face and its two eyes, in pixels."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    picture = Image.new("RGB", size, tuple(rng.integers(100, 256, 3).tolist()))
+    draw = ImageDraw.Draw(picture)
+    centre, radius = np.array([width, height]) * rng.uniform(0.45, 0.55, 2), 0.35 * min(size)
+    draw.ellipse([*(centre - radius), *(centre + radius)], fill=(230, 180, 140))
+    eyes = centre + radius * np.array([[-0.4, -0.3], [0.4, -0.3]])
+    for eye in eyes:
+        draw.ellipse([*(eye - radius / 6), *(eye + radius / 6)], fill=(20, 40, 90))
+    mouth = centre + radius * np.array([[-0.4, 0.5], [0.4, 0.5]])
+    draw.line(mouth.ravel().tolist(), fill=(160, 30, 30), width=3)
+    return picture, eyes
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Ten pictures of many kinds, and a table of their eyes."""
+    folder = tmp_path_factory.mktemp("own") / "pictures"
+    (folder / "more").mkdir(parents=True)
+    sizes = {"huge.jpg": (1400, 1200), "tiny.png": (24, 20), "more/wide.bmp": (160, 90)}
+    names = [*sizes, "grey.png", "cmyk.jpg", "palette.gif", "alpha.webp", "a.JPG", "b.png", "png called.jpg"]
+    rows = ["file,left_eye_x,left_eye_y,right_eye_x,right_eye_y"]
+    for seed, name in enumerate(names):
+        picture, eyes = face(seed, sizes.get(name, (120, 100)))
+        kind = {"grey.png": "L", "cmyk.jpg": "CMYK", "palette.gif": "P", "alpha.webp": "RGBA"}.get(name, "RGB")
+        picture.convert(kind).save(folder / name, format="PNG" if "called" in name else None)
+        rows.append(",".join([name, *(f"{value:.2f}" for value in eyes.ravel())]))
+    (folder / "eyes.csv").write_text("\n".join(rows))
+    return folder
+
+
+def flags(pictures, workdir):
+    cache = pictures.parent / "cache"
+    return ["--config=configs/folder.py", f"--config.data.dir={pictures}", f"--workdir={workdir}", *SHORT] + [
+        f"--config.data.cache_dir={cache}"
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(pictures, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "mine"
+    result = run("train_main.py", *flags(pictures, workdir))
+    assert result.returncode == 0, result.stderr
+    assert "10 pictures of 24 x 20 to 1400 x 1200 pixels, the median 120 x 100; resized to 100 x 84" in result.stdout
+    return workdir
+
+
+def test_pictures_in_and_a_landmark_detector_out(pictures, trained, tmp_path):
+    config = json.loads((trained / "config.json").read_text())
+    assert config["data"]["size"] == [84, 100] and config["train"]["batch_size"] == 10
+    table = f"--annotations={pictures / 'eyes.csv'}"
+    result = run("eval_main.py", f"--workdir={trained}", table, "--few_shot=2,5", f"--export_dir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    written = json.loads((trained / "eval" / "result.json").read_text())
+    assert written["protocol"]["tested"] == "annotated images, 5 parts in turn"
+    assert written["protocol"]["error"].startswith("Euclidean distance in % of eye distance")
+    for name in ("mean_shape", "cell", "subpixel", "regress", "regress_each"):
+        assert written["metrics"][f"{name}_error_percent"] > 0
+        assert [len(each) for each in written["few_shot_error_percent"][name].values()] == [3, 3]
+    assert set(written["metrics"]) >= {"matching_same_cell_px", "matching_different_cell_px"}
+    assert "left_eye " in result.stdout and "right_eye " in result.stdout
+
+    served = tf.saved_model.load(str(tmp_path / "1"))
+    files = [(pictures / name).read_bytes() for name in ("huge.jpg", "b.png", "grey.png")]
+    points = served.describe(tf.constant(files))["points"].numpy()
+    assert points.shape == (3, 2, 2)
+    size = np.array([[1400, 1200], [120, 100], [120, 100]])
+    assert (points > -0.5 * size[:, np.newaxis]).all() and (points < 1.5 * size[:, np.newaxis]).all()
+
+
+def test_without_annotations_labels_alone_are_drawn_and_exported(trained, tmp_path):
+    result = run("eval_main.py", f"--workdir={trained}", f"--export_dir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    assert "landmark" not in result.stdout
+    assert set(tf.saved_model.load(str(tmp_path / "1")).signatures) >= {"serving_default", "encoded", "match_encoded"}
+    assert (trained / "eval" / "mean_object.png").exists()
+
+
+def test_the_size_and_batch_of_a_run_stay_when_pictures_are_added(pictures, trained):
+    Image.new("RGB", (300, 100)).save(pictures / "added.png")
+    try:
+        result = run("train_main.py", *flags(pictures, trained))
+    finally:
+        (pictures / "added.png").unlink()
+    assert result.returncode == 0 and "already trained for 1 epochs" in result.stdout, result.stderr
+
+
+def test_files_that_cannot_be_used_are_all_named_and_left_out_when_told(pictures, tmp_path):
+    whole = (pictures / "a.JPG").read_bytes()
+    bad = {"cut.jpg": whole[: len(whole) // 2], "text.jpg": b"not a picture", "empty.png": b""}
+    for name, content in bad.items():
+        (pictures / name).write_bytes(content)
+    try:
+        result = run("train_main.py", *flags(pictures, tmp_path / "w"))
+        assert result.returncode == 1 and "Traceback" not in result.stderr
+        error = result.stderr.splitlines()[-1]
+        assert error.startswith("error: 3 of 13 files cannot be used") and all(name in error for name in bad)
+        assert "--config.data.skip_bad_files=true" in error and not (tmp_path / "w").exists()
+        result = run("train_main.py", *flags(pictures, tmp_path / "w"), "--config.data.skip_bad_files=true")
+        assert result.returncode == 0, result.stderr
+        assert "note: 3 of 13 files cannot be used" in result.stdout and "left out" in result.stdout
+        assert all((pictures / name).read_bytes() == content for name, content in bad.items())
+    finally:
+        for name in bad:
+            (pictures / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--annotations=eyes.txt"], ["eyes.txt", "a COCO .json, a .csv or a folder of .pts files is expected"]),
+        (["--annotations=none.csv"], ["none.csv", "there is no such file"]),
+        (["--annotations_test=none.csv"], ["go with --annotations"]),
+        (["--few_shot=1,x"], ["--few_shot=1,x", "whole numbers"]),
+    ],
+)
+def test_a_mistake_in_the_evaluation_is_one_line(trained, arguments, words):
+    result = run("eval_main.py", f"--workdir={trained}", *arguments)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ") and all(word in line for word in words)
