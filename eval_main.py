@@ -15,7 +15,9 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run that train_main
 _EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version.")
 _ANNOTATIONS = flags.DEFINE_string("annotations", None, "Landmarks to fit heads on: COCO .json, .csv, folder of .pts.")
 _ANNOTATIONS_TEST = flags.DEFINE_string("annotations_test", None, "The same to test on; else five parts take turns.")
-_PICTURES = flags.DEFINE_string("pictures", None, "Folder that file names in annotations start from; else the run's.")
+_PICTURES = flags.DEFINE_string("pictures", None, "Folder of the pictures, if it is not the training's (any more).")
+_CACHE_DIR = flags.DEFINE_string("cache_dir", None, "Folder that resized pictures are kept in, if not the training's.")
+_SKIP = flags.DEFINE_bool("skip_bad_files", False, "Leave files out that cannot be read.")
 _FEW_SHOT = flags.DEFINE_list("few_shot", [], "Fit heads on few annotated pictures too, such as 1,5,10,20.")
 _UNTRAINED = flags.DEFINE_bool("untrained", False, "Evaluate the network as it was before training, for comparison.")
 flags.mark_flag_as_required("workdir")
@@ -31,7 +33,11 @@ def main():
     if not all(count.isdecimal() and int(count) for count in _FEW_SHOT.value):
         raise ValueError(f"--few_shot={','.join(_FEW_SHOT.value)}: must be whole numbers above 0, such as 1,5,10,20")
     config = config_lib.load(workdir)
+    trained_on = config.data.dir if config.data.name in ("folder", "video") else None
     config_lib.annotate(config, _ANNOTATIONS.value, _ANNOTATIONS_TEST.value, _PICTURES.value)
+    config.data.cache_dir = _CACHE_DIR.value or config.data.cache_dir
+    config.data.skip_bad_files |= _SKIP.value
+    config_lib.make_paths_absolute(config)
 
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
@@ -41,72 +47,71 @@ def main():
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     tf.keras.utils.set_random_seed(config.train.seed)
-    network, stride = models.create(config.model), models.STRIDE
-    step = 0 if _UNTRAINED.value else checkpoints.restore_network(network, workdir)
+    network, stride, batch_size = models.create(config.model), models.STRIDE, config.eval.batch_size
+    if not _UNTRAINED.value:
+        step = checkpoints.restore_network(network, workdir)
+    else:
+        step = checkpoints.restore_network(network, config.train.init_from) if config.train.init_from else 0
+    label = tf.function(network, reduce_retracing=True)
     source = pipeline.prepare(config)
     split = next(name for name in ("test", "annotated", "validation") if source.count(name))
-    pairs = pipeline.example_pairs(source, split, stride=stride, count=_SHOWN)
-    pictures = inspection.pair_pictures(network, pairs, stride)
-    many = pipeline.image_batches(source, split, batch_size=config.eval.batch_size, count=_MANY)
-    pictures["mean_object"] = inspection.mean_object_picture(network, many)
+    name = "eval_untrained" if _UNTRAINED.value else "eval"
+    folder = os.path.join(workdir, name)
+    os.makedirs(folder, exist_ok=True)
     head, result = None, {"metrics": {}}
     if source.count("annotated"):
-        head, result = _landmarks(config, source, network, [int(count) for count in _FEW_SHOT.value])
-        print(results.table(result, source.landmark_names))
+        batches = functools.partial(pipeline.landmark_batches, source, batch_size=batch_size)
+        known = evaluation.label_maps(label, batches("annotated", count=config.eval.head_images))
+        test = evaluation.label_maps(label, batches("test")) if source.count("test") else None
+        head, result = _landmarks(config, source, label, known, test)
         if source.warps_pictures:
-            options = {"stride": stride, "batch_size": config.eval.batch_size}
-            batches = pipeline.annotated_pairs(source, split, count=_MATCHED, **options)
-            errors = evaluation.matching(network, batches, stride=stride)
-            result["metrics"].update({f"matching_{name}_px": value for name, value in errors.items()})
-            print("landmarks matched by labels, px of 70: " + ", ".join(f"{k} {v:.2f}" for k, v in errors.items()))
-        frames = next(iter(pipeline.landmark_batches(source, split, batch_size=_SHOWN, count=_SHOWN)))
-        pictures.update(inspection.landmark_pictures(network, head, frames, stride))
-
-    folder = os.path.join(workdir, "eval_untrained" if _UNTRAINED.value else "eval")
-    os.makedirs(folder, exist_ok=True)
+            views = pipeline.annotated_pairs(source, split, stride=stride, batch_size=batch_size, count=_MATCHED)
+            result["metrics"].update(evaluation.matching(label, views, stride=stride))
+        if trained_on and test:
+            result["protocol"]["test_images_in_the_training_folder"] = source.pictures_below(trained_on, "test")
+        print(results.table(result, source.landmark_names))
+    elif _FEW_SHOT.value:
+        raise ValueError("--few_shot needs landmarks; give --annotations")
     results.write_result(os.path.join(folder, "result.json"), {**result, "step": step})
+
+    pairs = pipeline.example_pairs(source, split, stride=stride, count=_SHOWN)
+    pictures = inspection.pair_pictures(label, pairs, stride)
+    many = pipeline.image_batches(source, split, batch_size=batch_size, count=_MANY)
+    pictures["mean_object"] = inspection.mean_object_picture(label, many)
+    if head is not None:
+        frames = next(iter(pipeline.landmark_batches(source, split, batch_size=_SHOWN, count=_SHOWN)))
+        pictures.update(inspection.landmark_pictures(label, head, frames, stride))
     inspection.save_pictures(folder, pictures)
-    inspection.write_tensorboard(os.path.join(workdir, "tensorboard", "eval"), result["metrics"], pictures, step)
+    inspection.write_tensorboard(os.path.join(workdir, "tensorboard", name), result["metrics"], pictures, step)
     print(f"pictures and result.json: {folder}")
     if _EXPORT_DIR.value:
-        path = export.export_saved_model(
-            network,
-            head,
-            _EXPORT_DIR.value,
-            input_size=source.input_size,
-            margin=source.margin,
-            stride=stride,
-            example_images=pairs["image_a"],
-        )
+        shape = {"input_size": source.input_size, "margin": source.margin, "stride": stride}
+        path = export.export_saved_model(network, head, _EXPORT_DIR.value, **shape, example_images=pairs["image_a"])
         print(f"SavedModel: {path}")
+        if source.boxed:
+            print("note: the network saw boxes about the objects; crop what the served model is given alike")
     print(f"TensorBoard: {cli.python()} -m tensorboard.main --logdir {workdir}")
 
 
-def _landmarks(config, source, network, few):
+def _landmarks(config, source, label, known, test):
     """Fits and measures the heads of the configuration; returns the best, and what was measured."""
     import models
     from dense_labels import evaluation, results
     from input_pipeline import pipeline
 
-    print("fitting landmark heads, then testing them", flush=True)
-    batch_size, seed = config.eval.batch_size, config.train.seed
-    batches = functools.partial(pipeline.landmark_batches, source, batch_size=batch_size)
-    known = evaluation.label_maps(network, batches("annotated", count=config.eval.head_images))
-    test = evaluation.label_maps(network, batches("test")) if source.count("test") else None
-    options = {"upsample": config.eval.upsample, "seed": seed}
+    count, few, batch_size = len(known["labels"]), [int(number) for number in _FEW_SHOT.value], config.eval.batch_size
+    evaluation.check_few_shot(few, count, test)
+    print(f"fitting landmark heads on {count} annotated pictures", flush=True)
+    options = {"upsample": config.eval.upsample, "seed": config.train.seed}
     fits = {name: functools.partial(models.fit_head, name, **options) for name in config.eval.heads}
     heads, found, maps = evaluation.landmarks(fits, known, test, batch_size=batch_size)
     best = evaluation.choose(fits, known, batch_size=batch_size)
-    tested = "test images" if test else f"annotated images, {evaluation.FOLDS} parts in turn"
-    words = {"head_images": len(known["labels"]), "tested": tested, "exported": best}
-    result = results.report(found, maps, source.normaliser, **words)
+    result = results.report(found, maps, source.normaliser, head_images=count, exported=best)
     if few:
 
         def maps_of(indices, seed):
-            views = pipeline.few_shot_batches(
-                source, indices, count=len(known["labels"]), batch_size=batch_size, seed=seed
-            )
-            return evaluation.label_maps(network, views)
+            options = {"count": count, "batch_size": batch_size, "seed": seed}
+            return evaluation.label_maps(label, pipeline.few_shot_batches(source, indices, **options))
 
         errors = evaluation.few_shot(fits, maps_of, known, test, counts=few, seeds=_SEEDS, batch_size=batch_size)
         print(results.few_shot_table(errors))

@@ -33,6 +33,8 @@ def main():
         config_lib.settle(config, workdir)
     config.train.precision = training.choose_precision(config.train)
     source = pipeline.prepare(config)
+    if config.data.name != "roboarm":
+        config.data.num_pictures = source.count("train")
     config.train.batch_size = config.train.batch_size or min(config_lib.BATCH_SIZE, source.count("train"))
     if begun:
         config_lib.check_same(config, workdir)
@@ -53,7 +55,7 @@ def main():
             start_step=start_step,
             input_context=context,
         ),
-        steps_per_epoch=config.train.steps_per_epoch or source.count("train") // config.train.batch_size,
+        steps_per_epoch=config.train.steps_per_epoch or max(1, source.count("train") // config.train.batch_size),
         examples=pipeline.example_pairs(source, "validation", stride=models.STRIDE, count=6),
         stride=models.STRIDE,
         strategy=strategy,

@@ -10,7 +10,6 @@ only read. Prints two Markdown tables: errors, with those of an untrained networ
 
 import sys
 
-import numpy as np
 from absl import app, flags
 
 from benchmarks import rows
@@ -43,13 +42,17 @@ _ANNOTATIONS_TEST = flags.DEFINE_string("annotations_test", None, "COCO key poin
 def main(argv):
     chosen = rows.chosen(ROWS)
     first, *_ = chosen
-    results = {}
+    measured = {}
     for name, workdir in chosen.items():
         changes = [f"--config.{key}={value}" for key, value in {**_data(), **ROWS[name][0]}.items()]
         few = [f"--few_shot={_FEW}"] if name == first else []
-        results[name] = rows.run("configs/faces.py", workdir, [*changes, *argv[1:]], evaluation=few)
-    results["untrained"] = rows.untrained(chosen[first])
-    print(f"{_table(results)}\n\n{_few_table(results[first]['few_shot_error_percent'])}")
+        measured[name] = rows.run("configs/faces.py", workdir, [*changes, *argv[1:]], evaluation=few)
+    measured["untrained"] = rows.untrained(chosen[first])
+    print(_table(measured))
+    for name, result in measured.items():
+        if "few_shot_error_percent" in result:
+            print(f"\n{name}, heads fitted on a few annotated pictures:\n")
+            print(_few_table(result["few_shot_error_percent"]))
 
 
 def _data():
@@ -60,13 +63,13 @@ def _data():
     return {f"data.{key}": flag.value for key, flag in files.items()}
 
 
-def _table(results):
+def _table(measured):
     heads = [name.removesuffix("_error_percent").removesuffix("_px") for name in FIGURES]
     lines = [
         f"| run | paper: nearest | paper: regress | {' | '.join(heads)} | minutes |",
         "|---" * (len(heads) + 4) + "|",
     ]
-    for name, result in results.items():
+    for name, result in measured.items():
         paper = ROWS[name][1] if name in ROWS else (None, None)
         cells = ["-" if value is None else f"{value:.2f} %" for value in paper]
         for figure in FIGURES:
@@ -79,9 +82,11 @@ def _table(results):
 
 def _few_table(errors):
     """Mean and standard deviation over the draws, by decoding and number of annotated pictures."""
+    from dense_labels import results  # not above: it imports TensorFlow
+
     lines = [f"| annotated | {' | '.join(errors)} |", "|---" * (len(errors) + 1) + "|"]
     for count in next(iter(errors.values())):
-        cells = (f"{np.mean(each[count]):.1f} ± {np.std(each[count]):.1f} %" for each in errors.values())
+        cells = (f"{results.mean_and_deviation(each[count], 1)} %" for each in errors.values())
         lines.append(f"| {count} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -2,6 +2,8 @@
 
 python train_main.py --config=configs/aflw.py --config.data.dir=AFLW --config.train.init_from=runs/celeba \
     --workdir=runs/aflw
+
+For a GPU, as celeba.py. Not run here; the paper has 8.8 % of the eye distance by regression.
 """
 
 from configs import celeba

@@ -2,7 +2,8 @@
 
 python train_main.py --config=configs/cats.py --config.data.dir=CATS --workdir=runs/cats
 
-CATS holds the folders CAT_00 to CAT_06 of pictures, each with its .cat file.
+CATS holds the folders CAT_00 to CAT_06 of pictures, each with its .cat file. As long as faces.py. Not run here; the
+paper shows cats in pictures alone.
 """
 
 from configs import faces

@@ -3,7 +3,8 @@
 python train_main.py --config=configs/celeba.py --config.data.dir=CELEBA --workdir=runs/celeba
 
 CELEBA holds img_align_celeba/, list_landmarks_align_celeba.txt, list_eval_partition.txt and MAFL's training.txt and
-testing.txt. 100 epochs at the first author's later settings: for a GPU.
+testing.txt. 100 epochs at the first author's later settings: for a GPU. Not run here; the paper has 10.5 % of the eye
+distance by the nearest cell and 5.9 % by regression, its first author's later code 4.0 % by regression.
 """
 
 from configs import faces

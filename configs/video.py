@@ -3,7 +3,7 @@
 python train_main.py --config=configs/video.py --config.data.dir=FRAMES --workdir=runs/video
 
 FRAMES holds the frames of a clip as pictures numbered in their names, or clips in folders of their own. What stands
-still teaches nothing and is left out. Needs OpenCV: pip install "opencv-python-headless<4.12".
+still teaches nothing and is left out. As long as folder.py. Needs OpenCV: pip install "opencv-python-headless<4.12".
 """
 
 from configs import folder

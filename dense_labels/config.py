@@ -33,8 +33,13 @@ class DataConfig:
     dir: str = "~/tensorflow_datasets"  # where it is kept; roboarm is built there if it is absent
     num_pairs: int = 23_999  # roboarm: frame pairs in all splits together
     seed: int = 0  # roboarm: of the simulation
-    annotations: str = ""  # coco, csv: the file of landmarks that heads are fitted on; training uses its pictures alone
-    annotations_test: str = ""  # coco, csv: that of the pictures heads are tested on
+    # coco, csv: file of landmarks that heads are fitted on, pts: folder of them; training uses its pictures alone
+    annotations: str = ""
+    annotations_test: str = ""  # the same for the pictures heads are tested on
+    whole_pictures: bool = False  # coco, pts: show whole pictures, not boxes about the objects
+    num_pictures: int = 0  # pictures or pairs of frames in training; found out
+    max_gap: int = 1  # video: frames that a pair may lie apart
+    ignore_still: bool = True  # video: what does not move teaches nothing; a camera's background, for instance
     size: tuple[int, ...] = (0, 0)  # (height, width) that pictures are resized to; (0, 0): from the pictures
     crop: int = 0  # pixels that views lack on each side, so that warps bring in more of the picture, not of its border
     skip_bad_files: bool = False  # leave files out that cannot be read, instead of refusing to start
@@ -43,9 +48,9 @@ class DataConfig:
 
 @dataclasses.dataclass
 class ViewsConfig:
-    """How two views are made of one picture: warps, then changes of colour. Strength 0 is none, 1 the published one."""
+    """How two views are made: warps, then changes of colour; of video, which moves, changes of colour alone."""
 
-    strength: float = 1.0  # of the thin-plate spline and the affine map
+    strength: float = 1.0  # of the thin-plate spline and the affine map; 1: the published one
     projective: float = 0.0  # of a change of perspective
     flip: bool = False  # show half of the pictures mirrored, both views alike
     border: str = "edge"  # what lies beyond the picture: zero | edge | mirror
@@ -149,8 +154,11 @@ def check(config):
     _check_range("data.num_pairs", config.data.num_pairs, 1)
     if not config.data.dir:
         raise ValueError("config.data.dir is empty; say where the pictures are: --config.data.dir=PICTURES")
-    for key in ("seed", "crop"):
+    for key in ("seed", "crop", "num_pictures"):
         _check_range(f"data.{key}", getattr(config.data, key), 0)
+    _check_range("data.max_gap", config.data.max_gap, 1)
+    if config.data.name == "video" and config.data.crop:
+        raise ValueError(f"config.data.crop={config.data.crop}: is for still pictures; frames are shown whole")
     size, crop = tuple(config.data.size), config.data.crop
     if len(size) != 2 or not all(isinstance(side, int) for side in size):
         raise ValueError(f"config.data.size={size}: must be two whole numbers, height and width")
@@ -237,21 +245,23 @@ def annotate(config, annotations, annotations_test, pictures):
       config: a `Config` of a run; changed in place.
       annotations: a COCO .json, a .csv or a folder of .pts files; None to keep the run's own.
       annotations_test: the same, or None.
-      pictures: folder that file names start from; None for the run's own.
+      pictures: folder of the pictures, which file names start from; None for the run's own.
 
     Raises:
-      ValueError: if there are test landmarks or pictures alone, a file is of none of these kinds, or the two differ.
+      ValueError: if there are test landmarks alone, a file is of none of these kinds, or the two differ.
     """
+    config.data.dir = pictures or config.data.dir
     if not annotations:
-        if annotations_test or pictures:
-            raise ValueError("--annotations_test and --pictures go with --annotations; give that too")
+        if annotations_test:
+            raise ValueError("--annotations_test goes with --annotations; give that too")
         return
+    if config.data.name not in ("coco", "pts"):
+        config.data.whole_pictures = True  # as the run saw them
     kinds = {_annotation_kind(path) for path in (annotations, annotations_test) if path}
     if len(kinds) > 1:
         raise ValueError(f"--annotations={annotations} and --annotations_test={annotations_test} must be of one kind")
     config.data.name = kinds.pop()
     config.data.annotations, config.data.annotations_test = annotations, annotations_test or ""
-    config.data.dir = pictures or config.data.dir
     make_paths_absolute(config)
 
 
@@ -292,7 +302,7 @@ def check_same(config, workdir):
       ValueError: naming what differs.
     """
     kept, new = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (load(workdir), config))
-    for part, key in _PATHS:
+    for part, key in (*_PATHS, ("data", "skip_bad_files")):
         kept[part][key] = new[part][key]
     changed = [
         f"{part}.{key}: {kept[part][key]} there, {value} now"

@@ -7,24 +7,23 @@ from dense_labels import correspondence, results
 
 MEAN_SHAPE = "mean_shape"  # each landmark at its mean place: what is known without looking at a picture
 FOLDS = 5
-_KEYS = ("landmarks", "annotated", "scale", "normaliser")
+_KEYS = ("landmarks", "annotated", "scale", "normaliser", "picture")
 
 
 def label_maps(network, batches):
     """Labels annotated images once, for whatever is fitted or measured on frozen labels.
 
     Args:
-      network: images [B, H, W, 3] -> labels [B, h, w, L].
+      network: images [B, H, W, 3] -> labels [B, h, w, L]; a `tf.function` is traced once for all calls.
       batches: iterable of LandmarkBatches.
 
     Returns:
-      A dictionary of float32 arrays over all N images: `labels` [N, h, w, L], and `landmarks`, `annotated`, `scale` and
-      `normaliser` as in LandmarkBatch.
+      A dictionary of arrays over all N images: `labels` float32 [N, h, w, L], and `landmarks`, `annotated`, `scale`,
+      `normaliser` and `picture` as in LandmarkBatch.
     """
-    label = tf.function(network, reduce_retracing=True)
     parts = {"labels": [], **{name: [] for name in _KEYS}}
     for batch in batches:
-        parts["labels"].append(label(batch["image"]).numpy())
+        parts["labels"].append(network(batch["image"]).numpy())
         for name in _KEYS:
             parts[name].append(batch[name].numpy())
     return {name: np.concatenate(part) for name, part in parts.items()}
@@ -40,6 +39,7 @@ def landmarks(fits, known, test, *, batch_size):
 
     Section 4.1 and 4.3 of the NIPS 2017 paper. Without test images the annotated ones take turns: each of five parts is
     measured by heads fitted on the other four. The heads that are returned are always fitted on all annotated images.
+    What heads are fitted on may lack a landmark in one of the parts; it is not measured there.
 
     Args:
       fits: name -> function of `label_maps` that returns a fitted head.
@@ -49,22 +49,23 @@ def landmarks(fits, known, test, *, batch_size):
 
     Returns:
       `(heads, found, maps)`: the fitted head by name; [N, K, 2] by decoding, in pixels of the network's input, with
-      `MEAN_SHAPE` among them; and the maps these were found in, `test` or `known`.
+      `MEAN_SHAPE` among them, not a number where a landmark was not fitted; and the maps these were found in, `test` or
+      `known`. The last two are None where there are too few annotated images to take turns.
 
     Raises:
-      ValueError: if there are too few annotated images to take turns, or a head cannot be fitted.
+      ValueError: if a head cannot be fitted.
     """
     heads = {name: fit(known) for name, fit in fits.items()}
     if test is not None:
-        return heads, _find(heads, known, test, batch_size), test
+        return heads, _find(fits, known, test, batch_size, heads), test
     count = len(known["labels"])
     if count < FOLDS:
-        raise ValueError(f"{count} annotated images are too few to be measured on; give {FOLDS} or test images")
+        return heads, None, None
     fold = np.arange(count) % FOLDS
     parts = []
     for k in range(FOLDS):
         rest = take(known, fold != k)
-        parts.append(_find({name: fit(rest) for name, fit in fits.items()}, rest, take(known, fold == k), batch_size))
+        parts.append(_find(fits, rest, take(known, fold == k), batch_size))
     order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(FOLDS)]))
     return heads, {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}, known
 
@@ -89,7 +90,8 @@ def choose(fits, known, *, batch_size):
     rest, part = take(known, ~held_out), take(known, held_out)
     errors = {}
     for name, fit in fits.items():
-        errors[name] = _mean_error(locate(fit(rest), part["labels"], batch_size)["points"], part)
+        error = _mean_error(locate(_fit(fit, rest), part["labels"], batch_size)["points"], part)
+        errors[name] = np.inf if error is None else error
     return min(errors, key=errors.get)
 
 
@@ -106,25 +108,31 @@ def few_shot(fits, maps_of, known, test, *, counts, seeds, batch_size):
       batch_size: as in `landmarks`.
 
     Returns:
-      Decoding -> count -> list of mean errors in percent, one a seed.
+      Decoding -> count -> list of mean errors in percent, one a seed (none for a seed that left nothing to measure).
 
     Raises:
       ValueError: if a count is below 1, or so many images cannot be drawn, or none would be left to measure on.
     """
     pool = len(known["labels"])
+    check_few_shot(counts, pool, test)
     errors = {}
     for count in counts:
-        if not 1 <= count <= pool - (test is None):
-            left = " with one left to measure on" if test is None else ""
-            raise ValueError(f"{count} annotated images cannot be drawn from {pool}{left}")
         for seed in range(seeds):
             order = np.random.default_rng([seed, count]).permutation(pool)
             maps = maps_of(order[:count], seed)
             measured = take(known, order[count:]) if test is None else test
-            found = _find({name: fit(maps) for name, fit in fits.items()}, maps, measured, batch_size)
-            for name, points in found.items():
-                errors.setdefault(name, {}).setdefault(count, []).append(_mean_error(points, measured))
+            for name, points in _find(fits, maps, measured, batch_size).items():
+                error = _mean_error(points, measured)
+                errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
     return errors
+
+
+def check_few_shot(counts, pool, test):
+    """Refuses numbers of images that `few_shot` cannot draw from a pool; arguments as there."""
+    for count in counts:
+        if not 1 <= count <= pool - (test is None):
+            left = " with one left to measure on" if test is None else ""
+            raise ValueError(f"{count} annotated images cannot be drawn from {pool}{left}")
 
 
 def locate(head, labels, batch_size):
@@ -138,21 +146,38 @@ def locate(head, labels, batch_size):
     Returns:
       The dictionary, as arrays over all N maps.
     """
-    apply = tf.function(head, reduce_retracing=True)
-    parts = [apply(batch) for batch in tf.data.Dataset.from_tensor_slices(labels).batch(batch_size)]
+    parts = [head(batch) for batch in tf.data.Dataset.from_tensor_slices(labels).batch(batch_size)]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
 
 
-def _find(heads, known, maps, batch_size):
+def _find(fits, known, maps, batch_size, heads=None):
     """Decoding -> [N, K, 2]: of a head with several, each by its own name; of others, by the head's."""
     weights = known["annotated"][..., np.newaxis]
-    mean = np.sum(np.where(weights > 0, known["landmarks"], 0), axis=0) / np.maximum(weights.sum(axis=0), 1)
+    total = np.sum(np.where(weights > 0, known["landmarks"], 0), axis=0)
+    count = weights.sum(axis=0)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     found = {MEAN_SHAPE: np.broadcast_to(mean, maps["landmarks"].shape)}
-    for name, head in heads.items():
-        located = locate(head, maps["labels"], batch_size)
+    for name, fit in fits.items():
+        located = locate(heads[name] if heads else _fit(fit, known), maps["labels"], batch_size)
         own = {decoding: located[decoding] for decoding in ("cell", "subpixel") if decoding in located}
         found.update(own or {name: located["points"]})
     return found
+
+
+def _fit(fit, maps):
+    """Fits a head to the landmarks that the images have; the places of others are not numbers."""
+    present = maps["annotated"].any(axis=0)
+    if present.all():
+        return fit(maps)
+    head = fit({**maps, "landmarks": maps["landmarks"][:, present], "annotated": maps["annotated"][:, present]})
+    column = np.where(present, np.cumsum(present) - 1, present.sum())
+
+    def all_landmarks(labels):
+        found = head(labels)
+        absent = {name: tf.fill(tf.shape(values[:, :1]), np.float32(np.nan)) for name, values in found.items()}
+        return {name: tf.gather(tf.concat([found[name], absent[name]], axis=1), column, axis=1) for name in found}
+
+    return all_landmarks
 
 
 def _mean_error(points, maps):
@@ -172,37 +197,30 @@ def matching(network, batches, *, stride, count=500, seed=0):
       seed: of that draw.
 
     Returns:
-      A dictionary of floats, in pixels of an image that is 70 wide: `same_cell` and `same_subpixel`, `different_cell`
-      and `different_subpixel`; the decodings are those of
-      `correspondence.matching_error`.
-
-    Raises:
-      ValueError: if there are fewer than two images, or no landmark is seen in two of them.
+      A dictionary of floats, in pixels of the network's input made 70 wide: `matching_same_cell_px`,
+      `matching_same_subpixel_px`, `matching_different_cell_px` and `matching_different_subpixel_px`; the decodings are
+      those of `correspondence.matching_error`. What has nothing to match (a single image, no landmark that is seen in
+      both) is left out.
     """
-    label = tf.function(network, reduce_retracing=True)
     names = [f"{what}_{view}" for what in ("landmarks", "landmarks_visible") for view in "ab"]
     views = {name: [] for name in ("labels_a", "labels_b", *names)}
     for batch in batches:
         width = batch["image_a"].shape[2]
         for view in "ab":
-            views[f"labels_{view}"].append(label(batch[f"image_{view}"]).numpy())
+            views[f"labels_{view}"].append(network(batch[f"image_{view}"]).numpy())
         for name in names:
             views[name].append(batch[name].numpy())
     views = {name: np.concatenate(parts) for name, parts in views.items()}
     images = len(views["labels_a"])
-    pairs = {
-        "same": np.repeat(np.arange(images)[:, np.newaxis], 2, axis=1),
-        "different": correspondence.pairs_of(count, images, seed),
-    }
+    pairs = {"same": np.repeat(np.arange(images)[:, np.newaxis], 2, axis=1)}
+    if images > 1:
+        pairs["different"] = correspondence.pairs_of(count, images, seed)
     errors = {}
     for kind, (a, b) in ((kind, indices.T) for kind, indices in pairs.items()):
-        found = correspondence.matching_error(
-            views["labels_a"][a],
-            views["labels_b"][b],
-            views["landmarks_a"][a],
-            views["landmarks_b"][b],
-            views["landmarks_visible_a"][a] * views["landmarks_visible_b"][b],
-            stride=stride,
-        )
-        errors.update({f"{kind}_{name}": found[name] * 70 / width for name in ("cell", "subpixel")})
+        visible = views["landmarks_visible_a"][a] * views["landmarks_visible_b"][b]
+        if not visible.any():
+            continue
+        compared = views["labels_a"][a], views["labels_b"][b], views["landmarks_a"][a], views["landmarks_b"][b], visible
+        found = correspondence.matching_error(*compared, stride=stride)
+        errors.update({f"matching_{kind}_{name}_px": found[name] * 70 / width for name in ("cell", "subpixel")})
     return errors

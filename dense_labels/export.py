@@ -9,7 +9,7 @@ are, JPEG, PNG, GIF (its first frame) or BMP, in strings:
 - `match`, `match_float`, `match_encoded`: `image_a`, `image_b`, each of a size of its own -> for each cell of A its
   most probable place `points_in_b` [N, h, w, 2] and the `probability` [N, h, w] of that cell.
 - `encoded`: `images`, a string [N] of files, each of a size of its own -> `labels`, `confidence`, `points`, `score`.
-  The EXIF orientation of a JPEG is not applied.
+  What is transparent is seen on white. The EXIF orientation of a JPEG is not applied: points are in its stored pixels.
 
 In Python, `labels` and `landmarks` of the loaded object are functions of pixels of either type, `describe`, which is
 `encoded`, one of files, and `match` one of all three.
@@ -144,11 +144,20 @@ class ServedModel(tf.Module):
         """Files [N] -> the same, with a scale [N, 2]."""
 
         def decode(file):
-            picture = tf.io.decode_image(file, channels=3, expand_animations=False)
+            picture = _on_white(tf.io.decode_image(file, expand_animations=False))
             pixels, scale = self._resize(picture[tf.newaxis])
             return tf.ensure_shape(pixels[0], [*self._full_size, 3]), scale[0]
 
         return tf.map_fn(decode, files, fn_output_signature=(tf.float32, tf.float32))
+
+
+def _on_white(picture):
+    """uint8 [H, W, 1 to 4], grey or RGB, without or with alpha -> float32 [H, W, 3] in [0, 1], on white."""
+    channels = tf.shape(picture)[2]
+    values = tf.cast(picture, tf.float32) / 255.0
+    alpha = tf.cond(channels % 2 > 0, lambda: tf.ones_like(values[..., :1]), lambda: values[..., -1:])
+    colour = tf.cond(channels > 2, lambda: values[..., :3], lambda: tf.repeat(values[..., :1], 3, axis=2))
+    return colour * alpha + 1.0 - alpha
 
 
 def export_saved_model(network, head, export_dir, *, input_size, stride, example_images, margin=0):

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from dense_labels import files, geometry, sphere, unfolding, visualization
 
+_INNER = 0.25  # of the image's shorter side: how far the middle of the object reaches
+
 
 def pair_pictures(network, examples, stride, *, points=5):
     """Draws what a network makes of a few pairs.
@@ -25,13 +27,13 @@ def pair_pictures(network, examples, stride, *, points=5):
     visible = examples["visible"] > 0
     labels_a, labels_b = (np.asarray(network(examples[name])) for name in ("image_a", "image_b"))
     object_labels = labels_a[visible] if visible.any() else labels_a.reshape([-1, labels_a.shape[-1]])
-    basis = sphere.colour_basis(object_labels) if labels_a.shape[-1] > 3 else None
+    basis = _colour_basis(object_labels) if labels_a.shape[-1] > 3 else None
     size = examples["image_a"].shape[1:3]
     masks = tf.image.resize(examples["visible"][..., np.newaxis], size, "nearest").numpy()[..., 0] > 0
     cells = _spread_cells(visible, points)
     centres = np.asarray(geometry.cell_centres(*visible.shape[1:], stride)).reshape([-1, 2])
     places = examples["points_in_b"].reshape([len(visible), -1, 2])
-    thirds = slice(2, None, 3)
+    thirds = slice(2, None, 3) if len(visible) > 2 else slice(None)
     return {
         "labels": visualization.labels_panel(examples["image_a"], labels_a, masks=masks, basis=basis),
         "sphere": unfolding.unfolded_figure(examples["image_a"][thirds], labels_a[thirds], masks[thirds], basis=basis),
@@ -81,8 +83,18 @@ def _view(labels, masks):
     labels, places = labels[on_object], places[on_object]
     if length == 2:
         return {"longest": np.linalg.norm(labels, axis=-1).max()}
-    basis = np.eye(3, dtype=np.float32) if length == 3 else sphere.colour_basis(labels)
+    # What surrounds the object has more cells than it, and its labels lie on the far side of the sphere.
+    inner = np.linalg.norm(places - places.mean(axis=0), axis=-1) < _INNER * min(height, width) * stride
+    labels, places = (labels[inner], places[inner]) if inner.any() else (labels, places)
+    basis = np.eye(3, dtype=np.float32) if length == 3 else _colour_basis(labels)
+    if not np.ptp(labels, axis=0).any():
+        return {"basis": basis}  # of labels that are all alike there is no upright view
     return {"basis": basis @ sphere.upright_rotation(labels @ basis, places).T}
+
+
+def _colour_basis(labels):
+    """`sphere.colour_basis`; of labels that are all zero, any will do."""
+    return sphere.colour_basis(labels) if labels.any() else np.eye(labels.shape[-1], 3, dtype=np.float32)
 
 
 def landmark_pictures(network, head, frames, stride):

@@ -10,17 +10,18 @@ DECODINGS = {
     "mean_shape": "each landmark at its mean place in the annotated images",
     "cell": "nearest: a vector for each landmark, fitted by negative log-likelihood; its most probable cell",
     "subpixel": "nearest: the same vectors; expected position on labels made finer",
-    "regress": "regress: 50 virtual points shared by all landmarks, each landmark a linear map of them",
+    "regress": "regress: 50 virtual points (or twice the landmarks) shared by all, each landmark a linear map of them",
     "regress_each": "regress: 50 virtual points for each landmark, which is a linear map of its own",
 }
 _PERCENT = np.linspace(0, 10, 101)  # of the normaliser: what the curves run over
+_MATCHING = "matching_"
 _WIDTH = 14
 
 
 def landmark_errors(points, maps):
     """Measures located landmarks with `metrics.PointError`, in pixels of the picture.
 
-    Pictures whose normaliser is not known, which is 0, are not measured.
+    Pictures whose normaliser is not known, which is 0, are not measured, nor are places that are not numbers.
 
     Args:
       points: [N, K, 2], (x, y) in pixels of the network's input.
@@ -33,7 +34,7 @@ def landmark_errors(points, maps):
     scale = maps["scale"][:, np.newaxis]
     points, true = points * scale, maps["landmarks"] * scale
     count = true.shape[1]
-    measured = maps["annotated"] * (maps["normaliser"] > 0)[:, np.newaxis]
+    measured = maps["annotated"] * (maps["normaliser"] > 0)[:, np.newaxis] * np.isfinite(points).all(axis=-1)
     errors = []
     for chosen in [slice(k, k + 1) for k in range(count)] + [slice(None)]:
         annotated = measured[:, chosen]
@@ -44,10 +45,10 @@ def landmark_errors(points, maps):
 
 
 def report(found, maps, normaliser, **protocol):
-    """Measures what `landmarks` found.
+    """Measures what `evaluation.landmarks` found.
 
     Args:
-      found, maps: as `landmarks` returned them.
+      found, maps: as it returned them.
       normaliser: what errors are divided by, such as "eye distance".
       **protocol: how they were found, in words and numbers.
 
@@ -56,6 +57,8 @@ def report(found, maps, normaliser, **protocol):
       more than 10 %, the area under the cumulative error curve up to there and under the PCK curve up to alpha 0.1;
       `curves`, these two; `landmark_error_percent`, the mean error landmark by landmark; `protocol`.
     """
+    if found is None:
+        return {"metrics": {}, "protocol": {"tested": "nothing: there are too few annotated images", **protocol}}
     errors = {name: landmark_errors(points, maps) for name, points in found.items()}
     figures, curves = {}, {"percent": _PERCENT.tolist()}
     for name, points in found.items():
@@ -87,19 +90,23 @@ def _in_pictures(points, maps):
     """Located and true landmarks in pixels of the pictures, what is annotated, normalisers; of images that have one."""
     known = maps["normaliser"] > 0
     scale = maps["scale"][known][:, np.newaxis]
-    return points[known] * scale, maps["landmarks"][known] * scale, maps["annotated"][known], maps["normaliser"][known]
+    points = points[known] * scale
+    annotated = maps["annotated"][known] * np.isfinite(points).all(axis=-1)
+    return points, maps["landmarks"][known] * scale, annotated, maps["normaliser"][known]
 
 
 def table(result, names=()):
     """Lays out the errors of `report`, one landmark a line; then their mean, and the images off by more than 10 %.
 
     Args:
-      result: what `report` returned.
+      result: what `report` returned, with the figures of `evaluation.matching` among its metrics or without.
       names: of the landmarks; numbers where there are none.
 
     Returns:
       The table, a string.
     """
+    if "landmark_error_percent" not in result:
+        return "there are too few annotated images to measure on"
     each, mean = result["landmark_error_percent"], result["metrics"]
     names = list(names) or [str(k) for k in range(len(next(iter(each.values()))))]
     first = max(map(len, ["landmark", *names]))
@@ -110,6 +117,10 @@ def table(result, names=()):
     for row, figure in (("mean", "error_percent"), ("> 10 %", "failures_percent")):
         numbers = (mean[f"{name}_{figure}"] for name in each)
         lines.append(f"{row:<{first}}" + "".join(f"{number:>{_WIDTH}.3f}" for number in numbers))
+    matching = {name[len(_MATCHING) : -len("_px")]: mean[name] for name in mean if name.startswith(_MATCHING)}
+    if matching:
+        figures = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in matching.items())
+        lines.append(f"landmarks matched by labels alone between views, in px of an image 70 wide: {figures}")
     return "\n".join(lines)
 
 
@@ -124,9 +135,16 @@ def few_shot_table(errors):
     """
     lines = ["annotated" + "".join(f"{name:>{_WIDTH + 2}}" for name in errors)]
     for count in next(iter(errors.values())):
-        figures = (f"{np.mean(each[count]):.2f} +- {np.std(each[count]):.2f}" for each in errors.values())
+        figures = (mean_and_deviation(each[count], 2) for each in errors.values())
         lines.append(f"{count:<9}" + "".join(f"{figure:>{_WIDTH + 2}}" for figure in figures))
     return "\n".join(lines)
+
+
+def mean_and_deviation(values, digits):
+    """Writes the mean and the standard deviation (of a sample, n - 1) of a few values: "12.34 ± 0.56"."""
+    if len(values) < 2:
+        return f"{values[0]:.{digits}f}" if values else "-"
+    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
 
 
 def write_result(path, values):

@@ -191,7 +191,6 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
     around = [callbacks.StopIfNotFinite(saver), callbacks.Throughput(settings.batch_size)]
     if chief:
         around.append(callbacks.WarnOfCollapse(examples["visible"].shape[1:], stride))
-    if chief:
         around.append(tf.keras.callbacks.TensorBoard(logs, write_graph=False))
     around.append(callbacks.Pictures(os.path.join(logs, "pictures") if chief else None, examples, stride))
     around.append(saver)  # last: what an epoch shows is written before the run can go on from its end

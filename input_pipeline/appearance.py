@@ -30,7 +30,7 @@ _RANGES = {"hue": (0.5, "]"), "jpeg": (1, "]"), "rescale": (1, ")")}  # of a str
 
 
 def change(
-    images, seeds, *, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.0, lighting=0.1, jpeg=1.0, rescale=0.5
+    images, seeds, *, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.0, lighting=0.1, jpeg=1.0, rescale=0.2
 ):
     """Changes the appearance of each image at random: its colours, then its sharpness, and JPEG last.
 

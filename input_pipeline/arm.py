@@ -23,7 +23,8 @@ class Arm(sources.Source):
         self._builder = builder
 
     def count(self, split):
-        return self._builder.info.splits[_stored(split)].num_examples
+        splits = self._builder.info.splits
+        return splits[_stored(split)].num_examples if _stored(split) in splits else 0
 
     def pairs(self, split, indices, *, stride, batch_size, count=None):
         records = self._records(split, count)
@@ -64,6 +65,7 @@ class Arm(sources.Source):
                 "annotated": tf.cast(visible, tf.float32),
                 "scale": tf.ones([2]),
                 "normaliser": tf.cast(tf.shape(image)[1], tf.float32),
+                "picture": tf.cast(index, tf.int64),
             }
 
         return indices.map(landmarks, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)

@@ -5,15 +5,17 @@ import tensorflow as tf
 from input_pipeline import pairs, sources, stills
 from input_pipeline.datasets import folder, video
 
+_LEAST_SEEN = 0.01  # of the pixels
+
 
 class Clips(sources.Source):
     """Frame pairs of `datasets.video`; there are no landmarks."""
 
     normaliser = ""
 
-    def __init__(self, frames):
-        """Creates the source of a `video.Video`."""
-        self._video = frames
+    def __init__(self, frames, views):
+        """Creates the source of a `video.Video`, whose frames are recoloured as `config.ViewsConfig` says."""
+        self._video, self._views = frames, views
         self.input_size = frames.images.shape[1:3]
 
     def count(self, split):
@@ -29,10 +31,10 @@ class Clips(sources.Source):
             flow = self._video.flow[pair].astype("float32")
             return self._video.images[first], self._video.images[second], flow, self._video.visible[pair]
 
-        def pair(index, _):
+        def pair(index, seed):
             place = sources.spread(index, count, len(chosen))
             image_a, image_b, flow, visible = tf.numpy_function(read, [place], types, stateful=False)
-            return pairs.pair_from_flow(
+            made = pairs.pair_from_flow(
                 tf.image.convert_image_dtype(tf.ensure_shape(image_a, [height, width, 3]), tf.float32),
                 tf.image.convert_image_dtype(tf.ensure_shape(image_b, [height, width, 3]), tf.float32),
                 tf.ensure_shape(flow, [height, width, 2]),
@@ -40,8 +42,14 @@ class Clips(sources.Source):
                 tf.zeros([height, width], tf.uint8),
                 stride,
             )
+            return made, seed
 
-        return indices.map(pair, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+        def recolour(batch, seed):
+            batch["image_a"], batch["image_b"] = stills.recolour(batch["image_a"], batch["image_b"], seed, self._views)
+            return batch
+
+        batches = indices.map(pair, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+        return batches.map(recolour, num_parallel_calls=tf.data.AUTOTUNE)
 
     def images(self, split, indices, *, batch_size, count=None):
         chosen = self._pairs(split)
@@ -67,11 +75,12 @@ class Clips(sources.Source):
         return splits.get(split, ())
 
 
-def prepare(data):
+def prepare(data, views):
     """Finds the frames, resizes them and computes the flow, once.
 
     Args:
       data: `dense_labels.config.DataConfig`; a `size` of (0, 0) is replaced by what suits the frames.
+      views: `dense_labels.config.ViewsConfig`.
 
     Returns:
       `Clips`.
@@ -81,4 +90,12 @@ def prepare(data):
       OSError: if what is computed cannot be written.
     """
     stills.settle_size(data, folder.read(data.dir))
-    return Clips(video.prepare(data.dir, tuple(data.size), data.cache_dir))
+    settings = {"max_gap": data.max_gap, "ignore_still": data.ignore_still}
+    frames = video.prepare(data.dir, tuple(data.size), data.cache_dir, **settings)
+    seen = float(frames.visible[:: max(1, len(frames.visible) // 100)].mean())
+    if seen < _LEAST_SEEN:
+        print(
+            f"warning: {seen:.1%} of the pixels move and are seen again in the next frame; what stands still or is "
+            "lost teaches nothing. Try frames that lie further apart, or config.data.ignore_still=false"
+        )
+    return Clips(frames, views)

@@ -6,6 +6,7 @@ from input_pipeline import arm, clips, stills
 
 MILD = 0.5  # strength of the warps of annotated pictures
 _ANY_STRIDE = 2  # where the cells are not used
+_TWICE = {"scale": [2, 1], "normaliser": [2], "picture": [2]}
 
 
 def prepare(config):
@@ -24,7 +25,7 @@ def prepare(config):
     if config.data.name == "roboarm":
         return arm.prepare(config.data)
     if config.data.name == "video":
-        return clips.prepare(config.data)
+        return clips.prepare(config.data, config.views)
     return stills.prepare(config.data, config.views)
 
 
@@ -142,7 +143,7 @@ def few_shot_batches(source, indices, *, count, batch_size, seed, copies=8):
       source: what `prepare` returned.
       indices: integer [n], below `count`.
       count: how many images of the split "annotated" are drawn from, as in `landmark_batches`.
-      batch_size: images of a batch.
+      batch_size: images of a batch, and pairs of views of one.
       seed: of the warps, an int.
       copies: how many pairs of views of each picture there are.
 
@@ -157,16 +158,12 @@ def few_shot_batches(source, indices, *, count, batch_size, seed, copies=8):
     repeated = chosen.repeat(copies).enumerate().map(lambda place, index: (index, tf.stack([seed, place])))
     pairs = source.annotated_pairs("annotated", repeated, stride=_ANY_STRIDE, strength=MILD, **options)
 
-    def view(name):
-        return lambda batch: {
-            "image": batch[f"image_{name}"],
-            "landmarks": batch[f"landmarks_{name}"],
-            "annotated": batch[f"landmarks_visible_{name}"],
-            "scale": batch["scale"],
-            "normaliser": batch["normaliser"],
-        }
+    def views(batch):
+        parts = {"image": "image", "landmarks": "landmarks", "annotated": "landmarks_visible"}
+        both = {name: tf.concat([batch[f"{of}_a"], batch[f"{of}_b"]], axis=0) for name, of in parts.items()}
+        return {**both, **{name: tf.tile(batch[name], twice) for name, twice in _TWICE.items()}}
 
-    return plain.concatenate(pairs.map(view("a"))).concatenate(pairs.map(view("b")))
+    return plain.concatenate(pairs.map(views))
 
 
 def _shuffled(examples, seed):

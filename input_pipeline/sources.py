@@ -7,19 +7,26 @@ class Source(abc.ABC):
     """Pairs and annotated images of the splits of one data set, addressed by index.
 
     `input_size` is the (height, width) of the images it gives; `margin` is how many pixels were cut off each side of a
-    picture once it had been resized; `normaliser` names what landmark errors are divided by.
+    picture once it had been resized; `normaliser` names what landmark errors are divided by; `boxed` says that it shows
+    parts of pictures, boxes about the objects.
 
     A method that is given `count` takes indices below it as `count` examples from all over the split.
     """
 
     input_size: tuple[int, int]
     normaliser: str
+    landmark_names: tuple[str, ...] = ()
     margin = 0
+    boxed = False
     warps_pictures = False  # whether it can show an annotated picture in several views: see `stills.Stills`
 
     @abc.abstractmethod
     def count(self, split):
         """Returns how many examples a split has; 0 where there is no such split."""
+
+    def pictures_below(self, folder, split):
+        """Counts the files of a split that lie in a folder; 0 where they are not a user's own files."""
+        return 0
 
     @abc.abstractmethod
     def pairs(self, split, indices, *, stride, batch_size, count=None):
@@ -64,7 +71,8 @@ class Source(abc.ABC):
 
         Returns:
           `tf.data.Dataset` of dictionaries: `image` [B, H, W, 3], `landmarks` [B, K, 2] in pixels of the image,
-          `annotated` [B, K], `scale` [B, 2] (along x and y) and `normaliser` [B], in pixels of the picture.
+          `annotated` [B, K], `scale` [B, 2] (along x and y), `normaliser` [B], in pixels of the picture, and `picture`
+          int64 [B], the same number for all views of a picture.
 
         Raises:
           ValueError: if a file of the data set is damaged or gone.

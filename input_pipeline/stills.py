@@ -1,6 +1,8 @@
 """Still pictures as a source of pairs: two warped and recoloured views of each."""
 
+import dataclasses
 import functools
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -32,19 +34,23 @@ class Stills(sources.Source):
         annotated = stores.get("annotated") or stores.get("test")
         self.normaliser = annotated.pictures.normaliser if annotated else ""
         self.landmark_names = annotated.pictures.landmark_names if annotated else ()
+        self.boxed = (annotated or next(iter(stores.values()))).pictures.boxes is not None
 
     def count(self, split):
         stored = self._stored(split)
         return len(stored.images) if stored else 0
+
+    def pictures_below(self, folder, split):
+        folder, stored = os.path.realpath(folder), self._stored(split)
+        paths = (os.path.realpath(path) for path in (stored.pictures.paths if stored else ()))
+        return sum(os.path.commonpath([folder, path]) == folder for path in paths)
 
     def pairs(self, split, indices, *, stride, batch_size, count=None):
         read = self._reader(split, count)
 
         def views(index, seed):
             batch = self._warp(read(index), 3 * seed, stride)
-            both = tf.concat([batch["image_a"], batch["image_b"]], axis=0)
-            both = appearance.change(both, tf.concat([3 * seed + 1, 3 * seed + 2], axis=0), **_strengths(self._views))
-            batch["image_a"], batch["image_b"] = tf.split(both, 2)
+            batch["image_a"], batch["image_b"] = recolour(batch["image_a"], batch["image_b"], seed, self._views)
             return batch
 
         return indices.batch(batch_size).map(views, num_parallel_calls=tf.data.AUTOTUNE)
@@ -71,7 +77,7 @@ class Stills(sources.Source):
 
         def landmarks(index, _):
             places = sources.spread(index, count, len(stored.images))
-            return {name: tf.gather(values, places) for name, values in known.items()}
+            return {"picture": tf.cast(places, tf.int64), **{name: tf.gather(of, places) for name, of in known.items()}}
 
         images = self.images(split, indices, batch_size=batch_size, count=count)
         known = indices.batch(batch_size).map(landmarks)
@@ -86,8 +92,8 @@ class Stills(sources.Source):
 
         Returns:
           `tf.data.Dataset` of PairBatches as `pairs.pair_from_image` makes them from landmarks; where one is not
-          annotated, `landmarks_visible_a` and `landmarks_visible_b` are 0 too. `scale` and `normaliser` are those of
-          the picture.
+          annotated, `landmarks_visible_a` and `landmarks_visible_b` are 0 too. `scale`, `normaliser` and
+          `picture` are those of `landmarks`.
         """
         stored, read = self._stored(split), self._reader(split, count)
 
@@ -105,7 +111,8 @@ class Stills(sources.Source):
             )
             for name in ("landmarks_visible_a", "landmarks_visible_b"):
                 batch[name] *= known["annotated"]
-            return {**batch, "scale": known["scale"], "normaliser": tf.gather(stored.normalisers, places)}
+            known["normaliser"] = tf.gather(stored.normalisers, places)
+            return {**batch, **{name: known[name] for name in ("scale", "normaliser")}, "picture": places}
 
         return indices.batch(batch_size).map(views, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -156,6 +163,7 @@ def prepare(data, views):
       OSError: if the resized pictures cannot be written.
     """
     splits = _READERS[data.name](data)
+    _check_alike(splits)
     settle_size(data, splits["train"])
     stores = {
         split: store.prepare(pictures, tuple(data.size), data.cache_dir, skip_bad_files=data.skip_bad_files)
@@ -164,6 +172,24 @@ def prepare(data, views):
     source = Stills(stores, views, data.crop)
     _warn_of_warps(source)
     return source
+
+
+def _check_alike(splits):
+    """Refuses landmarks to fit on and to test on that do not belong together."""
+    known, test = splits.get("annotated"), splits.get("test")
+    if known is None or test is None:
+        return
+    for what, of in (
+        ("number of landmarks", lambda pictures: pictures.landmarks.shape[1]),
+        ("names of the landmarks", lambda pictures: pictures.landmark_names),
+        ("errors are divided by the", lambda pictures: pictures.normaliser),
+        ("objects are in boxes", lambda pictures: pictures.boxes is not None),
+    ):
+        if of(known) != of(test):
+            raise ValueError(f"annotated and test pictures do not agree ({what}: {of(known)} and {of(test)})")
+    shared = {os.path.realpath(path) for path in known.paths} & {os.path.realpath(path) for path in test.paths}
+    if shared:
+        raise ValueError(f"{len(shared)} pictures are both annotated and test pictures, {min(shared)} for one")
 
 
 def _warn_of_warps(source):
@@ -190,11 +216,28 @@ def settle_size(data, pictures):
             raise ValueError(
                 f"{data.dir}: {found}; resized to {data.size[1]} x {data.size[0]} and less "
                 f"config.data.crop={data.crop} on each side, views would be smaller than {_LEAST_SIDE} pixels; "
-                "set config.data.size or a smaller crop"
+                "set config.data.size to (height, width) of your own, or a smaller crop"
             )
     width, height = data.size[1], data.size[0]
     seen = f", of which the network sees the inner {width - 2 * data.crop} x {height - 2 * data.crop}" * (data.crop > 0)
     print(f"{data.dir}: {found}; resized to {width} x {height}{seen}", flush=True)
+
+
+def recolour(images_a, images_b, seeds, views):
+    """Changes the colours of both views of pairs, each in its own way.
+
+    Args:
+      images_a: float32 [B, H, W, 3] in [0, 1].
+      images_b: float32 [B, H, W, 3] in [0, 1].
+      seeds: int64 [B, 2], of the pairs; the warps of a pair draw from 3 times its seed, its views from 1 and 2 more.
+      views: `dense_labels.config.ViewsConfig`.
+
+    Returns:
+      The two batches of images.
+    """
+    names = ("brightness", "contrast", "saturation", "hue", "lighting", "jpeg", "rescale")
+    both, seeds = tf.concat([images_a, images_b], axis=0), tf.concat([3 * seeds + 1, 3 * seeds + 2], axis=0)
+    return tf.split(appearance.change(both, seeds, **{name: getattr(views, name) for name in names}), 2)
 
 
 def _annotated(read):
@@ -205,14 +248,12 @@ def _annotated(read):
             raise ValueError(f"config.data.name={data.name!r} needs config.data.annotations, the landmarks")
         known = read(data, data.annotations)
         test = {"test": read(data, data.annotations_test)} if data.annotations_test else {}
-        return {"train": known, "annotated": known, **test}
+        pictures = {"train": known, "annotated": known, **test}
+        if data.whole_pictures:
+            pictures = {split: dataclasses.replace(each, boxes=None) for split, each in pictures.items()}
+        return pictures
 
     return splits
-
-
-def _strengths(views):
-    names = ("brightness", "contrast", "saturation", "hue", "lighting", "jpeg", "rescale")
-    return {name: getattr(views, name) for name in names}
 
 
 _LONGER_SIDE = 100  # pixels, as the first author's later code has it

@@ -47,4 +47,4 @@ def fit_head(name, maps, *, upsample, seed):
     if name == "nearest":
         return heads.NearestLandmarks(heads.fit_nearest(*known, stride=STRIDE), STRIDE, upsample=upsample)
     form = {"regress": "shared", "regress_each": "each"}[name]
-    return regression.fit_regress(*known, stride=STRIDE, form=form, seed=seed)
+    return regression.fit_regress(*known, stride=STRIDE, form=form, seed=seed, picture=maps["picture"])

@@ -90,7 +90,7 @@ def virtual_points(labels, vectors):
     return probability, tf.reshape(positions, [shape[0], groups, 2 * count])
 
 
-def fit_regress(labels, landmarks, annotated, *, stride, form, seed, steps=3000):
+def fit_regress(labels, landmarks, annotated, *, stride, form, seed, picture=None, steps=3000):
     """Fits `RegressedLandmarks` on frozen label maps of annotated images.
 
     - A landmark's first virtual point is its own vector, as `heads.fit_nearest` finds it, shrunk a little. The others
@@ -98,12 +98,12 @@ def fit_regress(labels, landmarks, annotated, *, stride, form, seed, steps=3000)
     - The linear maps start as ridge regressions that shrink towards "the landmark is at its own virtual point". Their
       strength is, landmark by landmark, the one of least leave-one-out error, the strongest where several are: one
       image leaves the prior, moved (in the shared form) to fit that image.
-    - With more images than coordinates of virtual points, which a linear map could fit whatever they are, vectors and
+    - With more pictures than coordinates of virtual points, which a linear map could fit whatever they are, vectors and
       maps are then trained together: the mean distance, Adam (amsgrad), the rate falling to 0 along a cosine. A tenth
       of the images is held out for this, and what does best on it is kept: the start, a moment of the training, or its
       end with the ridge regressions solved again.
 
-    Views made of one image by warping count as images: the held-out tenth and leave-one-out then see their like.
+    Views of one picture are left out together, by the held-out tenth and by leave-one-out.
 
     Args:
       labels: float32 [N, h, w, L], label maps of annotated images; of any scale.
@@ -113,6 +113,7 @@ def fit_regress(labels, landmarks, annotated, *, stride, form, seed, steps=3000)
       form: "shared": 50 virtual points (or 2 K, where that is more) for all landmarks, and an offset, as section 4.3
         has it; "each": 50 for each landmark and no offset.
       seed: of everything drawn, an int.
+      picture: [N], the same number for all views of a picture; None where every image is a picture of its own.
       steps: of training, 32 images each.
 
     Returns:
@@ -129,10 +130,12 @@ def fit_regress(labels, landmarks, annotated, *, stride, form, seed, steps=3000)
     targets = np.where(annotated[..., np.newaxis], (landmarks - middle) / half, 0.0)
     own = heads.fit_nearest(labels, targets * half + middle, annotated, stride=stride, shrinkage=_SHRINKAGE)
     rows = np.flatnonzero(annotated.any(axis=1))
-    data = labels[rows], targets[rows], annotated[rows]
+    picture = np.arange(len(labels)) if picture is None else np.asarray(picture)
+    data = labels[rows], targets[rows], annotated[rows], picture[rows]
     rng = np.random.default_rng(seed)
     vectors = _initial_vectors(data[0], own, form, rng)
-    if data[2].sum(axis=0).min() > 2 * vectors.shape[1] and steps:
+    pictures = min(len(np.unique(data[3][seen])) for seen in data[2].T)  # of the landmark that has the fewest
+    if pictures > 2 * vectors.shape[1] and steps:
         return RegressedLandmarks(*_train(vectors, data, form, rng, steps), stride)
     return RegressedLandmarks(vectors, *_regress(vectors, data, form), stride)
 
@@ -161,21 +164,21 @@ def _initial_vectors(labels, own, form, rng):
 
 def _regress(vectors, data, form):
     """Fits the linear maps to given vectors: matrices [K, 2 M, 2] and offsets [K, 2]."""
-    labels, targets, annotated = data
+    labels, targets, annotated, picture = data
     positions = _positions(labels, vectors).astype(float)
     matrices, offsets = [], []
     for k in range(targets.shape[1]):
         x, y = positions[annotated[:, k], k if form == "each" else 0], targets[annotated[:, k], k]
         place = np.arange(2) + (2 * k if form == "shared" else 0)  # of the landmark's own point
-        matrix, offset = _ridge(x, y - x[:, place], form == "shared")
+        matrix, offset = _ridge(x, y - x[:, place], picture[annotated[:, k]], form == "shared")
         matrix[place] += np.eye(2)
         matrices.append(matrix)
         offsets.append(offset)
     return np.stack(matrices), np.stack(offsets)
 
 
-def _ridge(x, y, with_offset):
-    """Ridge regression [n, p] -> [n, 2] of the strength with the least leave-one-out error: matrix and offset."""
+def _ridge(x, y, picture, with_offset):
+    """Ridge regression [n, p] -> [n, 2], of the strength with the least leave-one-picture-out error."""
     x_mean, y_mean = (x.mean(axis=0), y.mean(axis=0)) if with_offset else (np.zeros(x.shape[1]), np.zeros(2))
     left, singular, right = np.linalg.svd(x - x_mean, full_matrices=False)
     along = left.T @ (y - y_mean)
@@ -183,28 +186,46 @@ def _ridge(x, y, with_offset):
     best, least = strengths[0], np.inf
     for strength in strengths:
         kept = singular**2 / (singular**2 + strength)
-        leverage = left**2 @ kept + with_offset / len(x)
-        residual = np.linalg.norm(y - y_mean - left @ (kept[:, np.newaxis] * along), axis=-1)
-        error = np.mean(residual / np.maximum(1 - leverage, 1e-9))
+        residual = y - y_mean - left @ (kept[:, np.newaxis] * along)
+        error = np.mean(np.linalg.norm(_left_out(residual, left * np.sqrt(kept), picture, with_offset), axis=-1))
         if error < least * (1 - 1e-6):  # not by rounding alone
             best, least = strength, error
     matrix = right.T @ ((singular / (singular**2 + best))[:, np.newaxis] * along)
     return matrix, y_mean - x_mean @ matrix
 
 
+def _left_out(residual, factor, picture, with_offset):
+    """Residuals [n, 2] with the own picture left out of the fit, from those of the fit and its hat matrix.
+
+    The hat matrix is factor factor^T, plus 1 / n with an offset; a picture's block H of it takes its residuals r to
+    (I - H)^-1 r.
+    """
+    share = with_offset / len(residual)
+    if len(np.unique(picture)) == len(picture):
+        leverage = np.sum(np.square(factor), axis=1) + share
+        return residual / np.maximum(1 - leverage, 1e-9)[:, np.newaxis]
+    out = np.empty_like(residual)
+    for each in np.unique(picture):
+        rows = picture == each
+        hat = factor[rows] @ factor[rows].T + share
+        out[rows] = np.linalg.solve((1 + 1e-9) * np.eye(rows.sum()) - hat, residual[rows])
+    return out
+
+
 def _train(vectors, data, form, rng, steps):
-    """Trains vectors, matrices and offsets together; returns those that did best on held-out images."""
+    """Trains vectors, matrices and offsets together; returns those that did best on held-out pictures."""
     scale = np.sqrt(np.mean(np.square(vectors)))  # so that one rate suits labels of any scale
     data = data[0] * scale, *data[1:]
-    held_out, used = np.split(rng.permutation(len(data[0])), [len(data[0]) // 10])
-    held_out, used = ([part[rows] for part in data] for rows in (held_out, used))
+    pictures = rng.permutation(np.unique(data[3]))
+    chosen = np.isin(data[3], pictures[: len(pictures) // 10])
+    held_out, used = ([part[rows] for part in data] for rows in (chosen, ~chosen))
 
     def solved(vectors):
         return [np.float32(values) for values in (vectors, *_regress(vectors, used, form))]
 
     def error(candidate):
         vectors, *maps = candidate
-        return float(_mean_distance(_positions(held_out[0], vectors), maps, *held_out[1:]))
+        return float(_mean_distance(_positions(held_out[0], vectors), maps, *held_out[1:3]))
 
     candidates = [solved(vectors / scale)]
     candidates += _descend(candidates[0], used, form, rng, steps)
@@ -218,7 +239,7 @@ def _descend(start, data, form, rng, steps):
     values = [tf.Variable(value) for value in start]
     trained = values if form == "shared" else values[:2]
     optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_RATE, steps), amsgrad=True)
-    data = [tf.constant(part, tf.float32) for part in data]
+    data = [tf.constant(part, tf.float32) for part in data[:3]]
 
     @tf.function
     def step(rows):

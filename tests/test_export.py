@@ -1,5 +1,6 @@
 import errno
 import fcntl
+import io
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 import models
@@ -233,6 +235,27 @@ def test_a_jpeg_is_read_and_what_is_no_picture_is_refused(served):
     np.testing.assert_allclose(served.describe(sent)["points"], served.landmarks(pixels)["points"], atol=1e-2)
     with pytest.raises(tf.errors.InvalidArgumentError, match="(?i)image"):
         served.describe(tf.constant([b"no picture"]))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK"])
+def test_files_of_any_mode_are_what_a_viewer_shows_on_white(served, mode):
+    image = Image.fromarray(as_uint8(smooth_images(1, SIZE, 3)[0])).convert("RGB" if mode == "CMYK" else mode)
+    if mode in ("LA", "RGBA"):
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    file, shown = io.BytesIO(), Image.new("RGBA", image.size, "white")
+    shown.alpha_composite(image.convert("RGBA"))
+    shown = np.asarray(shown.convert("RGB"))
+    if mode == "CMYK":
+        image.convert("CMYK").save(file, "JPEG", quality=100)
+        shown = np.asarray(Image.open(io.BytesIO(file.getvalue())).convert("RGB"))
+    else:
+        image.save(file, "PNG")
+    found = served.describe(tf.constant([file.getvalue()]))
+    expected = served.labels(tf.constant(shown[np.newaxis]))
+    scale = np.abs(expected["labels"]).max()
+    np.testing.assert_allclose(
+        found["labels"] / scale, expected["labels"] / scale, atol=0.05 if mode == "CMYK" else 0.02
+    )
 
 
 @pytest.mark.parametrize("scale_y, scale_x", [(1, 1), (2, 3)])

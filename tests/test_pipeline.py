@@ -219,6 +219,7 @@ def test_landmark_batches_hold_every_image_of_a_split_once(source, stored):
     assert [len(batch["image"]) for batch in batches] == [7] * (len(examples) // 7) + [len(examples) % 7]
     found = joined(batches)
     assert sorted(image_frames(found["image"], examples)) == frames(examples)
+    assert sorted(found.pop("picture")) == list(range(len(examples)))
     assert {name: values.dtype for name, values in found.items()} == dict.fromkeys(found, np.float32)
     assert found["image"].shape == (len(examples), SIZE, SIZE, 3)
     assert found["image"].min() >= 0 and 0.5 < found["image"].max() <= 1

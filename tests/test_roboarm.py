@@ -356,7 +356,7 @@ def test_killed_build_leaves_no_data_set_and_the_next_one_succeeds(tmp_path):
 
 
 def test_interrupted_build_cleans_up_by_itself(tmp_path):
-    folder = interrupt_a_build(tmp_path, 1200, signal.SIGINT)
+    folder = interrupt_a_build(tmp_path, 12_000, signal.SIGINT)
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 

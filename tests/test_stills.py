@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from dense_labels import geometry
+from dense_labels import geometry, inspection
 from dense_labels.config import Config
 from input_pipeline import pipeline
 
@@ -160,7 +160,34 @@ def test_a_crop_that_leaves_nothing_is_refused(config):
         pipeline.prepare(config)
 
 
+def test_annotated_and_test_pictures_must_belong_together(config, folder):
+    config.data.annotations_test = config.data.annotations
+    with pytest.raises(ValueError, match="12 pictures are both annotated and test pictures, .*00.png for one"):
+        pipeline.prepare(config)
+    parts = json.loads((folder / "points.json").read_text())
+    parts["images"][0]["file_name"] = "../other.png"
+    scene(99)[0].save(folder.parent / "other.png")
+    parts["annotations"] = parts["annotations"][:1]
+    parts["categories"][0]["keypoints"] = ["blue", "red"]
+    (folder / "swapped.json").write_text(json.dumps(parts))
+    config.data.annotations_test = str(folder / "swapped.json")
+    with pytest.raises(ValueError, match=r"do not agree \(names of the landmarks: \('red', 'blue'\) and"):
+        pipeline.prepare(config)
+
+
+def test_two_pictures_are_enough_to_draw_and_train_on(config, folder, tmp_path):
+    for n in range(2):
+        scene(n)[0].save(tmp_path / f"{n}.png")
+    config.data.name, config.data.dir = "folder", str(tmp_path)
+    source = pipeline.prepare(config)
+    examples = pipeline.example_pairs(source, "validation", stride=STRIDE, count=6)
+    drawn = inspection.pair_pictures(lambda images: tf.nn.avg_pool2d(images, 2, 2, "VALID"), examples, STRIDE)
+    assert all(np.ptp(picture) > 100 for picture in drawn.values())
+
+
 def test_warps_that_leave_little_in_view_are_spoken_of(config, capsys):
+    pipeline.prepare(config)
+    assert "warning" not in capsys.readouterr().out
     config.views.strength = 5.0
     pipeline.prepare(config)
     assert "of the cells of a view are not in the other; lower config.views.strength" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from input_pipeline.datasets import decoding
+from input_pipeline.datasets.folder import files_below
 
 LEAST_SIDE = 16  # pixels of a frame: the search works on patches of 8
 STILL_FLOW = 0.5  # pixels: a point that moves less counts as still
@@ -99,10 +100,10 @@ def find_clips(folder):
       ValueError: if there is none.
     """
     folder = pathlib.Path(folder).expanduser()
+    paths = [pathlib.Path(path) for path in files_below(folder) if path.lower().endswith(decoding.EXTENSIONS)]
     clips = {}
-    for path in sorted(folder.rglob("*"), key=lambda path: _natural(path.relative_to(folder))):
-        if path.suffix.lower() in decoding.EXTENSIONS and not path.name.startswith("."):
-            clips.setdefault(path.parent, []).append(path)
+    for path in sorted(paths, key=lambda path: _natural(path.relative_to(folder))):
+        clips.setdefault(path.parent, []).append(path)
     clips = [clip for clip in clips.values() if len(clip) > 1]
     if not clips:
         raise ValueError(
