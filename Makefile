@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 	$(RUN) eval_main.py --workdir=$(DEMO) --export_dir=$(DEMO)/served
 
 test: $(VENV)/installed
-	$(RUN) -m pytest -q --numprocesses=2 --dist=loadfile
+	$(RUN) -m pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

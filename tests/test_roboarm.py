@@ -332,6 +332,7 @@ def interrupt_a_build(data_dir, num_pairs, interruption):
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )
     folder = data_dir / "roboarm" / f"pairs_{num_pairs}_seed_{SEED}"
     while not list(folder.glob("incomplete.*")):
