@@ -13,7 +13,7 @@ _SHRINKAGE = 0.005  # of the landmarks' own vectors, which a few images alone wo
 _SPREAD = 25  # cells that a virtual point is found at before training
 _CLUSTERED = 20000  # cells
 _STRENGTHS = 10.0 ** np.arange(2, -9, -1)  # of the ridge, times the largest eigenvalue; the strongest leaves the prior
-_BATCH, _RATE, _CHECKS = 32, 0.02, 20
+_BATCH, _RATE, _CHECKS = 32, 0.005, 20
 _BLUNT = 3e-4  # below this the loss is quadratic: a hundredth of a pixel of a map 70 pixels wide
 
 
