@@ -2,7 +2,7 @@
 
 python train_main.py --config=configs/folder.py --config.data.dir=PICTURES --workdir=runs/mine
 
-240,000 pairs, about an hour and a half on two cores with bfloat16 units. The whole picture is what the network sees;
+240,000 pairs, about an hour on two cores with bfloat16 units. The whole picture is what the network sees;
 where objects have room around them, config.data.crop lets warps bring that in instead of repeating the border.
 """
 

@@ -5,7 +5,7 @@ import functools
 import tensorflow as tf
 
 from dense_labels import geometry
-from input_pipeline import warps
+from input_pipeline import maps, warps
 
 _PROJECTIVE, _FLIP = 1, 2  # folded into a seed, for draws that leave the others as they are
 
@@ -83,7 +83,7 @@ def pair_from_image(
       `landmarks_a`, `landmarks_b`: float32 [B, K, 2], where the view shows them, in its pixels. In a mirror image, too,
         a landmark is where the view shows that very point: who numbers left and right eyes apart must exchange them.
       `landmarks_visible_a`, `landmarks_visible_b`: float32 [B, K], 1 where that is inside the view. Where it is 0 the
-        view does not show the landmark, or it was not found (see `warps.invert_at`), and its place means nothing.
+        view does not show the landmark, or it was not found (see `maps.invert_at`), and its place means nothing.
 
     Raises:
       ValueError: if `image`, `seed` or `landmarks` has another shape, the crop leaves nothing, `strength` or
@@ -113,8 +113,8 @@ def pair_from_image(
         "visible": tf.cast(_inside(points_in_b, size, crop), tf.float32),
     }
     if landmarks is not None:
-        w1 = warps.compose(tilt_1, functools.partial(warps.at_points, first, size=size))
-        w2 = warps.compose(tilt_2, functools.partial(warps.at_points, second, size=size))
+        w1 = maps.compose(tilt_1, functools.partial(warps.at_points, first, size=size))
+        w2 = maps.compose(tilt_2, functools.partial(warps.at_points, second, size=size))
         pair.update(_landmarks_in_views(landmarks, w1, w2, size, crop))
     return pair
 
@@ -134,7 +134,7 @@ def _mirror_half(image, landmarks, seeds):
 
     flipped = tf.map_fn(draw, seeds, fn_output_signature=tf.bool)[:, tf.newaxis, tf.newaxis]
     if landmarks is not None:
-        landmarks = tf.where(flipped, warps.flip(landmarks, image.shape[1:3]), landmarks)
+        landmarks = tf.where(flipped, maps.flip(landmarks, image.shape[1:3]), landmarks)
     return tf.where(flipped[..., tf.newaxis], tf.image.flip_left_right(image), image), landmarks
 
 
@@ -163,7 +163,7 @@ def _draw_two_tilts(seeds, strength, size):
         return tf.stack([warps.draw_projective(one, strength=strength) for one in both])
 
     homographies = tf.map_fn(draw, seeds, fn_output_signature=tf.float32)  # [B, 2, 3, 3]
-    return [functools.partial(warps.project, homography, size=size) for homography in tf.unstack(homographies, axis=1)]
+    return [functools.partial(maps.project, homography, size=size) for homography in tf.unstack(homographies, axis=1)]
 
 
 def _inside(points, size, crop, margin=0.0):
@@ -174,8 +174,8 @@ def _inside(points, size, crop, margin=0.0):
 
 def _landmarks_in_views(landmarks, w1, w2, size, crop):
     """The landmarks' part of a pair; the maps W1 and W2 are exact, and of the frame, which views lack the crop of."""
-    in_b, found_b = warps.invert_at(w1, landmarks, size)
-    in_a, found_a = warps.invert_at(w2, in_b, size)
+    in_b, found_b = maps.invert_at(w1, landmarks, size)
+    in_a, found_a = maps.invert_at(w2, in_b, size)
     in_a, in_b = in_a - float(crop), in_b - float(crop)
     found_a &= found_b & _inside(in_b, size, crop, margin=max(size) / 4)  # further out A shows something else
     return {

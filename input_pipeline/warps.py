@@ -1,9 +1,6 @@
 """Warps: a thin-plate spline plus an affine map; drawn, applied to points, composed, and used to sample images.
 
-Projective maps and mirroring are here too, and how maps are composed and undone. A map of any kind is a function that
-takes points [B, ..., 2] to points [B, ..., 2], both in pixels: `functools.partial(at_points, weights, size=size)`,
-`functools.partial(project, homography, size=size)`, `functools.partial(flip, size=size)`, or what `splines.fit_tps`
-returns.
+Maps of other kinds, and how maps are composed and undone, are in `maps.py`.
 
 Convention: a warp is a `view_to_source` map: it takes a point (x, y) of the source frame, in continuous pixels, to a
 point of the same frame, and a warped image has at u what the source has at warp(u). In the normalised frame the
@@ -28,6 +25,7 @@ import warnings
 import tensorflow as tf
 
 from dense_labels import geometry
+from input_pipeline import maps
 
 with warnings.catch_warnings():  # that the package will not be developed further is known, and no user's matter
     warnings.filterwarnings("ignore", message=r"\s*TensorFlow Addons")
@@ -40,7 +38,6 @@ _WEIGHTS = _CENTRES + 3
 _SMALL, _LARGE = 0.001, 0.01  # kernel weights: a half of the centres bend little, the others much
 _TRANSLATION, _SCALE, _ROTATION = 0.1, 0.1, math.radians(5)
 _PERSPECTIVE, _STEEPEST = 0.1, 1 / 3
-_STEPS, _TOLERANCE = 10, 0.01  # of Newton's method; pixels
 
 
 def draw_tps(seed, *, strength=1.0):
@@ -221,89 +218,6 @@ def views_to_source(first, second, size, *, crop=0, after_first=tf.identity, aft
     return a_to_source, around_b[:, margin:-margin, margin:-margin]
 
 
-def project(homography, points, size):
-    """Where homographies take points.
-
-    Args:
-      homography: [B, 3, 3], in the normalised frame; (x, y, 1) is a column and stands on the right.
-      points: [B, ..., 2], (x, y) in pixels of the frame.
-      size: `(height, width)` of the frame in pixels, two ints.
-
-    Returns:
-      float32 [B, ..., 2], pixels of the frame; infinite on the line that a homography takes to infinity.
-
-    Raises:
-      ValueError: if `homography` or `points` have another shape.
-    """
-    homography, points = tf.convert_to_tensor(homography), tf.convert_to_tensor(points)
-    if homography.shape.rank != 3 or homography.shape[1:] != [3, 3] or points.shape[-1] != 2:
-        raise ValueError(
-            f"homography must be [B, 3, 3] and points [B, ..., 2]; found {homography.shape} and {points.shape}"
-        )
-    centre, half = _frame(size)
-    shape = tf.shape(points)
-    flat = (tf.reshape(points, [shape[0], -1, 2]) - centre) / half
-    flat = tf.matmul(tf.concat([flat, tf.ones_like(flat[..., :1])], axis=-1), homography, transpose_b=True)
-    return tf.reshape(flat[..., :2] / flat[..., 2:] * half + centre, shape)
-
-
-def flip(points, size):
-    """Where points are in the mirror image, left and right exchanged; doing it twice changes nothing.
-
-    Args:
-      points: [..., 2], (x, y) in pixels of the image.
-      size: `(height, width)` of the image in pixels, two ints.
-
-    Returns:
-      float32 [..., 2], pixels of the mirror image.
-    """
-    return tf.convert_to_tensor(points) * [-1.0, 1.0] + [float(size[1]), 0.0]
-
-
-def compose(outer, inner):
-    """One map after another: u goes to outer(inner(u)).
-
-    Of `view_to_source` maps, `inner` is the one that the view is sampled by, `outer` that of what it is sampled from.
-
-    Args:
-      outer: a map, a function from points to points.
-      inner: another.
-
-    Returns:
-      A map.
-    """
-    return lambda points: outer(inner(points))
-
-
-def invert_at(view_to_source, points, size):
-    """Where in the view points of the source are found: Newton's method on the map itself.
-
-    The warps drawn here are near enough to the identity for it to begin at the points themselves. At strength 1 it
-    misses 1 in 2000 of the points near the frame's corners that the view shows, at strength 2 it misses 1 in 100;
-    where a warp folds the source over and shows a point twice it gives one of the places.
-
-    Args:
-      view_to_source: a map, smooth and defined everywhere.
-      points: float32 [B, N, 2], (x, y) in pixels of the source.
-      size: `(height, width)` of the frame in pixels, two ints; no step is longer than a quarter of it.
-
-    Returns:
-      `(places, found)`: float32 [B, N, 2], pixels of the view, which may lie outside it; and boolean [B, N], whether
-      the map takes the place to within 0.01 px of the point. Where it does not, the place means nothing.
-    """
-    longest = max(size) / 4
-
-    def nearer(places):
-        nearby = tf.concat([places, places + [0.5, 0.0], places + [0.0, 0.5]], axis=1)
-        here, right, below = tf.split(view_to_source(nearby), 3, axis=1)
-        step = _solve(2.0 * (right - here), 2.0 * (below - here), points - here)
-        return [places + tf.clip_by_value(step, -longest, longest)]
-
-    (places,) = tf.while_loop(lambda _: True, nearer, [points], maximum_iterations=_STEPS)
-    distance = tf.norm(view_to_source(places) - points, axis=-1)
-    return places, distance < _TOLERANCE
-
-
 def sample(maps, points, *, border):
     """Reads maps, images for instance, at points between their pixels, bilinearly.
 
@@ -336,16 +250,6 @@ def sample(maps, points, *, border):
     return tfa.image.resampler(maps, tf.reshape(points, shape))
 
 
-def _solve(first, second, values):
-    """[..., 2]: how much of the vectors `first` and `second` adds up to `values`, by Cramer's rule; 0 if they align."""
-
-    def determinant(left, right):
-        return left[..., 0] * right[..., 1] - left[..., 1] * right[..., 0]
-
-    parts = tf.stack([determinant(values, second), determinant(first, values)], axis=-1)
-    return tf.math.divide_no_nan(parts, determinant(first, second)[..., tf.newaxis])
-
-
 def _check_strength(strength):
     if not strength >= 0:
         raise ValueError(f"strength={strength} must not be negative; 1 is full strength, 0 no warp")
@@ -360,7 +264,7 @@ def _checked_weights(weights):
 
 def _basis(points, size):
     """[..., N, 103]: what each weight is multiplied by at points [..., N, 2], pixels of the source frame."""
-    centre, half = _frame(size)
+    centre, half = maps.frame(size)
     points = (points - centre) / half
     side = tf.linspace(-1.0, 1.0, _CENTRES_PER_SIDE)
     centres = tf.reshape(tf.stack(tf.meshgrid(side, side), axis=-1), [_CENTRES, 2])
@@ -379,12 +283,6 @@ def _grid_basis(rows, columns, crop, stride, size):
 
 def _in_pixels(weights, size):
     """The weights that give pixels of the source frame where `weights` give points of the normalised one."""
-    centre, half = _frame(size)
+    centre, half = maps.frame(size)
     constant = tf.one_hot(_CENTRES, _WEIGHTS)[:, tf.newaxis]
     return weights * half + constant * centre
-
-
-def _frame(size):
-    """Centre (x, y) of the source frame and half its longer side, in pixels."""
-    height, width = size
-    return tf.constant([width / 2, height / 2], tf.float32), max(size) / 2

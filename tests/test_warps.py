@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import warps as benchmark
-from input_pipeline import splines, warps
+from input_pipeline import maps, splines, warps
 
 SIZES = [(20, 20), (20, 32), (31, 24)]  # height, width
 IDENTITY = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -170,11 +170,11 @@ HOMOGRAPHIES = np.float32(
 def test_homographies_take_points_where_a_matrix_product_by_hand_does(size):
     points = np.random.default_rng(0).uniform(-5, 35, [2, 12, 2]).astype(np.float32)
     expected = [[projected_by_hand(h, p, size) for p in ps] for h, ps in zip(HOMOGRAPHIES, points)]
-    found = warps.project(HOMOGRAPHIES, points, size)
+    found = maps.project(HOMOGRAPHIES, points, size)
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    on_a_grid = tf.function(warps.project)(HOMOGRAPHIES, points.reshape([2, 3, 4, 2]), size)
+    on_a_grid = tf.function(maps.project)(HOMOGRAPHIES, points.reshape([2, 3, 4, 2]), size)
     np.testing.assert_allclose(on_a_grid, np.reshape(expected, [2, 3, 4, 2]), atol=1e-4)
-    same = warps.project(np.eye(3, dtype=np.float32)[np.newaxis], cell_centres(*size)[np.newaxis].astype("f"), size)
+    same = maps.project(np.eye(3, dtype=np.float32)[np.newaxis], cell_centres(*size)[np.newaxis].astype("f"), size)
     np.testing.assert_allclose(same[0] / max(size), cell_centres(*size) / max(size), atol=1e-6)
 
 
@@ -197,19 +197,19 @@ def test_drawn_tilts_have_the_size_they_should_and_a_horizon_beyond_the_frame(st
 
 def test_the_mirror_image_exchanges_left_and_right_and_is_its_own():
     points = np.float32([[[0, 3], [30, 20], [7.5, 1]]])
-    np.testing.assert_array_equal(warps.flip(points, (20, 30)), [[[30, 3], [0, 20], [22.5, 1]]])
-    np.testing.assert_array_equal(warps.flip(warps.flip(points, (20, 30)), (20, 30)), points)
+    np.testing.assert_array_equal(maps.flip(points, (20, 30)), [[[30, 3], [0, 20], [22.5, 1]]])
+    np.testing.assert_array_equal(maps.flip(maps.flip(points, (20, 30)), (20, 30)), points)
     image = np.random.default_rng(0).uniform(size=[1, 20, 30, 2]).astype(np.float32)
-    found = warps.sample(image, warps.flip(cell_centres(20, 30)[np.newaxis].astype("f"), (20, 30)), border="zero")
+    found = warps.sample(image, maps.flip(cell_centres(20, 30)[np.newaxis].astype("f"), (20, 30)), border="zero")
     np.testing.assert_allclose(found, image[:, :, ::-1], atol=1e-5)
 
 
 def test_a_composition_is_the_outer_map_of_what_the_inner_one_gives():
     """A shift by 2, then mirrored in a frame 30 wide, is not the other order."""
-    shift, mirror = (lambda points: points + [2.0, 0.0]), functools.partial(warps.flip, size=(20, 30))
+    shift, mirror = (lambda points: points + [2.0, 0.0]), functools.partial(maps.flip, size=(20, 30))
     point = tf.constant([[[5.0, 1.0]]])
-    np.testing.assert_allclose(warps.compose(mirror, shift)(point), [[[23, 1]]])
-    np.testing.assert_allclose(warps.compose(shift, mirror)(point), [[[27, 1]]])
+    np.testing.assert_allclose(maps.compose(mirror, shift)(point), [[[23, 1]]])
+    np.testing.assert_allclose(maps.compose(shift, mirror)(point), [[[27, 1]]])
 
 
 def maps_and_their_doubles(size):
@@ -222,10 +222,10 @@ def maps_and_their_doubles(size):
             functools.partial(warp_by_hand, np.float64(weights[0]), size=size),
         ),
         "tilt": (
-            functools.partial(warps.project, homography, size=size),
+            functools.partial(maps.project, homography, size=size),
             functools.partial(projected_by_hand, homography[0], size=size),
         ),
-        "mirror": (functools.partial(warps.flip, size=size), lambda point: np.array([size[1] - point[0], point[1]])),
+        "mirror": (functools.partial(maps.flip, size=size), lambda point: np.array([size[1] - point[0], point[1]])),
     }
 
 
@@ -233,13 +233,13 @@ def maps_and_their_doubles(size):
 def test_a_drawn_dot_moves_where_its_point_moves(order):
     """The dot is drawn in the source where the maps, by hand, take its place in the view."""
     size, place = (60, 72), np.array([33.0, 26.5])
-    maps = maps_and_their_doubles(size)
-    outer, middle, inner = (maps[name][0] for name in order)
+    both = maps_and_their_doubles(size)
+    outer, middle, inner = (both[name][0] for name in order)
     source = place
     for name in reversed(order):
-        source = maps[name][1](source)
+        source = both[name][1](source)
     image = np.exp(-np.sum(np.square(cell_centres(*size) - source), axis=-1) / 4).astype(np.float32)
-    view_to_source = warps.compose(outer, warps.compose(middle, inner))
+    view_to_source = maps.compose(outer, maps.compose(middle, inner))
     points = view_to_source(tf.reshape(tf.constant(cell_centres(*size), tf.float32), [1, -1, 2]))
     view = warps.sample(image[np.newaxis, ..., np.newaxis], points, border="zero").numpy()[0, :, 0]
     np.testing.assert_allclose(view @ cell_centres(*size).reshape(-1, 2) / np.sum(view), place, atol=0.12)
@@ -250,7 +250,7 @@ def test_views_with_projective_parts_are_w1_of_w2():
     size, crop = (60, 90), 4
     first, second = draw(2, tps=0.5), draw(2, seed=1)
     tilts = tf.stack([warps.draw_projective([5, i]) for i in range(4)])
-    after_first, after_second = (functools.partial(warps.project, tilt, size=size) for tilt in (tilts[:2], tilts[2:]))
+    after_first, after_second = (functools.partial(maps.project, tilt, size=size) for tilt in (tilts[:2], tilts[2:]))
     a_to_source, b_to_source = warps.views_to_source(
         first, second, size, crop=crop, after_first=after_first, after_second=after_second
     )
@@ -276,8 +276,8 @@ def frame_points(size, edge=3):
 
 def test_a_homography_is_inverted_as_its_matrix_is():
     points = np.repeat(frame_points((40, 50)), 2, axis=0)
-    places, found = warps.invert_at(functools.partial(warps.project, HOMOGRAPHIES, size=(40, 50)), points, (40, 50))
-    expected = warps.project(np.linalg.inv(HOMOGRAPHIES), points, (40, 50))
+    places, found = maps.invert_at(functools.partial(maps.project, HOMOGRAPHIES, size=(40, 50)), points, (40, 50))
+    expected = maps.project(np.linalg.inv(HOMOGRAPHIES), points, (40, 50))
     np.testing.assert_allclose(places, expected, atol=0.02)
     assert np.all(found)
 
@@ -289,14 +289,14 @@ def test_what_a_warp_shows_is_found_up_to_the_corners_of_the_frame(strength, lea
     weights = draw(count, tps=strength, affine=strength)
     tilts = tf.stack([warps.draw_projective([9, i], strength=strength) for i in range(count)])
     tilt, warp = (
-        functools.partial(warps.project, tilts, size=size),
+        functools.partial(maps.project, tilts, size=size),
         functools.partial(warps.at_points, weights, size=size),
     )
-    view_to_source = warps.compose(tilt, warp)
+    view_to_source = maps.compose(tilt, warp)
     view = np.repeat(frame_points(size), count, axis=0)
     source = view_to_source(view)
     inside = tf.reduce_all((source > 0) & (source < [100.0, 80.0]), axis=-1)
-    places, found = tf.function(lambda points: warps.invert_at(view_to_source, points, size))(source)
+    places, found = tf.function(lambda points: maps.invert_at(view_to_source, points, size))(source)
     distances = np.linalg.norm(places - view, axis=-1)
     assert np.mean(found[inside]) > least
     assert np.mean(distances[inside] < 0.05) > same
@@ -313,7 +313,7 @@ def test_what_a_map_never_shows_is_not_found():
         return tf.stack([10 - tf.square(points[..., 0] - 10) / 10, points[..., 1]], axis=-1)
 
     for view_to_source in (fold, tf.zeros_like):
-        places, found = warps.invert_at(view_to_source, tf.constant([[[4.0, 3.0], [16.0, 3.0]]]), (20, 20))
+        places, found = maps.invert_at(view_to_source, tf.constant([[[4.0, 3.0], [16.0, 3.0]]]), (20, 20))
         np.testing.assert_array_equal(found, [[view_to_source is fold, False]])
         assert np.all(np.isfinite(places))
         if view_to_source is fold:
@@ -324,9 +324,9 @@ def test_a_fitted_spline_is_composed_and_inverted_like_any_map():
     view = frame_points((40, 50))
     source = view + np.random.default_rng(0).normal(0, 1, view.shape).astype(np.float32)
     fitted = splines.fit_tps(view, source, (40, 50))
-    mirrored = warps.compose(functools.partial(warps.flip, size=(40, 50)), fitted)
+    mirrored = maps.compose(functools.partial(maps.flip, size=(40, 50)), fitted)
     np.testing.assert_allclose(mirrored(view), [50, 0] + source * [-1, 1], atol=1e-4)
-    places, found = warps.invert_at(fitted, source, (40, 50))
+    places, found = maps.invert_at(fitted, source, (40, 50))
     assert np.all(found)
     np.testing.assert_allclose(places, view, atol=0.02)
 
@@ -394,7 +394,7 @@ MAPS, POINTS = tf.zeros([1, 4, 4, 3]), tf.zeros([1, 4, 4, 2])
         (lambda: warps.draw_affine([0, 0], strength=-0.5), "strength=-0.5 must not be negative"),
         (lambda: warps.draw_projective([0, 0], strength=-2), "strength=-2 must not be negative"),
         (
-            lambda: warps.project(HOMOGRAPHIES[0], POINTS, (9, 9)),
+            lambda: maps.project(HOMOGRAPHIES[0], POINTS, (9, 9)),
             "homography must be [B, 3, 3] and points [B, ..., 2]; found (3, 3) and (1, 4, 4, 2)",
         ),
         (
