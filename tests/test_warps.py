@@ -89,9 +89,9 @@ def test_rows_of_an_affine_map_are_a_shift_and_the_images_of_the_axes():
 
 
 def test_drawn_affine_maps_have_the_sizes_they_should():
-    maps = np.array([warps.draw_affine([7, i]) for i in range(1500)])
-    shift, (cos, sin) = maps[:, 0], maps[:, 1].T
-    np.testing.assert_allclose(maps[:, 2], np.stack([-sin, cos], axis=-1))
+    drawn = np.array([warps.draw_affine([7, i]) for i in range(1500)])
+    shift, (cos, sin) = drawn[:, 0], drawn[:, 1].T
+    np.testing.assert_allclose(drawn[:, 2], np.stack([-sin, cos], axis=-1))
     scale, angle = np.hypot(cos, sin), np.degrees(np.arctan2(sin, cos))
     np.testing.assert_allclose(shift.std(axis=0), [0.1, 0.1], rtol=0.06)
     np.testing.assert_allclose([scale.mean(), scale.std()], [1, 0.1], rtol=0.06)
