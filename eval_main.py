@@ -8,8 +8,7 @@ import os
 
 from absl import flags
 
-from dense_labels import cli
-from dense_labels import config as config_lib
+from dense_labels import cli, runs
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote.")
 _EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version.")
@@ -32,12 +31,12 @@ def main():
     workdir = os.path.expanduser(_WORKDIR.value)
     if not all(count.isdecimal() and int(count) for count in _FEW_SHOT.value):
         raise ValueError(f"--few_shot={','.join(_FEW_SHOT.value)}: must be whole numbers above 0, such as 1,5,10,20")
-    config = config_lib.load(workdir)
+    config = runs.load(workdir)
     trained_on = config.data.dir if config.data.name in ("folder", "video") else None
-    config_lib.annotate(config, _ANNOTATIONS.value, _ANNOTATIONS_TEST.value, _PICTURES.value)
+    runs.annotate(config, _ANNOTATIONS.value, _ANNOTATIONS_TEST.value, _PICTURES.value)
     config.data.cache_dir = _CACHE_DIR.value or config.data.cache_dir
     config.data.skip_bad_files |= _SKIP.value
-    config_lib.make_paths_absolute(config)
+    runs.make_paths_absolute(config)
 
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 

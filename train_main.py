@@ -7,7 +7,7 @@ import os
 
 from absl import flags
 
-from dense_labels import cli
+from dense_labels import cli, runs
 from dense_labels import config as config_lib
 
 _CONFIG = cli.define_config()
@@ -18,7 +18,7 @@ flags.mark_flags_as_required(["config", "workdir"])
 def main():
     config, workdir = _CONFIG.value, os.path.expanduser(_WORKDIR.value)
     config_lib.check(config)
-    config_lib.make_paths_absolute(config)
+    runs.make_paths_absolute(config)
 
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
@@ -30,18 +30,18 @@ def main():
     strategy = training.create_strategy()  # first: it must meet the other workers before anything else runs
     begun = checkpoints.newest(workdir)
     if begun:
-        config_lib.settle(config, workdir)
+        runs.settle(config, workdir)
     config.train.precision = training.choose_precision(config.train)
     source = pipeline.prepare(config)
     if config.data.name != "roboarm":
         config.data.num_pictures = source.count("train")
     config.train.batch_size = config.train.batch_size or min(config_lib.BATCH_SIZE, source.count("train"))
     if begun:
-        config_lib.check_same(config, workdir)
+        runs.check_same(config, workdir)
     print(f"precision of the convolutions: {config.train.precision}")
     os.makedirs(workdir, exist_ok=True)
     if training.is_chief(strategy):
-        config_lib.save(config, workdir)
+        runs.save(config, workdir)
 
     training.train(
         config,

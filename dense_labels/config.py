@@ -1,27 +1,64 @@
-"""The typed configuration of a run, its checks, and the file that keeps it in the work directory."""
+"""The typed configuration of a run, and its checks."""
 
 import dataclasses
-import json
 import math
-import os
-import pathlib
-
-from dense_labels import files
 
 DATA_SETS = ("roboarm", "video", "folder", "coco", "csv", "pts", "celeba", "celeb_a", "aflw", "cats")
 HEADS = ("nearest", "regress", "regress_each")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 BATCH_SIZE = 16  # where it is left to be found out, and there are as many pictures
-_FILE = "config.json"
-_PATHS = (
-    ("data", "dir"),
-    ("data", "annotations"),
-    ("data", "annotations_test"),
-    ("data", "cache_dir"),
-    ("train", "init_from"),
-)
+STRIDES = {"mobilenet_v2": (16, 8), "resnet50": (16,), "vgg16": (16,)}  # of the trunks
 _LEAST_SIDE = 16  # pixels of a view: eight cells
-_MOST = {"brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5, "lighting": 10, "jpeg": 1, "rescale": 0.9}
+_CHOICES = {
+    "data.name": DATA_SETS,
+    "views.warp": ("tps", "affine"),
+    "views.border": ("zero", "edge", "mirror"),
+    "views.colour": ("dve", "ssd"),
+    "model.name": ("simple", "dilations", "introspection"),
+    "model.norm": ("none", "batch"),
+    "model.activation": ("relu", "leaky_relu"),
+    "model.trunk": tuple(STRIDES),
+    "loss.name": ("log", "dist", "margin", "introspection"),
+    "train.optimizer": ("adam", "amsgrad", "adagrad", "adagrad_momentum"),
+    "train.schedule": ("steps", "cosine"),
+    "train.precision": PRECISIONS,
+}
+_RANGES = {  # from, to
+    "data.num_pairs": (1, math.inf),
+    "data.seed": (0, math.inf),
+    "data.crop": (0, math.inf),
+    "data.num_pictures": (0, math.inf),
+    "data.max_gap": (1, math.inf),
+    "views.strength": (0, math.inf),
+    "views.projective": (0, math.inf),
+    "views.colour_strength": (0, math.inf),
+    "views.brightness": (0, 1),
+    "views.contrast": (0, 1),
+    "views.saturation": (0, 1),
+    "views.hue": (0, 0.5),
+    "views.lighting": (0, 10),
+    "views.jpeg": (0, 1),
+    "views.rescale": (0, 0.9),
+    "model.label_size": (2, math.inf),
+    "loss.tau1": (0, math.inf),
+    "loss.tau2": (0, math.inf),
+    "loss.points": (2, math.inf),
+    "loss.hard_negatives": (1, math.inf),
+    "train.batch_size": (0, math.inf),
+    "train.num_epochs": (1, math.inf),
+    "train.patience": (0, math.inf),
+    "train.steps_per_epoch": (0, math.inf),
+    "train.momentum": (0, 0.999),
+    "train.warmup_steps": (0, math.inf),
+    "train.weight_decay": (0, math.inf),
+    "train.clip_norm": (0, math.inf),
+    "train.seed": (0, 2**32 - 1),
+    "train.keep_checkpoints": (1, math.inf),
+    "eval.batch_size": (1, math.inf),
+    "eval.head_images": (0, math.inf),
+    "eval.upsample": (1, math.inf),
+}
+_POSITIVE = ("loss.gamma", "train.learning_rate", "train.decay_factor")
 
 
 @dataclasses.dataclass
@@ -50,10 +87,15 @@ class DataConfig:
 class ViewsConfig:
     """How two views are made: warps, then changes of colour; of video, which moves, changes of colour alone."""
 
-    strength: float = 1.0  # of the thin-plate spline and the affine map; 1: the published one
-    projective: float = 0.0  # of a change of perspective
+    # tps: view B a thin-plate spline and an affine map of the picture, view A another of view B (as of paper 1's code)
+    # affine: two affine maps of the picture (paper 2)
+    warp: str = "tps"
+    strength: float = 1.0  # of the warps; 1: the published one
+    projective: float = 0.0  # tps: of a change of perspective
     flip: bool = False  # show half of the pictures mirrored, both views alike
     border: str = "edge"  # what lies beyond the picture: zero | edge | mirror
+    colour: str = "dve"  # dve: the seven changes below (as of paper 1's code) | ssd: those of SSD (paper 2)
+    colour_strength: float = 1.0  # ssd: 1 is the published one
     brightness: float = 0.4  # factor from 1 - this to 1 + this
     contrast: float = 0.4  # the same
     saturation: float = 0.4  # the same
@@ -67,20 +109,31 @@ class ViewsConfig:
 class ModelConfig:
     """Which network."""
 
-    name: str = "simple"  # simple | dilations
+    name: str = "simple"  # simple | dilations | introspection
     label_size: int = 3  # L, the length of a label
-    norm: str = "none"  # none | batch: over the images of one replica
-    activation: str = "relu"  # relu | leaky_relu
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # taken off images in [0, 1], inside the network
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)  # then divided by
+    norm: str = "none"  # simple, dilations: none | batch: over the images of one replica
+    activation: str = "relu"  # simple, dilations: relu | leaky_relu
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # simple, dilations: taken off images in [0, 1], inside the network
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)  # simple, dilations: then divided by
+    trunk: str = "mobilenet_v2"  # introspection: mobilenet_v2 | resnet50 | vgg16
+    weights: str = "imagenet"  # introspection: imagenet: downloaded | a Keras .h5 file without the top | none: random
+    stride: int = 16  # introspection: side of a cell in pixels; 16, or of mobilenet_v2 8
+    frozen: str = ""  # introspection: the trunk's last layer that is not trained, nor are those before it; "": all are
+    confidence: bool = True  # introspection: False is the paper's "w/o conf."
 
 
 @dataclasses.dataclass
 class LossConfig:
     """Which loss."""
 
-    name: str = "log"  # log: equation (4) | dist: equation (5) | margin: footnote 2
+    # of paper 1, log: equation (4) | dist: equation (5) | margin: footnote 2
+    # of paper 2, introspection: equation (6), or (4) where the model has no confidence
+    name: str = "log"
     gamma: float = 0.5  # exponent of the distance, for dist and margin
+    tau1: float = 1.0  # introspection: pixels up to which two points match
+    tau2: float = 30.0  # introspection: pixels beyond which they do not; what lies between is left out
+    points: int = 700  # introspection: drawn of an image; each is compared with the matches of all
+    hard_negatives: int = 30  # introspection: the worst that count, for each point
 
 
 @dataclasses.dataclass
@@ -90,8 +143,10 @@ class TrainConfig:
     init_from: str = ""  # folder of a run whose network this one begins with; "": random weights
     batch_size: int = 16  # pairs, over all replicas; 0: 16, or as many as there are where these are fewer
     num_epochs: int = 10
+    patience: int = 0  # epochs without a lower loss after which training ends; 0: it does not
     steps_per_epoch: int = 0  # 0: one pass over the training pairs
-    optimizer: str = "adam"  # adam | amsgrad | adagrad
+    optimizer: str = "adam"  # adam | amsgrad | adagrad | adagrad_momentum
+    momentum: float = 0.9  # of adagrad_momentum
     learning_rate: float = 1e-3
     schedule: str = "steps"  # steps: times decay_factor at each of decay_epochs | cosine: falls to 0 over the run
     warmup_steps: int = 0  # for cosine: how many steps the rate rises from 0
@@ -142,24 +197,33 @@ def check(config):
         raise ValueError(f"get_config() of the configuration file must return a Config; found {type(config).__name__}")
     for part in dataclasses.fields(config):
         _check_types(part.name, getattr(config, part.name), part.default_factory())
-    _check_choice("data.name", config.data.name, DATA_SETS)
-    _check_choice("views.border", config.views.border, ("zero", "edge", "mirror"))
-    _check_choice("model.name", config.model.name, ("simple", "dilations"))
-    _check_choice("model.norm", config.model.norm, ("none", "batch"))
-    _check_choice("model.activation", config.model.activation, ("relu", "leaky_relu"))
-    _check_choice("loss.name", config.loss.name, ("log", "dist", "margin"))
-    _check_choice("train.optimizer", config.train.optimizer, ("adam", "amsgrad", "adagrad"))
-    _check_choice("train.schedule", config.train.schedule, ("steps", "cosine"))
-    _check_choice("train.precision", config.train.precision, PRECISIONS)
-    _check_range("data.num_pairs", config.data.num_pairs, 1)
-    if not config.data.dir:
+    for key, choices in _CHOICES.items():
+        _check_choice(key, _value(config, key), choices)
+    for key, (least, most) in _RANGES.items():
+        _check_range(key, _value(config, key), least, most=most)
+    for key in _POSITIVE:
+        _check_range(key, _value(config, key), 0, open_=True)
+    _check_data(config.data)
+    _check_model(config.model)
+    _check_loss(config.loss)
+    _check_train(config.train)
+    if not config.eval.heads:
+        raise ValueError(f"config.eval.heads is empty; name at least one of {', '.join(HEADS)}")
+    for name in config.eval.heads:
+        _check_choice("eval.heads", name, HEADS)
+
+
+def _value(config, key):
+    part, name = key.split(".")
+    return getattr(getattr(config, part), name)
+
+
+def _check_data(data):
+    if not data.dir:
         raise ValueError("config.data.dir is empty; say where the pictures are: --config.data.dir=PICTURES")
-    for key in ("seed", "crop", "num_pictures"):
-        _check_range(f"data.{key}", getattr(config.data, key), 0)
-    _check_range("data.max_gap", config.data.max_gap, 1)
-    if config.data.name == "video" and config.data.crop:
-        raise ValueError(f"config.data.crop={config.data.crop}: is for still pictures; frames are shown whole")
-    size, crop = tuple(config.data.size), config.data.crop
+    if data.name == "video" and data.crop:
+        raise ValueError(f"config.data.crop={data.crop}: is for still pictures; frames are shown whole")
+    size, crop = tuple(data.size), data.crop
     if len(size) != 2 or not all(isinstance(side, int) for side in size):
         raise ValueError(f"config.data.size={size}: must be two whole numbers, height and width")
     if any(size) and min(size) - 2 * crop < _LEAST_SIDE:
@@ -167,45 +231,38 @@ def check(config):
             f"config.data.size={size} less config.data.crop={crop} on each side leaves views smaller than "
             f"{_LEAST_SIDE} pixels; choose a larger size or a smaller crop"
         )
-    for key in ("strength", "projective"):
-        _check_range(f"views.{key}", getattr(config.views, key), 0)
-    for key in ("brightness", "contrast", "saturation", "hue", "lighting", "jpeg", "rescale"):
-        _check_range(f"views.{key}", getattr(config.views, key), 0, most=_MOST[key])
-    _check_range("model.label_size", config.model.label_size, 2)
-    _check_range("loss.gamma", config.loss.gamma, 0, open_=True)
-    for key in ("num_epochs", "keep_checkpoints"):
-        _check_range(f"train.{key}", getattr(config.train, key), 1)
-    for key in ("batch_size", "steps_per_epoch", "warmup_steps", "weight_decay", "clip_norm", "seed"):
-        _check_range(f"train.{key}", getattr(config.train, key), 0)
-    if config.train.seed >= 2**32:
-        raise ValueError(f"config.train.seed={config.train.seed}: must be below 2**32")
-    if config.train.warmup_steps and config.train.schedule != "cosine":
-        raise ValueError(
-            f"config.train.warmup_steps={config.train.warmup_steps}: is for config.train.schedule='cosine'"
-        )
-    for key in ("learning_rate", "decay_factor"):
-        _check_range(f"train.{key}", getattr(config.train, key), 0, open_=True)
-    for key, least in (("batch_size", 1), ("head_images", 0), ("upsample", 1)):
-        _check_range(f"eval.{key}", getattr(config.eval, key), least)
-    if not config.eval.heads:
-        raise ValueError(f"config.eval.heads is empty; name at least one of {', '.join(HEADS)}")
-    for name in config.eval.heads:
-        _check_choice("eval.heads", name, HEADS)
+
+
+def _check_model(model):
     for key in ("mean", "std"):
-        value = getattr(config.model, key)
+        value = getattr(model, key)
         if len(value) != 3 or not all(math.isfinite(v) for v in value) or (key == "std" and min(value) <= 0):
             raise ValueError(
                 f"config.model.{key}={value}: must be three finite numbers, one a colour"
                 + (", above 0" if key == "std" else "")
             )
-    epochs = list(config.train.decay_epochs)
-    if epochs and config.train.schedule != "steps":
+    strides = STRIDES[model.trunk]
+    if model.name == "introspection" and model.stride not in strides:
+        valid = " or ".join(map(str, strides))
+        raise ValueError(f"config.model.stride={model.stride}: must be {valid} for the trunk {model.trunk!r}")
+
+
+def _check_loss(loss):
+    if loss.tau1 > loss.tau2:
+        raise ValueError(f"config.loss.tau1={loss.tau1}: must not be above config.loss.tau2={loss.tau2}")
+
+
+def _check_train(train):
+    if train.warmup_steps and train.schedule != "cosine":
+        raise ValueError(f"config.train.warmup_steps={train.warmup_steps}: is for config.train.schedule='cosine'")
+    epochs = list(train.decay_epochs)
+    if epochs and train.schedule != "steps":
         raise ValueError(f"config.train.decay_epochs={tuple(epochs)}: is for config.train.schedule='steps' alone")
-    whole = all(isinstance(e, int) and 0 < e < config.train.num_epochs for e in epochs)
+    whole = all(isinstance(e, int) and 0 < e < train.num_epochs for e in epochs)
     if not whole or epochs != sorted(set(epochs)):
         raise ValueError(
             f"config.train.decay_epochs={tuple(epochs)}: must be whole numbers that rise, "
-            f"between 0 and num_epochs={config.train.num_epochs}"
+            f"between 0 and num_epochs={train.num_epochs}"
         )
 
 
@@ -224,153 +281,6 @@ def override_keys(config, prefix="config"):
         value, key = getattr(config, field.name), f"{prefix}.{field.name}"
         keys.extend(override_keys(value, key) if dataclasses.is_dataclass(value) else [key])
     return keys
-
-
-def make_paths_absolute(config):
-    """Makes the paths in a configuration independent of where the command is run; an evaluation may run elsewhere.
-
-    Args:
-      config: a `Config`; changed in place.
-    """
-    for part, key in _PATHS:
-        path = getattr(getattr(config, part), key)
-        if path:
-            setattr(getattr(config, part), key, os.path.abspath(os.path.expanduser(path)))
-
-
-def annotate(config, annotations, annotations_test, pictures):
-    """Names the landmarks that a run is evaluated on, where they are not those of its own data set.
-
-    Args:
-      config: a `Config` of a run; changed in place.
-      annotations: a COCO .json, a .csv or a folder of .pts files; None to keep the run's own.
-      annotations_test: the same, or None.
-      pictures: folder of the pictures, which file names start from; None for the run's own.
-
-    Raises:
-      ValueError: if there are test landmarks alone, a file is of none of these kinds, or the two differ.
-    """
-    config.data.dir = pictures or config.data.dir
-    if not annotations:
-        if annotations_test:
-            raise ValueError("--annotations_test goes with --annotations; give that too")
-        return
-    if config.data.name not in ("coco", "pts"):
-        config.data.whole_pictures = True  # as the run saw them
-    kinds = {_annotation_kind(path) for path in (annotations, annotations_test) if path}
-    if len(kinds) > 1:
-        raise ValueError(f"--annotations={annotations} and --annotations_test={annotations_test} must be of one kind")
-    config.data.name = kinds.pop()
-    config.data.annotations, config.data.annotations_test = annotations, annotations_test or ""
-    make_paths_absolute(config)
-
-
-def _annotation_kind(path):
-    path = os.path.expanduser(path)
-    if os.path.isdir(path):
-        return "pts"
-    kind = {".json": "coco", ".csv": "csv"}.get(os.path.splitext(path)[1].lower())
-    if not kind or not os.path.exists(path):
-        what = "there is no such file" if kind else "a COCO .json, a .csv or a folder of .pts files is expected"
-        raise ValueError(f"{path}: {what}")
-    return kind
-
-
-def settle(config, workdir):
-    """Gives what is left to be found out the value that a run was begun with.
-
-    Args:
-      config: a `Config`; changed in place.
-      workdir: folder of the run, with its configuration.
-    """
-    kept = load(workdir)
-    if config.train.precision == "auto":
-        config.train.precision = kept.train.precision
-    config.train.batch_size = config.train.batch_size or kept.train.batch_size
-    if not any(config.data.size):
-        config.data.size = kept.data.size
-
-
-def check_same(config, workdir):
-    """Refuses to go on with a run under another configuration; where the data are kept may differ.
-
-    Args:
-      config: a `Config`.
-      workdir: folder of the run, with its configuration.
-
-    Raises:
-      ValueError: naming what differs.
-    """
-    kept, new = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (load(workdir), config))
-    for part, key in (*_PATHS, ("data", "skip_bad_files")):
-        kept[part][key] = new[part][key]
-    changed = [
-        f"{part}.{key}: {kept[part][key]} there, {value} now"
-        for part, values in new.items()
-        for key, value in values.items()
-        if kept[part][key] != value
-    ]
-    if changed:
-        raise ValueError(
-            f"{workdir} holds a run with another configuration ({'; '.join(changed)}); "
-            "go on with that configuration or choose another --workdir"
-        )
-
-
-def save(config, workdir):
-    """Writes the resolved configuration into a work directory, whole or not at all.
-
-    Args:
-      config: a `Config`.
-      workdir: path of an existing folder.
-    """
-    text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
-    files.write_whole(pathlib.Path(workdir) / _FILE, text.encode())
-
-
-def load(workdir):
-    """Reads the configuration of a work directory.
-
-    Args:
-      workdir: path of a folder that a training wrote.
-
-    Returns:
-      The checked `Config`.
-
-    Raises:
-      ValueError: if the folder or its configuration is missing, or that file is not one of ours.
-    """
-    path = pathlib.Path(workdir) / _FILE
-    if not path.parent.is_dir():
-        raise ValueError(f"--workdir={workdir} does not exist; give the folder a training wrote")
-    if not path.exists():
-        raise ValueError(f"--workdir={workdir} holds no {_FILE}; give the folder a training wrote")
-    damaged = f"{path} is damaged ({{}}); train again in another folder"
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(damaged.format(error)) from error
-    if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):
-        raise ValueError(damaged.format("it does not hold the parts of a configuration"))
-    config = _from_dict(Config, values, "config")
-    check(config)
-    return config
-
-
-def _from_dict(kind, values, prefix):
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    for key in values:
-        if key not in fields:
-            raise ValueError(f"{prefix}.{key} is not a key; the keys are {', '.join(override_keys(kind(), prefix))}")
-    arguments = {}
-    for key, value in values.items():
-        default = getattr(kind(), key)
-        if dataclasses.is_dataclass(default):
-            value = _from_dict(type(default), value, f"{prefix}.{key}")
-        elif isinstance(default, tuple) and isinstance(value, list):
-            value = tuple(value)
-        arguments[key] = value
-    return kind(**arguments)
 
 
 def _check_types(part, values, defaults):

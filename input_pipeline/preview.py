@@ -7,7 +7,7 @@ import os
 
 from absl import flags
 
-from dense_labels import cli
+from dense_labels import cli, runs
 from dense_labels import config as config_lib
 
 _CONFIG = cli.define_config()
@@ -21,7 +21,7 @@ _STRIDE = 2  # of every network
 def main():
     config, output = _CONFIG.value, os.path.expanduser(_OUTPUT.value)
     config_lib.check(config)
-    config_lib.make_paths_absolute(config)
+    runs.make_paths_absolute(config)
 
     import tensorflow as tf
 
