@@ -46,7 +46,8 @@ def main():
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     tf.keras.utils.set_random_seed(config.train.seed)
-    network, stride, batch_size = models.create(config.model), models.STRIDE, config.eval.batch_size
+    network, stride = models.create(config.model), models.stride(config.model)
+    batch_size = config.eval.batch_size
     if not _UNTRAINED.value:
         step = checkpoints.restore_network(network, workdir)
     else:
@@ -62,7 +63,7 @@ def main():
         batches = functools.partial(pipeline.landmark_batches, source, batch_size=batch_size)
         known = evaluation.label_maps(label, batches("annotated", count=config.eval.head_images))
         test = evaluation.label_maps(label, batches("test")) if source.count("test") else None
-        head, result = _landmarks(config, source, label, known, test)
+        head, result = _landmarks(config, source, label, known, test, stride)
         if source.warps_pictures:
             views = pipeline.annotated_pairs(source, split, stride=stride, batch_size=batch_size, count=_MATCHED)
             result["metrics"].update(evaluation.matching(label, views, stride=stride))
@@ -92,7 +93,7 @@ def main():
     print(f"TensorBoard: {cli.python()} -m tensorboard.main --logdir {workdir}")
 
 
-def _landmarks(config, source, label, known, test):
+def _landmarks(config, source, label, known, test, stride):
     """Fits and measures the heads of the configuration; returns the best, and what was measured."""
     import models
     from dense_labels import evaluation, results
@@ -101,7 +102,7 @@ def _landmarks(config, source, label, known, test):
     count, few, batch_size = len(known["labels"]), [int(number) for number in _FEW_SHOT.value], config.eval.batch_size
     evaluation.check_few_shot(few, count, test)
     print(f"fitting landmark heads on {count} annotated pictures", flush=True)
-    options = {"upsample": config.eval.upsample, "seed": config.train.seed}
+    options = {"stride": stride, "upsample": config.eval.upsample, "seed": config.train.seed}
     fits = {name: functools.partial(models.fit_head, name, **options) for name in config.eval.heads}
     heads, found, maps = evaluation.landmarks(fits, known, test, batch_size=batch_size)
     best = evaluation.choose(fits, known, batch_size=batch_size)

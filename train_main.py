@@ -43,21 +43,22 @@ def main():
     if training.is_chief(strategy):
         runs.save(config, workdir)
 
+    stride = models.stride(config.model)
     training.train(
         config,
         workdir,
         network=lambda precision: models.create(config.model, precision),
         dataset=lambda start_step, context: pipeline.training_pairs(
             source,
-            stride=models.STRIDE,
+            stride=training.pairs_stride(config, stride),
             batch_size=config.train.batch_size,
             seed=config.train.seed,
             start_step=start_step,
             input_context=context,
         ),
         steps_per_epoch=config.train.steps_per_epoch or max(1, source.count("train") // config.train.batch_size),
-        examples=pipeline.example_pairs(source, "validation", stride=models.STRIDE, count=6),
-        stride=models.STRIDE,
+        examples=pipeline.example_pairs(source, "validation", stride=stride, count=6),
+        stride=stride,
         strategy=strategy,
     )
     print(f"next: {cli.python()} eval_main.py --workdir={workdir}")

@@ -67,6 +67,37 @@ class Throughput(tf.keras.callbacks.Callback):
             logs["pairs_per_second"] = self._batch_size * self._steps / (self._now - self._start)
 
 
+class StopWithoutGain(tf.keras.callbacks.Callback):
+    """Ends the training after some epochs whose loss is not below the lowest so far."""
+
+    def __init__(self, patience):
+        """Creates the callback.
+
+        Args:
+          patience: how many such epochs.
+        """
+        super().__init__()
+        self._patience = patience
+        self.state = tf.Module()
+        self.state.lowest = tf.Variable(np.inf, dtype=tf.float32, trainable=False)
+        self.state.waited = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    @property
+    def ended(self):
+        """Whether there have been that many."""
+        return int(self.state.waited.numpy()) >= self._patience
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs["loss"] < self.state.lowest.numpy():
+            self.state.lowest.assign(logs["loss"])
+            self.state.waited.assign(0)
+        else:
+            self.state.waited.assign_add(1)
+        if self.ended:
+            print(f"the loss has not fallen for {self._patience} epochs: training ends", flush=True)
+            self.model.stop_training = True
+
+
 class WarnOfCollapse(tf.keras.callbacks.Callback):
     """Says in words, after an epoch, that the labels tell places apart hardly better than chance.
 

@@ -13,7 +13,7 @@ FOLDER = "checkpoints"  # of the work directory
 class Checkpoints(tf.keras.callbacks.Callback):
     """Saves network and optimiser after every epoch."""
 
-    def __init__(self, model, workdir, keep, chief=True):
+    def __init__(self, model, workdir, keep, chief=True, **state):
         """Creates the callback, for a model that is compiled.
 
         Args:
@@ -22,10 +22,11 @@ class Checkpoints(tf.keras.callbacks.Callback):
           keep: how many of the newest checkpoints stay.
           chief: whether this process is the one whose checkpoints stay; the others take part in saving, as mirrored
             variables need, and write theirs into a temporary folder.
+          **state: what else is kept, by name: `tf.Module`s.
         """
         super().__init__()
         self._optimizer, self._workdir = model.optimizer, workdir
-        checkpoint = tf.train.Checkpoint(network=model.network, optimizer=model.optimizer)
+        checkpoint = tf.train.Checkpoint(network=model.network, optimizer=model.optimizer, **state)
         self._shared = tf.train.CheckpointManager(checkpoint, os.path.join(workdir, FOLDER), keep)
         self._scratch = None if chief else tempfile.TemporaryDirectory()
         self._own = self._shared if chief else tf.train.CheckpointManager(checkpoint, self._scratch.name, 1)

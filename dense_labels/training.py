@@ -7,13 +7,15 @@ import sys
 
 import tensorflow as tf
 
-from dense_labels import callbacks, checkpoints, losses
+from dense_labels import callbacks, checkpoints, introspection, losses, optimizers
 
 _OPTIMIZERS = {
     "adam": tf.keras.optimizers.Adam,
     "amsgrad": functools.partial(tf.keras.optimizers.Adam, amsgrad=True),
     "adagrad": tf.keras.optimizers.Adagrad,
+    "adagrad_momentum": optimizers.AdagradMomentum,
 }
+_POINTS_STRIDE = 4  # pixels between the points that the loss of the second paper draws from
 
 
 class PairModel(tf.keras.Model):
@@ -135,6 +137,46 @@ def learning_rate(train, steps_per_epoch):
     return tf.keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, [*rates, rates[-1]])
 
 
+def pairs_stride(config, stride):
+    """Says how finely training pairs are sampled: at the cells of the labels, or finer where the loss draws points.
+
+    Args:
+      config: `config.Config`.
+      stride: side of a cell of the network in pixels.
+
+    Returns:
+      The stride of `points_in_b` and `visible` in pixels, an int.
+    """
+    return min(stride, _POINTS_STRIDE) if config.loss.name == "introspection" else stride
+
+
+def _create_loss(config, stride):
+    settings = config.loss
+    if settings.name == "introspection":
+        return introspection.IntrospectionLoss(
+            stride,
+            pairs_stride(config, stride),
+            confidence=config.model.confidence,
+            tau1=settings.tau1,
+            tau2=settings.tau2,
+            points=settings.points,
+            hard_negatives=settings.hard_negatives,
+        )
+    return losses.create(settings.name, stride, gamma=settings.gamma, pack=not config.train.jit_compile)
+
+
+def _create_optimizer(settings, steps_per_epoch):
+    kind = functools.partial(
+        _OPTIMIZERS[settings.optimizer],
+        learning_rate(settings, steps_per_epoch),
+        weight_decay=settings.weight_decay or None,
+        global_clipnorm=settings.clip_norm or None,
+    )
+    optimizer = kind(momentum=settings.momentum) if settings.optimizer == "adagrad_momentum" else kind()
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
 def train(config, workdir, *, network, dataset, steps_per_epoch, examples, stride, strategy=None):
     """Trains a network on pairs, or goes on with a training that was stopped.
 
@@ -166,25 +208,24 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
     precision = choose_precision(settings)
     tf.keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        loss = losses.create(config.loss.name, stride, gamma=config.loss.gamma, pack=not settings.jit_compile)
-        model = PairModel(network(precision), loss)
-        optimizer = _OPTIMIZERS[settings.optimizer](
-            learning_rate(settings, steps_per_epoch),
-            weight_decay=settings.weight_decay or None,
-            global_clipnorm=settings.clip_norm or None,
-        )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        model = PairModel(network(precision), _create_loss(config, stride))
+        optimizer = _create_optimizer(settings, steps_per_epoch)
         optimizer.build(model.network.trainable_variables)
         if precision == "mixed_float16":
             optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
         model.compile(optimizer, jit_compile=settings.jit_compile)
-        saver = checkpoints.Checkpoints(model, workdir, settings.keep_checkpoints, chief)
+        patience = callbacks.StopWithoutGain(settings.patience) if settings.patience else None
+        kept = {"patience": patience.state} if patience else {}
+        saver = checkpoints.Checkpoints(model, workdir, settings.keep_checkpoints, chief, **kept)
         step = saver.restore()
         if step == 0 and settings.init_from:
             of = checkpoints.restore_network(model.network, settings.init_from)
             print(f"beginning with the network of {settings.init_from} at step {of}", flush=True)
     if step >= settings.num_epochs * steps_per_epoch:
         print(f"{workdir}: already trained for {settings.num_epochs} epochs")
+        return model.network
+    if patience and patience.ended:
+        print(f"{workdir}: already trained until the loss no longer fell, {step // steps_per_epoch} epochs")
         return model.network
     pairs = strategy.distribute_datasets_from_function(lambda context: dataset(step, context))
     logs = os.path.join(workdir, "tensorboard")
@@ -193,6 +234,8 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
         around.append(callbacks.WarnOfCollapse(examples["visible"].shape[1:], stride))
         around.append(tf.keras.callbacks.TensorBoard(logs, write_graph=False))
     around.append(callbacks.Pictures(os.path.join(logs, "pictures") if chief else None, examples, stride))
+    if patience:
+        around.append(patience)
     around.append(saver)  # last: what an epoch shows is written before the run can go on from its end
     model.fit(
         pairs,

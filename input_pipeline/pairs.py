@@ -89,14 +89,8 @@ def pair_from_image(
       ValueError: if `image`, `seed` or `landmarks` has another shape, the crop leaves nothing, `strength` or
         `projective` is negative or there is no such border.
     """
-    image, seed = tf.convert_to_tensor(image), tf.convert_to_tensor(seed)
-    if image.shape.rank != 4 or None in image.shape[1:3] or seed.shape.rank != 2 or seed.shape[1] != 2:
-        raise ValueError(
-            f"image must be [B, H, W, C] with H and W known, and seed [B, 2]; found {image.shape} and {seed.shape}"
-        )
+    image, seed, landmarks = _checked(image, seed, landmarks)
     size = tuple(image.shape[1:3])
-    if landmarks is not None:
-        landmarks = _checked_landmarks(landmarks)
     if flip:
         image, landmarks = _mirror_half(image, landmarks, seed)
     first, second = _draw_two_warps(seed, strength)
@@ -105,18 +99,75 @@ def pair_from_image(
         first, second, size, crop=crop, after_first=tilt_1, after_second=tilt_2
     )
     points_in_b = tilt_2(warps.on_grid(second, size, crop=crop, stride=stride)) - float(crop)
-    image = tf.image.convert_image_dtype(image, tf.float32)
-    pair = {
-        "image_a": warps.sample(image, a_to_source, border=border),
-        "image_b": warps.sample(image, b_to_source, border=border),
-        "points_in_b": points_in_b,
-        "visible": tf.cast(_inside(points_in_b, size, crop), tf.float32),
-    }
+    pair = _sampled(image, a_to_source, b_to_source, points_in_b, crop, border)
     if landmarks is not None:
         w1 = maps.compose(tilt_1, functools.partial(warps.at_points, first, size=size))
         w2 = maps.compose(tilt_2, functools.partial(warps.at_points, second, size=size))
         pair.update(_landmarks_in_views(landmarks, w1, w2, size, crop))
     return pair
+
+
+def affine_pair_from_image(image, seed, *, stride, crop=0, strength=1.0, border="mirror", flip=False, landmarks=None):
+    """Makes a pair of two views of each image, warped apart from one another by affine maps.
+
+    As of "Self-supervised learning of geometrically stable features" (CVPR 2018), section 3.4, which does not give the
+    ranges; see `warps.draw_axes`. With g and g' the `view_to_source` maps of A and B, a point u of A is found at
+    g'^-1(g(u)) in B, exactly; also beyond the image, for what views show there depends on the place alone.
+
+    Args:
+      image, seed, stride, crop, border, flip, landmarks: as in `pair_from_image`.
+      strength: multiplies all ranges; below 4.
+
+    Returns:
+      A PairBatch, as `pair_from_image`.
+
+    Raises:
+      ValueError: as `pair_from_image`.
+    """
+    image, seed, landmarks = _checked(image, seed, landmarks)
+    size = tuple(image.shape[1:3])
+    if flip:
+        image, landmarks = _mirror_half(image, landmarks, seed)
+
+    def draw(seed):
+        return tf.stack([warps.draw_axes(one, strength=strength) for one in warps.split(seed, 2)])
+
+    a_to_source, b_to_source = tf.unstack(tf.map_fn(draw, seed, fn_output_signature=tf.float32), axis=1)
+    source_to_a, source_to_b = tf.linalg.inv(a_to_source), tf.linalg.inv(b_to_source)
+
+    def at_cells(matrices, stride):
+        rows, columns = ((side - 2 * crop) // stride for side in size)
+        cells = geometry.cell_centres(rows, columns, stride) + float(crop)
+        cells = tf.broadcast_to(cells, [tf.shape(image)[0], rows, columns, 2])
+        return maps.project(matrices, cells, size)
+
+    points_in_b = at_cells(source_to_b @ a_to_source, stride) - float(crop)
+    pair = _sampled(image, at_cells(a_to_source, 1), at_cells(b_to_source, 1), points_in_b, crop, border)
+    for name, source_to_view in (("a", source_to_a), ("b", source_to_b)) if landmarks is not None else ():
+        places = maps.project(source_to_view, landmarks, size) - float(crop)
+        pair[f"landmarks_{name}"] = places
+        pair[f"landmarks_visible_{name}"] = tf.cast(_inside(places, size, crop), tf.float32)
+    return pair
+
+
+def _checked(image, seed, landmarks):
+    image, seed = tf.convert_to_tensor(image), tf.convert_to_tensor(seed)
+    if image.shape.rank != 4 or None in image.shape[1:3] or seed.shape.rank != 2 or seed.shape[1] != 2:
+        raise ValueError(
+            f"image must be [B, H, W, C] with H and W known, and seed [B, 2]; found {image.shape} and {seed.shape}"
+        )
+    return image, seed, None if landmarks is None else _checked_landmarks(landmarks)
+
+
+def _sampled(image, a_to_source, b_to_source, points_in_b, crop, border):
+    """The PairBatch of two views, each sampled from the image once."""
+    image = tf.image.convert_image_dtype(image, tf.float32)
+    return {
+        "image_a": warps.sample(image, a_to_source, border=border),
+        "image_b": warps.sample(image, b_to_source, border=border),
+        "points_in_b": points_in_b,
+        "visible": tf.cast(_inside(points_in_b, tuple(image.shape[1:3]), crop), tf.float32),
+    }
 
 
 def _checked_landmarks(landmarks):

@@ -122,16 +122,11 @@ class Stills(sources.Source):
         return self._warp(tf.zeros([count, *self._size, 1]), seeds, stride=2)["visible"]
 
     def _warp(self, images, seeds, stride):
-        return pairs.pair_from_image(
-            images,
-            seeds,
-            stride=stride,
-            crop=self.margin,
-            strength=self._views.strength,
-            projective=self._views.projective,
-            flip=self._views.flip,
-            border=self._views.border,
-        )
+        views = self._views
+        options = {"stride": stride, "crop": self.margin, "strength": views.strength, "flip": views.flip}
+        if views.warp == "affine":
+            return pairs.affine_pair_from_image(images, seeds, border=views.border, **options)
+        return pairs.pair_from_image(images, seeds, border=views.border, projective=views.projective, **options)
 
     def _stored(self, split):
         return self._stores.get("train" if split == "validation" else split)
@@ -235,8 +230,10 @@ def recolour(images_a, images_b, seeds, views):
     Returns:
       The two batches of images.
     """
-    names = ("brightness", "contrast", "saturation", "hue", "lighting", "jpeg", "rescale")
     both, seeds = tf.concat([images_a, images_b], axis=0), tf.concat([3 * seeds + 1, 3 * seeds + 2], axis=0)
+    if views.colour == "ssd":
+        return tf.split(appearance.change_as_ssd(both, seeds, strength=views.colour_strength), 2)
+    names = ("brightness", "contrast", "saturation", "hue", "lighting", "jpeg", "rescale")
     return tf.split(appearance.change(both, seeds, **{name: getattr(views, name) for name in names}), 2)
 
 

@@ -37,6 +37,7 @@ _CENTRES = _CENTRES_PER_SIDE**2
 _WEIGHTS = _CENTRES + 3
 _SMALL, _LARGE = 0.001, 0.01  # kernel weights: a half of the centres bend little, the others much
 _TRANSLATION, _SCALE, _ROTATION = 0.1, 0.1, math.radians(5)
+_TURN, _AXES, _SCALES, _SHIFT = math.radians(15), math.radians(30), 0.25, 0.25
 _PERSPECTIVE, _STEEPEST = 0.1, 1 / 3
 
 
@@ -79,6 +80,38 @@ def draw_affine(seed, *, strength=1.0):
     scale, angle = 1.0 + _SCALE * normal[2], _ROTATION * normal[3]
     cos, sin = scale * tf.cos(angle), scale * tf.sin(angle)
     return tf.stack([_TRANSLATION * normal[:2], tf.stack([cos, sin]), tf.stack([-sin, cos])])
+
+
+def draw_axes(seed, *, strength=1.0):
+    """Draws an affine map that turns, and scales apart along two axes that are turned themselves.
+
+    It takes n to R(a) R(-b) diag(k, l) R(b) n + t, the form of Hartley and Zisserman, with R a rotation, and a uniform
+    within 15 degrees, b within 30 degrees, k and l from 0.75 to 1.25, t within a quarter of half the longer side along
+    x and y: the ranges of CNNGeometric (Rocco, Arandjelovic and Sivic, CVPR 2017).
+
+    Args:
+      seed: integer [2]; the same seed gives the same map.
+      strength: multiplies all ranges; below 4, where a scale could be 0.
+
+    Returns:
+      float32 [3, 3], in the normalised frame; its last row is (0, 0, 1).
+
+    Raises:
+      ValueError: if `strength` is negative, or 4 or more.
+    """
+    _check_strength(strength)
+    if strength >= 1 / _SCALES:
+        raise ValueError(f"strength={strength} must be below {1 / _SCALES:g}: an affine map could shrink to nothing")
+    turn, axis, first, second, x, y = tf.unstack(strength * tf.random.stateless_uniform([6], seed, -1.0, 1.0))
+    scales = tf.linalg.diag([1.0 + _SCALES * first, 1.0 + _SCALES * second])
+    axes = _rotation(_AXES * axis)
+    matrix = _rotation(_TURN * turn) @ tf.transpose(axes) @ scales @ axes
+    shift = _SHIFT * tf.stack([x, y])[:, tf.newaxis]
+    return tf.concat([tf.concat([matrix, shift], axis=1), [[0.0, 0.0, 1.0]]], axis=0)
+
+
+def _rotation(angle):
+    return tf.stack([[tf.cos(angle), -tf.sin(angle)], [tf.sin(angle), tf.cos(angle)]])
 
 
 def draw_projective(seed, *, strength=1.0):

@@ -1,9 +1,20 @@
 """Labelling networks: image -> label map, and the heads that read label maps."""
 
-from models import chain, dilations, heads, regression, simple
+from models import chain, dilations, heads, introspection, regression, simple
 
 _FILTERS = {"simple": simple.FILTERS, "dilations": dilations.FILTERS}
-STRIDE = chain.STRIDE
+
+
+def stride(config):
+    """Says how large a cell of a configuration's label maps is.
+
+    Args:
+      config: `dense_labels.config.ModelConfig`.
+
+    Returns:
+      Its side in pixels of the network's input, an int.
+    """
+    return config.stride if config.name == "introspection" else chain.STRIDE
 
 
 def create(config, precision="float32"):
@@ -16,6 +27,16 @@ def create(config, precision="float32"):
     Returns:
       `tf.keras.Model` from images [B, H, W, 3] in [0, 1] to labels, float32 [B, h, w, label_size].
     """
+    if config.name == "introspection":
+        return introspection.introspection(
+            config.trunk,
+            config.label_size,
+            weights=config.weights,
+            stride=config.stride,
+            frozen=config.frozen,
+            confidence=config.confidence,
+            dtype=precision,
+        )
     return chain.chain(
         _FILTERS[config.name],
         config.label_size,
@@ -28,12 +49,13 @@ def create(config, precision="float32"):
     )
 
 
-def fit_head(name, maps, *, upsample, seed):
+def fit_head(name, maps, *, stride, upsample, seed):
     """Fits the landmark head a configuration names.
 
     Args:
       name: "nearest" (section 4.1), "regress" (section 4.3) or "regress_each", with virtual points of each landmark.
       maps: `dense_labels.evaluation.label_maps` of annotated images.
+      stride: side of a cell of the label maps in pixels.
       upsample: of "nearest": how much finer than the label map it decodes.
       seed: of the virtual points.
 
@@ -45,6 +67,6 @@ def fit_head(name, maps, *, upsample, seed):
     """
     known = maps["labels"], maps["landmarks"], maps["annotated"]
     if name == "nearest":
-        return heads.NearestLandmarks(heads.fit_nearest(*known, stride=STRIDE), STRIDE, upsample=upsample)
+        return heads.NearestLandmarks(heads.fit_nearest(*known, stride=stride), stride, upsample=upsample)
     form = {"regress": "shared", "regress_each": "each"}[name]
-    return regression.fit_regress(*known, stride=STRIDE, form=form, seed=seed, picture=maps["picture"])
+    return regression.fit_regress(*known, stride=stride, form=form, seed=seed, picture=maps["picture"])

@@ -1,5 +1,6 @@
 """Tests of changes of appearance: what was drawn is read off the result, which numpy or a library then makes anew."""
 
+import colorsys
 import io
 import itertools
 import re
@@ -11,7 +12,7 @@ import tensorflow as tf
 import tensorflow_addons as tfa
 from PIL import Image
 
-from input_pipeline import appearance
+from input_pipeline import appearance, warps
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:C\+\+/CUDA kernel of `adjust_hsv_in_yiq`:DeprecationWarning")
 
@@ -256,3 +257,55 @@ def test_images_of_unknown_size_are_refused():
 def test_a_strength_out_of_its_range_is_named(name, value, interval):
     with pytest.raises(ValueError, match=re.escape(f"{name}={value} must be in {interval}; 0 switches it off")):
         appearance.change(IMAGES, SEEDS, **{name: value})
+
+
+def as_ssd_by_hand(image, brightness, contrast, saturation, hue, contrast_first):
+    """Pixel by pixel, with the standard library; `None` is a change that is not made."""
+    result = np.empty_like(image)
+    for place in np.ndindex(image.shape[:2]):
+        pixel = np.clip(image[place] + (brightness or 0), 0, 1)
+        if contrast is not None and contrast_first:
+            pixel = np.clip(pixel * contrast, 0, 1)
+        h, s, v = colorsys.rgb_to_hsv(*pixel)
+        pixel = np.array(
+            colorsys.hsv_to_rgb((h + (hue or 0)) % 1, min(1, s * (1 if saturation is None else saturation)), v)
+        )
+        if contrast is not None and not contrast_first:
+            pixel = np.clip(pixel * contrast, 0, 1)
+        result[place] = pixel
+    return result
+
+
+def test_changes_of_ssd_are_those_of_a_loop_over_pixels():
+    """What was drawn is found among all combinations of made and not made, in both orders."""
+    images = np.random.default_rng(0).uniform(size=[40, 3, 4, 3]).astype(np.float32)
+    seeds = [[7, index] for index in range(40)]
+    changed = appearance.change_as_ssd(images, seeds).numpy()
+    made, orders = [], []
+    for index, image in enumerate(images):
+        amounts = tf.random.stateless_uniform([4], warps.split(tf.constant(seeds[index]), 2)[0], -1.0, 1.0).numpy()
+        drawn = 32 / 255 * amounts[0], 1 + 0.5 * amounts[1], 1 + 0.5 * amounts[2], 18 / 360 * amounts[3]
+        fits = []
+        for which in itertools.product([False, True], repeat=5):
+            values = [value if on else None for value, on in zip(drawn, which)]
+            if np.abs(as_ssd_by_hand(image, *values, which[4]) - changed[index]).max() < 1e-4:
+                fits.append(which)
+        assert fits
+        if len(fits) == 1:
+            orders.append(fits[0][4])
+        made.append(fits[0][:4])
+    assert (np.abs(np.mean(made, axis=0) - 0.5) < 0.25).all()
+    assert 0.2 < np.mean(orders) < 0.8
+
+
+def test_changes_of_ssd_depend_on_their_seed_and_strength():
+    images = np.random.default_rng(0).uniform(size=[6, 8, 8, 3]).astype(np.float32)
+    seeds = tf.stack([tf.zeros(6, tf.int64), tf.range(6, dtype=tf.int64)], axis=1)
+    whole = appearance.change_as_ssd(images, seeds).numpy()
+    np.testing.assert_allclose(appearance.change_as_ssd(images[3:4], seeds[3:4])[0], whole[3], atol=1e-6)
+    np.testing.assert_allclose(appearance.change_as_ssd(images, seeds, strength=0.0), images, atol=1e-5)
+    strong = appearance.change_as_ssd(images, seeds, strength=3.0).numpy()
+    assert np.abs(strong - images).mean() > 1.5 * np.abs(whole - images).mean()
+    assert strong.min() >= 0 and strong.max() <= 1
+    with pytest.raises(ValueError, match=r"strength=-1 must be in \[0, inf\)"):
+        appearance.change_as_ssd(images, seeds, strength=-1)

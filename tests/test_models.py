@@ -83,7 +83,7 @@ def test_an_impulse_is_seen_by_the_cells_around_it(name, height, width, row, col
     image = np.zeros([1, height, width, 3], np.float32)
     image[0, row, column] = 1e3
     seen = network(image).numpy()[0, ..., 0] > 0
-    centres = geometry.cell_centres(height // 2, width // 2, models.STRIDE).numpy()
+    centres = geometry.cell_centres(height // 2, width // 2, models.stride(ModelConfig())).numpy()
     pixel = np.array([column + 0.5, row + 0.5])
     expected = np.all(np.abs(centres - pixel) < RECEPTIVE_FIELD[name] / 2, axis=-1)
     np.testing.assert_array_equal(seen, expected)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dense_labels import geometry
-from input_pipeline import pairs
+from input_pipeline import pairs, warps
 
 HEIGHT, WIDTH = 20, 24
 
@@ -133,8 +133,9 @@ def test_it_is_the_same_inside_a_dataset():
     np.testing.assert_allclose(pair["points_in_b"], motion(cell_centres(2)), atol=1e-4)
 
 
-def views(image, seed, *, stride=2, **kwargs):
-    return pairs.pair_from_image(tf.constant(image), tf.constant(seed), stride=stride, **kwargs)
+def views(image, seed, *, stride=2, warp="tps", **kwargs):
+    make_pair = {"tps": pairs.pair_from_image, "affine": pairs.affine_pair_from_image}[warp]
+    return make_pair(tf.constant(image), tf.constant(seed), stride=stride, **kwargs)
 
 
 def seeds(count, seed=0):
@@ -172,6 +173,8 @@ def at_rest(images):
         (50, 0, 1, {}),
         (100, 15, 2, {"projective": 1.0}),
         (64, 3, 2, {"projective": 1.0, "flip": True}),
+        (64, 3, 2, {"warp": "affine", "flip": True}),
+        (100, 15, 4, {"warp": "affine"}),
     ],
 )
 def test_a_dot_of_view_a_is_in_view_b_where_its_point_says(size, crop, stride, more):
@@ -205,6 +208,7 @@ def places_of_pixels(count, height, width):
         (2, 0, {}),
         (2, 15, {"projective": 1.0, "flip": True}),
         (20, 6, {"strength": 2.0, "projective": 1.0, "flip": True}),
+        (2, 10, {"warp": "affine", "border": "edge", "flip": True}),
     ],
 )
 def test_a_view_shows_at_a_landmark_what_the_image_has_there(edge, crop, more):
@@ -261,15 +265,16 @@ def test_the_projective_part_comes_last_and_leaves_the_others_as_they_are():
     assert 0.03 < np.std(tilts) < 0.2
 
 
-def test_a_pair_depends_on_its_seed_alone():
+@pytest.mark.parametrize("warp, more", [("tps", {"projective": 1.0, "flip": True}), ("affine", {"flip": True})])
+def test_a_pair_depends_on_its_seed_alone(warp, more):
     image = np.random.default_rng(0).uniform(size=[5, 40, 40, 3]).astype(np.float32)
-    more = {"projective": 1.0, "flip": True}
+    more = {"warp": warp, **more}
     together = views(image, seeds(5), **more)
     for index in (0, 3):
         alone = views(image[index : index + 1], [[0, index]], **more)
         for key, values in alone.items():
             np.testing.assert_allclose(values[0], together[key][index], atol=1e-4, err_msg=key)
-    again = pairs.pair_from_image(image, tf.constant(seeds(5), tf.int64), stride=2, **more)
+    again = views(image, np.array(seeds(5), np.int64), **more)
     for key, values in again.items():
         np.testing.assert_array_equal(values, together[key])
     other = views(image, seeds(5, seed=1), **more)["points_in_b"]
@@ -277,14 +282,40 @@ def test_a_pair_depends_on_its_seed_alone():
     assert moved.max(axis=(1, 2, 3)).min() > 0.5
 
 
-def test_without_strength_both_views_are_the_image():
+@pytest.mark.parametrize("warp", ["tps", "affine"])
+def test_without_strength_both_views_are_the_image(warp):
     image = np.random.default_rng(0).integers(0, 256, [2, 24, 30, 3], np.uint8)
-    pair = views(image, seeds(2), crop=3, strength=0.0)
+    pair = views(image, seeds(2), crop=3, strength=0.0, warp=warp)
     for key in ("image_a", "image_b"):
         np.testing.assert_allclose(pair[key], image[:, 3:-3, 3:-3] / 255, atol=1e-5)
     np.testing.assert_allclose(pair["points_in_b"][1], geometry.cell_centres(9, 12, 2), atol=1e-5)
     np.testing.assert_array_equal(pair["visible"], np.ones([2, 9, 12]))
     assert {values.dtype for values in pair.values()} == {tf.float32}
+
+
+def test_affine_pairs_are_exact_beyond_the_border_too():
+    """Both views show, where they agree on a place outside the image, the same of its mirror image."""
+    image = np.random.default_rng(0).uniform(size=[8, 12, 12, 3]).astype(np.float32)
+    smooth = tf.image.resize(image, [96, 96], "bicubic")
+    pair = views(np.clip(smooth, 0, 1), seeds(8), stride=1, warp="affine")
+    inside = pair["visible"].numpy() > 0
+    there = geometry.bilinear_sample(pair["image_b"], tf.reshape(pair["points_in_b"], [8, -1, 2]), 1)
+    errors = np.abs(np.reshape(there, [8, 96, 96, 3]) - pair["image_a"].numpy())[inside]
+    assert errors.mean() < 0.004 and np.quantile(errors, 0.999) < 0.05  # the image is sampled twice here
+    shown = views(places_of_pixels(8, 96, 96), seeds(8), stride=1, warp="affine", border="zero")["image_a"].numpy()
+    assert 0.05 < np.mean(shown[inside].min(axis=-1) == 0) < 0.5  # a part of what is compared is mirrored
+
+
+def test_affine_views_point_from_a_to_b_through_the_image():
+    """By hand: the place of a cell of A in the image, taken to B by the inverse of B's map."""
+    seed, size = [5, 7], 40
+    pair = views(np.zeros([1, size, size, 1], np.float32), [seed], stride=4, crop=2, warp="affine")
+    a, b = (np.float64(warps.draw_axes(one)) for one in warps.split(tf.constant(seed), 2))
+    for row, column in ((0, 0), (3, 6), (8, 1)):
+        cell = np.array([column + 0.5, row + 0.5]) * 4 + 2
+        source = a @ [*((cell - size / 2) / (size / 2)), 1.0]
+        in_b = (np.linalg.inv(b) @ source)[:2] * size / 2 + size / 2 - 2
+        np.testing.assert_allclose(pair["points_in_b"][0, row, column], in_b, atol=1e-3)
 
 
 def test_the_two_warps_are_of_the_size_the_paper_s_author_gave_them():

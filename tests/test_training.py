@@ -12,10 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import models
 from dense_labels import callbacks, losses, training
-from dense_labels.config import Config, TrainConfig
+from dense_labels.config import Config, ModelConfig, TrainConfig
 from input_pipeline import pipeline
 
-STRIDE = models.STRIDE
+STRIDE = models.stride(ModelConfig())
 STEPS = 4
 
 
@@ -94,7 +94,12 @@ def test_an_epoch_on_two_replicas_is_that_on_one(config, tmp_path):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(config, tmp_path):
+@pytest.mark.parametrize("loss", ["log", "introspection"])
+def test_a_stopped_run_goes_on_to_the_same_weights(config, tmp_path, loss):
+    config.loss.name = loss
+    if loss == "introspection":  # its points are drawn anew; what else the second paper trains with is kept too
+        config.loss.points, config.loss.tau2, config.model.label_size = 40, 10.0, 8
+        config.train.optimizer, config.train.patience = "adagrad_momentum", 2
     whole = _train(config, tmp_path / "whole")
 
     class Stop(Exception):
@@ -118,6 +123,42 @@ def test_a_stopped_run_goes_on_to_the_same_weights(config, tmp_path):
     stopped = _train(config, tmp_path / "stopped")
     for a, b in zip(whole.get_weights(), stopped.get_weights()):
         np.testing.assert_array_equal(a, b)
+
+
+def test_training_ends_when_the_loss_no_longer_falls(config, tmp_path, capsys):
+    config.train.learning_rate, config.train.num_epochs, config.train.patience = 1e-30, 9, 2
+
+    def the_same_again(pairs):
+        return pairs.take(1).repeat()
+
+    weights = _train(config, tmp_path, change=the_same_again).get_weights()
+    assert tf.train.latest_checkpoint(tmp_path / "checkpoints").endswith(f"ckpt-{3 * STEPS}")
+    assert "the loss has not fallen for 2 epochs: training ends" in capsys.readouterr().out
+    again = _train(config, tmp_path).get_weights()
+    assert "already trained until the loss no longer fell, 3 epochs" in capsys.readouterr().out
+    for a, b in zip(weights, again):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_patience_goes_on_where_a_run_was_stopped(config, tmp_path):
+    config.train.learning_rate, config.train.num_epochs, config.train.patience = 1e-30, 2, 2
+    first = []
+
+    def the_same_again(pairs):
+        first.append(next(iter(pairs)))
+        return tf.data.Dataset.from_tensors(first[0]).repeat()
+
+    _train(config, tmp_path, change=the_same_again)
+    config.train.num_epochs = 9
+    _train(config, tmp_path, change=the_same_again)
+    assert tf.train.latest_checkpoint(tmp_path / "checkpoints").endswith(f"ckpt-{3 * STEPS}")
+
+
+def test_the_points_of_a_pair_may_be_finer_than_its_cells():
+    config = Config()
+    assert training.pairs_stride(config, 16) == 16
+    config.loss.name = "introspection"
+    assert [training.pairs_stride(config, stride) for stride in (16, 8, 2)] == [4, 4, 2]
 
 
 def test_a_finished_run_is_not_trained_again(config, tmp_path, capsys):

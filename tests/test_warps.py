@@ -129,6 +129,30 @@ def test_strength_multiplies_the_deviations():
     np.testing.assert_allclose(np.arctan2(*half[1]), (np.arctan2(*full[1]) + np.pi / 2) / 2, atol=1e-6)
 
 
+def test_maps_with_axes_of_their_own_have_the_ranges_they_should():
+    drawn = np.stack([np.float64(warps.draw_axes([3, i], strength=1.0)) for i in range(2000)])
+    np.testing.assert_array_equal(drawn[:, 2], np.tile([0.0, 0.0, 1.0], [2000, 1]))
+    shift, matrix = drawn[:, :2, 2], drawn[:, :2, :2]
+    scales = np.linalg.svd(matrix, compute_uv=False)
+    u, _, vt = np.linalg.svd(matrix)
+    turns = np.degrees(np.arctan2(*np.moveaxis(u @ vt, 0, -1)[1::-1, 0]))
+    for values, low, high in ((shift, -0.25, 0.25), (scales, 0.75, 1.25), (turns, -15, 15)):
+        assert low <= values.min() < low + 0.02 * (high - low) and high - 0.02 * (high - low) < values.max() <= high
+    axes = np.degrees(np.arctan2(vt[:, 0, 1], vt[:, 0, 0]))  # of the larger scale, or at right angles to it
+    assert np.abs((axes + 45) % 90 - 45).max() <= 30.01
+    assert np.abs((axes + 45) % 90 - 45).max() > 25
+    weak = np.float64(warps.draw_axes([3, 1], strength=0.5))
+    np.testing.assert_allclose(weak[:2, 2], shift[1] / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "strength, limit", [(-1, "must not be negative"), (4.0, "must be below 4: an affine map could")]
+)
+def test_an_affine_map_cannot_shrink_to_nothing(strength, limit):
+    with pytest.raises(ValueError, match=f"strength={strength} {limit}"):
+        warps.draw_axes([0, 0], strength=strength)
+
+
 @pytest.mark.parametrize("size, crop", [((100, 100), 0), ((100, 100), 15), ((60, 90), 4)])
 def test_composition_is_one_warp_after_the_other(size, crop):
     """Wherever A shows what is in B, or as far outside it as the grid of W1 goes."""

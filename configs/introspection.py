@@ -1,0 +1,29 @@
+"""Stable descriptors and their confidence (paper 2): pictures of one kind of object, a trunk trained on ImageNet.
+
+python train_main.py --config=configs/introspection.py --workdir=runs/introspection \
+    --config.data.dir=IMAGES --config.data.annotations=TRAIN.json --config.data.annotations_test=TEST.json
+
+The trunk for CPUs and phones. --config.model.weights=FILE.h5 takes its weights from a file instead of downloading them,
+--config.data.name=folder any folder of pictures, --config.model.confidence=false is the paper's "w/o conf.".
+"""
+
+from dense_labels.config import Config
+
+
+def get_config():
+    config = Config()
+    config.data.name, config.data.dir = "coco", ""
+    config.data.size = (160, 160)
+    config.views.warp, config.views.border, config.views.flip = "affine", "mirror", True
+    config.views.colour, config.views.colour_strength = "ssd", 1.5
+    config.model.name, config.model.label_size = "introspection", 64
+    config.model.trunk, config.model.weights, config.model.stride = "mobilenet_v2", "imagenet", 8
+    config.loss.name = "introspection"
+    config.loss.tau2 = 20.0  # the paper's 30 of 240 pixels
+    config.train.optimizer, config.train.learning_rate, config.train.momentum = "adagrad_momentum", 1e-3, 0.9
+    config.train.weight_decay = 5e-4
+    config.train.batch_size = 16
+    config.train.steps_per_epoch, config.train.num_epochs, config.train.patience = 250, 20, 5
+    config.train.precision = "float32"
+    config.eval.heads = ("nearest", "regress", "regress_each")
+    return config

@@ -1,0 +1,59 @@
+"""The network of the second paper: unit descriptors and how far each can be trusted, section 3.6."""
+
+import tensorflow as tf
+
+from models import trunks
+
+_EPSILON = 1e-2  # the least sigma: with it the loss of a pair cannot fall below log 0.01, -4.6
+_TINY = 1e-24  # a squared length
+
+
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class Introspect(tf.keras.layers.Layer):
+    """Raw vectors [B, h, w, C + 1] -> labels float32 [B, h, w, C], phi / sigma.
+
+    phi is the first C channels made unit length, sigma = log(1 + exp(last channel)) + epsilon. So the direction of a
+    label is its descriptor and its length the confidence 1 / sigma, and phi / sigma is what section 4.2 matches with.
+    """
+
+    def __init__(self, epsilon=_EPSILON, **kwargs):
+        """Creates the layer.
+
+        Args:
+          epsilon: the least sigma.
+          **kwargs: of `tf.keras.layers.Layer`.
+        """
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.epsilon = epsilon
+
+    def call(self, raw):
+        sigma = tf.math.softplus(raw[..., -1:]) + self.epsilon
+        return tf.math.l2_normalize(raw[..., :-1], axis=-1, epsilon=_TINY) / sigma
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def introspection(trunk, descriptor_size, *, weights, stride, frozen, confidence, dtype):
+    """Creates the network: a trunk, a 1 x 1 convolution to C + 1 channels, labels phi / sigma.
+
+    Args:
+      trunk: name, as of `trunks.create`.
+      descriptor_size: C.
+      weights, stride, frozen: of the trunk, as in `trunks.create`.
+      confidence: False is the paper's "w/o conf.": sigma is 1, labels are unit descriptors.
+      dtype: Keras dtype or policy name of the trunk; what follows is float32.
+
+    Returns:
+      `tf.keras.Model` from images [B, H, W, 3] in [0, 1] to labels, float32 [B, H // stride, W // stride, C].
+
+    Raises:
+      ValueError: as `trunks.create`.
+    """
+    body = trunks.create(trunk, weights=weights, stride=stride, frozen=frozen, dtype=dtype)
+    channels = descriptor_size + bool(confidence)
+    # Where the features are all zero there is still a direction, that of the biases.
+    biases = tf.keras.initializers.RandomNormal(stddev=1e-2)
+    raw = tf.keras.layers.Conv2D(channels, 1, bias_initializer=biases, dtype="float32", name="label")(body.output)
+    labels = Introspect(name="introspect")(raw) if confidence else trunks.UnitLength(name="unit_length")([raw])
+    return tf.keras.Model(body.input, labels, name="introspection")

@@ -1,0 +1,213 @@
+"""Trunks of the second paper: published image classifiers without their top, as maps of features.
+
+Their pre-processing is inside, so they take plain images. Cell (i, j) of a map lies at ((j + 0.5) s, (i + 0.5) s), to
+within half a pixel: Keras' MobileNetV2 and ResNet-50 pad on one side where they halve a map, which moves the cells of
+stride s by (s - 1) / 2 pixels, half a cell; so the image is moved the other way by s / 2 before it enters.
+"""
+
+import os
+
+import tensorflow as tf
+
+from dense_labels import geometry
+
+_APPLICATIONS = {
+    "mobilenet_v2": tf.keras.applications.MobileNetV2,
+    "resnet50": tf.keras.applications.ResNet50,
+    "vgg16": tf.keras.applications.VGG16,
+}
+ENDS = {"mobilenet_v2": "block_13_expand_relu", "resnet50": "conv5_block3_out", "vgg16": "block4_pool"}
+_FIRST_CELL = {  # where the first cell of a map of stride s lies, in pixels
+    "mobilenet_v2": lambda s: s - 0.5,
+    "resnet50": lambda s: 0.5,
+    "vgg16": lambda s: s / 2,
+}
+_CAFFE_MEAN = (123.68, 116.779, 103.939)  # red, green, blue; of ImageNet, from 0 to 255
+_TINY = 1e-24  # a squared length
+_NO_STRIDE = {  # (trunk, stride) -> layers that lose their stride, and what the names of those begin with they dilate
+    ("mobilenet_v2", 8): (("block_6_depthwise",), [f"block_{n}_" for n in range(7, 17)]),
+    ("resnet50", 16): (("conv5_block1_0_conv", "conv5_block1_1_conv"), ["conv5_"]),
+}
+
+
+def create(name, *, weights="none", stride=16, frozen="", dtype="float32"):
+    """Creates a trunk that ends at one map.
+
+    "resnet50": up to the rectified res5c, with res5 dilated by 2 at stride 1 (section 3.6). "vgg16": up to pool4.
+    "mobilenet_v2": up to the rectified expansion of block 13; at stride 8, block 6 does not halve the map and those
+    after it are dilated by 2, so that every other cell is what it is at stride 16.
+
+    Batch norms of weights that were trained keep their statistics and factors; those of random ones are trained.
+
+    Args:
+      name: "mobilenet_v2", "resnet50" or "vgg16".
+      weights: "imagenet" (Keras downloads them), the path of a Keras .h5 file of the classifier without its top, or
+        "none", for random ones.
+      stride: of the map in pixels: 16, or for "mobilenet_v2" 8.
+      frozen: name of the last layer that is not trained, as in `tf.keras.applications`; all before it are not either.
+      dtype: Keras dtype or policy name of all layers.
+
+    Returns:
+      `tf.keras.Model` from images [B, H, W, 3] in [0, 1] to features [B, H // stride, W // stride, C].
+
+    Raises:
+      ValueError: if there is no such trunk, stride or layer, or the file holds no weights of this trunk.
+    """
+    trunk = _cut(name, [ENDS[name]] if name in ENDS else [], weights, stride, dtype)
+    _freeze(trunk, frozen, norms=weights != "none")
+    images = tf.keras.Input([None, None, 3], name="images")
+    (cells,) = Cells(name, (stride,), stride)([images, trunk(PlainImages(name, stride, dtype=dtype)(images))])
+    return tf.keras.Model(images, cells, name=f"trunk_{name}")
+
+
+def features(name, layers, *, weights="none", dtype="float32"):
+    """Creates a baseline: layers of a trunk as unit descriptors.
+
+    Several make a hypercolumn (Hariharan et al., CVPR 2015): each is read bilinearly at the cells of the finest and
+    made unit length, and all are joined.
+
+    Args:
+      name, weights, dtype: as in `create`; the stride is the trunk's own, ResNet-50's being 16.
+      layers: names of layers as in `tf.keras.applications`.
+
+    Returns:
+      `(network, stride)`: `tf.keras.Model` from images [B, H, W, 3] in [0, 1] to float32 [B, H // stride, W // stride,
+      C], of unit length; and the stride, an int.
+
+    Raises:
+      ValueError: as `create`.
+    """
+    trunk = _cut(name, list(layers), weights, 16, dtype)
+    strides = [_stride(tf.keras.Model(trunk.input, output)) for output in trunk.outputs]
+    images = tf.keras.Input([None, None, 3], name="images")
+    maps = tf.nest.flatten(trunk(PlainImages(name, max(strides), dtype=dtype)(images)))
+    cells = Cells(name, tuple(strides), max(strides), dtype="float32")([images, *maps])
+    joined = UnitLength()(cells)
+    return tf.keras.Model(images, joined, name=f"features_{name}"), min(strides)
+
+
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class PlainImages(tf.keras.layers.Layer):
+    """What a trunk does to images in [0, 1] first, and the room that moves its cells to where they should be."""
+
+    def __init__(self, trunk, stride, **kwargs):
+        """Creates the layer for a trunk, by name, and its largest stride."""
+        super().__init__(**kwargs)
+        self.trunk, self.stride = trunk, stride
+
+    def call(self, images):
+        if self.trunk == "mobilenet_v2":
+            values = 2.0 * images - 1.0
+        else:  # as Caffe has it
+            values = (255.0 * images - tf.constant(_CAFFE_MEAN, images.dtype))[..., ::-1]
+        if self.trunk == "vgg16":
+            return values
+        room = self.stride // 2  # before, and for ResNet-50, whose first cell then lies in it, as much after
+        around = [0, 0], [room, room], [room, room], [0, 0]
+        return tf.pad(values, around, "SYMMETRIC")
+
+    def get_config(self):
+        return {**super().get_config(), "trunk": self.trunk, "stride": self.stride}
+
+
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class Cells(tf.keras.layers.Layer):
+    """Takes maps that a trunk made of `PlainImages` to the cells of the image, at the finest of their strides.
+
+    A map of the largest stride is cut; others are read bilinearly.
+    """
+
+    def __init__(self, trunk, strides, largest, **kwargs):
+        """Creates the layer for a trunk, by name, the strides of its maps, and what `PlainImages` was given."""
+        super().__init__(**kwargs)
+        self.trunk, self.strides, self.largest = trunk, tuple(strides), largest
+
+    def call(self, inputs):
+        images, *maps = inputs
+        finest = min(self.strides)
+        height, width = (tf.shape(images)[axis] // finest for axis in (1, 2))
+        return [self._cells(each, stride, finest, height, width) for each, stride in zip(maps, self.strides)]
+
+    def _cells(self, values, stride, finest, height, width):
+        room = 0 if self.trunk == "vgg16" else self.largest // 2
+        first = _FIRST_CELL[self.trunk](stride) - room  # where the first cell lies in the image
+        skipped = (stride / 2 - first) / stride
+        if stride == finest and abs(skipped - round(skipped)) <= 0.5 / stride:
+            begin = round(skipped)
+            return values[:, begin : begin + height, begin : begin + width]
+        centres = tf.reshape(geometry.cell_centres(height, width, finest), [1, -1, 2]) - (first - stride / 2)
+        points = tf.tile(centres, [tf.shape(values)[0], 1, 1])
+        read = geometry.bilinear_sample(values, points, stride)
+        return tf.reshape(read, [-1, height, width, values.shape[-1]])
+
+    def get_config(self):
+        return {**super().get_config(), "trunk": self.trunk, "strides": self.strides, "largest": self.largest}
+
+
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class UnitLength(tf.keras.layers.Layer):
+    """Makes each of several maps unit length and joins them, the whole being of unit length too."""
+
+    def call(self, maps):
+        unit = [tf.math.l2_normalize(tf.cast(each, tf.float32), axis=-1, epsilon=_TINY) for each in maps]
+        return tf.math.l2_normalize(tf.concat(unit, axis=-1), axis=-1)
+
+
+def _cut(name, layers, weights, stride, dtype):
+    """The classifier up to some of its layers, with other strides and another dtype than it was published with."""
+    if name not in _APPLICATIONS:
+        raise ValueError(f"there is no trunk {name!r}; choose {', '.join(map(repr, _APPLICATIONS))}")
+    if stride != 16 and (name, stride) not in _NO_STRIDE:
+        raise ValueError(f"stride={stride}: {name} has stride 16{' or 8' * (name == 'mobilenet_v2')}")
+    whole = _load(name, weights)
+    known = [layer.name for layer in whole.layers]
+    for layer in layers:
+        if layer not in known:
+            raise ValueError(f"{name} has no layer {layer!r}; its layers are {', '.join(known)}")
+    plain = tf.keras.Model(whole.input, [whole.get_layer(layer).output for layer in layers])
+    unstrided, dilated = _NO_STRIDE.get((name, stride), ((), []))
+
+    def changed(layer):
+        config = {**layer.get_config(), "dtype": dtype}
+        convolves = isinstance(layer, tf.keras.layers.Conv2D)  # depthwise too
+        if layer.name in unstrided:
+            config["strides"] = (1, 1)
+        elif convolves and layer.kernel_size != (1, 1) and layer.name.startswith(tuple(dilated)):
+            config["dilation_rate"] = (2, 2)
+        if isinstance(layer, tf.keras.layers.ZeroPadding2D) and layer.name.replace("_pad", "_depthwise") in unstrided:
+            config["padding"] = ((1, 1), (1, 1))
+        return type(layer).from_config(config)
+
+    trunk = tf.keras.models.clone_model(plain, clone_function=changed)
+    trunk.set_weights(plain.get_weights())
+    return trunk
+
+
+def _load(name, weights):
+    create_application = _APPLICATIONS[name]
+    if weights in ("imagenet", "none"):
+        given = None if weights == "none" else weights
+        return create_application(include_top=False, weights=given, input_shape=[None, None, 3])
+    if not os.path.isfile(weights):
+        raise ValueError(f"weights={weights}: there is no such file; give a Keras .h5 file, 'imagenet' or 'none'")
+    application = create_application(include_top=False, weights=None, input_shape=[None, None, 3])
+    try:
+        application.load_weights(weights)
+    except Exception as error:  # h5py and Keras raise whatever they meet in a file that is something else
+        raise ValueError(f"weights={weights}: holds no weights of {name} without its top ({error})") from error
+    return application
+
+
+def _stride(trunk):
+    side = 512
+    return side // trunk.compute_output_shape([1, side, side, 3])[1]
+
+
+def _freeze(trunk, last, *, norms):
+    names = [layer.name for layer in trunk.layers]
+    if last and last not in names:
+        raise ValueError(f"frozen={last!r}: there is no such layer; the layers are {', '.join(names)}")
+    count = names.index(last) + 1 if last else 0
+    for index, layer in enumerate(trunk.layers):
+        is_norm = isinstance(layer, tf.keras.layers.BatchNormalization)
+        layer.trainable = index >= count and not (is_norm and norms)
