@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import geometry, matching
+from dense_labels import geometry, introspection, matching
 
 _UPSAMPLE = 4
 
@@ -45,6 +45,47 @@ def matching_error(labels_a, labels_b, points_a, points_b, annotated, *, stride)
     return {name: float(np.mean(np.concatenate(parts))) for name, parts in offsets.items()} | {
         "points": int(known.sum())
     }
+
+
+def nearest_descriptor(labels_a, labels_b, points, *, stride):
+    """Finds points of images A in images B by the largest cosine, whatever the confidence.
+
+    Unit descriptors are read bilinearly, in B at the cells of a grid four times finer, and made unit length again; the
+    largest cosine may so lie between cells.
+
+    Args:
+      labels_a: float32 [N, h, w, C], phi / sigma.
+      labels_b: float32 [N, h', w', C].
+      points: [N, P, 2], (x, y) in pixels of A.
+      stride: side of a cell in pixels.
+
+    Returns:
+      `(places, score, confidence)`: float32 [N, P, 2], pixels of B; the cosine [N, P]; and the confidence of the match
+      [N, P], the inverse of the mean sigma of the point and the place (1 of a network without confidence).
+    """
+    found = [_nearest(*each, stride) for each in zip(labels_a, labels_b, np.asarray(points, np.float32))]
+    return tuple(np.stack(parts) for parts in zip(*found))
+
+
+def _nearest(labels_a, labels_b, points, stride):
+    phi_a, sigma_a = _described(labels_a[np.newaxis])
+    phi_b, sigma_b = _described(labels_b[np.newaxis])
+    own = geometry.bilinear_sample(phi_a, points[np.newaxis], stride)[0]
+    fine = geometry.upsample(phi_b, _UPSAMPLE)
+    centres = tf.reshape(geometry.cell_centres(*fine.shape[1:3], stride / _UPSAMPLE), [-1, 2])
+    fine = tf.reshape(fine, [-1, fine.shape[-1]])
+    cosines = tf.matmul(tf.math.l2_normalize(own, axis=-1), tf.math.l2_normalize(fine, axis=-1), transpose_b=True)
+    places = tf.gather(centres, tf.argmax(cosines, axis=-1))
+    sigmas = [
+        geometry.bilinear_sample(sigma, where[tf.newaxis], stride)[0, :, 0]
+        for sigma, where in ((sigma_a, points), (sigma_b, places))
+    ]
+    return places.numpy(), tf.reduce_max(cosines, axis=-1).numpy(), (2.0 / tf.add_n(sigmas)).numpy()
+
+
+def _described(labels):
+    phi, sigma = introspection.split_labels(tf.convert_to_tensor(labels))
+    return phi, sigma[..., tf.newaxis]
 
 
 def pairs_of(count, images, seed):

@@ -5,14 +5,17 @@ are, JPEG, PNG, GIF (its first frame) or BMP, in strings:
 
 - `serving_default`, `labels_float`: `images` [N, H, W, 3] -> `labels` [N, h, w, L], `confidence`
   [N, h, w], the length of the label: the shorter, the more diffuse its match.
+- `descriptors`, `descriptors_float`: `images` -> `descriptors` [N, h, w, L], the labels made unit length, and
+  `confidence`. Of a network of the second paper they are phi and 1 / sigma.
 - `landmarks`, `landmarks_float`: `images` -> `points` [N, K, 2] (sub-pixel), `score` [N, K].
 - `match`, `match_float`, `match_encoded`: `image_a`, `image_b`, each of a size of its own -> for each cell of A its
-  most probable place `points_in_b` [N, h, w, 2] and the `probability` [N, h, w] of that cell.
+  most probable place `points_in_b` [N, h, w, 2], the `probability` [N, h, w] of that cell, and the `confidence`
+  [N, h, w] of the match, the inverse of the mean of both cells' 1 / confidence.
 - `encoded`: `images`, a string [N] of files, each of a size of its own -> `labels`, `confidence`, `points`, `score`.
   What is transparent is seen on white. The EXIF orientation of a JPEG is not applied: points are in its stored pixels.
 
-In Python, `labels` and `landmarks` of the loaded object are functions of pixels of either type, `describe`, which is
-`encoded`, one of files, and `match` one of all three.
+In Python, `labels`, `descriptors` and `landmarks` of the loaded object are functions of pixels of either type,
+`describe`, which is `encoded`, one of files, and `match` one of all three.
 """
 
 import contextlib
@@ -25,11 +28,13 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import geometry, matching
+from dense_labels import geometry, introspection, matching
 
 _SIGNATURES = {  # name -> task, type
     "serving_default": ("labels", tf.uint8),
     "labels_float": ("labels", tf.float32),
+    "descriptors": ("descriptors", tf.uint8),
+    "descriptors_float": ("descriptors", tf.float32),
     "landmarks": ("landmarks", tf.uint8),
     "landmarks_float": ("landmarks", tf.float32),
     "encoded": ("describe", tf.string),
@@ -62,6 +67,7 @@ class ServedModel(tf.Module):
         self._input_size = input_size
         self._full_size = [side + 2 * margin for side in input_size]
         self.labels = tf.function(self._labels)
+        self.descriptors = tf.function(self._descriptors)
         self.match = tf.function(self._match)
         self.describe = tf.function(self._labels if head is None else self._labels_and_landmarks)
         if head is not None:
@@ -80,6 +86,10 @@ class ServedModel(tf.Module):
 
     def _labels(self, images):
         return _confident(self._label(images)[0])
+
+    def _descriptors(self, images):
+        labels = self._label(images)[0]
+        return {"descriptors": introspection.split_labels(labels)[0], "confidence": tf.norm(labels, axis=-1)}
 
     def _landmarks(self, images):
         return self._locate(*self._label(images))
@@ -102,18 +112,21 @@ class ServedModel(tf.Module):
         def match_pair(pair):
             log_probability = matching.match_log_probability(*pair)  # [h w, h w]
             best = tf.exp(tf.reduce_max(log_probability, axis=-1))
-            return matching.best_match(log_probability, centres), best
+            sigma_a, sigma_b = (introspection.split_labels(labels)[1] for labels in pair)
+            found = tf.gather(sigma_b, tf.argmax(log_probability, axis=-1, output_type=tf.int32))
+            return matching.best_match(log_probability, centres), best, 2.0 / (sigma_a + found)
 
         with tf.control_dependencies([equal]):
             flat = [tf.reshape(x, [-1, height * width, length]) for x in (labels_a, labels_b)]
         # One pair at a time: the probabilities of a whole batch would take N (h w)^2 numbers.
-        points, probability = tf.map_fn(
-            match_pair, flat, parallel_iterations=1, fn_output_signature=(tf.float32, tf.float32)
+        points, probability, confidence = tf.map_fn(
+            match_pair, flat, parallel_iterations=1, fn_output_signature=(tf.float32, tf.float32, tf.float32)
         )
         points = (points + float(self._margin)) * scale
         return {
             "points_in_b": tf.reshape(points, [-1, height, width, 2]),
             "probability": tf.reshape(probability, [-1, height, width]),
+            "confidence": tf.reshape(confidence, [-1, height, width]),
         }
 
     def _label(self, images):
@@ -281,6 +294,9 @@ def _verify_picture(found, labels, lengths, scale, head, margin):
     if "labels" in found:
         _agree("labels", found["labels"], labels, tolerance)
         _agree("confidence", found["confidence"], lengths, tolerance)
+    if "descriptors" in found:
+        _agree("confidence", found["confidence"], lengths, tolerance)
+        _agree("descriptors", found["descriptors"] * found["confidence"][..., tf.newaxis], labels, tolerance)
     if "points" in found:
         expected = head(labels)
         _agree("points", found["points"], (expected["points"] + margin) * scale, _POINT_TOLERANCE)
@@ -308,6 +324,9 @@ def _verify_match(found, labels_a, labels_b, cell, tolerance):
     _agree("points_in_b", points, (np.stack([x, y], axis=-1) + 0.5) * cell, _POINT_TOLERANCE)
     _agree("points_in_b's log-probability", reached, best, tolerance)
     _agree("probability", found["probability"].ravel(), np.exp(best), _PROBABILITY_TOLERANCE)
+    sigma_a, sigma_b = (introspection.split_labels(labels)[1].numpy() for labels in flat)
+    confidence = 2 / (sigma_a + sigma_b[y * width + x])
+    _agree("confidence", found["confidence"].ravel(), confidence, _LABEL_TOLERANCE * max(1, confidence.max()))
 
 
 def _agree(name, found, expected, tolerance):

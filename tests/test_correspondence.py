@@ -86,3 +86,25 @@ def test_pairs_are_of_different_images_and_all_alike_likely():
 def test_one_image_makes_no_pair():
     with pytest.raises(ValueError, match="images=1: a pair of different images needs at least 2"):
         correspondence.pairs_of(5, 1, seed=0)
+
+
+def test_the_nearest_descriptor_is_by_direction_alone():
+    """The cell that is longer, and so more certain, is not nearer."""
+    b = np.full([1, HEIGHT, WIDTH, 2], 0.1, np.float32)
+    b[0, 2, 6], b[0, 4, 1] = [0.5, 0.0], [9.0, 3.0]
+    a = np.full([1, HEIGHT, WIDTH, 2], 0.1, np.float32)
+    a[0, 1, 2] = [2.0, 0.0]
+    places, score, confidence = correspondence.nearest_descriptor(a, b, POINTS_A[:, :1], stride=STRIDE)
+    assert np.abs(places[0, 0] - [13, 5]).max() <= STRIDE / 4  # the nearest of the finer grid
+    assert 0.98 < score[0, 0] <= 1
+    # sigma is 1 / 2 there, and about 2 here, but for a share of the long ones around
+    assert confidence[0, 0] == pytest.approx(1 / ((0.5 + 2.0) / 2), rel=0.6)
+
+
+def test_the_nearest_descriptor_may_lie_between_cells():
+    b = np.zeros([1, 1, 4, 2], np.float32)
+    b[0, 0] = [[1, 0], [1, 0], [0, 1], [0, 1]]
+    a = np.full([1, 1, 4, 2], np.sqrt(0.5), np.float32)
+    places, score, confidence = correspondence.nearest_descriptor(a, b, np.float32([[[3, 1]]]), stride=STRIDE)
+    assert abs(places[0, 0, 0] - 4) <= STRIDE / 8 and score[0, 0] > 0.96  # a cell's own cosine is 0.71
+    assert confidence[0, 0] == pytest.approx(1)

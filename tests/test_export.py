@@ -21,6 +21,8 @@ SIGNATURES = {
     "serving_default",
     "landmarks",
     "match",
+    "descriptors",
+    "descriptors_float",
     "labels_float",
     "landmarks_float",
     "match_float",
@@ -136,7 +138,9 @@ def test_a_version_has_every_signature_for_either_type(served):
     outputs = {name: set(f.structured_outputs) for name, f in served.signatures.items()}
     assert outputs["serving_default"] == outputs["labels_float"] == {"labels", "confidence"}
     assert outputs["landmarks"] == outputs["landmarks_float"] == {"points", "score"}
-    assert outputs["match"] == outputs["match_float"] == outputs["match_encoded"] == {"points_in_b", "probability"}
+    matches = {"points_in_b", "probability", "confidence"}
+    assert outputs["match"] == outputs["match_float"] == outputs["match_encoded"] == matches
+    assert outputs["descriptors"] == outputs["descriptors_float"] == {"descriptors", "confidence"}
     assert outputs["encoded"] == {"labels", "confidence", "points", "score"}
 
 
@@ -154,9 +158,9 @@ folder, path = sys.argv[1:]
 live, signatures = np.load(path), tf.saved_model.load(folder).signatures
 a, b = tf.constant(live["image_a"]), tf.constant(live["image_b"])
 found = {
+    **signatures["match_float"](image_a=a, image_b=b),
     **signatures["labels_float"](images=a),
     **signatures["landmarks_float"](images=a),
-    **signatures["match_float"](image_a=a, image_b=b),
 }
 certain = live["certain"]
 found["points_in_b"] = np.where(certain[..., None], found["points_in_b"], live["points_in_b"])
@@ -197,6 +201,7 @@ def test_uint8_images_get_the_answers_of_their_float_images(served):
     one, pair = [(a, float_a)], [(a, float_a), (b, float_b)]
     for name, other, arguments, images in (
         ("serving_default", "labels_float", ["images"], one),
+        ("descriptors", "descriptors_float", ["images"], one),
         ("landmarks", "landmarks_float", ["images"], one),
         ("match", "match_float", ["image_a", "image_b"], pair),
     ):
@@ -336,6 +341,22 @@ def test_matches_are_in_pixels_of_b_whatever_the_two_sizes(colour_served):
     np.testing.assert_allclose(found["probability"].numpy()[0, rows, columns], 1.0, atol=1e-6)
     black = found["probability"].numpy()[0, 0, 0]  # a label of zeros matches every cell alike
     np.testing.assert_allclose(black, 1 / (15 * 12), rtol=1e-5)
+
+
+def test_a_match_is_as_certain_as_the_mean_uncertainty_of_both_cells(colour_served):
+    """Half a colour is half as long: of lengths 30 and 15, sigma is 1 / 30 and 1 / 15."""
+    image_a, image_b = coloured_cells([(3, 4)], 1, 1), coloured_cells([(8, 2)], 1, 1) / 2
+    found = colour_served["match_float"](image_a=tf.constant(image_a), image_b=tf.constant(image_b))
+    assert found["confidence"].numpy()[0, 3, 4] == pytest.approx(2 / (1 / 30 + 1 / 15), rel=1e-5)
+    assert found["confidence"].numpy()[0, 0, 0] == pytest.approx(0, abs=1e-9)  # a label of zeros claims nothing
+
+
+def test_descriptors_are_the_labels_made_unit_length(served):
+    image = tf.constant(smooth_images(2, (41, 57), 4))
+    found, labels = (served.signatures[name](images=image) for name in ("descriptors_float", "labels_float"))
+    lengths = np.linalg.norm(labels["labels"], axis=-1, keepdims=True)
+    np.testing.assert_allclose(found["descriptors"], labels["labels"] / lengths, atol=1e-5)
+    np.testing.assert_allclose(found["confidence"], labels["confidence"], rtol=1e-5)
 
 
 def test_confidence_is_the_length_of_the_label(colour_served):
