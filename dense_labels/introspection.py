@@ -62,8 +62,8 @@ class IntrospectionLoss(tf.keras.layers.Layer):
       visible: float32 [B, p, q], 1 where that place is seen in B, else 0.
 
     It adds the mean loss of the batch to the model and returns a dictionary of [B] tensors, as `losses.MatchingLoss`:
-    `loss`, 0 where nothing is visible; `matching_error`, the mean distance in pixels between u'_i and the u'_j that u_i
-    matches best; `visible_cells`, the sum of `visible`.
+    `loss`, 0 where nothing is visible; `matching_error`, the mean distance in pixels between u'_i and the u'_j whose
+    descriptor is nearest to that of u_i; `visible_cells`, the sum of `visible`.
     """
 
     def __init__(
@@ -91,14 +91,15 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         points, matches, drawn = self._draw(points_in_b, visible)
         phi_a, sigma_a = self._read(labels_a, points)
         phi_b, sigma_b = self._read(labels_b, matches)
-        scores = tf.nn.relu(tf.matmul(phi_a, phi_b, transpose_b=True))  # equation (3), [B, N, N]
+        cosines = tf.matmul(phi_a, phi_b, transpose_b=True)  # [B, N, N]
+        scores = tf.nn.relu(cosines)  # equation (3)
         distances = tf.cast(_distances(matches), scores.dtype)
         compared = drawn[:, :, tf.newaxis] & drawn[:, tf.newaxis]
         positive = compared & (distances <= self.tau1)
         negative = compared & (distances > self.tau2)
         loss = self._loss(scores, sigma_a[:, :, tf.newaxis], sigma_b[:, tf.newaxis], positive, negative)
         self.add_loss(tf.reduce_mean(loss))
-        best = tf.argmax(tf.where(compared, scores, -1.0), axis=-1, output_type=tf.int32)
+        best = tf.argmax(tf.where(compared, cosines, -2.0), axis=-1, output_type=tf.int32)
         error = tf.gather(distances, best, batch_dims=2)  # [B, N]
         return {
             "loss": loss,
@@ -110,6 +111,7 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         """Points [B, N, 2] of A, their matches [B, N, 2] in B, and which [B, N] of them there are."""
         shape = tf.shape(visible)
         count = shape[1] * shape[2]
+        points_in_b = tf.where(visible[..., tf.newaxis] > 0, points_in_b, 0)  # what is not seen may be anywhere
         seeds = tf.reduce_sum(tf.bitcast(tf.cast(points_in_b, tf.float32), tf.int32), axis=[1, 2])  # exact in any order
         order = tf.map_fn(
             lambda seed: tf.random.stateless_uniform([count], seed), seeds, fn_output_signature=tf.float32

@@ -57,10 +57,10 @@ def by_hand(labels_a, labels_b, points_in_b, visible, *, confidence, tau1, tau2,
     b = [read(labels_b, match) for match in matches]
     positives, hard, errors = [], [], []
     for (phi, sigma), match in zip(a, matches):
-        negatives, scores = [], []
+        negatives, cosines = [], []
         for (phi_b, sigma_b), other in zip(b, matches):
             s, uncertainty = max(0.0, phi @ phi_b), (sigma + sigma_b) / 2
-            scores.append(s)
+            cosines.append(phi @ phi_b)
             distance = np.linalg.norm(other - match)
 
             def value(matching_loss, uncertainty=uncertainty):
@@ -73,7 +73,7 @@ def by_hand(labels_a, labels_b, points_in_b, visible, *, confidence, tau1, tau2,
             elif distance > tau2:
                 negatives.append(value(s))
         hard += sorted(negatives, reverse=True)[:hard_negatives]
-        errors.append(np.linalg.norm(matches[int(np.argmax(scores))] - match))
+        errors.append(np.linalg.norm(matches[int(np.argmax(cosines))] - match))
     return (np.mean(positives) + (np.mean(hard) if hard else 0)) / 2, np.mean(errors)
 
 
@@ -197,6 +197,21 @@ def test_points_are_drawn_without_repetition_and_as_the_pair_has_them():
         assert all(inputs[3][n, y, x] == 1 for x, y in cells)
         np.testing.assert_array_equal(matches[n], [inputs[2][n, y, x] for x, y in cells])
     assert (points[1] != points[2]).any()
+
+
+@pytest.mark.parametrize("elsewhere", [-500.0, 1e30, np.nan])
+def test_points_that_are_not_visible_have_no_influence(elsewhere):
+    labels_a, labels_b, points, visible = batch()
+    labels = [tf.constant(labels_a), tf.constant(labels_b)]
+    found = []
+    for places in (points, np.where(visible[..., np.newaxis] > 0, points, np.float32(elsewhere))):
+        with tf.GradientTape() as tape:
+            tape.watch(labels)
+            outputs = layer()((*labels, places, visible))
+            value = tf.reduce_mean(outputs["loss"])
+        found.append([outputs["loss"], outputs["matching_error"], *tape.gradient(value, labels)])
+    for first, second in zip(*found):
+        np.testing.assert_allclose(second, first, rtol=1e-6, atol=1e-12)
 
 
 def test_a_subset_is_as_good_as_the_whole_on_average():
