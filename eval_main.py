@@ -46,6 +46,8 @@ def main():
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     tf.keras.utils.set_random_seed(config.train.seed)
+    if not _UNTRAINED.value or config.train.init_from:
+        config.model.weights = "none"  # those of a trunk are in the checkpoint
     network, stride = models.create(config.model), models.stride(config.model)
     batch_size = config.eval.batch_size
     if not _UNTRAINED.value:

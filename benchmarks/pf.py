@@ -154,6 +154,7 @@ def trained_row(workdir):
     from dense_labels import checkpoints
 
     config = runs.load(workdir).model
+    config.weights = "none"  # they are in the checkpoint
     network = models.create(config)
     step = checkpoints.restore_network(network, workdir)
     with_trunk = config.name == "introspection"
