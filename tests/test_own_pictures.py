@@ -169,3 +169,22 @@ def test_a_mistake_in_the_evaluation_is_one_line(trained, arguments, words):
     assert result.returncode == 1
     line = result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr and line.startswith("error: ") and all(word in line for word in words)
+
+
+def test_a_trunk_becomes_descriptors_and_is_not_needed_any_more(pictures, tmp_path):
+    """The second paper's road: weights from a file that is gone when the run is evaluated and served."""
+    weights, workdir = tmp_path / "trunk.h5", tmp_path / "run"
+    tf.keras.applications.MobileNetV2(include_top=False, weights=None).save_weights(weights)
+    short = ["--config.train.steps_per_epoch=2", "--config.train.num_epochs=1", "--config.data.size=(64, 64)"]
+    data = [f"--config.data.dir={pictures}", f"--config.data.cache_dir={pictures.parent / 'cache'}"]
+    options = ["--config.data.name=folder", "--config.train.batch_size=4", f"--config.model.weights={weights}"]
+    result = run("train_main.py", "--config=configs/introspection.py", f"--workdir={workdir}", *data, *options, *short)
+    assert result.returncode == 0, result.stderr
+    weights.unlink()
+    result = run("eval_main.py", f"--workdir={workdir}", f"--export_dir={tmp_path / 'served'}")
+    assert result.returncode == 0, result.stderr
+    served = tf.saved_model.load(str(tmp_path / "served" / "1")).signatures["descriptors"]
+    found = served(images=tf.zeros([1, 100, 120, 3], tf.uint8))
+    assert found["descriptors"].shape == [1, 8, 8, 64]
+    np.testing.assert_allclose(np.linalg.norm(found["descriptors"], axis=-1), 1, rtol=1e-4)
+    assert (found["confidence"].numpy() > 0).all()
