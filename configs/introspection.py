@@ -22,8 +22,7 @@ def get_config():
     config.loss.tau2 = 20.0  # the paper's 30 of 240 pixels
     config.train.optimizer, config.train.learning_rate, config.train.momentum = "adagrad_momentum", 1e-3, 0.9
     config.train.weight_decay = 5e-4
-    config.train.batch_size = 16
-    config.train.steps_per_epoch, config.train.num_epochs, config.train.patience = 250, 20, 5
-    config.train.precision = "float32"
-    config.eval.heads = ("nearest", "regress", "regress_each")
+    config.train.batch_size = 8
+    config.train.steps_per_epoch, config.train.num_epochs, config.train.patience = 500, 8, 5
+    config.eval.heads = ("nearest", "regress")
     return config

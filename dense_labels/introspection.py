@@ -92,18 +92,17 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         phi_a, sigma_a = self._read(labels_a, points)
         phi_b, sigma_b = self._read(labels_b, matches)
         cosines = tf.matmul(phi_a, phi_b, transpose_b=True)  # [B, N, N]
-        scores = tf.nn.relu(cosines)  # equation (3)
-        distances = tf.cast(_distances(matches), scores.dtype)
         compared = drawn[:, :, tf.newaxis] & drawn[:, tf.newaxis]
-        positive = compared & (distances <= self.tau1)
-        negative = compared & (distances > self.tau2)
-        loss = self._loss(scores, sigma_a[:, :, tf.newaxis], sigma_b[:, tf.newaxis], positive, negative)
+        squares = _squared_distances(matches)
+        positive = compared & (squares <= self.tau1**2)
+        negative = compared & (squares > self.tau2**2)
+        loss = self._loss(tf.nn.relu(cosines), sigma_a, sigma_b, positive, negative)  # equation (3)
         self.add_loss(tf.reduce_mean(loss))
         best = tf.argmax(tf.where(compared, cosines, -2.0), axis=-1, output_type=tf.int32)
-        error = tf.gather(distances, best, batch_dims=2)  # [B, N]
+        error = tf.norm(tf.gather(matches, best, batch_dims=1) - matches, axis=-1)  # [B, N]
         return {
             "loss": loss,
-            "matching_error": _mean(error, drawn),
+            "matching_error": _mean(tf.cast(error, loss.dtype), drawn),
             "visible_cells": tf.reduce_sum(visible, axis=[1, 2]),
         }
 
@@ -129,13 +128,24 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         return tf.math.l2_normalize(read[..., :-1], axis=-1), read[..., -1]
 
     def _loss(self, scores, sigma_a, sigma_b, positive, negative):
-        """The loss of each image [B]."""
-        sigma = (sigma_a + sigma_b) / 2.0
-        contribution = tf.stop_gradient(tf.where(negative, self._value(scores, sigma), -float("inf")))
-        worst, chosen = tf.math.top_k(contribution, tf.minimum(self.hard_negatives, tf.shape(scores)[-1]))
-        hard = (tf.gather(each, chosen, batch_dims=2) for each in (scores, sigma))
-        negatives = _mean(self._value(*hard), tf.math.is_finite(worst))
-        return (_mean(self._value(1.0 - scores, sigma), positive) + negatives) / 2.0
+        """The loss of each image [B]; only the pairs that count are differentiated, a fortieth of all."""
+        everywhere = (sigma_a[:, :, tf.newaxis] + sigma_b[:, tf.newaxis]) / 2.0
+        contribution = tf.where(negative, self._value(scores, everywhere), -float("inf"))
+        worst, chosen = tf.math.top_k(
+            tf.stop_gradient(contribution), tf.minimum(self.hard_negatives, tf.shape(scores)[-1]), sorted=False
+        )
+        sigma = (sigma_a[:, :, tf.newaxis] + tf.gather(sigma_b, chosen, batch_dims=1)) / 2.0  # [B, N, hard]
+        negatives = self._value(tf.gather(scores, chosen, batch_dims=2), sigma)
+        return (self._positives(scores, sigma_a, sigma_b, positive) + _mean(negatives, tf.math.is_finite(worst))) / 2.0
+
+    def _positives(self, scores, sigma_a, sigma_b, positive):
+        """Mean value of the pairs that match, of each image [B]."""
+        pairs = tf.where(positive)  # [P, 3]: image, point, match
+        sigma = (tf.gather_nd(sigma_a, pairs[:, :2]) + tf.gather_nd(sigma_b, pairs[:, ::2])) / 2.0
+        values = self._value(1.0 - tf.gather_nd(scores, pairs), sigma)
+        total = tf.math.unsorted_segment_sum(values, pairs[:, 0], tf.shape(scores)[0])
+        count = tf.math.count_nonzero(positive, axis=[1, 2], dtype=values.dtype)
+        return tf.math.divide_no_nan(total, count)
 
     def _value(self, matching_loss, sigma):
         return negative_log_likelihood(matching_loss, sigma) if self.confidence else matching_loss
@@ -145,9 +155,10 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _distances(points):
-    """Distances [B, N, N] between points [B, N, 2]; their differences are exact, unlike products of coordinates."""
-    return tf.norm(points[:, :, tf.newaxis] - points[:, tf.newaxis], axis=-1)
+def _squared_distances(points):
+    """Squared distances [B, N, N] between points [B, N, 2], of differences, which are exact, unlike products."""
+    x, y = points[..., 0], points[..., 1]
+    return sum(tf.math.squared_difference(each[:, :, tf.newaxis], each[:, tf.newaxis]) for each in (x, y))
 
 
 def _mean(values, counted):
