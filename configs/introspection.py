@@ -23,6 +23,6 @@ def get_config():
     config.train.optimizer, config.train.learning_rate, config.train.momentum = "adagrad_momentum", 1e-3, 0.9
     config.train.weight_decay = 5e-4
     config.train.batch_size = 8
-    config.train.steps_per_epoch, config.train.num_epochs, config.train.patience = 500, 8, 5
+    config.train.steps_per_epoch, config.train.num_epochs, config.train.patience = 500, 20, 3
     config.eval.heads = ("nearest", "regress")
     return config
