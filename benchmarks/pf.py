@@ -170,7 +170,7 @@ def measure(row, scene, size):
       A dictionary: `points`, name of the way -> [P, K, 2] in pixels of B; `ious` and `scores` of the regions on the
       object, a list of one array for each pair whose truth is known.
     """
-    from dense_labels import regions, semantic
+    from dense_labels import correspondence, regions
 
     landmarks, shape = scene.pairs.pictures.landmarks, (size, size)
     maps = _label(row, scene, shape)
@@ -186,7 +186,8 @@ def measure(row, scene, size):
     for (a, b), true in zip(scene.pairs.indices, scene.true):
         start = _scaled(landmarks[a], scene.sizes[a], shape)
         for name, options in ways.items():
-            found = semantic.nearest_points(maps[a][0], maps[b][0], start, stride=row.stride, **options)
+            compared = maps[a][0], maps[b][0], start
+            found = correspondence.nearest_descriptor(*compared, stride=row.stride, **options)[0]
             points[name].append(_scaled(found, shape, scene.sizes[b]))
         best, score = regions.match_regions(described(a), described(b))
         points["flow"].append(_carried(scene, a, b, best, score))

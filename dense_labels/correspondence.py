@@ -1,5 +1,7 @@
 """The matching protocol: how far off the places are that labels alone find in another image."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -47,40 +49,47 @@ def matching_error(labels_a, labels_b, points_a, points_b, annotated, *, stride)
     }
 
 
-def nearest_descriptor(labels_a, labels_b, points, *, stride):
-    """Finds points of images A in images B by the largest cosine, whatever the confidence.
-
-    Unit descriptors are read bilinearly, in B at the cells of a grid four times finer, and made unit length again; the
-    largest cosine may so lie between cells.
+def nearest_descriptor(labels_a, labels_b, points, *, stride, upsample=1, cosine=True):
+    """Finds points of images A in images B by the label that is most like theirs; no two points see one another.
 
     Args:
-      labels_a: float32 [N, h, w, C], phi / sigma.
+      labels_a: float32 [N, h, w, C], phi / sigma where there is confidence; or [h, w, C] of a single image, and then
+        nothing else here has N.
       labels_b: float32 [N, h', w', C].
-      points: [N, P, 2], (x, y) in pixels of A.
+      points: [N, P, 2], (x, y) in pixels of A; labels are read there between cells.
       stride: side of a cell in pixels.
+      upsample: 1: the place is the centre of a cell of B; n: of a cell of B's label map made n times finer.
+      cosine: whether unit descriptors are compared, made unit length again where they are read between cells; else
+        labels are, by inner product, so that what B is confident of is preferred.
 
     Returns:
-      `(places, score, confidence)`: float32 [N, P, 2], pixels of B; the cosine [N, P]; and the confidence of the match
-      [N, P], the inverse of the mean sigma of the point and the place (1 of a network without confidence).
+      `(places, score, confidence)`: float32 [N, P, 2], pixels of B; the cosine or inner product [N, P]; and the
+      confidence of the match [N, P], the inverse of the mean sigma of the point and the place (1 of a network without
+      confidence).
     """
-    found = [_nearest(*each, stride) for each in zip(labels_a, labels_b, np.asarray(points, np.float32))]
-    return tuple(np.stack(parts) for parts in zip(*found))
+    nearest = functools.partial(_nearest, stride=stride, upsample=upsample, cosine=cosine)
+    points = np.asarray(points, np.float32)
+    if points.ndim == 2:
+        return nearest(labels_a, labels_b, points)
+    return tuple(np.stack(parts) for parts in zip(*map(nearest, labels_a, labels_b, points)))
 
 
-def _nearest(labels_a, labels_b, points, stride):
-    phi_a, sigma_a = _described(labels_a[np.newaxis])
-    phi_b, sigma_b = _described(labels_b[np.newaxis])
-    own = geometry.bilinear_sample(phi_a, points[np.newaxis], stride)[0]
-    fine = geometry.upsample(phi_b, _UPSAMPLE)
-    centres = tf.reshape(geometry.cell_centres(*fine.shape[1:3], stride / _UPSAMPLE), [-1, 2])
-    fine = tf.reshape(fine, [-1, fine.shape[-1]])
-    cosines = tf.matmul(tf.math.l2_normalize(own, axis=-1), tf.math.l2_normalize(fine, axis=-1), transpose_b=True)
-    places = tf.gather(centres, tf.argmax(cosines, axis=-1))
+def _nearest(labels_a, labels_b, points, *, stride, upsample, cosine):
+    (phi_a, sigma_a), (phi_b, sigma_b) = (_described(labels[np.newaxis]) for labels in (labels_a, labels_b))
+    of_a, of_b = (phi_a, phi_b) if cosine else (labels_a[np.newaxis], tf.convert_to_tensor(labels_b[np.newaxis]))
+    own = geometry.bilinear_sample(of_a, points[np.newaxis], stride)[0]
+    finer = geometry.upsample(of_b, upsample) if upsample > 1 else of_b
+    centres = tf.reshape(geometry.cell_centres(*finer.shape[1:3], stride / upsample), [-1, 2])
+    finer = tf.reshape(finer, [-1, finer.shape[-1]])
+    if cosine:
+        own, finer = (tf.math.l2_normalize(each, axis=-1) for each in (own, finer))
+    scores = tf.matmul(own, finer, transpose_b=True)  # [P, cells]
+    places = matching.best_match(scores, centres)
     sigmas = [
         geometry.bilinear_sample(sigma, where[tf.newaxis], stride)[0, :, 0]
         for sigma, where in ((sigma_a, points), (sigma_b, places))
     ]
-    return places.numpy(), tf.reduce_max(cosines, axis=-1).numpy(), (2.0 / tf.add_n(sigmas)).numpy()
+    return places.numpy(), tf.reduce_max(scores, axis=-1).numpy(), (2.0 / tf.add_n(sigmas)).numpy()
 
 
 def _described(labels):

@@ -1,42 +1,16 @@
-"""Semantic matching of key points between two pictures, and how much of it is correct.
+"""How many of the key points that are carried from one picture to another are correct.
 
 Section 4.2 of "Self-supervised learning of geometrically stable features through probabilistic introspection" (CVPR
-2018). Labels are phi / sigma: unit descriptors times their confidence.
+2018).
 """
 
 import numpy as np
-import tensorflow as tf
 
-from dense_labels import geometry, matching, metrics
+from dense_labels import metrics
 
 REFERENCES = {"size": (2,), "box": (4,), "extent": ()}  # what PCK's alpha is a share of -> its shape for a picture
 
 _RESIZED = 224.0  # as SCNet has it
-
-
-def nearest_points(labels_a, labels_b, points_a, *, stride, upsample=1, cosine=True):
-    """Finds the places in B whose label is most like that of points in A; no two points see one another.
-
-    Args:
-      labels_a: float32 [h, w, C].
-      labels_b: float32 [h', w', C].
-      points_a: [K, 2], (x, y) in pixels of A; labels are read between cells.
-      stride: side of a cell in pixels.
-      upsample: 1: the answer is the centre of a cell of B; n: of a cell of B's label map made n times finer.
-      cosine: whether the labels that are compared, read between cells, are made unit length; else they are compared by
-        inner product, so that what B is confident of is preferred.
-
-    Returns:
-      float32 [K, 2], pixels of B.
-    """
-    labels = geometry.bilinear_sample(labels_a[np.newaxis], points_a[np.newaxis], stride)[0]
-    finer = geometry.upsample(labels_b[np.newaxis], upsample)[0] if upsample > 1 else tf.convert_to_tensor(labels_b)
-    if cosine:
-        labels, finer = (tf.math.l2_normalize(each, axis=-1) for each in (labels, finer))
-    height, width, length = finer.shape
-    centres = tf.reshape(geometry.cell_centres(height, width, stride / upsample), [-1, 2])
-    scores = tf.matmul(labels, tf.reshape(finer, [-1, length]), transpose_b=True)
-    return matching.best_match(scores, centres).numpy()
 
 
 def extent(points, annotated):

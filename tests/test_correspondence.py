@@ -88,23 +88,67 @@ def test_one_image_makes_no_pair():
         correspondence.pairs_of(5, 1, seed=0)
 
 
-def test_the_nearest_descriptor_is_by_direction_alone():
-    """The cell that is longer, and so more certain, is not nearer."""
-    b = np.full([1, HEIGHT, WIDTH, 2], 0.1, np.float32)
-    b[0, 2, 6], b[0, 4, 1] = [0.5, 0.0], [9.0, 3.0]
-    a = np.full([1, HEIGHT, WIDTH, 2], 0.1, np.float32)
-    a[0, 1, 2] = [2.0, 0.0]
-    places, score, confidence = correspondence.nearest_descriptor(a, b, POINTS_A[:, :1], stride=STRIDE)
-    assert np.abs(places[0, 0] - [13, 5]).max() <= STRIDE / 4  # the nearest of the finer grid
-    assert 0.98 < score[0, 0] <= 1
-    # sigma is 1 / 2 there, and about 2 here, but for a share of the long ones around
-    assert confidence[0, 0] == pytest.approx(1 / ((0.5 + 2.0) / 2), rel=0.6)
+# --- the nearest descriptor ---
 
 
-def test_the_nearest_descriptor_may_lie_between_cells():
-    b = np.zeros([1, 1, 4, 2], np.float32)
-    b[0, 0] = [[1, 0], [1, 0], [0, 1], [0, 1]]
-    a = np.full([1, 1, 4, 2], np.sqrt(0.5), np.float32)
-    places, score, confidence = correspondence.nearest_descriptor(a, b, np.float32([[[3, 1]]]), stride=STRIDE)
-    assert abs(places[0, 0, 0] - 4) <= STRIDE / 8 and score[0, 0] > 0.96  # a cell's own cosine is 0.71
-    assert confidence[0, 0] == pytest.approx(1)
+def unit(angles):
+    """Labels of unit length, [..., 2]."""
+    return np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
+
+
+def nearest(labels_a, labels_b, points, **options):
+    return correspondence.nearest_descriptor(labels_a, labels_b, points, stride=STRIDE, **options)
+
+
+def test_a_point_is_found_at_the_centre_of_the_cell_of_its_descriptor():
+    a, b = np.zeros([2, 3, 4], np.float32), np.zeros([3, 5, 4], np.float32)
+    a[0, 0] = b[2, 4] = [0, 1, 0, 0]
+    a[1, 2] = b[1, 0] = [0, 0, 1, 0]
+    places, score, _ = nearest(a, b, [[1, 1], [5, 3]])
+    np.testing.assert_array_equal(places, [[9, 5], [1, 3]])
+    np.testing.assert_allclose(score, 1, rtol=1e-6)
+
+
+def test_several_images_are_matched_as_each_is_alone():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=[3, 4, 5, 6]), rng.normal(size=[3, 5, 4, 6])
+    points = rng.uniform(1, 7, size=[3, 2, 2])
+    for options in ({}, {"upsample": 4}, {"cosine": False}):
+        together = nearest(np.float32(a), np.float32(b), points, **options)
+        for n in range(3):
+            alone = nearest(np.float32(a[n]), np.float32(b[n]), points[n], **options)
+            for whole, single in zip(together, alone):
+                np.testing.assert_array_equal(whole[n], single)
+
+
+def test_descriptors_of_a_are_read_between_cells():
+    a, b = unit(np.array([[0.0, 1.0]])), unit(np.array([[0.0, 0.5, 1.0]]))
+    np.testing.assert_array_equal(nearest(a, b, [[1, 1], [2, 1], [2.95, 1]])[0], [[1, 1], [3, 1], [5, 1]])
+    # by direction: however much surer the one cell is, halfway between two is halfway between their directions
+    np.testing.assert_array_equal(nearest(a * np.float32([[[9], [1]]]), b, [[2, 1]])[0], [[3, 1]])
+
+
+def test_a_finer_map_finds_places_between_cells():
+    """Between two unit labels the cosine is largest at the label that lies between them, not at a cell."""
+    a, b = unit(np.array([[0.5]])), unit(np.array([[0.0, 1.0]]))
+    (finer, score, confidence), (cell, lower, _) = nearest(a, b, [[1, 1]], upsample=4), nearest(a, b, [[1, 1]])
+    assert cell[0, 0] in (1, 3) and abs(finer[0, 0] - 2) == STRIDE / 8
+    assert score[0] > 0.98 > lower[0] == pytest.approx(np.cos(0.5), rel=1e-6)
+    assert confidence[0] == pytest.approx(1)  # of a network without confidence
+
+
+def test_the_nearest_descriptor_is_by_direction_and_by_inner_product_also_by_confidence():
+    a = unit(np.array([[0.0]]))
+    b = unit(np.array([[0.0, 0.4]])) * np.float32([1, 3])[:, np.newaxis]
+    np.testing.assert_array_equal(nearest(a, b, [[1, 1]])[0], [[1, 1]])
+    places, score, _ = nearest(7 * a, b, [[1, 1]], cosine=False)
+    np.testing.assert_array_equal(places, [[3, 1]])
+    assert score[0] == pytest.approx(7 * 3 * np.cos(0.4), rel=1e-6)
+
+
+def test_the_confidence_of_a_match_is_the_inverse_of_the_mean_sigma_of_its_ends():
+    a, b = np.full([1, 2, 2], 0.1), np.full([1, 3, 2], 0.1)
+    a[0, 0], b[0, 2] = [2.0, 0.0], [0.5, 0.0]  # sigma 1/2 and 2
+    places, _, confidence = nearest(np.float32(a), np.float32(b), [[1, 1]])
+    np.testing.assert_array_equal(places, [[5, 1]])
+    assert confidence[0] == pytest.approx(1 / ((0.5 + 2.0) / 2), rel=1e-5)

@@ -1,52 +1,11 @@
-"""Tests of key-point matching on planted labels and of PCK against figures worked out by hand."""
+"""Tests of PCK against figures worked out by hand."""
 
 import numpy as np
 import pytest
 
 from dense_labels import semantic
 
-STRIDE = 4
-
-
-def unit(angles):
-    """Labels of unit length, [..., 2]."""
-    return np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
-
-
-def nearest(labels_a, labels_b, points, **options):
-    return semantic.nearest_points(labels_a, labels_b, np.float32(points), stride=STRIDE, **options)
-
-
-def test_a_point_is_matched_with_the_centre_of_the_cell_of_its_label():
-    a, b = np.zeros([2, 3, 4], np.float32), np.zeros([3, 5, 4], np.float32)
-    a[0, 0] = b[2, 4] = [0, 1, 0, 0]
-    a[1, 2] = b[1, 0] = [0, 0, 1, 0]
-    found = nearest(a, b, [[2, 2], [10, 6]])
-    np.testing.assert_array_equal(found, [[18, 10], [2, 6]])
-
-
-def test_labels_of_a_are_read_between_cells():
-    a, b = unit(np.array([[0.0, 1.0]])), unit(np.array([[0.0, 0.5, 1.0]]))
-    np.testing.assert_array_equal(nearest(a, b, [[2, 2], [4, 2], [5.9, 2]]), [[2, 2], [6, 2], [10, 2]])
-
-
-def test_finer_labels_find_places_between_cells():
-    """Between two unit labels the cosine is largest at the label that lies between them, not at a cell."""
-    a, b = unit(np.array([[0.5]])), unit(np.array([[0.0, 1.0]]))
-    (x, _), (cell, _) = nearest(a, b, [[2, 2]], upsample=4)[0], nearest(a, b, [[2, 2]])[0]
-    assert cell in (2, 6) and abs(x - 4) == 0.5
-
-
-def test_by_inner_product_confidence_is_preferred():
-    a = unit(np.array([[0.0]]))
-    b = unit(np.array([[0.0, 0.4]])) * np.float32([1, 3])[:, np.newaxis]
-    np.testing.assert_array_equal(nearest(a, b, [[2, 2]]), [[2, 2]])
-    np.testing.assert_array_equal(nearest(a, b, [[2, 2]], cosine=False), [[6, 2]])
-    np.testing.assert_array_equal(nearest(7 * a, b, [[2, 2]], cosine=False), [[6, 2]])
-
-
-# --- PCK: two pairs, 10 and then 2 key points, the second padded to 10 ---
-
+# Two pairs, 10 and then 2 key points, the second padded to 10.
 ANNOTATED = np.zeros([2, 10])
 ANNOTATED[0], ANNOTATED[1, :2] = 1, 1
 TRUE = np.zeros([2, 10, 2])
