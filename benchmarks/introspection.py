@@ -10,7 +10,7 @@ trunk's Keras file; without it, it is downloaded. What follows `--` goes to both
 
 Prints a Markdown table: mean error in % of the picture's width, share within 10 % of it (PCK), and how much less the
 error is than the best published layer's, with 95 % bootstrap intervals over pairs. Of the networks with confidence also
-whether it means something: see `_trust`.
+whether it means something: see `trust.confidence_figures`.
 """
 
 import sys
@@ -23,7 +23,7 @@ from benchmarks import rows
 ROWS = {"without_confidence": {"model.confidence": False}, "confidence": {}}  # what is changed in the configuration
 _CONFIG = "configs/introspection.py"
 _LAYERS = ("block_6_expand_relu", "block_10_expand_relu", "block_13_expand_relu")
-_PAIRS, _ALPHA, _SEED = 500, 0.1, 0
+_SEED = 0
 
 _IMAGES = flags.DEFINE_string("images", None, "Folder of the pictures.")
 _ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO key points whose pictures are trained on.")
@@ -44,46 +44,35 @@ def main(argv):
     for name, workdir in runs.items():
         changes = [f"--config.{key}={value}" for key, value in {**settings, **ROWS[name]}.items()]
         minutes[name] = rows.minutes(rows.run(_CONFIG, workdir, [*changes, *argv[1:]]))
-    measured = _measure(runs)
+    measured, trusted = _measure(runs)
     print(_table(measured, minutes))
-    for name, found in measured.items():
-        if "confidence" in found:
-            print(f"\n{name}: " + ", ".join(f"{what} {value:.3g}" for what, value in _trust(found).items()))
+    for name, words in trusted.items():
+        print(f"\n{name}: {words}")
 
 
 def _measure(workdirs):
-    """Row -> what was found in the pairs of test pictures."""
-    from dense_labels import correspondence, evaluation
+    """Row -> `trust.Matches` in pairs of test pictures; of those with confidence, row -> what it is worth in words."""
+    from dense_labels import evaluation, trust
     from dense_labels import runs as runs_lib  # not above: TensorFlow is slow to import
     from input_pipeline import pipeline
 
-    config = runs_lib.load(next(iter(workdirs.values())))
-    source = pipeline.prepare(config)
-    measured = {}
-    for name, (network, stride) in _networks(workdirs).items():
+    source = pipeline.prepare(runs_lib.load(next(iter(workdirs.values()))))
+    measured, trusted = {}, {}
+    for name, (network, stride, has_confidence) in _networks(workdirs).items():
         maps = evaluation.label_maps(network, pipeline.landmark_batches(source, "test", batch_size=16))
-        a, b = correspondence.pairs_of(_PAIRS, len(maps["labels"]), _SEED).T
-        labels, landmarks = maps["labels"], maps["landmarks"]
-        places, score, confidence = correspondence.nearest_descriptor(labels[a], labels[b], landmarks[a], stride=stride)
-        known = maps["annotated"][a] * maps["annotated"][b] > 0
-        width = source.input_size[1]
-        errors = np.linalg.norm(places - landmarks[b], axis=-1) / width
-        pair = np.broadcast_to(np.arange(len(a))[:, np.newaxis], known.shape)
-        found = {"errors": 100 * errors[known], "pair": pair[known], "score": score[known]}
-        if np.ptp(confidence):
-            on_object = _grown_boxes(landmarks, maps["annotated"], labels.shape[1:3], stride)
-            lengths = np.linalg.norm(labels, axis=-1)
-            found |= {"confidence": confidence[known], "on_object": on_object.ravel(), "lengths": lengths.ravel()}
-        measured[name] = found
-    return measured
+        measured[name] = trust.match_landmarks(maps, stride=stride, width=source.input_size[1], seed=_SEED)
+        if has_confidence:
+            trusted[name] = trust.summary(trust.confidence_figures(measured[name], maps, stride=stride))
+    return measured, trusted
 
 
 def _networks(workdirs):
-    """Row -> (function of images, stride), one after the other."""
+    """Row -> (function of images, stride, whether the length of labels is confidence)."""
     import tensorflow as tf
 
     import models
     from dense_labels import checkpoints, runs
+    from dense_labels import config as config_lib
     from models import trunks
 
     def labelling(network):
@@ -95,64 +84,32 @@ def _networks(workdirs):
         for layers in [(layer,) for layer in _LAYERS] + [_LAYERS]:
             name = layers[0] if len(layers) == 1 else "hypercolumn"
             network, stride = trunks.features("mobilenet_v2", layers, weights=weights)
-            networks[f"{kind} {name}"] = labelling(network), stride
+            networks[f"{kind} {name}"] = labelling(network), stride, False
     for name, workdir in workdirs.items():
         model = runs.load(workdir).model
         model.weights = "none"  # they are in the checkpoint
         network = models.create(model)
         checkpoints.restore_network(network, workdir)
-        networks[name] = labelling(network), models.stride(model)
+        networks[name] = labelling(network), models.stride(model), config_lib.has_confidence(model)
     return networks
 
 
-def _grown_boxes(landmarks, annotated, cells, stride):
-    """Which cells [N, h, w] lie in the box of an image's landmarks, grown by half its width and height on each side."""
-    from dense_labels import geometry
-
-    known = annotated[..., np.newaxis] > 0
-    low = np.where(known, landmarks, np.inf).min(axis=1)
-    high = np.where(known, landmarks, -np.inf).max(axis=1)
-    low, high = low - (high - low) / 2, high + (high - low) / 2
-    centres = geometry.cell_centres(*cells, stride).numpy()
-    low, high = (side[:, np.newaxis, np.newaxis] for side in (low, high))
-    return ((centres >= low) & (centres <= high)).all(axis=-1)
-
-
 def _table(measured, minutes):
-    from dense_labels import confidence
+    from dense_labels import confidence, trust
 
     published = [name for name in measured if name.startswith("published")]
-    best = min(published, key=lambda name: measured[name]["errors"].mean())
-    lines = [f"| descriptor | error, % of width | PCK@{_ALPHA} | less than {best} by | minutes |", "|---" * 5 + "|"]
+    best = min(published, key=lambda name: measured[name].errors.mean())
+    lines = [
+        f"| descriptor | error, % of width | PCK@{trust.ALPHA} | less than {best} by | minutes |",
+        "|---" * 5 + "|",
+    ]
     for name, found in measured.items():
-        errors, pair = found["errors"], found["pair"]
-        low, high = confidence.paired_bootstrap_interval(measured[best]["errors"], errors, seed=_SEED, groups=pair)
-        gain = (measured[best]["errors"] - errors).mean()
-        within = (errors <= 100 * _ALPHA).mean()
-        gained = "-" if name == best else f"{gain:.2f} ({low:.2f} to {high:.2f})"
-        lines.append(f"| {name} | {errors.mean():.2f} | {within:.3f} | {gained} | {minutes.get(name, '-')} |")
+        compared = measured[best].errors, found.errors
+        low, high = confidence.paired_bootstrap_interval(*compared, seed=_SEED, groups=found.pair)
+        gained = "-" if name == best else f"{np.mean(np.subtract(*compared)):.2f} ({low:.2f} to {high:.2f})"
+        error, within = trust.figures(found).values()
+        lines.append(f"| {name} | {error:.2f} | {within:.3f} | {gained} | {minutes.get(name, '-')} |")
     return "\n".join(lines)
-
-
-def _trust(found):
-    """What the confidence is worth.
-
-    Areas under risk-coverage curves (% of width; less is better) in the order of the confidence, of the cosine, at
-    random and of the errors themselves; and how often a cell in the grown box of the landmarks is more confident than
-    one outside (area under the ROC).
-    """
-    from dense_labels import confidence
-
-    errors = found["errors"]
-    at_random, oracle = confidence.reference_areas(errors)
-    return {
-        "risk-coverage area by confidence": confidence.area_under_risk_coverage(errors, found["confidence"]),
-        "by cosine": confidence.area_under_risk_coverage(errors, found["score"]),
-        "by both": confidence.area_under_risk_coverage(errors, found["confidence"] * found["score"]),
-        "at random": at_random,
-        "of the errors": oracle,
-        "ROC area, object against background": confidence.roc_area(found["on_object"], found["lengths"]),
-    }
 
 
 if __name__ == "__main__":

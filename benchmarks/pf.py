@@ -152,6 +152,7 @@ def trained_row(workdir):
 
     import models
     from dense_labels import checkpoints
+    from dense_labels import config as config_lib
 
     config = runs.load(workdir).model
     config.weights = "none"  # they are in the checkpoint
@@ -160,7 +161,8 @@ def trained_row(workdir):
     with_trunk = config.name == "introspection"
     below = [network.get_layer("label").input] if with_trunk else []
     maps = tf.keras.Model(network.input, [network.output, *below])
-    return Row(f"{workdir} (step {step})", maps, models.stride(config), with_trunk and not config.confidence)
+    unit = with_trunk and not config_lib.has_confidence(config)
+    return Row(f"{workdir} (step {step})", maps, models.stride(config), unit)
 
 
 def measure(row, scene, size):

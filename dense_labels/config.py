@@ -213,6 +213,18 @@ def check(config):
         _check_choice("eval.heads", name, HEADS)
 
 
+def has_confidence(model):
+    """Says whether the length of a network's labels is its confidence, as of paper 2.
+
+    Args:
+      model: a `ModelConfig`.
+
+    Returns:
+      A bool.
+    """
+    return model.name == "introspection" and model.confidence
+
+
 def _value(config, key):
     part, name = key.split(".")
     return getattr(getattr(config, part), name)

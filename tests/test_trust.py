@@ -1,0 +1,88 @@
+"""Tests of landmarks matched between images, and of what confidence is worth, on planted labels."""
+
+import numpy as np
+import pytest
+
+from dense_labels import confidence, trust
+
+STRIDE, HEIGHT, WIDTH = 4, 6, 10
+LANDMARKS = np.array([[6.0, 6.0], [18.0, 10.0]])  # centres of cells (1, 1) and (2, 4)
+
+
+@pytest.fixture
+def maps():
+    """Two images whose labels are their places; the second has its second landmark two cells further right."""
+    x, y = np.meshgrid(np.linspace(-1, 1, WIDTH), np.linspace(-1, 1, HEIGHT))
+    plane = np.stack([x, y, np.ones_like(x)], axis=-1)
+    plane /= np.linalg.norm(plane, axis=-1, keepdims=True)
+    return {
+        "labels": np.float32([plane, plane]),
+        "landmarks": np.float32([LANDMARKS, LANDMARKS + [[0, 0], [2 * STRIDE, 0]]]),
+        "annotated": np.ones([2, 2], np.float32),
+    }
+
+
+def match(maps):
+    return trust.match_landmarks(maps, stride=STRIDE, width=40, count=6)
+
+
+def test_errors_are_shares_of_the_width(maps):
+    found = match(maps)
+    assert found.errors.shape == (12,) and found.pair.tolist() == sorted(2 * list(range(6)))
+    right, wrong = found.errors[0::2], found.errors[1::2]
+    assert right.max() < 100 * STRIDE / 4 / 40  # on a grid four times finer
+    np.testing.assert_allclose(wrong, 100 * 2 * STRIDE / 40, atol=100 * STRIDE / 4 / 40)
+    np.testing.assert_allclose(found.confidence, 1, rtol=1e-5)
+    assert found.score.min() > 0.99 and found.correct.tolist() == [True, False] * 6
+    figures = trust.figures(found)
+    assert figures["nearest_descriptor_pck"] == 0.5
+    assert figures["nearest_descriptor_error_percent"] == pytest.approx(found.errors.mean())
+
+
+def test_landmarks_that_one_of_the_two_lacks_are_not_matched(maps):
+    maps["annotated"][1, 1], maps["landmarks"][1, 1] = 0, np.nan
+    found = match(maps)
+    assert len(found.errors) == 6 and found.correct.all()
+    maps["annotated"][:] = np.eye(2)
+    assert match(maps) is None
+    assert match({name: values[:1] for name, values in maps.items()}) is None
+
+
+def test_what_confidence_is_worth_is_worked_out_in_each_order(maps):
+    """The surer landmark is the right one, so its order is that of the errors; the cosine knows less."""
+    matches = match(maps)._replace(errors=np.array([1.0, 9.0, 1.0, 9.0] * 3), confidence=np.array([5.0, 2.0] * 6))
+    matches = matches._replace(score=np.array([0.1, 0.2, 0.4, 0.3] * 3))
+    found = trust.confidence_figures(matches, maps, stride=STRIDE)
+    assert found["risk_by_confidence"] == found["risk_of_the_errors"] < found["risk_by_cosine"]
+    assert found["risk_at_random"] == pytest.approx(5)
+    both = confidence.area_under_risk_coverage(matches.errors, [0.5, 0.4, 2.0, 0.6] * 3)
+    assert found["risk_by_both"] == pytest.approx(both)
+    line = trust.summary({**trust.figures(matches), **found})
+    assert "error in % of the width 5, share within 10 % 1, risk-coverage area by confidence 2.39, by cosine" in line
+
+
+def test_confidence_on_the_object_is_compared_with_that_around_it(maps):
+    """Cells in the grown box, columns 0 to 5 of rows 1 and 2, are surer than others but for one in twelve."""
+    maps["landmarks"][1] = LANDMARKS
+    boxes = trust.grown_boxes(maps["landmarks"], maps["annotated"], (HEIGHT, WIDTH), STRIDE)
+    expected = np.zeros([HEIGHT, WIDTH], bool)
+    expected[1:3, 0:6] = True  # x from 6 - 6 to 18 + 6, y from 6 - 2 to 10 + 2
+    np.testing.assert_array_equal(boxes, [expected, expected])
+    lengths = np.where(expected, 3.0, 1.0)
+    lengths[1, 0] = 0.5
+    maps["labels"] = np.float32(lengths[..., np.newaxis] * maps["labels"])
+    found = trust.confidence_figures(match(maps), maps, stride=STRIDE)
+    assert found["confidence_roc_area"] == pytest.approx(11 / 12)
+
+
+def test_an_image_without_landmarks_is_no_background(maps):
+    alone = {name: np.concatenate([values, values[:1]]) for name, values in maps.items()}
+    alone["annotated"][2], alone["landmarks"][2], alone["labels"][2] = 0, np.nan, 100
+    matches = match(maps)
+    area = "confidence_roc_area"
+    assert trust.confidence_figures(matches, alone, stride=STRIDE)[area] == pytest.approx(
+        trust.confidence_figures(matches, maps, stride=STRIDE)[area]
+    )
+    assert not trust.grown_boxes(alone["landmarks"], alone["annotated"], (HEIGHT, WIDTH), STRIDE)[2].any()
+    maps["landmarks"] = np.float32([[[0, 0], [40, 24]]] * 2)  # all cells lie in the box: there is no background
+    assert area not in trust.confidence_figures(matches, maps, stride=STRIDE)
