@@ -41,7 +41,8 @@ def main():
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
     import models
-    from dense_labels import checkpoints, evaluation, export, inspection, results
+    from dense_labels import checkpoints, evaluation, export, inspection, results, trust
+    from dense_labels import config as config_lib
     from input_pipeline import pipeline
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
@@ -49,7 +50,7 @@ def main():
     if not _UNTRAINED.value or config.train.init_from:
         config.model.weights = "none"  # those of a trunk are in the checkpoint
     network, stride = models.create(config.model), models.stride(config.model)
-    batch_size = config.eval.batch_size
+    batch_size, has_confidence = config.eval.batch_size, config_lib.has_confidence(config.model)
     if not _UNTRAINED.value:
         step = checkpoints.restore_network(network, workdir)
     else:
@@ -60,7 +61,7 @@ def main():
     name = "eval_untrained" if _UNTRAINED.value else "eval"
     folder = os.path.join(workdir, name)
     os.makedirs(folder, exist_ok=True)
-    head, result = None, {"metrics": {}}
+    head, matches, result = None, None, {"metrics": {}}
     if source.count("annotated"):
         batches = functools.partial(pipeline.landmark_batches, source, batch_size=batch_size)
         known = evaluation.label_maps(label, batches("annotated", count=config.eval.head_images))
@@ -69,20 +70,30 @@ def main():
         if source.warps_pictures:
             views = pipeline.annotated_pairs(source, split, stride=stride, batch_size=batch_size, count=_MATCHED)
             result["metrics"].update(evaluation.matching(label, views, stride=stride))
+        if config.model.name == "introspection":
+            shape = {"stride": stride, "width": source.input_size[1], "confidence": has_confidence}
+            matches, figures = trust.measure(test or known, **shape)
+            result["metrics"].update(figures)
         if trained_on and test:
             result["protocol"]["test_images_in_the_training_folder"] = source.pictures_below(trained_on, "test")
         print(results.table(result, source.landmark_names))
+        if matches:
+            print(trust.summary(figures))
     elif _FEW_SHOT.value:
         raise ValueError("--few_shot needs landmarks; give --annotations")
     results.write_result(os.path.join(folder, "result.json"), {**result, "step": step})
 
     pairs = pipeline.example_pairs(source, split, stride=stride, count=_SHOWN)
     pictures = inspection.pair_pictures(label, pairs, stride)
+    if has_confidence:
+        pictures.update(inspection.confidence_pictures(label, pairs, stride))
     many = pipeline.image_batches(source, split, batch_size=batch_size, count=_MANY)
     pictures["mean_object"] = inspection.mean_object_picture(label, many)
     if head is not None:
         frames = next(iter(pipeline.landmark_batches(source, split, batch_size=_SHOWN, count=_SHOWN)))
         pictures.update(inspection.landmark_pictures(label, head, frames, stride))
+        if has_confidence and matches:
+            pictures.update(inspection.trust_pictures(label, frames, matches, stride))
     inspection.save_pictures(folder, pictures)
     inspection.write_tensorboard(os.path.join(workdir, "tensorboard", name), result["metrics"], pictures, step)
     print(f"pictures and result.json: {folder}")

@@ -44,26 +44,28 @@ def main(argv):
     for name, workdir in runs.items():
         changes = [f"--config.{key}={value}" for key, value in {**settings, **ROWS[name]}.items()]
         minutes[name] = rows.minutes(rows.run(_CONFIG, workdir, [*changes, *argv[1:]]))
-    measured, trusted = _measure(runs)
+    from dense_labels import trust  # not above: TensorFlow is slow to import
+
+    measured = _measure(runs)
     print(_table(measured, minutes))
-    for name, words in trusted.items():
-        print(f"\n{name}: {words}")
+    for name, (_, figures) in measured.items():
+        if "risk_by_confidence" in figures:
+            print(f"\n{name}: {trust.summary(figures)}")
 
 
 def _measure(workdirs):
-    """Row -> `trust.Matches` in pairs of test pictures; of those with confidence, row -> what it is worth in words."""
+    """Row -> `trust.Matches` in pairs of test pictures, and the figures of these."""
     from dense_labels import evaluation, trust
-    from dense_labels import runs as runs_lib  # not above: TensorFlow is slow to import
+    from dense_labels import runs as runs_lib
     from input_pipeline import pipeline
 
     source = pipeline.prepare(runs_lib.load(next(iter(workdirs.values()))))
-    measured, trusted = {}, {}
-    for name, (network, stride, has_confidence) in _networks(workdirs).items():
+    measured = {}
+    for name, (network, stride, confidence) in _networks(workdirs).items():
         maps = evaluation.label_maps(network, pipeline.landmark_batches(source, "test", batch_size=16))
-        measured[name] = trust.match_landmarks(maps, stride=stride, width=source.input_size[1], seed=_SEED)
-        if has_confidence:
-            trusted[name] = trust.summary(trust.confidence_figures(measured[name], maps, stride=stride))
-    return measured, trusted
+        shape = {"stride": stride, "width": source.input_size[1], "confidence": confidence}
+        measured[name] = trust.measure(maps, **shape, seed=_SEED)
+    return measured
 
 
 def _networks(workdirs):
@@ -97,18 +99,15 @@ def _networks(workdirs):
 def _table(measured, minutes):
     from dense_labels import confidence, trust
 
-    published = [name for name in measured if name.startswith("published")]
-    best = min(published, key=lambda name: measured[name].errors.mean())
-    lines = [
-        f"| descriptor | error, % of width | PCK@{trust.ALPHA} | less than {best} by | minutes |",
-        "|---" * 5 + "|",
-    ]
-    for name, found in measured.items():
-        compared = measured[best].errors, found.errors
-        low, high = confidence.paired_bootstrap_interval(*compared, seed=_SEED, groups=found.pair)
-        gained = "-" if name == best else f"{np.mean(np.subtract(*compared)):.2f} ({low:.2f} to {high:.2f})"
-        error, within = trust.figures(found).values()
-        lines.append(f"| {name} | {error:.2f} | {within:.3f} | {gained} | {minutes.get(name, '-')} |")
+    errors = {name: matches.errors for name, (matches, _) in measured.items()}
+    best = min((name for name in errors if name.startswith("published")), key=lambda name: errors[name].mean())
+    header = f"| descriptor | error, % of width | PCK@{trust.ALPHA} | less than {best} by | minutes |"
+    lines = [header, "|---" * 5 + "|"]
+    for name, (matches, figures) in measured.items():
+        low, high = confidence.paired_bootstrap_interval(errors[best], errors[name], seed=_SEED, groups=matches.pair)
+        gained = "-" if name == best else f"{np.mean(errors[best] - errors[name]):.2f} ({low:.2f} to {high:.2f})"
+        figures = f"{figures['nearest_descriptor_error_percent']:.2f} | {figures['nearest_descriptor_pck']:.3f}"
+        lines.append(f"| {name} | {figures} | {gained} | {minutes.get(name, '-')} |")
     return "\n".join(lines)
 
 

@@ -131,7 +131,7 @@ class WarnOfCollapse(tf.keras.callbacks.Callback):
 class Pictures(tf.keras.callbacks.Callback):
     """Writes pictures of a few fixed pairs to TensorBoard after every epoch."""
 
-    def __init__(self, log_dir, examples, stride):
+    def __init__(self, log_dir, examples, stride, *, confidence=False):
         """Creates the callback.
 
         Args:
@@ -139,11 +139,15 @@ class Pictures(tf.keras.callbacks.Callback):
             spread over several workers, all of them have to take part in using it.
           examples: a PairBatch of a few pairs.
           stride: side of a cell of the network in pixels.
+          confidence: whether its labels carry confidence, which is drawn too.
         """
         super().__init__()
-        self._log_dir, self._examples, self._stride = log_dir, examples, stride
+        self._log_dir, self._examples, self._stride, self._confidence = log_dir, examples, stride, confidence
 
     def on_epoch_end(self, epoch, logs=None):
-        pictures = inspection.pair_pictures(self.model.network, self._examples, self._stride)
+        shown = self.model.network, self._examples, self._stride
+        pictures = inspection.pair_pictures(*shown)
+        if self._confidence:
+            pictures.update(inspection.confidence_pictures(*shown))
         if self._log_dir:
             inspection.write_tensorboard(self._log_dir, {}, pictures, epoch)

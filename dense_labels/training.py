@@ -8,6 +8,7 @@ import sys
 import tensorflow as tf
 
 from dense_labels import callbacks, checkpoints, introspection, losses, optimizers
+from dense_labels import config as config_lib
 
 _OPTIMIZERS = {
     "adam": tf.keras.optimizers.Adam,
@@ -233,7 +234,9 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
     if chief:
         around.append(callbacks.WarnOfCollapse(examples["visible"].shape[1:], stride))
         around.append(tf.keras.callbacks.TensorBoard(logs, write_graph=False))
-    around.append(callbacks.Pictures(os.path.join(logs, "pictures") if chief else None, examples, stride))
+    confidence = config_lib.has_confidence(config.model)
+    drawn = os.path.join(logs, "pictures") if chief else None
+    around.append(callbacks.Pictures(drawn, examples, stride, confidence=confidence))
     if patience:
         around.append(patience)
     around.append(saver)  # last: what an epoch shows is written before the run can go on from its end

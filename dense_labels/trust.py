@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dense_labels import confidence, correspondence, geometry
+from dense_labels import confidence as confidence_lib
+from dense_labels import correspondence, geometry
 
 ALPHA = 0.1  # a match is correct up to this share of the image's width
 WORDS = {  # of the figures, for tables
@@ -36,6 +37,24 @@ class Matches(NamedTuple):
     def correct(self):
         """Which are at most `ALPHA` of the width off, bool [n]."""
         return self.errors <= 100 * ALPHA
+
+
+def measure(maps, *, stride, width, confidence, seed=0):
+    """Matches the landmarks of different images, and says how far off they are and what confidence is worth.
+
+    Args:
+      maps, stride, width, seed: as in `match_landmarks`.
+      confidence: whether the labels carry confidence.
+
+    Returns:
+      `(matches, figures)`: `Matches`, and the dictionary of `figures`, with that of `confidence_figures` where there is
+      confidence; None and an empty one where there is nothing to match.
+    """
+    matches = match_landmarks(maps, stride=stride, width=width, seed=seed)
+    if matches is None:
+        return None, {}
+    worth = confidence_figures(matches, maps, stride=stride) if confidence else {}
+    return matches, {**figures(matches), **worth}
 
 
 def match_landmarks(maps, *, stride, width, count=500, seed=0):
@@ -103,14 +122,15 @@ def confidence_figures(matches, maps, *, stride):
         "both": matches.confidence * matches.score,
     }
     areas = {
-        f"risk_by_{name}": confidence.area_under_risk_coverage(matches.errors, order) for name, order in orders.items()
+        f"risk_by_{name}": confidence_lib.area_under_risk_coverage(matches.errors, order)
+        for name, order in orders.items()
     }
-    areas["risk_at_random"], areas["risk_of_the_errors"] = confidence.reference_areas(matches.errors)
+    areas["risk_at_random"], areas["risk_of_the_errors"] = confidence_lib.reference_areas(matches.errors)
     has_landmarks = maps["annotated"].any(axis=1)
     labels, landmarks, annotated = (maps[name][has_landmarks] for name in ("labels", "landmarks", "annotated"))
     on_object = grown_boxes(landmarks, annotated, labels.shape[1:3], stride).ravel()
     if 0 < on_object.sum() < len(on_object):
-        areas["confidence_roc_area"] = confidence.roc_area(on_object, np.linalg.norm(labels, axis=-1).ravel())
+        areas["confidence_roc_area"] = confidence_lib.roc_area(on_object, np.linalg.norm(labels, axis=-1).ravel())
     return areas
 
 

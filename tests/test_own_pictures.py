@@ -178,11 +178,19 @@ def test_a_trunk_becomes_descriptors_and_is_not_needed_any_more(pictures, tmp_pa
     short = ["--config.train.steps_per_epoch=2", "--config.train.num_epochs=1", "--config.data.size=(64, 64)"]
     data = [f"--config.data.dir={pictures}", f"--config.data.cache_dir={pictures.parent / 'cache'}"]
     options = ["--config.data.name=folder", "--config.train.batch_size=4", f"--config.model.weights={weights}"]
+    short.append("--config.eval.heads=('nearest',)")
     result = run("train_main.py", "--config=configs/introspection.py", f"--workdir={workdir}", *data, *options, *short)
     assert result.returncode == 0, result.stderr
     weights.unlink()
-    result = run("eval_main.py", f"--workdir={workdir}", f"--export_dir={tmp_path / 'served'}")
+    eyes = f"--annotations={pictures / 'eyes.csv'}"
+    result = run("eval_main.py", f"--workdir={workdir}", eyes, f"--export_dir={tmp_path / 'served'}")
     assert result.returncode == 0, result.stderr
+    figures = json.loads((workdir / "eval" / "result.json").read_text())["metrics"]
+    assert 0 < figures["nearest_descriptor_error_percent"] == pytest.approx(figures["risk_at_random"], rel=1e-5)
+    assert figures["risk_of_the_errors"] < figures["risk_by_confidence"] and 0 < figures["confidence_roc_area"] < 1
+    assert "matched by the nearest descriptor: error in % of the width" in result.stdout
+    for name in ("confidence", "matches", "trust", "matches_between", "trust_between"):
+        assert (workdir / "eval" / f"{name}.png").exists()
     served = tf.saved_model.load(str(tmp_path / "served" / "1")).signatures["descriptors"]
     found = served(images=tf.zeros([1, 100, 120, 3], tf.uint8))
     assert found["descriptors"].shape == [1, 8, 8, 64]
