@@ -32,7 +32,7 @@ def main():
     if not all(count.isdecimal() and int(count) for count in _FEW_SHOT.value):
         raise ValueError(f"--few_shot={','.join(_FEW_SHOT.value)}: must be whole numbers above 0, such as 1,5,10,20")
     config = runs.load(workdir)
-    trained_on = config.data.dir if config.data.name in ("folder", "video") else None
+    trained_on = config.data.dir if config.data.name in ("folder", "boxes", "video") else None
     runs.annotate(config, _ANNOTATIONS.value, _ANNOTATIONS_TEST.value, _PICTURES.value)
     config.data.cache_dir = _CACHE_DIR.value or config.data.cache_dir
     config.data.skip_bad_files |= _SKIP.value

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-DATA_SETS = ("roboarm", "video", "folder", "coco", "csv", "pts", "celeba", "celeb_a", "aflw", "cats")
+DATA_SETS = ("roboarm", "video", "folder", "boxes", "coco", "csv", "pts", "celeba", "celeb_a", "aflw", "cats")
 HEADS = ("nearest", "regress", "regress_each")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 BATCH_SIZE = 16  # where it is left to be found out, and there are as many pictures
@@ -29,6 +29,7 @@ _RANGES = {  # from, to
     "data.crop": (0, math.inf),
     "data.num_pictures": (0, math.inf),
     "data.max_gap": (1, math.inf),
+    "data.min_score": (-math.inf, math.inf),
     "views.strength": (0, math.inf),
     "views.projective": (0, math.inf),
     "views.colour_strength": (0, math.inf),
@@ -65,7 +66,7 @@ _POSITIVE = ("loss.gamma", "train.learning_rate", "train.decay_factor")
 class DataConfig:
     """Which pictures."""
 
-    # roboarm | video | folder | coco | csv | pts | celeba | celeb_a (of tensorflow-datasets) | aflw | cats
+    # roboarm | video | folder | boxes | coco | csv | pts | celeba | celeb_a (of tensorflow-datasets) | aflw | cats
     name: str = "roboarm"
     dir: str = "~/tensorflow_datasets"  # where it is kept; roboarm is built there if it is absent
     num_pairs: int = 23_999  # roboarm: frame pairs in all splits together
@@ -73,6 +74,10 @@ class DataConfig:
     # coco, csv: file of landmarks that heads are fitted on, pts: folder of them; training uses its pictures alone
     annotations: str = ""
     annotations_test: str = ""  # the same for the pictures heads are tested on
+    boxes: str = ""  # boxes: COCO file, or list of a detector's results; each box is a training picture
+    images: str = ""  # boxes: COCO file of the pictures that a list of results is about
+    category: str = ""  # boxes: name or id of the objects, where there are several
+    min_score: float = 0.0  # boxes: those that a detector gave a lower score are left out
     whole_pictures: bool = False  # coco, pts: show whole pictures, not boxes about the objects
     num_pictures: int = 0  # pictures or pairs of frames in training; found out
     max_gap: int = 1  # video: frames that a pair may lie apart
@@ -233,6 +238,8 @@ def _value(config, key):
 def _check_data(data):
     if not data.dir:
         raise ValueError("config.data.dir is empty; say where the pictures are: --config.data.dir=PICTURES")
+    if data.name == "boxes" and not data.boxes:
+        raise ValueError("config.data.name='boxes' needs config.data.boxes, a COCO file or a detector's results")
     if data.name == "video" and data.crop:
         raise ValueError(f"config.data.crop={data.crop}: is for still pictures; frames are shown whole")
     size, crop = tuple(data.size), data.crop

@@ -13,6 +13,8 @@ _PATHS = (
     ("data", "dir"),
     ("data", "annotations"),
     ("data", "annotations_test"),
+    ("data", "boxes"),
+    ("data", "images"),
     ("data", "cache_dir"),
     ("train", "init_from"),
     ("model", "weights"),
@@ -49,7 +51,7 @@ def annotate(config, annotations, annotations_test, pictures):
         if annotations_test:
             raise ValueError("--annotations_test goes with --annotations; give that too")
         return
-    if config.data.name not in ("coco", "pts"):
+    if config.data.name not in ("boxes", "coco", "pts"):
         config.data.whole_pictures = True  # as the run saw them
     kinds = {_annotation_kind(path) for path in (annotations, annotations_test) if path}
     if len(kinds) > 1:

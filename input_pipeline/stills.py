@@ -253,12 +253,18 @@ def _annotated(read):
     return splits
 
 
+def _boxes(data):
+    options = {"images": data.images, "category": data.category, "min_score": data.min_score}
+    return {"train": coco.read_boxes(data.dir, data.boxes, **options)}
+
+
 _LONGER_SIDE = 100  # pixels, as the first author's later code has it
 _LEAST_SIDE = 16
 _LEAST_VISIBLE = 0.5  # of the cells; with the published warps it is four fifths
 _READERS = {
     "folder": lambda data: {"train": folder.read(data.dir)},
-    "coco": _annotated(lambda data, annotations: coco.read(data.dir, annotations)),
+    "boxes": _boxes,
+    "coco": _annotated(lambda data, annotations: coco.read(data.dir, annotations, boxed=bool(data.boxes))),
     "csv": _annotated(lambda data, annotations: points_csv.read(data.dir, annotations)),
     "pts": _annotated(lambda data, annotations: pts.read(annotations)),
     "celeba": lambda data: celeba.read(data.dir),

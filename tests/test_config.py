@@ -57,7 +57,7 @@ def test_what_is_documented_is_valid(key, value):
         (
             "data.name",
             "robot",
-            r"choose 'roboarm', 'video', 'folder', 'coco', 'csv', 'pts', 'celeba', 'celeb_a', 'aflw', 'cats'",
+            r"choose 'roboarm', 'video', 'folder', 'boxes', 'coco', 'csv', 'pts', 'celeba', 'celeb_a', 'aflw', 'cats'",
         ),
         ("views.border", "wrap", r"choose 'zero', 'edge', 'mirror'"),
         ("model.name", "Simple", r"choose 'simple', 'dilations', 'introspection'"),
@@ -122,6 +122,7 @@ def test_colours_are_three(key, value, ending):
 @pytest.mark.parametrize(
     "key, value, message",
     [
+        ("data.name", "boxes", r"config\.data\.name='boxes' needs config\.data\.boxes, a COCO file or a detector's results"),
         ("data.size", (100,), r"config\.data\.size=\(100,\): must be two whole numbers, height and width"),
         ("data.size", (100, 90.5), r"config\.data\.size=\(100, 90\.5\): must be two whole numbers, height and width"),
         ("data.size", (40, 14), r"config\.data\.size=\(40, 14\) less config\.data\.crop=0 .* smaller than 16 pixels"),

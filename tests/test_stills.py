@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from dense_labels import geometry, inspection
+from dense_labels import geometry, inspection, runs
 from dense_labels.config import Config
 from input_pipeline import pipeline
 
@@ -200,6 +200,28 @@ def test_two_pictures_are_enough_to_draw_and_train_on(config, folder, tmp_path):
     examples = pipeline.example_pairs(source, "validation", stride=STRIDE, count=6)
     drawn = inspection.pair_pictures(lambda images: tf.nn.avg_pool2d(images, 2, 2, "VALID"), examples, STRIDE)
     assert all(np.ptp(picture) > 100 for picture in drawn.values())
+
+
+def test_boxes_alone_are_trained_on_and_landmarks_then_shown_in_boxes_too(config, folder, tmp_path):
+    parts = json.loads((folder / "points.json").read_text())
+    boxes = [{"image_id": n, "category_id": 1, "bbox": [20, 30, 100, 90], "score": n / COUNT} for n in range(COUNT)]
+    (tmp_path / "results.json").write_text(json.dumps(boxes))
+    config.data.name, config.data.boxes, config.data.min_score = "boxes", str(tmp_path / "results.json"), 0.5
+    config.data.images = config.data.annotations
+    source = pipeline.prepare(config)
+    assert source.boxed and source.count("train") == COUNT // 2 and not source.count("annotated")
+    (batch,) = pipeline.training_pairs(source, stride=STRIDE, batch_size=COUNT // 2, seed=0).take(1)
+    assert batch["image_a"].shape == [COUNT // 2, *INNER, 3]
+
+    for annotation in parts["annotations"]:
+        annotation["bbox"] = [20, 30, 100, 90]
+    (tmp_path / "points.json").write_text(json.dumps(parts))
+    runs.annotate(config, str(tmp_path / "points.json"), None, None)
+    source = pipeline.prepare(config)
+    (batch,) = pipeline.landmark_batches(source, "annotated", batch_size=COUNT)
+    assert source.boxed and config.data.name == "coco"
+    np.testing.assert_allclose(batch["scale"], np.tile([150 / 100, 150 / 80], [COUNT, 1]))  # a square of 150
+    np.testing.assert_allclose(centroid(batch["image"][0].numpy(), "r"), batch["landmarks"][0, 0], atol=0.4)
 
 
 def test_warps_that_leave_little_in_view_are_spoken_of(config, capsys):
