@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import models
-from benchmarks import faces, matching, roboarm, timing, train_step
+from benchmarks import faces, matching, roboarm, timing, train_step, trunks
 from dense_labels.config import ModelConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -55,6 +55,13 @@ def test_an_unknown_row_is_one_line(table, tmp_path):
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.splitlines() == [f"error: --only=lgo: there is no such row; choose {', '.join(table.ROWS)}"]
+
+
+def test_trunks_are_a_row_each():
+    found = {"parameters": 2_340_000, "cells": [15, 15], "peak": 1_500_000_000, "seconds": 2.346}
+    assert trunks.table({"mobilenet_v2": found}).splitlines()[2:] == [
+        "| mobilenet_v2 | 16 | 2,340,000 | 15 x 15 | 1500 | 2.35 |"
+    ]
 
 
 # --- timing ---

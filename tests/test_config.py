@@ -122,7 +122,11 @@ def test_colours_are_three(key, value, ending):
 @pytest.mark.parametrize(
     "key, value, message",
     [
-        ("data.name", "boxes", r"config\.data\.name='boxes' needs config\.data\.boxes, a COCO file or a detector's results"),
+        (
+            "data.name",
+            "boxes",
+            r"config\.data\.name='boxes' needs config\.data\.boxes, a COCO file or a detector's results",
+        ),
         ("data.size", (100,), r"config\.data\.size=\(100,\): must be two whole numbers, height and width"),
         ("data.size", (100, 90.5), r"config\.data\.size=\(100, 90\.5\): must be two whole numbers, height and width"),
         ("data.size", (40, 14), r"config\.data\.size=\(40, 14\) less config\.data\.crop=0 .* smaller than 16 pixels"),
