@@ -1,9 +1,12 @@
 """Tests of landmarks matched between images, and of what confidence is worth, on planted labels."""
 
+import types
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from dense_labels import confidence, trust
+from dense_labels import callbacks, confidence, geometry, inspection, trust
 
 STRIDE, HEIGHT, WIDTH = 4, 6, 10
 LANDMARKS = np.array([[6.0, 6.0], [18.0, 10.0]])  # centres of cells (1, 1) and (2, 4)
@@ -86,3 +89,61 @@ def test_an_image_without_landmarks_is_no_background(maps):
     assert not trust.grown_boxes(alone["landmarks"], alone["annotated"], (HEIGHT, WIDTH), STRIDE)[2].any()
     maps["landmarks"] = np.float32([[[0, 0], [40, 24]]] * 2)  # all cells lie in the box: there is no background
     assert area not in trust.confidence_figures(matches, maps, stride=STRIDE)
+
+
+# --- pictures of a run ---
+
+
+def examples(count=4, size=32):
+    """Pairs of which B is A moved 4 pixels right, so that what is in its last cell is not seen."""
+    image = np.random.default_rng(0).uniform(size=[count, size, size, 3]).astype(np.float32)
+    places = geometry.cell_centres(size // STRIDE, size // STRIDE, STRIDE).numpy() + [4.0, 0.0]
+    return {
+        "image_a": image,
+        "image_b": np.roll(image, 4, axis=2),
+        "points_in_b": np.float32([places] * count),
+        "visible": np.float32([places[..., 0] < size] * count),
+    }
+
+
+def colours(images):
+    """A network whose descriptors are the mean colours of cells, 4 times as certain at the top."""
+    labels = tf.nn.avg_pool2d(images, STRIDE, STRIDE, "VALID") - 0.5
+    sure = tf.linspace(4.0, 1.0, labels.shape[1])[:, tf.newaxis, tf.newaxis]
+    return tf.math.l2_normalize(labels, axis=-1) * sure
+
+
+def test_pairs_are_drawn_with_their_confidence_in_tensorboard_and_in_files(monkeypatch):
+    written = {}
+    monkeypatch.setattr(
+        inspection, "write_tensorboard", lambda folder, scalars, pictures, step: written.update(pictures)
+    )
+    for drawn_too in (False, True):
+        written.clear()
+        callback = callbacks.Pictures("somewhere", examples(), STRIDE, confidence=drawn_too)
+        callback.model = types.SimpleNamespace(network=colours)
+        callback.on_epoch_end(0)
+        drawn = {"confidence", "matches", "trust"}
+        assert drawn & set(written) == (drawn if drawn_too else set()) and {"labels", "transfer"} <= set(written)
+    assert all(np.ptp(written[name]) > 100 for name in drawn)
+
+
+def test_matches_in_pairs_are_those_that_the_warp_says(monkeypatch):
+    """The views are the same but for the shift, so every point is found where it is."""
+    seen = {}
+    monkeypatch.setattr(inspection, "_trust_picture", lambda matches: seen.update(matches=matches))
+    inspection.confidence_pictures(colours, examples(), STRIDE, points=10)
+    assert seen["matches"].errors.shape == (40,) and np.median(seen["matches"].errors) < 100 * STRIDE / 4 / 32
+    assert 0.99 < seen["matches"].confidence.min() < 2 < seen["matches"].confidence.max() < 4.01
+
+
+def test_neighbours_with_landmarks_in_common_are_drawn(maps):
+    frames = {
+        "image": tf.constant(examples(3)["image_a"]),
+        "landmarks": tf.fill([3, 2, 2], 10.0),
+        "annotated": tf.constant([[1.0, 0], [1, 0], [0, 1]]),
+    }
+    names = set(inspection.trust_pictures(colours, frames, match(maps), STRIDE))
+    assert names == {"trust_between", "matches_between"}
+    frames["annotated"] = tf.constant([[1.0, 0], [0, 1], [1, 0]])
+    assert set(inspection.trust_pictures(colours, frames, match(maps), STRIDE)) == {"trust_between"}
