@@ -107,8 +107,8 @@ def examples(count=4, size=32):
 
 
 def colours(images):
-    """A network whose descriptors are the mean colours of cells, 4 times as certain at the top."""
-    labels = tf.nn.avg_pool2d(images, STRIDE, STRIDE, "VALID") - 0.5
+    """A network whose descriptors are the pixels of cells, 4 times as certain at the top."""
+    labels = tf.nn.space_to_depth(images, STRIDE) - 0.5
     sure = tf.linspace(4.0, 1.0, labels.shape[1])[:, tf.newaxis, tf.newaxis]
     return tf.math.l2_normalize(labels, axis=-1) * sure
 
