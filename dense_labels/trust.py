@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dense_labels import confidence as confidence_lib
-from dense_labels import correspondence, geometry
+from dense_labels import correspondence, geometry, introspection
 
 ALPHA = 0.1  # a match is correct up to this share of the image's width
 WORDS = {  # of the figures, for tables
@@ -17,7 +17,7 @@ WORDS = {  # of the figures, for tables
     "nearest_descriptor_pck": f"share within {100 * ALPHA:.0f} %",
     "risk_by_confidence": "risk-coverage area by confidence",
     "risk_by_cosine": "by cosine",
-    "risk_by_both": "by both",
+    "risk_by_likelihood": "by the likelihood of (5)",
     "risk_at_random": "at random",
     "risk_of_the_errors": "of the errors",
     "confidence_roc_area": "ROC area, object against background",
@@ -111,15 +111,16 @@ def confidence_figures(matches, maps, *, stride):
 
     Returns:
       A dictionary of floats. Areas under risk-coverage curves, in % of the width (less is better), in the order of the
-      confidence, of the cosine and of their product, in a random order and in that of the errors themselves:
-      `risk_by_confidence`, `risk_by_cosine`, `risk_by_both`, `risk_at_random`, `risk_of_the_errors`. And
-      `confidence_roc_area`, how often a cell in the box of an image's landmarks, grown by half its width and height on
-      each side, is more confident than one outside; left out where all cells are of one kind.
+      confidence, of the cosine, of the likelihood that equation (5) gives the cosine of two points that match, in a
+      random order and in that of the errors themselves: `risk_by_confidence`, `risk_by_cosine`, `risk_by_likelihood`,
+      `risk_at_random`, `risk_of_the_errors`. And `confidence_roc_area`, how often a cell in the box of an image's
+      landmarks, grown by half its longer side on each side, is more confident than one outside; left out where all
+      cells are of one kind.
     """
     orders = {
         "confidence": matches.confidence,
         "cosine": matches.score,
-        "both": matches.confidence * matches.score,
+        "likelihood": -introspection.negative_log_likelihood(1 - matches.score, 1 / matches.confidence).numpy(),
     }
     areas = {
         f"risk_by_{name}": confidence_lib.area_under_risk_coverage(matches.errors, order)
@@ -135,7 +136,7 @@ def confidence_figures(matches, maps, *, stride):
 
 
 def grown_boxes(landmarks, annotated, cells, stride):
-    """Which cells lie in the box of an image's landmarks, grown by half its width and height on each side.
+    """Which cells lie in the box of an image's landmarks, grown by half its longer side on each side.
 
     Args:
       landmarks: [N, K, 2], (x, y) in pixels.
@@ -148,7 +149,7 @@ def grown_boxes(landmarks, annotated, cells, stride):
     """
     known = annotated[..., np.newaxis] > 0
     low, high = np.where(known, landmarks, np.inf).min(axis=1), np.where(known, landmarks, -np.inf).max(axis=1)
-    grown = np.where(np.isfinite(low), (high - low) / 2, 0)
+    grown = np.where(np.isfinite(low), np.max(high - low, axis=-1, keepdims=True) / 2, 0)
     centres = geometry.cell_centres(*cells, stride).numpy()
     low, high = (side[:, np.newaxis, np.newaxis] for side in (low - grown, high + grown))
     return ((centres >= low) & (centres <= high)).all(axis=-1)

@@ -58,24 +58,26 @@ def test_what_confidence_is_worth_is_worked_out_in_each_order(maps):
     found = trust.confidence_figures(matches, maps, stride=STRIDE)
     assert found["risk_by_confidence"] == found["risk_of_the_errors"] < found["risk_by_cosine"]
     assert found["risk_at_random"] == pytest.approx(5)
-    both = confidence.area_under_risk_coverage(matches.errors, [0.5, 0.4, 2.0, 0.6] * 3)
-    assert found["risk_by_both"] == pytest.approx(both)
+    sigma = 1 / matches.confidence
+    density = np.exp(matches.score / sigma) / (sigma * (np.exp(1 / sigma) - 1))  # equation (5), of points that match
+    by_density = confidence.area_under_risk_coverage(matches.errors, density)
+    assert found["risk_by_likelihood"] == pytest.approx(by_density)
     line = trust.summary({**trust.figures(matches), **found})
     assert "error in % of the width 5, share within 10 % 1, risk-coverage area by confidence 2.39, by cosine" in line
 
 
 def test_confidence_on_the_object_is_compared_with_that_around_it(maps):
-    """Cells in the grown box, columns 0 to 5 of rows 1 and 2, are surer than others but for one in twelve."""
+    """Cells in the grown box, columns 0 to 5 of rows 0 to 3, are surer than others but for one in 24."""
     maps["landmarks"][1] = LANDMARKS
     boxes = trust.grown_boxes(maps["landmarks"], maps["annotated"], (HEIGHT, WIDTH), STRIDE)
     expected = np.zeros([HEIGHT, WIDTH], bool)
-    expected[1:3, 0:6] = True  # x from 6 - 6 to 18 + 6, y from 6 - 2 to 10 + 2
+    expected[0:4, 0:6] = True  # x from 6 - 6 to 18 + 6, y from 6 - 6 to 10 + 6
     np.testing.assert_array_equal(boxes, [expected, expected])
     lengths = np.where(expected, 3.0, 1.0)
     lengths[1, 0] = 0.5
     maps["labels"] = np.float32(lengths[..., np.newaxis] * maps["labels"])
     found = trust.confidence_figures(match(maps), maps, stride=STRIDE)
-    assert found["confidence_roc_area"] == pytest.approx(11 / 12)
+    assert found["confidence_roc_area"] == pytest.approx(23 / 24)
 
 
 def test_an_image_without_landmarks_is_no_background(maps):
