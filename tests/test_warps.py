@@ -22,6 +22,13 @@ def draw(count, *, tps=1.0, affine=1.0, seed=0):
     return tf.stack(weights)
 
 
+def draw_many(draw_one, count, *, seed=7):
+    """What `draw_one` makes of the seeds [seed, 0], [seed, 1], ..., in one graph: float64 [count, ...]."""
+    seeds = tf.stack([tf.fill([count], seed), tf.range(count)], axis=-1)
+    draw_all = tf.function(lambda: tf.map_fn(draw_one, seeds, fn_output_signature=tf.float32))
+    return np.float64(draw_all())
+
+
 def no_bend(affine):
     """One warp without a bend; `affine` has the rows for 1, x and y."""
     return warps.tps_affine(tf.zeros([1, 100, 2]), tf.constant([affine], tf.float32))
@@ -89,7 +96,7 @@ def test_rows_of_an_affine_map_are_a_shift_and_the_images_of_the_axes():
 
 
 def test_drawn_affine_maps_have_the_sizes_they_should():
-    drawn = np.array([warps.draw_affine([7, i]) for i in range(1500)])
+    drawn = draw_many(warps.draw_affine, 1500)
     shift, (cos, sin) = drawn[:, 0], drawn[:, 1].T
     np.testing.assert_allclose(drawn[:, 2], np.stack([-sin, cos], axis=-1))
     scale, angle = np.hypot(cos, sin), np.degrees(np.arctan2(sin, cos))
@@ -101,7 +108,7 @@ def test_drawn_affine_maps_have_the_sizes_they_should():
 
 
 def test_drawn_bends_are_ten_times_larger_at_a_half_of_the_centres():
-    weights = np.array([warps.draw_tps([7, i]) for i in range(400)])
+    weights = draw_many(warps.draw_tps, 400)
     np.testing.assert_allclose(weights.mean(), 0, atol=1e-4)
     np.testing.assert_allclose(np.mean(weights**2), (0.001**2 + 0.01**2) / 2, rtol=0.03)
     sizes = np.sort(np.abs(weights).max(axis=-1), axis=1)  # of the larger component, smallest first
@@ -130,7 +137,7 @@ def test_strength_multiplies_the_deviations():
 
 
 def test_maps_with_axes_of_their_own_have_the_ranges_they_should():
-    drawn = np.stack([np.float64(warps.draw_axes([3, i], strength=1.0)) for i in range(2000)])
+    drawn = draw_many(warps.draw_axes, 2000, seed=3)
     np.testing.assert_array_equal(drawn[:, 2], np.tile([0.0, 0.0, 1.0], [2000, 1]))
     shift, matrix = drawn[:, :2, 2], drawn[:, :2, :2]
     scales = np.linalg.svd(matrix, compute_uv=False)
@@ -205,9 +212,7 @@ def test_homographies_take_points_where_a_matrix_product_by_hand_does(size):
 @pytest.mark.parametrize("strength, limited", [(1.0, 0.036), (2.0, 0.42)])
 def test_drawn_tilts_have_the_size_they_should_and_a_horizon_beyond_the_frame(strength, limited):
     """|p_x| + |p_y| exceeds 1/3 as often as one of two independent N(0, 0.1 strength) exceeds 0.2357."""
-    draw_one = functools.partial(warps.draw_projective, strength=strength)
-    draw_all = tf.function(lambda seeds: tf.map_fn(draw_one, seeds, fn_output_signature=tf.float32))
-    drawn = np.float64(draw_all(tf.stack([tf.fill([3000], 7), tf.range(3000)], axis=-1)))
+    drawn = draw_many(functools.partial(warps.draw_projective, strength=strength), 3000)
     np.testing.assert_array_equal(drawn[:, :2], np.tile(np.eye(3)[:2], [3000, 1, 1]))
     np.testing.assert_array_equal(drawn[:, 2, 2], 1)
     tilts = drawn[:, 2, :2]
