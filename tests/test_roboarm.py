@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import math
 import pathlib
@@ -338,10 +339,10 @@ def interrupt_a_build(data_dir, num_pairs, interruption):
     while not list(folder.glob("incomplete.*")):
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(interruption)
     while process.poll() is None:  # Python loses a Ctrl-C that falls into a callback of its own; one presses it again
-        time.sleep(2)
         process.send_signal(interruption)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
     assert process.returncode != 0
     return folder
 
