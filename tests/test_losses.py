@@ -1,5 +1,6 @@
 """Tests of the losses: values against the paper's equations in plain float64 loops, gradients against differences."""
 
+import functools
 import math
 
 import numpy as np
@@ -108,6 +109,31 @@ def value_and_gradients(layer, batch):
     return added.numpy(), outputs, [gradient.numpy() for gradient in tape.gradient(added, inputs[:2])]
 
 
+@functools.cache
+def value_and_gradients_of_pairs(name, gamma, pack):
+    """The same for the batch of pairs; many tests compare with it."""
+    return value_and_gradients(losses.create(name, STRIDE, gamma=gamma, pack=pack), batch_of_pairs())
+
+
+@functools.cache
+def gradients_by_differences(name, gamma):
+    """Central differences of the equations, averaged over the images, with respect to both label maps."""
+    batch, epsilon, gradients = batch_of_pairs(), 1e-5, []
+    for which in (0, 1):
+        expected = np.zeros_like(batch[which])
+        for index in np.ndindex(*expected.shape):
+            if not batch[3][index[0]].any():
+                continue  # the oracle does not look at these labels
+            one_image = [values[index[0] : index[0] + 1].copy() for values in batch]
+            one_image[which][0][index[1:]] += epsilon
+            above = oracle(name, gamma, *one_image)[0]
+            one_image[which][0][index[1:]] -= 2 * epsilon
+            below = oracle(name, gamma, *one_image)[0]
+            expected[index] = (above - below) / (2 * epsilon) / len(batch[0])
+        gradients.append(expected)
+    return gradients
+
+
 # --- values ---
 
 
@@ -154,29 +180,15 @@ def test_b_may_hold_another_number_of_cells():
 @pytest.mark.parametrize("pack", [True, False])
 @every_loss
 def test_gradients_are_those_of_the_equations(name, gamma, pack):
-    batch = batch_of_pairs()
-    _, _, found = value_and_gradients(losses.create(name, STRIDE, gamma=gamma, pack=pack), batch)
-    epsilon = 1e-5
-    for which in (0, 1):
-        expected = np.zeros_like(batch[which])
-        for index in np.ndindex(*expected.shape):
-            if not batch[3][index[0]].any():
-                continue  # the oracle does not look at these labels
-            one_image = [values[index[0] : index[0] + 1].copy() for values in batch]
-            one_image[which][0][index[1:]] += epsilon
-            above = oracle(name, gamma, *one_image)[0]
-            one_image[which][0][index[1:]] -= 2 * epsilon
-            below = oracle(name, gamma, *one_image)[0]
-            expected[index] = (above - below) / (2 * epsilon) / len(batch[0])
+    _, _, found = value_and_gradients_of_pairs(name, gamma, pack)
+    for gradient, expected in zip(found, gradients_by_differences(name, gamma), strict=True):
         assert np.abs(expected).max() > 1e-3
-        np.testing.assert_allclose(found[which], expected, rtol=1e-3, atol=2e-6)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=2e-6)
 
 
 @every_loss
 def test_packing_changes_nothing(name, gamma):
-    batch = batch_of_pairs()
-    packed = value_and_gradients(losses.create(name, STRIDE, gamma=gamma, pack=True), batch)
-    whole = value_and_gradients(losses.create(name, STRIDE, gamma=gamma, pack=False), batch)
+    packed, whole = (value_and_gradients_of_pairs(name, gamma, pack) for pack in (True, False))
     np.testing.assert_allclose(packed[0], whole[0], rtol=1e-6)
     for key in ("loss", "matching_error", "visible_cells"):
         np.testing.assert_allclose(packed[1][key], whole[1][key], rtol=1e-6)
@@ -203,7 +215,7 @@ def test_cells_that_are_not_visible_have_no_influence(name, gamma, pack, elsewhe
     labels_a, labels_b, points_in_b, visible = batch_of_pairs()
     hidden = visible == 0
     layer = losses.create(name, STRIDE, gamma=gamma, pack=pack)
-    value, outputs, gradients = value_and_gradients(layer, [labels_a, labels_b, points_in_b, visible])
+    value, outputs, gradients = value_and_gradients_of_pairs(name, gamma, pack)
     changed_labels = np.where(hidden[..., np.newaxis], labels_a * 3 + 1, labels_a)
     changed_points = np.where(hidden[..., np.newaxis], np.float32(elsewhere), points_in_b)
     again = value_and_gradients(layer, [changed_labels, labels_b, changed_points, visible])
@@ -281,7 +293,6 @@ def test_sizes_may_be_known_only_when_run(pack):
 
 @every_loss
 def test_xla_compiles_the_whole_comparison(name, gamma):
-    batch = batch_of_pairs()
     layer = losses.create(name, STRIDE, gamma=gamma, pack=False)
 
     @tf.function(jit_compile=True)
@@ -292,8 +303,8 @@ def test_xla_compiles_the_whole_comparison(name, gamma):
             value = tf.reduce_mean(outputs["loss"])
         return outputs, tape.gradient(value, [labels_a, labels_b])
 
-    outputs, gradients = compiled(*as_tensors(batch))
-    _, eager_outputs, eager_gradients = value_and_gradients(layer, batch)
+    outputs, gradients = compiled(*as_tensors(batch_of_pairs()))
+    _, eager_outputs, eager_gradients = value_and_gradients_of_pairs(name, gamma, False)
     for key, values in eager_outputs.items():
         np.testing.assert_allclose(outputs[key], values, rtol=1e-5)
     for found, expected in zip(gradients, eager_gradients):
