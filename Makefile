@@ -23,5 +23,5 @@ clean:
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --editable .[test]
+	$(RUN) -m pip install --quiet --no-compile --editable .[test]
 	touch $@
