@@ -1,5 +1,7 @@
 """Tests of the trunks: where their cells lie, Keras' own layers, weights from files, and what is trained."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,6 +18,32 @@ KINDS = [("mobilenet_v2", 16), ("mobilenet_v2", 8), ("resnet50", 16), ("vgg16", 
 
 def pictures(*shape, seed=0):
     return np.random.default_rng(seed).uniform(size=shape).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """Gives a trunk of random weights by name and stride: building one takes seconds. It is not to be trained."""
+    return functools.cache(lambda name, stride: trunks.create(name, stride=stride))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Gives a classifier without its top, of random weights, and the path of a Keras file that holds them."""
+    folder = tmp_path_factory.mktemp("weights")
+
+    @functools.cache
+    def save(name):
+        tf.keras.utils.set_random_seed(1)
+        whole = KERAS[name][0](include_top=False, weights=None, input_shape=[None, None, 3])
+        rng = np.random.default_rng(0)
+        for layer in whole.layers:
+            if isinstance(layer, tf.keras.layers.BatchNormalization):  # statistics that are not the identity
+                layer.set_weights([rng.uniform(0.5, 1.5, size=w.shape) for w in layer.get_weights()])
+        path = str(folder / f"{name}.h5")
+        whole.save_weights(path)
+        return whole, path
+
+    return save
 
 
 def inner(network):
@@ -46,8 +74,8 @@ def linear(network):
 
 
 @pytest.mark.parametrize("name, stride", KINDS)
-def test_cells_lie_where_they_should_to_half_a_pixel(name, stride):
-    network, side = linear(trunks.create(name, stride=stride)), 32 * 22
+def test_cells_lie_where_they_should_to_half_a_pixel(fresh, name, stride):
+    network, side = linear(fresh(name, stride)), 32 * 22
     image, row, column = tf.constant(pictures(1, side, side, 3)), 320 // stride, 384 // stride
     with tf.GradientTape() as tape:
         tape.watch(image)
@@ -61,36 +89,24 @@ def test_cells_lie_where_they_should_to_half_a_pixel(name, stride):
 
 @pytest.mark.parametrize("name, stride", KINDS)
 @pytest.mark.parametrize("size", [(96, 64), (75, 90)])
-def test_maps_have_the_cells_that_fit_into_the_picture(name, stride, size):
-    features = trunks.create(name, stride=stride)(pictures(1, *size, 3))
+def test_maps_have_the_cells_that_fit_into_the_picture(fresh, name, stride, size):
+    features = fresh(name, stride)(pictures(1, *size, 3))
     channels = {"mobilenet_v2": 576, "resnet50": 2048, "vgg16": 512}[name]
     assert features.shape == (1, size[0] // stride, size[1] // stride, channels)
 
 
 @pytest.mark.parametrize("name, stride", KINDS[::2] + KINDS[3:])
-def test_trunks_have_the_weights_of_keras_up_to_their_end(name, stride):
-    whole = KERAS[name][0](include_top=False, weights=None)
+def test_trunks_have_the_weights_of_keras_up_to_their_end(fresh, saved, name, stride):
+    whole, _ = saved(name)
     cut = tf.keras.Model(whole.input, whole.get_layer(trunks.ENDS[name]).output)
-    assert inner(trunks.create(name, stride=stride)).count_params() == cut.count_params()
+    assert inner(fresh(name, stride)).count_params() == cut.count_params()
     if name == "resnet50":  # as Keras publishes it, without its top
         assert cut.count_params() == 23_587_712
 
 
-def saved(name, path):
-    """Random weights of a classifier without its top, as a Keras file; returns the classifier."""
-    tf.keras.utils.set_random_seed(1)
-    whole = KERAS[name][0](include_top=False, weights=None, input_shape=[None, None, 3])
-    rng = np.random.default_rng(0)
-    for layer in whole.layers:
-        if isinstance(layer, tf.keras.layers.BatchNormalization):  # statistics that are not the identity
-            layer.set_weights([rng.uniform(0.5, 1.5, size=w.shape) for w in layer.get_weights()])
-    whole.save_weights(path)
-    return whole
-
-
 @pytest.mark.parametrize("name", ["mobilenet_v2", "vgg16"])
-def test_features_are_those_of_keras_with_its_own_pre_processing(name, tmp_path):
-    whole = saved(name, path := str(tmp_path / "weights.h5"))
+def test_features_are_those_of_keras_with_its_own_pre_processing(saved, name):
+    whole, path = saved(name)
     cut = tf.keras.Model(whole.input, whole.get_layer(trunks.ENDS[name]).output)
     image = pictures(1, 112, 96, 3)
     features = trunks.create(name, weights=path)(image).numpy()
@@ -101,8 +117,8 @@ def test_features_are_those_of_keras_with_its_own_pre_processing(name, tmp_path)
     assert expected.std() > 0
 
 
-def test_the_dilated_residual_blocks_are_those_of_keras_at_every_other_cell(tmp_path):
-    whole = saved("resnet50", path := str(tmp_path / "weights.h5"))
+def test_the_dilated_residual_blocks_are_those_of_keras_at_every_other_cell(saved):
+    whole, path = saved("resnet50")
     network = inner(trunks.create("resnet50", weights=path))
     image = pictures(1, 128, 128, 3)
     expected = whole(image).numpy()
@@ -111,8 +127,8 @@ def test_the_dilated_residual_blocks_are_those_of_keras_at_every_other_cell(tmp_
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-def test_the_finer_mobile_trunk_is_the_coarser_one_at_every_other_cell(tmp_path):
-    saved("mobilenet_v2", path := str(tmp_path / "weights.h5"))
+def test_the_finer_mobile_trunk_is_the_coarser_one_at_every_other_cell(saved):
+    _, path = saved("mobilenet_v2")
     coarse, fine = (inner(trunks.create("mobilenet_v2", weights=path, stride=stride)) for stride in (16, 8))
     image = pictures(1, 256, 256, 3)
     expected, found = coarse(image).numpy(), fine(image).numpy()[:, 1::2, 1::2]
@@ -158,8 +174,8 @@ def test_every_trunk_makes_a_training_step(name, stride):
     assert sum(np.abs(each).max() > 0 for each in gradients) > 0.9 * len(gradients)
 
 
-def test_what_is_frozen_and_trained_norms_stay_as_they_are(tmp_path):
-    saved("mobilenet_v2", path := str(tmp_path / "weights.h5"))
+def test_what_is_frozen_and_trained_norms_stay_as_they_are(saved):
+    _, path = saved("mobilenet_v2")
     network = trunks.create("mobilenet_v2", weights=path, frozen="block_12_add")
     trunk = inner(network)
     before = {layer.name: [np.array(w) for w in layer.get_weights()] for layer in trunk.layers}
@@ -178,8 +194,8 @@ def test_norms_of_random_weights_are_trained():
     assert not any(map(np.array_equal, before, after))
 
 
-def test_convolutions_may_run_in_bfloat16(tmp_path):
-    saved("mobilenet_v2", path := str(tmp_path / "weights.h5"))
+def test_convolutions_may_run_in_bfloat16(saved):
+    _, path = saved("mobilenet_v2")
     image = pictures(1, 64, 64, 3)
     whole, half = (trunks.create("mobilenet_v2", weights=path, dtype=d)(image) for d in ("float32", "mixed_bfloat16"))
     whole, half = whole.numpy(), half.numpy()
@@ -218,7 +234,7 @@ def test_mistakes_are_named(call, message, tmp_path):
         call(str(path))
 
 
-def test_weights_of_another_trunk_are_refused(tmp_path):
-    saved("mobilenet_v2", path := str(tmp_path / "weights.h5"))
+def test_weights_of_another_trunk_are_refused(saved):
+    _, path = saved("mobilenet_v2")
     with pytest.raises(ValueError, match="holds no weights of vgg16 without its top"):
         trunks.create("vgg16", weights=path)
