@@ -19,13 +19,24 @@ STRIDE = models.stride(ModelConfig())
 STEPS = 4
 
 
-@pytest.fixture
-def config(arm_data):
-    config = Config(data=arm_data)
+def _config(data, num_epochs):
+    config = Config(data=data)
     config.train.batch_size = 4
-    config.train.num_epochs = 3
+    config.train.num_epochs = num_epochs
     config.train.steps_per_epoch, config.train.precision = STEPS, "float32"
     return config
+
+
+@pytest.fixture
+def config(arm_data):
+    return _config(arm_data, 3)
+
+
+@pytest.fixture(scope="module")
+def first(arm_data, tmp_path_factory):
+    """Work directory of a finished run of one epoch on one replica, and its weights."""
+    workdir = tmp_path_factory.mktemp("runs") / "first"
+    return workdir, _train(_config(arm_data, 1), workdir).get_weights()
 
 
 def _train(config, workdir, *, strategy=None, change=lambda dataset: dataset):
@@ -86,11 +97,10 @@ def test_gradient_of_two_replicas_is_that_of_one(config):
         np.testing.assert_allclose(figures_of_one[name], figures_of_two[name], rtol=1e-5)
 
 
-def test_an_epoch_on_two_replicas_is_that_on_one(config, tmp_path):
+def test_an_epoch_on_two_replicas_is_that_on_one(config, first, tmp_path):
     config.train.num_epochs = 1
-    one = _train(config, tmp_path / "one", strategy=tf.distribute.OneDeviceStrategy("/cpu:0"))
-    two = _train(config, tmp_path / "two", strategy=_two_replicas())
-    for a, b in zip(one.get_weights(), two.get_weights()):
+    two = _train(config, tmp_path, strategy=_two_replicas())
+    for a, b in zip(first[1], two.get_weights()):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
@@ -161,10 +171,10 @@ def test_the_points_of_a_pair_may_be_finer_than_its_cells():
     assert [training.pairs_stride(config, stride) for stride in (16, 8, 2)] == [4, 4, 2]
 
 
-def test_a_finished_run_is_not_trained_again(config, tmp_path, capsys):
+def test_a_finished_run_is_not_trained_again(config, first, capsys):
+    workdir, weights = first
     config.train.num_epochs = 1
-    weights = _train(config, tmp_path).get_weights()
-    again = _train(config, tmp_path).get_weights()
+    again = _train(config, workdir).get_weights()
     assert "already trained for 1 epochs" in capsys.readouterr().out
     for a, b in zip(weights, again):
         np.testing.assert_array_equal(a, b)
@@ -335,36 +345,34 @@ def test_the_rate_falls_as_a_cosine_over_the_run(config):
 # --- beginning with another network, and words of warning ---
 
 
-def test_a_run_begins_with_the_network_of_another(config, tmp_path, capsys):
+def test_a_run_begins_with_the_network_of_another(config, first, tmp_path, capsys):
+    workdir, weights = first
     config.train.num_epochs = 1
-    first = _train(config, tmp_path / "first").get_weights()
-    config.train.init_from = str(tmp_path / "first")
+    config.train.init_from = str(workdir)
     config.train.learning_rate = 1e-12
     config.train.optimizer = "amsgrad"
-    second = _train(config, tmp_path / "second").get_weights()
-    assert f"beginning with the network of {tmp_path / 'first'} at step {STEPS}" in capsys.readouterr().out
-    for a, b in zip(first, second):
+    second = _train(config, tmp_path).get_weights()
+    assert f"beginning with the network of {workdir} at step {STEPS}" in capsys.readouterr().out
+    for a, b in zip(weights, second):
         np.testing.assert_allclose(a, b, atol=1e-9)
 
 
-def test_a_resumed_run_does_not_begin_anew(config, tmp_path, capsys):
+def test_a_resumed_run_does_not_begin_anew(config, first, tmp_path, capsys):
     config.train.num_epochs = 1
-    _train(config, tmp_path / "first")
-    config.train.init_from = str(tmp_path / "first")
-    weights = _train(config, tmp_path / "second").get_weights()
+    config.train.init_from = str(first[0])
+    weights = _train(config, tmp_path).get_weights()
     capsys.readouterr()
-    again = _train(config, tmp_path / "second").get_weights()
+    again = _train(config, tmp_path).get_weights()
     assert "beginning with" not in capsys.readouterr().out
     for a, b in zip(weights, again):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_network_of_another_kind_is_not_begun_with(config, tmp_path):
+def test_a_network_of_another_kind_is_not_begun_with(config, first, tmp_path):
     config.train.num_epochs = 1
-    _train(config, tmp_path / "first")
-    config.train.init_from, config.model.label_size = str(tmp_path / "first"), 5
+    config.train.init_from, config.model.label_size = str(first[0]), 5
     with pytest.raises(ValueError, match="does not fit"):
-        _train(config, tmp_path / "second")
+        _train(config, tmp_path)
 
 
 @pytest.mark.parametrize("error, warned", [(0.72, True), (0.6, False)])
