@@ -16,7 +16,7 @@ import models
 from dense_labels import config, export, geometry, matching
 from models import heads
 
-SIZE, STRIDE, LANDMARKS = (30, 24), 2, 4
+SIZE, STRIDE, LANDMARKS, MARGIN = (30, 24), 2, 4, 4
 SIGNATURES = {
     "serving_default",
     "landmarks",
@@ -96,9 +96,9 @@ def colour_served(colour_network, colour_head, tmp_path_factory):
     return tf.saved_model.load(str(publish(colour_network, colour_head, tmp_path_factory.mktemp("colours")))).signatures
 
 
-def publish(network, head, out):
-    images = smooth_images(2, SIZE, 1)
-    return export.export_saved_model(network, head, out, input_size=SIZE, stride=STRIDE, example_images=images)
+def publish(network, head, out, margin=0):
+    shape = {"input_size": SIZE, "stride": STRIDE, "margin": margin}
+    return export.export_saved_model(network, head, out, **shape, example_images=smooth_images(2, SIZE, 1))
 
 
 def coloured_cells(cells, scale_y, scale_x):
@@ -262,25 +262,19 @@ def test_files_of_any_mode_are_what_a_viewer_shows_on_white(served, mode):
     assert mode == "CMYK" or differs.max() < 0.02
 
 
+@pytest.fixture(scope="module")
+def served_with_margin(colour_network, colour_head, tmp_path_factory):
+    path = publish(colour_network, colour_head, tmp_path_factory.mktemp("margin"), margin=MARGIN)
+    return tf.saved_model.load(str(path))
+
+
 @pytest.mark.parametrize("scale_y, scale_x", [(1, 1), (2, 3)])
-def test_a_margin_is_cut_off_and_answers_are_in_the_whole_picture(
-    colour_network, colour_head, tmp_path, scale_y, scale_x
-):
-    margin, cells = 4, [(3, 4), (10, 7), (6, 9)]
+def test_a_margin_is_cut_off_and_answers_are_in_the_whole_picture(served_with_margin, scale_y, scale_x):
+    served, cells = served_with_margin, [(3, 4), (10, 7), (6, 9)]
     inside = coloured_cells(cells, 1, 1)
-    image = np.pad(inside, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
+    image = np.pad(inside, [(0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)])
     image = image.repeat(scale_y, axis=1).repeat(scale_x, axis=2)
-    path = export.export_saved_model(
-        colour_network,
-        colour_head,
-        tmp_path,
-        input_size=SIZE,
-        stride=STRIDE,
-        margin=margin,
-        example_images=smooth_images(2, SIZE, 1),
-    )
-    served = tf.saved_model.load(str(path))
-    expected = (centres(cells, 1, 1) + margin) * [scale_x, scale_y]
+    expected = (centres(cells, 1, 1) + MARGIN) * [scale_x, scale_y]
     for sent in (tf.constant(image), tf.constant(as_uint8(image)), tf.constant([encoded(image[0])])):
         answer = served.describe(sent) if sent.dtype == tf.string else {**served.labels(sent), **served.landmarks(sent)}
         assert answer["labels"].shape == [1, SIZE[0] // 2, SIZE[1] // 2, 3]
@@ -408,13 +402,13 @@ def test_without_a_head_there_are_no_landmarks(colour_network, tmp_path):
     assert not hasattr(served, "landmarks")
 
 
-def test_a_version_is_one_above_the_highest_and_readable_by_a_server(colour_network, colour_head, tmp_path):
+def test_a_version_is_one_above_the_highest_and_readable_by_a_server(colour_network, tmp_path):
     for name in ("3", "10", "notes", "2.5", ".hidden"):
         (tmp_path / name).mkdir()
-    path = publish(colour_network, colour_head, tmp_path)
+    path = publish(colour_network, None, tmp_path)
     assert path == tmp_path / "11"
     assert path.stat().st_mode == (tmp_path / "3").stat().st_mode
-    assert publish(colour_network, colour_head, str(tmp_path)) == tmp_path / "12"
+    assert publish(colour_network, None, str(tmp_path)) == tmp_path / "12"
     assert {entry.name for entry in tmp_path.iterdir()} == {*("3", "10", "11", "12", "notes", "2.5", ".hidden")}
 
 
@@ -461,12 +455,14 @@ def between_cells(log_probability, positions):
 best_match = matching.best_match
 
 
-@pytest.mark.parametrize("existing", [True, False])
-@pytest.mark.parametrize("wrong", ["labels", "points", "points_in_b", "points_in_b's log-probability"])
+@pytest.mark.parametrize(
+    "wrong, existing",
+    [("labels", True), ("points", False), ("points_in_b", True), ("points_in_b's log-probability", False)],
+)
 def test_a_model_that_answers_otherwise_than_live_is_not_published(
     colour_network, colour_head, tmp_path, monkeypatch, wrong, existing
 ):
-    network, head = colour_network, colour_head
+    network, head = colour_network, None
     if wrong == "labels":
         network = EagerOffset()
     elif wrong == "points":
