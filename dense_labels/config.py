@@ -3,7 +3,10 @@
 import dataclasses
 import math
 
-DATA_SETS = ("roboarm", "video", "folder", "boxes", "coco", "csv", "pts", "celeba", "celeb_a", "aflw", "cats")
+DATA_SETS = (
+    *("roboarm", "video", "folder", "boxes", "coco", "csv", "pts"),
+    *("celeba", "celeb_a", "aflw", "cats", "pascal3d"),
+)
 HEADS = ("nearest", "regress", "regress_each")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 BATCH_SIZE = 16  # where it is left to be found out, and there are as many pictures
@@ -66,7 +69,8 @@ _POSITIVE = ("loss.gamma", "train.learning_rate", "train.decay_factor")
 class DataConfig:
     """Which pictures."""
 
-    # roboarm | video | folder | boxes | coco | csv | pts | celeba | celeb_a (of tensorflow-datasets) | aflw | cats
+    # roboarm | video | folder | boxes | coco | csv | pts | celeba | celeb_a (of tensorflow-datasets) | aflw | cats |
+    # pascal3d
     name: str = "roboarm"
     dir: str = "~/tensorflow_datasets"  # where it is kept; roboarm is built there if it is absent
     num_pairs: int = 23_999  # roboarm: frame pairs in all splits together

@@ -2,6 +2,8 @@
 
 import abc
 
+import numpy as np
+
 
 class Source(abc.ABC):
     """Pairs and annotated images of the splits of one data set, addressed by index.
@@ -23,6 +25,10 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def count(self, split):
         """Returns how many examples a split has; 0 where there is no such split."""
+
+    def classes(self, split):
+        """Returns the class of each example of a split, int64 [N]; all 0 where there is one class."""
+        return np.zeros(self.count(split), np.int64)
 
     def pictures_below(self, folder, split):
         """Counts the files of a split that lie in a folder; 0 where they are not a user's own files."""

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from input_pipeline import appearance, pairs, sources
-from input_pipeline.datasets import aflw, cats, celeba, coco, folder, points_csv, pts, store
+from input_pipeline.datasets import aflw, cats, celeba, coco, folder, pascal3d, points_csv, pts, store
 
 
 class Stills(sources.Source):
@@ -39,6 +39,11 @@ class Stills(sources.Source):
     def count(self, split):
         stored = self._stored(split)
         return len(stored.images) if stored else 0
+
+    def classes(self, split):
+        stored = self._stored(split)
+        known = stored.pictures.classes if stored else None
+        return super().classes(split) if known is None else known
 
     def pictures_below(self, folder, split):
         folder, stored = os.path.realpath(folder), self._stored(split)
@@ -271,4 +276,5 @@ _READERS = {
     "celeb_a": lambda data: celeba.read_tfds(data.dir),
     "aflw": lambda data: aflw.read(data.dir),
     "cats": lambda data: cats.read(data.dir),
+    "pascal3d": lambda data: pascal3d.read(data.dir),
 }

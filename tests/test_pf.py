@@ -88,7 +88,7 @@ def overwrite(path, content):
     "file, content, message",
     [
         ("duck(S)/060_0000.png", None, "060_0000.mat: there is no picture .*060_0000.png beside it"),
-        ("duck(S)/060_0000.mat", b"no numbers", "060_0000.mat: not a MATLAB file of numbers that can be read"),
+        ("duck(S)/060_0000.mat", b"no numbers", "060_0000.mat: not a MATLAB file that can be read"),
         ("duck(S)/060_0000.mat", {"kps": 1}, "060_0000.mat has no pts_coord; is it an annotation of this data set"),
         ("duck(S)/060_0000.mat", {"pts_coord": np.ones([4, 2])}, r"must be finite numbers \[2, K\]; found \[4, 2\]"),
         ("duck(S)/060_0000.mat", {"pts_coord": np.full([2, 4], np.nan)}, "060_0000.mat: pts_coord must be finite"),

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
+import scipy.io
 
 
 def read_text(path):
@@ -18,6 +19,29 @@ def read_text(path):
         raise ValueError(f"{path}: text in UTF-8 is expected; {error}") from error
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}; give a file of landmarks") from error
+
+
+def read_matlab(path, name, *, structs=False):
+    """Reads what a MATLAB file has under a name.
+
+    Args:
+      path: of the file.
+      name: of a variable in it.
+      structs: it is a struct: a dictionary is returned, in which an array of structs is a list, or one dictionary where
+        there is one, and what is empty is an array of no size; else numbers, float64.
+
+    Raises:
+      ValueError: if the file is not there, cannot be read or has no such variable.
+    """
+    try:
+        found = scipy.io.loadmat(path, appendmat=False, simplify_cells=structs)[name]
+        return found if structs else np.asarray(found, np.float64)
+    except KeyError as error:
+        raise ValueError(f"{path} has no {name}; is it an annotation of this data set?") from error
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}; an annotation is expected there") from error
+    except Exception as error:  # SciPy raises almost anything at damaged data
+        raise ValueError(f"{path}: not a MATLAB file that can be read ({error})") from error
 
 
 def square_around(boxes):

@@ -7,7 +7,6 @@ import itertools
 import os
 
 import numpy as np
-import scipy.io
 
 from input_pipeline.datasets import folder, landmark_files
 from input_pipeline.datasets.pictures import Pictures
@@ -52,7 +51,7 @@ def read_willow(dir, pairs=None):
         raise ValueError(f"{dir} holds no .mat files; the folders of PF-WILLOW's subsets are expected in it")
     points, paths = [], []
     for path in annotations:
-        found = _numbers(path, "pts_coord")
+        found = landmark_files.read_matlab(path, "pts_coord")
         if found.ndim != 2 or len(found) != 2 or not found.size or not np.isfinite(found).all():
             raise ValueError(f"{path}: pts_coord must be finite numbers [2, K]; found {list(found.shape)}")
         points.append(found.T)
@@ -125,7 +124,7 @@ def _pascal_annotation(dir, group, name, where):
     if not os.path.isfile(_pascal_picture(dir, name)):
         raise ValueError(f"{where}: there is no picture {_pascal_picture(dir, name)}")
     path = os.path.join(dir, "Annotations", group, f"{name}.mat")
-    points, box = _numbers(path, "kps"), _numbers(path, "bbox").ravel()
+    points, box = landmark_files.read_matlab(path, "kps"), landmark_files.read_matlab(path, "bbox").ravel()
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or np.isinf(points).any():
         raise ValueError(f"{path}: kps must be numbers [K, 2], NaN for what is missing; found {list(points.shape)}")
     if box.shape != (4,) or not np.isfinite(box).all() or not (box[:2] <= box[2:]).all():
@@ -135,18 +134,6 @@ def _pascal_annotation(dir, group, name, where):
 
 def _pascal_picture(dir, name):
     return os.path.join(dir, "JPEGImages", f"{name}.jpg")
-
-
-def _numbers(path, name):
-    """The numbers that a MATLAB file has under a name, float64."""
-    try:
-        return np.asarray(scipy.io.loadmat(path, appendmat=False)[name], np.float64)
-    except KeyError as error:
-        raise ValueError(f"{path} has no {name}; is it an annotation of this data set?") from error
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}; an annotation is expected there") from error
-    except Exception as error:  # SciPy raises almost anything at damaged data
-        raise ValueError(f"{path}: not a MATLAB file of numbers that can be read ({error})") from error
 
 
 def _list(path):

@@ -20,6 +20,7 @@ class Pictures:
     normalisers: np.ndarray | None = None  # float32 [N], pixels of the picture, what errors are divided by; 0: unknown
     normaliser: str = ""  # what that is: "eye distance", "picture width", "box size"
     landmark_names: tuple[str, ...] = ()  # K, where the format gives them
+    classes: np.ndarray | None = None  # int64 [N], of the objects, where there are several
 
     def __post_init__(self):
         """Checks that all parts are of N pictures and K landmarks.
@@ -34,11 +35,12 @@ class Pictures:
             "landmarks": (count, points, 2),
             "annotated": (count, points),
             "normalisers": (count,),
+            "classes": (count,),
         }
         for name, shape in shapes.items():
-            value = getattr(self, name)
-            if value is not None and (value.shape != shape or value.dtype != np.float32):
-                raise ValueError(f"{name} must be float32 {list(shape)}; found {value.dtype} {list(value.shape)}")
+            value, dtype = getattr(self, name), "int64" if name == "classes" else "float32"
+            if value is not None and (value.shape != shape or value.dtype != dtype):
+                raise ValueError(f"{name} must be {dtype} {list(shape)}; found {value.dtype} {list(value.shape)}")
         if (self.landmarks is None) != (self.annotated is None):
             raise ValueError("landmarks and annotated come together")
 
@@ -50,6 +52,6 @@ class Pictures:
         indices = np.asarray(indices)
         arrays = {
             name: None if getattr(self, name) is None else getattr(self, name)[indices]
-            for name in ("boxes", "landmarks", "annotated", "normalisers")
+            for name in ("boxes", "landmarks", "annotated", "normalisers", "classes")
         }
         return dataclasses.replace(self, paths=tuple(self.paths[i] for i in indices), **arrays)
