@@ -9,6 +9,7 @@ import os
 from absl import flags
 
 from dense_labels import cli, runs
+from dense_labels import config as config_lib
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote.")
 _EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version.")
@@ -18,6 +19,7 @@ _PICTURES = flags.DEFINE_string("pictures", None, "Folder of the pictures, if it
 _CACHE_DIR = flags.DEFINE_string("cache_dir", None, "Folder that resized pictures are kept in, if not the training's.")
 _SKIP = flags.DEFINE_bool("skip_bad_files", False, "Leave files out that cannot be read.")
 _FEW_SHOT = flags.DEFINE_list("few_shot", [], "Fit heads on few annotated pictures too, such as 1,5,10,20.")
+_HEADS = flags.DEFINE_list("heads", [], "Landmark heads to fit: nearest, regress, ...; if not those of the training.")
 _UNTRAINED = flags.DEFINE_bool("untrained", False, "Evaluate the network as it was before training, for comparison.")
 flags.mark_flag_as_required("workdir")
 
@@ -36,6 +38,8 @@ def main():
     runs.annotate(config, _ANNOTATIONS.value, _ANNOTATIONS_TEST.value, _PICTURES.value)
     config.data.cache_dir = _CACHE_DIR.value or config.data.cache_dir
     config.data.skip_bad_files |= _SKIP.value
+    config.eval.heads = tuple(_HEADS.value) or config.eval.heads
+    config_lib.check(config)
     runs.make_paths_absolute(config)
 
     import tensorflow as tf  # after the flags are known to be right, for this is slow

@@ -4,7 +4,8 @@ python train_main.py --config=configs/introspection.py --workdir=runs/introspect
     --config.data.dir=IMAGES --config.data.annotations=TRAIN.json --config.data.annotations_test=TEST.json
 
 The trunk for CPUs and phones. --config.model.weights=FILE.h5 takes its weights from a file instead of downloading them,
---config.data.name=folder any folder of pictures, --config.model.confidence=false is the paper's "w/o conf.".
+--config.data.name=folder any folder of pictures, --config.model.confidence=false is the paper's "w/o conf.". The head
+for key points of section 4.3 is fitted by `python eval_main.py --workdir=runs/introspection --heads=heatmaps`.
 """
 
 from dense_labels.config import Config

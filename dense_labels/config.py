@@ -7,7 +7,7 @@ DATA_SETS = (
     *("roboarm", "video", "folder", "boxes", "coco", "csv", "pts"),
     *("celeba", "celeb_a", "aflw", "cats", "pascal3d"),
 )
-HEADS = ("nearest", "regress", "regress_each")
+HEADS = ("nearest", "regress", "regress_each", "heatmaps")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 BATCH_SIZE = 16  # where it is left to be found out, and there are as many pictures
 STRIDES = {"mobilenet_v2": (16, 8), "resnet50": (16,), "vgg16": (16,)}  # of the trunks
@@ -176,7 +176,7 @@ class EvalConfig:
     """How it is evaluated."""
 
     batch_size: int = 32
-    heads: tuple[str, ...] = ("nearest",)  # nearest | regress | regress_each; the best of them is exported
+    heads: tuple[str, ...] = ("nearest",)  # nearest | regress | regress_each | heatmaps; the best is exported
     head_images: int = 0  # annotated training images the landmark heads are fitted on; 0: all
     upsample: int = 4  # how much finer than the label map sub-pixel decoding works
 

@@ -127,6 +127,35 @@ def few_shot(fits, maps_of, known, test, *, counts, seeds, batch_size):
     return errors
 
 
+def growing_rounds(fit, maps_of, classes, *, counts, seed):
+    """Fits a head on annotations that grow from round to round, section 4.3 of the CVPR 2018 paper.
+
+    Each round has the images of the one before and as many more of each class; its head begins as theirs.
+
+    Args:
+      fit: `(label_maps, head of the round before or None) -> head`.
+      maps_of: as in `few_shot`, of all images of a round.
+      classes: integer [N], the class of each annotated image.
+      counts: how many images of each class a round has, ints that rise; of a class with fewer, all.
+      seed: of what is drawn, an int.
+
+    Yields:
+      `(count, head)`, round by round.
+
+    Raises:
+      ValueError: if the counts do not rise from at least 1, or no class has as many images as the last.
+    """
+    members = [np.flatnonzero(classes == each) for each in np.unique(classes)]
+    most = max(map(len, members))
+    if list(counts) != sorted(set(counts)) or not 1 <= counts[0] <= counts[-1] <= most:
+        raise ValueError(f"counts={list(counts)}: must rise from at least 1 to at most {most}, the images of a class")
+    orders = [np.random.default_rng([seed, k]).permutation(each) for k, each in enumerate(members)]
+    head = None
+    for count in counts:
+        head = fit(maps_of(np.concatenate([order[:count] for order in orders]), seed), head)
+        yield count, head
+
+
 def check_few_shot(counts, pool, test):
     """Refuses numbers of images that `few_shot` cannot draw from a pool; arguments as there."""
     for count in counts:

@@ -8,14 +8,16 @@ are, JPEG, PNG, GIF (its first frame) or BMP, in strings:
 - `descriptors`, `descriptors_float`: `images` -> `descriptors` [N, h, w, L], the labels made unit length, and
   `confidence`. Of a network of the second paper they are phi and 1 / sigma.
 - `landmarks`, `landmarks_float`: `images` -> `points` [N, K, 2] (sub-pixel), `score` [N, K].
+- `keypoints`, `keypoints_float`, of a head that makes heat maps: `images` -> `points`, `score`, and the `heatmaps`
+  [N, h, w, K], from 0 to 1, the peaks of which they are.
 - `match`, `match_float`, `match_encoded`: `image_a`, `image_b`, each of a size of its own -> for each cell of A its
   most probable place `points_in_b` [N, h, w, 2], the `probability` [N, h, w] of that cell, and the `confidence`
   [N, h, w] of the match, the inverse of the mean of both cells' 1 / confidence.
 - `encoded`: `images`, a string [N] of files, each of a size of its own -> `labels`, `confidence`, `points`, `score`.
   What is transparent is seen on white. The EXIF orientation of a JPEG is not applied: points are in its stored pixels.
 
-In Python, `labels`, `descriptors` and `landmarks` of the loaded object are functions of pixels of either type,
-`describe`, which is `encoded`, one of files, and `match` one of all three.
+In Python, `labels`, `descriptors`, `landmarks` and `keypoints` of the loaded object are functions of pixels of either
+type, `describe`, which is `encoded`, one of files, and `match` one of all three.
 """
 
 import contextlib
@@ -37,6 +39,8 @@ _SIGNATURES = {  # name -> task, type
     "descriptors_float": ("descriptors", tf.float32),
     "landmarks": ("landmarks", tf.uint8),
     "landmarks_float": ("landmarks", tf.float32),
+    "keypoints": ("keypoints", tf.uint8),
+    "keypoints_float": ("keypoints", tf.float32),
     "encoded": ("describe", tf.string),
     "match": ("match", tf.uint8),
     "match_float": ("match", tf.float32),
@@ -72,6 +76,8 @@ class ServedModel(tf.Module):
         self.describe = tf.function(self._labels if head is None else self._labels_and_landmarks)
         if head is not None:
             self.landmarks = tf.function(self._landmarks)
+            if "heatmaps" in head(network(tf.zeros([1, *input_size, 3]), training=False)):
+                self.keypoints = tf.function(self._keypoints)
 
     def signatures(self):
         """Returns a dictionary of name -> concrete function, as listed at the top of this file."""
@@ -93,6 +99,10 @@ class ServedModel(tf.Module):
 
     def _landmarks(self, images):
         return self._locate(*self._label(images))
+
+    def _keypoints(self, images):
+        labels, scale = self._label(images)
+        return {**self._locate(labels, scale), "heatmaps": _cells_first(self._head(labels)["heatmaps"])}
 
     def _labels_and_landmarks(self, images):
         labels, scale = self._label(images)
@@ -164,6 +174,11 @@ class ServedModel(tf.Module):
         return tf.map_fn(decode, files, fn_output_signature=(tf.float32, tf.float32))
 
 
+def _cells_first(heatmaps):
+    """[N, K, h, w] -> [N, h, w, K]."""
+    return tf.transpose(heatmaps, [0, 2, 3, 1])
+
+
 def _on_white(picture):
     """uint8 [H, W, 1 to 4], grey or RGB, without or with alpha -> float32 [H, W, 3] in [0, 1], on white."""
     channels = tf.shape(picture)[2]
@@ -183,7 +198,7 @@ def export_saved_model(network, head, export_dir, *, input_size, stride, example
       network: `tf.keras.Model`, images float32 [N, H, W, 3] in [0, 1] of any size -> labels float32
         [N, H // stride, W // stride, L].
       head: callable, labels -> a dictionary with `points` [N, K, 2], (x, y) in pixels of the
-        network's input, and `score` [N, K]; None to leave the `landmarks` signatures out.
+        network's input, `score` [N, K] and perhaps `heatmaps` [N, K, h, w]; None to leave their signatures out.
       export_dir: folder of the versions; created where it is absent.
       input_size: (H, W) in pixels of what the network sees.
       stride: side of a cell in pixels of the network's input.
@@ -301,6 +316,8 @@ def _verify_picture(found, labels, lengths, scale, head, margin):
         expected = head(labels)
         _agree("points", found["points"], (expected["points"] + margin) * scale, _POINT_TOLERANCE)
         _agree("score", found["score"], expected["score"], _PROBABILITY_TOLERANCE)
+    if "heatmaps" in found:
+        _agree("heatmaps", found["heatmaps"], _cells_first(expected["heatmaps"]), _PROBABILITY_TOLERANCE)
 
 
 def _verify_matches(found, a, b, stride, margin):

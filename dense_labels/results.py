@@ -12,6 +12,7 @@ DECODINGS = {
     "subpixel": "nearest: the same vectors; expected position on labels made finer",
     "regress": "regress: 50 virtual points (or twice the landmarks) shared by all, each landmark a linear map of them",
     "regress_each": "regress: 50 virtual points for each landmark, which is a linear map of its own",
+    "heatmaps": "heat maps: a map for each landmark by two 3 x 3 convolutions; its peak, between the cells",
 }
 _PERCENT = np.linspace(0, 10, 101)  # of the normaliser: what the curves run over
 _MATCHING = "matching_"
@@ -84,6 +85,34 @@ def report(found, maps, normaliser, **protocol):
             **protocol,
         },
     }
+
+
+def pck_area(points, maps, classes):
+    """Measures the area under the PCK curve for alpha from 0 to 1, section 4.3 of the CVPR 2018 paper.
+
+    In a class every annotated point weighs the same; classes with an annotated point weigh the same. A landmark is only
+    asked for where it is annotated, so the class of an object is known, as in the paper.
+
+    Args:
+      points: [N, K, 2], (x, y) in pixels of the network's input.
+      maps: `label_maps` of the same images; their `normaliser` is what alpha is a share of.
+      classes: integer [N].
+
+    Returns:
+      From 0 to 1.
+
+    Raises:
+      ValueError: if no point is annotated in an image with a normaliser.
+    """
+    areas = []
+    for each in np.unique(classes):
+        chosen = classes == each
+        against = _in_pictures(points[chosen], {name: values[chosen] for name, values in maps.items()})
+        if against[2].any():
+            areas.append(metrics.area_under_pck(*against, 1.0, average="points"))
+    if not areas:
+        raise ValueError("no point is annotated: there is nothing to measure")
+    return float(np.mean(areas))
 
 
 def _in_pictures(points, maps):

@@ -83,11 +83,9 @@ def fit_nearest(labels, landmarks, annotated, *, stride, shrinkage=0.0):
     Raises:
       ValueError: if a landmark is annotated in no image, or the labels are all zero or not all finite.
     """
-    if not np.isfinite(labels).all() or not labels.any():
-        raise ValueError("the labels are all zero or not all finite: the network has learned nothing; train it again")
+    check_labels(labels)
+    check_annotated(annotated)
     counts = np.sum(annotated, axis=0)  # [K]
-    if not counts.all():
-        raise ValueError(f"landmark {int(np.argmin(counts))} is annotated in none of the {len(labels)} images")
     length = labels.shape[-1]
     scale = 1.0 / np.sqrt(np.mean(np.sum(np.square(labels), axis=-1)))
     batches = tf.data.Dataset.from_tensor_slices((labels, landmarks, annotated / counts)).batch(64).cache()
@@ -113,3 +111,16 @@ def fit_nearest(labels, landmarks, annotated, *, stride, shrinkage=0.0):
     start = np.zeros(landmarks.shape[1] * length)
     best = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
     return (best.x.reshape([-1, length]) * scale).astype(np.float32)
+
+
+def check_labels(labels):
+    """Refuses label maps that hold nothing; raises a ValueError."""
+    if not np.isfinite(labels).all() or not labels.any():
+        raise ValueError("the labels are all zero or not all finite: the network has learned nothing; train it again")
+
+
+def check_annotated(annotated):
+    """Refuses landmarks [N, K] one of which is annotated nowhere; raises a ValueError."""
+    counts = np.sum(annotated, axis=0)  # [K]
+    if not counts.all():
+        raise ValueError(f"landmark {int(np.argmin(counts))} is annotated in none of the {len(annotated)} images")

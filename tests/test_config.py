@@ -57,7 +57,8 @@ def test_what_is_documented_is_valid(key, value):
         (
             "data.name",
             "robot",
-            r"choose 'roboarm', 'video', 'folder', 'boxes', 'coco', 'csv', 'pts', 'celeba', 'celeb_a', 'aflw', 'cats'",
+            "choose 'roboarm', 'video', 'folder', 'boxes', 'coco', 'csv', 'pts', 'celeba', 'celeb_a', 'aflw', 'cats', "
+            "'pascal3d'",
         ),
         ("views.border", "wrap", r"choose 'zero', 'edge', 'mirror'"),
         ("model.name", "Simple", r"choose 'simple', 'dilations', 'introspection'"),
@@ -133,10 +134,14 @@ def test_colours_are_three(key, value, ending):
         (
             "eval.heads",
             ("nearest", "near"),
-            r"config\.eval\.heads='near': .* choose 'nearest', 'regress', 'regress_each'",
+            r"config\.eval\.heads='near': .* choose 'nearest', 'regress', 'regress_each', 'heatmaps'",
         ),
         ("eval.heads", "nearest", r"config\.eval\.heads='nearest': must be words"),
-        ("eval.heads", (), r"config\.eval\.heads is empty; name at least one of nearest, regress, regress_each"),
+        (
+            "eval.heads",
+            (),
+            r"config\.eval\.heads is empty; name at least one of nearest, regress, regress_each, heatmaps",
+        ),
         ("data.dir", "", r"config\.data\.dir is empty; .* --config\.data\.dir=PICTURES"),
         ("views.flip", 1, r"config\.views\.flip=1: must be True or False"),
     ],

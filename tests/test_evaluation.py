@@ -149,6 +149,49 @@ def test_few_images_are_measured_on_those_not_drawn_where_there_are_no_others(ma
         evaluation.few_shot(fits, maps_of, maps, None, counts=[12], seeds=1, batch_size=4)
 
 
+def test_rounds_grow_by_images_of_each_class_and_go_on_from_the_last_head(maps):
+    classes, rounds = np.array([7, 2, 2] * 4), []
+
+    def fit(maps, head):
+        rounds.append((sorted(maps["labels"][:, 0, 0, 0].astype(int)), head))
+        return len(rounds)
+
+    def maps_of(indices, seed):
+        assert seed == 5
+        return evaluation.take(maps, indices)
+
+    options = {"counts": [1, 3, 8], "seed": 5}
+    assert list(evaluation.growing_rounds(fit, maps_of, classes, **options)) == [(1, 1), (3, 2), (8, 3)]
+    images, begun_as = zip(*rounds)
+    assert begun_as == (None, 1, 2)
+    assert [[sum(classes[image] == 7), sum(classes[image] == 2)] for image in map(list, images)] == [
+        [1, 1],
+        [3, 3],
+        [4, 8],
+    ]
+    assert set(images[0]) < set(images[1]) < set(images[2]) == set(range(COUNT))
+    rounds.clear()
+    list(evaluation.growing_rounds(fit, lambda indices, _: evaluation.take(maps, indices), classes, counts=[3], seed=6))
+    assert rounds[0][0] != images[1]  # drawn anew
+    for counts in ([0, 1], [3, 2], [2, 2], [1, 9]):
+        with pytest.raises(ValueError, match="must rise from at least 1 to at most 8, the images of a class"):
+            next(evaluation.growing_rounds(fit, maps_of, classes, counts=counts, seed=0))
+
+
+def test_pck_areas_are_means_of_classes_over_all_alphas(maps):
+    points, classes = maps["landmarks"].copy(), np.zeros(COUNT, int)
+    points[0, 0, 0] += 10  # 20 px of the picture, 40 % of the normaliser
+    points[1, 1, 0] += 1000  # beyond any alpha
+    classes[:1], classes[1:3] = 4, 2
+    maps["annotated"][0, 1] = 0
+    # The first class lacks .4, the second one point of its four, the others nothing.
+    assert results.pck_area(points, maps, classes) == pytest.approx((0.6 + 0.75 + 1) / 3)
+    maps["normaliser"][1:3] = 0
+    assert results.pck_area(points, maps, classes) == pytest.approx((0.6 + 1) / 2)
+    with pytest.raises(ValueError, match="no point is annotated: there is nothing to measure"):
+        results.pck_area(points, {**maps, "annotated": 0 * maps["annotated"]}, classes)
+
+
 def test_what_is_not_annotated_or_has_no_normaliser_is_not_measured(maps):
     points = maps["landmarks"] + np.float32([1, 0])
     points[0, 0], points[1] = np.nan, 1e6

@@ -14,7 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 import models
 from dense_labels import config, export, geometry, matching
-from models import heads
+from models import heads, heatmaps
 
 SIZE, STRIDE, LANDMARKS, MARGIN = (30, 24), 2, 4, 4
 SIGNATURES = {
@@ -96,6 +96,17 @@ def colour_served(colour_network, colour_head, tmp_path_factory):
     return tf.saved_model.load(str(publish(colour_network, colour_head, tmp_path_factory.mktemp("colours")))).signatures
 
 
+@pytest.fixture(scope="module")
+def heatmap_served(colour_network, tmp_path_factory):
+    """The same network, with a head whose map k is high where colour k is missing from white."""
+    head = heatmaps.HeatMapLandmarks(3, 3, STRIDE)
+    features, maps = np.zeros([3, 3, 3, 512], np.float32), np.zeros([3, 3, 512, 3], np.float32)
+    features[1, 1, range(3), range(3)], maps[1, 1, range(3), range(3)] = -1.0, 6.0
+    gamma, beta, mean, variance = np.ones(512), np.ones(512), np.zeros(512), np.ones(512)
+    head.set_weights([features, gamma, beta, maps, np.full(3, -3.0), mean, variance])
+    return tf.saved_model.load(str(publish(colour_network, head, tmp_path_factory.mktemp("heatmaps"))))
+
+
 def publish(network, head, out, margin=0):
     shape = {"input_size": SIZE, "stride": STRIDE, "margin": margin}
     return export.export_saved_model(network, head, out, **shape, example_images=smooth_images(2, SIZE, 1))
@@ -142,6 +153,24 @@ def test_a_version_has_every_signature_for_either_type(served):
     assert outputs["match"] == outputs["match_float"] == outputs["match_encoded"] == matches
     assert outputs["descriptors"] == outputs["descriptors_float"] == {"descriptors", "confidence"}
     assert outputs["encoded"] == {"labels", "confidence", "points", "score"}
+
+
+def test_key_points_come_with_their_heat_maps(heatmap_served):
+    added = {"keypoints", "keypoints_float"}
+    assert set(heatmap_served.signatures) == SIGNATURES | added
+    cells, scales = [(2, 3), (7, 9), (12, 1)], (3, 2)
+    image = 1 - coloured_cells(cells, *scales)
+    for name, pixels in (("keypoints", as_uint8(image)), ("keypoints_float", image)):
+        found = heatmap_served.signatures[name](images=tf.constant(pixels))
+        assert set(found) == {"points", "score", "heatmaps"}
+        np.testing.assert_allclose(found["points"][0], centres(cells, *scales), atol=0.05)
+        heatmaps = found["heatmaps"].numpy()
+        assert heatmaps.shape == (1, SIZE[0] // STRIDE, SIZE[1] // STRIDE, 3)
+        for k, (row, column) in enumerate(cells):
+            assert heatmaps[0, row, column, k] == heatmaps[..., k].max() == found["score"][0, k] > 0.7
+            assert np.sort(heatmaps[..., k].ravel())[-2] < 0.1
+    points = heatmap_served.landmarks(tf.constant(image))["points"]
+    np.testing.assert_allclose(points[0], centres(cells, *scales), atol=0.05)
 
 
 def test_a_process_with_tensorflow_alone_gets_the_live_answers(network, head, folder, tmp_path):
