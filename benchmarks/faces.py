@@ -8,9 +8,7 @@ What follows `--` goes to every training. Stopped and started again, it goes on 
 only read. Prints two Markdown tables: errors, with those of an untrained network, and few-shot errors of the first row.
 """
 
-import sys
-
-from absl import app, flags
+from absl import app
 
 from benchmarks import rows
 
@@ -34,17 +32,13 @@ FIGURES = (
 )
 _FEW = "1,5,10,20,100"
 
-_IMAGES = flags.DEFINE_string("images", None, "Folder of the pictures.")
-_ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO key points heads are fitted on.")
-_ANNOTATIONS_TEST = flags.DEFINE_string("annotations_test", None, "COCO key points heads are tested on.")
-
 
 def main(argv):
     chosen = rows.chosen(ROWS)
     first, *_ = chosen
     measured = {}
     for name, workdir in chosen.items():
-        changes = [f"--config.{key}={value}" for key, value in {**_data(), **ROWS[name][0]}.items()]
+        changes = [f"--config.{key}={value}" for key, value in {**rows.data(), **ROWS[name][0]}.items()]
         few = [f"--few_shot={_FEW}"] if name == first else []
         measured[name] = rows.run("configs/faces.py", workdir, [*changes, *argv[1:]], evaluation=few)
     measured["untrained"] = rows.untrained(chosen[first])
@@ -53,14 +47,6 @@ def main(argv):
         if "few_shot_error_percent" in result:
             print(f"\n{name}, heads fitted on a few annotated pictures:\n")
             print(_few_table(result["few_shot_error_percent"]))
-
-
-def _data():
-    files = {"dir": _IMAGES, "annotations": _ANNOTATIONS, "annotations_test": _ANNOTATIONS_TEST}
-    for flag in files.values():
-        if not flag.value:
-            sys.exit(f"error: --{flag.name} is missing; --images, --annotations and --annotations_test say what faces")
-    return {f"data.{key}": flag.value for key, flag in files.items()}
 
 
 def _table(measured):

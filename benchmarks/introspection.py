@@ -13,8 +13,6 @@ error is than the best published layer's, with 95 % bootstrap intervals over pai
 whether it means something: see `trust.confidence_figures`.
 """
 
-import sys
-
 import numpy as np
 from absl import app, flags
 
@@ -25,21 +23,12 @@ _CONFIG = "configs/introspection.py"
 _LAYERS = ("block_6_expand_relu", "block_10_expand_relu", "block_13_expand_relu")
 _SEED = 0
 
-_IMAGES = flags.DEFINE_string("images", None, "Folder of the pictures.")
-_ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO key points whose pictures are trained on.")
-_ANNOTATIONS_TEST = flags.DEFINE_string("annotations_test", None, "COCO key points that are matched.")
 _WEIGHTS = flags.DEFINE_string("weights", "imagenet", "The trunk's weights: imagenet or a Keras .h5 file.")
 
 
 def main(argv):
     runs = rows.chosen(ROWS)
-    data = {"data.dir": _IMAGES, "data.annotations": _ANNOTATIONS, "data.annotations_test": _ANNOTATIONS_TEST}
-    for flag in data.values():
-        if not flag.value:
-            sys.exit(
-                f"error: --{flag.name} is missing; --images, --annotations and --annotations_test say what pictures"
-            )
-    settings = {key: flag.value for key, flag in data.items()} | {"model.weights": _WEIGHTS.value}
+    settings = {**rows.data(), "model.weights": _WEIGHTS.value}
     minutes = {}
     for name, workdir in runs.items():
         changes = [f"--config.{key}={value}" for key, value in {**settings, **ROWS[name]}.items()]
@@ -72,13 +61,9 @@ def _networks(workdirs):
     """Row -> (function of images, stride, whether the length of labels is confidence)."""
     import tensorflow as tf
 
-    import models
-    from dense_labels import checkpoints, runs
     from dense_labels import config as config_lib
+    from dense_labels import runs
     from models import trunks
-
-    def labelling(network):
-        return tf.function(network, reduce_retracing=True)
 
     tf.keras.utils.set_random_seed(_SEED)
     networks = {}
@@ -86,13 +71,9 @@ def _networks(workdirs):
         for layers in [(layer,) for layer in _LAYERS] + [_LAYERS]:
             name = layers[0] if len(layers) == 1 else "hypercolumn"
             network, stride = trunks.features("mobilenet_v2", layers, weights=weights)
-            networks[f"{kind} {name}"] = labelling(network), stride, False
+            networks[f"{kind} {name}"] = rows.labelling(network), stride, False
     for name, workdir in workdirs.items():
-        model = runs.load(workdir).model
-        model.weights = "none"  # they are in the checkpoint
-        network = models.create(model)
-        checkpoints.restore_network(network, workdir)
-        networks[name] = labelling(network), models.stride(model), config_lib.has_confidence(model)
+        networks[name] = *rows.network(workdir), config_lib.has_confidence(runs.load(workdir).model)
     return networks
 
 

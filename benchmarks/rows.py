@@ -1,4 +1,4 @@
-"""Rows of a table: trainings of one configuration with a few changes each, run once and then only read."""
+"""Rows of a table: trainings of one configuration with a few changes each, run once and then only read; their flags."""
 
 import json
 import os
@@ -9,6 +9,9 @@ import time
 from absl import flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs.")
+_IMAGES = flags.DEFINE_string("images", None, "Folder of the pictures.")
+_ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO key points whose pictures are trained on.")
+_ANNOTATIONS_TEST = flags.DEFINE_string("annotations_test", None, "COCO key points that are measured on.")
 _ONLY = flags.DEFINE_list("only", [], "The rows to train; all of them where none is named.")
 
 
@@ -21,12 +24,55 @@ def chosen(rows):
     Returns:
       Dictionary of the chosen names -> the folder of each row.
     """
-    if not _WORKDIR.value:
-        sys.exit("error: --workdir is missing; give a folder for the runs")
+    folder = workdir()
     for name in _ONLY.value:
         if name not in rows:
             sys.exit(f"error: --only={name}: there is no such row; choose {', '.join(rows)}")
-    return {name: os.path.join(_WORKDIR.value, name) for name in _ONLY.value or rows}
+    return {name: os.path.join(folder, name) for name in _ONLY.value or rows}
+
+
+def workdir():
+    """Reads --workdir."""
+    if not _WORKDIR.value:
+        sys.exit("error: --workdir is missing; give a folder for the runs")
+    return _WORKDIR.value
+
+
+def images():
+    """Reads --images."""
+    if not _IMAGES.value:
+        sys.exit("error: --images is missing; give the folder of the pictures")
+    return _IMAGES.value
+
+
+def data():
+    """Reads --images, --annotations and --annotations_test: keys of the configuration -> values."""
+    flag_of = {"data.dir": _IMAGES, "data.annotations": _ANNOTATIONS, "data.annotations_test": _ANNOTATIONS_TEST}
+    for flag in flag_of.values():
+        if not flag.value:
+            sys.exit(
+                f"error: --{flag.name} is missing; --images, --annotations and --annotations_test say what pictures"
+            )
+    return {key: flag.value for key, flag in flag_of.items()}
+
+
+def labelling(network):
+    """A network as a function that is traced once for all sizes of batches."""
+    import tensorflow as tf
+
+    return tf.function(network, reduce_retracing=True)
+
+
+def network(workdir):
+    """The trained network of a run: a function from images to labels, and its stride."""
+    import models
+    from dense_labels import checkpoints, runs
+
+    model = runs.load(workdir).model
+    model.weights = "none"  # they are in the checkpoint
+    trained = models.create(model)
+    checkpoints.restore_network(trained, workdir)
+    return labelling(trained), models.stride(model)
 
 
 def run(config, workdir, changes, *, evaluation=()):

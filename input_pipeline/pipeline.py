@@ -145,7 +145,7 @@ def few_shot_batches(source, indices, *, count, batch_size, seed, copies=8):
       count: how many images of the split "annotated" are drawn from, as in `landmark_batches`.
       batch_size: images of a batch, and pairs of views of one.
       seed: of the warps, an int.
-      copies: how many pairs of views of each picture there are.
+      copies: how many pairs of views of each picture there are; 0: the pictures alone.
 
     Returns:
       `tf.data.Dataset` of LandmarkBatches.

@@ -5,6 +5,7 @@ import inspect
 import itertools
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -14,7 +15,8 @@ import tensorflow as tf
 
 import models
 from benchmarks import faces, matching, roboarm, timing, train_step, trunks
-from dense_labels.config import ModelConfig
+from dense_labels import runs
+from dense_labels.config import Config, ModelConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -62,6 +64,51 @@ def test_trunks_are_a_row_each():
     assert trunks.table({"mobilenet_v2": found}).splitlines()[2:] == [
         "| mobilenet_v2 | 16 | 2,340,000 | 15 x 15 | 1500 | 2.35 |"
     ]
+
+
+def test_few_shot_rows_that_are_done_are_only_read(tmp_path):
+    (tmp_path / "mine").mkdir()
+    runs.save(Config(), tmp_path / "mine")
+    settings = {"rounds": [1, 20], "epochs": 3, "steps": 500}
+    rows = {
+        "mine": (str(tmp_path / "mine"), [0.9, 0.94], [12.5, 10.5]),
+        "published_mobilenet_v2": ("imagenet", [0.8, 0.8], [30, 20]),
+    }
+    for name, (features, areas, errors) in rows.items():
+        for seed in range(2):
+            found = {"settings": {**settings, "features": features}, "normaliser": "eye distance"}
+            found |= {"pck_area": {"1": areas[seed], "20": 0.95}, "error_percent": {"1": errors[seed], "20": 9.0}}
+            (tmp_path / f"{name}_{seed}.json").write_text(json.dumps(found))
+    command = [sys.executable, "-m", "benchmarks.keypoints", f"--workdir={tmp_path}", "--rounds=1,20", "--seeds=2"]
+    files = ["--images=i", "--annotations=a.json", "--annotations_test=b.json", f"--workdirs={tmp_path / 'mine'}"]
+    options = {"cwd": ROOT, "capture_output": True, "text": True}
+    result = subprocess.run([*command, *files], **options)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "",
+        "area under PCK, by annotated pictures:",
+        "",
+        "| features | 1 | 20 |",
+        "|---|---|---|",
+        "| mine | 0.920 ± 0.028 | 0.950 ± 0.000 |",
+        "| published_mobilenet_v2 | 0.800 ± 0.000 | 0.950 ± 0.000 |",
+        "",
+        "mean error, % of eye distance, by annotated pictures:",
+        "",
+        "| features | 1 | 20 |",
+        "|---|---|---|",
+        "| mine | 11.5 ± 1.4 | 9.0 ± 0.0 |",
+        "| published_mobilenet_v2 | 25.0 ± 7.1 | 9.0 ± 0.0 |",
+    ]
+    for changed, message in (
+        (["--steps=7"], f"error: {tmp_path}/mine_0.json was made with .* choose another --workdir"),
+        (["--rounds=1,x"], "error: --rounds=1,x: must be whole numbers, such as 1,5,10"),
+        (["--workdirs="], "error: --workdirs is missing; name at least one run of configs/introspection.py"),
+        (["--workdirs=a/mine,b/mine"], "error: --workdir=a/mine does not exist; give the folder a training wrote"),
+        (["--images="], "error: --images is missing; --images, --annotations and --annotations_test say what pictures"),
+    ):
+        result = subprocess.run([*command, *files, *changed], **options)
+        assert result.returncode == 1 and re.fullmatch(message, result.stderr.strip()), result.stderr
 
 
 # --- timing ---

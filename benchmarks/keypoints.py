@@ -1,0 +1,169 @@
+"""Few-shot key points, section 4.3 of the second paper: heat maps on labels, and the same head on the raw trunk.
+
+python -m benchmarks.keypoints --workdir=runs/keypoints --workdirs=runs/introspection/confidence --images=IMAGES \
+    --annotations=TRAIN.json --annotations_test=TEST.json [--weights=FILE.h5] [--random] [--steps=100]
+
+In each round annotated pictures of TRAIN.json are added, the head goes on from where it was, for 3 epochs of at least
+500 steps of 4 pictures, and is measured on TEST.json. Rows: the networks of --workdirs; the trunk as it was published,
+at the size and stride of the first of them; and with --random the same trunk with random weights. --dataset=pascal3d
+takes the folder of the release as --images and no annotations; a round then has so many pictures of each class.
+
+What is done is kept in --workdir, row by row and seed by seed: stopped and started again, it goes on there. The time of
+a step goes with the length of the labels; --rounds, --epochs, --steps and --seeds make all shorter.
+
+Prints two Markdown tables, mean and deviation over the seeds: the area under PCK for alpha from 0 to 1 times the longer
+side of the box (the whole picture, where a file has one object in each), a mean of classes; and the mean error.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import sys
+import time
+
+import numpy as np
+from absl import app, flags
+
+from benchmarks import rows
+
+_WORKDIRS = flags.DEFINE_list("workdirs", [], "Folders of runs that train_main.py wrote.")
+_WEIGHTS = flags.DEFINE_string("weights", "imagenet", "The trunk's weights: imagenet or a Keras .h5 file.")
+_DATASET = flags.DEFINE_enum("dataset", "coco", ["coco", "pascal3d"], "What --images and --annotations are.")
+_RANDOM = flags.DEFINE_bool("random", False, "Measure the trunk with random weights too.")
+_ROUNDS = flags.DEFINE_list("rounds", "1,5,10,20,50,100,200", "Annotated pictures of each class, round by round.")
+_STEPS = flags.DEFINE_integer("steps", 500, "The fewest steps of an epoch.", lower_bound=1)
+_EPOCHS = flags.DEFINE_integer("epochs", 3, "Epochs of a round.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "How often to draw the pictures.", lower_bound=1)
+
+_BATCH = 16  # images that are labelled at a time
+
+
+def main(argv):
+    if len(argv) > 1:
+        sys.exit(f"error: unexpected argument {argv[1]!r}; every option is written --name=value")
+    if not _WORKDIRS.value:
+        sys.exit("error: --workdirs is missing; name at least one run of configs/introspection.py")
+    if not all(count.isdecimal() for count in _ROUNDS.value):
+        sys.exit(f"error: --rounds={','.join(_ROUNDS.value)}: must be whole numbers, such as 1,5,10")
+    settings = {"rounds": [int(count) for count in _ROUNDS.value], "epochs": _EPOCHS.value, "steps": _STEPS.value}
+    measured = _measure(rows.workdir(), settings)
+    what = next(iter(measured.values()))[0]["normaliser"]
+    for figure, title in (("pck_area", "area under PCK"), ("error_percent", f"mean error, % of {what}")):
+        print(f"\n{title}, by annotated pictures:\n\n{_table(measured, figure)}")
+
+
+def _measure(workdir, settings):
+    """Row -> what was found, seed by seed; what is not there yet is measured first."""
+    from dense_labels import runs  # not above: TensorFlow is slow to import
+
+    try:
+        config = runs.load(_WORKDIRS.value[0])
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    source, measured = None, {}
+    config.data = dataclasses.replace(config.data, name=_DATASET.value, **_data())
+    os.makedirs(workdir, exist_ok=True)
+    for name, (what, create) in _networks(config.model).items():
+        paths = {seed: os.path.join(workdir, f"{name}_{seed}.json") for seed in range(_SEEDS.value)}
+        asked = {**settings, "features": what}
+        missing = {seed: path for seed, path in paths.items() if not _is_done(path, asked)}
+        if missing:
+            source = source or _source(config)
+            _run(name, create, source, missing, asked)
+        measured[name] = [rows.read(path) for path in paths.values()]
+    return measured
+
+
+def _is_done(path, asked):
+    if not os.path.exists(path):
+        return False
+    made = rows.read(path)["settings"]
+    if made != asked:
+        sys.exit(f"error: {path} was made with {made}, not {asked}; choose another --workdir")
+    return True
+
+
+def _source(config):
+    from input_pipeline import pipeline
+
+    return pipeline.prepare(config)
+
+
+def _data():
+    if _DATASET.value == "pascal3d":
+        return {"dir": rows.images(), "annotations": "", "annotations_test": ""}
+    return {key.removeprefix("data."): value for key, value in rows.data().items()}
+
+
+def _networks(model):
+    """Row -> what its features are, and a function that creates the network and says its stride."""
+
+    def trunk(weights):
+        from models import trunks
+
+        return rows.labelling(trunks.create(model.trunk, weights=weights, stride=model.stride)), model.stride
+
+    networks = {}
+    for path in map(os.path.abspath, _WORKDIRS.value):
+        if os.path.basename(path) in networks:
+            sys.exit(f"error: --workdirs: two runs are called {os.path.basename(path)}; give one another name")
+        networks[os.path.basename(path)] = path, functools.partial(rows.network, path)
+    trunks_shown = {"published": _WEIGHTS.value, **({"random": "none"} if _RANDOM.value else {})}
+    for kind, weights in trunks_shown.items():
+        networks[f"{kind}_{model.trunk}"] = weights, functools.partial(trunk, weights)
+    return networks
+
+
+def _run(name, create, source, paths, settings):
+    """Measures a row for some seeds, and writes the file of each as soon as it is done."""
+    import tensorflow as tf
+
+    from dense_labels import evaluation, files, results
+    from input_pipeline import pipeline
+    from models import heatmaps
+
+    tf.keras.utils.set_random_seed(0)  # of the random trunk
+    label, stride = create()
+    test = evaluation.label_maps(label, pipeline.landmark_batches(source, "test", batch_size=_BATCH))
+    sides = np.max(test["scale"] * [side + 2 * source.margin for side in source.input_size[::-1]], axis=1)
+    classes, test_classes = source.classes("annotated"), source.classes("test")
+    every = source.count("annotated")
+
+    def maps_of(indices, seed):
+        views = pipeline.few_shot_batches(source, indices, count=every, batch_size=_BATCH, seed=seed, copies=0)
+        return evaluation.label_maps(label, views)
+
+    for seed, path in paths.items():
+
+        def fit(maps, head, seed=seed):
+            known = maps["labels"], maps["landmarks"], maps["annotated"]
+            options = {"epochs": settings["epochs"], "steps": settings["steps"], "warm_start": head}
+            return heatmaps.fit_heatmaps(*known, stride=stride, seed=seed, **options)
+
+        found = {"settings": settings, "normaliser": source.normaliser, "pck_area": {}, "error_percent": {}}
+        start = time.monotonic()
+        for count, head in evaluation.growing_rounds(fit, maps_of, classes, counts=settings["rounds"], seed=seed):
+            points = evaluation.locate(head, test["labels"], _BATCH)["points"]
+            found["pck_area"][count] = results.pck_area(points, {**test, "normaliser": sides}, test_classes)
+            found["error_percent"][count] = results.landmark_errors(points, test)[-1]
+            found["minutes"] = (time.monotonic() - start) / 60
+            area, minutes = found["pck_area"][count], found["minutes"]
+            print(f"{name}, seed {seed}, {count} annotated: {area:.4f} ({minutes:.1f} minutes)", flush=True)
+        files.write_whole(path, json.dumps(found, indent=2).encode())
+
+
+def _table(measured, figure):
+    from dense_labels import results
+
+    counts = list(next(iter(measured.values()))[0][figure])
+    lines = [f"| features | {' | '.join(counts)} |", "|---" * (len(counts) + 1) + "|"]
+    for name, seeds in measured.items():
+        digits = 3 if figure == "pck_area" else 1
+        cells = (results.mean_and_deviation([found[figure][count] for found in seeds], digits) for count in counts)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app.run(main)
