@@ -162,6 +162,7 @@ def test_files_that_cannot_be_used_are_all_named_and_left_out_when_told(pictures
         (["--annotations_test=none.csv"], ["goes with --annotations"]),
         (["--few_shot=1"], ["--few_shot needs landmarks; give --annotations"]),
         (["--few_shot=1,x"], ["--few_shot=1,x", "whole numbers"]),
+        (["--heads=heatmap"], ["config.eval.heads='heatmap'", "'nearest', 'regress', 'regress_each', 'heatmaps'"]),
     ],
 )
 def test_a_mistake_in_the_evaluation_is_one_line(trained, arguments, words):
