@@ -159,7 +159,7 @@ def _table(measured, figure):
     counts = list(next(iter(measured.values()))[0][figure])
     lines = [f"| features | {' | '.join(counts)} |", "|---" * (len(counts) + 1) + "|"]
     for name, seeds in measured.items():
-        digits = 3 if figure == "pck_area" else 1
+        digits = 4 if figure == "pck_area" else 1
         cells = (results.mean_and_deviation([found[figure][count] for found in seeds], digits) for count in counts)
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -8,8 +8,7 @@ are, JPEG, PNG, GIF (its first frame) or BMP, in strings:
 - `descriptors`, `descriptors_float`: `images` -> `descriptors` [N, h, w, L], the labels made unit length, and
   `confidence`. Of a network of the second paper they are phi and 1 / sigma.
 - `landmarks`, `landmarks_float`: `images` -> `points` [N, K, 2] (sub-pixel), `score` [N, K].
-- `keypoints`, `keypoints_float`, of a head that makes heat maps: `images` -> `points`, `score`, and the `heatmaps`
-  [N, h, w, K], from 0 to 1, the peaks of which they are.
+- `keypoints`, `keypoints_float`, of a head that has heat maps: the same and these, `heatmaps` [N, h, w, K] in [0, 1].
 - `match`, `match_float`, `match_encoded`: `image_a`, `image_b`, each of a size of its own -> for each cell of A its
   most probable place `points_in_b` [N, h, w, 2], the `probability` [N, h, w] of that cell, and the `confidence`
   [N, h, w] of the match, the inverse of the mean of both cells' 1 / confidence.
@@ -46,6 +45,7 @@ _SIGNATURES = {  # name -> task, type
     "match_float": ("match", tf.float32),
     "match_encoded": ("match", tf.string),
 }
+_CELLS_FIRST = (0, 2, 3, 1)  # takes heat maps [N, K, h, w] to [N, h, w, K]
 _PREFIX = ".export-"  # TensorFlow Serving passes over names that are not a number
 _LABEL_TOLERANCE = 1e-5  # times the largest label, where that is above 1
 _POINT_TOLERANCE = 1e-2  # pixels
@@ -102,14 +102,17 @@ class ServedModel(tf.Module):
 
     def _keypoints(self, images):
         labels, scale = self._label(images)
-        return {**self._locate(labels, scale), "heatmaps": _cells_first(self._head(labels)["heatmaps"])}
+        found = self._head(labels)
+        return {**self._placed(found, scale), "heatmaps": tf.transpose(found["heatmaps"], _CELLS_FIRST)}
 
     def _labels_and_landmarks(self, images):
         labels, scale = self._label(images)
         return {**_confident(labels), **self._locate(labels, scale)}
 
     def _locate(self, labels, scale):
-        found = self._head(labels)
+        return self._placed(self._head(labels), scale)
+
+    def _placed(self, found, scale):
         return {"points": (found["points"] + float(self._margin)) * scale, "score": found["score"]}
 
     def _match(self, image_a, image_b):
@@ -172,11 +175,6 @@ class ServedModel(tf.Module):
             return tf.ensure_shape(pixels[0], [*self._full_size, 3]), scale[0]
 
         return tf.map_fn(decode, files, fn_output_signature=(tf.float32, tf.float32))
-
-
-def _cells_first(heatmaps):
-    """[N, K, h, w] -> [N, h, w, K]."""
-    return tf.transpose(heatmaps, [0, 2, 3, 1])
 
 
 def _on_white(picture):
@@ -317,7 +315,7 @@ def _verify_picture(found, labels, lengths, scale, head, margin):
         _agree("points", found["points"], (expected["points"] + margin) * scale, _POINT_TOLERANCE)
         _agree("score", found["score"], expected["score"], _PROBABILITY_TOLERANCE)
     if "heatmaps" in found:
-        _agree("heatmaps", found["heatmaps"], _cells_first(expected["heatmaps"]), _PROBABILITY_TOLERANCE)
+        _agree("heatmaps", found["heatmaps"], tf.transpose(expected["heatmaps"], _CELLS_FIRST), _PROBABILITY_TOLERANCE)
 
 
 def _verify_matches(found, a, b, stride, margin):
