@@ -46,7 +46,6 @@ def main():
 
     import models
     from dense_labels import checkpoints, evaluation, export, inspection, results, trust
-    from dense_labels import config as config_lib
     from input_pipeline import pipeline
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
