@@ -1,3 +1,4 @@
+import os
 import re
 import struct
 import zlib
@@ -162,10 +163,11 @@ def huge(side):
         ("a.jpg", lambda path: path.write_text("a letter, not a picture"), "not a picture of a known format"),
         ("a.jpg", lambda path: None, "no such file or directory"),
         ("a.jpg", lambda path: path.mkdir(), "is a directory"),
+        ("a.jpg", lambda path: os.mkfifo(path), "no file but a pipe or a device"),
         ("a.png", huge(10_000), "more than 89 million pixels"),
         ("a.png", huge(40_000), "more than 89 million pixels"),
-        ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "damaged: pixels of 32 bits"),
-        ("a.tif", lambda path: Image.new("I", (4, 4), 70_000).save(path), "damaged: pixels of 32 bits"),
+        ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "pixels of 32 bits; at most 16 can be read"),
+        ("a.tif", lambda path: Image.new("I", (4, 4), 70_000).save(path), "pixels of 32 bits; at most 16 can be read"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

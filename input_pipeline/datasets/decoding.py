@@ -34,6 +34,10 @@ class PictureError(ValueError):
         self.reason = reason
 
 
+class _Unsuited(Exception):
+    """What is wrong with a file that is not damaged."""
+
+
 def read_picture(path):
     """Reads a picture as a viewer would show it: upright, and over white where it is transparent.
 
@@ -118,6 +122,8 @@ def _reaching(path, picture, box):
 @contextlib.contextmanager
 def _opened(path):
     try:
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            raise _Unsuited("no file but a pipe or a device")  # whose first byte may be long in coming
         with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
@@ -131,6 +137,8 @@ def _opened(path):
 def _reason(path, error):
     if isinstance(error, Image.DecompressionBombError):
         return _TOO_MANY
+    if isinstance(error, _Unsuited):
+        return str(error)
     if isinstance(error, UnidentifiedImageError):
         return "not a picture of a known format" if os.path.getsize(path) else "empty"
     if isinstance(error, OSError) and error.errno:
@@ -152,7 +160,7 @@ def _orientation(image):
 
 def _to_rgb(image):
     if image.mode == "F":
-        raise ValueError("pixels of 32 bits")
+        raise _Unsuited("pixels of 32 bits; at most 16 can be read")
     if image.mode.startswith("I"):
         return _from_16_bits(np.asarray(image)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
@@ -164,5 +172,5 @@ def _to_rgb(image):
 def _from_16_bits(values):
     """Scales 0..65535 to 0..255; Pillow's own conversion would clip at 255."""
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError("pixels of 32 bits")
+        raise _Unsuited("pixels of 32 bits; at most 16 can be read")
     return Image.fromarray(((values.astype(np.int32) + 128) // 257).astype(np.uint8))
