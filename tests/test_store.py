@@ -148,6 +148,23 @@ def test_damaged_files_can_be_left_out(pictures, tmp_path, capsys, decoded):
         prepare(pictures, tmp_path)
 
 
+def test_files_are_named_from_the_folder_they_share_and_spelt_out_where_they_cannot_be_printed(tmp_path):
+    names = ("a/1.jpg", "b/c/1.jpg", "b/two\nlines.jpg", os.fsdecode(b"b/caf\xe9.jpg"), "b/日本.jpg")
+    for name in names:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text("a letter")
+    with pytest.raises(ValueError, match="5 of 5 files") as caught:
+        prepare(Pictures(tuple(str(tmp_path / "in" / name) for name in names)), tmp_path)
+    named = ", ".join(
+        f"{name} (not a picture of a known format)"
+        for name in ("a/1.jpg", "b/c/1.jpg", r"'b/two\nlines.jpg'", r"'b/caf\udce9.jpg'", "b/日本.jpg")
+    )
+    assert named in str(caught.value)
+    listing = pathlib.Path(re.search(r"listed in (\S+)\)", str(caught.value))[1])
+    lines = listing.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 5 and lines[2].endswith(r"in/b/two\nlines.jpg': not a picture of a known format")
+
+
 def test_a_file_that_serves_two_boxes_is_counted_once(pictures, tmp_path):
     damage(pictures.paths[:1])
     twice = pictures.take([0, 1, 0])
@@ -236,6 +253,7 @@ def test_a_look_tells_how_many_and_how_large(pictures):
     pathlib.Path(pictures.paths[6]).write_text("damaged")
     assert len(store.look(pictures).sizes) == 6  # the header of the first is whole
     assert str(store.look(pictures.take([2, 2]))) == "2 pictures of 64 x 64 pixels"
+    assert str(store.look(pictures.take([2]))) == "1 picture of 64 x 64 pixels"
     assert store.look(Pictures(pictures.paths, boxes_beyond())).sizes[-1].tolist() == pytest.approx([220, 360])
     with pytest.raises(ValueError, match="6.png: not a picture"):
         store.look(pictures.take([6]))

@@ -106,8 +106,8 @@ def _build(kept, pictures, size, skip_bad_files):
         (begun / "bad_files.json").write_text(json.dumps(bad))
         np.save(begun / "scale.npy", scale)
         if bad:
-            lines = [f"{pictures.paths[index]}: {reason}\n" for index, reason in bad]
-            _listing(kept).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+            lines = [f"{_printable(pictures.paths[index])}: {reason}\n" for index, reason in bad]
+            _listing(kept).write_text("".join(lines), encoding="utf-8")
             _refuse(_report(kept, pictures, bad), skip_bad_files, left=len(scale))
         begun.rename(kept)
     except OSError as error:
@@ -180,10 +180,20 @@ def _listing(kept):
 
 def _report(kept, pictures, bad):
     found = list(dict.fromkeys((pictures.paths[index], reason) for index, reason in bad))
-    named = ", ".join(f"{os.path.basename(path)} ({reason})" for path, reason in found[:_NAMED])
+    below = _common_folder(pictures.paths)
+    named = ", ".join(f"{_printable(os.path.relpath(path, below))} ({reason})" for path, reason in found[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     total = len(set(pictures.paths))
     return f"{len(found)} of {total} files cannot be used: {named}{more} (all are listed in {_listing(kept)})"
+
+
+def _common_folder(paths):
+    return os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+
+
+def _printable(path):
+    """The path, or where it holds line breaks or bytes that are no text, the path with these spelt out."""
+    return path if path.isprintable() else repr(path)
 
 
 def _refuse(report, skip_bad_files, left=1):
@@ -204,7 +214,7 @@ class Found:
         of_rank = self.sizes[[0, len(self.sizes) // 2, -1]]
         smallest, median, largest = (f"{width:.0f} x {height:.0f}" for height, width in of_rank)
         if smallest == largest:
-            return f"{self.count} pictures of {median} pixels"
+            return f"{self.count} {'picture' if self.count == 1 else 'pictures'} of {median} pixels"
         return f"{self.count} pictures of {smallest} to {largest} pixels, the median {median}"
 
 
