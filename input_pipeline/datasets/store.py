@@ -240,9 +240,16 @@ def look(pictures):
     else:
         sizes = [size for size in (_size(pictures.paths[index]) for index in indices) if size]
         if not sizes:
-            decoding.read_size(pictures.paths[0])  # says what is wrong
+            _refuse_all(pictures.paths[0], len(indices))
     sizes = np.asarray(sizes, np.float32)
     return Found(len(pictures), sizes[np.argsort(np.prod(sizes, axis=1), kind="stable")])
+
+
+def _refuse_all(path, count):
+    try:
+        decoding.read_size(path)
+    except decoding.PictureError as error:
+        raise ValueError(f"none of the {count} files looked at can be used; the first is {error}") from error
 
 
 def _size(path):
