@@ -160,7 +160,7 @@ def check_few_shot(counts, pool, test):
     """Refuses numbers of images that `few_shot` cannot draw from a pool; arguments as there."""
     for count in counts:
         if not 1 <= count <= pool - (test is None):
-            left = " with one left to measure on" if test is None else ""
+            left = " with one left to measure on; draw fewer, or give annotations to test on" if test is None else ""
             raise ValueError(f"{count} annotated images cannot be drawn from {pool}{left}")
 
 

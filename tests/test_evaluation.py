@@ -145,7 +145,9 @@ def test_few_images_are_measured_on_those_not_drawn_where_there_are_no_others(ma
     fits = {"regress": lambda maps: Memory(0.0)}
     evaluation.few_shot(fits, maps_of, maps, None, counts=[5], seeds=1, batch_size=4)
     assert sorted(drawn + [int(value) for value in measured]) == list(range(COUNT))
-    with pytest.raises(ValueError, match="12 annotated images cannot be drawn from 12 with one left to measure on"):
+    with pytest.raises(
+        ValueError, match="12 annotated images cannot be drawn from 12 with one left to measure on; draw fewer"
+    ):
         evaluation.few_shot(fits, maps_of, maps, None, counts=[12], seeds=1, batch_size=4)
 
 
