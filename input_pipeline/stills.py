@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from input_pipeline import appearance, pairs, sources
-from input_pipeline.datasets import aflw, cats, celeba, coco, folder, pascal3d, points_csv, pts, store
+from input_pipeline.datasets import aflw, cats, celeba, coco, decoding, folder, pascal3d, points_csv, pts, store
 
 
 class Stills(sources.Source):
@@ -165,6 +165,8 @@ def prepare(data, views):
     splits = _READERS[data.name](data)
     _check_alike(splits)
     settle_size(data, splits["train"])
+    if data.name == "folder":
+        _tell_passed_over(folder.passed_over(data.dir))
     stores = {
         split: store.prepare(pictures, tuple(data.size), data.cache_dir, skip_bad_files=data.skip_bad_files)
         for split, pictures in splits.items()
@@ -190,6 +192,14 @@ def _check_alike(splits):
     shared = {os.path.realpath(path) for path in known.paths} & {os.path.realpath(path) for path in test.paths}
     if shared:
         raise ValueError(f"{len(shared)} pictures are both annotated and test pictures, {min(shared)} for one")
+
+
+def _tell_passed_over(endings):
+    if endings:
+        kinds = ", ".join(f"{count} {end or 'without an ending'}" for end, count in endings.most_common(_NAMED))
+        kinds += ", ..." * (len(endings) > _NAMED)
+        looked_for = ", ".join(decoding.EXTENSIONS)
+        print(f"note: files that are not called {looked_for} are passed over: {kinds}", flush=True)
 
 
 def _warn_of_warps(source):
@@ -265,6 +275,7 @@ def _boxes(data):
 
 _LONGER_SIDE = 100  # pixels, as the first author's later code has it
 _LEAST_SIDE = 16
+_NAMED = 5  # kinds of files that a message names
 _LEAST_VISIBLE = 0.5  # of the cells; with the published warps it is four fifths
 _READERS = {
     "folder": lambda data: {"train": folder.read(data.dir)},

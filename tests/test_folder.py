@@ -19,6 +19,7 @@ def test_pictures_are_found_by_their_extension_in_all_folders(tmp_path):
     names = ["a.png", "b.JPG", "z/c.WebP", "z/y/d.jpeg"]
     assert found.paths == tuple(os.path.join(tmp_path, name) for name in names)
     assert found.boxes is None and found.landmarks is None
+    assert folder.passed_over(tmp_path) == {".txt": 1, "": 1, ".part": 1}
 
 
 def test_links_are_followed_once_and_in_no_circle(tmp_path):

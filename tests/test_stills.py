@@ -192,6 +192,22 @@ def test_annotated_and_test_pictures_must_belong_together(config, folder):
         pipeline.prepare(config)
 
 
+def test_files_that_are_not_called_pictures_are_told(config, tmp_path, capsys):
+    scene(0)[0].save(tmp_path / "a.png")
+    config.data.name, config.data.dir = "folder", str(tmp_path)
+    pipeline.prepare(config)
+    assert "passed over" not in capsys.readouterr().out
+    for name in ("b.HEIC", "c.heic", "notes", "d.txt", "e.xmp", "f.mov", "g.raw", ".hidden"):
+        (tmp_path / name).touch()
+    pipeline.prepare(config)
+    said = capsys.readouterr().out
+    assert ".tif, .tiff are passed over: 2 .heic, " in said and ", ...\n" in said and said.count(" 1 ") == 5
+    (tmp_path / "g.raw").unlink()
+    pipeline.prepare(config)
+    said = capsys.readouterr().out
+    assert "1 without an ending" in said and "..." not in said
+
+
 def test_two_pictures_are_enough_to_draw_and_train_on(config, folder, tmp_path):
     for n in range(2):
         scene(n)[0].save(tmp_path / f"{n}.png")

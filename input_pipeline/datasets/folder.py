@@ -1,5 +1,6 @@
 """A folder of pictures, without annotations."""
 
+import collections
 import os
 
 from input_pipeline.datasets import decoding
@@ -27,6 +28,23 @@ def read(dir):
             f"folders in it; it has {len(files)} other files"
         )
     return Pictures(paths)
+
+
+def passed_over(dir):
+    """Counts the files that `read` does not look at, for they are not called as pictures are.
+
+    Args:
+      dir: the folder.
+
+    Returns:
+      `collections.Counter` of extensions in lower case, such as ".heic"; "" stands for none.
+
+    Raises:
+      ValueError: if there is no such folder.
+      OSError: if a folder in it cannot be read.
+    """
+    endings = collections.Counter(os.path.splitext(path)[1].lower() for path in files_below(dir))
+    return collections.Counter({end: count for end, count in endings.items() if end not in decoding.EXTENSIONS})
 
 
 def files_below(dir):
