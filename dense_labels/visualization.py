@@ -74,7 +74,7 @@ def pairs_panel(images_a, images_b, points_in_b, visible, *, stride, landmarks_a
                 axes.plot(*landmarks[name][n].T, **sheet.stroke("x", TRUE, 9))
     entries = {
         "visible in B": sheet.dot("o", "grey", 11, edge="black"),
-        "not visible in B": sheet.stroke("o", "grey", 11),
+        "not visible in B, or left out": sheet.stroke("o", "grey", 11),
         **({"landmark": sheet.stroke("x", TRUE, 9)} if landmarks else {}),
     }
     sheet.legend(figure, bottom + LINE / 2, entries)

@@ -1,15 +1,17 @@
 """Video as a source of pairs: two frames of a clip and the optical flow between them (section 3.3)."""
 
+import numpy as np
 import tensorflow as tf
 
 from input_pipeline import pairs, sources, stills
 from input_pipeline.datasets import folder, video
 
-_LEAST_SEEN = 0.01  # of the pixels
+_LEAST_SEEN = 0.01  # of the pixels of a pair
+_FEW_SEEN = 0.25  # of the pixels of all pairs: below, it is said what might help
 
 
 class Clips(sources.Source):
-    """Frame pairs of `datasets.video`; there are no landmarks."""
+    """Frame pairs of `datasets.video` in which something is seen to move; there are no landmarks."""
 
     normaliser = ""
 
@@ -17,6 +19,7 @@ class Clips(sources.Source):
         """Creates the source of a `video.Video`, whose frames are recoloured as `config.ViewsConfig` says."""
         self._video, self._views = frames, views
         self.input_size = frames.images.shape[1:3]
+        self._splits = {name: of[frames.seen[of] >= _LEAST_SEEN] for name, of in frames.splits.items()}
 
     def count(self, split):
         return len(self._pairs(split))
@@ -69,10 +72,9 @@ class Clips(sources.Source):
 
     def _pairs(self, split):
         """Indices of the pairs of a split; clips too short to hold any out are shown as they are trained on."""
-        splits = self._video.splits
-        if split == "validation" and not len(splits["validation"]):
+        if split == "validation" and not len(self._splits["validation"]):
             split = "train"
-        return splits.get(split, ())
+        return self._splits.get(split, ())
 
 
 def prepare(data, views):
@@ -86,16 +88,27 @@ def prepare(data, views):
       `Clips`.
 
     Raises:
-      ValueError: if there are no frames, one cannot be read, or OpenCV is not installed.
+      ValueError: if there are no frames, one cannot be read, nothing in them moves, or OpenCV is not installed.
       OSError: if what is computed cannot be written.
     """
     stills.settle_size(data, folder.read(data.dir))
     settings = {"max_gap": data.max_gap, "ignore_still": data.ignore_still}
     frames = video.prepare(data.dir, tuple(data.size), data.cache_dir, **settings)
-    seen = float(frames.visible[:: max(1, len(frames.visible) // 100)].mean())
-    if seen < _LEAST_SEEN:
-        print(
-            f"warning: {seen:.1%} of the pixels move and are seen again in the next frame; what stands still or is "
-            "lost teaches nothing. Try frames that lie further apart, or config.data.ignore_still=false"
+    source = Clips(frames, views)
+    _report(frames.seen, source, "move and are seen again" if data.ignore_still else "are seen again")
+    return source
+
+
+def _report(seen, source, what):
+    """Says how much of the frames training can use, and what might help where that is little."""
+    used = seen[seen >= _LEAST_SEEN]
+    advice = "frames that lie further apart move more: raise config.data.max_gap"
+    if not source.count("train"):
+        raise ValueError(
+            f"in none of the {len(seen)} pairs of frames {_LEAST_SEEN:.0%} of the pixels {what}, so there is nothing "
+            f"to learn from; {advice}, or set config.data.ignore_still=false"
         )
-    return Clips(frames, views)
+    left_out = f"; {len(seen) - len(used)} others, where hardly any do, are left out" * (len(used) < len(seen))
+    print(f"{len(used)} pairs of frames, where {np.mean(used):.0%} of the pixels {what}{left_out}", flush=True)
+    if np.mean(seen) < _FEW_SEEN:
+        print(f"note: only these pixels teach; {advice}", flush=True)

@@ -1,5 +1,8 @@
 """Tests of video as a source, and of the preview: true motion between frames on disk."""
 
+import dataclasses
+import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -55,6 +58,40 @@ def test_validation_frames_are_no_training_frames(config):
     assert (train, validation) == (FRAMES - 3, 1)  # of 24 frames the last two are held out, and no pair holds both
     (images,) = pipeline.image_batches(source, "train", batch_size=100)
     assert images["image"].shape == [train, *SIZE, 3] and images["mask"].numpy().all()
+
+
+@pytest.fixture
+def clip_that_stops(config, tmp_path):
+    """Twelve frames, of which the first four alone move."""
+    folder, frames = tmp_path / "clip", sorted(pathlib.Path(config.data.dir).iterdir(), key=lambda path: len(path.name))
+    folder.mkdir()
+    for n in range(12):
+        shutil.copy(frames[min(n, 3)], folder / f"{n}.png")
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, dir=str(folder)))
+
+
+def test_pairs_in_which_nothing_moves_are_left_out_and_it_is_said_so(clip_that_stops, capsys):
+    source = pipeline.prepare(clip_that_stops)
+    said = capsys.readouterr().out
+    assert "3 pairs of frames, where 2" in said and "% of the pixels move and are seen again; 8 others" in said
+    assert "note: only these pixels teach; frames that lie further apart move more: raise config.data.max_gap" in said
+    assert source.count("train") == 3
+    batch = pipeline.example_pairs(source, "train", stride=STRIDE, count=3)
+    assert batch["visible"].numpy().mean(axis=(1, 2)).min() > 0.05
+    clip_that_stops.data.ignore_still = False
+    assert pipeline.prepare(clip_that_stops).count("train") == 10  # and one for neither split
+    said = capsys.readouterr().out
+    assert "11 pairs of frames, where 9" in said and "% of the pixels are seen again\n" in said and "note" not in said
+
+
+def test_frames_in_which_nothing_moves_are_refused(config, tmp_path):
+    frame = sorted(pathlib.Path(config.data.dir).iterdir())[0]
+    for n in range(3):
+        shutil.copy(frame, tmp_path / f"{n}.png")
+    still = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=str(tmp_path)))
+    message = "in none of the 2 pairs of frames 1% of the pixels move and are seen again, so there is nothing to learn"
+    with pytest.raises(ValueError, match=f"{message} from; .+, or set config.data.ignore_still=false"):
+        pipeline.prepare(still)
 
 
 def test_frames_have_no_landmarks(config):

@@ -58,6 +58,7 @@ def test_flow_is_the_motion_and_what_gets_covered_is_not_visible(tmp_path, step)
     assert np.median(np.linalg.norm(flow[square] - step, axis=-1)) < 0.3
     assert visible[square].mean() > 0.75
     assert visible[~square & ~landed & ~near].mean() > 0.9
+    np.testing.assert_allclose(found.seen, [visible.mean()], rtol=1e-6)
     if np.hypot(*step) > 5:
         assert visible[landed & ~square].mean() < 0.2
 

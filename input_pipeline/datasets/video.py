@@ -22,7 +22,7 @@ LEAST_SIDE = 16  # pixels of a frame: the search works on patches of 8
 STILL_FLOW = 0.5  # pixels: a point that moves less counts as still
 TOLERANCE = (0.5, 0.05)  # how far flow forward and back may miss: so many pixels, and this part of the flow
 
-_VERSION = 1  # of what is kept: raised where frames or flow are computed in another way
+_VERSION = 2  # of what is kept: raised where frames or flow are computed in another way
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,6 +38,7 @@ class Video:
     second: np.ndarray  # int64 [P]
     flow: np.ndarray  # float16 [P, H, W, 2], on disk
     visible: np.ndarray  # uint8 [P, H, W], on disk
+    seen: np.ndarray  # float32 [P], the part of `visible` that is 1
     splits: dict[str, np.ndarray]  # "train" and "validation" -> int64, indices of pairs
 
 
@@ -84,7 +85,7 @@ def prepare(folder, size, cache_dir, *, max_gap=1, ignore_still=True):
             if not kept.exists():
                 _build(kept, frames, size, list(zip(first, second)), ignore_still)
     arrays = {name: np.load(kept / f"{name}.npy", mmap_mode="r") for name in ("images", "flow", "visible")}
-    return Video(first=first, second=second, splits=splits, **arrays)
+    return Video(first=first, second=second, seen=np.load(kept / "seen.npy"), splits=splits, **arrays)
 
 
 def find_clips(folder):
@@ -163,7 +164,7 @@ def _write_images(path, frames, size):
 
 def _write_flow(folder, pairs, ignore_still):
     images = np.load(folder / "images.npy", mmap_mode="r")
-    shape = (len(pairs), *images.shape[1:3])
+    shape, seen = (len(pairs), *images.shape[1:3]), []
     with (
         _array_file(folder / "flow.npy", np.float16, (*shape, 2)) as flow_file,
         _array_file(folder / "visible.npy", np.uint8, shape) as visible_file,
@@ -175,6 +176,8 @@ def _write_flow(folder, pairs, ignore_still):
                 visible &= np.linalg.norm(forward, axis=-1) >= STILL_FLOW
             flow_file.write(forward.astype(np.float16).tobytes())
             visible_file.write(visible.astype(np.uint8).tobytes())
+            seen.append(visible.mean())
+    np.save(folder / "seen.npy", np.float32(seen))
 
 
 def _array_file(path, dtype, shape):
