@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 DATA_SETS = (
-    *("roboarm", "video", "folder", "boxes", "coco", "csv", "pts"),
+    *("roboarm", "sphere", "video", "folder", "boxes", "coco", "csv", "pts"),
     *("celeba", "celeb_a", "aflw", "cats", "pascal3d"),
 )
 HEADS = ("nearest", "regress", "regress_each", "heatmaps")
@@ -69,12 +69,12 @@ _POSITIVE = ("loss.gamma", "train.learning_rate", "train.decay_factor")
 class DataConfig:
     """Which pictures."""
 
-    # roboarm | video | folder | boxes | coco | csv | pts | celeba | celeb_a (of tensorflow-datasets) | aflw | cats |
-    # pascal3d
+    # roboarm | sphere | video | folder | boxes | coco | csv | pts | celeba | celeb_a (of tensorflow-datasets) | aflw |
+    # cats | pascal3d
     name: str = "roboarm"
-    dir: str = "~/tensorflow_datasets"  # where it is kept; roboarm is built there if it is absent
-    num_pairs: int = 23_999  # roboarm: frame pairs in all splits together
-    seed: int = 0  # roboarm: of the simulation
+    dir: str = "~/tensorflow_datasets"  # where it is kept; roboarm and sphere are built there if absent
+    num_pairs: int = 23_999  # roboarm, sphere: frame pairs in all splits together
+    seed: int = 0  # roboarm, sphere: of the simulation
     # coco, csv: file of landmarks that heads are fitted on, pts: folder of them; training uses its pictures alone
     annotations: str = ""
     annotations_test: str = ""  # the same for the pictures heads are tested on

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from input_pipeline import arm, clips, stills
+from input_pipeline import arm, clips, sphere, stills
 
 MILD = 0.5  # strength of the warps of annotated pictures
 _ANY_STRIDE = 2  # where the cells are not used
@@ -24,6 +24,8 @@ def prepare(config):
     """
     if config.data.name == "roboarm":
         return arm.prepare(config.data)
+    if config.data.name == "sphere":
+        return sphere.prepare(config.data)
     if config.data.name == "video":
         return clips.prepare(config.data, config.views)
     return stills.prepare(config.data, config.views)
@@ -118,6 +120,25 @@ def landmark_batches(source, split, *, batch_size, count=None):
     """
     count = min(count or source.count(split), source.count(split))
     return source.landmarks(split, _first(count), batch_size=batch_size, count=count).prefetch(tf.data.AUTOTUNE)
+
+
+def surface_batches(source, split, *, stride, batch_size, count=None):
+    """Images of a split, each once, with the true place on the object that is seen in each cell.
+
+    Args:
+      source: a `sources.Source` that `knows_surface`.
+      split, batch_size, count: as in `landmark_batches`.
+      stride: side of a cell of the label map in pixels.
+
+    Returns:
+      `tf.data.Dataset`, see `sources.Source.surfaces`.
+
+    Raises:
+      ValueError: if a file of the data set is damaged or gone.
+    """
+    count = min(count or source.count(split), source.count(split))
+    shape = {"stride": stride, "batch_size": batch_size, "count": count}
+    return source.surfaces(split, _first(count), **shape).prefetch(tf.data.AUTOTUNE)
 
 
 def annotated_pairs(source, split, *, stride, batch_size, count=None):

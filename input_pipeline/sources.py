@@ -21,6 +21,7 @@ class Source(abc.ABC):
     margin = 0
     boxed = False
     warps_pictures = False  # whether it can show an annotated picture in several views: see `stills.Stills`
+    knows_surface = False  # whether it knows the true place on the object that each cell shows: see `surfaces`
 
     @abc.abstractmethod
     def count(self, split):
@@ -83,6 +84,23 @@ class Source(abc.ABC):
         Raises:
           ValueError: if a file of the data set is damaged or gone.
         """
+
+    def surfaces(self, split, indices, *, stride, batch_size, count=None):
+        """Makes batches of images with the place on the object that is seen in each cell; where it `knows_surface`.
+
+        Args:
+          split, indices, batch_size, count: as in `pairs`.
+          stride: side of a cell of the label map in pixels.
+
+        Returns:
+          `tf.data.Dataset` of dictionaries: `image` [B, H, W, 3]; `places` [B, h, w, 3], unit vectors in coordinates
+          that move with the object, 0 off it; `on_object` [B, h, w]; `towards_camera` [B, 3], the place nearest the
+          camera, and `limb` [B]: a place p is seen where the inner product of the two is above it.
+
+        Raises:
+          ValueError: if a file of the data set is damaged or gone.
+        """
+        raise NotImplementedError
 
 
 def spread(index, count, examples):

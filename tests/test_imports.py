@@ -74,8 +74,12 @@ def test_the_mains_know_nothing_of_each_other():
         assert not below(imports(path), "train_main", "eval_main", "tests", "benchmarks")
 
 
-def test_tensorflow_graphics_is_imported_in_one_module():
-    assert importers("tensorflow_graphics", modules(*EVERYWHERE)) == ["dense_labels/sphere.py"]
+def test_tensorflow_graphics_is_imported_where_spheres_and_rotations_are():
+    assert importers("tensorflow_graphics", modules(*EVERYWHERE)) == [
+        "dense_labels/sphere.py",
+        "input_pipeline/datasets/sphere_camera.py",
+        "input_pipeline/datasets/sphere_motion.py",
+    ]
 
 
 def test_tensorflow_addons_never_lies_on_an_exported_graph():

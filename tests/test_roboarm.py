@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from input_pipeline.datasets import arm_rendering, arm_simulation, roboarm
+from input_pipeline.datasets import arm_rendering, arm_simulation, roboarm, simulated
 
 NUM_PAIRS, SEED = 480, 3
 SPLITS = ("train", "validation", "test")
@@ -277,11 +277,11 @@ def test_splits_are_blocks_of_time_with_gaps(builder):
     assert [len(frames[split]) for split in SPLITS] == [400, 40, 40]
     for before, after in zip(SPLITS, SPLITS[1:]):
         last_seen = frames[before][-1] + 1
-        assert frames[after][0] - last_seen - 1 == roboarm.SPLIT_GAP
+        assert frames[after][0] - last_seen - 1 == simulated.SPLIT_GAP
 
 
 def test_default_size_has_the_papers_number_of_pairs():
-    blocks = roboarm.split_blocks(roboarm.DEFAULT_NUM_PAIRS)
+    blocks = simulated.split_blocks(roboarm.DEFAULT_NUM_PAIRS)
     assert {name: len(block) for name, block in blocks.items()} == {
         "train": 19999,
         "validation": 2000,
@@ -292,10 +292,10 @@ def test_default_size_has_the_papers_number_of_pairs():
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     folders = []
     for name, seed in (("first", 5), ("second", 5), ("other", 6)):
-        built = roboarm.prepare(tmp_path / name, roboarm.MIN_NUM_PAIRS, seed)
+        built = roboarm.prepare(tmp_path / name, simulated.MIN_NUM_PAIRS, seed)
         folders.append(pathlib.Path(built.data_path))
     first, second, other = map(shards, folders)
-    assert len(first) == len(SPLITS) * roboarm.NUM_SHARDS
+    assert len(first) == len(SPLITS) * simulated.NUM_SHARDS
     assert first == second
     assert not set(first.values()) & set(other.values())
 
@@ -309,7 +309,7 @@ def test_second_prepare_builds_nothing(builder, data_dir, capsys):
 
 
 def test_prepare_prints_one_line_under_one_progress_bar(tmp_path, capsys):
-    roboarm.prepare(tmp_path, roboarm.MIN_NUM_PAIRS, SEED)
+    roboarm.prepare(tmp_path, simulated.MIN_NUM_PAIRS, SEED)
     printed = capsys.readouterr()
     assert printed.out.count("\n") == 1
     assert printed.out.startswith("roboarm: 120 pairs in ")
@@ -367,18 +367,18 @@ def test_full_disk_is_an_os_error_and_leaves_nothing(tmp_path, capsys):
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, hard))
     try:
         with pytest.raises(OSError, match="roboarm-train.*File too large"):
-            roboarm.prepare(tmp_path, roboarm.MIN_NUM_PAIRS, SEED)
+            roboarm.prepare(tmp_path, simulated.MIN_NUM_PAIRS, SEED)
         assert capsys.readouterr().err.endswith("\n")  # the bar is closed: a message may follow
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    folder = tmp_path / "roboarm" / f"pairs_{roboarm.MIN_NUM_PAIRS}_seed_{SEED}"
+    folder = tmp_path / "roboarm" / f"pairs_{simulated.MIN_NUM_PAIRS}_seed_{SEED}"
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
 def test_data_dir_that_cannot_be_written_is_an_os_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="file/roboarm"):
-        roboarm.prepare(tmp_path / "file", roboarm.MIN_NUM_PAIRS, SEED)
+        roboarm.prepare(tmp_path / "file", simulated.MIN_NUM_PAIRS, SEED)
 
 
 def test_bad_arguments_are_named(tmp_path):
