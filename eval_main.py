@@ -24,7 +24,7 @@ _UNTRAINED = flags.DEFINE_bool("untrained", False, "Evaluate the network as it w
 flags.mark_flag_as_required("workdir")
 
 _SHOWN = 9  # frames in the pictures, as in figure 3 of the paper
-_MANY = 200  # images in the mean object
+_MANY = 200  # images in the mean object, and whose surface is measured
 _MATCHED = 500  # images whose landmarks are matched
 _SEEDS = 3  # draws of few annotated pictures
 
@@ -45,7 +45,7 @@ def main():
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
     import models
-    from dense_labels import checkpoints, evaluation, export, inspection, results, trust
+    from dense_labels import checkpoints, evaluation, export, inspection, object_frame, results, trust
     from input_pipeline import pipeline
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
@@ -84,6 +84,11 @@ def main():
             print(trust.summary(figures))
     elif _FEW_SHOT.value:
         raise ValueError("--few_shot needs landmarks; give --annotations")
+    elif source.knows_surface:
+        surfaces = functools.partial(pipeline.surface_batches, source, stride=stride, batch_size=batch_size)
+        known, test = (object_frame.surface_maps(label, surfaces(part, count=_MANY)) for part in ("train", split))
+        result = object_frame.measure(known, test, pairs=_MANY)
+        print(object_frame.table(result))
     results.write_result(os.path.join(folder, "result.json"), {**result, "step": step})
 
     pairs = pipeline.example_pairs(source, split, stride=stride, count=_SHOWN)

@@ -6,7 +6,7 @@ the first axis and pi/2 along the second. Arrays in, arrays out: nothing here li
 """
 
 import numpy as np
-from tensorflow_graphics.math import math_helpers
+from tensorflow_graphics.math import math_helpers, spherical_harmonics
 
 # The colours are the surface of an ellipsoid in CIELAB (D65): the largest inside the sRGB gamut
 # whose longest axis is at most twice its shortest (found by constrained optimisation, rounded
@@ -151,6 +151,28 @@ def upright_rotation(labels, points):
         raise ValueError("y does not change with the labels, so none is up; give labels from all over the object")
     up = _directions(rise)
     return np.float32([front, np.cross(up, front), up])
+
+
+def harmonics(labels, degree):
+    """Returns the real spherical harmonics of the directions of labels, a basis of smooth functions on the sphere.
+
+    Args:
+      labels: [N, 3], of any length; a zero label is taken to lie at latitude and longitude 0.
+      degree: the highest, 0 or more.
+
+    Returns:
+      float64 [N, (degree + 1)^2], orthonormal over the sphere.
+
+    Raises:
+      ValueError: if labels are not of length 3.
+    """
+    latitude, longitude = (np.float64(values)[..., np.newaxis] for values in latitude_longitude(labels))
+    degrees, orders = (
+        np.broadcast_to(values, [len(latitude), len(values)])
+        for values in spherical_harmonics.generate_l_m_permutations(degree)
+    )
+    polar, azimuth = np.clip(np.pi / 2 - latitude, 0, np.pi), longitude % (2 * np.pi)
+    return spherical_harmonics.evaluate_spherical_harmonics(degrees, orders, polar, azimuth).numpy()
 
 
 def project(labels, basis=None):

@@ -94,8 +94,9 @@ class Source(abc.ABC):
 
         Returns:
           `tf.data.Dataset` of dictionaries: `image` [B, H, W, 3]; `places` [B, h, w, 3], unit vectors in coordinates
-          that move with the object, 0 off it; `on_object` [B, h, w]; `towards_camera` [B, 3], the place nearest the
-          camera, and `limb` [B]: a place p is seen where the inner product of the two is above it.
+          that move with the object, 0 off it; `on_object` [B, h, w]; `rotation` [B, 3, 3], which takes places to the
+          camera's coordinates, whose third axis points away from it; and `limb` [B]: a place is seen where the cosine
+          of its angle to the camera, from the object's centre, is above that.
 
         Raises:
           ValueError: if a file of the data set is damaged or gone.

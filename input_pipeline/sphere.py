@@ -41,7 +41,7 @@ class Sphere(frames.Frames):
             "image": image,
             "places": places,
             "on_object": tf.cast(on_sphere, tf.float32),
-            "towards_camera": -rotation[2],
+            "rotation": rotation,
             "limb": tf.constant(sphere_camera.LIMB),
         }
 

@@ -269,7 +269,7 @@ def test_surfaces_say_which_places_of_one_frame_are_seen_in_another(source):
     assert batch["places"].shape == [10, 45, 45, 3]
     on = batch["on_object"].numpy() > 0
     for n in range(10):
-        facing = batch["places"][n].numpy()[on[n]] @ batch["towards_camera"][n].numpy()
+        facing = batch["places"][n].numpy()[on[n]] @ -batch["rotation"][n, 2].numpy()
         assert facing.min() > batch["limb"][n] - 1e-6 and facing.max() > 0.999
         assert facing.min() < batch["limb"][n] + 0.1
     np.testing.assert_array_equal(batch["on_object"][0], sphere_camera.surface(np.eye(3), 2)[1])
