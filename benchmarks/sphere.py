@@ -32,7 +32,8 @@ def _table(results):
         mirrored = "yes" if metrics["isometry_reflected"] else "no"
         minutes = "" if name == "untrained" else rows.minutes(result)
         lines.append(f"| {name} | {_errors(metrics, '')} | {mirrored} | {minutes} |")
-    lines.append(f"| chance | {_errors(metrics, 'chance_')} | | |")
+    first = next(iter(results.values()))["metrics"]
+    lines.append(f"| chance | {_errors(first, 'chance_')} | | |")
     return "\n".join(lines)
 
 

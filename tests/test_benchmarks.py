@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import models
-from benchmarks import faces, matching, roboarm, timing, train_step, trunks
+from benchmarks import faces, matching, roboarm, sphere, timing, train_step, trunks
 from dense_labels import runs
 from dense_labels.config import Config, ModelConfig
 
@@ -46,6 +46,23 @@ def test_table_of_faces_has_heads_matching_and_an_untrained_network():
         "|---|---|---|",
         "| 1 | 22.0 ± 2.8 % | 15.0 ± 0.0 % |",
         "| 5 | 19.0 ± 0.0 % | 12.5 ± 0.7 % |",
+    ]
+
+
+def test_table_of_the_sphere_has_medians_and_means_and_chance():
+    names = [f"{name}_{figure}_degrees" for name in sphere.MEASURES for figure in ("median", "mean")]
+    trained = {**dict(zip(names, (3.1, 4.2, 2.04, 2.5, 9.0, 10.0))), "isometry_reflected": 1}
+    by_chance = {f"chance_{name}": value for name, value in zip(names, (60.0, 62.0, 90.0, 91.0, 89.0, 90.04))}
+    results = {
+        "dilations": {"metrics": {**trained, **by_chance}, "minutes": 50.4},
+        "untrained": {"metrics": {**trained, **by_chance, "isometry_reflected": 0}},
+    }
+    assert sphere._table(results).splitlines() == [
+        "| run | matching | consistency | isometry | mirrored | minutes |",
+        "|---|---|---|---|---|---|",
+        "| dilations | 3.1 / 4.2 | 2.0 / 2.5 | 9.0 / 10.0 | yes | 50 |",
+        "| untrained | 3.1 / 4.2 | 2.0 / 2.5 | 9.0 / 10.0 | no |  |",
+        "| chance | 60.0 / 62.0 | 90.0 / 91.0 | 89.0 / 90.0 | | |",
     ]
 
 

@@ -1,18 +1,24 @@
 """Tests of the textured sphere: exact geometry against slow arithmetic, what moves, what stays, what is stored."""
 
 import itertools
+import json
 import math
+import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from dense_labels.config import Config, DataConfig
+from dense_labels import object_frame, runs
+from dense_labels.config import Config, DataConfig, ModelConfig
 from input_pipeline import pipeline
 from input_pipeline.datasets import simulated, sphere, sphere_camera, sphere_motion, sphere_rendering
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAIRS, SEED, SIZE = simulated.MIN_NUM_PAIRS, 5, sphere_camera.FRAME_SIZE
 
 
@@ -282,3 +288,20 @@ def test_images_come_with_a_mask_of_the_sphere_and_there_are_no_landmarks(source
     assert source.count("annotated") == 0
     with pytest.raises(ValueError, match="the sphere has no landmarks; give annotated pictures"):
         source.landmarks("test", None, batch_size=1)
+
+
+def test_evaluation_measures_the_frame_of_a_run(builder, data, tmp_path):
+    config = Config(data=data, model=ModelConfig(name="simple"))
+    runs.save(config, tmp_path)
+    command = [sys.executable, str(ROOT / "eval_main.py"), f"--workdir={tmp_path}", "--untrained"]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    written = json.loads((tmp_path / "eval_untrained" / "result.json").read_text())
+    metrics = written["metrics"]
+    for name in object_frame.MEASURES:
+        assert f"{metrics[f'{name}_median_degrees']:.2f}" in result.stdout
+        assert 10 < metrics[f"{name}_mean_degrees"] < 120 and 50 < metrics[f"chance_{name}_mean_degrees"] < 120
+    assert written["protocol"]["test_images"] == 10 and written["protocol"]["fitted_on_images"] == 100
+    pictures = {path.stem for path in (tmp_path / "eval_untrained").glob("*.png")}
+    assert pictures == {"labels", "sphere", "transfer", "mean_object"}
