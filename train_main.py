@@ -33,7 +33,7 @@ def main():
         runs.settle(config, workdir)
     config.train.precision = training.choose_precision(config.train)
     source = pipeline.prepare(config)
-    if config.data.name not in ("roboarm", "sphere"):
+    if config.data.name not in config_lib.SIMULATED:
         config.data.num_pictures = source.count("train")
     config.train.batch_size = config.train.batch_size or min(config_lib.BATCH_SIZE, source.count("train"))
     if begun:

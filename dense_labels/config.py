@@ -3,10 +3,9 @@
 import dataclasses
 import math
 
-DATA_SETS = (
-    *("roboarm", "sphere", "video", "folder", "boxes", "coco", "csv", "pts"),
-    *("celeba", "celeb_a", "aflw", "cats", "pascal3d"),
-)
+SIMULATED = ("roboarm", "sphere")  # built from num_pairs and seed
+_ANNOTATED = ("coco", "csv", "pts", "celeba", "celeb_a", "aflw", "cats", "pascal3d")
+DATA_SETS = (*SIMULATED, "video", "folder", "boxes", *_ANNOTATED)
 HEADS = ("nearest", "regress", "regress_each", "heatmaps")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 BATCH_SIZE = 16  # where it is left to be found out, and there are as many pictures

@@ -10,21 +10,22 @@ FOLDS = 5
 _KEYS = ("landmarks", "annotated", "scale", "normaliser", "picture")
 
 
-def label_maps(network, batches):
+def label_maps(network, batches, keys=_KEYS):
     """Labels annotated images once, for whatever is fitted or measured on frozen labels.
 
     Args:
       network: images [B, H, W, 3] -> labels [B, h, w, L]; a `tf.function` is traced once for all calls.
       batches: iterable of LandmarkBatches.
+      keys: what is kept of them.
 
     Returns:
       A dictionary of arrays over all N images: `labels` float32 [N, h, w, L], and `landmarks`, `annotated`, `scale`,
       `normaliser` and `picture` as in LandmarkBatch.
     """
-    parts = {"labels": [], **{name: [] for name in _KEYS}}
+    parts = {"labels": [], **{name: [] for name in keys}}
     for batch in batches:
         parts["labels"].append(network(batch["image"]).numpy())
-        for name in _KEYS:
+        for name in keys:
             parts[name].append(batch[name].numpy())
     return {name: np.concatenate(part) for name, part in parts.items()}
 

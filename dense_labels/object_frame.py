@@ -11,7 +11,7 @@ the angle between two of them, in degrees.
 import numpy as np
 from scipy import ndimage
 
-from dense_labels import correspondence, sphere
+from dense_labels import correspondence, evaluation, sphere
 
 DEGREE = 4  # of the spherical harmonics that make up a smooth map
 MEASURES = ("matching", "consistency", "isometry")
@@ -31,12 +31,7 @@ def surface_maps(network, batches):
       `rotation` [N, 3, 3], which takes places to the camera's coordinates, whose third axis points away from it; `limb`
       [N]: a place is seen where the cosine of its angle to the camera, from the object's centre, is above that.
     """
-    parts = {"labels": [], **{name: [] for name in _KEYS}}
-    for batch in batches:
-        parts["labels"].append(network(batch["image"]).numpy())
-        for name in _KEYS:
-            parts[name].append(batch[name].numpy())
-    maps = {name: np.concatenate(part) for name, part in parts.items()}
+    maps = evaluation.label_maps(network, batches, _KEYS)
     return {**maps, "on_object": maps["on_object"] > 0}
 
 
@@ -82,13 +77,14 @@ def measure(known, test, *, pairs, seed=0):
 
 def _measure(known, test, pairs):
     """The metrics of labels, and the matching of pairs [P, 2] by their turn."""
-    errors = [matching_errors(take(test, a), take(test, b)) for a, b in pairs]
+    errors = [matching_errors(evaluation.take(test, a), evaluation.take(test, b)) for a, b in pairs]
     turns = turned(test["rotation"][pairs[:, 0]], test["rotation"][pairs[:, 1]])
     figures = {"matching": np.concatenate(errors)}
     if test["labels"].shape[-1] == 3:
-        figures["consistency"] = angles(fit_smooth(*on_object(known))(on_object(test)[0]), on_object(test)[1])
-        alignment = fit_orthogonal(*on_object(known))
-        figures["isometry"] = angles(sphere.project(on_object(test)[0]) @ alignment.T, on_object(test)[1])
+        smooth, alignment = fit_smooth(*on_object(known)), fit_orthogonal(*on_object(known))
+        labels, places = on_object(test)
+        figures["consistency"] = angles(smooth(labels), places)
+        figures["isometry"] = angles(sphere.project(labels) @ alignment.T, places)
     metrics = {}
     for name, values in figures.items():
         metrics[f"{name}_median_degrees"] = float(np.median(values))
@@ -108,11 +104,6 @@ def _by_turn(errors, turns):
             row |= {"median_degrees": float(np.median(points)), "mean_degrees": float(np.mean(points))}
         rows.append(row)
     return rows
-
-
-def take(maps, index):
-    """Returns the maps of one image."""
-    return {name: values[index] for name, values in maps.items()}
 
 
 def on_object(maps):

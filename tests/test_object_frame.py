@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels import object_frame, sphere
+from dense_labels import evaluation, object_frame, sphere
 from input_pipeline.datasets import sphere_camera, sphere_motion
 
 STRIDE, IMAGES = 6, 24  # 15 x 15 cells
@@ -63,14 +63,14 @@ def test_a_turned_frame_has_no_error_but_that_of_the_cells(known, test_maps):
     for name in ("consistency", "isometry"):
         assert metrics[f"{name}_median_degrees"] < 1e-4 and metrics[f"{name}_mean_degrees"] < 1e-4
     assert metrics["isometry_reflected"] == 0
-    a, b = (labelled(object_frame.take(test_maps, n), lambda places: places @ _TURN.T) for n in (0, 12))
+    a, b = (labelled(evaluation.take(test_maps, n), lambda places: places @ _TURN.T) for n in (0, 12))
     np.testing.assert_allclose(object_frame.matching_errors(a, b), best_possible(a, b), atol=1e-4)
 
 
 def test_a_quarter_turn_of_the_frame_takes_cells_to_cells_and_is_matched_without_error():
     quarter = sphere_motion.turns(np.array([[0.0, 0.0, np.pi / 2]]))[0]
     maps = labelled(frames([_TURN, quarter @ _TURN]), lambda places: 3 * places @ _TURN)
-    a, b = (object_frame.take(maps, n) for n in range(2))
+    a, b = (evaluation.take(maps, n) for n in range(2))
     errors = object_frame.matching_errors(a, b)
     assert len(errors) == a["on_object"].sum()
     np.testing.assert_allclose(errors, 0, atol=1e-5)
@@ -117,7 +117,7 @@ def test_pairs_are_told_apart_by_their_turn_and_hidden_points_left_out(known, te
     assert weighted == pytest.approx(result["metrics"]["matching_mean_degrees"])
     half_turn = sphere_motion.turns(np.array([[0.0, np.pi, 0.0]]))[0]
     maps = labelled(frames([np.eye(3), half_turn]), lambda places: places)
-    assert object_frame.matching_errors(object_frame.take(maps, 0), object_frame.take(maps, 1)).size == 0
+    assert object_frame.matching_errors(evaluation.take(maps, 0), evaluation.take(maps, 1)).size == 0
     assert object_frame.turned(np.eye(3), half_turn) == pytest.approx(180)
     assert object_frame.turned(_TURN, _TURN @ sphere_motion.turns(np.array([[0.1, 0, 0]]))[0]) == pytest.approx(
         np.degrees(0.1)
@@ -126,7 +126,7 @@ def test_pairs_are_told_apart_by_their_turn_and_hidden_points_left_out(known, te
 
 def test_a_match_beside_the_object_lands_on_the_nearest_cell_of_it():
     maps = labelled(frames([np.eye(3), np.eye(3)]), lambda places: places)
-    a, b = (object_frame.take(maps, n) for n in range(2))
+    a, b = (evaluation.take(maps, n) for n in range(2))
     row = len(b["labels"]) // 2
     assert not b["on_object"][row, 0] and b["on_object"][row, 1]
     b["labels"][row, 0] = [-100, 0, 0]  # the inner product of all that lies on the left is largest here

@@ -1,10 +1,12 @@
 """Tests of the textured sphere: exact geometry against slow arithmetic, what moves, what stays, what is stored."""
 
+import dataclasses
 import itertools
 import json
 import math
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -251,6 +253,17 @@ def test_prepare_says_what_it_made_in_one_line(tmp_path, capsys):
 
 
 # --- what training and evaluation are given ---
+
+
+def test_a_damaged_file_is_named(builder, data, tmp_path):
+    shutil.copytree(data.dir, tmp_path / "data")
+    for shard in (tmp_path / "data").rglob("*test.tfrecord*"):
+        shard.write_bytes(shard.read_bytes()[:-9])
+    source = pipeline.prepare(Config(data=dataclasses.replace(data, dir=str(tmp_path / "data"))))
+    with pytest.raises(
+        ValueError, match=r"a file in .*/sphere/.* is damaged or gone; delete that folder and run again"
+    ):
+        pipeline.image_batches(source, "test", batch_size=4)
 
 
 def test_training_pairs_are_stored_pairs_with_their_exact_motion(source, builder):

@@ -5,12 +5,11 @@ pixel (row i, column j) has its centre at (j + 0.5, i + 0.5). Maps of pixels are
 Capsules are drawn in order: of two that overlap, the later one is on top. Flow goes from a to b.
 """
 
-import io
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from input_pipeline.datasets import simulated
 from input_pipeline.datasets.arm_simulation import FRAME_SIZE, LENGTH, NUM_CAPSULES, RADIUS
 
 # Seven hues in even steps, neighbours in hue being neighbours on the arm.
@@ -49,14 +48,8 @@ def draw_frame(index: int, poses: np.ndarray) -> Frame:
         poses=poses,
         capsules=topmost(distances),
         centres_visible=visible_at(poses[:, :2], np.arange(NUM_CAPSULES), poses),
-        png=_encode_png(render(distances)),
+        png=simulated.encode_png(render(distances)),
     )
-
-
-def _encode_png(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "png", compress_level=3)
-    return file.getvalue()
 
 
 def pair_features(a: Frame, b: Frame) -> dict[str, Any]:

@@ -69,6 +69,13 @@ the second, its visibility, and the capsules' centres in both.
     def _create_statistics(self) -> "_Statistics":
         return _Statistics()
 
+    def described(self) -> str:
+        figures = self.info.metadata
+        return (
+            f"largest flow below {STILL_FLOW} px in {figures['still_share']:.1%} of them, "
+            f"{figures['centres_inside_share']:.1%} of the capsule centres inside the frame"
+        )
+
 
 class _Statistics:
     """Gathers, pair by pair, what tells whether the arm moves and stays in view."""
@@ -94,13 +101,6 @@ class _Statistics:
             "centres_inside_share": float(np.mean(self._centres_inside)),
             "foreground_share": float(np.mean(self._foreground)),
         }
-
-    @staticmethod
-    def sentence(figures: dict[str, float]) -> str:
-        return (
-            f"largest flow below {STILL_FLOW} px in {figures['still_share']:.1%} of them, "
-            f"{figures['centres_inside_share']:.1%} of the capsule centres inside the frame"
-        )
 
 
 def prepare(data_dir: str, num_pairs: int = DEFAULT_NUM_PAIRS, seed: int = 0) -> Roboarm:

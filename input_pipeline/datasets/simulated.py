@@ -8,11 +8,14 @@ import abc
 import contextlib
 import dataclasses
 import functools
+import io
 import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow_datasets as tfds
+from PIL import Image
 from tqdm import tqdm
 
 from input_pipeline.datasets import building
@@ -34,7 +37,7 @@ class FramePairs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Builds pairs of consecutive frames by simulating a video; nothing is downloaded.
 
     A data set of its own says what it is with `DESCRIPTION`, `PROGRESS` (the words beside the progress bar), `FEATURES`
-    and the three methods below.
+    and the methods below.
     """
 
     DESCRIPTION: ClassVar[str]
@@ -51,10 +54,11 @@ class FramePairs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def _create_statistics(self) -> Any:
-        """An object that is given the features of each pair by `add`; `summary` returns its figures, `num_pairs` too.
+        """An object that is given each pair's features by `add`, and whose `summary` returns figures of them all."""
 
-        Its `sentence` says of these figures what they are like.
-        """
+    @abc.abstractmethod
+    def described(self) -> str:
+        """What the figures of a data set that has been built say of it, in words."""
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -95,6 +99,13 @@ class FramePairs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             for _, frame in zip(range(num_frames), self._simulate(self.builder_config.seed)):
                 progress.update()
                 yield frame
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """A frame, uint8 [H, W, 3], as a PNG file that is quickly written."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "png", compress_level=3)
+    return file.getvalue()
 
 
 def split_blocks(num_pairs: int) -> dict[str, range]:
@@ -177,7 +188,6 @@ def prepare(kind: type[FramePairs], data_dir: str, num_pairs: int, seed: int) ->
     if not builder.data_path.exists():
         start = time.monotonic()
         builder = building.build_once(make_builder, num_shards=NUM_SHARDS)
-        figures, seconds = builder.info.metadata, time.monotonic() - start
-        said = builder._create_statistics().sentence(figures)
-        print(f"{builder.name}: {figures['num_pairs']} pairs in {seconds:.0f} s, {said}")
+        seconds = time.monotonic() - start
+        print(f"{builder.name}: {num_pairs} pairs in {seconds:.0f} s, {builder.described()}")
     return builder

@@ -8,13 +8,11 @@ sphere that a pixel shows follow exactly from the rotations: `sphere_camera.moti
 for each pixel, they would take five times the room of the pictures.
 """
 
-import io
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
 
 from input_pipeline.datasets import simulated, sphere_camera, sphere_motion, sphere_rendering
 
@@ -64,7 +62,7 @@ exact flow, its visibility and the place on the sphere that a pixel shows follow
 
     def _simulate(self, seed: int) -> Iterator[Frame]:
         for index, rotation in enumerate(sphere_motion.simulate(seed)):
-            yield Frame(index, np.float32(rotation), _encode_png(sphere_rendering.draw(rotation)))
+            yield Frame(index, np.float32(rotation), simulated.encode_png(sphere_rendering.draw(rotation)))
 
     def _pair_features(self, frame_a: Frame, frame_b: Frame) -> dict[str, Any]:
         return {
@@ -78,11 +76,12 @@ exact flow, its visibility and the place on the sphere that a pixel shows follow
     def _create_statistics(self) -> "_Statistics":
         return _Statistics()
 
-
-def _encode_png(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "png", compress_level=3)
-    return file.getvalue()
+    def described(self) -> str:
+        figures = self.info.metadata
+        return (
+            f"turned by {figures['turn_median_degrees']:.0f} degrees in the median, "
+            f"{figures['turn_95th_percentile_degrees']:.0f} in the 95th percentile"
+        )
 
 
 class _Statistics:
@@ -105,13 +104,6 @@ class _Statistics:
             # Of orientations that are met equally often the mean is 0; of a sphere at rest, its norm is 1.
             "mean_rotation_norm": float(np.linalg.norm(np.mean(self._rotations, axis=0), 2)),
         }
-
-    @staticmethod
-    def sentence(figures: dict[str, float]) -> str:
-        return (
-            f"turned by {figures['turn_median_degrees']:.0f} degrees in the median, "
-            f"{figures['turn_95th_percentile_degrees']:.0f} in the 95th percentile"
-        )
 
 
 def prepare(data_dir: str, num_pairs: int = DEFAULT_NUM_PAIRS, seed: int = 0) -> Sphere:
