@@ -2,7 +2,7 @@
 
 python train_main.py --config=configs/sphere.py --workdir=runs/sphere/dilations
 
-The network has batch norm and leaky ReLU, as its first author's later code has it. 144,000 pairs.
+The network has batch norm and leaky ReLU, as its first author's later code has it. 64,000 pairs.
 SIMPLE beside it, an untrained network and chance: `python -m benchmarks.sphere`.
 """
 
@@ -17,6 +17,6 @@ def get_config():
     config.model.norm, config.model.activation = "batch", "leaky_relu"
     config.train.batch_size = 8
     config.train.steps_per_epoch = 1_000
-    config.train.num_epochs = 18
+    config.train.num_epochs = 8
     config.train.schedule, config.train.warmup_steps = "cosine", 200
     return config
