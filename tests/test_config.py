@@ -57,8 +57,8 @@ def test_what_is_documented_is_valid(key, value):
         (
             "data.name",
             "robot",
-            "choose 'roboarm', 'sphere', 'video', 'folder', 'boxes', 'coco', 'csv', 'pts', 'celeba', 'celeb_a', 'aflw', "
-            "'cats', 'pascal3d'",
+            "choose 'roboarm', 'sphere', 'video', 'folder', 'boxes', 'coco', 'csv', 'pts', 'celeba', 'celeb_a', "
+            "'aflw', 'cats', 'pascal3d'",
         ),
         ("views.border", "wrap", r"choose 'zero', 'edge', 'mirror'"),
         ("model.name", "Simple", r"choose 'simple', 'dilations', 'introspection'"),
