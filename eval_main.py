@@ -1,6 +1,6 @@
 """Evaluates a run: fits landmark heads on frozen labels, measures them, draws, exports.
 
-python eval_main.py --workdir=runs/mine [--annotations=points.json] [--export_dir=served/mine]
+python eval_main.py --workdir=runs/mine [--annotations=points.json] [--report] [--export_dir=served/mine]
 """
 
 import functools
@@ -20,6 +20,7 @@ _CACHE_DIR = flags.DEFINE_string("cache_dir", None, "Folder that resized picture
 _SKIP = flags.DEFINE_bool("skip_bad_files", False, "Leave files out that cannot be read.")
 _FEW_SHOT = flags.DEFINE_list("few_shot", [], "Fit heads on few annotated pictures too, such as 1,5,10,20.")
 _HEADS = flags.DEFINE_list("heads", [], "Landmark heads to fit: nearest, regress, ...; if not those of the training.")
+_REPORT = flags.DEFINE_bool("report", False, "Write a page to hand around too: WORKDIR/eval/report.html.")
 _UNTRAINED = flags.DEFINE_bool("untrained", False, "Evaluate the network as it was before training, for comparison.")
 flags.mark_flag_as_required("workdir")
 
@@ -45,7 +46,17 @@ def main():
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
     import models
-    from dense_labels import checkpoints, evaluation, export, inspection, object_frame, results, trust
+    from dense_labels import (
+        checkpoints,
+        evaluation,
+        export,
+        inspection,
+        object_frame,
+        report,
+        report_text,
+        results,
+        trust,
+    )
     from input_pipeline import pipeline
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
@@ -105,6 +116,13 @@ def main():
     inspection.save_pictures(folder, pictures)
     inspection.write_tensorboard(os.path.join(workdir, "tensorboard", name), result["metrics"], pictures, step)
     print(f"pictures and result.json: {folder}")
+    if _REPORT.value:
+        path = os.path.join(folder, "report.html")
+        examples = pipeline.example_images(source, split, count=report.MOST_PICTURES)
+        title = f"{os.path.basename(os.path.abspath(workdir))}{', untrained' * _UNTRAINED.value}"
+        about = {"summary": report_text.summary(config, step), "landmark_names": source.landmark_names}
+        report.write(path, title, label, examples, stride=stride, result=result, panels=pictures, **about)
+        print(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
     if _EXPORT_DIR.value:
         shape = {"input_size": source.input_size, "margin": source.margin, "stride": stride}
         path = export.export_saved_model(network, head, _EXPORT_DIR.value, **shape, example_images=pairs["image_a"])

@@ -36,8 +36,7 @@ def pair_pictures(network, examples, stride, *, points=5):
     examples = {name: np.asarray(value) for name, value in examples.items()}
     visible = examples["visible"] > 0
     labels_a, labels_b = (np.asarray(network(examples[name])) for name in ("image_a", "image_b"))
-    object_labels = labels_a[visible] if visible.any() else labels_a.reshape([-1, labels_a.shape[-1]])
-    basis = _colour_basis(object_labels) if labels_a.shape[-1] > 3 else None
+    basis = colour_basis(labels_a, visible)
     size = examples["image_a"].shape[1:3]
     masks = tf.image.resize(examples["visible"][..., np.newaxis], size, "nearest").numpy()[..., 0] > 0
     cells = _spread_cells(visible, points)
@@ -148,16 +147,40 @@ def mean_object_picture(network, batches, *, shown=3, size=220):
         labels = network(batch["image"]).numpy()
         if mean is None:
             first = images[:shown], labels[:shown], masks[:shown]
-            mean = unfolding.MeanObject(size=size, **_view(labels, masks))
+            mean = unfolding.MeanObject(size=size, **view(labels, masks))
         mean.add(images, labels, masks)
     return unfolding.mean_object_figure(*first, mean)
 
 
-def _view(labels, masks):
-    """How labels [N, h, w, L] are seen from the middle of the object: arguments of `unfolding.MeanObject`."""
+def colour_basis(labels, masks):
+    """Chooses how long labels are seen as colours.
+
+    Args:
+      labels: [N, h, w, L].
+      masks: [N, H, W], pixels or cells: where the object is.
+
+    Returns:
+      float32 [L, 3] as `sphere.colour_basis`, found on the object; None for L <= 3, which need none.
+    """
+    if labels.shape[-1] <= 3:
+        return None
+    on_object = _cells(masks, labels)
+    return _colour_basis(labels[on_object] if on_object.any() else labels)
+
+
+def view(labels, masks):
+    """Chooses how label space is seen from the middle of the object, upright.
+
+    Args:
+      labels: [N, h, w, L].
+      masks: [N, H, W], where the object is.
+
+    Returns:
+      Arguments of `unfolding.MeanObject`: `basis` [L, 3], for L = 2 `longest`.
+    """
     height, width, length = labels.shape[1:]
     stride = masks.shape[1] // height
-    on_object = masks[:, stride // 2 :: stride, stride // 2 :: stride][:, :height, :width]
+    on_object = _cells(masks, labels)
     places = np.broadcast_to(geometry.cell_centres(height, width, stride), [*labels.shape[:3], 2])
     labels, places = labels[on_object], places[on_object]
     if length == 2:
@@ -169,6 +192,13 @@ def _view(labels, masks):
     if not np.ptp(labels, axis=0).any():
         return {"basis": basis}  # of labels that are all alike there is no upright view
     return {"basis": basis @ sphere.upright_rotation(labels @ basis, places).T}
+
+
+def _cells(masks, labels):
+    """Masks of pixels [N, H, W] at the cells of labels [N, h, w, L]: bool [N, h, w]."""
+    height, width = labels.shape[1:3]
+    stride = masks.shape[1] // height
+    return masks[:, stride // 2 :: stride, stride // 2 :: stride][:, :height, :width] > 0
 
 
 def _colour_basis(labels):

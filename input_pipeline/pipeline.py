@@ -103,6 +103,26 @@ def image_batches(source, split, *, batch_size, count=None):
     return source.images(split, _first(count), batch_size=batch_size, count=count).prefetch(tf.data.AUTOTUNE)
 
 
+def example_images(source, split, *, count):
+    """A few images of a split as a user has them, from all over it, with their landmarks where they have any.
+
+    Args:
+      source, split: as in `landmark_batches`.
+      count: how many images.
+
+    Returns:
+      A dictionary: of a batch of `image_batches`, and of one of `landmark_batches` where the split is annotated.
+
+    Raises:
+      ValueError: if a file of the data set is damaged or gone.
+    """
+    options = {"batch_size": count, "count": count}
+    examples = next(iter(image_batches(source, split, **options)))
+    if split != "validation" and source.count("annotated"):
+        examples.update(next(iter(landmark_batches(source, split, **options))))
+    return examples
+
+
 def landmark_batches(source, split, *, batch_size, count=None):
     """LandmarkBatches of a split, each image once.
 

@@ -78,7 +78,7 @@ def trained(arm_data, tmp_path_factory):
 def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
     result = _run("eval_main.py", f"--workdir={trained}", f"--export_dir={tmp_path}", "--config.eval.head_images=50")
     _assert_one_line(result, "config.eval.head_images")  # the configuration is that of the run
-    result = _run("eval_main.py", f"--workdir={trained}", f"--export_dir={tmp_path}")
+    result = _run("eval_main.py", f"--workdir={trained}", "--report", f"--export_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     written = json.loads((trained / "eval" / "result.json").read_text())
     for name in ("cell", "subpixel"):
@@ -90,6 +90,8 @@ def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
     for name in ("labels", "sphere", "transfer", "landmarks", "transfer_between", "mean_object"):
         picture = tf.io.decode_png((trained / "eval" / f"{name}.png").read_bytes())
         assert picture.shape[-1] == 3 and np.ptp(picture) > 100
+    page = (trained / "eval" / "report.html").read_text()
+    assert f"{error:.3f}" in page and page.count("data:image/png") == 12 + 6  # pictures to point at, and panels
     assert (tmp_path / "1" / "saved_model.pb").exists()
     assert {path.name for path in (trained / "eval").iterdir()} == {
         "result.json",
@@ -99,6 +101,7 @@ def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
         "landmarks.png",
         "transfer_between.png",
         "mean_object.png",
+        "report.html",
     }
 
 

@@ -1,0 +1,181 @@
+"""What the page of `report` says in words: its figures with their protocol, and what its panels show, as HTML."""
+
+import html
+
+from dense_labels import results
+
+_FIGURES = {  # ending of a figure's name -> heading, where a row is a way of finding landmarks
+    "error_percent": "mean error, %",
+    "failures_percent": "off by over 10 %, % of images",
+    "cumulative_area": "area under cumulative error",
+    "pck_area": "area under PCK",
+}
+_MATCHING = "landmarks of one {} found in another by labels alone, {}, mean distance in pixels of an image 70 wide"
+_CELL, _SUBPIXEL = "at the best cell", "at the expected place on labels made 4 times finer"
+_WORDS = {
+    "matching_same_cell_px": _MATCHING.format("view of a picture", _CELL),
+    "matching_same_subpixel_px": _MATCHING.format("view of a picture", _SUBPIXEL),
+    "matching_different_cell_px": _MATCHING.format("picture", _CELL),
+    "matching_different_subpixel_px": _MATCHING.format("picture", _SUBPIXEL),
+}
+_PANELS = {
+    "labels": (
+        "Labels",
+        "The label of each pixel as a colour: a point of the object should keep its colour from picture to picture. "
+        "Below, how long the labels are: where they are short, a match is uncertain.",
+    ),
+    "transfer": (
+        "Points carried over",
+        "Five points of A and where their labels are found in B. The brighter a cell, the likelier it is the match.",
+    ),
+    "transfer_between": (
+        "Landmarks carried from one picture to the next",
+        "As above, for annotated points of two different pictures.",
+    ),
+    "matches": (
+        "Errors of matches, the worst pairs first",
+        "A, B, and A drawn anew from the pixels of B that its labels match; at the right how far off each match is.",
+    ),
+    "pairs": (
+        "Pairs",
+        "How the views of a pair are bent: the same dots in both, and the grid of A where it is found in B.",
+    ),
+    "sphere": (
+        "Label sphere, unfolded",
+        "Pixels carried to where their labels point, in latitude and longitude. The map should hardly move.",
+    ),
+    "hemispheres": (
+        "Label sphere in two halves",
+        "The same seen from the front and from behind, in an equal-area projection that has no poles.",
+    ),
+    "mean_object": ("Mean object", "Pixels of many pictures carried to the label sphere: the sharper, the better."),
+    "landmarks": ("Landmarks", "What the fitted head finds, beside the annotation."),
+    "worst_landmarks": ("Landmarks, the worst pictures first", "The pictures on which the same head errs most."),
+    "curves": ("Curves", "The share of images, and of landmarks, whose error is below each limit."),
+}
+
+
+def summary(config, step):
+    """Says in a line what was trained.
+
+    Args:
+      config: `config.Config`.
+      step: of the training, an int.
+
+    Returns:
+      A string.
+    """
+    return (
+        f"Data set {config.data.name}; network {config.model.name}, labels of {config.model.label_size} numbers; "
+        f"loss {config.loss.name}; {step} training steps of {config.train.batch_size} pairs"
+    )
+
+
+def numbers(result, landmark_names=()):
+    """Writes what was measured, and how.
+
+    Args:
+      result: what `results.report` returned, with whatever else was measured.
+      landmark_names: of the landmarks; numbers where there are none.
+
+    Returns:
+      HTML, everything from `result` escaped.
+    """
+    parts = [
+        _heads(result),
+        _other_figures(result["metrics"]),
+        _few_shot(result.get("few_shot_error_percent", {})),
+        _each_landmark(result.get("landmark_error_percent", {}), landmark_names),
+        _protocol(result.get("protocol", {})),
+    ]
+    return "\n".join(part for part in parts if part) or "<p>Nothing was measured.</p>"
+
+
+def panel(name, uri):
+    """Writes a panel with what it shows.
+
+    Args:
+      name: of the panel.
+      uri: address of its picture.
+
+    Returns:
+      HTML.
+    """
+    title, caption = _PANELS.get(name, (_spaced(name).capitalize(), ""))
+    title, caption = html.escape(title), html.escape(caption)
+    return (
+        f'<figure class="panel"><h3>{title}</h3><figcaption><p>{caption}</p></figcaption>\n'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{title}"><img src="{uri}" alt="{caption or title}">'
+        "</div></figure>"
+    )
+
+
+def _heads(result):
+    """A row for each way of finding landmarks, under the sentence that says what the error is."""
+    metrics = result["metrics"]
+    ways = [way for way in results.DECODINGS if f"{way}_error_percent" in metrics]
+    if not ways:
+        return ""
+    endings = [ending for ending in _FIGURES if f"{ways[0]}_{ending}" in metrics]
+    rows = [
+        [_spaced(way), *(f"{metrics[f'{way}_{ending}']:.3f}" for ending in endings), results.DECODINGS[way]]
+        for way in ways
+    ]
+    heading = ["landmarks by", *(_FIGURES[ending] for ending in endings), ""]
+    return _table(heading, rows, result.get("protocol", {}).get("error", ""), words=True)
+
+
+def _other_figures(metrics):
+    known = {f"{way}_{ending}" for way in results.DECODINGS for ending in _FIGURES}
+    rows = [[_WORDS.get(name, _spaced(name)), f"{value:.3f}"] for name, value in metrics.items() if name not in known]
+    return _table(["figure", ""], rows, "") if rows else ""
+
+
+def _few_shot(errors):
+    if not errors:
+        return ""
+    counts = list(next(iter(errors.values())))
+    rows = [[str(count), *(results.mean_and_deviation(each[count], 2) for each in errors.values())] for count in counts]
+    caption = "Heads fitted on few annotated pictures: mean error, %, mean and standard deviation of the draws"
+    return _table(["annotated pictures", *map(_spaced, errors)], rows, caption)
+
+
+def _each_landmark(errors, names):
+    if not errors:
+        return ""
+    each = list(zip(*errors.values()))
+    names = list(names) or [str(k) for k in range(len(each))]
+    rows = [
+        [_spaced(name), *("-" if value is None else f"{value:.3f}" for value in values)]
+        for name, values in zip(names, each)
+    ]
+    table = _table(["landmark", *map(_spaced, errors)], rows, "Mean error, %")
+    return f"<details><summary>Landmark by landmark</summary>{table}</details>"
+
+
+def _protocol(protocol):
+    items = "".join(
+        f"<dt>{html.escape(_spaced(name))}</dt><dd>{html.escape(str(value))}</dd>"
+        for name, value in protocol.items()
+        if name not in results.DECODINGS  # these stand beside their figures
+    )
+    return f"<h3>How it was measured</h3><dl>{items}</dl>" if items else ""
+
+
+def _table(heading, rows, caption, words=False):
+    """A table whose first column names its rows; with `words`, the last explains them."""
+    lines = [f'<div class="wide" tabindex="0" role="region" aria-label="{html.escape(caption or heading[0])}"><table>']
+    lines.append(f"<caption>{html.escape(caption)}</caption>" if caption else "")
+    columns = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in heading)
+    lines.append(f"<thead><tr>{columns}</tr></thead><tbody>")
+    for name, *values in rows:
+        last = len(values) - 1 if words else None
+        cells = "".join(
+            f"<td{' class=words' if k == last else ''}>{html.escape(value)}</td>" for k, value in enumerate(values)
+        )
+        lines.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
+    return "\n".join([*lines, "</tbody></table></div>"])
+
+
+def _spaced(name):
+    return str(name).replace("_", " ")
