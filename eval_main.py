@@ -25,6 +25,8 @@ _UNTRAINED = flags.DEFINE_bool("untrained", False, "Evaluate the network as it w
 flags.mark_flag_as_required("workdir")
 
 _SHOWN = 9  # frames in the pictures, as in figure 3 of the paper
+_COMPARED = 48  # pairs of which the worst are shown
+_WORST = 8  # images whose landmarks are located worst
 _MANY = 200  # images in the mean object, and whose surface is measured
 _MATCHED = 500  # images whose landmarks are matched
 _SEEDS = 3  # draws of few annotated pictures
@@ -48,12 +50,12 @@ def main():
     import models
     from dense_labels import (
         checkpoints,
+        embeddings,
         evaluation,
         export,
         inspection,
         object_frame,
         report,
-        report_text,
         results,
         trust,
     )
@@ -75,12 +77,12 @@ def main():
     name = "eval_untrained" if _UNTRAINED.value else "eval"
     folder = os.path.join(workdir, name)
     os.makedirs(folder, exist_ok=True)
-    head, matches, result = None, None, {"metrics": {}}
+    head, matches, located, result = None, None, None, {"metrics": {}}
     if source.count("annotated"):
         batches = functools.partial(pipeline.landmark_batches, source, batch_size=batch_size)
         known = evaluation.label_maps(label, batches("annotated", count=config.eval.head_images))
         test = evaluation.label_maps(label, batches("test")) if source.count("test") else None
-        head, result = _landmarks(config, source, label, known, test, stride)
+        head, result, located = _landmarks(config, source, label, known, test, stride)
         if source.warps_pictures:
             views = pipeline.annotated_pairs(source, split, stride=stride, batch_size=batch_size, count=_MATCHED)
             result["metrics"].update(evaluation.matching(label, views, stride=stride))
@@ -103,25 +105,21 @@ def main():
     results.write_result(os.path.join(folder, "result.json"), {**result, "step": step})
 
     pairs = pipeline.example_pairs(source, split, stride=stride, count=_SHOWN)
-    pictures = inspection.pair_pictures(label, pairs, stride)
-    if has_confidence:
-        pictures.update(inspection.confidence_pictures(label, pairs, stride))
-    many = pipeline.image_batches(source, split, batch_size=batch_size, count=_MANY)
-    pictures["mean_object"] = inspection.mean_object_picture(label, many)
-    if head is not None:
-        frames = next(iter(pipeline.landmark_batches(source, split, batch_size=_SHOWN, count=_SHOWN)))
-        pictures.update(inspection.landmark_pictures(label, head, frames, stride))
-        if has_confidence and matches:
-            pictures.update(inspection.trust_pictures(label, frames, matches, stride))
+    pictures = _pictures(source, split, label, pairs, head, stride, batch_size, has_confidence, matches)
+    if located is not None:
+        pictures.update(inspection.error_pictures(*located, result["curves"]))
     inspection.save_pictures(folder, pictures)
-    inspection.write_tensorboard(os.path.join(workdir, "tensorboard", name), result["metrics"], pictures, step)
+    logs = os.path.join(workdir, "tensorboard", name)
+    inspection.write_tensorboard(logs, result["metrics"], pictures, step, curves=result.get("curves", {}))
+    examples = pipeline.example_images(source, split, count=report.MOST_PICTURES)
+    examples["labels"] = label(examples["image"])
+    embeddings.write(logs, *(examples[part] for part in ("image", "labels", "mask")), stride=stride)
     print(f"pictures and result.json: {folder}")
     if _REPORT.value:
         path = os.path.join(folder, "report.html")
-        examples = pipeline.example_images(source, split, count=report.MOST_PICTURES)
         title = f"{os.path.basename(os.path.abspath(workdir))}{', untrained' * _UNTRAINED.value}"
-        about = {"summary": report_text.summary(config, step), "landmark_names": source.landmark_names}
-        report.write(path, title, label, examples, stride=stride, result=result, panels=pictures, **about)
+        about = {"summary": report.summary(config, step), "landmark_names": source.landmark_names}
+        report.write(path, title, examples, stride=stride, result=result, panels=pictures, **about)
         print(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
     if _EXPORT_DIR.value:
         shape = {"input_size": source.input_size, "margin": source.margin, "stride": stride}
@@ -133,7 +131,10 @@ def main():
 
 
 def _landmarks(config, source, label, known, test, stride):
-    """Fits and measures the heads of the configuration; returns the best, and what was measured."""
+    """Fits and measures the heads of the configuration.
+
+    Returns the best, what was measured, and where it locates landmarks worst: arguments of `inspection.error_pictures`.
+    """
     import models
     from dense_labels import evaluation, results
     from input_pipeline import pipeline
@@ -155,7 +156,35 @@ def _landmarks(config, source, label, known, test, stride):
         errors = evaluation.few_shot(fits, maps_of, known, test, counts=few, seeds=_SEEDS, batch_size=batch_size)
         print(results.few_shot_table(errors))
         result["few_shot_error_percent"] = errors
-    return heads[best], result
+    if found is None:
+        return heads[best], result, None
+    points = found[best if best in found else "subpixel"]
+    images = {"split": "annotated", "count": config.eval.head_images} if test is None else {"split": "test"}
+    batches = pipeline.landmark_batches(source, batch_size=batch_size, **images)
+    return heads[best], result, (batches, points, maps, results.worst_images(points, maps, _WORST))
+
+
+def _pictures(source, split, label, pairs, head, stride, batch_size, has_confidence, matches):
+    """Draws what the labels make of a split, and the head if there is one; returns the pictures by name."""
+    from dense_labels import inspection
+    from input_pipeline import pipeline
+
+    compared = pipeline.example_pairs(source, split, stride=stride, count=_COMPARED)
+    many = pipeline.image_batches(source, split, batch_size=batch_size, count=_MANY)
+    pictures = {
+        **inspection.pair_pictures(label, pairs, stride),
+        "pairs": inspection.warp_picture(pairs, stride),
+        "match_errors": inspection.worst_matches_picture(label, compared, stride),
+        "mean_object": inspection.mean_object_picture(label, many),
+    }
+    if has_confidence:
+        pictures.update(inspection.confidence_pictures(label, pairs, stride))
+    if head is not None:
+        frames = next(iter(pipeline.landmark_batches(source, split, batch_size=_SHOWN, count=_SHOWN)))
+        pictures.update(inspection.landmark_pictures(label, head, frames, stride))
+        if has_confidence and matches:
+            pictures.update(inspection.trust_pictures(label, frames, matches, stride))
+    return pictures
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class WarnOfCollapse(tf.keras.callbacks.Callback):
 
 
 class Pictures(tf.keras.callbacks.Callback):
-    """Writes pictures of a few fixed pairs to TensorBoard after every epoch."""
+    """Writes pictures of a few fixed pairs to TensorBoard: how they are bent at first, what is learned every epoch."""
 
     def __init__(self, log_dir, examples, stride, *, confidence=False):
         """Creates the callback.
@@ -144,9 +144,14 @@ class Pictures(tf.keras.callbacks.Callback):
         super().__init__()
         self._log_dir, self._examples, self._stride, self._confidence = log_dir, examples, stride, confidence
 
+    def on_train_begin(self, logs=None):
+        if self._log_dir:
+            pairs = inspection.warp_picture(self._examples, self._stride)
+            inspection.write_tensorboard(self._log_dir, {}, {"pairs": pairs}, 0)
+
     def on_epoch_end(self, epoch, logs=None):
         shown = self.model.network, self._examples, self._stride
-        pictures = inspection.pair_pictures(*shown)
+        pictures = {**inspection.pair_pictures(*shown), "match_errors": inspection.worst_matches_picture(*shown)}
         if self._confidence:
             pictures.update(inspection.confidence_pictures(*shown))
         if self._log_dir:

@@ -305,6 +305,19 @@ def override_keys(config, prefix="config"):
     return keys
 
 
+def flat(config):
+    """Lays out all values under their keys, as a table of runs needs them.
+
+    Args:
+      config: a `Config`.
+
+    Returns:
+      A dictionary such as {"loss.gamma": 0.5}; tuples are written as strings.
+    """
+    values = {key.partition(".")[2]: _value(config, key.partition(".")[2]) for key in override_keys(config)}
+    return {key: str(value) if isinstance(value, (tuple, list)) else value for key, value in values.items()}
+
+
 def _check_types(part, values, defaults):
     """Checks each key against the type of its default; a whole number is as good as a float, a list as a tuple."""
     if type(values) is not type(defaults):

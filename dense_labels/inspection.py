@@ -8,6 +8,7 @@ import tensorflow as tf
 from dense_labels import (
     confidence_panels,
     correspondence,
+    error_panels,
     files,
     geometry,
     sphere,
@@ -31,7 +32,8 @@ def pair_pictures(network, examples, stride, *, points=5):
 
     Returns:
       A dictionary of uint8 pictures: `labels` (colours and norms, figure 3), `sphere` (the label space with the
-      pixels of every third frame carried to it, figure 4), `transfer` (where points of A are found in B).
+      pixels of every third frame carried to it, figure 4), for L >= 3 `hemispheres` (the same in a projection without
+      poles), `transfer` (where points of A are found in B).
     """
     examples = {name: np.asarray(value) for name, value in examples.items()}
     visible = examples["visible"] > 0
@@ -43,9 +45,16 @@ def pair_pictures(network, examples, stride, *, points=5):
     centres = np.asarray(geometry.cell_centres(*visible.shape[1:], stride)).reshape([-1, 2])
     places = examples["points_in_b"].reshape([len(visible), -1, 2])
     thirds = slice(2, None, 3) if len(visible) > 2 else slice(None)
+    unfolded = examples["image_a"][thirds], labels_a[thirds], masks[thirds]
+    projections = {"sphere": "equirectangular", "hemispheres": "hemispheres"}
+    if labels_a.shape[-1] == 2:
+        del projections["hemispheres"]
     return {
         "labels": visualization.labels_panel(examples["image_a"], labels_a, masks=masks, basis=basis),
-        "sphere": unfolding.unfolded_figure(examples["image_a"][thirds], labels_a[thirds], masks[thirds], basis=basis),
+        **{
+            name: unfolding.unfolded_figure(*unfolded, basis=basis, projection=projection)
+            for name, projection in projections.items()
+        },
         "transfer": visualization.transfer_panel(
             examples["image_a"][thirds],
             examples["image_b"][thirds],
@@ -56,6 +65,64 @@ def pair_pictures(network, examples, stride, *, points=5):
             points_in_b=np.take_along_axis(places, cells[..., np.newaxis], axis=1)[thirds],
         ),
     }
+
+
+def warp_picture(examples, stride, *, shown=4):
+    """Draws how the views of a few pairs are bent, which no training changes.
+
+    Args:
+      examples, stride: as in `pair_pictures`.
+      shown: how many pairs at most.
+
+    Returns:
+      A uint8 picture.
+    """
+    names = ("image_a", "image_b", "points_in_b", "visible")
+    return visualization.pairs_panel(*(np.asarray(examples[name])[:shown] for name in names), stride=stride)
+
+
+def worst_matches_picture(network, examples, stride, *, shown=3):
+    """Draws the pairs whose matches are furthest off, the worst first.
+
+    Args:
+      network, examples, stride: as in `pair_pictures`.
+      shown: how many pairs at most.
+
+    Returns:
+      A uint8 picture.
+    """
+    examples = {name: np.asarray(value) for name, value in examples.items()}
+    labels = (np.asarray(network(examples[name])) for name in ("image_a", "image_b"))
+    places, errors = error_panels.match_errors(*labels, examples["points_in_b"], stride)
+    visible = examples["visible"] > 0
+    means = np.where(visible, errors, 0).sum(axis=(1, 2)) / np.maximum(visible.sum(axis=(1, 2)), 1)
+    worst = np.argsort(-means, kind="stable")[:shown]
+    images = (examples[name][worst] for name in ("image_a", "image_b"))
+    return error_panels.matches_panel(*images, places[worst], errors[worst], visible[worst], stride=stride)
+
+
+def error_pictures(batches, points, maps, indices, curves):
+    """Draws how often landmarks are located how badly, and where worst.
+
+    Args:
+      batches: iterable of the LandmarkBatches that `maps` were made of.
+      points: [N, K, 2], as `evaluation.landmarks` found them.
+      maps: `evaluation.label_maps`.
+      indices: int [n], of the worst images, in the order they are drawn.
+      curves: as of `results.report`.
+
+    Returns:
+      A dictionary of uint8 pictures: `worst_landmarks`, `curves`.
+    """
+    images, first = {}, 0
+    for batch in batches:
+        inside = indices[(indices >= first) & (indices < first + len(batch["image"]))]
+        images.update(zip(inside, batch["image"].numpy()[inside - first]))
+        first += len(batch["image"])
+    shown = np.stack([images[index] for index in indices])
+    known = maps["annotated"][indices] * np.isfinite(points[indices]).all(axis=-1)
+    worst = visualization.landmarks_panel(shown, points[indices], maps["landmarks"][indices], known)
+    return {"worst_landmarks": worst, "curves": error_panels.curves_panel(curves)}
 
 
 def confidence_pictures(network, examples, stride, *, points=40):
@@ -240,7 +307,7 @@ def landmark_pictures(network, head, frames, stride):
     return pictures
 
 
-def write_tensorboard(log_dir, scalars, pictures, step):
+def write_tensorboard(log_dir, scalars, pictures, step, *, curves=()):
     """Writes figures and pictures to TensorBoard.
 
     Args:
@@ -248,12 +315,17 @@ def write_tensorboard(log_dir, scalars, pictures, step):
       scalars: name -> number.
       pictures: name -> uint8 [H, W, 3].
       step: an int.
+      curves: of landmark errors, as of `results.report`; their steps are tenths of a percent of the normaliser.
     """
     with tf.summary.create_file_writer(log_dir).as_default(step=step):
         for name, value in scalars.items():
             tf.summary.scalar(name, value)
         for name, picture in pictures.items():
             tf.summary.image(name, picture[np.newaxis])
+        for way in set(curves) - {"percent"}:
+            for kind, shares in curves[way].items():
+                for percent, share in zip(curves["percent"], shares):
+                    tf.summary.scalar(f"{kind}/{way}", share, step=round(10 * percent))
 
 
 def save_pictures(folder, pictures):

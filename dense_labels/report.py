@@ -21,19 +21,18 @@ _MOST_BYTES = 4_000_000  # of the labels, as text
 _LARGEST = 2**15 - 1
 
 
-def write(path, title, network, examples, *, stride, result, panels, summary="", landmark_names=()):
+def write(path, title, examples, *, stride, result, panels, summary="", landmark_names=()):
     """Writes the page, whole or not at all.
 
     Args:
       path: of the file; its folder exists.
       title: of the page.
-      network: images [B, H, W, 3] -> labels [B, h, w, L].
       examples: the N pictures one can point at, of which as many as fit are taken: a dictionary of `image` float
-        [N, H, W, 3] in [0, 1], `mask` [N, H, W], 1 where the object is, and where there are landmarks `landmarks`
-        [N, K, 2], (x, y) in pixels, and `annotated` [N, K].
+        [N, H, W, 3] in [0, 1], `labels` [N, h, w, L], `mask` [N, H, W], 1 where the object is, and where there are
+        landmarks `landmarks` [N, K, 2], (x, y) in pixels, and `annotated` [N, K].
       stride: side of a cell in pixels.
       result: what `results.report` returned, with whatever else was measured.
-      panels: name -> uint8 picture [H, W, 3], in the order they are shown.
+      panels: name -> uint8 picture [H, W, 3].
       summary: a line about the run.
       landmark_names: of the K landmarks; numbers where there are none.
 
@@ -41,8 +40,7 @@ def write(path, title, network, examples, *, stride, result, panels, summary="",
       ValueError: if the shapes do not agree, or images are not in [0, 1].
       OSError: if it cannot be written.
     """
-    examples = {name: np.asarray(values) for name, values in examples.items()}
-    data = page_data(examples, np.asarray(network(examples["image"])), stride, landmark_names)
+    data = page_data({name: np.asarray(values) for name, values in examples.items()}, stride, landmark_names)
     parts = {
         "title": html.escape(title),
         "summary": html.escape(summary),
@@ -50,19 +48,34 @@ def write(path, title, network, examples, *, stride, result, panels, summary="",
         "script": _template("matching.js") + _template("report.js"),
         "cells": f"{data['columns']} x {data['rows']} cells of {stride} pixels",
         "numbers": report_text.numbers(result, landmark_names),
-        "panels": "\n".join(report_text.panel(name, _picture_uri(picture)) for name, picture in panels.items()),
+        "panels": report_text.panels({name: _picture_uri(picture) for name, picture in panels.items()}),
         "data": _json(data),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _template("report.html"))
     files.write_whole(path, page.encode())
 
 
-def page_data(examples, labels, stride, landmark_names=()):
+def summary(config, step):
+    """Says in a line what was trained.
+
+    Args:
+      config: `config.Config`.
+      step: of the training, an int.
+
+    Returns:
+      A string.
+    """
+    return (
+        f"Data set {config.data.name}; network {config.model.name}, labels of {config.model.label_size} numbers; "
+        f"loss {config.loss.name}; {step} training steps of {config.train.batch_size} pairs"
+    )
+
+
+def page_data(examples, stride, landmark_names=()):
     """Gathers what the page computes with.
 
     Args:
       examples, stride, landmark_names: as of `write`.
-      labels: [N, h, w, L], of the examples.
 
     Returns:
       A dictionary that JSON can hold. Arrays are base64, row-major: labels little-endian int16, to be multiplied by
@@ -73,7 +86,7 @@ def page_data(examples, labels, stride, landmark_names=()):
       ValueError: as `write`.
     """
     images = sheet.check_images("image", examples["image"])
-    labels = sheet.check_labels("labels", labels, images)
+    labels = sheet.check_labels("labels", examples["labels"], images)
     masks = sheet.check_masks(examples["mask"], images)
     count = int(np.clip(_MOST_BYTES // (labels[0].size * 8 / 3), 2, MOST_PICTURES))
     images, labels, masks = images[:count], labels[:count], masks[:count]

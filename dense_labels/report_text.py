@@ -32,7 +32,10 @@ _PANELS = {
         "Landmarks carried from one picture to the next",
         "As above, for annotated points of two different pictures.",
     ),
-    "matches": (
+    "landmarks": ("Landmarks", "What the fitted head finds, beside the annotation."),
+    "worst_landmarks": ("Landmarks, the worst pictures first", "The pictures on which the same head errs most."),
+    "curves": ("Curves", "The share of images, and of landmarks, whose error is below each limit."),
+    "match_errors": (
         "Errors of matches, the worst pairs first",
         "A, B, and A drawn anew from the pixels of B that its labels match; at the right how far off each match is.",
     ),
@@ -49,26 +52,7 @@ _PANELS = {
         "The same seen from the front and from behind, in an equal-area projection that has no poles.",
     ),
     "mean_object": ("Mean object", "Pixels of many pictures carried to the label sphere: the sharper, the better."),
-    "landmarks": ("Landmarks", "What the fitted head finds, beside the annotation."),
-    "worst_landmarks": ("Landmarks, the worst pictures first", "The pictures on which the same head errs most."),
-    "curves": ("Curves", "The share of images, and of landmarks, whose error is below each limit."),
 }
-
-
-def summary(config, step):
-    """Says in a line what was trained.
-
-    Args:
-      config: `config.Config`.
-      step: of the training, an int.
-
-    Returns:
-      A string.
-    """
-    return (
-        f"Data set {config.data.name}; network {config.model.name}, labels of {config.model.label_size} numbers; "
-        f"loss {config.loss.name}; {step} training steps of {config.train.batch_size} pairs"
-    )
 
 
 def numbers(result, landmark_names=()):
@@ -91,22 +75,26 @@ def numbers(result, landmark_names=()):
     return "\n".join(part for part in parts if part) or "<p>Nothing was measured.</p>"
 
 
-def panel(name, uri):
-    """Writes a panel with what it shows.
+def panels(addresses):
+    """Writes the panels with what they show, those it knows first.
 
     Args:
-      name: of the panel.
-      uri: address of its picture.
+      addresses: name -> address of the picture.
 
     Returns:
       HTML.
     """
+    names = [name for name in _PANELS if name in addresses] + [name for name in addresses if name not in _PANELS]
+    return "\n".join(_panel(name, addresses[name]) for name in names)
+
+
+def _panel(name, address):
     title, caption = _PANELS.get(name, (_spaced(name).capitalize(), ""))
     title, caption = html.escape(title), html.escape(caption)
     return (
         f'<figure class="panel"><h3>{title}</h3><figcaption><p>{caption}</p></figcaption>\n'
-        f'<div class="wide" tabindex="0" role="region" aria-label="{title}"><img src="{uri}" alt="{caption or title}">'
-        "</div></figure>"
+        f'<div class="wide" tabindex="0" role="region" aria-label="{title}">'
+        f'<img src="{address}" alt="{caption or title}"></div></figure>'
     )
 
 

@@ -115,6 +115,22 @@ def pck_area(points, maps, classes):
     return float(np.mean(areas))
 
 
+def worst_images(points, maps, count):
+    """Finds the images whose landmarks are located worst.
+
+    Args:
+      points, maps: as of `landmark_errors`.
+      count: how many images at most.
+
+    Returns:
+      int [n], indices of images that have a normaliser and an annotated landmark, the largest mean error first.
+    """
+    predicted, true, annotated, normaliser = _in_pictures(points, maps)
+    measured = annotated.any(axis=1)
+    errors = metrics.image_errors(predicted, true, annotated, normaliser) if measured.any() else np.empty(0)
+    return np.flatnonzero(maps["normaliser"] > 0)[measured][np.argsort(-errors, kind="stable")][:count]
+
+
 def _in_pictures(points, maps):
     """Located and true landmarks in pixels of the pictures, what is annotated, normalisers; of images that have one."""
     known = maps["normaliser"] > 0

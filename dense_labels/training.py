@@ -6,6 +6,7 @@ import os
 import sys
 
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 
 from dense_labels import callbacks, checkpoints, introspection, losses, optimizers
 from dense_labels import config as config_lib
@@ -234,6 +235,7 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
     if chief:
         around.append(callbacks.WarnOfCollapse(examples["visible"].shape[1:], stride))
         around.append(tf.keras.callbacks.TensorBoard(logs, write_graph=False))
+        around.append(hparams.KerasCallback(logs, config_lib.flat(config)))  # the table of runs of a sweep
     confidence = config_lib.has_confidence(config.model)
     drawn = os.path.join(logs, "pictures") if chief else None
     around.append(callbacks.Pictures(drawn, examples, stride, confidence=confidence))

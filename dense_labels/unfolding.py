@@ -1,8 +1,10 @@
 """Label space drawn flat, with the pixels of images carried to it: of single images, and their mean.
 
-Convention: for L >= 3 it is the sphere, longitude from -pi (left) to pi (right), latitude from pi/2
-(top) to -pi/2. For L = 2 it is the plane of labels, first axis to the right, second axis up, from
--1.1 to 1.1 times the longest label.
+Convention: for L >= 3 it is the sphere, in one of two projections. `equirectangular`: longitude from
+-pi (left) to pi (right), latitude from pi/2 (top) to -pi/2. `hemispheres`: Lambert's equal-area
+projection of the half about longitude 0 (left) and of the half about pi (right), each a disc with the
+north at the top; no place is a pole there, and none is larger than another. For L = 2 it is the plane
+of labels, first axis to the right, second axis up, from -1.1 to 1.1 times the longest label.
 
 Figure numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of object frames by
 dense equivariant image labelling", NIPS 2017.
@@ -16,6 +18,7 @@ from dense_labels.sheet import LINE, MARGIN
 
 BACKGROUND = 232  # Light grey: white parts of an object stay visible on it.
 PLANE_LIMIT = 1.1  # Half-width of the unfolded plane of L = 2, in longest labels.
+PROJECTIONS = ("equirectangular", "hemispheres")
 LEAST_SHARE = 0.05  # Of the images; where fewer land, the mean shows chance.
 _MAP_HEIGHT = 220  # Pixels of the sheet.
 
@@ -76,7 +79,7 @@ class MeanObject:
         return _mean_colours(self._totals, self._reached >= max(1, LEAST_SHARE * self.count))
 
 
-def unfold(labels, colours, visible, *, size, basis=None, longest=None):
+def unfold(labels, colours, visible, *, size, basis=None, longest=None, projection="equirectangular"):
     """Carries coloured pixels to label space and draws it flat (figures 4 and 5, left).
 
     Where several pixels land on one place, their mean colour is shown.
@@ -89,13 +92,16 @@ def unfold(labels, colours, visible, *, size, basis=None, longest=None):
       basis: [L, 3] from `sphere.colour_basis`, or one that turns the map from `sphere.upright_rotation`;
         needed for L > 3.
       longest: for L = 2, the length of the longest label; that of the visible ones if not given.
+      projection: of the sphere, one of `PROJECTIONS`; L = 2 has but its plane.
 
     Returns:
       uint8 [size, 2 * size, 3], or [size, size, 3] for L = 2.
 
     Raises:
-      ValueError: if the shapes do not agree, or as `sphere.project`.
+      ValueError: if the shapes do not agree, the projection is another, or as `sphere.project`.
     """
+    if projection not in PROJECTIONS:
+        raise ValueError(f"projection={projection!r}: must be one of {', '.join(PROJECTIONS)}")
     labels, colours, visible = np.asarray(labels), np.asarray(colours), np.asarray(visible, bool)
     if labels.shape[:-1] != visible.shape or colours.shape != visible.shape + (3,):
         raise ValueError(
@@ -105,11 +111,11 @@ def unfold(labels, colours, visible, *, size, basis=None, longest=None):
     labels, colours = labels[visible], colours[visible]  # [M, L], [M, 3]
     if longest is None:
         longest = np.linalg.norm(labels, axis=-1).max(initial=1e-12)
-    totals = _totals(labels, colours, np.ones(len(labels)), size, basis, longest)
+    totals = _totals(labels, colours, np.ones(len(labels)), size, basis, longest, projection)
     return _mean_colours(totals, totals[3] > 0)
 
 
-def unfolded_figure(images, labels, masks, *, basis=None):
+def unfolded_figure(images, labels, masks, *, basis=None, projection="equirectangular"):
     """Shows frames and, under each, its pixels in unfolded label space (figures 4, 5, 7 and 8).
 
     Args:
@@ -117,16 +123,17 @@ def unfolded_figure(images, labels, masks, *, basis=None):
       labels: [N, h, w, L], a label map of stride H // h for each image.
       masks: [N, H, W], where the object is (bool or 0/1).
       basis: [L, 3] as in `unfold`; needed for L > 3.
+      projection: as in `unfold`.
 
     Returns:
       uint8 [height, width, 3].
 
     Raises:
-      ValueError: if the shapes do not agree, or images are not in [0, 1].
+      ValueError: if the shapes do not agree, the projection is another, or images are not in [0, 1].
     """
     images, labels, masks = _check(images, labels, masks)
-    maps = _unfold_each(images, labels, masks, size=2 * _MAP_HEIGHT, basis=basis)
-    return _draw(images, maps, labels.shape[-1] == 2)
+    maps = _unfold_each(images, labels, masks, size=2 * _MAP_HEIGHT, basis=basis, projection=projection)
+    return _draw(images, maps, "plane" if labels.shape[-1] == 2 else projection)
 
 
 def mean_object_figure(images, labels, masks, mean):
@@ -149,7 +156,7 @@ def mean_object_figure(images, labels, masks, mean):
     caption = f"mean of {mean.count} image{'s' if mean.count > 1 else ''}"
     if mean.by_length:
         caption += ",\npixels weighed by label length"
-    return _draw(images, [*maps, mean.picture()], labels.shape[-1] == 2, caption)
+    return _draw(images, [*maps, mean.picture()], "plane" if labels.shape[-1] == 2 else "equirectangular", caption)
 
 
 def _check(images, labels, masks):
@@ -164,16 +171,26 @@ def _labels_of_pixels(label_map, height, width):
     return dense.numpy().reshape(height, width, -1)
 
 
-def _totals(labels, colours, weights, size, basis, longest):
+def _totals(labels, colours, weights, size, basis, longest, projection="equirectangular"):
     """Returns the sums of weighted colours, then of weights, at each place of the map, [4, size, width]."""
     projected = sphere.project(labels, basis)
     values = np.stack([*colours.T * weights, weights])  # [4, M]
     if labels.shape[-1] > 2:
         latitude, longitude = sphere.latitude_longitude(projected)
+        if projection == "hemispheres":
+            return _splat(*_on_hemispheres(latitude, longitude), values, size, 2 * size)
         return _splat(longitude / (2 * np.pi) + 0.5, 0.5 - latitude / np.pi, values, size, 2 * size)
     across, down = (labels / (PLANE_LIMIT * longest) * [0.5, -0.5] + 0.5).T
     inside = np.maximum(abs(across - 0.5), abs(down - 0.5)) <= 0.5
     return _splat(across[inside], down[inside], values[:, inside], size, size)
+
+
+def _on_hemispheres(latitude, longitude):
+    """Returns (across, down), in [0, 1], of places on the two discs, which touch where the longitude is pi/2."""
+    behind = np.abs(longitude) > np.pi / 2
+    x, y, z = np.moveaxis(sphere.from_latitude_longitude(latitude, longitude), -1, 0)
+    shrink = 1 / np.sqrt(1 + np.abs(x))
+    return np.where(behind, 0.75 - 0.25 * y * shrink, 0.25 + 0.25 * y * shrink), 0.5 - 0.5 * z * shrink
 
 
 def _splat(across, down, values, height, width):
@@ -204,9 +221,10 @@ def _unfold_each(images, labels, masks, **view):
     ]
 
 
-def _draw(images, maps, plane, caption=None):
+def _draw(images, maps, kind, caption=None):
     """Draws maps with their axes, each under its image; one more map than images is under the caption."""
-    map_width = _MAP_HEIGHT if plane else 2 * _MAP_HEIGHT
+    draw, across_name, down_name = _AXES[kind]
+    map_width = _MAP_HEIGHT if kind == "plane" else 2 * _MAP_HEIGHT
     width, height = sheet.tile_size(images, 180)
     left, across, top = 76, map_width + 2 * MARGIN, 2 * MARGIN + height
     figure = sheet.create(left + len(maps) * across, top + _MAP_HEIGHT + 3 * LINE)
@@ -217,12 +235,10 @@ def _draw(images, maps, plane, caption=None):
         sheet.write(figure, starts[-1] + map_width / 2, MARGIN + height / 2, caption, ha="center")
     for start, picture in zip(starts, maps):
         axes = sheet.add_axes(figure, start, top, map_width, _MAP_HEIGHT)
-        (_draw_plane if plane else _draw_sphere)(axes, picture)
+        draw(axes, picture)
         axes.tick_params(labelsize=sheet.in_points(14), length=sheet.in_points(4), labelleft=start == left)
-        name = "label x / longest" if plane else "longitude [rad]"
-        sheet.write(figure, start + map_width / 2, top + _MAP_HEIGHT + 1.9 * LINE, name, ha="center")
-    name = "label y / longest" if plane else "latitude [rad]"
-    sheet.write(figure, MARGIN + 4, top + _MAP_HEIGHT / 2, name, ha="center", rotation=90)
+        sheet.write(figure, start + map_width / 2, top + _MAP_HEIGHT + 1.9 * LINE, across_name, ha="center")
+    sheet.write(figure, MARGIN + 4, top + _MAP_HEIGHT / 2, down_name, ha="center", rotation=90)
     return sheet.render(figure)
 
 
@@ -240,3 +256,24 @@ def _draw_plane(axes, picture):
     axes.set_xticks([-1, 0, 1])
     axes.set_yticks([-1, 0, 1])
     axes.grid(color="white", linewidth=sheet.in_points(1), alpha=0.6)
+
+
+def _draw_hemispheres(axes, picture):
+    axes.imshow(picture, extent=(0, 2, 1, 0), aspect="auto")
+    turn, half = np.linspace(0, 2 * np.pi, 181), np.linspace(-np.pi / 2, np.pi / 2, 91)
+    for centre in (0.5, 1.5):
+        axes.plot(centre + np.cos(turn) / 2, 0.5 + np.sin(turn) / 2, color="white", linewidth=sheet.in_points(1.5))
+    for step in np.pi / 6 * np.arange(-2, 3):  # every 30 degrees
+        for latitude, longitude in ((half, np.full_like(half, step)), (np.full_like(half, step), half)):
+            across, down = _on_hemispheres(latitude, longitude)
+            for left in (0, 1):  # of the same lines behind
+                axes.plot(2 * across + left, down, color="white", linewidth=sheet.in_points(1), alpha=0.6)
+    axes.set(xlim=(0, 2), ylim=(1, 0), yticks=[])
+    axes.set_xticks([0.5, 1.5], ["0", "π"])
+
+
+_AXES = {
+    "plane": (_draw_plane, "label x / longest", "label y / longest"),
+    "equirectangular": (_draw_sphere, "longitude [rad]", "latitude [rad]"),
+    "hemispheres": (_draw_hemispheres, "longitude in the middle [rad]", "north up, equal areas"),
+}

@@ -252,3 +252,13 @@ def test_matching_of_views_and_of_images():
     assert errors["matching_same_cell_px"] == 0 and errors["matching_same_subpixel_px"] < 0.2
     assert errors["matching_different_cell_px"] == pytest.approx(6 * 70 / side)  # in pixels of an image that is 70 wide
     assert errors["matching_different_subpixel_px"] == pytest.approx(6 * 70 / side, rel=0.05)
+
+
+def test_the_worst_images_come_first_and_those_that_cannot_be_measured_not_at_all(maps):
+    points = maps["landmarks"] + np.array([1, 4, 2, 9, 3, 8, 5, 0, 0, 0, 0, 0])[:, np.newaxis, np.newaxis] * [1.0, 0.0]
+    maps["normaliser"][3] = 0
+    maps["annotated"][5] = 0
+    points[6, 0] = np.nan  # the other landmark still counts
+    np.testing.assert_array_equal(results.worst_images(points, maps, 4), [6, 1, 4, 2])
+    maps["normaliser"][1] = 10  # errors are in percent of it
+    np.testing.assert_array_equal(results.worst_images(points, maps, 2), [1, 6])

@@ -87,22 +87,21 @@ def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
         each = written["landmark_error_percent"][name]
         assert len(each) == 7 and min(each) <= error <= max(each)
     assert written["protocol"]["test_images"] == 20 and written["step"] == 3 * STEPS
-    for name in ("labels", "sphere", "transfer", "landmarks", "transfer_between", "mean_object"):
+    names = (
+        "labels sphere hemispheres transfer pairs matches mean_object landmarks transfer_between worst_landmarks curves"
+    )
+    for name in names.split():
         picture = tf.io.decode_png((trained / "eval" / f"{name}.png").read_bytes())
         assert picture.shape[-1] == 3 and np.ptp(picture) > 100
     page = (trained / "eval" / "report.html").read_text()
-    assert f"{error:.3f}" in page and page.count("data:image/png") == 12 + 6  # pictures to point at, and panels
+    assert f"{error:.3f}" in page and page.count("data:image/png") == 12 + 11  # pictures to point at, and panels
     assert (tmp_path / "1" / "saved_model.pb").exists()
     assert {path.name for path in (trained / "eval").iterdir()} == {
         "result.json",
-        "labels.png",
-        "sphere.png",
-        "transfer.png",
-        "landmarks.png",
-        "transfer_between.png",
-        "mean_object.png",
         "report.html",
+        *(f"{name}.png" for name in names.split()),
     }
+    assert (trained / "tensorboard" / "eval" / "projector_config.pbtxt").exists()
 
 
 def test_killed_in_mid_epoch_it_ends_with_the_weights_of_a_whole_run(trained, arm_data, tmp_path):

@@ -18,15 +18,13 @@ RNG = np.random.default_rng
 STRIDE = 2
 
 
-def examples(count=3, rows=6, columns=9):
+def examples(length=3, count=3, rows=6, columns=9):
+    labels = (4 * RNG(2).normal(size=[count, rows, columns, length])).astype(np.float32)
     images = RNG(0).uniform(size=[count, STRIDE * rows, STRIDE * columns, 3]).astype(np.float32)
     landmarks = RNG(1).uniform(0, STRIDE * rows, size=[count, 2, 2])
     annotated = np.array([[1, 1], [1, 0], [0, 1]])[:count]
-    return {"image": images, "mask": images[..., 0] > 0.2, "landmarks": landmarks, "annotated": annotated}
-
-
-def labels_of(count=3, rows=6, columns=9, length=3):
-    return (4 * RNG(2).normal(size=[count, rows, columns, length])).astype(np.float32)
+    known = {"landmarks": landmarks, "annotated": annotated}
+    return {"image": images, "labels": labels, "mask": images[..., 0] > 0.2, **known}
 
 
 def stored(data, n):
@@ -37,8 +35,8 @@ def stored(data, n):
 
 @pytest.mark.parametrize("length", [2, 3, 16])
 def test_stored_labels_match_as_the_labels_do(length):
-    labels = labels_of(length=length)
-    data = report.page_data(examples(), labels, STRIDE)
+    labels = examples(length)["labels"]
+    data = report.page_data(examples(length), STRIDE)
     centres = geometry.cell_centres(6, 9, STRIDE).numpy().reshape([-1, 2])
     a, b = (labels[n].reshape([-1, length]) for n in (0, 1))
     log_p = matching.match_log_probability(a, b).numpy()
@@ -72,7 +70,7 @@ console.log(JSON.stringify(answers, (key, value) => value instanceof Float32Arra
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no JavaScript outside a browser here")
 @pytest.mark.parametrize("length", [3, 16])
 def test_the_page_computes_what_the_method_does(length):
-    data = report.page_data(examples(), labels_of(length=length), STRIDE)
+    data = report.page_data(examples(length), STRIDE)
     points = np.float32([[3.0, 5.0], [4.2, 7.7], [-2.0, 30.0], [17.9, 0.1]])
     script = (TEMPLATES / "matching.js").read_text() + JAVASCRIPT
     text = json.dumps({**data, "points": points.tolist()})
@@ -126,7 +124,7 @@ RESULT = {
 def page_of(tmp_path, **options):
     path = tmp_path / "report.html"
     options = {"result": RESULT, "panels": {EVIL: np.zeros([4, 5, 3], np.uint8)}, **options}
-    report.write(path, EVIL, lambda images: labels_of(len(images)), examples(), stride=STRIDE, summary=EVIL, **options)
+    report.write(path, EVIL, examples(), stride=STRIDE, summary=EVIL, **options)
     return path.read_text()
 
 
@@ -147,23 +145,23 @@ def test_the_page_holds_the_figures_in_words(tmp_path):
 
 
 def test_of_a_run_without_landmarks_the_page_says_so(tmp_path):
-    plain = {name: examples()[name] for name in ("image", "mask")}
-    data = report.page_data(plain, labels_of(length=2), STRIDE)
+    plain = {name: examples(length=2)[name] for name in ("image", "labels", "mask")}
+    data = report.page_data(plain, STRIDE)
     assert data["landmark_names"] == [] and [each["landmarks"] for each in data["pictures"]] == [[]] * 3
     assert data["basis"] is None  # labels of two numbers have no sphere
     assert report_text.numbers({"metrics": {}}) == "<p>Nothing was measured.</p>"
 
 
 def test_landmarks_that_are_not_annotated_are_not_places():
-    landmarks = [each["landmarks"] for each in report.page_data(examples(), labels_of(), STRIDE)["pictures"]]
+    landmarks = [each["landmarks"] for each in report.page_data(examples(), STRIDE)["pictures"]]
     assert [[point is None for point in points] for points in landmarks] == [[0, 0], [0, 1], [1, 0]]
     np.testing.assert_allclose(landmarks[2][1], examples()["landmarks"][2, 1])
 
 
 def test_as_many_pictures_are_stored_as_fit(monkeypatch):
-    assert len(report.page_data(examples(), labels_of(), STRIDE)["pictures"]) == 3
+    assert len(report.page_data(examples(), STRIDE)["pictures"]) == 3
     monkeypatch.setattr(report, "_MOST_BYTES", 2.5 * 6 * 9 * 3 * 8 / 3)  # of two maps and a half
-    assert len(report.page_data(examples(), labels_of(), STRIDE)["pictures"]) == 2
+    assert len(report.page_data(examples(), STRIDE)["pictures"]) == 2
 
 
 def test_every_template_is_installed():
@@ -175,6 +173,6 @@ def test_every_template_is_installed():
 
 def test_errors_say_what_was_given_and_what_is_needed():
     with pytest.raises(ValueError, match=r"mask.* must be \[3, 12, 18\]; found shape \(3, 12, 17\)"):
-        report.page_data({**examples(), "mask": np.ones([3, 12, 17])}, labels_of(), STRIDE)
+        report.page_data({**examples(), "mask": np.ones([3, 12, 17])}, STRIDE)
     with pytest.raises(ValueError, match="image must be float in"):
-        report.page_data({**examples(), "image": np.full([3, 12, 18, 3], 7.0)}, labels_of(), STRIDE)
+        report.page_data({**examples(), "image": np.full([3, 12, 18, 3], 7.0)}, STRIDE)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 import models
 from dense_labels import callbacks, losses, training
@@ -215,11 +216,17 @@ def test_training_matches_better_and_shows_it_in_tensorboard(config, tmp_path):
     assert figures["loss"][-1] < figures["loss"][0]
     assert figures["learning_rate"] == pytest.approx([1e-3] * 3)
     pictures = EventAccumulator(str(tmp_path / "tensorboard" / "pictures")).Reload()
-    for name in ("labels", "sphere", "transfer"):
+    for name in ("labels", "sphere", "hemispheres", "transfer", "match_errors", "pairs"):
         events = pictures.Tensors(name)
-        assert [event.step for event in events] == [0, 1, 2]
+        assert [event.step for event in events] == ([0] if name == "pairs" else [0, 1, 2])
         width, height, png = events[-1].tensor_proto.string_val
         assert tf.io.decode_png(png).shape == [int(height), int(width), 3]
+    run = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    (start,) = run.PluginTagToContent("hparams").keys() - {"_hparams_/session_end_info"}
+    values = plugin_data_pb2.HParamsPluginData.FromString(run.PluginTagToContent("hparams")[start])
+    hparams = values.session_start_info.hparams
+    assert hparams["loss.name"].string_value == config.loss.name
+    assert hparams["train.batch_size"].number_value == 8 and hparams["model.mean"].string_value == "(0.0, 0.0, 0.0)"
 
 
 @pytest.mark.parametrize(

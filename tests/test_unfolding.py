@@ -62,6 +62,34 @@ def test_unfold_through_a_basis():
     )
 
 
+@pytest.mark.parametrize(
+    "latitude, longitude, row, column",
+    [
+        (0, 0, 90, 90),
+        (0, 180, 90, 270),
+        (85, 0, 90 - 90 * np.sqrt(2) * np.sin(np.deg2rad(42.5)), 90),
+        (0, 90, 90, 180),  # where the discs touch
+        (0, 60, 90, 90 + 90 * np.sqrt(2) * np.sin(np.deg2rad(30))),  # Lambert: the chord to the middle
+        (-30, 0, 90 + 90 * np.sqrt(2) * np.sin(np.deg2rad(15)), 90),
+        (0, -120, 90, 270 + 90 * np.sqrt(2) * np.sin(np.deg2rad(30))),  # behind, seen from outside: on to the right
+    ],
+)
+def test_hemispheres_are_two_discs_of_lamberts_projection(latitude, longitude, row, column):
+    label = sphere.from_latitude_longitude(*np.deg2rad([[latitude], [longitude]]))
+    found = place_of(unfolding.unfold(label, [[0.0, 0.0, 1.0]], [True], size=180, projection="hemispheres"))
+    np.testing.assert_allclose([found[0] + 0.5, found[1] + 0.5], [row, column], atol=1.1)
+
+
+def test_hemispheres_are_of_equal_area_everywhere():
+    """Of directions spread evenly over the sphere, equal parts of a disc's area hold equal numbers."""
+    directions = RNG(0).normal(size=[40_000, 3])
+    latitude, longitude = sphere.latitude_longitude(directions)
+    across, down = unfolding._on_hemispheres(latitude, longitude)
+    radius = np.hypot(np.where(across < 0.5, across - 0.25, across - 0.75) * 4, (down - 0.5) * 2)
+    assert radius.max() <= 1 + 1e-6
+    np.testing.assert_allclose(np.histogram(radius**2, 10, (0, 1))[0], 4_000, rtol=0.06)
+
+
 def one_label(latitude, longitude, length=1.0):
     """A label map [1, 2, 2, 3] all of one label."""
     return np.broadcast_to(length * sphere.from_latitude_longitude(latitude, longitude), [1, 2, 2, 3])
@@ -152,6 +180,10 @@ def test_mean_object_through_a_turned_basis():
         (
             lambda: unfolding.unfold(np.ones([4, 3]), np.ones([4, 3]), np.ones(5), size=9),
             r"must agree; found shapes \(4, 3\), \(4, 3\) and \(5,\)",
+        ),
+        (
+            lambda: unfolding.unfold(np.ones([4, 3]), np.ones([4, 3]), np.ones(4), size=9, projection="mollweide"),
+            "projection='mollweide': must be one of equirectangular, hemispheres",
         ),
         (lambda: unfolding.MeanObject(size=9).picture(), "the mean of no image: add at least one"),
         (
