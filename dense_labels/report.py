@@ -96,7 +96,7 @@ def page_data(examples, stride, landmark_names=()):
         images, whole, sphere.label_colours(labels, inspection.colour_basis(labels, masks)), masks, stride
     )
     landmarks = _landmarks(examples, len(images))
-    names = list(landmark_names) or [f"landmark {k + 1}" for k in range(len(landmarks[0]))]
+    names = list(landmark_names) or [f"landmark {k}" for k in range(len(landmarks[0]))]
     return {
         "height": images.shape[1],
         "width": images.shape[2],

@@ -105,12 +105,9 @@ def _heads(result):
     if not ways:
         return ""
     endings = [ending for ending in _FIGURES if f"{ways[0]}_{ending}" in metrics]
-    rows = [
-        [_spaced(way), *(f"{metrics[f'{way}_{ending}']:.3f}" for ending in endings), results.DECODINGS[way]]
-        for way in ways
-    ]
-    heading = ["landmarks by", *(_FIGURES[ending] for ending in endings), ""]
-    return _table(heading, rows, result.get("protocol", {}).get("error", ""), words=True)
+    rows = [[_spaced(way), *(f"{metrics[f'{way}_{ending}']:.3f}" for ending in endings)] for way in ways]
+    heading = ["landmarks by", *(_FIGURES[ending] for ending in endings)]
+    return _table(heading, rows, result.get("protocol", {}).get("error", ""))
 
 
 def _other_figures(metrics):
@@ -143,24 +140,19 @@ def _each_landmark(errors, names):
 
 def _protocol(protocol):
     items = "".join(
-        f"<dt>{html.escape(_spaced(name))}</dt><dd>{html.escape(str(value))}</dd>"
-        for name, value in protocol.items()
-        if name not in results.DECODINGS  # these stand beside their figures
+        f"<dt>{html.escape(_spaced(name))}</dt><dd>{html.escape(str(value))}</dd>" for name, value in protocol.items()
     )
     return f"<h3>How it was measured</h3><dl>{items}</dl>" if items else ""
 
 
-def _table(heading, rows, caption, words=False):
-    """A table whose first column names its rows; with `words`, the last explains them."""
+def _table(heading, rows, caption):
+    """A table whose first column names its rows."""
     lines = [f'<div class="wide" tabindex="0" role="region" aria-label="{html.escape(caption or heading[0])}"><table>']
     lines.append(f"<caption>{html.escape(caption)}</caption>" if caption else "")
     columns = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in heading)
     lines.append(f"<thead><tr>{columns}</tr></thead><tbody>")
     for name, *values in rows:
-        last = len(values) - 1 if words else None
-        cells = "".join(
-            f"<td{' class=words' if k == last else ''}>{html.escape(value)}</td>" for k, value in enumerate(values)
-        )
+        cells = "".join(f"<td>{html.escape(value)}</td>" for value in values)
         lines.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
     return "\n".join([*lines, "</tbody></table></div>"])
 

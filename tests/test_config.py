@@ -193,6 +193,13 @@ def test_override_keys_are_what_a_command_line_may_set():
     assert config_lib.override_keys(Config().loss, "here")[:2] == ["here.name", "here.gamma"]
 
 
+def test_a_table_of_runs_has_every_value_under_its_key():
+    flat = config_lib.flat(Config())
+    assert [f"config.{key}" for key in flat] == config_lib.override_keys(Config())
+    assert flat["loss.gamma"] == 0.5 and flat["model.std"] == "(1.0, 1.0, 1.0)"
+    assert {type(value) for value in flat.values()} == {bool, int, float, str}
+
+
 def test_a_trunk_has_strides_of_its_own():
     config = changed("model.stride", 8)
     config.model.name = "introspection"

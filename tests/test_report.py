@@ -117,7 +117,7 @@ RESULT = {
     "metrics": {"mean_shape_error_percent": 18.25, "regress_error_percent": 7.5, "matching_same_cell_px": 0.875},
     "landmark_error_percent": {"mean_shape": [18.0, 18.5], "regress": [None, 7.5]},
     "few_shot_error_percent": {"regress": {5: [9.0, 11.0]}},
-    "protocol": {"error": "in % of eye distance", "test_images": 600, EVIL: EVIL, "regress": "not said twice"},
+    "protocol": {"error": "in % of eye distance", "test_images": 600, EVIL: EVIL, "regress": "by fifty points"},
 }
 
 
@@ -141,7 +141,7 @@ def test_the_page_holds_the_figures_in_words(tmp_path):
     for text in ("18.250", "7.500", "in % of eye distance", "left eye", "10.00 ± 1.41", "test images</dt><dd>600"):
         assert text in page
     assert "landmarks of one view of a picture found in another by labels alone" in page and "0.875" in page
-    assert "not said twice" not in page
+    assert "<dt>regress</dt><dd>by fifty points" in page  # beside the figures, how they came about
 
 
 def test_of_a_run_without_landmarks_the_page_says_so(tmp_path):

@@ -139,7 +139,8 @@ function drawPicture(context, picture, dim) {
   if (chosen("shown") === "picture") context.drawImage(picture.image, 0, 0, data.width, data.height);
   else drawCells(context, picture.labelImage);
   if (!dim) return;
-  for (const [operation, colour] of [["saturation", "#808080"], ["source-over", "rgb(0 0 0 / 40%)"]]) {
+  // Paler and darker, so that the glow stands out.
+  for (const [operation, colour] of [["saturation", "rgb(128 128 128 / 60%)"], ["source-over", "rgb(0 0 0 / 45%)"]]) {
     [context.globalCompositeOperation, context.fillStyle] = [operation, colour];
     context.fillRect(0, 0, data.width, data.height);
   }
