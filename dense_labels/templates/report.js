@@ -224,11 +224,12 @@ function drawSphere(source, label) {
   context.fill();
   const colours = source.colours[chosen("dots")];
   const dots = source.places.map(({ cell, place }) => ({ cell, place: seen(place) })).sort((a, b) => a.place[0] - b.place[0]);
+  const size = Math.min(Math.max(80 / Math.sqrt(dots.length), 2), 4.5);
   const drawn = dots.findIndex(({ place }) => place[0] >= 0);
   const front = drawn < 0 ? dots.length : drawn;
-  drawDots(context, dots.slice(0, front), colours, unit, 0.25);
+  drawDots(context, dots.slice(0, front), colours, unit, size, 0.25);
   drawGraticule(context);
-  drawDots(context, dots.slice(front), colours, unit, 1);
+  drawDots(context, dots.slice(front), colours, unit, size, 1);
   const place = seen(placeOf(label, data.basis));
   const mark = new Path2D();
   mark.arc(place[1], -place[2], 9 * unit, 0, 7);
@@ -244,11 +245,11 @@ function circle(context, [x, y], radius) {
   context.arc(x, y, radius, 0, 7);
 }
 
-function drawDots(context, dots, colours, unit, alpha) {
+function drawDots(context, dots, colours, unit, size, alpha) {
   context.globalAlpha = alpha;
   for (const { cell, place } of dots) {
     context.fillStyle = `rgb(${colours.slice(3 * cell, 3 * cell + 3).join()})`;
-    circle(context, [place[1], -place[2]], (2.2 + place[0]) * unit);
+    circle(context, [place[1], -place[2]], size * (1 + 0.3 * place[0]) * unit);
     context.fill();
   }
   context.globalAlpha = 1;
