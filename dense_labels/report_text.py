@@ -10,14 +10,8 @@ _FIGURES = {  # ending of a figure's name -> heading, where a row is a way of fi
     "cumulative_area": "area under cumulative error",
     "pck_area": "area under PCK",
 }
-_MATCHING = "landmarks of one {} found in another by labels alone, {}, mean distance in pixels of an image 70 wide"
-_CELL, _SUBPIXEL = "at the best cell", "at the expected place on labels made 4 times finer"
-_WORDS = {
-    "matching_same_cell_px": _MATCHING.format("view of a picture", _CELL),
-    "matching_same_subpixel_px": _MATCHING.format("view of a picture", _SUBPIXEL),
-    "matching_different_cell_px": _MATCHING.format("picture", _CELL),
-    "matching_different_subpixel_px": _MATCHING.format("picture", _SUBPIXEL),
-}
+_MATCHED = {"same": "another view of the picture", "different": "another picture"}
+_DECODED = {"cell": "best cell", "subpixel": "expected place on labels made 4 times finer"}
 _PANELS = {
     "labels": (
         "Labels",
@@ -67,6 +61,7 @@ def numbers(result, landmark_names=()):
     """
     parts = [
         _heads(result),
+        _matching(result["metrics"]),
         _other_figures(result["metrics"]),
         _few_shot(result.get("few_shot_error_percent", {})),
         _each_landmark(result.get("landmark_error_percent", {}), landmark_names),
@@ -110,9 +105,21 @@ def _heads(result):
     return _table(heading, rows, result.get("protocol", {}).get("error", ""))
 
 
+def _matching(metrics):
+    """A row for each kind of pair, as `evaluation.matching` measures them."""
+    rows = [
+        [words, *(f"{metrics[f'matching_{kind}_{way}_px']:.2f}" for way in _DECODED)]
+        for kind, words in _MATCHED.items()
+        if f"matching_{kind}_cell_px" in metrics
+    ]
+    caption = "Landmarks found by labels alone, mean distance in pixels of an image made 70 wide"
+    return _table(["found in", *_DECODED.values()], rows, caption) if rows else ""
+
+
 def _other_figures(metrics):
     known = {f"{way}_{ending}" for way in results.DECODINGS for ending in _FIGURES}
-    rows = [[_WORDS.get(name, _spaced(name)), f"{value:.3f}"] for name, value in metrics.items() if name not in known]
+    known |= {f"matching_{kind}_{way}_px" for kind in _MATCHED for way in _DECODED}
+    rows = [[_spaced(name), f"{value:.3f}"] for name, value in metrics.items() if name not in known]
     return _table(["figure", ""], rows, "") if rows else ""
 
 

@@ -114,7 +114,13 @@ class Page(html.parser.HTMLParser):
 
 EVIL = "</script><img src=https://example.org/x onerror=alert(1)><!-- & {{data}}"
 RESULT = {
-    "metrics": {"mean_shape_error_percent": 18.25, "regress_error_percent": 7.5, "matching_same_cell_px": 0.875},
+    "metrics": {
+        "mean_shape_error_percent": 18.25,
+        "regress_error_percent": 7.5,
+        "matching_different_cell_px": 3.75,
+        "matching_different_subpixel_px": 2.5,
+        "risk_area": 0.125,
+    },
     "landmark_error_percent": {"mean_shape": [18.0, 18.5], "regress": [None, 7.5]},
     "few_shot_error_percent": {"regress": {5: [9.0, 11.0]}},
     "protocol": {"error": "in % of eye distance", "test_images": 600, EVIL: EVIL, "regress": "by fifty points"},
@@ -140,7 +146,8 @@ def test_the_page_holds_the_figures_in_words(tmp_path):
     page = page_of(tmp_path, landmark_names=("left_eye", "nose"))
     for text in ("18.250", "7.500", "in % of eye distance", "left eye", "10.00 ± 1.41", "test images</dt><dd>600"):
         assert text in page
-    assert "landmarks of one view of a picture found in another by labels alone" in page and "0.875" in page
+    assert '<th scope="row">another picture</th><td>3.75</td><td>2.50</td>' in page  # of one kind of pair alone
+    assert '<th scope="row">risk area</th><td>0.125</td>' in page  # a figure it knows no words for
     assert "<dt>regress</dt><dd>by fifty points" in page  # beside the figures, how they came about
 
 
