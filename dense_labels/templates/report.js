@@ -140,7 +140,7 @@ function drawPicture(context, picture, dim) {
   else drawCells(context, picture.labelImage);
   if (!dim) return;
   // Paler and darker, so that the glow stands out.
-  for (const [operation, colour] of [["saturation", "rgb(128 128 128 / 60%)"], ["source-over", "rgb(0 0 0 / 45%)"]]) {
+  for (const [operation, colour] of [["saturation", "rgb(128 128 128 / 60%)"], ["source-over", "rgb(0 0 0 / 38%)"]]) {
     [context.globalCompositeOperation, context.fillStyle] = [operation, colour];
     context.fillRect(0, 0, data.width, data.height);
   }
