@@ -305,16 +305,18 @@ def override_keys(config, prefix="config"):
     return keys
 
 
-def flat(config):
-    """Lays out all values under their keys, as a table of runs needs them.
+def hyperparameters(config):
+    """Lays out how a network is made and trained, as a table of runs needs it.
 
     Args:
       config: a `Config`.
 
     Returns:
-      A dictionary such as {"loss.gamma": 0.5}; tuples are written as strings.
+      A dictionary such as {"loss.gamma": 0.5}; tuples are written as strings. Where data are and how a network is
+      evaluated are not in it.
     """
-    values = {key.partition(".")[2]: _value(config, key.partition(".")[2]) for key in override_keys(config)}
+    keys = [key.partition(".")[2] for key in override_keys(config)]
+    values = {key: _value(config, key) for key in keys if key.split(".")[0] not in ("data", "eval")}
     return {key: str(value) if isinstance(value, (tuple, list)) else value for key, value in values.items()}
 
 

@@ -235,7 +235,7 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
     if chief:
         around.append(callbacks.WarnOfCollapse(examples["visible"].shape[1:], stride))
         around.append(tf.keras.callbacks.TensorBoard(logs, write_graph=False))
-        around.append(hparams.KerasCallback(logs, config_lib.flat(config)))  # the table of runs of a sweep
+        around.append(hparams.KerasCallback(logs, config_lib.hyperparameters(config)))  # the table of runs of a sweep
     confidence = config_lib.has_confidence(config.model)
     drawn = os.path.join(logs, "pictures") if chief else None
     around.append(callbacks.Pictures(drawn, examples, stride, confidence=confidence))
