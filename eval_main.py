@@ -166,7 +166,7 @@ def _landmarks(config, source, label, known, test, stride):
 
 def _pictures(source, split, label, pairs, head, stride, batch_size, has_confidence, matches):
     """Draws what the labels make of a split, and the head if there is one; returns the pictures by name."""
-    from dense_labels import inspection
+    from dense_labels import confidence_inspection, inspection
     from input_pipeline import pipeline
 
     compared = pipeline.example_pairs(source, split, stride=stride, count=_COMPARED)
@@ -178,12 +178,12 @@ def _pictures(source, split, label, pairs, head, stride, batch_size, has_confide
         "mean_object": inspection.mean_object_picture(label, many),
     }
     if has_confidence:
-        pictures.update(inspection.confidence_pictures(label, pairs, stride))
+        pictures.update(confidence_inspection.pair_pictures(label, pairs, stride))
     if head is not None:
         frames = next(iter(pipeline.landmark_batches(source, split, batch_size=_SHOWN, count=_SHOWN)))
         pictures.update(inspection.landmark_pictures(label, head, frames, stride))
         if has_confidence and matches:
-            pictures.update(inspection.trust_pictures(label, frames, matches, stride))
+            pictures.update(confidence_inspection.landmark_pictures(label, frames, matches, stride))
     return pictures
 
 

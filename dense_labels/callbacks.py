@@ -5,7 +5,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import geometry, inspection
+from dense_labels import confidence_inspection, geometry, inspection
 
 _COLLAPSED = 0.7  # of the error by chance
 
@@ -153,6 +153,6 @@ class Pictures(tf.keras.callbacks.Callback):
         shown = self.model.network, self._examples, self._stride
         pictures = {**inspection.pair_pictures(*shown), "match_errors": inspection.worst_matches_picture(*shown)}
         if self._confidence:
-            pictures.update(inspection.confidence_pictures(*shown))
+            pictures.update(confidence_inspection.pair_pictures(*shown))
         if self._log_dir:
             inspection.write_tensorboard(self._log_dir, {}, pictures, epoch)

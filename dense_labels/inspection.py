@@ -5,20 +5,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import (
-    confidence_panels,
-    correspondence,
-    error_panels,
-    files,
-    geometry,
-    sphere,
-    trust,
-    unfolding,
-    visualization,
-)
+from dense_labels import error_panels, files, geometry, sphere, unfolding, visualization
 
 _INNER = 0.25  # of the image's shorter side: how far the middle of the object reaches
-_FINER = 4  # than the label map: where nearest descriptors are looked for
 
 
 def pair_pictures(network, examples, stride, *, points=5):
@@ -41,7 +30,7 @@ def pair_pictures(network, examples, stride, *, points=5):
     basis = colour_basis(labels_a, visible)
     size = examples["image_a"].shape[1:3]
     masks = tf.image.resize(examples["visible"][..., np.newaxis], size, "nearest").numpy()[..., 0] > 0
-    cells = _spread_cells(visible, points)
+    cells = spread_cells(visible, points)
     centres = np.asarray(geometry.cell_centres(*visible.shape[1:], stride)).reshape([-1, 2])
     places = examples["points_in_b"].reshape([len(visible), -1, 2])
     thirds = slice(2, None, 3) if len(visible) > 2 else slice(None)
@@ -123,75 +112,6 @@ def error_pictures(batches, points, maps, indices, curves):
     known = maps["annotated"][indices] * np.isfinite(points[indices]).all(axis=-1)
     worst = visualization.landmarks_panel(shown, points[indices], maps["landmarks"][indices], known)
     return {"worst_landmarks": worst, "curves": error_panels.curves_panel(curves)}
-
-
-def confidence_pictures(network, examples, stride, *, points=40):
-    """Draws what a network whose labels carry confidence is sure of, on a few pairs of which the truth is known.
-
-    Args:
-      network, examples, stride: as in `pair_pictures`.
-      points: how many points of each A are looked for in B.
-
-    Returns:
-      A dictionary of uint8 pictures: `confidence` (with the responses of a few channels, figure 5), `matches` (the
-      nearest descriptors of every third pair), `trust` (what confidence says of the errors of all pairs).
-    """
-    examples = {name: np.asarray(value) for name, value in examples.items()}
-    labels_a, labels_b = (np.asarray(network(examples[name])) for name in ("image_a", "image_b"))
-    visible = examples["visible"] > 0
-    cells = _spread_cells(visible, points)
-    centres = np.asarray(geometry.cell_centres(*visible.shape[1:], stride)).reshape([-1, 2])[cells]
-    true = np.take_along_axis(examples["points_in_b"].reshape([len(cells), -1, 2]), cells[..., np.newaxis], axis=1)
-    places, score, sure = correspondence.nearest_descriptor(labels_a, labels_b, centres, stride=stride, upsample=_FINER)
-    width = examples["image_a"].shape[2]
-    errors = 100 * np.linalg.norm(places - true, axis=-1) / width
-    shown = slice(None, None, 3)
-    return {
-        "confidence": confidence_panels.introspection_panel(examples["image_a"], labels_a),
-        "matches": confidence_panels.matches_panel(
-            examples["image_a"][shown],
-            examples["image_b"][shown],
-            centres[shown],
-            places[shown],
-            sure[shown],
-            points_in_b=true[shown],
-            near=trust.ALPHA * width,
-        ),
-        "trust": _trust_picture(trust.Matches(errors.ravel(), sure.ravel(), score.ravel(), None)),
-    }
-
-
-def trust_pictures(network, frames, matches, stride, *, pairs=3):
-    """Draws how landmarks are found in other images by the nearest descriptor, and what confidence says of it.
-
-    Args:
-      network, stride: as in `pair_pictures`.
-      frames: a LandmarkBatch.
-      matches: `trust.Matches` of many images.
-      pairs: how many pairs of neighbours in `frames` are shown: those with the most landmarks that both have.
-
-    Returns:
-      A dictionary of uint8 pictures: `trust_between`, and `matches_between` where neighbours have a landmark in common.
-    """
-    pictures = {"trust_between": _trust_picture(matches)}
-    images, landmarks, annotated = (frames[name].numpy() for name in ("image", "landmarks", "annotated"))
-    known = annotated[:-1] * annotated[1:] > 0
-    chosen = [n for n in np.argsort(-known.sum(axis=1), kind="stable")[:pairs] if known[n].any()]
-    if chosen:
-        nexts, labels = [n + 1 for n in chosen], network(frames["image"]).numpy()
-        points = np.where(annotated[..., np.newaxis] > 0, landmarks, 0)
-        compared = labels[chosen], labels[nexts], points[chosen]
-        places, _, sure = correspondence.nearest_descriptor(*compared, stride=stride, upsample=_FINER)
-        starts = np.where(known[chosen][..., np.newaxis], points[chosen], np.nan)
-        true = {"points_in_b": points[nexts], "near": trust.ALPHA * images.shape[2]}
-        shown = images[chosen], images[nexts], starts, places, sure
-        pictures["matches_between"] = confidence_panels.matches_panel(*shown, **true)
-    return pictures
-
-
-def _trust_picture(matches):
-    found = matches.errors, matches.confidence, matches.score
-    return confidence_panels.trust_panel(*found, threshold=100 * trust.ALPHA)
 
 
 def mean_object_picture(network, batches, *, shown=3, size=220):
@@ -339,8 +259,16 @@ def save_pictures(folder, pictures):
         files.write_whole(os.path.join(folder, f"{name}.png"), tf.io.encode_png(picture).numpy())
 
 
-def _spread_cells(visible, count):
-    """Picks `count` visible cells of each map [B, h, w], evenly in row-major order: int [B, count]."""
+def spread_cells(visible, count):
+    """Picks visible cells, evenly in row-major order.
+
+    Args:
+      visible: bool [B, h, w]; where none is, all are as good.
+      count: how many of each map.
+
+    Returns:
+      int [B, count], indices into h * w.
+    """
     chosen = []
     for mask in visible.reshape([len(visible), -1]):
         cells = np.flatnonzero(mask) if mask.any() else np.arange(mask.size)

@@ -33,6 +33,23 @@ _PANELS = {
         "Errors of matches, the worst pairs first",
         "A, B, and A drawn anew from the pixels of B that its labels match; at the right how far off each match is.",
     ),
+    "confidence": (
+        "Confidence",
+        "How far each cell can be trusted, 1 / sigma, and what those channels respond to that vary most.",
+    ),
+    "matches": (
+        "Matches between views of a picture",
+        "Points of A at the most similar descriptors of B; the brighter and wider a line, the surer it is.",
+    ),
+    "matches_between": (
+        "Landmarks matched between pictures",
+        "As above, from one picture to another; a cross ends what is far off.",
+    ),
+    "trust": (
+        "What confidence says of matches between views",
+        "How many are correct, from the least to the most confident; the mean error of the surest share; PCK.",
+    ),
+    "trust_between": ("What confidence says of matches between pictures", "The same, of landmarks."),
     "pairs": (
         "Pairs",
         "How the views of a pair are bent: the same dots in both, and the grid of A where it is found in B.",

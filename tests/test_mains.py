@@ -87,10 +87,9 @@ def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
         each = written["landmark_error_percent"][name]
         assert len(each) == 7 and min(each) <= error <= max(each)
     assert written["protocol"]["test_images"] == 20 and written["step"] == 3 * STEPS
-    names = (
-        "labels sphere hemispheres transfer pairs matches mean_object landmarks transfer_between worst_landmarks curves"
-    )
-    for name in names.split():
+    names = "labels sphere hemispheres transfer pairs match_errors mean_object".split()
+    names += ["landmarks", "transfer_between", "worst_landmarks", "curves"]
+    for name in names:
         picture = tf.io.decode_png((trained / "eval" / f"{name}.png").read_bytes())
         assert picture.shape[-1] == 3 and np.ptp(picture) > 100
     page = (trained / "eval" / "report.html").read_text()
@@ -99,7 +98,7 @@ def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
     assert {path.name for path in (trained / "eval").iterdir()} == {
         "result.json",
         "report.html",
-        *(f"{name}.png" for name in names.split()),
+        *(f"{name}.png" for name in names),
     }
     assert (trained / "tensorboard" / "eval" / "projector_config.pbtxt").exists()
 

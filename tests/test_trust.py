@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels import callbacks, confidence, geometry, inspection, trust
+from dense_labels import callbacks, confidence, confidence_inspection, geometry, inspection, trust
 
 STRIDE, HEIGHT, WIDTH = 4, 6, 10
 LANDMARKS = np.array([[6.0, 6.0], [18.0, 10.0]])  # centres of cells (1, 1) and (2, 4)
@@ -133,8 +133,8 @@ def test_pairs_are_drawn_with_their_confidence_in_tensorboard_and_in_files(monke
 def test_matches_in_pairs_are_those_that_the_warp_says(monkeypatch):
     """The views are the same but for the shift, so every point is found where it is."""
     seen = {}
-    monkeypatch.setattr(inspection, "_trust_picture", lambda matches: seen.update(matches=matches))
-    inspection.confidence_pictures(colours, examples(), STRIDE, points=10)
+    monkeypatch.setattr(confidence_inspection, "_trust_picture", lambda matches: seen.update(matches=matches))
+    confidence_inspection.pair_pictures(colours, examples(), STRIDE, points=10)
     assert seen["matches"].errors.shape == (40,) and np.median(seen["matches"].errors) < 100 * STRIDE / 4 / 32
     assert 0.99 < seen["matches"].confidence.min() < 2 < seen["matches"].confidence.max() < 4.01
 
@@ -145,7 +145,7 @@ def test_neighbours_with_landmarks_in_common_are_drawn(maps):
         "landmarks": tf.fill([3, 2, 2], 10.0),
         "annotated": tf.constant([[1.0, 0], [1, 0], [0, 1]]),
     }
-    names = set(inspection.trust_pictures(colours, frames, match(maps), STRIDE))
+    names = set(confidence_inspection.landmark_pictures(colours, frames, match(maps), STRIDE))
     assert names == {"trust_between", "matches_between"}
     frames["annotated"] = tf.constant([[1.0, 0], [0, 1], [1, 0]])
-    assert set(inspection.trust_pictures(colours, frames, match(maps), STRIDE)) == {"trust_between"}
+    assert set(confidence_inspection.landmark_pictures(colours, frames, match(maps), STRIDE)) == {"trust_between"}
