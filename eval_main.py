@@ -13,6 +13,13 @@ from dense_labels import config as config_lib
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote.")
 _EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version.")
+_MAX_PIXELS = flags.DEFINE_integer("max_pixels", 25_000_000, "The SavedModel refuses pictures of more pixels.", 1)
+_BATCH_REQUESTS = flags.DEFINE_integer(
+    "batch_requests",
+    0,
+    "The SavedModel joins requests that run at the same time, up to so many pictures; 0: it does not.",
+    0,
+)
 _ANNOTATIONS = flags.DEFINE_string("annotations", None, "Landmarks to fit heads on: COCO .json, .csv, folder of .pts.")
 _ANNOTATIONS_TEST = flags.DEFINE_string("annotations_test", None, "The same to test on; else five parts take turns.")
 _PICTURES = flags.DEFINE_string("pictures", None, "Folder of the pictures, if it is not the training's (any more).")
@@ -54,6 +61,7 @@ def main():
         evaluation,
         export,
         inspection,
+        model_card,
         object_frame,
         report,
         results,
@@ -123,7 +131,16 @@ def main():
         print(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
     if _EXPORT_DIR.value:
         shape = {"input_size": source.input_size, "margin": source.margin, "stride": stride}
-        path = export.export_saved_model(network, head, _EXPORT_DIR.value, **shape, example_images=pairs["image_a"])
+        limits = {"max_pixels": _MAX_PIXELS.value, "batch_requests": _BATCH_REQUESTS.value}
+        path = export.export_saved_model(
+            network,
+            head,
+            _EXPORT_DIR.value,
+            **shape,
+            **limits,
+            example_images=pairs["image_a"],
+            description=model_card.describe_run(config, result, landmark_names=source.landmark_names),
+        )
         print(f"SavedModel: {path}")
         if source.boxed:
             print("note: the network saw boxes about the objects; crop what the served model is given alike")

@@ -28,22 +28,26 @@ def define_config():
     )
 
 
-def run(main):
+def run(main, *, takes_files=False):
     """Parses the flags and calls `main()`; exits with 0, or with 1 after one line on stderr.
 
     Args:
-      main: a function without arguments.
+      main: a function without arguments, or of a list of strings where it `takes_files`.
+      takes_files: whether names may follow the flags.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.set_verbosity(logging.ERROR)  # tensorflow-datasets warns of its own deprecations
-    app.run(lambda argv: _guarded(main), flags_parser=_parse)
+    app.run(
+        lambda argv: _guarded(lambda: main(argv[1:]) if takes_files else main()),
+        flags_parser=lambda argv: _parse(argv, takes_files),
+    )
 
 
-def _parse(argv):
+def _parse(argv, takes_files):
     try:
         _check_keys(argv)
         rest = flags.FLAGS(argv)
-        if len(rest) > 1:
+        if len(rest) > 1 and not takes_files:
             raise ValueError(f"unexpected argument {rest[1]!r}; every option is written --name=value")
         if "config" in flags.FLAGS:
             _check_file(flags.FLAGS["config"].config_filename)
@@ -83,15 +87,15 @@ def _guarded(main):
 def _fail(error):
     if flags.FLAGS.is_parsed() and _TRACEBACK.value:
         raise error
-    message = _of_tensorflow(error.message) if hasattr(error, "message") else str(error)
+    message = of_tensorflow(error.message) if hasattr(error, "message") else str(error)
     print(f"error: {' '.join(message.split()) or type(error).__name__}", file=sys.stderr)
     sys.exit(1)
 
 
-def _of_tensorflow(message):
-    """Picks what went wrong out of a message that also says where in the graph."""
+def of_tensorflow(message):
+    """Picks what went wrong out of a message of TensorFlow's that also says where in the graph."""
     message = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]( name: ?\S*)?", " ", message, flags=re.S)
-    where = ("Graph execution error", "Detected at node", "Hint:", "File ", "<stdin>")
+    where = ("Graph execution error", "Detected at node", "Hint:", "File ", "<stdin>", "<stack traces")
     lines = [line.strip() for line in message.splitlines()]
     return next((line for line in lines if line and not line.startswith(where)), "")
 

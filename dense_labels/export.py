@@ -1,22 +1,7 @@
-"""SavedModels for TensorFlow Serving: pre-processing inside, answers in the caller's own pixels.
+"""Writes SavedModels for TensorFlow Serving: whole, checked against the live model, and described.
 
-A signature has one type, so each exists for uint8 images (0 to 255), for float32 ones (0 to 1), and for files as they
-are, JPEG, PNG, GIF (its first frame) or BMP, in strings:
-
-- `serving_default`, `labels_float`: `images` [N, H, W, 3] -> `labels` [N, h, w, L], `confidence`
-  [N, h, w], the length of the label: the shorter, the more diffuse its match.
-- `descriptors`, `descriptors_float`: `images` -> `descriptors` [N, h, w, L], the labels made unit length, and
-  `confidence`. Of a network of the second paper they are phi and 1 / sigma.
-- `landmarks`, `landmarks_float`: `images` -> `points` [N, K, 2] (sub-pixel), `score` [N, K].
-- `keypoints`, `keypoints_float`, of a head that has heat maps: the same and these, `heatmaps` [N, h, w, K] in [0, 1].
-- `match`, `match_float`, `match_encoded`: `image_a`, `image_b`, each of a size of its own -> for each cell of A its
-  most probable place `points_in_b` [N, h, w, 2], the `probability` [N, h, w] of that cell, and the `confidence`
-  [N, h, w] of the match, the inverse of the mean of both cells' 1 / confidence.
-- `encoded`: `images`, a string [N] of files, each of a size of its own -> `labels`, `confidence`, `points`, `score`.
-  What is transparent is seen on white. The EXIF orientation of a JPEG is not applied: points are in its stored pixels.
-
-In Python, `labels`, `descriptors`, `landmarks` and `keypoints` of the loaded object are functions of pixels of either
-type, `describe`, which is `encoded`, one of files, and `match` one of all three.
+Beside the model lie `assets/model_card.json` and the warm-up requests that TensorFlow Serving looks for. What a model
+takes and gives is listed in `served`.
 """
 
 import contextlib
@@ -28,165 +13,33 @@ import tempfile
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
-from dense_labels import geometry, introspection, matching
+from dense_labels import introspection, matching, model_card, warmup
+from dense_labels.served import CELLS_FIRST, MAX_IMAGES, MAX_PIXELS, SIGNATURES, ServedModel
 
-_SIGNATURES = {  # name -> task, type
-    "serving_default": ("labels", tf.uint8),
-    "labels_float": ("labels", tf.float32),
-    "descriptors": ("descriptors", tf.uint8),
-    "descriptors_float": ("descriptors", tf.float32),
-    "landmarks": ("landmarks", tf.uint8),
-    "landmarks_float": ("landmarks", tf.float32),
-    "keypoints": ("keypoints", tf.uint8),
-    "keypoints_float": ("keypoints", tf.float32),
-    "encoded": ("describe", tf.string),
-    "match": ("match", tf.uint8),
-    "match_float": ("match", tf.float32),
-    "match_encoded": ("match", tf.string),
-}
-_CELLS_FIRST = (0, 2, 3, 1)  # takes heat maps [N, K, h, w] to [N, h, w, K]
 _PREFIX = ".export-"  # TensorFlow Serving passes over names that are not a number
+_NEED_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}  # TensorFlow's own, but no server runs them
 _LABEL_TOLERANCE = 1e-5  # times the largest label, where that is above 1
 _POINT_TOLERANCE = 1e-2  # pixels
 _PROBABILITY_TOLERANCE = 1e-3
 _SCORE_TOLERANCE = 1e-4  # times the largest inner product of two labels, where that is above 1
 
 
-class ServedModel(tf.Module):
-    """A network and its landmark head, for callers with images of any size.
-
-    **Convention:** points are (x, y) in continuous pixels of the image that was passed in: where
-    that was resized for the network, x is scaled by W / W_input and y by H / H_input on return.
-    """
-
-    def __init__(self, network, head, *, input_size, stride, margin=0):
-        """Creates the module; the arguments are those of `export_saved_model`."""
-        super().__init__(name="served_model")
-        # A tracked Keras object would bring its own traces along, so only variables are tracked.
-        self.weights = [*network.variables, *getattr(head, "variables", ())]
-        self._network = lambda images: network(images, training=False)
-        self._head = lambda labels: head(labels)
-        self._stride, self._margin = stride, margin
-        self._input_size = input_size
-        self._full_size = [side + 2 * margin for side in input_size]
-        self.labels = tf.function(self._labels)
-        self.descriptors = tf.function(self._descriptors)
-        self.match = tf.function(self._match)
-        self.describe = tf.function(self._labels if head is None else self._labels_and_landmarks)
-        if head is not None:
-            self.landmarks = tf.function(self._landmarks)
-            if "heatmaps" in head(network(tf.zeros([1, *input_size, 3]), training=False)):
-                self.keypoints = tf.function(self._keypoints)
-
-    def signatures(self):
-        """Returns a dictionary of name -> concrete function, as listed at the top of this file."""
-        traced = {}
-        for name, (task, dtype) in _SIGNATURES.items():
-            if hasattr(self, task):
-                names = ["image_a", "image_b"] if task == "match" else ["images"]
-                shape = [None] if dtype == tf.string else [None, None, None, 3]
-                specs = [tf.TensorSpec(shape, dtype, name) for name in names]
-                traced[name] = getattr(self, task).get_concrete_function(*specs)
-        return traced
-
-    def _labels(self, images):
-        return _confident(self._label(images)[0])
-
-    def _descriptors(self, images):
-        labels = self._label(images)[0]
-        return {"descriptors": introspection.split_labels(labels)[0], "confidence": tf.norm(labels, axis=-1)}
-
-    def _landmarks(self, images):
-        return self._locate(*self._label(images))
-
-    def _keypoints(self, images):
-        labels, scale = self._label(images)
-        found = self._head(labels)
-        return {**self._placed(found, scale), "heatmaps": tf.transpose(found["heatmaps"], _CELLS_FIRST)}
-
-    def _labels_and_landmarks(self, images):
-        labels, scale = self._label(images)
-        return {**_confident(labels), **self._locate(labels, scale)}
-
-    def _locate(self, labels, scale):
-        return self._placed(self._head(labels), scale)
-
-    def _placed(self, found, scale):
-        return {"points": (found["points"] + float(self._margin)) * scale, "score": found["score"]}
-
-    def _match(self, image_a, image_b):
-        (labels_a, _), (labels_b, scale) = self._label(image_a), self._label(image_b)
-        counts = tf.shape(labels_a)[0], tf.shape(labels_b)[0]
-        equal = tf.debugging.assert_equal(*counts, "image_a and image_b must hold as many images")
-        _, height, width, length = labels_b.shape
-        centres = tf.reshape(geometry.cell_centres(height, width, self._stride), [-1, 2])
-
-        def match_pair(pair):
-            log_probability = matching.match_log_probability(*pair)  # [h w, h w]
-            best = tf.exp(tf.reduce_max(log_probability, axis=-1))
-            sigma_a, sigma_b = (introspection.split_labels(labels)[1] for labels in pair)
-            found = tf.gather(sigma_b, tf.argmax(log_probability, axis=-1, output_type=tf.int32))
-            return matching.best_match(log_probability, centres), best, 2.0 / (sigma_a + found)
-
-        with tf.control_dependencies([equal]):
-            flat = [tf.reshape(x, [-1, height * width, length]) for x in (labels_a, labels_b)]
-        # One pair at a time: the probabilities of a whole batch would take N (h w)^2 numbers.
-        points, probability, confidence = tf.map_fn(
-            match_pair, flat, parallel_iterations=1, fn_output_signature=(tf.float32, tf.float32, tf.float32)
-        )
-        points = (points + float(self._margin)) * scale
-        return {
-            "points_in_b": tf.reshape(points, [-1, height, width, 2]),
-            "probability": tf.reshape(probability, [-1, height, width]),
-            "confidence": tf.reshape(confidence, [-1, height, width]),
-        }
-
-    def _label(self, images):
-        """Returns labels, and the (x, y) [N or 1, 1, 2] that take points of the full size to the pictures'."""
-        pixels, scale = self._decode(images) if images.dtype == tf.string else self._resize(images)
-        height, width = self._input_size
-        pixels = tf.image.crop_to_bounding_box(pixels, self._margin, self._margin, height, width)
-        return self._network(tf.ensure_shape(pixels, [None, height, width, 3])), scale[:, tf.newaxis]
-
-    def _resize(self, images):
-        """Pictures of one size -> float32 [N, height, width, 3] of the full size, and their scale [1, 2]."""
-        images = tf.ensure_shape(images, [None, None, None, 3])
-        shape = tf.shape(images)
-        message = "images must be at least one, of at least one row and column; found the shape"
-        sound = tf.debugging.Assert(tf.reduce_all(shape > 0), [message, shape], summarize=4)
-        with tf.control_dependencies([sound]):
-            pixels = tf.cast(tf.identity(images), tf.float32)
-        pixels /= 255.0 if images.dtype == tf.uint8 else 1.0
-        pixels = tf.cond(
-            tf.reduce_all(shape[1:3] == self._full_size),
-            lambda: pixels,
-            lambda: tf.image.resize(pixels, self._full_size, antialias=True),
-        )
-        height, width = self._full_size
-        return pixels, tf.cast([[shape[2] / width, shape[1] / height]], tf.float32)
-
-    def _decode(self, files):
-        """Files [N] -> the same, with a scale [N, 2]."""
-
-        def decode(file):
-            picture = _on_white(tf.io.decode_image(file, expand_animations=False))
-            pixels, scale = self._resize(picture[tf.newaxis])
-            return tf.ensure_shape(pixels[0], [*self._full_size, 3]), scale[0]
-
-        return tf.map_fn(decode, files, fn_output_signature=(tf.float32, tf.float32))
-
-
-def _on_white(picture):
-    """uint8 [H, W, 1 to 4], grey or RGB, without or with alpha -> float32 [H, W, 3] in [0, 1], on white."""
-    channels = tf.shape(picture)[2]
-    values = tf.cast(picture, tf.float32) / 255.0
-    alpha = tf.cond(channels % 2 > 0, lambda: tf.ones_like(values[..., :1]), lambda: values[..., -1:])
-    colour = tf.cond(channels > 2, lambda: values[..., :3], lambda: tf.repeat(values[..., :1], 3, axis=2))
-    return colour * alpha + 1.0 - alpha
-
-
-def export_saved_model(network, head, export_dir, *, input_size, stride, example_images, margin=0):
+def export_saved_model(
+    network,
+    head,
+    export_dir,
+    *,
+    input_size,
+    stride,
+    example_images,
+    margin=0,
+    description=None,
+    max_pixels=MAX_PIXELS,
+    max_images=MAX_IMAGES,
+    batch_requests=0,
+):
     """Writes the next version of a SavedModel, whole and checked, or nothing.
 
     It is written under a temporary name in `export_dir`, loaded back, compared with the live
@@ -203,17 +56,25 @@ def export_saved_model(network, head, export_dir, *, input_size, stride, example
       example_images: float32 [N, H, W, 3] in [0, 1]; what the model is compared on. A few do.
       margin: pixels that are cut off each side of a picture, once it has been resized to `input_size` and twice this
         more, before the network sees it; answers are in pixels of the whole picture all the same.
+      description: dictionary for the model card, such as `model_card.describe_run` makes it.
+      max_pixels: the most pixels a picture may have; a larger one fails its request before it is decoded.
+      max_images: the most pictures of a request.
+      batch_requests: the most pictures that the network sees at once, from requests that run at the same time; 0 to
+        answer each on its own. A request may wait 2 ms for others.
 
     Returns:
       `pathlib.Path` of the version folder: one above the highest number in `export_dir`, or 1.
 
     Raises:
-      ValueError: if `example_images` are not such images, or the network gives no such labels.
-      RuntimeError: if the written model does not answer as the live one does.
+      ValueError: if `example_images` are not such images, the network gives no such labels, or a limit is below 1.
+      RuntimeError: if the written model does not answer as the live one does, or needs more than TensorFlow itself.
     """
     input_size, example_images = tuple(map(int, input_size)), np.asarray(example_images)
     _check_images(example_images)
     _check_network(network, input_size, stride)
+    _check_limits(max_pixels=max_pixels, max_images=max_images)
+    limits = {"max_pixels": max_pixels, "max_images": max_images, "batch_requests": batch_requests}
+    shape = {"input_size": input_size, "stride": stride, "margin": margin}
     out = pathlib.Path(export_dir).expanduser().absolute()
     created = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
@@ -221,8 +82,12 @@ def export_saved_model(network, head, export_dir, *, input_size, stride, example
         with _sole_writer(out), tempfile.TemporaryDirectory(prefix=_PREFIX, dir=out) as temporary:
             # A folder inside, because the temporary one itself is readable by its owner only.
             written = os.path.join(temporary, "model")
-            served = ServedModel(network, head, input_size=input_size, stride=stride, margin=margin)
-            tf.saved_model.save(served, written, signatures=served.signatures())
+            served = ServedModel(network, head, **shape, **limits)
+            signatures = served.signatures()
+            tf.saved_model.save(served, written, signatures=signatures)
+            model_card.write(written, signatures, description or {}, **shape, **limits)
+            warmup.write(written, [(name, _request(name, example_images[:1])) for name in signatures])
+            _check_operations(written)
             with tf.device("CPU:0"):  # a GPU may round convolutions too coarsely to compare
                 _verify(written, network, head, input_size, stride, margin, example_images)
             taken = [int(entry.name) for entry in out.iterdir() if entry.name.isdecimal()]
@@ -251,8 +116,10 @@ def _check_network(network, input_size, stride):
         raise ValueError(f"labels must be {needed}; found {labels.dtype.name} {list(labels.shape)}")
 
 
-def _confident(labels):
-    return {"labels": labels, "confidence": tf.norm(labels, axis=-1)}
+def _check_limits(**limits):
+    for name, limit in limits.items():
+        if limit < 1:
+            raise ValueError(f"{name} must be at least 1; found {limit}")
 
 
 @contextlib.contextmanager
@@ -269,6 +136,26 @@ def _sole_writer(out):
         os.close(folder)
 
 
+def _request(name, images):
+    """The inputs of a signature, from images float32 [N, H, W, 3]; they are matched with themselves."""
+    task, dtype = SIGNATURES[name]
+    stored, _ = _stored(images, dtype)
+    return {key: stored for key in (("image_a", "image_b") if task == "match" else ("images",))}
+
+
+def _check_operations(written):
+    """Refuses a graph with operations that TensorFlow does not bring along, or that run in Python."""
+    saved = saved_model_pb2.SavedModel.FromString(pathlib.Path(written, "saved_model.pb").read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    nodes = [graph.node, *(function.node_def for function in graph.library.function)]
+    operations = {node.op for part in nodes for node in part} - {
+        function.signature.name for function in graph.library.function
+    }
+    foreign = sorted(name for name in operations if name in _NEED_PYTHON or not hasattr(tf.raw_ops, name))
+    if foreign:
+        raise RuntimeError(f"nothing exported: no TensorFlow server has the operations {', '.join(foreign)}")
+
+
 def _verify(written, network, head, input_size, stride, margin, images):
     """Compares every signature with the live network and head, at the images' size and another."""
     signatures = tf.saved_model.load(written).signatures
@@ -282,7 +169,7 @@ def _verify(written, network, head, input_size, stride, margin, images):
         scale = np.float32(pixels.shape[2:0:-1]) / np.float32(full_size[::-1])
         return labels, tf.norm(labels, axis=-1), scale
 
-    for name, (task, dtype) in _SIGNATURES.items():
+    for name, (task, dtype) in SIGNATURES.items():
         for pair in pairs if name in signatures else ():
             stored, pixels = zip(*(_stored(images, dtype) for images in pair))
             answers = [live(values) for values in pixels]
@@ -315,7 +202,7 @@ def _verify_picture(found, labels, lengths, scale, head, margin):
         _agree("points", found["points"], (expected["points"] + margin) * scale, _POINT_TOLERANCE)
         _agree("score", found["score"], expected["score"], _PROBABILITY_TOLERANCE)
     if "heatmaps" in found:
-        _agree("heatmaps", found["heatmaps"], tf.transpose(expected["heatmaps"], _CELLS_FIRST), _PROBABILITY_TOLERANCE)
+        _agree("heatmaps", found["heatmaps"], tf.transpose(expected["heatmaps"], CELLS_FIRST), _PROBABILITY_TOLERANCE)
 
 
 def _verify_matches(found, a, b, stride, margin):

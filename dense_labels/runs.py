@@ -9,7 +9,7 @@ from dense_labels import config as config_lib
 from dense_labels import files
 
 _FILE = "config.json"
-_PATHS = (
+PATHS = (
     ("data", "dir"),
     ("data", "annotations"),
     ("data", "annotations_test"),
@@ -28,7 +28,7 @@ def make_paths_absolute(config):
     Args:
       config: a `Config`; changed in place.
     """
-    for part, key in _PATHS:
+    for part, key in PATHS:
         path = getattr(getattr(config, part), key)
         if path and path not in _NO_PATHS:
             setattr(getattr(config, part), key, os.path.abspath(os.path.expanduser(path)))
@@ -98,7 +98,7 @@ def check_same(config, workdir):
       ValueError: naming what differs.
     """
     kept, new = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (load(workdir), config))
-    for part, key in (*_PATHS, ("data", "skip_bad_files")):
+    for part, key in (*PATHS, ("data", "skip_bad_files")):
         kept[part][key] = new[part][key]
     changed = [
         f"{part}.{key}: {kept[part][key]} there, {value} now"

@@ -37,3 +37,23 @@ def arm_data(arm_dir):
     from dense_labels.config import DataConfig
 
     return DataConfig(dir=arm_dir, num_pairs=ARM_PAIRS, seed=ARM_SEED)
+
+
+@pytest.fixture(scope="session")
+def colour_served_dir(tmp_path_factory):
+    """Folder of the versions of a small model, of 30 x 24 pixels, that finds red, green and blue and joins requests."""
+    import numpy as np
+
+    from dense_labels import export
+    from models import heads
+
+    layers = [tf.keras.layers.AveragePooling2D(2), tf.keras.layers.Rescaling(30.0)]
+    network = tf.keras.Sequential([tf.keras.Input([None, None, 3]), *layers])
+    head = heads.NearestLandmarks(10 * np.eye(3, dtype=np.float32), 2, upsample=4)
+    example = tf.image.resize(tf.random.stateless_uniform([1, 6, 6, 3], [0, 0]), (30, 24)).numpy()
+    shape = {"input_size": (30, 24), "stride": 2}
+    folder = tmp_path_factory.mktemp("colours")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_verify", lambda *_: None)  # test_export sees to that, and it takes long
+        export.export_saved_model(network, head, folder, **shape, example_images=example, batch_requests=4)
+    return folder

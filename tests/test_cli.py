@@ -30,13 +30,18 @@ runs/ckpt-6_temp/part-0; File too large
             "OOM when allocating tensor with shape[9]",
         ),
         (
+            "Graph execution error:\n\nDetected at node map/Assert defined at (most recent call last):\n"
+            "<stack traces unavailable>\nassertion failed: [no picture]\n\t [[{{node map/Assert}}]] [Op:__inference_9]",
+            "assertion failed: [no picture]",
+        ),
+        (
             "Task 1 has failed. Check its log.\nThe error could be from a previous operation.",
             "Task 1 has failed. Check its log.",
         ),
     ],
 )
 def test_the_line_that_tells_is_picked(message, line):
-    assert cli._of_tensorflow(message).strip() == line
+    assert cli.of_tensorflow(message).strip() == line
 
 
 def test_traceback_shows_where_an_error_came_from(tmp_path):

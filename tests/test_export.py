@@ -223,6 +223,16 @@ def test_the_graph_holds_core_tensorflow_ops_only(folder):
     assert [op for op in ops if "PyFunc" in op] == []  # registered, but needs Python to run
 
 
+def test_a_model_that_needs_python_is_not_published(colour_network, tmp_path):
+    def head(labels):
+        found = tf.py_function(lambda values: values[:, 0, :1, :2], [labels], tf.float32)
+        return {"points": tf.ensure_shape(found, [None, 1, 2]), "score": tf.ones([1, 1])}
+
+    with pytest.raises(RuntimeError, match="nothing exported: no TensorFlow server has the operations EagerPyFunc$"):
+        publish(colour_network, head, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_uint8_images_get_the_answers_of_their_float_images(served):
     a, b = (as_uint8(smooth_images(2, (41, 57), seed)) for seed in (4, 5))
     float_a, float_b = (tf.constant(x / np.float32(255)) for x in (a, b))
@@ -267,7 +277,7 @@ def test_a_jpeg_is_read_and_what_is_no_picture_is_refused(served):
     sent = tf.constant([jpeg])
     pixels = tf.io.decode_jpeg(jpeg)[tf.newaxis]
     np.testing.assert_allclose(served.describe(sent)["points"], served.landmarks(pixels)["points"], atol=1e-2)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="(?i)image"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not a picture: it must be a JPEG, PNG or BMP file"):
         served.describe(tf.constant([b"no picture"]))
 
 
@@ -404,9 +414,9 @@ def test_a_batch_is_matched_as_its_pairs_are(served):
     [
         ([9, 9, 3], r"images \[9,9,3\] is not compatible with expected shape \[\?,\?,\?,3\]"),
         ([1, 9, 9, 4], r"\[1,9,9,4\] is not compatible with expected shape \[\?,\?,\?,3\]"),
-        ([2, 0, 9, 3], r"at least one row and column; found the shape\] \[2 0 9 3\]"),
-        ([2, 9, 0, 3], r"at least one row and column; found the shape\] \[2 9 0 3\]"),
-        ([0, 9, 9, 3], r"images must be at least one.*found the shape\] \[0 9 9 3\]"),
+        ([2, 0, 9, 3], r"at least one row and column; found the size\] \[0 9\]"),
+        ([2, 9, 0, 3], r"at least one row and column; found the size\] \[9 0\]"),
+        ([0, 9, 9, 3], r"a request must have from 1 to 64 pictures; found\] \[0\]"),
     ],
 )
 @pytest.mark.parametrize("name", ["serving_default", "labels_float", "landmarks", "landmarks_float"])
@@ -421,7 +431,7 @@ def test_a_bad_pair_is_refused_by_name(served, dtype):
     good = tf.zeros([1, *SIZE, 3], dtype)
     with pytest.raises(tf.errors.InvalidArgumentError, match="image_b must hold as many images"):
         served.match(good, tf.zeros([2, *SIZE, 3], dtype))
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"found the shape\] \[1 30 0 3\]"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"found the size\] \[30 0\]"):
         served.match(good, tf.zeros([1, 30, 0, 3], dtype))
 
 
@@ -451,7 +461,7 @@ def test_what_a_killed_export_left_is_removed_once_no_other_is_at_work(colour_ne
     assert ours.is_alive()
     assert [entry.name for entry in tmp_path.iterdir()] == [".export-killed"]
     os.close(other)
-    ours.join(60)
+    ours.join(300)
     assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
 
 
