@@ -25,6 +25,27 @@ def cell_centres(height, width, stride):
     return tf.stack(tf.meshgrid(x, y), axis=-1)
 
 
+def mean_point(weights, centres):
+    """Mean of the centres of a grid's cells, under weights that add up to 1.
+
+    It is taken by columns and by rows. A product with the centres as one long matrix would do as well, but a converter
+    that puts matrices into 8 bits would put the centres into them.
+
+    Args:
+      weights: float [..., h * w].
+      centres: float [h, w, 2], (x, y), x the same for a whole column and y for a whole row.
+
+    Returns:
+      float [..., 2].
+    """
+    height, width = tf.shape(centres)[0], tf.shape(centres)[1]
+    leading = tf.shape(weights)[:-1]
+    grid = tf.reshape(weights, [-1, height, width])
+    x = tf.linalg.matvec(tf.reduce_sum(grid, axis=1), centres[0, :, 0])
+    y = tf.linalg.matvec(tf.reduce_sum(grid, axis=2), centres[:, 0, 1])
+    return tf.reshape(tf.stack([x, y], axis=-1), tf.concat([leading, [2]], axis=0))
+
+
 def bilinear_weights(points, height, width, stride):
     """Returns the four cells around each point and their bilinear weights.
 

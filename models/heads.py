@@ -47,9 +47,9 @@ class NearestLandmarks(tf.keras.layers.Layer):
         log_probability, centres = self._log_probability(labels, self.stride)
         fine = geometry.upsample(labels, self.upsample)
         fine_log_probability, fine_centres = self._log_probability(fine, self.stride / self.upsample)
-        subpixel = matching.expected_match(fine_log_probability, fine_centres)
+        subpixel = geometry.mean_point(tf.exp(fine_log_probability), fine_centres)
         return {
-            "cell": matching.best_match(log_probability, centres),
+            "cell": matching.best_match(log_probability, tf.reshape(centres, [-1, 2])),
             "subpixel": subpixel,
             "points": subpixel,
             "score": tf.exp(tf.reduce_max(log_probability, axis=-1)),
@@ -60,7 +60,7 @@ class NearestLandmarks(tf.keras.layers.Layer):
         centres = geometry.cell_centres(shape[1], shape[2], stride)
         flat = tf.reshape(labels, [shape[0], shape[1] * shape[2], labels.shape[-1]])
         vectors = tf.tile(self.vectors[tf.newaxis], [shape[0], 1, 1])
-        return matching.match_log_probability(vectors, flat), tf.reshape(centres, [-1, 2])
+        return matching.match_log_probability(vectors, flat), centres
 
 
 def fit_nearest(labels, landmarks, annotated, *, stride, shrinkage=0.0):

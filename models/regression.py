@@ -84,8 +84,8 @@ def virtual_points(labels, vectors):
     # One softmax, where matching.py takes a logarithm and its exponential: training spends its time here.
     probability = tf.nn.softmax(tf.matmul(each, flat, transpose_b=True))  # [N, G M, h w]
     middle, half = _frame(labels, 1)
-    centres = tf.reshape((geometry.cell_centres(shape[1], shape[2], 1) - middle) / half, [-1, 2])
-    positions = tf.matmul(tf.reshape(probability, [-1, shape[1] * shape[2]]), centres)
+    centres = (geometry.cell_centres(shape[1], shape[2], 1) - middle) / half
+    positions = geometry.mean_point(probability, centres)
     probability = tf.reshape(probability, [shape[0], groups, count, shape[1] * shape[2]])
     return probability, tf.reshape(positions, [shape[0], groups, 2 * count])
 

@@ -136,3 +136,10 @@ def test_upsampling_a_linear_function_stays_in_the_frame():
     np.testing.assert_allclose(
         fine, linear(geometry.cell_centres(HEIGHT * 4, WIDTH * 4, 0.5).numpy())[2:-2, 2:-2], atol=1e-4
     )
+
+
+def test_the_mean_point_is_that_of_all_cells():
+    weights = np.random.default_rng(0).dirichlet(np.ones(5 * 7), [2, 3]).astype(np.float32)
+    centres = geometry.cell_centres(5, 7, 4)
+    expected = weights @ centres.numpy().reshape(-1, 2)
+    np.testing.assert_allclose(geometry.mean_point(weights, centres), expected, atol=1e-5)
