@@ -1,0 +1,166 @@
+"""Asks a server about pictures, and draws what it answers.
+
+python -m serving.client --address=localhost:8500 --model=mine --signature=landmarks picture.jpg ... [--out=answers.png]
+
+For any server of the gRPC API of TensorFlow Serving. Each picture is a request of its own; `match`, `match_float` and
+`match_encoded` take two. Signatures that take files are sent the files, which a server reads without their EXIF
+orientation; others the upright pixels, of whatever format. Landmarks are printed as x and y in pixels of the picture.
+"""
+
+import io
+import os
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from PIL import Image
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
+
+from dense_labels import cli, files
+from input_pipeline.datasets import decoding
+from serving import drawing
+
+
+class Client:
+    """Calls the signatures of a model on a server."""
+
+    def __init__(self, address, model, *, timeout_s=30.0):
+        """Prepares the connection, which the first call makes."""
+        options = [(f"grpc.max_{way}_message_length", -1) for way in ("receive", "send")]
+        self._channel = grpc.insecure_channel(address, options=options)
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._model, self._timeout = model, timeout_s
+
+    def predict(self, signature, **inputs):
+        """Asks a signature.
+
+        Args:
+          signature: its name.
+          **inputs: arrays by the names of its inputs.
+
+        Returns:
+          Dictionary of arrays by the names of its outputs.
+
+        Raises:
+          grpc.RpcError: if the server refuses, or does not answer.
+        """
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.signature_name = self._model, signature
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        response = self.send(request)
+        return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
+
+    def send(self, request):
+        """Sends a `PredictRequest`; returns the `PredictResponse`, raises as `predict` does."""
+        return self._stub.Predict(request, self._timeout)
+
+    def signatures(self):
+        """Returns name -> `SignatureDef` of the model's signatures; raises as `predict` does."""
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.name = self._model
+        metadata = self._stub.GetModelMetadata(request, self._timeout).metadata["signature_def"]
+        found = get_model_metadata_pb2.SignatureDefMap()
+        metadata.Unpack(found)
+        return dict(found.signature_def)
+
+    def close(self):
+        """Ends the connection."""
+        self._channel.close()
+
+
+def ask(paths, *, address, model, signature, out, timeout_s):
+    """Asks about pictures, prints landmarks and draws the answers.
+
+    Args:
+      paths: of picture files.
+      address: host and port of the server.
+      model: its name there.
+      signature: what is asked of it.
+      out: path of the picture that is drawn.
+      timeout_s: seconds that an answer may take.
+
+    Raises:
+      ValueError: if a file is no picture, or the server refuses, or does not answer.
+    """
+    if not paths:
+        raise ValueError("no picture is named; give the files after the options")
+    client = Client(address, model, timeout_s=timeout_s)
+    try:
+        picture = _ask(client, signature, paths)
+    except grpc.RpcError as error:
+        raise ValueError(f"{address}: {error.code().name}: {cli.of_tensorflow(error.details())}") from error
+    finally:
+        client.close()
+    os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
+    files.write_whole(out, tf.io.encode_png(picture).numpy())
+    print(f"drawn: {out}")
+
+
+def _ask(client, signature, paths):
+    signatures = client.signatures()
+    if signature not in signatures:
+        raise ValueError(f"--signature={signature}: the model has {', '.join(sorted(signatures))}")
+    inputs = signatures[signature].inputs
+    dtype = tf.dtypes.as_dtype(next(iter(inputs.values())).dtype)
+    read = [_read(path, dtype) for path in paths]
+    pictures = [pixels for _, pixels in read]
+    if len(inputs) == 2:
+        if len(paths) != 2:
+            raise ValueError(f"--signature={signature} takes two pictures; found {len(paths)}")
+        found = client.predict(signature, image_a=read[0][0], image_b=read[1][0])
+        return drawing.draw_matches(pictures, {name: values[0] for name, values in found.items()})
+    answers = []
+    for path, (sent, _) in zip(paths, read):
+        found = client.predict(signature, images=sent)
+        answers.append({name: values[0] for name, values in found.items()})
+        _print(path, answers[-1])
+    return drawing.draw_pictures(pictures, answers)
+
+
+def _read(path, dtype):
+    """What is sent of a picture, a batch of one, and its pixels as the server sees them."""
+    if dtype == tf.string:
+        content = _content(path)
+        return np.array([content], object), _stored_pixels(path, content)
+    pixels = decoding.read_picture(path)
+    sent = pixels if dtype == tf.uint8 else np.float32(pixels) / 255
+    return sent[np.newaxis], pixels
+
+
+def _content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _stored_pixels(path, content):
+    """Not turned upright; what is no picture here is none for the server, which says why."""
+    try:
+        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    except Exception:  # decoders raise almost anything at damaged data
+        return np.zeros([1, 1, 3], np.uint8)
+
+
+def _print(path, answer):
+    for k, (x, y) in enumerate(answer.get("points", ())):
+        score = f"  score {answer['score'][k]:.3f}" if "score" in answer else ""
+        print(f"{path}  landmark {k}: {x:.2f} {y:.2f}{score}")
+
+
+def main(paths):
+    names = ("address", "model", "signature", "out", "timeout_s")
+    ask(paths, **{name: flags.FLAGS[name].value for name in names})
+
+
+def _define_flags():
+    flags.DEFINE_string("address", "localhost:8500", "Host and port of the gRPC API.")
+    flags.DEFINE_string("model", "default", "Name of the model on the server.")
+    flags.DEFINE_string("signature", "landmarks", "What is asked of it.")
+    flags.DEFINE_string("out", "answers.png", "The picture that is drawn.")
+    flags.DEFINE_float("timeout_s", 30.0, "Seconds that an answer may take.", 0)
+
+
+if __name__ == "__main__":
+    _define_flags()
+    cli.run(main, takes_files=True)

@@ -1,0 +1,229 @@
+"""A stand-in for TensorFlow Serving where its binary cannot be had: the same SavedModel behind the same gRPC services.
+
+python -m serving.server --model_base_path=served/mine [--model_name=mine] [--port=8500]
+
+It answers `PredictionService.Predict`, `PredictionService.GetModelMetadata` and `ModelService.GetModelStatus`, follows
+the folder as TensorFlow Serving does, and prints the port it listens at. It has no REST, no labels of versions and no
+batching of its own: a model exported with `--batch_requests` joins requests itself.
+"""
+
+import concurrent.futures
+import contextlib
+import signal
+import threading
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from google.protobuf import any_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from dense_labels import cli
+from serving import versions
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_INVALID, _NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
+
+
+class RequestError(Exception):
+    """What is wrong with a request, and its gRPC status code."""
+
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+def serve(served, name, *, host="localhost", port=0, threads=16, max_bytes=2**27):
+    """Starts a server.
+
+    Args:
+      served: `versions.Versions`.
+      name: of the model in requests.
+      host: address to listen at.
+      port: to listen at; 0 for any that is free.
+      threads: the most requests that run at once.
+      max_bytes: the largest message, and the largest tensor in it.
+
+    Returns:
+      The `grpc.Server`, started, and its port.
+
+    Raises:
+      ValueError: if the port is taken.
+    """
+    options = [("grpc.max_receive_message_length", max_bytes), ("grpc.so_reuseport", 0)]
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(threads), options=options)
+    prediction = _PredictionService(served, name, max_bytes)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(served, name), server)
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        raise ValueError(f"--host={host} --port={port}: cannot listen there; is the port taken?") from error
+    server.start()
+    return server, bound
+
+
+class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    def __init__(self, served, name, max_bytes):
+        self._served, self._name, self._max_bytes = served, name, max_bytes
+
+    def Predict(self, request, context):
+        with _answered(context):
+            version = _version(self._served, self._name, request.model_spec)
+            name = request.model_spec.signature_name or "serving_default"
+            function = _signature(version, name)
+            found = function(**self._inputs(request, function))
+            response = predict_pb2.PredictResponse()
+            _specify(response.model_spec, self._name, version.number, name)
+            for key in request.output_filter or found:
+                if key not in found:
+                    raise RequestError(_INVALID, f"output_filter: {name} gives {', '.join(found)}; not {key}")
+                response.outputs[key].CopyFrom(tf.make_tensor_proto(found[key].numpy()))
+            return response
+
+    def GetModelMetadata(self, request, context):
+        with _answered(context):
+            if list(request.metadata_field) != ["signature_def"]:
+                raise RequestError(_INVALID, "metadata_field must be signature_def")
+            version = _version(self._served, self._name, request.model_spec)
+            response = get_model_metadata_pb2.GetModelMetadataResponse()
+            _specify(response.model_spec, self._name, version.number, "")
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            for name, function in version.signatures.items():
+                signatures.signature_def[name].CopyFrom(_signature_def(function))
+            packed = any_pb2.Any()
+            packed.Pack(signatures)
+            response.metadata["signature_def"].CopyFrom(packed)
+            return response
+
+    def _inputs(self, request, function):
+        specs = function.structured_input_signature[1]
+        if set(specs) != set(request.inputs):
+            needed, found = (", ".join(sorted(names)) or "none" for names in (specs, request.inputs))
+            raise RequestError(_INVALID, f"the inputs must be {needed}; found {found}")
+        return {name: self._tensor(name, request.inputs[name], spec) for name, spec in specs.items()}
+
+    def _tensor(self, name, value, spec):
+        """Unpacks a tensor; its proto may claim a shape with a single value for all of it."""
+        if value.dtype != spec.dtype.as_datatype_enum:
+            raise RequestError(_INVALID, f"{name} must be {spec.dtype.name}; found {_dtype_name(value.dtype)}")
+        sizes = [dimension.size for dimension in value.tensor_shape.dim]
+        if value.tensor_shape.unknown_rank or len(sizes) != spec.shape.rank or min(sizes) < 0:
+            raise RequestError(_INVALID, f"{name} must have the shape {spec.shape.as_list()}; found {sizes}")
+        count = int(np.prod(sizes, dtype=object))
+        if count * spec.dtype.size > self._max_bytes:
+            raise RequestError(_INVALID, f"{name} must have at most {self._max_bytes} bytes; found the shape {sizes}")
+        try:
+            return tf.constant(tf.make_ndarray(value))
+        except (ValueError, TypeError) as error:
+            raise RequestError(_INVALID, f"{name} does not hold what its shape {sizes} needs: {error}") from error
+
+
+class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    def __init__(self, served, name):
+        self._served, self._name = served, name
+
+    def GetModelStatus(self, request, context):
+        with _answered(context):
+            _check_name(self._name, request.model_spec)
+            response = get_model_status_pb2.GetModelStatusResponse()
+            for number, state in sorted(self._served.states().items(), reverse=True):
+                response.model_version_status.add(version=number, state=state)
+            return response
+
+
+@contextlib.contextmanager
+def _answered(context):
+    """Turns what goes wrong with a request into its gRPC status: that request fails, and nothing else."""
+    try:
+        yield
+    except RequestError as error:
+        context.abort(error.code, str(error))
+    except tf.errors.OpError as error:
+        context.abort(_CODES[error.error_code], error.message)
+
+
+def _version(served, name, model_spec):
+    _check_name(name, model_spec)
+    version = served.current
+    asked = model_spec.version.value if model_spec.HasField("version") else version.number
+    if model_spec.version_label or asked != version.number:
+        what = f"label {model_spec.version_label}" if model_spec.version_label else f"version {asked}"
+        raise RequestError(_NOT_FOUND, f"{name} has no {what}; version {version.number} is served")
+    return version
+
+
+def _check_name(name, model_spec):
+    if model_spec.name != name:
+        raise RequestError(_NOT_FOUND, f"there is no model {model_spec.name!r}; {name} is served")
+
+
+def _signature(version, name):
+    if name not in version.signatures:
+        raise RequestError(
+            _INVALID, f"there is no signature {name!r}; there are {', '.join(sorted(version.signatures))}"
+        )
+    return version.signatures[name]
+
+
+def _specify(model_spec, name, number, signature):
+    model_spec.name, model_spec.signature_name = name, signature
+    model_spec.version.value = number
+
+
+def _signature_def(function):
+    definition = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
+    sides = (
+        (definition.inputs, function.structured_input_signature[1]),
+        (definition.outputs, function.structured_outputs),
+    )
+    for side, specs in sides:
+        for name, spec in specs.items():
+            side[name].name, side[name].dtype = name, spec.dtype.as_datatype_enum
+            side[name].tensor_shape.CopyFrom(spec.shape.as_proto())
+    return definition
+
+
+def _dtype_name(number):
+    try:
+        return tf.dtypes.as_dtype(number).name
+    except TypeError:
+        return f"type {number}"
+
+
+def main():
+    given = flags.FLAGS
+    served = versions.Versions(given.model_base_path, poll_seconds=given.poll_seconds)
+    options = {"threads": given.threads, "max_bytes": given.max_bytes}
+    server, port = serve(served, given.model_name, host=given.host, port=given.port, **options)
+    print(f"listening at {given.host}:{port}", flush=True)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
+    server.stop(grace=5).wait()
+    served.stop()
+
+
+def _define_flags():
+    flags.DEFINE_string("model_base_path", None, "Folder of the versions that eval_main.py exported.")
+    flags.DEFINE_string("model_name", "default", "What requests call the model.")
+    flags.DEFINE_string("host", "localhost", "Address to listen at; 0.0.0.0 for all of this machine's.")
+    flags.DEFINE_integer("port", 8500, "0 for any that is free.", 0)
+    flags.DEFINE_float("poll_seconds", 1.0, "How often the folder is looked at.", 0.01)
+    flags.DEFINE_integer("max_bytes", 2**27, "The largest message, and the largest tensor in it.", 1)
+    flags.DEFINE_integer("threads", 16, "The most requests that run at once.", 1)
+    flags.mark_flag_as_required("model_base_path")
+
+
+if __name__ == "__main__":
+    _define_flags()
+    cli.run(main)

@@ -1,0 +1,99 @@
+"""The versions of a SavedModel in a folder that a server watches: the newest answers once it is loaded and warm."""
+
+import os
+import pathlib
+import sys
+import threading
+
+import tensorflow as tf
+from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
+
+_WARMUP = os.path.join("assets.extra", "tf_serving_warmup_requests")
+_STATE = get_model_status_pb2.ModelVersionStatus.State
+
+
+class Version:
+    """A loaded version: `number` and `signatures`, name -> concrete function."""
+
+    def __init__(self, folder):
+        """Loads a version and answers its warm-up requests.
+
+        Args:
+          folder: of the SavedModel; its name is the number.
+        """
+        self.number = int(os.path.basename(folder))
+        self._loaded = tf.saved_model.load(folder)  # its signatures do not keep it
+        self.signatures = dict(self._loaded.signatures)
+        for request in _warmup_requests(folder):
+            signature = self.signatures[request.model_spec.signature_name]
+            signature(**{name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()})
+
+
+class Versions:
+    """Serves the highest version of a folder, and follows it.
+
+    A request that holds the old version goes on with it while others get the new one: there is no moment without a
+    version, and none at which one disappears under a request. A version that cannot be loaded is said once and passed
+    over; the one before goes on.
+    """
+
+    def __init__(self, folder, *, poll_seconds=1.0):
+        """Loads the highest version.
+
+        Args:
+          folder: of the versions, folders whose names are numbers; a folder appears there whole.
+          poll_seconds: how often it is looked at.
+
+        Raises:
+          ValueError: if it holds no version that can be loaded.
+        """
+        self._folder, self._states = pathlib.Path(folder), {}
+        self._poll_seconds, self._stopped = poll_seconds, threading.Event()
+        self._current = None
+        self._look()
+        if self._current is None:
+            raise ValueError(f"{folder} holds no version of a SavedModel, such as {os.path.join(folder, '1')}")
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @property
+    def current(self):
+        """The `Version` that answers; keep it for the whole of a request."""
+        return self._current
+
+    def states(self):
+        """Returns a dictionary of number -> state, as `GetModelStatus` names them."""
+        return dict(self._states)
+
+    def stop(self):
+        """Stops to follow the folder."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self):
+        while not self._stopped.wait(self._poll_seconds):
+            self._look()
+
+    def _look(self):
+        numbers = [int(entry.name) for entry in self._folder.glob("[0-9]*") if entry.name.isdecimal()]
+        newest = max((n for n in numbers if self._states.get(n) != _STATE.END), default=None)
+        if newest is None or self._current and newest <= self._current.number:
+            return
+        self._states[newest] = _STATE.LOADING
+        try:
+            loaded = Version(str(self._folder / str(newest)))
+        except Exception as error:  # whatever is in that folder, what is served must go on
+            self._states[newest] = _STATE.END
+            print(f"version {newest} cannot be loaded: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+            return
+        old, self._current = self._current, loaded
+        self._states[newest] = _STATE.AVAILABLE
+        if old:
+            self._states[old.number] = _STATE.END
+        print(f"version {newest} of {self._folder} answers", flush=True)
+
+
+def _warmup_requests(folder):
+    path = os.path.join(folder, _WARMUP)
+    for record in tf.data.TFRecordDataset(path) if os.path.exists(path) else ():
+        yield prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
