@@ -1,0 +1,107 @@
+"""Converts an exported model for phones and other runtimes: LiteRT, whole or with 8-bit weights, and ONNX.
+
+python -m serving.convert --model=served/mine/1 --to=lite_int8 --out=mine.tflite [--signature=landmarks]
+
+What is converted takes one picture, float32 [1, H, W, 3] from 0 to 1, of the size that the model card gives as
+`input_size` and twice `margin`, and answers in its pixels: resizing and files are left to the caller, and so are points
+in a picture of another size. `lite_int8` keeps weights in 8 bits and computes in floats where it must (dynamic range).
+ONNX needs tf2onnx: pip install -e .[onnx]
+"""
+
+import importlib.util
+import json
+import os
+import pathlib
+
+import tensorflow as tf
+from absl import flags
+
+from dense_labels import cli, files
+
+KINDS = ("lite", "lite_int8", "onnx")
+TASKS = ("labels", "descriptors", "landmarks")
+
+
+def convert(folder, kind, *, task="landmarks"):
+    """Converts one task of an exported model.
+
+    Args:
+      folder: of a version.
+      kind: one of `KINDS`.
+      task: one of `TASKS`.
+
+    Returns:
+      bytes, the content of a .tflite or .onnx file.
+
+    Raises:
+      ValueError: if the folder holds no such model, it joins requests, or tf2onnx is missing.
+    """
+    model, size = _load(folder, task)
+
+    @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32, "images")])
+    def answer(images):
+        return getattr(model, task)(images)
+
+    if kind == "onnx":
+        return _to_onnx(answer)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([answer.get_concrete_function()], model)
+    if kind == "lite_int8":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return converter.convert()
+
+
+def _load(folder, task):
+    card = pathlib.Path(folder, "assets", "model_card.json")
+    if not card.exists():
+        raise ValueError(f"--model={folder} holds no assets/model_card.json; give a version, such as served/mine/1")
+    properties = json.loads(card.read_text())["model"]
+    if properties["batch_requests"]:
+        raise ValueError(f"--model={folder} joins requests, which only servers do; export it without --batch_requests")
+    model = tf.saved_model.load(str(folder))
+    if not hasattr(model, task):
+        raise ValueError(f"--signature={task}: {folder} has none")
+    return model, [side + 2 * properties["margin"] for side in properties["input_size"]]
+
+
+def _to_onnx(answer):
+    if importlib.util.find_spec("tf2onnx") is None:
+        raise ValueError("--to=onnx needs tf2onnx: pip install -e .[onnx]")
+    import onnx  # an extra
+    import tf2onnx
+
+    # ONNX has no such resizing; here it is of pictures that have the size already, and changes nothing.
+    handlers = {"ScaleAndTranslate": (_first_input, ["Identity"])}
+    options = {"opset": 17, "custom_op_handlers": handlers}
+    converted, _ = tf2onnx.convert.from_function(answer, answer.input_signature, **options)
+    function = answer.get_concrete_function()
+    captured = dict(zip((tensor.name for tensor in function.inputs[1:]), function.captured_inputs))
+    for place in [place for place in converted.graph.input if place.name in captured]:  # constants are no inputs
+        converted.graph.input.remove(place)
+        value = onnx.numpy_helper.from_array(captured[place.name].numpy(), place.name)
+        converted.graph.initializer.append(value)
+    return converted.SerializeToString()
+
+
+def _first_input(context, node, name, arguments):
+    del node.input[1:]
+    return node
+
+
+def main():
+    given = flags.FLAGS
+    content = convert(os.path.expanduser(given.model), given.to, task=given.signature)
+    files.write_whole(os.path.expanduser(given.out), content)
+    print(f"{given.out}: {len(content) / 2**20:.2f} MiB")
+
+
+def _define_flags():
+    flags.DEFINE_string("model", None, "Folder of a version that eval_main.py exported.")
+    flags.DEFINE_enum("to", "lite", KINDS, "What it is converted to.")
+    flags.DEFINE_enum("signature", "landmarks", TASKS, "What the converted model answers.")
+    flags.DEFINE_string("out", None, "The file that is written.")
+    flags.mark_flags_as_required(["model", "out"])
+
+
+if __name__ == "__main__":
+    _define_flags()
+    cli.run(main)
