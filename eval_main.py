@@ -5,6 +5,8 @@ python eval_main.py --workdir=runs/mine [--annotations=points.json] [--report] [
 
 import functools
 import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -13,7 +15,9 @@ from dense_labels import config as config_lib
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote.")
 _EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version.")
-_MAX_PIXELS = flags.DEFINE_integer("max_pixels", 25_000_000, "The SavedModel refuses pictures of more pixels.", 1)
+_MAX_PIXELS = flags.DEFINE_integer(
+    "max_pixels", config_lib.MAX_PIXELS, "The SavedModel refuses pictures of more pixels.", 1
+)
 _BATCH_REQUESTS = flags.DEFINE_integer(
     "batch_requests",
     0,
@@ -39,8 +43,79 @@ _MATCHED = 500  # images whose landmarks are matched
 _SEEDS = 3  # draws of few annotated pictures
 
 
+class _Run(NamedTuple):
+    """What is evaluated: a labelling network, and the data it is evaluated on."""
+
+    config: config_lib.Config
+    label: Callable  # images [B, H, W, 3] -> labels [B, h, w, L]
+    stride: int
+    source: Any  # `input_pipeline.sources.Source`
+    split: str  # the one that is shown
+
+    def landmark_batches(self, split, count=None):
+        from input_pipeline import pipeline
+
+        return pipeline.landmark_batches(self.source, split, batch_size=self.config.eval.batch_size, count=count)
+
+
+class _Measured(NamedTuple):
+    """What an evaluation found."""
+
+    result: dict  # as of `results.report`
+    head: Any = None  # the landmark head that is exported
+    located: tuple = ()  # where it errs most: arguments of `inspection.error_pictures`
+    matches: Any = None  # `trust.Matches` of landmarks
+
+
 def main():
     workdir = os.path.expanduser(_WORKDIR.value)
+    config, trained_on = _configure(workdir)
+
+    import tensorflow as tf  # after the flags are known to be right, for this is slow
+
+    import models
+    from dense_labels import checkpoints, embeddings, inspection, report, results
+    from input_pipeline import pipeline
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
+    tf.keras.utils.set_random_seed(config.train.seed)
+    begun_with = config.train.init_from if _UNTRAINED.value else workdir
+    if begun_with:
+        config.model.weights = "none"  # those of a trunk are in the checkpoint
+    network, stride = models.create(config.model), models.stride(config.model)
+    step = checkpoints.restore_network(network, begun_with) if begun_with else 0
+    source = pipeline.prepare(config)
+    split = next(name for name in ("test", "annotated", "validation") if source.count(name))
+    run = _Run(config, tf.function(network, reduce_retracing=True), stride, source, split)
+    name = "eval_untrained" if _UNTRAINED.value else "eval"
+    folder, logs = os.path.join(workdir, name), os.path.join(workdir, "tensorboard", name)
+    os.makedirs(folder, exist_ok=True)
+
+    measured = _measure(run, trained_on)
+    result = measured.result
+    results.write_result(os.path.join(folder, "result.json"), {**result, "step": step})
+    pictures = _draw(run, measured)
+    inspection.save_pictures(folder, pictures)
+    inspection.write_tensorboard(logs, result["metrics"], pictures, step, curves=result.get("curves", {}))
+    examples = pipeline.example_images(source, split, count=report.MOST_PICTURES)
+    examples["labels"] = run.label(examples["image"])
+    embeddings.write(logs, *(examples[part] for part in ("image", "labels", "mask")), stride=stride)
+    print(f"pictures and result.json: {folder}")
+    if _REPORT.value:
+        path = os.path.join(folder, "report.html")
+        title = f"{os.path.basename(os.path.abspath(workdir))}{', untrained' * _UNTRAINED.value}"
+        about = {"summary": report.summary(config, step), "landmark_names": source.landmark_names}
+        report.write(path, title, examples, stride=stride, result=result, panels=pictures, **about)
+        print(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
+    if _EXPORT_DIR.value:
+        print(f"SavedModel: {_export(run, network, measured, examples['image'].numpy())}")
+        if source.boxed:
+            print("note: the network saw boxes about the objects; crop what the served model is given alike")
+    print(f"TensorBoard: {cli.python()} -m tensorboard.main --logdir {workdir}")
+
+
+def _configure(workdir):
+    """The configuration of the run with what the flags change, checked; the folder it was trained on, if it is one."""
     if not all(count.isdecimal() and int(count) for count in _FEW_SHOT.value):
         raise ValueError(f"--few_shot={','.join(_FEW_SHOT.value)}: must be whole numbers above 0, such as 1,5,10,20")
     config = runs.load(workdir)
@@ -51,157 +126,133 @@ def main():
     config.eval.heads = tuple(_HEADS.value) or config.eval.heads
     config_lib.check(config)
     runs.make_paths_absolute(config)
+    return config, trained_on
 
-    import tensorflow as tf  # after the flags are known to be right, for this is slow
 
-    import models
-    from dense_labels import (
-        checkpoints,
-        embeddings,
-        evaluation,
-        export,
-        inspection,
-        model_card,
-        object_frame,
-        report,
-        results,
-        trust,
-    )
+def _measure(run, trained_on):
+    """Measures, and prints, what the data set has the truth of: landmarks, or the surface of the object."""
+    from dense_labels import object_frame
     from input_pipeline import pipeline
 
-    tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
-    tf.keras.utils.set_random_seed(config.train.seed)
-    if not _UNTRAINED.value or config.train.init_from:
-        config.model.weights = "none"  # those of a trunk are in the checkpoint
-    network, stride = models.create(config.model), models.stride(config.model)
-    batch_size, has_confidence = config.eval.batch_size, config_lib.has_confidence(config.model)
-    if not _UNTRAINED.value:
-        step = checkpoints.restore_network(network, workdir)
-    else:
-        step = checkpoints.restore_network(network, config.train.init_from) if config.train.init_from else 0
-    label = tf.function(network, reduce_retracing=True)
-    source = pipeline.prepare(config)
-    split = next(name for name in ("test", "annotated", "validation") if source.count(name))
-    name = "eval_untrained" if _UNTRAINED.value else "eval"
-    folder = os.path.join(workdir, name)
-    os.makedirs(folder, exist_ok=True)
-    head, matches, located, result = None, None, None, {"metrics": {}}
-    if source.count("annotated"):
-        batches = functools.partial(pipeline.landmark_batches, source, batch_size=batch_size)
-        known = evaluation.label_maps(label, batches("annotated", count=config.eval.head_images))
-        test = evaluation.label_maps(label, batches("test")) if source.count("test") else None
-        head, result, located = _landmarks(config, source, label, known, test, stride)
-        if source.warps_pictures:
-            views = pipeline.annotated_pairs(source, split, stride=stride, batch_size=batch_size, count=_MATCHED)
-            result["metrics"].update(evaluation.matching(label, views, stride=stride))
-        if config.model.name == "introspection":
-            shape = {"stride": stride, "width": source.input_size[1], "confidence": has_confidence}
-            matches, figures = trust.measure(test or known, **shape)
-            result["metrics"].update(figures)
-        if trained_on and test:
-            result["protocol"]["test_images_in_the_training_folder"] = source.pictures_below(trained_on, "test")
-        print(results.table(result, source.landmark_names))
-        if matches:
-            print(trust.summary(figures))
-    elif _FEW_SHOT.value:
+    if run.source.count("annotated"):
+        return _measure_landmarks(run, trained_on)
+    if _FEW_SHOT.value:
         raise ValueError("--few_shot needs landmarks; give --annotations")
-    elif source.knows_surface:
-        surfaces = functools.partial(pipeline.surface_batches, source, stride=stride, batch_size=batch_size)
-        known, test = (object_frame.surface_maps(label, surfaces(part, count=_MANY)) for part in ("train", split))
-        result = object_frame.measure(known, test, pairs=_MANY)
-        print(object_frame.table(result))
-    results.write_result(os.path.join(folder, "result.json"), {**result, "step": step})
-
-    pairs = pipeline.example_pairs(source, split, stride=stride, count=_SHOWN)
-    pictures = _pictures(source, split, label, pairs, head, stride, batch_size, has_confidence, matches)
-    if located is not None:
-        pictures.update(inspection.error_pictures(*located, result["curves"]))
-    inspection.save_pictures(folder, pictures)
-    logs = os.path.join(workdir, "tensorboard", name)
-    inspection.write_tensorboard(logs, result["metrics"], pictures, step, curves=result.get("curves", {}))
-    examples = pipeline.example_images(source, split, count=report.MOST_PICTURES)
-    examples["labels"] = label(examples["image"])
-    embeddings.write(logs, *(examples[part] for part in ("image", "labels", "mask")), stride=stride)
-    print(f"pictures and result.json: {folder}")
-    if _REPORT.value:
-        path = os.path.join(folder, "report.html")
-        title = f"{os.path.basename(os.path.abspath(workdir))}{', untrained' * _UNTRAINED.value}"
-        about = {"summary": report.summary(config, step), "landmark_names": source.landmark_names}
-        report.write(path, title, examples, stride=stride, result=result, panels=pictures, **about)
-        print(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
-    if _EXPORT_DIR.value:
-        shape = {"input_size": source.input_size, "margin": source.margin, "stride": stride}
-        limits = {"max_pixels": _MAX_PIXELS.value, "batch_requests": _BATCH_REQUESTS.value}
-        path = export.export_saved_model(
-            network,
-            head,
-            _EXPORT_DIR.value,
-            **shape,
-            **limits,
-            example_images=pairs["image_a"],
-            description=model_card.describe_run(config, result, landmark_names=source.landmark_names),
-        )
-        print(f"SavedModel: {path}")
-        if source.boxed:
-            print("note: the network saw boxes about the objects; crop what the served model is given alike")
-    print(f"TensorBoard: {cli.python()} -m tensorboard.main --logdir {workdir}")
+    if not run.source.knows_surface:
+        return _Measured({"metrics": {}})
+    options = {"stride": run.stride, "batch_size": run.config.eval.batch_size, "count": _MANY}
+    known, test = (
+        object_frame.surface_maps(run.label, pipeline.surface_batches(run.source, split, **options))
+        for split in ("train", run.split)
+    )
+    result = object_frame.measure(known, test, pairs=_MANY)
+    print(object_frame.table(result))
+    return _Measured(result)
 
 
-def _landmarks(config, source, label, known, test, stride):
-    """Fits and measures the heads of the configuration.
+def _measure_landmarks(run, trained_on):
+    """Fits the heads of the configuration, measures them, and matches landmarks by labels alone."""
+    from dense_labels import evaluation, results, trust
+    from input_pipeline import pipeline
 
-    Returns the best, what was measured, and where it locates landmarks worst: arguments of `inspection.error_pictures`.
-    """
+    config, source = run.config, run.source
+    known = evaluation.label_maps(run.label, run.landmark_batches("annotated", config.eval.head_images))
+    test = evaluation.label_maps(run.label, run.landmark_batches("test")) if source.count("test") else None
+    measured = _fit(run, known, test)
+    result = measured.result
+    if source.warps_pictures:
+        options = {"stride": run.stride, "batch_size": config.eval.batch_size, "count": _MATCHED}
+        views = pipeline.annotated_pairs(source, run.split, **options)
+        result["metrics"].update(evaluation.matching(run.label, views, stride=run.stride))
+    if trained_on and test:
+        result["protocol"]["test_images_in_the_training_folder"] = source.pictures_below(trained_on, "test")
+    print(results.table(result, source.landmark_names))
+    if config.model.name == "introspection":
+        options = {"width": source.input_size[1], "confidence": config_lib.has_confidence(config.model)}
+        matches, figures = trust.measure(test or known, stride=run.stride, **options)
+        result["metrics"].update(figures)
+        measured = measured._replace(matches=matches)
+        print(trust.summary(figures) if matches else "no landmark is annotated in two pictures: none is matched")
+    return measured
+
+
+def _fit(run, known, test):
+    """Fits and measures the heads of the configuration, given `label_maps` of annotated and of test images or None."""
     import models
     from dense_labels import evaluation, results
     from input_pipeline import pipeline
 
-    count, few, batch_size = len(known["labels"]), [int(number) for number in _FEW_SHOT.value], config.eval.batch_size
+    settings, count, few = run.config.eval, len(known["labels"]), [int(number) for number in _FEW_SHOT.value]
     evaluation.check_few_shot(few, count, test)
     print(f"fitting landmark heads on {count} annotated pictures", flush=True)
-    options = {"stride": stride, "upsample": config.eval.upsample, "seed": config.train.seed}
-    fits = {name: functools.partial(models.fit_head, name, **options) for name in config.eval.heads}
-    heads, found, maps = evaluation.landmarks(fits, known, test, batch_size=batch_size)
-    best = evaluation.choose(fits, known, batch_size=batch_size)
-    result = results.report(found, maps, source.normaliser, head_images=count, exported=best)
+    options = {"stride": run.stride, "upsample": settings.upsample, "seed": run.config.train.seed}
+    fits = {name: functools.partial(models.fit_head, name, **options) for name in settings.heads}
+    heads, found, maps = evaluation.landmarks(fits, known, test, batch_size=settings.batch_size)
+    best = evaluation.choose(fits, known, batch_size=settings.batch_size)
+    result = results.report(found, maps, run.source.normaliser, head_images=count, exported=best)
     if few:
 
         def maps_of(indices, seed):
-            options = {"count": count, "batch_size": batch_size, "seed": seed}
-            return evaluation.label_maps(label, pipeline.few_shot_batches(source, indices, **options))
+            options = {"count": count, "batch_size": settings.batch_size, "seed": seed}
+            return evaluation.label_maps(run.label, pipeline.few_shot_batches(run.source, indices, **options))
 
-        errors = evaluation.few_shot(fits, maps_of, known, test, counts=few, seeds=_SEEDS, batch_size=batch_size)
-        print(results.few_shot_table(errors))
-        result["few_shot_error_percent"] = errors
+        options = {"counts": few, "seeds": _SEEDS, "batch_size": settings.batch_size}
+        result["few_shot_error_percent"] = evaluation.few_shot(fits, maps_of, known, test, **options)
+        print(results.few_shot_table(result["few_shot_error_percent"]))
     if found is None:
-        return heads[best], result, None
+        return _Measured(result, heads[best])
     points = found[best if best in found else "subpixel"]
-    images = {"split": "annotated", "count": config.eval.head_images} if test is None else {"split": "test"}
-    batches = pipeline.landmark_batches(source, batch_size=batch_size, **images)
-    return heads[best], result, (batches, points, maps, results.worst_images(points, maps, _WORST))
+    batches = run.landmark_batches("test") if test else run.landmark_batches("annotated", settings.head_images)
+    return _Measured(result, heads[best], (batches, points, maps, results.worst_images(points, maps, _WORST)))
 
 
-def _pictures(source, split, label, pairs, head, stride, batch_size, has_confidence, matches):
-    """Draws what the labels make of a split, and the head if there is one; returns the pictures by name."""
+def _draw(run, measured):
+    """Draws what the labels make of the split that is shown, and the head if there is one: pictures by name."""
     from dense_labels import confidence_inspection, inspection
     from input_pipeline import pipeline
 
-    compared = pipeline.example_pairs(source, split, stride=stride, count=_COMPARED)
-    many = pipeline.image_batches(source, split, batch_size=batch_size, count=_MANY)
+    label, stride = run.label, run.stride
+    pairs, compared = (
+        pipeline.example_pairs(run.source, run.split, stride=stride, count=count) for count in (_SHOWN, _COMPARED)
+    )
+    many = pipeline.image_batches(run.source, run.split, batch_size=run.config.eval.batch_size, count=_MANY)
     pictures = {
         **inspection.pair_pictures(label, pairs, stride),
         "pairs": inspection.warp_picture(pairs, stride),
         "match_errors": inspection.worst_matches_picture(label, compared, stride),
         "mean_object": inspection.mean_object_picture(label, many),
     }
+    has_confidence = config_lib.has_confidence(run.config.model)
     if has_confidence:
         pictures.update(confidence_inspection.pair_pictures(label, pairs, stride))
-    if head is not None:
-        frames = next(iter(pipeline.landmark_batches(source, split, batch_size=_SHOWN, count=_SHOWN)))
-        pictures.update(inspection.landmark_pictures(label, head, frames, stride))
-        if has_confidence and matches:
-            pictures.update(confidence_inspection.landmark_pictures(label, frames, matches, stride))
+    if measured.head is not None:
+        frames = pipeline.landmark_batches(run.source, run.split, batch_size=_SHOWN, count=_SHOWN)
+        frames = next(iter(frames))
+        pictures.update(inspection.landmark_pictures(label, measured.head, frames, stride))
+        if has_confidence and measured.matches:
+            pictures.update(confidence_inspection.landmark_pictures(label, frames, measured.matches, stride))
+    if measured.located:
+        pictures.update(inspection.error_pictures(*measured.located, measured.result["curves"]))
     return pictures
+
+
+def _export(run, network, measured, example_images):
+    """Writes the next version of the SavedModel; returns its path."""
+    from dense_labels import export, model_card
+
+    source = run.source
+    return export.export_saved_model(
+        network,
+        measured.head,
+        _EXPORT_DIR.value,
+        input_size=source.input_size,
+        margin=source.margin,
+        stride=run.stride,
+        max_pixels=_MAX_PIXELS.value,
+        batch_requests=_BATCH_REQUESTS.value,
+        example_images=example_images[:_SHOWN],
+        description=model_card.describe_run(run.config, measured.result, landmark_names=source.landmark_names),
+    )
 
 
 if __name__ == "__main__":

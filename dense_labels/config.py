@@ -8,6 +8,7 @@ _ANNOTATED = ("coco", "csv", "pts", "celeba", "celeb_a", "aflw", "cats", "pascal
 DATA_SETS = (*SIMULATED, "video", "folder", "boxes", *_ANNOTATED)
 HEADS = ("nearest", "regress", "regress_each", "heatmaps")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+MAX_PIXELS = 25_000_000  # of a picture that a served model takes: what cameras of 24 million give
 BATCH_SIZE = 16  # where it is left to be found out, and there are as many pictures
 STRIDES = {"mobilenet_v2": (16, 8), "resnet50": (16,), "vgg16": (16,)}  # of the trunks
 _LEAST_SIDE = 16  # pixels of a view: eight cells

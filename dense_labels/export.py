@@ -16,7 +16,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from dense_labels import introspection, matching, model_card, warmup
-from dense_labels.served import CELLS_FIRST, MAX_IMAGES, MAX_PIXELS, SIGNATURES, ServedModel
+from dense_labels.config import MAX_PIXELS
+from dense_labels.served import CELLS_FIRST, MAX_IMAGES, SIGNATURES, ServedModel
 
 _PREFIX = ".export-"  # TensorFlow Serving passes over names that are not a number
 _NEED_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}  # TensorFlow's own, but no server runs them

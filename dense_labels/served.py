@@ -22,6 +22,7 @@ type, `describe`, which is `encoded`, one of files, and `match` one of all three
 import tensorflow as tf
 
 from dense_labels import geometry, introspection, matching, picture_files
+from dense_labels.config import MAX_PIXELS
 
 SIGNATURES = {  # name -> task, type
     "serving_default": ("labels", tf.uint8),
@@ -53,7 +54,6 @@ MEANINGS = {  # of what goes in and comes out, by its name
     "probability": "of that cell of B among all cells of B, from 0 to 1",
 }
 CELLS_FIRST = (0, 2, 3, 1)  # takes heat maps [N, K, h, w] to [N, h, w, K]
-MAX_PIXELS = 25_000_000  # of a picture: what cameras of 24 million give
 MAX_IMAGES = 64  # of a request: the network sees them together
 _AT_ONCE = 4  # pictures of a request that are decoded at the same time, each of them of up to so many pixels
 _QUEUE = 100  # batches that wait before a server says it is busy
@@ -83,7 +83,9 @@ class ServedModel(tf.Module):
         super().__init__(name="served_model")
         # A tracked Keras object would bring its own traces along, so only variables are tracked.
         self.weights = [*network.variables, *getattr(head, "variables", ())]
-        self._network = lambda images: network(images, training=False)
+        # Traced once, and called by all signatures: a network of many layers would make each of them long.
+        pixels = tf.TensorSpec([None, *input_size, 3], tf.float32)
+        self._network = tf.function(lambda images: network(images, training=False), input_signature=[pixels])
         if batch_requests:
             self._network = _batched(self._network, batch_requests, max_images)
         self._label_shape = network(tf.zeros([1, *input_size, 3]), training=False).shape[1:]
