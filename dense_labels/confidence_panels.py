@@ -25,17 +25,23 @@ _LARGEST = 20.0  # percent of the width: how far the curve of PCK goes
 _SHARES = {"all": 1.0, "the surer half": 0.5, "the surest tenth": 0.1}
 
 
-def choose_channels(responses, count):
-    """Chooses the channels whose response varies most over all cells of all images.
+def choose_channels(responses, confidence, count):
+    """Chooses the channels whose response varies most over the cells of all images, each weighed by its confidence.
+
+    Without the weights, channels that answer to the background would be shown, where nothing is certain.
 
     Args:
       responses: [N, h, w, C].
+      confidence: [N, h, w], above 0.
       count: how many at most.
 
     Returns:
       int64 [min(count, C)], indices; the one that varies most first, the lower one first where two vary alike.
     """
-    variance = np.var(np.asarray(responses, np.float64), axis=(0, 1, 2))
+    responses, weights = np.asarray(responses, np.float64), np.asarray(confidence, np.float64)[..., np.newaxis]
+    weights = weights / weights.sum()
+    mean = np.sum(weights * responses, axis=(0, 1, 2))
+    variance = np.sum(weights * np.square(responses - mean), axis=(0, 1, 2))
     return np.argsort(-variance, kind="stable")[:count]
 
 
@@ -43,7 +49,7 @@ def introspection_panel(images, labels, *, channels=4):
     """Shows images, the confidence of each cell, and what single channels of the descriptor respond to (figure 5).
 
     A channel c is shown as max([phi]_c, 0), a glow over the darkened image. They are the channels whose response varies
-    most over the images shown, see `choose_channels`.
+    most where the network is confident, see `choose_channels`.
 
     Args:
       images: [N, H, W, 3], float in [0, 1].
@@ -60,7 +66,7 @@ def introspection_panel(images, labels, *, channels=4):
     labels = sheet.check_labels("labels", labels, images)
     phi, sigma = (np.asarray(each) for each in introspection.split_labels(labels))
     responses = np.maximum(phi, 0)
-    chosen = choose_channels(responses, channels)
+    chosen = choose_channels(responses, 1 / sigma, channels)
     rows = {"frame": images, "confidence\n1 / sigma": 1 / sigma}
     rows |= {f"channel {channel}": responses[..., channel] for channel in chosen}
 
@@ -82,9 +88,7 @@ def introspection_panel(images, labels, *, channels=4):
                 drawn = _show_response(axes, images[column], picture, size, pictures.max())
         if row:
             _draw_bar(figure, _CAPTIONS + len(images) * across + MARGIN, top, height, drawn)
-    rule = (
-        f"channels: of {phi.shape[-1]}, the {len(chosen)} whose response max([phi]_c, 0) varies most over these frames"
-    )
+    rule = f"channels: of {phi.shape[-1]}, the {len(chosen)} whose max([phi]_c, 0) varies most where it is sure"
     sheet.write(figure, _CAPTIONS, bottom + LINE / 2, rule)
     return sheet.render(figure)
 

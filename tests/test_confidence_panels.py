@@ -32,8 +32,12 @@ def test_the_channels_that_vary_most_are_chosen():
     responses = np.zeros([2, 3, 4, 5])
     responses[0, 0, 0] = [3, 0, 9, 0, 3]
     responses[..., 1] = 100  # high everywhere: it tells no place from another
-    assert panels.choose_channels(responses, 3).tolist() == [2, 0, 4]  # of 0 and 4, which vary alike, 0 first
-    assert panels.choose_channels(responses, 9).tolist() == [2, 0, 4, 1, 3]
+    sure = np.ones([2, 3, 4])
+    assert panels.choose_channels(responses, sure, 3).tolist() == [2, 0, 4]  # of 0 and 4, which vary alike, 0 first
+    assert panels.choose_channels(responses, sure, 9).tolist() == [2, 0, 4, 1, 3]
+    responses[1, 2, 3, 3] = 2  # less than the others vary, but they do where nothing is certain
+    sure[0, 0, 0] = 1e-3
+    assert panels.choose_channels(responses, sure, 1).tolist() == [3]
 
 
 def test_confidence_is_shown_cell_by_cell_and_channels_glow_where_they_respond():
@@ -50,8 +54,8 @@ def test_confidence_is_shown_cell_by_cell_and_channels_glow_where_they_respond()
     np.testing.assert_allclose(cell(0, 1, 8, 11), 127.5, atol=1)  # the frame
     for image, (i, j), confidence in ((0, (3, 4), 6), (1, (8, 11), 4), (1, (3, 4), 2)):
         np.testing.assert_allclose(cell(1, image, i, j), 255 * np.array(viridis((confidence - 2) / 4)), atol=2)
-    # channel 2 is high all over, but for two cells; 0 and 1 respond at one cell each, and 0 is the first of them
-    for row, lit, dark in ((2, (1, 3, 4), (1, 8, 11)), (3, (1, 8, 11), (0, 3, 4))):
+    # channel 2 is high all over, but for two cells; 0 and 1 respond at one cell each, of which that of 1 is the surer
+    for row, lit, dark in ((2, (1, 3, 4), (1, 8, 11)), (3, (0, 3, 4), (1, 8, 11))):
         assert cell(row, *lit).astype(int).max() > 200
         np.testing.assert_allclose(cell(row, *dark), 0.4 * 127.5, atol=2)
 
