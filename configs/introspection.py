@@ -7,8 +7,8 @@ The trunk for CPUs and phones. --config.model.weights=FILE.h5 takes its weights 
 --config.data.name=folder any folder of pictures, --config.model.confidence=false is the paper's "w/o conf.". The head
 for key points of section 4.3 is fitted by `python eval_main.py --workdir=runs/introspection --heads=heatmaps`.
 
-Until the loss falls no more, at most 80,000 pairs. After 20,000 of faces (config.train.num_epochs=5, half an hour on two
-cores) landmarks of 600 test pictures are found in others 3.3 % of the width off, with PCK@.1 of 0.96.
+Until the loss falls no more, at most 80,000 pairs. After 20,000 of faces (config.train.num_epochs=5, half an hour on
+two cores) landmarks of 600 test pictures are found in others 3.3 % of the width off, with PCK@.1 of 0.96.
 """
 
 from dense_labels.config import Config
