@@ -75,7 +75,7 @@ def measure(name, size, batch, steps):
         seconds.append(time.perf_counter() - start)
     return {
         "parameters": model.network.count_params(),
-        "cells": model.network.compute_output_shape([1, size, size, 3])[1:3],
+        "cells": model.network(pairs["image_a"]).shape[1:3].as_list(),
         "seconds": statistics.median(seconds[1:]),
         "peak": _peak(),
     }

@@ -128,7 +128,7 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         return tf.math.l2_normalize(read[..., :-1], axis=-1), read[..., -1]
 
     def _loss(self, scores, sigma_a, sigma_b, positive, negative):
-        """The loss of each image [B]; only the pairs that count are differentiated, a fortieth of all."""
+        """The loss of each image [B]; only the pairs that count are differentiated, a twentieth of all."""
         everywhere = (sigma_a[:, :, tf.newaxis] + sigma_b[:, tf.newaxis]) / 2.0
         contribution = tf.where(negative, self._value(scores, everywhere), -float("inf"))
         worst, chosen = tf.math.top_k(
