@@ -224,6 +224,13 @@ def test_a_report_names_what_it_measured(maps, tmp_path):
         results.write_result(tmp_path / "result.json", result)
 
 
+def test_heads_that_are_no_better_than_the_mean_shape_are_not_passed_over(maps):
+    words = "no head does better than the mean shape"
+    for off, said in ((0.5, False), (1.5, True)):
+        found = {"mean_shape": maps["landmarks"] + 1, "regress": maps["landmarks"] + np.float32(off)}
+        assert (words in results.table(results.report(found, maps, "eye distance"))) == said
+
+
 def test_few_shot_figures_are_means_and_deviations():
     lines = results.few_shot_table({"mean_shape": {1: [1.0, 3.0], 20: [2.0, 2.0]}, "regress": {1: [5.0], 20: []}})
     assert [line.split() for line in lines.splitlines()] == [
