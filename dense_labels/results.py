@@ -164,7 +164,7 @@ def table(result, names=()):
         lines.append(f"{row:<{first}}" + "".join(f"{number:>{_WIDTH}.3f}" for number in numbers))
     errors = {name: mean[f"{name}_error_percent"] for name in each}
     if len(errors) > 1 and min(errors, key=errors.get) == "mean_shape":
-        lines.append("no head does better than the mean shape, which looks at no picture: train longer or annotate more")
+        lines.append("no head does better than the mean shape, which sees no picture: train longer or annotate more")
     matching = {name[len(_MATCHING) : -len("_px")]: mean[name] for name in mean if name.startswith(_MATCHING)}
     if matching:
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in matching.items())
