@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.10 or 3.11 and nothing else.
+# `make demo` needs Python 3.10 or 3.11 and nothing else, `make test` also g++.
 PYTHON ?= $(shell for p in python3.11 python3.10 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 RUN = $(VENV)/bin/python
