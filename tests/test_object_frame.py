@@ -41,12 +41,12 @@ def known():
 
 
 @pytest.fixture(scope="module")
-def test_maps():
+def unseen():
     return frames(rotations(seed=2))
 
 
-def measured(known, test_maps, of_place):
-    maps = labelled(known, of_place), labelled(test_maps, of_place)
+def measured(known, unseen, of_place):
+    maps = labelled(known, of_place), labelled(unseen, of_place)
     return object_frame.measure(*maps, pairs=60)
 
 
@@ -57,13 +57,13 @@ def best_possible(a, b):
     return np.degrees(np.arccos(np.minimum((places[seen] @ candidates.T).max(axis=1), 1)))
 
 
-def test_a_turned_frame_has_no_error_but_that_of_the_cells(known, test_maps):
-    result = measured(known, test_maps, lambda places: 20 * places @ _TURN.T)
+def test_a_turned_frame_has_no_error_but_that_of_the_cells(known, unseen):
+    result = measured(known, unseen, lambda places: 20 * places @ _TURN.T)
     metrics = result["metrics"]
     for name in ("consistency", "isometry"):
         assert metrics[f"{name}_median_degrees"] < 1e-4 and metrics[f"{name}_mean_degrees"] < 1e-4
     assert metrics["isometry_reflected"] == 0
-    a, b = (labelled(evaluation.take(test_maps, n), lambda places: places @ _TURN.T) for n in (0, 12))
+    a, b = (labelled(evaluation.take(unseen, n), lambda places: places @ _TURN.T) for n in (0, 12))
     np.testing.assert_allclose(object_frame.matching_errors(a, b), best_possible(a, b), atol=1e-4)
 
 
@@ -76,14 +76,14 @@ def test_a_quarter_turn_of_the_frame_takes_cells_to_cells_and_is_matched_without
     np.testing.assert_allclose(errors, 0, atol=1e-5)
 
 
-def test_a_mirrored_frame_is_said_to_be_mirrored(known, test_maps):
-    metrics = measured(known, test_maps, lambda places: places @ _TURN.T * [1, -1, 1])["metrics"]
+def test_a_mirrored_frame_is_said_to_be_mirrored(known, unseen):
+    metrics = measured(known, unseen, lambda places: places @ _TURN.T * [1, -1, 1])["metrics"]
     assert metrics["isometry_mean_degrees"] < 1e-4 and metrics["isometry_reflected"] == 1
     assert metrics["consistency_mean_degrees"] < 1e-4
 
 
-def test_a_smooth_deformation_is_consistent_and_no_isometry(known, test_maps):
-    metrics = measured(known, test_maps, lambda places: places * [1, 1, 1.6])["metrics"]
+def test_a_smooth_deformation_is_consistent_and_no_isometry(known, unseen):
+    metrics = measured(known, unseen, lambda places: places * [1, 1, 1.6])["metrics"]
     assert metrics["consistency_mean_degrees"] < 1
     latitude, longitude = (values.ravel() for values in np.meshgrid(np.linspace(-1.5, 1.5, 91), np.linspace(-3, 3, 60)))
     places = sphere.from_latitude_longitude(latitude, longitude)
@@ -93,24 +93,24 @@ def test_a_smooth_deformation_is_consistent_and_no_isometry(known, test_maps):
     assert metrics["isometry_reflected"] == 0
 
 
-def test_labels_that_fold_the_sphere_are_not_consistent(known, test_maps):
-    metrics = measured(known, test_maps, lambda places: np.abs(places))["metrics"]
+def test_labels_that_fold_the_sphere_are_not_consistent(known, unseen):
+    metrics = measured(known, unseen, lambda places: np.abs(places))["metrics"]
     assert metrics["consistency_median_degrees"] > 30 and metrics["matching_mean_degrees"] > 10
 
 
-def test_chance_is_what_labels_at_random_reach(known, test_maps):
-    result = measured(known, test_maps, lambda places: places)
+def test_chance_is_what_labels_at_random_reach(known, unseen):
+    result = measured(known, unseen, lambda places: places)
     metrics, random = result["metrics"], np.random.default_rng(9)
     for name in ("consistency", "isometry"):
         assert metrics[f"chance_{name}_median_degrees"] == pytest.approx(90, abs=6)
-    again = measured(known, test_maps, lambda places: random.normal(size=places.shape))["metrics"]
+    again = measured(known, unseen, lambda places: random.normal(size=places.shape))["metrics"]
     for name in object_frame.MEASURES:
         assert again[f"{name}_mean_degrees"] == pytest.approx(metrics[f"chance_{name}_mean_degrees"], abs=6)
     assert 40 < metrics["chance_matching_median_degrees"] < 80  # B shows less than half of the sphere
 
 
-def test_pairs_are_told_apart_by_their_turn_and_hidden_points_left_out(known, test_maps):
-    result = measured(known, test_maps, lambda places: places)
+def test_pairs_are_told_apart_by_their_turn_and_hidden_points_left_out(known, unseen):
+    result = measured(known, unseen, lambda places: places)
     rows = result["matching_by_turn"]
     assert [row["turned_by_degrees"] for row in rows] == [[0, 60], [60, 120], [120, 180]]
     weighted = sum(row["mean_degrees"] * row["points"] for row in rows) / sum(row["points"] for row in rows)
@@ -135,8 +135,8 @@ def test_a_match_beside_the_object_lands_on_the_nearest_cell_of_it():
     np.testing.assert_allclose(object_frame.matching_errors(a, b)[left], expected[left])
 
 
-def test_labels_of_another_length_are_matched_alone(known, test_maps):
-    result = measured(known, test_maps, lambda places: np.concatenate([places, 0 * places[..., :1]], axis=-1))
+def test_labels_of_another_length_are_matched_alone(known, unseen):
+    result = measured(known, unseen, lambda places: np.concatenate([places, 0 * places[..., :1]], axis=-1))
     names = {f"{chance}matching_{figure}_degrees" for chance in ("", "chance_") for figure in ("median", "mean")}
     assert set(result["metrics"]) == names
 
@@ -147,8 +147,8 @@ def test_one_test_image_cannot_be_matched(known):
         object_frame.measure(one, one, pairs=3)
 
 
-def test_the_result_is_json_and_a_table(known, test_maps):
-    result = json.loads(json.dumps(measured(known, test_maps, lambda places: places * [1, 1, -1.6])))
+def test_the_result_is_json_and_a_table(known, unseen):
+    result = json.loads(json.dumps(measured(known, unseen, lambda places: places * [1, 1, -1.6])))
     lines = object_frame.table(result).splitlines()
     for name in object_frame.MEASURES:
         (line,) = (line for line in lines if line.startswith(name))
