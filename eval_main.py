@@ -94,9 +94,10 @@ def main():
     measured = _measure(run, trained_on)
     result = measured.result
     results.write_result(os.path.join(folder, "result.json"), {**result, "step": step})
-    pictures = _draw(run, measured)
+    pictures, matches = _draw(run, measured)
     inspection.save_pictures(folder, pictures)
-    inspection.write_tensorboard(logs, result["metrics"], pictures, step, curves=result.get("curves", {}))
+    curves = result.get("curves", {})
+    inspection.write_tensorboard(logs, result["metrics"], pictures, step, curves=curves, matches=matches)
     examples = pipeline.example_images(source, split, count=report.MOST_PICTURES)
     examples["labels"] = run.label(examples["image"])
     embeddings.write(logs, *(examples[part] for part in ("image", "labels", "mask")), stride=stride)
@@ -207,7 +208,10 @@ def _fit(run, known, test):
 
 
 def _draw(run, measured):
-    """Draws what the labels make of the split that is shown, and the head if there is one: pictures by name."""
+    """Draws what the labels make of the split that is shown, and the head if there is one.
+
+    Returns `(pictures, matches)`: pictures by name, and the matches of `inspection.match_pictures`.
+    """
     from dense_labels import confidence_inspection, inspection
     from input_pipeline import pipeline
 
@@ -216,10 +220,11 @@ def _draw(run, measured):
         pipeline.example_pairs(run.source, run.split, stride=stride, count=count) for count in (_SHOWN, _COMPARED)
     )
     many = pipeline.image_batches(run.source, run.split, batch_size=run.config.eval.batch_size, count=_MANY)
+    of_matches, matches = inspection.match_pictures(label, compared, stride)
     pictures = {
         **inspection.pair_pictures(label, pairs, stride),
+        **of_matches,
         "pairs": inspection.warp_picture(pairs, stride),
-        "match_errors": inspection.worst_matches_picture(label, compared, stride),
         "mean_object": inspection.mean_object_picture(label, many),
     }
     has_confidence = config_lib.has_confidence(run.config.model)
@@ -233,7 +238,7 @@ def _draw(run, measured):
             pictures.update(confidence_inspection.landmark_pictures(label, frames, measured.matches, stride))
     if measured.located:
         pictures.update(inspection.error_pictures(*measured.located, measured.result["curves"]))
-    return pictures
+    return pictures, matches
 
 
 def _export(run, network, measured, example_images):

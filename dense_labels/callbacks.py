@@ -151,8 +151,9 @@ class Pictures(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         shown = self.model.network, self._examples, self._stride
-        pictures = {**inspection.pair_pictures(*shown), "match_errors": inspection.worst_matches_picture(*shown)}
+        of_matches, matches = inspection.match_pictures(*shown)
+        pictures = {**inspection.pair_pictures(*shown), **of_matches}
         if self._confidence:
             pictures.update(confidence_inspection.pair_pictures(*shown))
         if self._log_dir:
-            inspection.write_tensorboard(self._log_dir, {}, pictures, epoch)
+            inspection.write_tensorboard(self._log_dir, {}, pictures, epoch, matches=matches)

@@ -98,21 +98,23 @@ def _described(labels):
 
 
 def pairs_of(count, images, seed):
-    """Draws ordered pairs of different images, each pair as likely as any other.
+    """Draws ordered pairs of different images, each pair as likely as any other; or takes them all, where they are few.
 
     Args:
-      count: how many pairs, an int.
+      count: how many pairs at most, an int.
       images: how many images there are, an int.
       seed: the same seed gives the same pairs.
 
     Returns:
-      int64 [count, 2], indices of A and of B.
+      int64 [P, 2], indices of A and of B: `count` pairs, or where there are no more than that, each pair once.
 
     Raises:
       ValueError: if there are fewer than two images.
     """
     if images < 2:
         raise ValueError(f"images={images}: a pair of different images needs at least 2")
+    if images * (images - 1) <= count:
+        return np.argwhere(~np.eye(images, dtype=bool))
     rng = np.random.default_rng(seed)
     first = rng.integers(images, size=count)
     return np.stack([first, (first + rng.integers(1, images, size=count)) % images], axis=-1)

@@ -12,7 +12,7 @@ from dense_labels.sheet import LINE, MARGIN
 
 _GAP = 8  # Pixels between tiles.
 _ROWS = 2048  # Cells of A that are matched at a time.
-_FAR = 0.1  # Of the image's shorter side: from here on an error has the brightest colour.
+FAR = 0.1  # Of the image's shorter side: from here on an error has the brightest colour, and a match is not correct.
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _PLOT = 300, 220  # Pixels.
 
@@ -27,18 +27,20 @@ def match_errors(labels_a, labels_b, points_in_b, stride):
       stride: side of a cell in pixels.
 
     Returns:
-      `(places, errors)`: float32 [N, h, w, 2], (x, y) in pixels of B, and [N, h, w], in pixels.
+      `(places, probability, errors)`: float32 [N, h, w, 2], (x, y) in pixels of B; [N, h, w], equation (3); and
+      [N, h, w], in pixels.
     """
     height, width, length = labels_b.shape[1:]
     centres = tf.reshape(geometry.cell_centres(height, width, stride), [-1, 2])
     flat = (np.reshape(labels, [len(labels), -1, length]) for labels in (labels_a, labels_b))
-    places = []
+    places, probability = [], []
     for a, b in zip(*flat):
         for start in range(0, len(a), _ROWS):  # The scores of all cells of a large image would not fit in memory.
             log_probability = matching.match_log_probability(a[start : start + _ROWS], b)
             places.append(matching.best_match(log_probability, centres).numpy())
+            probability.append(np.exp(np.max(log_probability, axis=-1)))
     places = np.concatenate(places).reshape(points_in_b.shape)
-    return places, np.linalg.norm(places - points_in_b, axis=-1)
+    return places, np.concatenate(probability).reshape(places.shape[:-1]), np.linalg.norm(places - points_in_b, axis=-1)
 
 
 def matches_panel(images_a, images_b, places, errors, visible, *, stride):
@@ -66,7 +68,7 @@ def matches_panel(images_a, images_b, places, errors, visible, *, stride):
     places = sheet.check("places", places, (len(images_a), None, None, 2))
     errors = sheet.check("errors", errors, places.shape[:3])
     visible = sheet.check("visible", visible, places.shape[:3]).astype(bool)
-    far = _FAR * min(images_a.shape[1:3])
+    far = FAR * min(images_a.shape[1:3])
     colours = geometry.bilinear_sample(images_b, places.reshape([len(places), -1, 2]), 1).numpy()
     redrawn = np.where(visible[..., np.newaxis], colours.reshape([*visible.shape, 3]), np.float32(0.5))
 
@@ -93,6 +95,40 @@ def matches_panel(images_a, images_b, places, errors, visible, *, stride):
     figure.colorbar(drawn, cax=bar, ticks=[0, far / 2, far], format="%.3g")
     bar.set_yticks([0, far / 2, far], ["0", f"{far / 2:.3g}", f"≥ {far:.3g} px"])
     bar.tick_params(labelsize=sheet.in_points(13), length=sheet.in_points(4))
+    return sheet.render(figure)
+
+
+def precision_recall_panel(correct, probability):
+    """Shows how many of the matches that are kept are correct, and how many of the correct ones are kept.
+
+    Matches are kept in the order of their probability, the most probable first. The dotted line is that of all.
+
+    Args:
+      correct: bool [M], one at least.
+      probability: [M].
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      ValueError: if there is no match, or not one probability for each of them.
+    """
+    correct = sheet.check("correct", correct, (None,)).astype(bool)
+    probability = sheet.check("probability", probability, correct.shape)
+    found = np.cumsum(correct[np.argsort(-probability, kind="stable")])
+    precision, recall = found / np.arange(1, len(found) + 1), found / max(found[-1], 1)
+    figure = sheet.create(60 + _PLOT[0] + 2 * MARGIN, MARGIN + _PLOT[1] + 4.5 * LINE)
+    axes = sheet.add_axes(figure, 60, MARGIN, *_PLOT)
+    axes.plot(recall, precision, **next(_styles(1)))
+    axes.plot([0, 1], [precision[-1]] * 2, color="black", linestyle=":", linewidth=sheet.in_points(2))
+    axes.set(xlim=(0, 1), ylim=(0, 1.1), yticks=np.linspace(0, 1, 6))
+    axes.grid(color="0.85", linewidth=sheet.in_points(1))
+    axes.tick_params(labelsize=sheet.in_points(13), length=sheet.in_points(4))
+    middle = 60 + _PLOT[0] / 2
+    sheet.write(figure, middle, MARGIN + _PLOT[1] + 1.9 * LINE, "share of the correct ones kept", ha="center")
+    caption = f"of all {len(correct):,} matches {precision[-1]:.0%} are correct"
+    sheet.write(figure, middle, MARGIN + _PLOT[1] + 3.2 * LINE, caption, ha="center")
+    sheet.write(figure, MARGIN + 2, MARGIN + _PLOT[1] / 2, "share correct", ha="center", rotation=90)
     return sheet.render(figure)
 
 

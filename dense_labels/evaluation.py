@@ -223,7 +223,7 @@ def matching(network, batches, *, stride, count=500, seed=0):
       network: images [B, H, W, 3] -> labels [B, h, w, L].
       batches: iterable of PairBatches with landmarks, as `input_pipeline.stills.Stills.annotated_pairs` makes them.
       stride: side of a cell in pixels.
-      count: how many pairs of different images to draw.
+      count: how many pairs of different images to draw at most.
       seed: of that draw.
 
     Returns:

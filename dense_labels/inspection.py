@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.pr_curve import summary as pr_curve
 
 from dense_labels import error_panels, files, geometry, sphere, unfolding, visualization
 
@@ -70,24 +71,33 @@ def warp_picture(examples, stride, *, shown=4):
     return visualization.pairs_panel(*(np.asarray(examples[name])[:shown] for name in names), stride=stride)
 
 
-def worst_matches_picture(network, examples, stride, *, shown=3):
-    """Draws the pairs whose matches are furthest off, the worst first.
+def match_pictures(network, examples, stride, *, shown=3):
+    """Draws what becomes of the matches of pairs.
 
     Args:
       network, examples, stride: as in `pair_pictures`.
-      shown: how many pairs at most.
+      shown: how many pairs at most are drawn.
 
     Returns:
-      A uint8 picture.
+      `(pictures, matches)`: uint8 pictures `match_errors`, the pairs whose matches are furthest off, the worst first,
+      and `precision_recall`, of the matches of all pairs in the order of their probability; and what the second shows,
+      `(correct, probability)`, [M] each. A match is correct that is off by less than `error_panels.FAR` of the image's
+      shorter side.
     """
     examples = {name: np.asarray(value) for name, value in examples.items()}
     labels = (np.asarray(network(examples[name])) for name in ("image_a", "image_b"))
-    places, errors = error_panels.match_errors(*labels, examples["points_in_b"], stride)
+    places, probability, errors = error_panels.match_errors(*labels, examples["points_in_b"], stride)
     visible = examples["visible"] > 0
     means = np.where(visible, errors, 0).sum(axis=(1, 2)) / np.maximum(visible.sum(axis=(1, 2)), 1)
     worst = np.argsort(-means, kind="stable")[:shown]
     images = (examples[name][worst] for name in ("image_a", "image_b"))
-    return error_panels.matches_panel(*images, places[worst], errors[worst], visible[worst], stride=stride)
+    pictures = {
+        "match_errors": error_panels.matches_panel(*images, places[worst], errors[worst], visible[worst], stride=stride)
+    }
+    matches = errors[visible] < error_panels.FAR * min(examples["image_a"].shape[1:3]), probability[visible]
+    if visible.any():
+        pictures["precision_recall"] = error_panels.precision_recall_panel(*matches)
+    return pictures, matches
 
 
 def error_pictures(batches, points, maps, indices, curves):
@@ -227,7 +237,7 @@ def landmark_pictures(network, head, frames, stride):
     return pictures
 
 
-def write_tensorboard(log_dir, scalars, pictures, step, *, curves=()):
+def write_tensorboard(log_dir, scalars, pictures, step, *, curves=(), matches=None):
     """Writes figures and pictures to TensorBoard.
 
     Args:
@@ -236,12 +246,15 @@ def write_tensorboard(log_dir, scalars, pictures, step, *, curves=()):
       pictures: name -> uint8 [H, W, 3].
       step: an int.
       curves: of landmark errors, as of `results.report`; their steps are tenths of a percent of the normaliser.
+      matches: as of `match_pictures`, for TensorBoard's PR curves.
     """
     with tf.summary.create_file_writer(log_dir).as_default(step=step):
         for name, value in scalars.items():
             tf.summary.scalar(name, value)
         for name, picture in pictures.items():
             tf.summary.image(name, picture[np.newaxis])
+        if matches is not None:
+            tf.summary.experimental.write_raw_pb(pr_curve.pb("matches", *matches).SerializeToString())
         for way in set(curves) - {"percent"}:
             for kind, shares in curves[way].items():
                 for percent, share in zip(curves["percent"], shares):

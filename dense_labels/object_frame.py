@@ -41,7 +41,7 @@ def measure(known, test, *, pairs, seed=0):
     Args:
       known: maps of training images, which the smooth and the orthogonal map are fitted on.
       test: maps of test images, which everything is measured on; two at least.
-      pairs: how many pairs of different test images are matched, an int.
+      pairs: how many pairs of different test images are matched at most, an int.
       seed: of the pairs and of the labels drawn at random.
 
     Returns:
@@ -64,7 +64,7 @@ def measure(known, test, *, pairs, seed=0):
         "protocol": {
             "test_images": len(test["labels"]),
             "fitted_on_images": len(known["labels"]),
-            "matched_pairs": pairs,
+            "matched_pairs": len(chosen),
             "error": "angle between places on the object, in degrees, over all cells of all images on it",
             "matching": "different test images; cells of A whose place is seen in B; the cell of B with the largest "
             "inner product, or of those on the object the nearest to it",

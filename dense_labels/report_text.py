@@ -33,6 +33,11 @@ _PANELS = {
         "Errors of matches, the worst pairs first",
         "A, B, and A drawn anew from the pixels of B that its labels match; at the right how far off each match is.",
     ),
+    "precision_recall": (
+        "Precision and recall of matches",
+        "Matches between the views of pairs, the most probable first: how many of those kept are correct (within 10 % "
+        "of the shorter side), and how many of the correct ones are kept.",
+    ),
     "confidence": (
         "Confidence",
         "How far each cell can be trusted, 1 / sigma, and what those channels respond to that vary most.",

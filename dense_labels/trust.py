@@ -64,7 +64,7 @@ def match_landmarks(maps, *, stride, width, count=500, seed=0):
       maps: as `evaluation.label_maps` returns them.
       stride: side of a cell in pixels.
       width: of the images in pixels, which errors are a share of.
-      count: how many pairs of different images are drawn.
+      count: how many pairs of different images are drawn at most.
       seed: of that draw.
 
     Returns:

@@ -74,13 +74,21 @@ def test_nothing_to_match_is_refused():
 
 
 def test_pairs_are_of_different_images_and_all_alike_likely():
-    pairs = correspondence.pairs_of(12000, 4, seed=0)
-    assert pairs.shape == (12000, 2)
     counts = np.zeros([4, 4])
-    np.add.at(counts, tuple(pairs.T), 1)
+    for seed in range(1200):
+        pairs = correspondence.pairs_of(10, 4, seed=seed)
+        assert pairs.shape == (10, 2)
+        np.add.at(counts, tuple(pairs.T), 1)
     np.testing.assert_allclose(counts, 1000 * (1 - np.eye(4)), atol=130)  # four standard deviations
-    np.testing.assert_array_equal(pairs, correspondence.pairs_of(12000, 4, seed=0))
-    assert np.any(pairs != correspondence.pairs_of(12000, 4, seed=1))
+    np.testing.assert_array_equal(pairs, correspondence.pairs_of(10, 4, seed=seed))
+    assert np.any(pairs != correspondence.pairs_of(10, 4, seed=0))
+
+
+@pytest.mark.parametrize("count", [12, 500])
+def test_where_there_are_no_more_pairs_than_asked_for_each_is_taken_once(count):
+    pairs = correspondence.pairs_of(count, 4, seed=0)
+    assert len(pairs) == 12
+    assert {tuple(pair) for pair in pairs} == {(a, b) for a in range(4) for b in range(4) if a != b}
 
 
 def test_one_image_makes_no_pair():

@@ -26,10 +26,11 @@ def planted():
 def test_a_match_is_off_by_its_distance_from_the_truth(rows, monkeypatch):
     monkeypatch.setattr(error_panels, "_ROWS", rows)
     labels_a, labels_b, truth, visible = planted()
-    places, errors = error_panels.match_errors(labels_a, labels_b, truth, STRIDE)
+    places, probability, errors = error_panels.match_errors(labels_a, labels_b, truth, STRIDE)
     np.testing.assert_allclose(places[visible > 0], truth[visible > 0])
     np.testing.assert_allclose(errors[visible > 0], 0)
-    _, errors = error_panels.match_errors(labels_a, labels_b, truth + [3.0, -4.0], STRIDE)
+    assert probability.shape == errors.shape and 0.99 < probability.min() <= probability.max() <= 1
+    _, _, errors = error_panels.match_errors(labels_a, labels_b, truth + [3.0, -4.0], STRIDE)
     np.testing.assert_allclose(errors[visible > 0], 5, rtol=1e-6)
 
 
@@ -72,9 +73,26 @@ def test_the_pair_whose_matches_are_furthest_off_is_drawn_first(monkeypatch):
     def network(images):
         return np.tile(labels_b if images[0, 0, 0, 0] == 9 else labels_a, [4, 1, 1, 1])
 
-    assert inspection.worst_matches_picture(network, examples, STRIDE, shown=3) == "panel"
+    pictures, (correct, probability) = inspection.match_pictures(network, examples, STRIDE, shown=3)
+    assert pictures.keys() == {"match_errors", "precision_recall"} and pictures["match_errors"] == "panel"
     np.testing.assert_array_equal(drawn["images"], [1, 3, 0])
     np.testing.assert_allclose(drawn["errors"][:, 0, 0], [4, 2, 1])
+    # A tenth of the shorter side is 2 pixels: what is less off is correct, and what is hidden does not count.
+    np.testing.assert_array_equal(correct.reshape([4, -1]).all(axis=1), [True, False, True, False])
+    assert len(correct) == len(probability) == 4 * visible.sum() and correct.sum() == 2 * visible.sum()
+
+
+def test_precision_and_recall_lie_where_the_order_of_the_probabilities_puts_them():
+    probability = np.linspace(1, 0, 1000)
+    correct = np.where(np.arange(1000) < 400, True, np.arange(1000) % 2 == 0)  # the 400 surest, and half of the others
+    picture = error_panels.precision_recall_panel(correct, probability).astype(int)
+    across, down = error_panels._PLOT
+    plot = picture[MARGIN:, 60:][:down, :across].max(axis=-1)
+    for recall in (0.3, 0.75, 0.9):  # of 700 correct ones
+        kept = 700 * recall if 700 * recall < 400 else 400 + 2 * (700 * recall - 400)
+        dark = np.flatnonzero(plot[5:-5, round(recall * across)] < 60) + 5
+        highest = down * (1 - 700 * recall / kept / 1.1)  # the dotted line of all is lower
+        assert abs(dark[dark < highest + 5].mean() - highest) < 1.5
 
 
 def test_landmarks_of_the_worst_images_are_drawn_on_their_own_pictures(monkeypatch):
@@ -115,6 +133,7 @@ def test_curves_lie_where_their_shares_say():
     "call, message",
     [
         (lambda: error_panels.curves_panel({"percent": [0.0, 1.0]}), "there is no curve to draw"),
+        (lambda: error_panels.precision_recall_panel([], []), r"correct must be \[any\]; found shape \(0,\)"),
         (
             lambda: error_panels.curves_panel({"percent": [0.0, 1.0], "a": {"cumulative": [1.0], "pck": [1.0, 1.0]}}),
             r"a must be \[2\]; found shape \(1,\)",

@@ -87,7 +87,7 @@ def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
         each = written["landmark_error_percent"][name]
         assert len(each) == 7 and min(each) <= error <= max(each)
     assert written["protocol"]["test_images"] == 20 and written["step"] == 3 * STEPS
-    names = ["labels", "sphere", "hemispheres", "transfer", "pairs", "match_errors", "mean_object"]
+    names = ["labels", "sphere", "hemispheres", "transfer", "pairs", "match_errors", "precision_recall", "mean_object"]
     names += ["landmarks", "transfer_between", "worst_landmarks", "curves"]
     for name in names:
         picture = tf.io.decode_png((trained / "eval" / f"{name}.png").read_bytes())

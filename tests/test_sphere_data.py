@@ -316,4 +316,5 @@ def test_evaluation_measures_the_frame_of_a_run(builder, data, tmp_path):
         assert 10 < metrics[f"{name}_mean_degrees"] < 120 and 50 < metrics[f"chance_{name}_mean_degrees"] < 120
     assert written["protocol"]["test_images"] == 10 and written["protocol"]["fitted_on_images"] == 100
     pictures = {path.stem for path in (tmp_path / "eval_untrained").glob("*.png")}
-    assert pictures == {"labels", "sphere", "hemispheres", "transfer", "pairs", "match_errors", "mean_object"}
+    of_pairs = {"labels", "sphere", "hemispheres", "transfer", "pairs", "match_errors", "precision_recall"}
+    assert pictures == of_pairs | {"mean_object"}

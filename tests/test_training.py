@@ -216,11 +216,13 @@ def test_training_matches_better_and_shows_it_in_tensorboard(config, tmp_path):
     assert figures["loss"][-1] < figures["loss"][0]
     assert figures["learning_rate"] == pytest.approx([1e-3] * 3)
     pictures = EventAccumulator(str(tmp_path / "tensorboard" / "pictures")).Reload()
-    for name in ("labels", "sphere", "hemispheres", "transfer", "match_errors", "pairs"):
+    for name in ("labels", "sphere", "hemispheres", "transfer", "match_errors", "precision_recall", "pairs"):
         events = pictures.Tensors(name)
         assert [event.step for event in events] == ([0] if name == "pairs" else [0, 1, 2])
         width, height, png = events[-1].tensor_proto.string_val
         assert tf.io.decode_png(png).shape == [int(height), int(width), 3]
+    counts = tf.make_ndarray(pictures.Tensors("matches")[-1].tensor_proto)  # of the plugin for PR curves
+    assert pictures.SummaryMetadata("matches").plugin_data.plugin_name == "pr_curves" and counts.shape == (6, 201)
     run = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     (start,) = run.PluginTagToContent("hparams").keys() - {"_hparams_/session_end_info"}
     values = plugin_data_pb2.HParamsPluginData.FromString(run.PluginTagToContent("hparams")[start])
