@@ -1,4 +1,4 @@
-"""The textured sphere of section 4.2 with DILATIONS and L_log, from neighbouring frames alone.
+"""The textured sphere of section 4.2 with DILATIONS and L_dist, from neighbouring frames alone.
 
 python train_main.py --config=configs/sphere.py --workdir=runs/sphere/dilations
 
@@ -16,8 +16,9 @@ def get_config():
     config.data.num_pairs = 12_000
     config.model.name = "dilations"
     config.model.norm, config.model.activation = "batch", "leaky_relu"
+    config.loss.name, config.loss.gamma = "dist", 0.5
     config.train.batch_size = 8
     config.train.steps_per_epoch = 1_000
-    config.train.num_epochs = 8
+    config.train.num_epochs = 10
     config.train.schedule, config.train.warmup_steps = "cosine", 200
     return config

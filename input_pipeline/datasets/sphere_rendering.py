@@ -11,8 +11,9 @@ import numpy as np
 from dense_labels import geometry
 from input_pipeline.datasets import sphere_camera
 
-BLUE = np.array([40.0, 105.0, 235.0])
-ORANGE = np.array([245.0, 140.0, 30.0])
+# Each side shades from the one to the other: blue from violet to cyan, orange from red to yellow.
+BLUES = np.array([[125.0, 60.0, 235.0], [20.0, 190.0, 225.0]])
+ORANGES = np.array([[240.0, 60.0, 60.0], [250.0, 200.0, 30.0]])
 LIGHT = np.array([-0.48, -0.6, -0.64])  # unit vector, in camera coordinates: from above, left and behind the camera
 AMBIENT = 0.5  # share of the light that comes from everywhere
 
@@ -24,8 +25,8 @@ _TEXTURE_SEED = 6
 def texture(places):
     """Returns the colour of the surface, without light.
 
-    Waves of random directions and phases blotch a side that is blue and one that is orange: wide ones whose colour
-    tells far-apart patches from each other, and narrow ones that tell near-by points.
+    Waves of random directions and phases blotch a side that is blue and one that is orange: wide ones, of hue, of paint
+    and of soot, tell far-apart patches from each other, and narrow ones tell near-by points.
 
     Args:
       places: [..., 3], unit vectors, places on the sphere.
@@ -35,9 +36,11 @@ def texture(places):
     """
     places = np.asarray(places, np.float32)
     random = np.random.Generator(np.random.PCG64(_TEXTURE_SEED))
-    border, pale, dark, fine = (_noise(places, random, *band) for band in ((2, 4), (4, 8), (4, 8), (10, 20)))
+    bands = ((2, 4), (2, 5), (2, 5), (10, 20), (1, 3))
+    border, pale, dark, fine, hue = (_noise(places, random, *band) for band in bands)
     side = 0.5 + 0.5 * np.tanh(4 * (places[..., 0] + 0.15 * border))[..., np.newaxis]
-    colours = ORANGE + side * (BLUE - ORANGE)
+    blue, orange = (ends[0] + _step(0.8 * hue)[..., np.newaxis] * (ends[1] - ends[0]) for ends in (BLUES, ORANGES))
+    colours = orange + side * (blue - orange)
     colours += 0.6 * _step(pale - 0.5)[..., np.newaxis] * (255.0 - colours)
     colours *= 1.0 - 0.6 * _step(dark - 0.5)[..., np.newaxis]
     return np.float32(colours * (0.75 + 0.25 * np.tanh(2 * fine))[..., np.newaxis])
