@@ -93,7 +93,8 @@ def colour_head():
 
 @pytest.fixture(scope="module")
 def colour_served(colour_network, colour_head, tmp_path_factory):
-    return tf.saved_model.load(str(publish(colour_network, colour_head, tmp_path_factory.mktemp("colours")))).signatures
+    path = publish(colour_network, colour_head, tmp_path_factory.mktemp("colours"), verified=False)
+    return tf.saved_model.load(str(path)).signatures
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +108,13 @@ def heatmap_served(colour_network, tmp_path_factory):
     return tf.saved_model.load(str(publish(colour_network, head, tmp_path_factory.mktemp("heatmaps"))))
 
 
-def publish(network, head, out, margin=0):
+def publish(network, head, out, margin=0, *, verified=True):
+    """Exports; where it is not about what is served, without the comparison with the live answers, which takes long."""
     shape = {"input_size": SIZE, "stride": STRIDE, "margin": margin}
-    return export.export_saved_model(network, head, out, **shape, example_images=smooth_images(2, SIZE, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        if not verified:
+            patch.setattr(export, "_verify", lambda *_: None)
+        return export.export_saved_model(network, head, out, **shape, example_images=smooth_images(2, SIZE, 1))
 
 
 def coloured_cells(cells, scale_y, scale_x):
@@ -436,7 +441,7 @@ def test_a_bad_pair_is_refused_by_name(served, dtype):
 
 
 def test_without_a_head_there_are_no_landmarks(colour_network, tmp_path):
-    served = tf.saved_model.load(str(publish(colour_network, None, tmp_path)))
+    served = tf.saved_model.load(str(publish(colour_network, None, tmp_path, verified=False)))
     assert set(served.signatures) == {name for name in SIGNATURES if "landmarks" not in name}
     assert not hasattr(served, "landmarks")
 
@@ -444,10 +449,10 @@ def test_without_a_head_there_are_no_landmarks(colour_network, tmp_path):
 def test_a_version_is_one_above_the_highest_and_readable_by_a_server(colour_network, tmp_path):
     for name in ("3", "10", "notes", "2.5", ".hidden"):
         (tmp_path / name).mkdir()
-    path = publish(colour_network, None, tmp_path)
+    path = publish(colour_network, None, tmp_path, verified=False)
     assert path == tmp_path / "11"
     assert path.stat().st_mode == (tmp_path / "3").stat().st_mode
-    assert publish(colour_network, None, str(tmp_path)) == tmp_path / "12"
+    assert publish(colour_network, None, str(tmp_path), verified=False) == tmp_path / "12"
     assert {entry.name for entry in tmp_path.iterdir()} == {*("3", "10", "11", "12", "notes", "2.5", ".hidden")}
 
 
@@ -455,7 +460,7 @@ def test_what_a_killed_export_left_is_removed_once_no_other_is_at_work(colour_ne
     (tmp_path / ".export-killed" / "model").mkdir(parents=True)
     other = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)  # as an export at work does
-    ours = threading.Thread(target=publish, args=(colour_network, None, tmp_path))
+    ours = threading.Thread(target=publish, args=(colour_network, None, tmp_path), kwargs={"verified": False})
     ours.start()
     ours.join(1)
     assert ours.is_alive()
