@@ -36,6 +36,7 @@ CLIENTS = (1, 4, 16)
 _SIZES = ((90, 90), (128, 128), (120, 160))  # of drawn pictures
 _BAD = 100  # one request in so many is bad in a soak
 _POINT_TOLERANCE = 1e-2  # pixels
+_GROWTH = 1.1  # of a server's memory, from a fifth of a soak to its end: what is above that is a leak
 
 
 @contextlib.contextmanager
@@ -228,15 +229,18 @@ def _load_table(folders, files, count):
 
 
 def _soak(folder, files, count):
+    resident = []
     with started(folder) as (address, process):
 
         def watch(done):
-            print(f"{done} of {count} answered; the server has {_resident_mib(process)} MiB", flush=True)
+            resident.append(_resident_mib(process))
+            print(f"{done} of {count} answered; the server has {resident[-1]} MiB", flush=True)
 
         outcomes = soak(address, _newest(folder), files, count=count, watch=watch)
         alive = process.poll() is None
-    print(f"{dict(outcomes)}; the server is {'alive' if alive else 'gone'}")
-    return alive and set(outcomes) <= {"right", "refused"}
+    grown = resident[-1] / resident[len(resident) // 5] if resident else 1.0
+    print(f"{dict(outcomes)}; the server is {'alive' if alive else 'gone'}, its memory {grown:.2f} times what it was")
+    return alive and set(outcomes) <= {"right", "refused"} and grown < _GROWTH
 
 
 def _mutate(folder, files, count):
