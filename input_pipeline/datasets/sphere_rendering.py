@@ -25,8 +25,11 @@ _TEXTURE_SEED = 6
 def texture(places):
     """Returns the colour of the surface, without light.
 
-    Waves of random directions and phases blotch a side that is blue and one that is orange: wide ones, of hue, of paint
-    and of soot, tell far-apart patches from each other, and narrow ones tell near-by points.
+    Each axis has a pair of sides: blue and orange, of one hue or the other within these, pale or sooty. Waves of random
+    directions and phases blotch them; the narrowest tell near-by points from each other.
+
+    Were there no third pair, labels could tell opposite sides apart by nothing but fine structure, and those that are
+    learnt first would give both the same: no frame shows both, so that nothing would tear them apart again.
 
     Args:
       places: [..., 3], unit vectors, places on the sphere.
@@ -36,13 +39,15 @@ def texture(places):
     """
     places = np.asarray(places, np.float32)
     random = np.random.Generator(np.random.PCG64(_TEXTURE_SEED))
-    bands = ((2, 4), (2, 5), (2, 5), (10, 20), (1, 3))
-    border, pale, dark, fine, hue = (_noise(places, random, *band) for band in bands)
-    side = 0.5 + 0.5 * np.tanh(4 * (places[..., 0] + 0.15 * border))[..., np.newaxis]
-    blue, orange = (ends[0] + _step(0.8 * hue)[..., np.newaxis] * (ends[1] - ends[0]) for ends in (BLUES, ORANGES))
-    colours = orange + side * (blue - orange)
-    colours += 0.6 * _step(pale - 0.5)[..., np.newaxis] * (255.0 - colours)
-    colours *= 1.0 - 0.6 * _step(dark - 0.5)[..., np.newaxis]
+    bands = ((2, 4), (2, 4), (2, 5), (2, 5), (10, 20))
+    border, hue, pale, dark, fine = (_noise(places, random, *band) for band in bands)
+    x, y, z = np.moveaxis(places, -1, 0)
+    blue = _step(4 / 3 * (x + 0.15 * border))[..., np.newaxis]
+    second = _step(0.6 * (y + 0.3 * hue))[..., np.newaxis]
+    blues, oranges = (ends[0] + second * (ends[1] - ends[0]) for ends in (BLUES, ORANGES))
+    colours = oranges + blue * (blues - oranges)
+    colours += 0.6 * _step(0.7 * pale - 0.4 + z)[..., np.newaxis] * (255.0 - colours)
+    colours *= 1.0 - 0.6 * _step(0.7 * dark - 0.4 - z)[..., np.newaxis]
     return np.float32(colours * (0.75 + 0.25 * np.tanh(2 * fine))[..., np.newaxis])
 
 
