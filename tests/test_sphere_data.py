@@ -119,7 +119,7 @@ def test_a_dot_on_the_texture_moves_where_its_point_moves(rotations, monkeypatch
     monkeypatch.setattr(sphere_rendering, "_stored_texture", lambda: drawn)
     y, x = np.mgrid[:SIZE, :SIZE] + 0.5
     found = 0
-    for rotation in rotations[::8]:
+    for rotation in rotations[::5]:
         image = sphere_rendering.draw(rotation)[..., 0].astype(float)
         normal = rotation @ dot
         if not sphere_camera.faces_camera(normal):
@@ -204,7 +204,7 @@ def test_rotations_are_rotations_that_change_smoothly_through_all_orientations()
     np.testing.assert_allclose(np.linalg.det(rotations), 1, atol=1e-9)
     turns = rotations[1:] @ rotations[:-1].transpose(0, 2, 1)
     angles = np.degrees(np.arccos((np.trace(turns, axis1=1, axis2=2) - 1) / 2))
-    assert 15 < angles.mean() < 23 and np.percentile(angles, 99) < 50
+    assert 40 < angles.mean() < 50 and np.percentile(angles, 99) < 110
     axes = np.stack([turns[:, 2, 1] - turns[:, 1, 2], turns[:, 0, 2] - turns[:, 2, 0], turns[:, 1, 0] - turns[:, 0, 1]])
     axes /= np.linalg.norm(axes, axis=0)
     assert np.median(np.sum(axes[:, 1:] * axes[:, :-1], axis=0)) > 0.9
@@ -313,7 +313,7 @@ def test_evaluation_measures_the_frame_of_a_run(builder, data, tmp_path):
     metrics = written["metrics"]
     for name in object_frame.MEASURES:
         assert f"{metrics[f'{name}_median_degrees']:.2f}" in result.stdout
-        assert 10 < metrics[f"{name}_mean_degrees"] < 120 and 50 < metrics[f"chance_{name}_mean_degrees"] < 120
+        assert 10 < metrics[f"{name}_mean_degrees"] < 120 and 50 < metrics[f"chance_{name}_mean_degrees"] < 150
     assert written["protocol"]["test_images"] == 10 and written["protocol"]["fitted_on_images"] == 100
     pictures = {path.stem for path in (tmp_path / "eval_untrained").glob("*.png")}
     of_pairs = {"labels", "sphere", "hemispheres", "transfer", "pairs", "match_errors", "precision_recall"}
