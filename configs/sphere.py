@@ -19,6 +19,6 @@ def get_config():
     config.loss.name, config.loss.gamma = "dist", 0.5
     config.train.batch_size = 8
     config.train.steps_per_epoch = 1_000
-    config.train.num_epochs = 8
+    config.train.num_epochs = 4
     config.train.schedule, config.train.warmup_steps = "cosine", 200
     return config
