@@ -10,8 +10,7 @@ import numpy as np
 from tensorflow_graphics.geometry.transformation import rotation_matrix_3d
 
 # The paper says nothing of its video. Here the sphere turns by 44 degrees from frame to frame on average. The less it
-# turns, the nearer to right are labels that stay in place in the frame, and the harder it is to learn others: at 19
-# degrees training gets no further than these.
+# turns, the nearer to right are labels that stay in place in the frame, and the harder it is to learn others.
 VELOCITY_DEVIATION = np.radians(28.0)  # radians a frame, of each component
 PERSISTENCE = 0.9  # share of the velocity that is kept for a frame: an axis lasts about ten frames
 
