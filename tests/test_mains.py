@@ -4,33 +4,20 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+from tests import commands
+from tests.commands import ROOT
+
 STEPS = 10
-
-
-def _command(main, *arguments):
-    return [sys.executable, str(ROOT / main), *map(str, arguments)]
-
-
-def _environment(**more):
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **more}
-
-
-def _run(main, *arguments, **options):
-    options = {"cwd": ROOT, "env": _environment(), "timeout": 300, **options}
-    return subprocess.run(_command(main, *arguments), capture_output=True, text=True, **options)
 
 
 def _arm(data, workdir):
@@ -69,16 +56,17 @@ def _assert_one_line(result, *words):
 def trained(arm_data, tmp_path_factory):
     """Work directory of a whole run, never stopped."""
     workdir = tmp_path_factory.mktemp("runs") / "whole"
-    result = _run("train_main.py", *_arm(arm_data, workdir))
+    result = commands.run("train_main.py", *_arm(arm_data, workdir))
     assert result.returncode == 0, result.stderr
     assert f"eval_main.py --workdir={workdir}" in result.stdout
     return workdir
 
 
 def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
-    result = _run("eval_main.py", f"--workdir={trained}", f"--export_dir={tmp_path}", "--config.eval.head_images=50")
+    given = [f"--workdir={trained}", f"--export_dir={tmp_path}"]
+    result = commands.run("eval_main.py", *given, "--config.eval.head_images=50")
     _assert_one_line(result, "config.eval.head_images")  # the configuration is that of the run
-    result = _run("eval_main.py", f"--workdir={trained}", "--report", f"--export_dir={tmp_path}")
+    result = commands.run("eval_main.py", *given, "--report")
     assert result.returncode == 0, result.stderr
     written = json.loads((trained / "eval" / "result.json").read_text())
     for name in ("cell", "subpixel"):
@@ -107,9 +95,9 @@ def test_killed_in_mid_epoch_it_ends_with_the_weights_of_a_whole_run(trained, ar
     workdir = tmp_path / "killed"
     flags = _arm(arm_data, workdir)
     process = subprocess.Popen(
-        _command("train_main.py", *flags),
+        commands.command("train_main.py", *flags),
         cwd=ROOT,
-        env=_environment(PYTHONUNBUFFERED="1"),
+        env=commands.environment(PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -128,7 +116,7 @@ def test_killed_in_mid_epoch_it_ends_with_the_weights_of_a_whole_run(trained, ar
     assert not any(line.startswith(f"{STEPS}/{STEPS} - ") for line in rest.splitlines()), "the epoch was over"
     assert _weights(workdir)[1] == STEPS
 
-    result = _run("train_main.py", *flags)
+    result = commands.run("train_main.py", *flags)
     assert result.returncode == 0, result.stderr
     assert f"going on from {workdir}/checkpoints/ckpt-{STEPS}" in result.stdout
     (whole, whole_step), (resumed, resumed_step) = _weights(trained), _weights(workdir)
@@ -154,9 +142,9 @@ def test_two_workers_train_together(trained, arm_data, tmp_path):
             task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
             processes.append(
                 subprocess.Popen(
-                    _command("train_main.py", *_arm(arm_data, workdir)),
+                    commands.command("train_main.py", *_arm(arm_data, workdir)),
                     cwd=ROOT,
-                    env=_environment(TF_CONFIG=json.dumps(task)),
+                    env=commands.environment(TF_CONFIG=json.dumps(task)),
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
@@ -177,15 +165,15 @@ def test_the_precision_a_run_was_begun_with_is_kept(arm_data, tmp_path):
     flags = _arm(arm_data, tmp_path)
     flags.remove("--config.train.precision=float32")
     flags += ["--config.train.num_epochs=1", "--config.train.steps_per_epoch=1"]
-    assert _run("train_main.py", *flags, "--config.train.precision=mixed_bfloat16").returncode == 0
-    result = _run("train_main.py", *flags)  # which asks for "auto"
+    assert commands.run("train_main.py", *flags, "--config.train.precision=mixed_bfloat16").returncode == 0
+    result = commands.run("train_main.py", *flags)  # which asks for "auto"
     assert result.returncode == 0 and "already trained" in result.stdout, result.stderr
     assert "precision of the convolutions: mixed_bfloat16" in result.stdout.splitlines()
     assert json.loads((tmp_path / "config.json").read_text())["train"]["precision"] == "mixed_bfloat16"
 
 
 def test_another_configuration_in_the_same_folder_is_refused(trained, arm_data):
-    result = _run("train_main.py", *_arm(arm_data, trained), "--config.loss.name=dist")
+    result = commands.run("train_main.py", *_arm(arm_data, trained), "--config.loss.name=dist")
     _assert_one_line(result, str(trained), "loss.name: log there, dist now", "another --workdir")
 
 
@@ -212,7 +200,7 @@ def test_another_configuration_in_the_same_folder_is_refused(trained, arm_data):
 )
 def test_a_mistake_in_the_command_is_one_line(arguments, words, tmp_path):
     arguments = [argument.replace("--workdir=w", f"--workdir={tmp_path}/w") for argument in arguments]
-    _assert_one_line(_run("train_main.py", *arguments), *words)
+    _assert_one_line(commands.run("train_main.py", *arguments), *words)
     assert not os.path.exists(tmp_path / "w")
 
 
@@ -223,27 +211,27 @@ def test_a_configuration_file_that_is_wrong_is_one_line(tmp_path):
         ("def get_config():\n  return 3", "must return a Config; found int"),
     ]:
         path.write_text(text)
-        result = _run("train_main.py", f"--config={path}", f"--workdir={tmp_path}/w")
+        result = commands.run("train_main.py", f"--config={path}", f"--workdir={tmp_path}/w")
         _assert_one_line(result, word)
 
 
 def test_a_mistake_found_before_the_first_checkpoint_can_be_mended_in_place(arm_data, tmp_path):
-    result = _run("train_main.py", *_arm(arm_data, tmp_path / "w"), "--config.train.batch_size=30000")
+    result = commands.run("train_main.py", *_arm(arm_data, tmp_path / "w"), "--config.train.batch_size=30000")
     _assert_one_line(result, "batch_size=30000 is more than the 200 training pairs")
-    result = _run("train_main.py", *_arm(arm_data, tmp_path / "w"), "--config.train.num_epochs=1")
+    result = commands.run("train_main.py", *_arm(arm_data, tmp_path / "w"), "--config.train.num_epochs=1")
     assert result.returncode == 0, result.stderr
 
 
 def test_a_work_directory_without_a_run_is_one_line(trained, tmp_path):
-    _assert_one_line(_run("eval_main.py", f"--workdir={tmp_path}/none"), "does not exist")
-    _assert_one_line(_run("eval_main.py", f"--workdir={tmp_path}"), "holds no config.json")
+    _assert_one_line(commands.run("eval_main.py", f"--workdir={tmp_path}/none"), "does not exist")
+    _assert_one_line(commands.run("eval_main.py", f"--workdir={tmp_path}"), "holds no config.json")
     shutil.copy(trained / "config.json", tmp_path)
-    _assert_one_line(_run("eval_main.py", f"--workdir={tmp_path}"), "holds no checkpoint", "train")
+    _assert_one_line(commands.run("eval_main.py", f"--workdir={tmp_path}"), "holds no checkpoint", "train")
     shutil.copytree(trained / "checkpoints", tmp_path / "checkpoints")
     (tmp_path / "checkpoints" / "checkpoint").write_text("?")
-    _assert_one_line(_run("eval_main.py", f"--workdir={tmp_path}"), "'checkpoint'", "is damaged")
+    _assert_one_line(commands.run("eval_main.py", f"--workdir={tmp_path}"), "'checkpoint'", "is damaged")
     (tmp_path / "config.json").write_text("{")
-    _assert_one_line(_run("eval_main.py", f"--workdir={tmp_path}"), "config.json is damaged")
+    _assert_one_line(commands.run("eval_main.py", f"--workdir={tmp_path}"), "config.json is damaged")
 
 
 def _flip_a_byte(path):
@@ -258,7 +246,7 @@ def test_a_damaged_shard_is_one_line_that_names_it(arm_data, tmp_path, damage):
     for shard in (tmp_path / "data").rglob("*train.tfrecord*"):
         damage(shard)
     moved = dataclasses.replace(arm_data, dir=str(tmp_path / "data"))
-    result = _run("train_main.py", *_arm(moved, tmp_path / "w"))
+    result = commands.run("train_main.py", *_arm(moved, tmp_path / "w"))
     _assert_one_line(result, str(tmp_path / "data"), "damaged", "again")
 
 
@@ -268,7 +256,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(arm_data, tmp_p
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # checkpoints are larger
 
-    result = _run("train_main.py", *_arm(arm_data, tmp_path / "w"), preexec_fn=limit)
+    command = commands.command("train_main.py", *_arm(arm_data, tmp_path / "w"))
+    options = {"cwd": ROOT, "env": commands.environment(), "capture_output": True, "text": True}
+    result = subprocess.run(command, **options, preexec_fn=limit)
     _assert_one_line(result, "checkpoints", "File too large")
     assert not [path for path in (tmp_path / "w" / "checkpoints").iterdir()]
     assert [path.name for path in (tmp_path / "w").iterdir() if path.is_file()] == ["config.json"]

@@ -1,17 +1,14 @@
 """The road of one's own pictures as a user walks it: a folder in, a landmark detector out, what is said of files."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+from tests.commands import run
+
 SHORT = [
     "--config.model.name=simple",
     "--config.train.steps_per_epoch=3",
@@ -19,12 +16,6 @@ SHORT = [
     "--config.train.warmup_steps=1",
     "--config.train.precision=float32",
 ]
-
-
-def run(main, *arguments):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(ROOT / main), *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def face(seed, size):

@@ -4,11 +4,8 @@ import dataclasses
 import itertools
 import json
 import math
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,8 +16,8 @@ from dense_labels import object_frame, runs
 from dense_labels.config import Config, DataConfig, ModelConfig
 from input_pipeline import pipeline
 from input_pipeline.datasets import simulated, sphere, sphere_camera, sphere_motion, sphere_rendering
+from tests import commands
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAIRS, SEED, SIZE = simulated.MIN_NUM_PAIRS, 5, sphere_camera.FRAME_SIZE
 
 
@@ -305,9 +302,7 @@ def test_images_come_with_a_mask_of_the_sphere_and_there_are_no_landmarks(source
 def test_evaluation_measures_the_frame_of_a_run(builder, data, tmp_path):
     config = Config(data=data, model=ModelConfig(name="simple"))
     runs.save(config, tmp_path)
-    command = [sys.executable, str(ROOT / "eval_main.py"), f"--workdir={tmp_path}", "--untrained"]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    result = commands.run("eval_main.py", f"--workdir={tmp_path}", "--untrained", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     written = json.loads((tmp_path / "eval_untrained" / "result.json").read_text())
     metrics = written["metrics"]
