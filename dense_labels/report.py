@@ -8,17 +8,20 @@ equivariant image labelling", NIPS 2017.
 import base64
 import html
 import importlib.resources
+import io
 import json
 import re
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from dense_labels import files, inspection, report_text, sheet, sphere
 
 MOST_PICTURES = 12
 _MOST_BYTES = 4_000_000  # of the labels, as text
 _LARGEST = 2**15 - 1
+_QUALITY = 90  # of panels as WebP, of 100
 
 
 def write(path, title, examples, *, stride, result, panels, summary="", landmark_names=()):
@@ -48,7 +51,7 @@ def write(path, title, examples, *, stride, result, panels, summary="", landmark
         "script": _template("matching.js") + _template("report.js"),
         "cells": f"{data['columns']} x {data['rows']} cells of {stride} pixels",
         "numbers": report_text.numbers(result, landmark_names),
-        "panels": report_text.panels({name: _picture_uri(picture) for name, picture in panels.items()}),
+        "panels": report_text.panels({name: _panel_uri(picture) for name, picture in panels.items()}),
         "data": _json(data),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _template("report.html"))
@@ -159,8 +162,15 @@ def _base64(array):
 
 
 def _picture_uri(picture):
-    """A uint8 picture [H, W, 3] as the address of itself."""
+    """A uint8 picture [H, W, 3] as the address of itself, exact."""
     return f"data:image/png;base64,{base64.b64encode(tf.io.encode_png(picture).numpy()).decode()}"
+
+
+def _panel_uri(panel):
+    """The same of a large picture that is only looked at: a quarter as long."""
+    written = io.BytesIO()
+    Image.fromarray(panel).save(written, "WEBP", quality=_QUALITY)
+    return f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"
 
 
 def _json(data):

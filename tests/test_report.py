@@ -3,12 +3,14 @@
 import base64
 import configparser
 import html.parser
+import io
 import json
 import pathlib
 import shutil
 import subprocess
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from dense_labels import geometry, matching, report, report_text, sphere
@@ -183,3 +185,12 @@ def test_errors_say_what_was_given_and_what_is_needed():
         report.page_data({**examples(), "mask": np.ones([3, 12, 17])}, STRIDE)
     with pytest.raises(ValueError, match="image must be float in"):
         report.page_data({**examples(), "image": np.full([3, 12, 18, 3], 7.0)}, STRIDE)
+
+
+def test_a_panel_looks_as_it_is_and_is_a_fraction_as_long():
+    y, x = np.mgrid[:200, :300] / 20
+    waves = 127 + 60 * np.sin(np.stack([x, y, x + y], axis=-1)) + RNG(0).normal(size=[200, 300, 3])
+    head, _, written = report._panel_uri(np.uint8(waves)).partition(",")
+    shown = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(written))))
+    assert head == "data:image/webp;base64" and np.abs(shown - waves).mean() < 3
+    assert len(written) < len(report._picture_uri(np.uint8(waves))) / 4
