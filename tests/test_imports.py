@@ -79,6 +79,7 @@ def test_tensorflow_graphics_is_imported_where_spheres_and_rotations_are():
         "dense_labels/sphere.py",
         "input_pipeline/datasets/sphere_camera.py",
         "input_pipeline/datasets/sphere_motion.py",
+        "tests/commands.py",
     ]
 
 

@@ -221,8 +221,9 @@ def test_training_matches_better_and_shows_it_in_tensorboard(config, tmp_path):
         assert [event.step for event in events] == ([0] if name == "pairs" else [0, 1, 2])
         width, height, png = events[-1].tensor_proto.string_val
         assert tf.io.decode_png(png).shape == [int(height), int(width), 3]
-    counts = tf.make_ndarray(pictures.Tensors("matches")[-1].tensor_proto)  # of the plugin for PR curves
-    assert pictures.SummaryMetadata("matches").plugin_data.plugin_name == "pr_curves" and counts.shape == (6, 201)
+    curve = "matches/pr_curves"
+    assert pictures.SummaryMetadata(curve).plugin_data.plugin_name == "pr_curves"
+    assert tf.make_ndarray(pictures.Tensors(curve)[-1].tensor_proto).shape == (6, 201)
     run = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     (start,) = run.PluginTagToContent("hparams").keys() - {"_hparams_/session_end_info"}
     values = plugin_data_pb2.HParamsPluginData.FromString(run.PluginTagToContent("hparams")[start])
