@@ -93,6 +93,14 @@ def test_the_page_computes_what_the_method_does(length):
     np.testing.assert_allclose(found["place"], place, atol=1e-5)
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no JavaScript outside a browser here")
+def test_shares_are_written_to_two_figures():
+    shares = {0.00053: "0.053 %", 0.0294: "2.9 %", 0.0996: "10 %", 0.154: "15 %", 0.997: "100 %", 1.0: "100 %"}
+    script = (TEMPLATES / "matching.js").read_text() + f"console.log(JSON.stringify({list(shares)}.map(inPercent)));"
+    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == list(shares.values())
+
+
 class Page(html.parser.HTMLParser):
     """The elements of a page, the addresses it names and the text of its data."""
 

@@ -73,3 +73,9 @@ function placeOf(label, basis) {
   const length = Math.max(Math.hypot(...place), 1);
   return place.map((value) => value / length);
 }
+
+// A share in percent, to two figures.
+function inPercent(share) {
+  const percent = 100 * share;
+  return `${percent < 9.95 ? percent.toPrecision(2) : percent.toFixed(0)} %`;
+}

@@ -186,7 +186,7 @@ function drawTile({ button, canvas, caption }, picture, found) {
   }
   const pressed = picture === pictures[state.source];
   const error = truth && Math.hypot(found.expected[0] - truth[0], found.expected[1] - truth[1]);
-  const percent = `${(100 * found.largest).toPrecision(2)} %`;
+  const percent = inPercent(found.largest);
   caption.replaceChildren(...[
     ["name", picture.name], ["place", written(found.expected)], ["", truth ? `${error.toFixed(1)} px off` : percent],
   ].map(([kind, text]) => Object.assign(document.createElement("span"), { className: kind, textContent: text })));
