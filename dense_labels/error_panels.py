@@ -118,12 +118,9 @@ def precision_recall_panel(correct, probability):
     found = np.cumsum(correct[np.argsort(-probability, kind="stable")])
     precision, recall = found / np.arange(1, len(found) + 1), found / max(found[-1], 1)
     figure = sheet.create(60 + _PLOT[0] + 2 * MARGIN, MARGIN + _PLOT[1] + 4.5 * LINE)
-    axes = sheet.add_axes(figure, 60, MARGIN, *_PLOT)
+    axes = _share_axes(figure, 60, limits=(0, 1), top=1.1)
     axes.plot(recall, precision, **next(_styles(1)))
     axes.plot([0, 1], [precision[-1]] * 2, color="black", linestyle=":", linewidth=sheet.in_points(2))
-    axes.set(xlim=(0, 1), ylim=(0, 1.1), yticks=np.linspace(0, 1, 6))
-    axes.grid(color="0.85", linewidth=sheet.in_points(1))
-    axes.tick_params(labelsize=sheet.in_points(13), length=sheet.in_points(4))
     middle = 60 + _PLOT[0] / 2
     sheet.write(figure, middle, MARGIN + _PLOT[1] + 1.9 * LINE, "share of the correct ones kept", ha="center")
     caption = f"of all {len(correct):,} matches {precision[-1]:.0%} are correct"
@@ -152,12 +149,9 @@ def curves_panel(curves):
     left, across = 60, _PLOT[0] + 70
     figure = sheet.create(left + 2 * across, MARGIN + _PLOT[1] + 3 * LINE + (1 + len(ways)) * LINE)
     for n, (kind, title) in enumerate((("cumulative", "images: mean error"), ("pck", "landmarks: error (PCK)"))):
-        axes = sheet.add_axes(figure, left + n * across, MARGIN, *_PLOT)
+        axes = _share_axes(figure, left + n * across, limits=(limits[0], limits[-1]))
         for way, style in zip(ways, _styles(len(ways))):
             axes.plot(limits, sheet.check(way, curves[way][kind], limits.shape), **style)
-        axes.set(xlim=(limits[0], limits[-1]), ylim=(0, 1), yticks=np.linspace(0, 1, 6))
-        axes.grid(color="0.85", linewidth=sheet.in_points(1))
-        axes.tick_params(labelsize=sheet.in_points(13), length=sheet.in_points(4))
         name = f"{title} at most, %"
         sheet.write(figure, left + n * across + _PLOT[0] / 2, MARGIN + _PLOT[1] + 1.9 * LINE, name, ha="center")
     sheet.write(figure, MARGIN + 2, MARGIN + _PLOT[1] / 2, "share", ha="center", rotation=90)
@@ -166,6 +160,15 @@ def curves_panel(curves):
         _draw_key(figure, left, y, style)
         sheet.write(figure, left + 56, y, way.replace("_", " "))
     return sheet.render(figure)
+
+
+def _share_axes(figure, left, *, limits, top=1.0):
+    """Axes of a plot whose height is a share."""
+    axes = sheet.add_axes(figure, left, MARGIN, *_PLOT)
+    axes.set(xlim=limits, ylim=(0, top), yticks=np.linspace(0, 1, 6), autoscale_on=False)
+    axes.grid(color="0.85", linewidth=sheet.in_points(1))
+    axes.tick_params(labelsize=sheet.in_points(13), length=sheet.in_points(4))
+    return axes
 
 
 def _styles(count):

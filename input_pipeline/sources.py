@@ -101,7 +101,7 @@ class Source(abc.ABC):
         Raises:
           ValueError: if a file of the data set is damaged or gone.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not know the surface of its object")
 
 
 def spread(index, count, examples):
