@@ -12,6 +12,8 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+from tests import colours  # noqa: E402, for TensorFlow must not have begun before the devices are set
+
 ARM_PAIRS, ARM_SEED = 240, 0
 
 
@@ -40,25 +42,25 @@ def arm_data(arm_dir):
 
 
 @pytest.fixture(scope="session")
-def colour_served_dir(tmp_path_factory):
-    """Folder of the versions of a small model, of 30 x 24 pixels, that finds red, green and blue and joins requests."""
-    import numpy as np
+def colour_network():
+    """The network of `colours`."""
+    return colours.network()
 
-    from dense_labels import export
-    from models import heads
 
-    layers = [tf.keras.layers.AveragePooling2D(2), tf.keras.layers.Rescaling(30.0)]
-    network = tf.keras.Sequential([tf.keras.Input([None, None, 3]), *layers])
-    nearest = heads.NearestLandmarks(10 * np.eye(3, dtype=np.float32), 2, upsample=4)
+@pytest.fixture(scope="session")
+def colour_head():
+    """The head of `colours`."""
+    return colours.head()
+
+
+@pytest.fixture(scope="session")
+def colour_served_dir(colour_network, colour_head, tmp_path_factory):
+    """Folder of the versions of that model, which has heat maps here and joins requests."""
 
     def head(labels):
-        return {**nearest(labels), "heatmaps": tf.transpose(labels / 30.0, [0, 3, 1, 2])}  # of a colour, how much of it
+        return {**colour_head(labels), "heatmaps": tf.transpose(labels / 30.0, [0, 3, 1, 2])}  # how much of a colour
 
-    head.variables = nearest.variables
-    example = tf.image.resize(tf.random.stateless_uniform([1, 6, 6, 3], [0, 0]), (30, 24)).numpy()
-    shape = {"input_size": (30, 24), "stride": 2}
+    head.variables = colour_head.variables
     folder = tmp_path_factory.mktemp("colours")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_verify", lambda *_: None)  # test_export sees to that, and it takes long
-        export.export_saved_model(network, head, folder, **shape, example_images=example, batch_requests=4)
+    colours.publish(colour_network, head, folder, verified=False, batch_requests=4)
     return folder
