@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from dense_labels import cli, runs
+from dense_labels import command_line, run
 from dense_labels import config as config_lib
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote.")
@@ -49,7 +49,7 @@ class _Run(NamedTuple):
     config: config_lib.Config
     label: Callable  # images [B, H, W, 3] -> labels [B, h, w, L]
     stride: int
-    source: Any  # `input_pipeline.sources.Source`
+    source: Any  # `input_pipeline.sources.base.Source`
     split: str  # the one that is shown
 
     def landmark_batches(self, split, count=None):
@@ -61,10 +61,10 @@ class _Run(NamedTuple):
 class _Measured(NamedTuple):
     """What an evaluation found."""
 
-    result: dict  # as of `results.report`
+    result: dict  # as of `result.report`
     head: Any = None  # the landmark head that is exported
-    located: tuple = ()  # where it errs most: arguments of `inspection.error_pictures`
-    matches: Any = None  # `trust.Matches` of landmarks
+    located: tuple = ()  # where it errs most: arguments of `gallery.error_pictures`
+    matches: Any = None  # `descriptor_matching.Matches` of landmarks
 
 
 def main():
@@ -74,7 +74,10 @@ def main():
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
     import models
-    from dense_labels import checkpoints, embeddings, inspection, report, results
+    from dense_labels.evaluation import result as result_lib
+    from dense_labels.pictures import gallery
+    from dense_labels.reporting import embeddings, page
+    from dense_labels.training import checkpoints
     from input_pipeline import pipeline
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
@@ -93,46 +96,46 @@ def main():
 
     measured = _measure(run, trained_on)
     result = measured.result
-    results.write_result(os.path.join(folder, "result.json"), {**result, "step": step})
+    result_lib.write_result(os.path.join(folder, "result.json"), {**result, "step": step})
     pictures, matches = _draw(run, measured)
-    inspection.save_pictures(folder, pictures)
+    gallery.save_pictures(folder, pictures)
     curves = result.get("curves", {})
-    inspection.write_tensorboard(logs, result["metrics"], pictures, step, curves=curves, matches=matches)
-    examples = pipeline.example_images(source, split, count=report.MOST_PICTURES)
+    gallery.write_tensorboard(logs, result["metrics"], pictures, step, curves=curves, matches=matches)
+    examples = pipeline.example_images(source, split, count=page.MOST_PICTURES)
     examples["labels"] = run.label(examples["image"])
     embeddings.write(logs, *(examples[part] for part in ("image", "labels", "mask")), stride=stride)
     print(f"pictures and result.json: {folder}")
     if _REPORT.value:
         path = os.path.join(folder, "report.html")
         title = f"{os.path.basename(os.path.abspath(workdir))}{', untrained' * _UNTRAINED.value}"
-        about = {"summary": report.summary(config, step), "landmark_names": source.landmark_names}
-        report.write(path, title, examples, stride=stride, result=result, panels=pictures, **about)
+        about = {"summary": page.summary(config, step), "landmark_names": source.landmark_names}
+        page.write(path, title, examples, stride=stride, result=result, panels=pictures, **about)
         print(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
     if _EXPORT_DIR.value:
         print(f"SavedModel: {_export(run, network, measured, examples['image'].numpy())}")
         if source.boxed:
             print("note: the network saw boxes about the objects; crop what the served model is given alike")
-    print(f"TensorBoard: {cli.python()} -m tensorboard.main --logdir {workdir}")
+    print(f"TensorBoard: {command_line.python()} -m tensorboard.main --logdir {workdir}")
 
 
 def _configure(workdir):
     """The configuration of the run with what the flags change, checked; the folder it was trained on, if it is one."""
     if not all(count.isdecimal() and int(count) for count in _FEW_SHOT.value):
         raise ValueError(f"--few_shot={','.join(_FEW_SHOT.value)}: must be whole numbers above 0, such as 1,5,10,20")
-    config = runs.load(workdir)
+    config = run.load(workdir)
     trained_on = config.data.dir if config.data.name in ("folder", "boxes", "video") else None
-    runs.annotate(config, _ANNOTATIONS.value, _ANNOTATIONS_TEST.value, _PICTURES.value)
+    run.annotate(config, _ANNOTATIONS.value, _ANNOTATIONS_TEST.value, _PICTURES.value)
     config.data.cache_dir = _CACHE_DIR.value or config.data.cache_dir
     config.data.skip_bad_files |= _SKIP.value
     config.eval.heads = tuple(_HEADS.value) or config.eval.heads
     config_lib.check(config)
-    runs.make_paths_absolute(config)
+    run.make_paths_absolute(config)
     return config, trained_on
 
 
 def _measure(run, trained_on):
     """Measures, and prints, what the data set has the truth of: landmarks, or the surface of the object."""
-    from dense_labels import object_frame
+    from dense_labels.evaluation import surface
     from input_pipeline import pipeline
 
     if run.source.count("annotated"):
@@ -143,76 +146,82 @@ def _measure(run, trained_on):
         return _Measured({"metrics": {}})
     options = {"stride": run.stride, "batch_size": run.config.eval.batch_size, "count": _MANY}
     known, test = (
-        object_frame.surface_maps(run.label, pipeline.surface_batches(run.source, split, **options))
+        surface.surface_maps(run.label, pipeline.surface_batches(run.source, split, **options))
         for split in ("train", run.split)
     )
-    result = object_frame.measure(known, test, pairs=_MANY)
-    print(object_frame.table(result))
+    result = surface.measure(known, test, pairs=_MANY)
+    print(surface.table(result))
     return _Measured(result)
 
 
 def _measure_landmarks(run, trained_on):
     """Fits the heads of the configuration, measures them, and matches landmarks by labels alone."""
-    from dense_labels import evaluation, results, trust
+    from dense_labels.evaluation import descriptor_matching, landmarks
+    from dense_labels.evaluation import result as result_lib
     from input_pipeline import pipeline
 
     config, source = run.config, run.source
-    known = evaluation.label_maps(run.label, run.landmark_batches("annotated", config.eval.head_images))
-    test = evaluation.label_maps(run.label, run.landmark_batches("test")) if source.count("test") else None
+    known = landmarks.label_maps(run.label, run.landmark_batches("annotated", config.eval.head_images))
+    test = landmarks.label_maps(run.label, run.landmark_batches("test")) if source.count("test") else None
     measured = _fit(run, known, test)
     result = measured.result
     if source.warps_pictures:
         options = {"stride": run.stride, "batch_size": config.eval.batch_size, "count": _MATCHED}
         views = pipeline.annotated_pairs(source, run.split, **options)
-        result["metrics"].update(evaluation.matching(run.label, views, stride=run.stride))
+        result["metrics"].update(landmarks.matching(run.label, views, stride=run.stride))
     if trained_on and test:
         result["protocol"]["test_images_in_the_training_folder"] = source.pictures_below(trained_on, "test")
-    print(results.table(result, source.landmark_names))
+    print(result_lib.table(result, source.landmark_names))
     if config.model.name == "introspection":
         options = {"width": source.input_size[1], "confidence": config_lib.has_confidence(config.model)}
-        matches, figures = trust.measure(test or known, stride=run.stride, **options)
+        matches, figures = descriptor_matching.measure(test or known, stride=run.stride, **options)
         result["metrics"].update(figures)
         measured = measured._replace(matches=matches)
-        print(trust.summary(figures) if matches else "no landmark is annotated in two pictures: none is matched")
+        print(
+            descriptor_matching.summary(figures)
+            if matches
+            else "no landmark is annotated in two pictures: none is matched"
+        )
     return measured
 
 
 def _fit(run, known, test):
     """Fits and measures the heads of the configuration, given `label_maps` of annotated and of test images or None."""
     import models
-    from dense_labels import evaluation, results
+    from dense_labels.evaluation import landmarks
+    from dense_labels.evaluation import result as result_lib
     from input_pipeline import pipeline
 
     settings, count, few = run.config.eval, len(known["labels"]), [int(number) for number in _FEW_SHOT.value]
-    evaluation.check_few_shot(few, count, test)
+    landmarks.check_few_shot(few, count, test)
     print(f"fitting landmark heads on {count} annotated pictures", flush=True)
     options = {"stride": run.stride, "upsample": settings.upsample, "seed": run.config.train.seed}
     fits = {name: functools.partial(models.fit_head, name, **options) for name in settings.heads}
-    heads, found, maps = evaluation.landmarks(fits, known, test, batch_size=settings.batch_size)
-    best = evaluation.choose(fits, known, batch_size=settings.batch_size)
-    result = results.report(found, maps, run.source.normaliser, head_images=count, exported=best)
+    heads, found, maps = landmarks.landmarks(fits, known, test, batch_size=settings.batch_size)
+    best = landmarks.choose(fits, known, batch_size=settings.batch_size)
+    result = result_lib.report(found, maps, run.source.normaliser, head_images=count, exported=best)
     if few:
 
         def maps_of(indices, seed):
             options = {"count": count, "batch_size": settings.batch_size, "seed": seed}
-            return evaluation.label_maps(run.label, pipeline.few_shot_batches(run.source, indices, **options))
+            return landmarks.label_maps(run.label, pipeline.few_shot_batches(run.source, indices, **options))
 
         options = {"counts": few, "seeds": _SEEDS, "batch_size": settings.batch_size}
-        result["few_shot_error_percent"] = evaluation.few_shot(fits, maps_of, known, test, **options)
-        print(results.few_shot_table(result["few_shot_error_percent"]))
+        result["few_shot_error_percent"] = landmarks.few_shot(fits, maps_of, known, test, **options)
+        print(result_lib.few_shot_table(result["few_shot_error_percent"]))
     if found is None:
         return _Measured(result, heads[best])
     points = found[best if best in found else "subpixel"]
     batches = run.landmark_batches("test") if test else run.landmark_batches("annotated", settings.head_images)
-    return _Measured(result, heads[best], (batches, points, maps, results.worst_images(points, maps, _WORST)))
+    return _Measured(result, heads[best], (batches, points, maps, result_lib.worst_images(points, maps, _WORST)))
 
 
 def _draw(run, measured):
     """Draws what the labels make of the split that is shown, and the head if there is one.
 
-    Returns `(pictures, matches)`: pictures by name, and the matches of `inspection.match_pictures`.
+    Returns `(pictures, matches)`: pictures by name, and the matches of `gallery.match_pictures`.
     """
-    from dense_labels import confidence_inspection, inspection
+    from dense_labels.pictures import confidence_gallery, gallery
     from input_pipeline import pipeline
 
     label, stride = run.label, run.stride
@@ -220,33 +229,33 @@ def _draw(run, measured):
         pipeline.example_pairs(run.source, run.split, stride=stride, count=count) for count in (_SHOWN, _COMPARED)
     )
     many = pipeline.image_batches(run.source, run.split, batch_size=run.config.eval.batch_size, count=_MANY)
-    of_matches, matches = inspection.match_pictures(label, compared, stride)
+    of_matches, matches = gallery.match_pictures(label, compared, stride)
     pictures = {
-        **inspection.pair_pictures(label, pairs, stride),
+        **gallery.pair_pictures(label, pairs, stride),
         **of_matches,
-        "pairs": inspection.warp_picture(pairs, stride),
-        "mean_object": inspection.mean_object_picture(label, many),
+        "pairs": gallery.warp_picture(pairs, stride),
+        "mean_object": gallery.mean_object_picture(label, many),
     }
     has_confidence = config_lib.has_confidence(run.config.model)
     if has_confidence:
-        pictures.update(confidence_inspection.pair_pictures(label, pairs, stride))
+        pictures.update(confidence_gallery.pair_pictures(label, pairs, stride))
     if measured.head is not None:
         frames = pipeline.landmark_batches(run.source, run.split, batch_size=_SHOWN, count=_SHOWN)
         frames = next(iter(frames))
-        pictures.update(inspection.landmark_pictures(label, measured.head, frames, stride))
+        pictures.update(gallery.landmark_pictures(label, measured.head, frames, stride))
         if has_confidence and measured.matches:
-            pictures.update(confidence_inspection.landmark_pictures(label, frames, measured.matches, stride))
+            pictures.update(confidence_gallery.landmark_pictures(label, frames, measured.matches, stride))
     if measured.located:
-        pictures.update(inspection.error_pictures(*measured.located, measured.result["curves"]))
+        pictures.update(gallery.error_pictures(*measured.located, measured.result["curves"]))
     return pictures, matches
 
 
 def _export(run, network, measured, example_images):
     """Writes the next version of the SavedModel; returns its path."""
-    from dense_labels import export, model_card
+    from dense_labels.exporting import model_card, saved_model
 
     source = run.source
-    return export.export_saved_model(
+    return saved_model.export_saved_model(
         network,
         measured.head,
         _EXPORT_DIR.value,
@@ -261,4 +270,4 @@ def _export(run, network, measured, example_images):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -7,10 +7,10 @@ import os
 
 from absl import flags
 
-from dense_labels import cli, runs
+from dense_labels import command_line, run
 from dense_labels import config as config_lib
 
-_CONFIG = cli.define_config()
+_CONFIG = command_line.define_config()
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, TensorBoard, results.")
 flags.mark_flags_as_required(["config", "workdir"])
 
@@ -18,39 +18,39 @@ flags.mark_flags_as_required(["config", "workdir"])
 def main():
     config, workdir = _CONFIG.value, os.path.expanduser(_WORKDIR.value)
     config_lib.check(config)
-    runs.make_paths_absolute(config)
+    run.make_paths_absolute(config)
 
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
     import models
-    from dense_labels import checkpoints, training
+    from dense_labels.training import checkpoints, loop
     from input_pipeline import pipeline
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
-    strategy = training.create_strategy()  # first: it must meet the other workers before anything else runs
+    strategy = loop.create_strategy()  # first: it must meet the other workers before anything else runs
     begun = checkpoints.newest(workdir)
     if begun:
-        runs.settle(config, workdir)
-    config.train.precision = training.choose_precision(config.train)
+        run.settle(config, workdir)
+    config.train.precision = loop.choose_precision(config.train)
     source = pipeline.prepare(config)
     if config.data.name not in config_lib.SIMULATED:
         config.data.num_pictures = source.count("train")
     config.train.batch_size = config.train.batch_size or min(config_lib.BATCH_SIZE, source.count("train"))
     if begun:
-        runs.check_same(config, workdir)
+        run.check_same(config, workdir)
     print(f"precision of the convolutions: {config.train.precision}")
     os.makedirs(workdir, exist_ok=True)
-    if training.is_chief(strategy):
-        runs.save(config, workdir)
+    if loop.is_chief(strategy):
+        run.save(config, workdir)
 
     stride = models.stride(config.model)
-    training.train(
+    loop.train(
         config,
         workdir,
         network=lambda precision: models.create(config.model, precision),
         dataset=lambda start_step, context: pipeline.training_pairs(
             source,
-            stride=training.pairs_stride(config, stride),
+            stride=loop.pairs_stride(config, stride),
             batch_size=config.train.batch_size,
             seed=config.train.seed,
             start_step=start_step,
@@ -61,8 +61,8 @@ def main():
         stride=stride,
         strategy=strategy,
     )
-    print(f"next: {cli.python()} eval_main.py --workdir={workdir}")
+    print(f"next: {command_line.python()} eval_main.py --workdir={workdir}")
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

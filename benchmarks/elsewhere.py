@@ -21,7 +21,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from dense_labels import results, runs
+from dense_labels import run
+from dense_labels.evaluation import result as result_lib
 from input_pipeline import pipeline
 from serving import convert
 
@@ -104,7 +105,7 @@ def _other_tensorflow(python, folder, images):
 
 def _row(name, size, points, expected, maps, margin, milliseconds):
     off = np.linalg.norm(points - expected, axis=-1)
-    error = results.landmark_errors(points - margin, maps)[-1]
+    error = result_lib.landmark_errors(points - margin, maps)[-1]
     took = "" if milliseconds is None else f"{milliseconds:.1f}"
     print(f"| {name} | {size / 2**20:.2f} | {off.mean():.4f} | {off.max():.4f} | {error:.3f} | {took} |", flush=True)
 
@@ -116,7 +117,7 @@ def main(argv):
         sys.exit("error: --workdir and --model say what is compared; one is missing")
     folder = os.path.abspath(os.path.expanduser(given.model))
     margin = json.loads(pathlib.Path(folder, "assets", "model_card.json").read_text())["model"]["margin"]
-    source = pipeline.prepare(runs.load(os.path.expanduser(given.workdir)))
+    source = pipeline.prepare(run.load(os.path.expanduser(given.workdir)))
     images, maps = pictures(source, count=given.count, margin=margin)
     landmarks = tf.saved_model.load(folder).signatures["landmarks_float"]
     expected, took = answers(lambda image: landmarks(images=tf.constant(image))["points"], images)

@@ -10,7 +10,7 @@ trunk's Keras file; without it, it is downloaded. What follows `--` goes to both
 
 Prints a Markdown table: mean error in % of the picture's width, share within 10 % of it (PCK), and how much less the
 error is than the best published layer's, with 95 % bootstrap intervals over pairs. Of the networks with confidence also
-whether it means something: see `trust.confidence_figures`.
+whether it means something: see `descriptor_matching.confidence_figures`.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def main(argv):
     for name, workdir in runs.items():
         changes = [f"--config.{key}={value}" for key, value in {**settings, **ROWS[name]}.items()]
         minutes[name] = rows.minutes(rows.run(_CONFIG, workdir, [*changes, *argv[1:]]))
-    from dense_labels import trust  # not above: TensorFlow is slow to import
+    from dense_labels.evaluation import descriptor_matching
 
     measured = _measure(runs)
     print(_table(measured, minutes))
@@ -42,21 +42,21 @@ def main(argv):
         print(f"\nwith confidence the error is less than without by {less} % of the width")
     for name, (_, figures) in measured.items():
         if "risk_by_confidence" in figures:
-            print(f"\n{name}: {trust.summary(figures)}")
+            print(f"\n{name}: {descriptor_matching.summary(figures)}")
 
 
 def _measure(workdirs):
-    """Row -> `trust.Matches` in pairs of test pictures, and the figures of these."""
-    from dense_labels import evaluation, trust
-    from dense_labels import runs as runs_lib
+    """Row -> `descriptor_matching.Matches` in pairs of test pictures, and the figures of these."""
+    from dense_labels import run as runs_lib
+    from dense_labels.evaluation import descriptor_matching, landmarks
     from input_pipeline import pipeline
 
     source = pipeline.prepare(runs_lib.load(next(iter(workdirs.values()))))
     measured = {}
     for name, (network, stride, confidence) in _networks(workdirs).items():
-        maps = evaluation.label_maps(network, pipeline.landmark_batches(source, "test", batch_size=16))
+        maps = landmarks.label_maps(network, pipeline.landmark_batches(source, "test", batch_size=16))
         shape = {"stride": stride, "width": source.input_size[1], "confidence": confidence}
-        measured[name] = trust.measure(maps, **shape, seed=_SEED)
+        measured[name] = descriptor_matching.measure(maps, **shape, seed=_SEED)
     return measured
 
 
@@ -65,7 +65,7 @@ def _networks(workdirs):
     import tensorflow as tf
 
     from dense_labels import config as config_lib
-    from dense_labels import runs
+    from dense_labels import run
     from models import trunks
 
     tf.keras.utils.set_random_seed(_SEED)
@@ -76,16 +76,16 @@ def _networks(workdirs):
             network, stride = trunks.features("mobilenet_v2", layers, weights=weights)
             networks[f"{kind} {name}"] = rows.labelling(network), stride, False
     for name, workdir in workdirs.items():
-        networks[name] = *rows.network(workdir), config_lib.has_confidence(runs.load(workdir).model)
+        networks[name] = *rows.network(workdir), config_lib.has_confidence(run.load(workdir).model)
     return networks
 
 
 def _table(measured, minutes):
-    from dense_labels import trust
+    from dense_labels.evaluation import descriptor_matching
 
     published = [name for name in measured if name.startswith("published")]
     best = min(published, key=lambda name: measured[name][0].errors.mean())
-    header = f"| descriptor | error, % of width | PCK@{trust.ALPHA} | less than {best} by | minutes |"
+    header = f"| descriptor | error, % of width | PCK@{descriptor_matching.ALPHA} | less than {best} by | minutes |"
     lines = [header, "|---" * 5 + "|"]
     for name, (matches, figures) in measured.items():
         gained = "-" if name == best else _less(measured[best][0], matches)
@@ -95,8 +95,8 @@ def _table(measured, minutes):
 
 
 def _less(first, second):
-    """How much less the mean error of the second `trust.Matches` is, with its 95 % interval over pairs."""
-    from dense_labels import confidence
+    """How much less the mean error of the second `Matches` is, with its 95 % interval over pairs."""
+    from dense_labels.evaluation import confidence
 
     low, high = confidence.paired_bootstrap_interval(first.errors, second.errors, seed=_SEED, groups=first.pair)
     return f"{np.mean(first.errors - second.errors):.2f} ({low:.2f} to {high:.2f})"

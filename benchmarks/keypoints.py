@@ -55,10 +55,10 @@ def main(argv):
 
 def _measure(workdir, settings):
     """Row -> what was found, seed by seed; what is not there yet is measured first."""
-    from dense_labels import runs  # not above: TensorFlow is slow to import
+    from dense_labels import run
 
     try:
-        config = runs.load(_WORKDIRS.value[0])
+        config = run.load(_WORKDIRS.value[0])
     except ValueError as error:
         sys.exit(f"error: {error}")
     source, measured = None, {}
@@ -119,34 +119,36 @@ def _run(name, create, source, paths, settings):
     """Measures a row for some seeds, and writes the file of each as soon as it is done."""
     import tensorflow as tf
 
-    from dense_labels import evaluation, files, results
+    from dense_labels import files
+    from dense_labels.evaluation import landmarks
+    from dense_labels.evaluation import result as result_lib
     from input_pipeline import pipeline
-    from models import heatmaps
+    from models import heatmap_landmarks
 
     tf.keras.utils.set_random_seed(0)  # of the random trunk
     label, stride = create()
-    test = evaluation.label_maps(label, pipeline.landmark_batches(source, "test", batch_size=_BATCH))
+    test = landmarks.label_maps(label, pipeline.landmark_batches(source, "test", batch_size=_BATCH))
     sides = np.max(test["scale"] * [side + 2 * source.margin for side in source.input_size[::-1]], axis=1)
     classes, test_classes = source.classes("annotated"), source.classes("test")
     every = source.count("annotated")
 
     def maps_of(indices, seed):
         views = pipeline.few_shot_batches(source, indices, count=every, batch_size=_BATCH, seed=seed, copies=0)
-        return evaluation.label_maps(label, views)
+        return landmarks.label_maps(label, views)
 
     for seed, path in paths.items():
 
         def fit(maps, head, seed=seed):
             known = maps["labels"], maps["landmarks"], maps["annotated"]
             options = {"epochs": settings["epochs"], "steps": settings["steps"], "warm_start": head}
-            return heatmaps.fit_heatmaps(*known, stride=stride, seed=seed, **options)
+            return heatmap_landmarks.fit_heatmaps(*known, stride=stride, seed=seed, **options)
 
         found = {"settings": settings, "normaliser": source.normaliser, "pck_area": {}, "error_percent": {}}
         start = time.monotonic()
-        for count, head in evaluation.growing_rounds(fit, maps_of, classes, counts=settings["rounds"], seed=seed):
-            points = evaluation.locate(head, test["labels"], _BATCH)["points"]
-            found["pck_area"][count] = results.pck_area(points, {**test, "normaliser": sides}, test_classes)
-            found["error_percent"][count] = results.landmark_errors(points, test)[-1]
+        for count, head in landmarks.growing_rounds(fit, maps_of, classes, counts=settings["rounds"], seed=seed):
+            points = landmarks.locate(head, test["labels"], _BATCH)["points"]
+            found["pck_area"][count] = result_lib.pck_area(points, {**test, "normaliser": sides}, test_classes)
+            found["error_percent"][count] = result_lib.landmark_errors(points, test)[-1]
             found["minutes"] = (time.monotonic() - start) / 60
             area, minutes = found["pck_area"][count], found["minutes"]
             print(f"{name}, seed {seed}, {count} annotated: {area:.4f} ({minutes:.1f} minutes)", flush=True)
@@ -154,13 +156,13 @@ def _run(name, create, source, paths, settings):
 
 
 def _table(measured, figure):
-    from dense_labels import results
+    from dense_labels.evaluation import result as result_lib
 
     counts = list(next(iter(measured.values()))[0][figure])
     lines = [f"| features | {' | '.join(counts)} |", "|---" * (len(counts) + 1) + "|"]
     for name, seeds in measured.items():
         digits = 4 if figure == "pck_area" else 1
-        cells = (results.mean_and_deviation([found[figure][count] for found in seeds], digits) for count in counts)
+        cells = (result_lib.mean_and_deviation([found[figure][count] for found in seeds], digits) for count in counts)
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

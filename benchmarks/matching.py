@@ -70,7 +70,7 @@ def inputs(*, cells, batch, label_size, visible=1.0, seed=0):
 
 def ours(**kwargs):
     """Contender: the loss layer as it is; `kwargs` as of `inputs`, and `loss`."""
-    from dense_labels import losses
+    from dense_labels.method import losses
 
     layer = losses.create(kwargs.pop("loss"), STRIDE, gamma=GAMMA)
     return _tensorflow(lambda *batch: layer(batch)["loss"], kwargs)
@@ -80,7 +80,7 @@ def plain(*, sqrt=False, **kwargs):
     """Contender: automatic gradient through the whole matrix; `kwargs` as of `ours`, `sqrt` for roots, not a power."""
     import tensorflow as tf
 
-    from dense_labels import geometry
+    from dense_labels.method import geometry
 
     def value(labels_a, labels_b, points_in_b, visible):
         shape = tf.shape(labels_a)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
-from dense_labels import cli, runs
+from dense_labels import command_line, run
 
 _HYPERCOLUMN = ("conv3_block3_out", "conv4_block3_out", "conv5_block3_out")
 ROWS = {  # name -> trunk, layers; those called random have no weights
@@ -57,7 +57,7 @@ class Row(NamedTuple):
 class Scene(NamedTuple):
     """What all rows are measured on."""
 
-    pairs: Any  # `pf.Pairs`
+    pairs: Any  # `pf_data.Pairs`
     boxes: list  # of each picture, [M, 4] in its pixels
     sizes: np.ndarray  # [N, 2], height and width of each picture
     true: list  # of each pair: regions of A on the object, bool [M], and where they are in B; None if it is not known
@@ -102,12 +102,12 @@ def check_rows(names, weights):
 
 def read(dataset, dir, pairs, folder, count):
     """Reads pairs and proposals: `(pf.Pairs, boxes of each picture, what they are)`."""
-    from input_pipeline import proposals
-    from input_pipeline.datasets import decoding, pf
+    from benchmarks.semantic import pf_data, proposals
+    from input_pipeline.storage import decoding
 
     if dataset == "pf_pascal" and not pairs:
         raise ValueError("--dataset=pf_pascal needs --pairs, the list of pairs")
-    found = pf.read_pascal(dir, pairs) if dataset == "pf_pascal" else pf.read_willow(dir, pairs)
+    found = pf_data.read_pascal(dir, pairs) if dataset == "pf_pascal" else pf_data.read_willow(dir, pairs)
     paths, count = found.pictures.paths, count or PROPOSALS[dataset]
     if folder:
         files = [proposals.find(folder, group, path) for group, path in zip(found.groups, paths)]
@@ -118,8 +118,8 @@ def read(dataset, dir, pairs, folder, count):
 
 def describe(pairs, boxes):
     """Works out what all rows are measured against: a `Scene`."""
-    from dense_labels import regions
-    from input_pipeline.datasets import decoding
+    from benchmarks.semantic import regions
+    from input_pipeline.storage import decoding
 
     sizes = np.array([decoding.read_size(path) for path in pairs.pictures.paths])
     points, annotated = pairs.pictures.landmarks, pairs.pictures.annotated > 0
@@ -151,10 +151,10 @@ def trained_row(workdir):
     import tensorflow as tf
 
     import models
-    from dense_labels import checkpoints
     from dense_labels import config as config_lib
+    from dense_labels.training import checkpoints
 
-    config = runs.load(workdir).model
+    config = run.load(workdir).model
     config.weights = "none"  # they are in the checkpoint
     network = models.create(config)
     step = checkpoints.restore_network(network, workdir)
@@ -172,7 +172,8 @@ def measure(row, scene, size):
       A dictionary: `points`, name of the way -> [P, K, 2] in pixels of B; `ious` and `scores` of the regions on the
       object, a list of one array for each pair whose truth is known.
     """
-    from dense_labels import correspondence, regions
+    from benchmarks.semantic import regions
+    from dense_labels.evaluation import label_matching
 
     landmarks, shape = scene.pairs.pictures.landmarks, (size, size)
     maps = _label(row, scene, shape)
@@ -189,7 +190,7 @@ def measure(row, scene, size):
         start = _scaled(landmarks[a], scene.sizes[a], shape)
         for name, options in ways.items():
             compared = maps[a][0], maps[b][0], start
-            found = correspondence.nearest_descriptor(*compared, stride=row.stride, **options)[0]
+            found = label_matching.nearest_descriptor(*compared, stride=row.stride, **options)[0]
             points[name].append(_scaled(found, shape, scene.sizes[b]))
         best, score = regions.match_regions(described(a), described(b))
         points["flow"].append(_carried(scene, a, b, best, score))
@@ -211,7 +212,7 @@ def _label(row, scene, shape):
 
 def _carried(scene, a, b, best, score):
     """Where the flow of matched regions takes the key points of A, in pixels of B."""
-    from dense_labels import proposal_flow
+    from benchmarks.semantic import proposal_flow
 
     size_a, size_b, pictures = scene.sizes[a], scene.sizes[b], scene.pairs.pictures
     boxes_a, boxes_b = _scaled(scene.boxes[a], size_a, _FLOW), _scaled(scene.boxes[b][best], size_b, _FLOW)
@@ -220,7 +221,7 @@ def _carried(scene, a, b, best, score):
 
 
 def _resized(path, shape):
-    from input_pipeline.datasets import decoding
+    from input_pipeline.storage import decoding
 
     return decoding.read_resized(path, None, shape)[0].astype(np.float32) / 255
 
@@ -236,7 +237,7 @@ def point_table(measured, scene):
 
     The first row looks at nothing: a point stays where it was on the picture.
     """
-    from dense_labels import semantic
+    from benchmarks.semantic import semantic
 
     pictures = scene.pairs.pictures
     a, b = scene.pairs.indices.T
@@ -261,7 +262,7 @@ def point_table(measured, scene):
 
 def region_table(measured, scene):
     """Lines of the table of regions; its last row is the best that the proposals allow."""
-    from dense_labels import regions
+    from benchmarks.semantic import regions
 
     lines = ["| regions | area under PCR | area under mIoU@k | pairs |", "|---|---|---|---|"]
     for row, result in measured.items():
@@ -274,4 +275,4 @@ def region_table(measured, scene):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -66,9 +66,10 @@ def labelling(network):
 def network(workdir):
     """The trained network of a run: a function from images to labels, and its stride."""
     import models
-    from dense_labels import checkpoints, runs
+    from dense_labels import run
+    from dense_labels.training import checkpoints
 
-    model = runs.load(workdir).model
+    model = run.load(workdir).model
     model.weights = "none"  # they are in the checkpoint
     trained = models.create(model)
     checkpoints.restore_network(trained, workdir)

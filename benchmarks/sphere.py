@@ -10,7 +10,7 @@ network and of labels drawn at random.
 from absl import app
 
 from benchmarks import rows
-from dense_labels.object_frame import MEASURES
+from dense_labels.evaluation.surface import MEASURES
 
 ROWS = {"dilations": {}, "simple": {"model.name": "simple"}}  # name -> what is changed in configs/sphere.py
 

@@ -5,7 +5,7 @@ python -m benchmarks.train_step [--cases=simple,dilations,arm] [--data_dir=~/ten
 A step takes a batch of 8 pairs that lie in memory, through the network on both views, L_dist with gamma 0.5 and L = 3,
 and the gradient, to Adam's new weights; on the CPU. "simple" is 90 pixels with all cells visible, "arm" the same with
 batch norm and a tenth of the cells, as configs/roboarm.py, "dilations" 70 pixels with all. Ours is the step that
-`training.train` runs, the peer that of benchmarks/torch_peer.py, in float32 and in bfloat16 (networks only), with both
+`loop.train` runs, the peer that of benchmarks/torch_peer.py, in float32 and in bfloat16 (networks only), with both
 memory formats and a C library told to keep memory for the next step; "best" is the faster format at the same precision,
 "tuned" the format channels_last with the distances of the loss computed the fastest way rather than as public
 implementations do. The second table says what ours spends its time on: "network" is the step with a loss that costs
@@ -69,7 +69,7 @@ def inputs(*, size, visible, seed=0):
 
 
 def ours(*, network, norm, size, visible, precision, loss=True):
-    """Contender: the training step that Keras builds for `training.PairModel`.
+    """Contender: the training step that Keras builds for `loop.PairModel`.
 
     Args:
       network: "simple" or "dilations".
@@ -91,18 +91,19 @@ def ours(*, network, norm, size, visible, precision, loss=True):
 
 
 def _model(network, norm, precision, loss=True):
-    """A compiled `training.PairModel` on the CPU."""
+    """A compiled `loop.PairModel` on the CPU."""
     import tensorflow as tf
 
     import models
-    from dense_labels import losses, training
     from dense_labels.config import ModelConfig
+    from dense_labels.method import losses
+    from dense_labels.training import loop
 
     tf.config.set_visible_devices([], "GPU")
-    with training.create_strategy().scope():
+    with loop.create_strategy().scope():
         layer = losses.create("dist", matching.STRIDE, gamma=GAMMA) if loss else _mean_of_labels()
         net = models.create(ModelConfig(name=network, norm=norm, label_size=LABEL_SIZE), _policy(precision))
-        model = training.PairModel(net, layer)
+        model = loop.PairModel(net, layer)
         model.compile(tf.keras.optimizers.Adam(1e-3))
     return model
 

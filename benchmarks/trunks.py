@@ -82,20 +82,21 @@ def measure(name, size, batch, steps):
 
 
 def _model(trunk, stride, size, batch):
-    """A compiled `training.PairModel`, and a PairBatch of noise whose views are shifted."""
+    """A compiled `loop.PairModel`, and a PairBatch of noise whose views are shifted."""
     import tensorflow as tf
 
     import models
     from dense_labels import config as config_lib
-    from dense_labels import geometry, introspection, optimizers, training
+    from dense_labels.method import geometry, introspection_loss
+    from dense_labels.training import loop, optimizers
 
     tf.config.set_visible_devices([], "GPU")
     config = config_lib.Config()
     config.model = config_lib.ModelConfig("introspection", _DESCRIPTOR, trunk=trunk, weights="none", stride=stride)
     config.loss.name = "introspection"
-    points_stride = training.pairs_stride(config, stride)
-    loss = introspection.IntrospectionLoss(stride, points_stride)
-    model = training.PairModel(models.create(config.model), loss)
+    points_stride = loop.pairs_stride(config, stride)
+    loss = introspection_loss.IntrospectionLoss(stride, points_stride)
+    model = loop.PairModel(models.create(config.model), loss)
     model.compile(optimizers.AdagradMomentum(1e-3, weight_decay=5e-4))
     cells = size // points_stride
     places = geometry.cell_centres(cells, cells, points_stride) + 8.0

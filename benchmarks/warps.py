@@ -58,7 +58,7 @@ def ours(*, size, batch, threads):
     """Contender: `pair_from_image`; its work makes one batch and returns the two views, [batch, size, size, 3]."""
     import tensorflow as tf
 
-    from input_pipeline import pairs
+    from input_pipeline.views import pairs
 
     def views(index, images):
         seeds = tf.stack([tf.zeros_like(index), index], axis=-1)

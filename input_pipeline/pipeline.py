@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from input_pipeline import arm, clips, stills
+from input_pipeline.sources import arm, clips, stills
 
 MILD = 0.5  # strength of the warps of annotated pictures
 _ANY_STRIDE = 2  # where the cells are not used
@@ -25,7 +25,7 @@ def prepare(config):
     if config.data.name == "roboarm":
         return arm.prepare(config.data)
     if config.data.name == "sphere":
-        from input_pipeline import sphere  # not above: the cameras of TensorFlow Graphics are slow to import
+        from input_pipeline.sources import sphere
 
         return sphere.prepare(config.data)
     if config.data.name == "video":

@@ -1,6 +1,6 @@
 """Labelling networks: image -> label map, and the heads that read label maps."""
 
-from models import chain, dilations, heads, heatmaps, introspection, regression, simple
+from models import chain, dilations, heatmap_landmarks, introspection, nearest_landmarks, regressed_landmarks, simple
 
 _FILTERS = {"simple": simple.FILTERS, "dilations": dilations.FILTERS}
 
@@ -55,7 +55,7 @@ def fit_head(name, maps, *, stride, upsample, seed):
     Args:
       name: "nearest" (section 4.1), "regress" (section 4.3) or "regress_each", with virtual points of each landmark;
         or "heatmaps" (section 4.3 of the CVPR 2018 paper).
-      maps: `dense_labels.evaluation.label_maps` of annotated images.
+      maps: `dense_labels.evaluation.landmarks.label_maps` of annotated images.
       stride: side of a cell of the label maps in pixels.
       upsample: of "nearest": how much finer than the label map it decodes.
       seed: of the virtual points, or of the first weights and the order of the images.
@@ -68,9 +68,11 @@ def fit_head(name, maps, *, stride, upsample, seed):
     """
     known = maps["labels"], maps["landmarks"], maps["annotated"]
     if name == "nearest":
-        return heads.NearestLandmarks(heads.fit_nearest(*known, stride=stride), stride, upsample=upsample)
+        return nearest_landmarks.NearestLandmarks(
+            nearest_landmarks.fit_nearest(*known, stride=stride), stride, upsample=upsample
+        )
     if name == "heatmaps":
-        heads.check_annotated(maps["annotated"])
-        return heatmaps.fit_heatmaps(*known, stride=stride, seed=seed)
+        nearest_landmarks.check_annotated(maps["annotated"])
+        return heatmap_landmarks.fit_heatmaps(*known, stride=stride, seed=seed)
     form = {"regress": "shared", "regress_each": "each"}[name]
-    return regression.fit_regress(*known, stride=stride, form=form, seed=seed, picture=maps["picture"])
+    return regressed_landmarks.fit_regress(*known, stride=stride, form=form, seed=seed, picture=maps["picture"])

@@ -9,7 +9,7 @@ import os
 
 import tensorflow as tf
 
-from dense_labels import geometry
+from dense_labels.method import geometry
 
 _APPLICATIONS = {
     "mobilenet_v2": tf.keras.applications.MobileNetV2,

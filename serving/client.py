@@ -17,8 +17,8 @@ from absl import flags
 from PIL import Image
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from dense_labels import cli, files
-from input_pipeline.datasets import decoding
+from dense_labels import command_line, files
+from input_pipeline.storage import decoding
 from serving import drawing
 
 
@@ -90,7 +90,7 @@ def ask(paths, *, address, model, signature, out, timeout_s):
     try:
         picture = _ask(client, signature, paths)
     except grpc.RpcError as error:
-        raise ValueError(f"{address}: {error.code().name}: {cli.of_tensorflow(error.details())}") from error
+        raise ValueError(f"{address}: {error.code().name}: {command_line.of_tensorflow(error.details())}") from error
     finally:
         client.close()
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
@@ -163,4 +163,4 @@ def _define_flags():
 
 if __name__ == "__main__":
     _define_flags()
-    cli.run(main, takes_files=True)
+    command_line.run(main, takes_files=True)

@@ -16,7 +16,7 @@ import pathlib
 import tensorflow as tf
 from absl import flags
 
-from dense_labels import cli, files
+from dense_labels import command_line, files
 
 KINDS = ("lite", "lite_int8", "onnx")
 TASKS = ("labels", "descriptors", "landmarks")
@@ -104,4 +104,4 @@ def _define_flags():
 
 if __name__ == "__main__":
     _define_flags()
-    cli.run(main)
+    command_line.run(main)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from dense_labels import sheet, sphere
-from dense_labels.sheet import LINE, MARGIN
+from dense_labels.method import label_sphere
+from dense_labels.pictures import sheet
+from dense_labels.pictures.sheet import LINE, MARGIN
 
 _WIDTH, _TALLEST = 320, 480  # of a tile, in pixels
 _MATCHES = 5  # points of a match along each side
@@ -29,7 +30,7 @@ def draw_pictures(pictures, answers):
             axes.plot(*point, **sheet.point_style(k))
         for left, (caption, values) in zip(lefts[1:], shown.items()):
             axes = _tile(figure, left, top, picture, show=False)
-            colours = values if caption == "confidence" else sphere.label_colours(values, basis)
+            colours = values if caption == "confidence" else label_sphere.label_colours(values, basis)
             sheet.show(axes, colours, picture.shape[:2], cmap="cividis")
     return sheet.render(figure)
 
@@ -66,7 +67,7 @@ def _basis(answers):
     labels = [answer.get("labels", answer.get("descriptors")) for answer in answers]
     if labels[0] is None or labels[0].shape[-1] <= 3:
         return None
-    return sphere.colour_basis(np.concatenate([each.reshape(-1, each.shape[-1]) for each in labels]))
+    return label_sphere.colour_basis(np.concatenate([each.reshape(-1, each.shape[-1]) for each in labels]))
 
 
 def _layout(pictures, captions, others=()):

@@ -26,7 +26,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from dense_labels import cli
+from dense_labels import command_line
 from serving import versions
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -226,4 +226,4 @@ def _define_flags():
 
 if __name__ == "__main__":
     _define_flags()
-    cli.run(main)
+    command_line.run(main)

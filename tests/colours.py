@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels import export
-from models import heads
+from dense_labels.exporting import saved_model
+from models import nearest_landmarks
 
 SIZE, STRIDE = (30, 24), 2
 COLOURS = np.eye(3, dtype=np.float32)  # red, green, blue
@@ -19,7 +19,7 @@ def network():
 
 def head():
     """What finds the three colours in its labels."""
-    return heads.NearestLandmarks(10 * COLOURS, STRIDE, upsample=4)
+    return nearest_landmarks.NearestLandmarks(10 * COLOURS, STRIDE, upsample=4)
 
 
 def smooth_images(count, size, seed, *, waves=6):
@@ -32,5 +32,5 @@ def publish(network, head, out, margin=0, *, verified=True, **options):
     options = {"input_size": SIZE, "stride": STRIDE, "margin": margin, **options}
     with pytest.MonkeyPatch.context() as patch:
         if not verified:
-            patch.setattr(export, "_verify", lambda *_: None)
-        return export.export_saved_model(network, head, out, example_images=smooth_images(2, SIZE, 1), **options)
+            patch.setattr(saved_model, "_verify", lambda *_: None)
+        return saved_model.export_saved_model(network, head, out, example_images=smooth_images(2, SIZE, 1), **options)

@@ -26,7 +26,7 @@ def fixed_seeds():
 @pytest.fixture(scope="session")
 def arm_dir(tmp_path_factory):
     """Folder that holds a small roboarm data set."""
-    from input_pipeline.datasets import roboarm
+    from input_pipeline.simulation import roboarm
 
     folder = tmp_path_factory.mktemp("arm")
     roboarm.prepare(str(folder), num_pairs=ARM_PAIRS, seed=ARM_SEED)

@@ -62,7 +62,7 @@ def test_the_method_imports_nothing_else_of_ours():
 
 @pytest.mark.parametrize("package", ["models", "input_pipeline"])
 def test_data_and_networks_know_only_the_frame_the_matching_and_the_configuration(package):
-    allowed = [f"dense_labels.{name}" for name in ("geometry", "matching", "config")]
+    allowed = [f"dense_labels.{name}" for name in ("method.geometry", "method.matching", "config")]
     commands = {ROOT / command for command in COMMANDS}
     for path in set(modules(f"{package}/**/*.py")) - commands:
         ours = below(imports(path), *OURS - {package})
@@ -76,9 +76,9 @@ def test_the_mains_know_nothing_of_each_other():
 
 def test_tensorflow_graphics_is_imported_where_spheres_and_rotations_are():
     assert importers("tensorflow_graphics", modules(*EVERYWHERE)) == [
-        "dense_labels/sphere.py",
-        "input_pipeline/datasets/sphere_camera.py",
-        "input_pipeline/datasets/sphere_motion.py",
+        "dense_labels/method/label_sphere.py",
+        "input_pipeline/simulation/sphere_camera.py",
+        "input_pipeline/simulation/sphere_motion.py",
         "tests/commands.py",
     ]
 
@@ -89,7 +89,7 @@ def test_tensorflow_addons_never_lies_on_an_exported_graph():
 
 def test_flags_are_read_by_the_mains_alone():
     below_the_mains = modules("dense_labels/**/*.py", "models/**/*.py", "input_pipeline/**/*.py")
-    assert set(importers("absl.flags", below_the_mains)) == {"dense_labels/cli.py"} | COMMANDS
+    assert set(importers("absl.flags", below_the_mains)) == {"dense_labels/command_line.py"} | COMMANDS
     assert importers("absl.flags", modules("*_main.py")) == ["eval_main.py", "train_main.py"]
 
 

@@ -1,0 +1,1 @@
+"""Region matching of the second paper, which only its benchmark uses."""

@@ -1,0 +1,137 @@
+"""The matching protocol: how far off the places are that labels alone find in another image."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from dense_labels.method import geometry, introspection_loss, matching
+
+_UPSAMPLE = 4
+
+
+def matching_error(labels_a, labels_b, points_a, points_b, annotated, *, stride):
+    """Matches points of images A into images B by their labels and measures the distance to where they should be.
+
+    The label of a point of A is read between cells. Of the same identity, B is another view of the image: take the cell
+    centres of A and where the warp has them. Of different identities, B is another object: take the landmarks.
+
+    `cell` is the centre of the cell of B with the largest inner product, on the stride grid. `subpixel` is the expected
+    place under equation (3) on labels of B made 4 times finer. (A largest inner product between cells would be no finer
+    than `cell`: between four cells it is bilinear, so it is largest at one of them.)
+
+    Args:
+      labels_a: float32 [N, h, w, L].
+      labels_b: float32 [N, h', w', L].
+      points_a: [N, P, 2], (x, y) in pixels of A.
+      points_b: [N, P, 2], the same points in pixels of B.
+      annotated: [N, P], 1 where the point is known and seen in both, else 0.
+      stride: side of a cell in pixels.
+
+    Returns:
+      A dictionary: `cell` and `subpixel`, mean distance in pixels of the network's input, every point of every pair
+      weighing the same; `points`, how many there are.
+
+    Raises:
+      ValueError: if no point is annotated.
+    """
+    known = np.asarray(annotated) > 0
+    if not known.any():
+        raise ValueError("no point is annotated: there is nothing to match")
+    offsets = {"cell": [], "subpixel": []}
+    for n in np.flatnonzero(known.any(axis=1)):
+        true = np.asarray(points_b[n], np.float32)[known[n]]
+        points = np.asarray(points_a[n], np.float32)[known[n]]
+        for name, found in _match(labels_a[n : n + 1], labels_b[n : n + 1], points, stride).items():
+            offsets[name].append(np.linalg.norm(found - true, axis=-1))
+    return {name: float(np.mean(np.concatenate(parts))) for name, parts in offsets.items()} | {
+        "points": int(known.sum())
+    }
+
+
+def nearest_descriptor(labels_a, labels_b, points, *, stride, upsample=1, cosine=True):
+    """Finds points of images A in images B by the label that is most like theirs; no two points see one another.
+
+    Args:
+      labels_a: float32 [N, h, w, C], phi / sigma where there is confidence; or [h, w, C] of a single image, and then
+        nothing else here has N.
+      labels_b: float32 [N, h', w', C].
+      points: [N, P, 2], (x, y) in pixels of A; labels are read there between cells.
+      stride: side of a cell in pixels.
+      upsample: 1: the place is the centre of a cell of B; n: of a cell of B's label map made n times finer.
+      cosine: whether unit descriptors are compared, made unit length again where they are read between cells; else
+        labels are, by inner product, so that what B is confident of is preferred.
+
+    Returns:
+      `(places, score, confidence)`: float32 [N, P, 2], pixels of B; the cosine or inner product [N, P]; and the
+      confidence of the match [N, P], the inverse of the mean sigma of the point and the place (1 of a network without
+      confidence).
+    """
+    nearest = functools.partial(_nearest, stride=stride, upsample=upsample, cosine=cosine)
+    points = np.asarray(points, np.float32)
+    if points.ndim == 2:
+        return nearest(labels_a, labels_b, points)
+    return tuple(np.stack(parts) for parts in zip(*map(nearest, labels_a, labels_b, points)))
+
+
+def _nearest(labels_a, labels_b, points, *, stride, upsample, cosine):
+    (phi_a, sigma_a), (phi_b, sigma_b) = (_described(labels[np.newaxis]) for labels in (labels_a, labels_b))
+    of_a, of_b = (phi_a, phi_b) if cosine else (labels_a[np.newaxis], tf.convert_to_tensor(labels_b[np.newaxis]))
+    own = geometry.bilinear_sample(of_a, points[np.newaxis], stride)[0]
+    finer = geometry.upsample(of_b, upsample) if upsample > 1 else of_b
+    centres = tf.reshape(geometry.cell_centres(*finer.shape[1:3], stride / upsample), [-1, 2])
+    finer = tf.reshape(finer, [-1, finer.shape[-1]])
+    if cosine:
+        own, finer = (tf.math.l2_normalize(each, axis=-1) for each in (own, finer))
+    scores = tf.matmul(own, finer, transpose_b=True)  # [P, cells]
+    places = matching.best_match(scores, centres)
+    sigmas = [
+        geometry.bilinear_sample(sigma, where[tf.newaxis], stride)[0, :, 0]
+        for sigma, where in ((sigma_a, points), (sigma_b, places))
+    ]
+    return places.numpy(), tf.reduce_max(scores, axis=-1).numpy(), (2.0 / tf.add_n(sigmas)).numpy()
+
+
+def _described(labels):
+    phi, sigma = introspection_loss.split_labels(tf.convert_to_tensor(labels))
+    return phi, sigma[..., tf.newaxis]
+
+
+def pairs_of(count, images, seed):
+    """Draws ordered pairs of different images, each pair as likely as any other; or takes them all, where they are few.
+
+    Args:
+      count: how many pairs at most, an int.
+      images: how many images there are, an int.
+      seed: the same seed gives the same pairs.
+
+    Returns:
+      int64 [P, 2], indices of A and of B: `count` pairs, or where there are no more than that, each pair once.
+
+    Raises:
+      ValueError: if there are fewer than two images.
+    """
+    if images < 2:
+        raise ValueError(f"images={images}: a pair of different images needs at least 2")
+    if images * (images - 1) <= count:
+        return np.argwhere(~np.eye(images, dtype=bool))
+    rng = np.random.default_rng(seed)
+    first = rng.integers(images, size=count)
+    return np.stack([first, (first + rng.integers(1, images, size=count)) % images], axis=-1)
+
+
+def _match(labels_a, labels_b, points, stride):
+    """Places [P, 2] in B of points [P, 2] of A, by name."""
+    labels = geometry.bilinear_sample(labels_a, points[np.newaxis], stride)[0]
+    on_grid, centres = _log_probability(labels, labels_b, stride)
+    fine, fine_centres = _log_probability(labels, geometry.upsample(labels_b, _UPSAMPLE), stride / _UPSAMPLE)
+    return {
+        "cell": matching.best_match(on_grid, centres).numpy(),
+        "subpixel": matching.expected_match(fine, fine_centres).numpy(),
+    }
+
+
+def _log_probability(labels, labels_b, stride):
+    _, height, width, length = labels_b.shape
+    centres = tf.reshape(geometry.cell_centres(height, width, stride), [-1, 2])
+    return matching.match_log_probability(labels, tf.reshape(labels_b, [-1, length])), centres

@@ -1,0 +1,200 @@
+"""How well labels are the frame of an object whose true frame is known: a sphere that turns (section 4.2).
+
+Labels that move with the object are still free to be any smooth deformation of it, so three things are measured: where
+points of one image are found in another (matching), how far a place on the object follows from its label by a smooth
+map (consistency), and by an orthogonal one (isometry). A place is a unit vector that moves with the object; an error is
+the angle between two of them, in degrees.
+
+**Maps** are dictionaries of arrays over N images, as `surface_maps` makes them.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from dense_labels.evaluation import label_matching, landmarks
+from dense_labels.method import label_sphere
+
+DEGREE = 4  # of the spherical harmonics that make up a smooth map
+MEASURES = ("matching", "consistency", "isometry")
+TURNS = (0, 60, 120, 180)  # degrees between the two images of a pair: what matching is told apart by
+_KEYS = ("places", "on_object", "rotation", "limb")
+
+
+def surface_maps(network, batches):
+    """Labels images of an object whose surface is known.
+
+    Args:
+      network: images [B, H, W, 3] -> labels [B, h, w, L].
+      batches: iterable of batches as of `input_pipeline.sources.base.Source.surfaces`.
+
+    Returns:
+      A dictionary of arrays: `labels` [N, h, w, L]; `places` [N, h, w, 3] and `on_object` bool [N, h, w] of its cells;
+      `rotation` [N, 3, 3], which takes places to the camera's coordinates, whose third axis points away from it; `limb`
+      [N]: a place is seen where the cosine of its angle to the camera, from the object's centre, is above that.
+    """
+    maps = landmarks.label_maps(network, batches, _KEYS)
+    return {**maps, "on_object": maps["on_object"] > 0}
+
+
+def measure(known, test, *, pairs, seed=0):
+    """Measures labels, and labels drawn at random for chance.
+
+    Args:
+      known: maps of training images, which the smooth and the orthogonal map are fitted on.
+      test: maps of test images, which everything is measured on; two at least.
+      pairs: how many pairs of different test images are matched at most, an int.
+      seed: of the pairs and of the labels drawn at random.
+
+    Returns:
+      A dictionary that JSON can hold: `metrics`, the median and mean of each of `MEASURES` and of each of these by
+      chance, and `isometry_reflected`, 1 where the best orthogonal map is a reflection; `matching_by_turn`, of pairs by
+      the angle between their images; `protocol`. Of labels that are not of length 3, matching alone is measured.
+
+    Raises:
+      ValueError: if there are fewer than two test images.
+    """
+    chosen = label_matching.pairs_of(pairs, len(test["labels"]), seed)
+    random = np.random.default_rng(seed)
+    figures, by_turn = _measure(known, test, chosen)
+    drawn = [{**maps, "labels": random.normal(size=maps["labels"].shape)} for maps in (known, test)]
+    chance, _ = _measure(*drawn, chosen)
+    chance.pop("isometry_reflected", None)
+    return {
+        "metrics": {**figures, **{f"chance_{name}": value for name, value in chance.items()}},
+        "matching_by_turn": by_turn,
+        "protocol": {
+            "test_images": len(test["labels"]),
+            "fitted_on_images": len(known["labels"]),
+            "matched_pairs": len(chosen),
+            "error": "angle between places on the object, in degrees, over all cells of all images on it",
+            "matching": "different test images; cells of A whose place is seen in B; the cell of B with the largest "
+            "inner product, or of those on the object the nearest to it",
+            "consistency": f"places as spherical harmonics to degree {DEGREE} of label directions, by least squares",
+            "isometry": "places as an orthogonal map of label directions, reflections allowed, by least squares",
+            "chance": "the same of labels drawn at random",
+        },
+    }
+
+
+def _measure(known, test, pairs):
+    """The metrics of labels, and the matching of pairs [P, 2] by their turn."""
+    errors = [matching_errors(landmarks.take(test, a), landmarks.take(test, b)) for a, b in pairs]
+    turns = turned(test["rotation"][pairs[:, 0]], test["rotation"][pairs[:, 1]])
+    figures = {"matching": np.concatenate(errors)}
+    if test["labels"].shape[-1] == 3:
+        smooth, alignment = fit_smooth(*on_object(known)), fit_orthogonal(*on_object(known))
+        labels, places = on_object(test)
+        figures["consistency"] = angles(smooth(labels), places)
+        figures["isometry"] = angles(label_sphere.project(labels) @ alignment.T, places)
+    metrics = {}
+    for name, values in figures.items():
+        metrics[f"{name}_median_degrees"] = float(np.median(values))
+        metrics[f"{name}_mean_degrees"] = float(np.mean(values))
+    if "isometry" in figures:
+        metrics["isometry_reflected"] = int(np.linalg.det(alignment) < 0)
+    return metrics, _by_turn(errors, turns)
+
+
+def _by_turn(errors, turns):
+    rows = []
+    for least, most in zip(TURNS, TURNS[1:]):
+        chosen = [values for values, turn in zip(errors, turns) if least <= turn < most or turn == most == TURNS[-1]]
+        points = np.concatenate([*chosen, []])
+        row = {"turned_by_degrees": [least, most], "points": len(points)}
+        if len(points):
+            row |= {"median_degrees": float(np.median(points)), "mean_degrees": float(np.mean(points))}
+        rows.append(row)
+    return rows
+
+
+def on_object(maps):
+    """Returns the labels [M, L] and places [M, 3] of all cells on the object."""
+    return maps["labels"][maps["on_object"]], maps["places"][maps["on_object"]]
+
+
+def matching_errors(a, b):
+    """Matches the cells of one image into another by their labels.
+
+    Each cell of A on the object whose place is seen in B goes to the cell of B with the largest inner product, and from
+    there, where that is off the object, to the nearest cell of B that is on it.
+
+    Args:
+      a: maps of one image.
+      b: maps of another.
+
+    Returns:
+      float64 [M], degrees between the place of each such cell and the place where it lands.
+    """
+    seen = a["on_object"] & (a["places"] @ -b["rotation"][2] > b["limb"])
+    nearest = ndimage.distance_transform_edt(~b["on_object"], return_distances=False, return_indices=True)
+    landing = b["places"][tuple(nearest)].reshape([-1, 3])
+    labels_b = b["labels"].reshape([-1, b["labels"].shape[-1]])
+    best = np.argmax(a["labels"][seen] @ labels_b.T, axis=-1)
+    return angles(landing[best], a["places"][seen])
+
+
+def fit_smooth(labels, places):
+    """Fits a smooth map from label directions to places.
+
+    Each coordinate of a place is a sum of spherical harmonics of the label's direction, by least squares.
+
+    Args:
+      labels: [M, 3].
+      places: [M, 3], unit vectors.
+
+    Returns:
+      A function from labels [K, 3] to places [K, 3], unit vectors.
+    """
+    weights = np.linalg.lstsq(label_sphere.harmonics(labels, DEGREE), places, rcond=None)[0]
+    return lambda labels: label_sphere.project(label_sphere.harmonics(labels, DEGREE) @ weights)
+
+
+def fit_orthogonal(labels, places):
+    """Fits an orthogonal map from label directions to places, by least squares.
+
+    Args:
+      labels: [M, 3].
+      places: [M, 3], unit vectors.
+
+    Returns:
+      float64 [3, 3], `places = directions @ it.T`; of determinant 1, or -1 where a reflection fits better.
+    """
+    left, _, right = np.linalg.svd(places.T @ label_sphere.project(labels))
+    return left @ right
+
+
+def angles(directions_a, directions_b):
+    """Returns the angles between unit vectors [..., 3], in degrees; exact for small ones too."""
+    return np.degrees(2 * np.arcsin(np.minimum(np.linalg.norm(directions_a - directions_b, axis=-1) / 2, 1.0)))
+
+
+def turned(rotations_a, rotations_b):
+    """Returns the angle of the turn between rotations [..., 3, 3], in degrees."""
+    # The Frobenius norm of the difference of two rotations by t is 2 sqrt(2) sin(t / 2).
+    chord = np.linalg.norm(rotations_a - rotations_b, axis=(-2, -1)) / np.sqrt(8)
+    return np.degrees(2 * np.arcsin(np.minimum(chord, 1.0)))
+
+
+def table(result):
+    """Lays out what `measure` returned.
+
+    Args:
+      result: the dictionary.
+
+    Returns:
+      The table, a string.
+    """
+    metrics = result["metrics"]
+    lines = ["degrees on the object     median      mean    chance (median)"]
+    for name in MEASURES:
+        if f"{name}_mean_degrees" in metrics:
+            keys = f"{name}_median", f"{name}_mean", f"chance_{name}_median"
+            median, mean, chance = (metrics[f"{key}_degrees"] for key in keys)
+            lines.append(f"{name:<22}{median:>10.2f}{mean:>10.2f}{chance:>10.1f}")
+    for row in result["matching_by_turn"]:
+        if row["points"]:
+            turn = "{}-{}".format(*row["turned_by_degrees"])
+            lines.append(f"  turned by {turn:<10}{row['median_degrees']:>10.2f}{row['mean_degrees']:>10.2f}")
+    if metrics.get("isometry_reflected"):
+        lines.append("the labels are a mirror image of the object")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""SavedModels: what they answer, how they are written and described."""

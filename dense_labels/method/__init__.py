@@ -1,0 +1,1 @@
+"""The method of both papers: geometry, matching, losses, the label sphere; it imports nothing else of ours."""

@@ -1,0 +1,177 @@
+"""The loss of the second paper: matches, and how far they can be trusted.
+
+Equation numbers are those of Novotny, Albanie, Larlus and Vedaldi, "Self-supervised learning of geometrically stable
+features through probabilistic introspection", CVPR 2018.
+
+A label map holds both of a network's answers: the direction of a label is the unit descriptor phi, its length the
+confidence 1 / sigma.
+"""
+
+import tensorflow as tf
+
+from dense_labels.method import geometry
+
+_TINY = 1e-24  # the squared length below which a label counts as this long
+
+
+def split_labels(labels):
+    """Takes labels apart.
+
+    Args:
+      labels: floating point [..., C].
+
+    Returns:
+      `(phi, sigma)`: unit descriptors [..., C], and the uncertainty [...], the inverse of the label's length.
+    """
+    inverse = tf.math.rsqrt(tf.maximum(tf.reduce_sum(tf.square(labels), axis=-1, keepdims=True), _TINY))
+    return labels * inverse, inverse[..., 0]
+
+
+def negative_log_likelihood(matching_loss, sigma):
+    """-log p(s | y, sigma) of equation (5), through the matching loss l of equation (4).
+
+    With p = exp((1 - l) / sigma) / C, the density integrates to 1 over the scores in [0, 1] for
+    C = sigma (e^(1 / sigma) - 1), whether y is 1 or -1. So -log p = l / sigma + log(sigma (1 - e^(-1 / sigma))), which
+    overflows nowhere: it tends to 0 as sigma grows, and to log sigma where l is 0 and sigma tends to 0.
+
+    Args:
+      matching_loss: l, in [0, 1]: 1 - s where two points match, s where they do not.
+      sigma: the uncertainty of the two points, above 0; it broadcasts with `matching_loss`.
+
+    Returns:
+      A tensor of their common shape.
+    """
+    return matching_loss / sigma + tf.math.log(-sigma * tf.math.expm1(-1.0 / sigma))
+
+
+class IntrospectionLoss(tf.keras.layers.Layer):
+    """Probabilistic matching loss of equations (3) to (7), on drawn points with hard negatives; section 3.4.
+
+    Points u_i of image A are drawn among the places that are seen in B, without repetition; their matches u'_i = g(u_i)
+    are real-valued, and descriptors and sigma are read there bilinearly (then descriptors are made unit length again).
+    All pairs (u_i, u'_j) are compared. Those with |u'_j - u'_i| up to tau1 match; of those beyond tau2 the
+    `hard_negatives` that contribute most count, for each u_i; what lies between is left out. The two sets have equal
+    weight in the loss of an image.
+
+    The draw depends on the pair alone, so a run that is stopped and started again repeats it.
+
+    Call it on `(labels_a, labels_b, points_in_b, visible)`:
+      labels_a, labels_b: [B, h, w, C], phi / sigma, at cells of `stride` pixels.
+      points_in_b: float32 [B, p, q, 2], where points of A are found in B, (x, y) in pixels of B; the points lie on the
+        finer grid of `points_stride` pixels.
+      visible: float32 [B, p, q], 1 where that place is seen in B, else 0.
+
+    It adds the mean loss of the batch to the model and returns a dictionary of [B] tensors, as `losses.MatchingLoss`:
+    `loss`, 0 where nothing is visible; `matching_error`, the mean distance in pixels between u'_i and the u'_j whose
+    descriptor is nearest to that of u_i; `visible_cells`, the sum of `visible`.
+    """
+
+    def __init__(
+        self, stride, points_stride, *, confidence=True, tau1=1.0, tau2=30.0, points=700, hard_negatives=30, **kwargs
+    ):
+        """Creates the layer; the defaults are the paper's.
+
+        Args:
+          stride: side of a cell of the label maps in pixels.
+          points_stride: side of a cell of `points_in_b` in pixels.
+          confidence: False takes sigma away ("w/o conf."): the loss is l of equation (4) itself.
+          tau1: pixels up to which two points match.
+          tau2: pixels beyond which they do not.
+          points: how many are drawn of an image, where it has as many.
+          hard_negatives: how many count for each point.
+          **kwargs: of `tf.keras.layers.Layer`.
+        """
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.stride, self.points_stride, self.confidence = stride, points_stride, confidence
+        self.tau1, self.tau2, self.points, self.hard_negatives = tau1, tau2, points, hard_negatives
+
+    def call(self, inputs):
+        labels_a, labels_b, points_in_b, visible = inputs
+        _check_shapes(labels_a, labels_b, points_in_b, visible)
+        points, matches, drawn = self._draw(points_in_b, visible)
+        phi_a, sigma_a = self._read(labels_a, points)
+        phi_b, sigma_b = self._read(labels_b, matches)
+        cosines = tf.matmul(phi_a, phi_b, transpose_b=True)  # [B, N, N]
+        compared = drawn[:, :, tf.newaxis] & drawn[:, tf.newaxis]
+        squares = _squared_distances(matches)
+        positive = compared & (squares <= self.tau1**2)
+        negative = compared & (squares > self.tau2**2)
+        loss = self._loss(tf.nn.relu(cosines), sigma_a, sigma_b, positive, negative)  # equation (3)
+        self.add_loss(tf.reduce_mean(loss))
+        best = tf.argmax(tf.where(compared, cosines, -2.0), axis=-1, output_type=tf.int32)
+        error = tf.norm(tf.gather(matches, best, batch_dims=1) - matches, axis=-1)  # [B, N]
+        return {
+            "loss": loss,
+            "matching_error": _mean(tf.cast(error, loss.dtype), drawn),
+            "visible_cells": tf.reduce_sum(visible, axis=[1, 2]),
+        }
+
+    def _draw(self, points_in_b, visible):
+        """Points [B, N, 2] of A, their matches [B, N, 2] in B, and which [B, N] of them there are."""
+        shape = tf.shape(visible)
+        count = shape[1] * shape[2]
+        points_in_b = tf.where(visible[..., tf.newaxis] > 0, points_in_b, 0)  # what is not seen may be anywhere
+        seeds = tf.reduce_sum(tf.bitcast(tf.cast(points_in_b, tf.float32), tf.int32), axis=[1, 2])  # exact in any order
+        order = tf.map_fn(
+            lambda seed: tf.random.stateless_uniform([count], seed), seeds, fn_output_signature=tf.float32
+        )
+        seen = tf.reshape(visible, [-1, count]) > 0
+        keys, cells = tf.math.top_k(tf.where(seen, order, -1.0), tf.minimum(self.points, count))
+        centres = tf.reshape(geometry.cell_centres(shape[1], shape[2], self.points_stride), [-1, 2])
+        matches = tf.gather(tf.reshape(points_in_b, [-1, count, 2]), cells, batch_dims=1)
+        return tf.gather(centres, cells), matches, keys >= 0
+
+    def _read(self, labels, points):
+        """Unit descriptors [B, N, C] and sigma [B, N] at points [B, N, 2]."""
+        phi, sigma = split_labels(tf.cast(labels, self.dtype))
+        read = geometry.bilinear_sample(tf.concat([phi, sigma[..., tf.newaxis]], axis=-1), points, self.stride)
+        return tf.math.l2_normalize(read[..., :-1], axis=-1), read[..., -1]
+
+    def _loss(self, scores, sigma_a, sigma_b, positive, negative):
+        """The loss of each image [B]; only the pairs that count are differentiated, a twentieth of all."""
+        everywhere = (sigma_a[:, :, tf.newaxis] + sigma_b[:, tf.newaxis]) / 2.0
+        contribution = tf.where(negative, self._value(scores, everywhere), -float("inf"))
+        worst, chosen = tf.math.top_k(
+            tf.stop_gradient(contribution), tf.minimum(self.hard_negatives, tf.shape(scores)[-1]), sorted=False
+        )
+        sigma = (sigma_a[:, :, tf.newaxis] + tf.gather(sigma_b, chosen, batch_dims=1)) / 2.0  # [B, N, hard]
+        negatives = self._value(tf.gather(scores, chosen, batch_dims=2), sigma)
+        return (self._positives(scores, sigma_a, sigma_b, positive) + _mean(negatives, tf.math.is_finite(worst))) / 2.0
+
+    def _positives(self, scores, sigma_a, sigma_b, positive):
+        """Mean value of the pairs that match, of each image [B]."""
+        pairs = tf.where(positive)  # [P, 3]: image, point, match
+        sigma = (tf.gather_nd(sigma_a, pairs[:, :2]) + tf.gather_nd(sigma_b, pairs[:, ::2])) / 2.0
+        values = self._value(1.0 - tf.gather_nd(scores, pairs), sigma)
+        total = tf.math.unsorted_segment_sum(values, pairs[:, 0], tf.shape(scores)[0])
+        count = tf.math.count_nonzero(positive, axis=[1, 2], dtype=values.dtype)
+        return tf.math.divide_no_nan(total, count)
+
+    def _value(self, matching_loss, sigma):
+        return negative_log_likelihood(matching_loss, sigma) if self.confidence else matching_loss
+
+    def get_config(self):
+        names = ("stride", "points_stride", "confidence", "tau1", "tau2", "points", "hard_negatives")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _squared_distances(points):
+    """Squared distances [B, N, N] between points [B, N, 2], of differences, which are exact, unlike products."""
+    x, y = points[..., 0], points[..., 1]
+    return sum(tf.math.squared_difference(each[:, :, tf.newaxis], each[:, tf.newaxis]) for each in (x, y))
+
+
+def _mean(values, counted):
+    """Mean over what counts of each image; 0 where nothing does."""
+    axes = list(range(1, values.shape.rank))
+    total = tf.reduce_sum(tf.where(counted, values, 0.0), axis=axes)
+    return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(counted, values.dtype), axis=axes))
+
+
+def _check_shapes(labels_a, labels_b, points_in_b, visible):
+    if labels_a.shape.rank != 4 or not labels_a.shape[3:].is_compatible_with(labels_b.shape[3:]):
+        raise ValueError(f"label maps must be [B, h, w, C] of one C; found {labels_a.shape} and {labels_b.shape}")
+    if visible.shape.rank != 3 or not (visible.shape + [2]).is_compatible_with(points_in_b.shape):
+        raise ValueError(
+            f"visible must be [B, p, q] and points_in_b [B, p, q, 2]; found {visible.shape} and {points_in_b.shape}"
+        )

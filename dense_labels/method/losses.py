@@ -1,0 +1,187 @@
+"""The losses of section 3.2 as Keras layers.
+
+All of them compare every visible cell u of image A with every cell v of image B through the inner product of their
+labels, and differ only in the value they give to one row of these scores. That value is averaged over the visible
+cells of an image, then over the images of the global batch, so that neither the size of the object nor the number of
+replicas changes the weight of an image. Value and gradient come from one sweep, `matching.one_pass`.
+
+Equation numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of object frames by dense equivariant
+image labelling", NIPS 2017.
+"""
+
+import tensorflow as tf
+
+from dense_labels.method import matching
+
+
+class MatchingLoss(tf.keras.layers.Layer):
+    """Base of the matching losses: adds the mean loss of the batch to the model.
+
+    Call it on `(labels_a, labels_b, points_in_b, visible)`:
+      labels_a: [B, h, w, L], the label map of image A.
+      labels_b: [B, h, w, L], the label map of image B.
+      points_in_b: float32 [B, h, w, 2], where each cell of A is found in B, (x, y) in pixels of B.
+      visible: float32 [B, h, w], 1 where that place is seen in B, else 0.
+
+    It returns a dictionary of [B] tensors of the layer's dtype, float32 unless given as "float64": `loss`, the mean
+    over the visible cells of an image (0 where none is visible); `matching_error`, the mean distance in pixels between
+    the most probable match and the true place, the quantity inside equation (2); and `visible_cells`, the sum of
+    `visible`.
+    """
+
+    def __init__(self, stride, *, pack=True, **kwargs):
+        """Creates the layer.
+
+        Args:
+          stride: side of a cell in pixels.
+          pack: compare the visible cells alone, so that the work grows with the object rather than with the frame.
+            False compares all cells and masks afterwards, with static shapes, as XLA needs.
+          **kwargs: of `tf.keras.layers.Layer`.
+        """
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.stride = stride
+        self.pack = pack
+
+    def value_and_gradient(self, scores, best, true_scores, squared_distances):
+        """Gives each row of scores its value and its derivatives, as `matching.one_pass` documents."""
+        raise NotImplementedError(f"{type(self).__name__} does not define value_and_gradient")
+
+    def call(self, inputs):
+        labels_a, labels_b, points_in_b, visible = inputs
+        _check_shapes(labels_a, labels_b, points_in_b, visible)
+        visible_cells = tf.reduce_sum(visible, axis=[1, 2])
+        weights = tf.math.divide_no_nan(visible, visible_cells[:, tf.newaxis, tf.newaxis])
+        loss, error = matching.one_pass(
+            self.value_and_gradient, labels_a, labels_b, points_in_b, weights, self.stride, pack=self.pack
+        )
+        self.add_loss(tf.reduce_mean(loss))
+        return {"loss": loss, "matching_error": error, "visible_cells": visible_cells}
+
+    def get_config(self):
+        return {**super().get_config(), "stride": self.stride, "pack": self.pack}
+
+
+class LogLikelihoodLoss(MatchingLoss):
+    """Negative log-likelihood of the true match, equation (4).
+
+    The true place lies between cells; its log-probability is that of the four cells around it, interpolated
+    bilinearly. This is the cross-entropy with a distribution over those cells whose mean is the true place.
+    """
+
+    def value_and_gradient(self, scores, best, true_scores, squared_distances):
+        del squared_distances
+        probability = tf.nn.softmax(scores)
+        log_sum = _at(scores, best) - tf.math.log(_at(probability, best))
+        return log_sum - true_scores, probability, -tf.ones_like(true_scores)
+
+
+class DistanceLoss(MatchingLoss):
+    """Expected distance between the match and the true place to the power gamma, equation (5)."""
+
+    def __init__(self, stride, *, gamma, **kwargs):
+        """Creates the layer; see `MatchingLoss` for `stride` and the rest.
+
+        Args:
+          stride: side of a cell in pixels.
+          gamma: exponent of the distance in pixels, above 0; the paper uses 1 and 0.5.
+          **kwargs: of `MatchingLoss`.
+
+        Raises:
+          ValueError: if `gamma` is not above 0.
+        """
+        super().__init__(stride, **kwargs)
+        self.gamma = _checked_gamma(gamma)
+
+    def value_and_gradient(self, scores, best, true_scores, squared_distances):
+        probability, distances = tf.nn.softmax(scores), _power(squared_distances, self.gamma)
+        expected = tf.reduce_sum(probability * distances, axis=-1)
+        d_scores = probability * (distances - expected[:, tf.newaxis])
+        return expected, d_scores, tf.zeros_like(true_scores)
+
+    def get_config(self):
+        return {**super().get_config(), "gamma": self.gamma}
+
+
+class MarginLoss(MatchingLoss):
+    """Margin loss of footnote 2: the true match must win by the distance to the power gamma.
+
+    With Delta(u, v) = |v - gu|^gamma, its value is max(0, max_v Delta(u, v) + <a_u, b_v> - <a_u, b_gu>).
+    """
+
+    def __init__(self, stride, *, gamma, **kwargs):
+        """Creates the layer; see `DistanceLoss`."""
+        super().__init__(stride, **kwargs)
+        self.gamma = _checked_gamma(gamma)
+
+    def value_and_gradient(self, scores, best, true_scores, squared_distances):
+        margins = scores + _power(squared_distances, self.gamma)
+        worst = tf.argmax(margins, axis=-1, output_type=tf.int32)
+        violation = _at(margins, worst) - true_scores
+        violated = tf.cast(violation > 0, scores.dtype)
+        d_scores = tf.one_hot(worst, tf.shape(scores)[1], dtype=scores.dtype) * violated[:, tf.newaxis]
+        return violation * violated, d_scores, -violated
+
+    def get_config(self):
+        return {**super().get_config(), "gamma": self.gamma}
+
+
+def create(name, stride, *, gamma, pack=True):
+    """Creates the loss layer a configuration names.
+
+    Args:
+      name: "log" (equation 4), "dist" (equation 5) or "margin" (footnote 2).
+      stride: side of a cell in pixels.
+      gamma: exponent of the distance; "log" has none and does not use it.
+      pack: see `MatchingLoss`.
+
+    Returns:
+      A `MatchingLoss`.
+
+    Raises:
+      ValueError: if there is no such loss, or gamma is not above 0.
+    """
+    if name == "log":
+        return LogLikelihoodLoss(stride, pack=pack)
+    if name == "dist":
+        return DistanceLoss(stride, gamma=gamma, pack=pack)
+    if name == "margin":
+        return MarginLoss(stride, gamma=gamma, pack=pack)
+    raise ValueError(f"there is no loss {name!r}; choose 'log', 'dist' or 'margin'")
+
+
+def _at(rows, cells):
+    """Reads one cell [R] of each row [R, M]."""
+    return tf.gather(rows, cells, batch_dims=1)
+
+
+def _power(squared_distances, gamma):
+    """|v - gu|^gamma from squared distances, by roots where they are cheaper than logarithms."""
+    if gamma == 2.0:
+        return squared_distances
+    distance = tf.sqrt(squared_distances)
+    if gamma == 1.0:
+        return distance
+    if gamma == 0.5:
+        return tf.sqrt(distance)
+    if gamma == 0.25:
+        return tf.sqrt(tf.sqrt(distance))
+    return tf.exp(gamma / 2 * tf.math.log(squared_distances))  # a third of the time of tf.pow; exp(log 0) is 0
+
+
+def _checked_gamma(gamma):
+    if not gamma > 0:
+        raise ValueError(f"gamma must be above 0; found {gamma}")
+    return float(gamma)
+
+
+def _check_shapes(labels_a, labels_b, points_in_b, visible):
+    if labels_a.shape.rank != 4 or labels_b.shape.rank != 4:
+        raise ValueError(f"label maps must be [B, h, w, L]; found {labels_a.shape} and {labels_b.shape}")
+    if labels_a.shape[-1] != labels_b.shape[-1]:
+        raise ValueError(
+            f"labels of A and B must be of one length; found {labels_a.shape[-1]} and {labels_b.shape[-1]}"
+        )
+    if not labels_a.shape[:-1].is_compatible_with(visible.shape):
+        raise ValueError(f"visible must be of shape {labels_a.shape[:-1]}; found {visible.shape}")
+    if not (labels_a.shape[:-1] + [2]).is_compatible_with(points_in_b.shape):
+        raise ValueError(f"points_in_b must be of shape {labels_a.shape[:-1] + [2]}; found {points_in_b.shape}")

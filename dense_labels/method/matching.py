@@ -1,0 +1,226 @@
+"""Who matches whom: the probability of equation (3) and what is read from it.
+
+Equation numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of object frames by dense equivariant
+image labelling", NIPS 2017.
+"""
+
+import tensorflow as tf
+
+from dense_labels.method import geometry
+
+_PARALLEL_IMAGES, _PARALLEL_BLOCKS = 4, 2  # in flight at a time
+
+
+def match_log_probability(labels_a, labels_b):
+    """Log-probability that a cell of B shows the point labelled in A, equation (3).
+
+    Args:
+      labels_a: [..., N, L], labels of N points of A.
+      labels_b: [..., M, L], labels of all M cells of B.
+
+    Returns:
+      float32 [..., N, M]: log p(v|u), normalised over M, whatever the precision of the labels.
+
+    Raises:
+      ValueError: if the labels differ in length.
+    """
+    if labels_a.shape[-1] != labels_b.shape[-1]:
+        raise ValueError(
+            f"labels of A and B must be of one length; found {labels_a.shape[-1]} and {labels_b.shape[-1]}"
+        )
+    labels_a, labels_b = tf.cast(labels_a, tf.float32), tf.cast(labels_b, tf.float32)
+    return tf.nn.log_softmax(tf.matmul(labels_a, labels_b, transpose_b=True), axis=-1)
+
+
+def best_match(log_probability, positions):
+    """Position of the most probable cell (the argmax of equation 2).
+
+    Args:
+      log_probability: [..., N, M].
+      positions: [M, 2], (x, y) of the cells of B in pixels.
+
+    Returns:
+      float32 [..., N, 2], pixels of B.
+    """
+    return tf.gather(positions, tf.argmax(log_probability, axis=-1, output_type=tf.int32))
+
+
+def expected_match(log_probability, positions):
+    """Mean position under p(v|u), which lies between cells.
+
+    Args:
+      log_probability: [..., N, M].
+      positions: [M, 2], (x, y) of the cells of B in pixels.
+
+    Returns:
+      float32 [..., N, 2], pixels of B.
+    """
+    probability = tf.exp(log_probability)
+    flat = tf.reshape(probability, [-1, tf.shape(positions)[0]])
+    mean = tf.matmul(flat, positions)
+    return tf.reshape(mean, tf.concat([tf.shape(probability)[:-1], [2]], axis=0))
+
+
+def one_pass(value_and_gradient, labels_a, labels_b, points_in_b, weights, stride, *, pack=True):
+    """Sums a weighted value per cell of A and forms the gradient of the sum in the same sweep over the scores.
+
+    The sum is a scalar and its rows are independent. So the gradient with respect to a block of scores can be formed
+    where its values are, and leaves two small products: with the labels of B for the gradient of A's, with those of A
+    for the gradient of B's. The block is then forgotten. Memory grows with the cells, not with their pairs; nothing is
+    sampled or approximated.
+
+    Scores and sums are float64 if the labels are, else float32 (on a GPU, TensorFlow's TF32 setting applies). The
+    gradient is formed whether or not it is asked for; there is none by points_in_b and weights, nor of the errors.
+
+    Args:
+      value_and_gradient: what a cell of A adds, of R cells at a time: `(scores, best, true_scores, squared_distances)
+        -> (values, d_scores, d_true_scores)`.
+          scores: [R, M], inner product of each label of A with those of all cells of B.
+          best: int32 [R], the cell of B with the highest score.
+          true_scores: [R], the same product with the label of B at the cell's true place, read between cells.
+          squared_distances: [R, M], from the true place to the centres of the cells of B, in squared pixels.
+          values: [R]; d_scores [R, M] and d_true_scores [R]: the derivative of each by its scores.
+      labels_a: [B, h, w, L].
+      labels_b: [B, h', w', L].
+      points_in_b: float32 [B, h, w, 2], true place in B of each cell of A, (x, y) in pixels; anything where weights
+        are 0.
+      weights: [B, h, w], not negative.
+      stride: side of a cell in pixels.
+      pack: leave out the cells without weight, so that the work grows with those that have one. False has static
+        shapes, as XLA needs.
+
+    Returns:
+      `(values, errors)`, both [B]: the weighted sums over the cells of A of their values and of the distance in pixels
+      from the best match to the true place. The first is differentiable by both label maps, once.
+
+    Raises:
+      NotImplementedError: when a second derivative is asked for.
+    """
+    dtype = tf.float64 if labels_a.dtype == tf.float64 else tf.float32
+    points_in_b, weights = tf.cast(points_in_b, dtype), tf.cast(weights, dtype)
+
+    @tf.custom_gradient
+    def sweep(labels_a, labels_b):
+        def image(inputs):
+            return _sweep_image(value_and_gradient, *inputs, stride, pack)
+
+        inputs = (tf.cast(labels_a, dtype), tf.cast(labels_b, dtype), points_in_b, weights)
+        signature = (
+            tf.TensorSpec([], dtype),
+            tf.TensorSpec([], dtype),
+            tf.TensorSpec(labels_a.shape[1:], dtype),
+            tf.TensorSpec(labels_b.shape[1:], dtype),
+        )
+        values, errors, d_a, d_b = tf.map_fn(
+            image, inputs, fn_output_signature=signature, parallel_iterations=_PARALLEL_IMAGES
+        )
+
+        def gradient(d_values, d_errors):
+            del d_errors
+            by_image = d_values[:, tf.newaxis, tf.newaxis, tf.newaxis]
+            first = tf.cast(d_a * by_image, labels_a.dtype), tf.cast(d_b * by_image, labels_b.dtype)
+            return _first_order(*first, labels_a, labels_b)
+
+        return (values, errors), gradient
+
+    return sweep(labels_a, labels_b)
+
+
+def _sweep_image(value_and_gradient, labels_a, labels_b, points_in_b, weights, stride, pack):
+    """`one_pass` for one image: its value, its error and the gradients by labels_a and labels_b."""
+    shape, length = tf.shape(labels_a), labels_a.shape[-1]
+    cells = shape[0] * shape[1]
+    weights = tf.reshape(weights, [cells])
+    kept = tf.where(weights != 0)[:, 0] if pack else tf.range(cells, dtype=tf.int64)
+    a, weights = tf.gather(tf.reshape(labels_a, [cells, length]), kept), tf.gather(weights, kept)
+    places = tf.gather(tf.reshape(points_in_b, [cells, 2]), kept)
+    places = tf.where(weights[:, tf.newaxis] > 0, places, 0)
+    with tf.GradientTape() as tape:
+        tape.watch(labels_b)
+        true_labels = geometry.bilinear_sample(labels_b[tf.newaxis], places[tf.newaxis], stride)[0]
+
+    value, error, d_a, d_true_labels, d_b = _sweep_rows(
+        value_and_gradient, a, labels_b, true_labels, places, weights, stride
+    )
+    d_a = tf.scatter_nd(kept[:, tf.newaxis], d_a, tf.cast([cells, length], tf.int64))
+    d_b += tape.gradient(true_labels, labels_b, output_gradients=d_true_labels)
+    return value, error, tf.reshape(d_a, shape), d_b
+
+
+def _sweep_rows(value_and_gradient, a, labels_b, true_labels, places, weights, stride):
+    """Sweeps N rows of one image in blocks; returns the two sums and the gradients by a, true_labels and labels_b."""
+    centres = tf.cast(geometry.cell_centres(tf.shape(labels_b)[0], tf.shape(labels_b)[1], stride), a.dtype)
+    b = tf.reshape(labels_b, [-1, labels_b.shape[-1]])  # [M, L]
+    number = tf.shape(a)[0]
+    count, (a, true_labels, places, weights) = _blocks(tf.shape(b)[0], a, true_labels, places, weights)
+
+    def step(index, value, error, d_b, d_a, d_true_labels):
+        row, true_label, place, weight = a[index], true_labels[index], places[index], weights[index, :, tf.newaxis]
+        scores = tf.matmul(row, b, transpose_b=True)  # [R, M]
+        best = tf.argmax(scores, axis=-1, output_type=tf.int32)
+        true_scores = tf.reduce_sum(row * true_label, axis=-1)
+        values, d_scores, d_true_scores = value_and_gradient(
+            scores, best, true_scores, _squared_distances(place, centres)
+        )
+        d_true_scores = weight * d_true_scores[:, tf.newaxis]
+        off = tf.norm(tf.gather(tf.reshape(centres, [-1, 2]), best) - place, axis=-1)
+        return (
+            index + 1,
+            value + tf.reduce_sum(values * weight[:, 0]),
+            error + tf.reduce_sum(off * weight[:, 0]),
+            d_b + tf.matmul(row * weight, d_scores, transpose_a=True),  # [L, M]: its transpose is a third slower
+            d_a.write(index, weight * tf.matmul(d_scores, b) + d_true_scores * true_label),
+            d_true_labels.write(index, d_true_scores * row),
+        )
+
+    zero = tf.zeros([], a.dtype)
+    arrays = [tf.TensorArray(a.dtype, count, element_shape=a.shape[1:]) for _ in range(2)]
+    start = (0, zero, zero, tf.zeros_like(tf.transpose(b)), *arrays)
+    _, value, error, d_b, *arrays = tf.while_loop(
+        lambda index, *_: index < count, step, start, parallel_iterations=_PARALLEL_BLOCKS
+    )
+    d_a, d_true_labels = (tf.reshape(array.stack(), [-1, a.shape[-1]])[:number] for array in arrays)
+    return value, error, d_a, d_true_labels, tf.reshape(tf.transpose(d_b), tf.shape(labels_b))
+
+
+def _blocks(columns, *rows):
+    """Cuts tensors [N, ...] into blocks of nearly equal size; returns their number and [blocks, R, ...], zeros last."""
+    number = tf.shape(rows[0])[0]
+    most = tf.maximum(1, _block_bytes() // (rows[0].dtype.size * columns))
+    count = tf.maximum(1, -(-number // most))
+    size = -(-number // count)
+    padding = count * size - number
+
+    def cut(values):
+        padded = tf.pad(values, [[0, padding]] + [[0, 0]] * (values.shape.rank - 1))
+        return tf.reshape(padded, tf.concat([[count, size], tf.shape(values)[1:]], axis=0))
+
+    return count, [cut(values) for values in rows]
+
+
+def _block_bytes():
+    """How large a block of scores is: on a CPU it stays in the cache; a GPU needs more to do at a time."""
+    return 2**26 if tf.config.list_logical_devices("GPU") else 2**21
+
+
+def _squared_distances(points, centres):
+    """Squared pixels from points [R, 2] to all centres [h, w, 2]: [R, h * w]."""
+    x = tf.square(points[:, 0:1] - centres[0, :, 0])  # [R, w]
+    y = tf.square(points[:, 1:2] - centres[:, 0, 1])  # [R, h]
+    # y + x for each row and column, as y 1 + 1 x: a product takes half the time of a sum that broadcasts.
+    columns, rows = tf.stack([tf.ones_like(x), x], axis=1), tf.stack([y, tf.ones_like(y)], axis=2)
+    return tf.reshape(tf.matmul(rows, columns), [tf.shape(points)[0], -1])  # [R, h, w] -> [R, h * w]
+
+
+@tf.custom_gradient
+def _first_order(d_a, d_b, labels_a, labels_b):
+    """Passes the gradients on, and refuses to be differentiated once more."""
+
+    def refuse(*_):
+        raise NotImplementedError(
+            "the matching losses have no second derivatives: their gradient is formed without the graph behind it; "
+            "differentiate once"
+        )
+
+    del labels_a, labels_b  # they are arguments so that a second derivative by them comes here
+    return (d_a, d_b), refuse

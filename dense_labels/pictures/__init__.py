@@ -1,0 +1,1 @@
+"""Pictures: arrays in, uint8 pictures out."""

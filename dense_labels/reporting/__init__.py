@@ -1,0 +1,1 @@
+"""The pages and TensorBoard logs that a run is shown by."""

@@ -1,0 +1,1 @@
+"""Readers of data sets and annotations, one file a format."""

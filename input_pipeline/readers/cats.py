@@ -1,0 +1,91 @@
+"""The cat head data set of Zhang, Sun and Tang, ECCV 2008: photographs of cats, nine landmarks on each head."""
+
+import pathlib
+
+import numpy as np
+
+from input_pipeline.readers import landmark_files
+from input_pipeline.readers.pictures import Pictures
+
+LANDMARK_NAMES = (
+    "left_eye",
+    "right_eye",
+    "mouth",
+    "left_ear_1",
+    "left_ear_2",
+    "left_ear_3",
+    "right_ear_1",
+    "right_ear_2",
+    "right_ear_3",
+)
+TEST_FOLDER = "CAT_06"
+
+
+def read(folder):
+    """Reads all pictures NAME.jpg that have landmarks in NAME.jpg.cat, in the folder and below it.
+
+    "test" is the folder CAT_06 or, where there is no such folder, every tenth picture in order of folder and name;
+    "train" and "annotated" are both all others. The published data set has no fixed split. Some copies of it hold every
+    folder twice; of pictures with the same folder and name one is taken.
+
+    Convention: landmarks count pixels from 0 at their centre, so half a pixel is added. The box is a square about the
+    landmarks, with a margin, see `landmark_files.square_around`; it may reach beyond the picture.
+
+    Args:
+      folder: holds the folders CAT_00 to CAT_06, or any others.
+
+    Returns:
+      Dictionary split -> `Pictures`; errors are divided by the distance of the eyes.
+
+    Raises:
+      ValueError: if there are too few pictures with landmarks, or landmarks are damaged.
+    """
+    folder = pathlib.Path(folder).expanduser()
+    annotations = _find(folder)
+    points = np.array([_read_points(path) for path in annotations], np.float32)
+    pictures = _pictures([str(path.with_suffix("")) for path in annotations], points + np.float32(0.5))
+    held_out = np.array([path.parent.name == TEST_FOLDER for path in annotations])
+    if held_out.all() or not held_out.any():
+        held_out = np.arange(len(annotations)) % 10 == 9
+    train, test = (pictures.take(np.flatnonzero(rows)) for rows in (~held_out, held_out))
+    return {"train": train, "annotated": train, "test": test}
+
+
+def _find(folder):
+    """The annotations that have a picture, each once, in order of folder and name."""
+    paths = sorted(folder.rglob("*.cat"), key=lambda path: (len(path.parts), path))
+    once = {(path.parent.name, path.name): path for path in reversed(paths)}
+    found = sorted(path for path in once.values() if path.with_suffix("").is_file())
+    if len(found) < len(once):
+        print(f"cats: {len(once) - len(found)} of {len(once)} files of landmarks have no picture and are left out")
+    if len(found) < 10:
+        raise ValueError(
+            f"{folder} holds {len(found)} pictures with landmarks, too few to train and test on; it must hold the "
+            "folders CAT_00 to CAT_06, with NAME.jpg and NAME.jpg.cat in them"
+        )
+    return found
+
+
+def _read_points(path):
+    """Landmarks [9, 2]: the file holds the number 9, then x and y of each."""
+    words = path.read_text().split()
+    count = len(LANDMARK_NAMES)
+    if len(words) != 1 + 2 * count or words[0] != str(count):
+        raise ValueError(f"{path}: expected the number {count} and {2 * count} coordinates; found {' '.join(words)}")
+    try:
+        return np.array(words[1:], np.float32).reshape(count, 2)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _pictures(paths, landmarks):
+    tight = np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
+    return Pictures(
+        paths=tuple(paths),
+        boxes=landmark_files.square_around(tight),
+        landmarks=landmarks,
+        annotated=np.ones(landmarks.shape[:2], np.float32),
+        normalisers=np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=-1),
+        normaliser="eye distance",
+        landmark_names=LANDMARK_NAMES,
+    )

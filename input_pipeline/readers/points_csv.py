@@ -1,0 +1,105 @@
+"""Landmarks from a table: one line a picture, two columns a landmark."""
+
+import csv
+import io
+import math
+import os
+
+import numpy as np
+
+from input_pipeline.readers import landmark_files
+from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import decoding
+
+_HEADERS = "file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,..."
+
+
+def read(dir, annotations):
+    """Reads a CSV file whose header is `file,x0,y0,x1,y1,...` or, with names, `file,left_eye_x,left_eye_y,...`.
+
+    Convention: points are in continuous pixels, (0, 0) the picture's outer top-left corner. Two empty cells are a
+    landmark that is not annotated.
+
+    Errors are divided by the eye distance where there are landmarks left_eye and right_eye, see
+    `landmark_files.add_normalisers`; else by the picture width.
+
+    Args:
+      dir: folder that the files of the first column start from.
+      annotations: path of the CSV file.
+
+    Returns:
+      `Pictures` in the order of the file; landmarks have names where the header gives them.
+
+    Raises:
+      ValueError: naming the file and its line that is wrong, or the picture that is not there.
+    """
+    (where, header), *lines = _lines(annotations)
+    names = _names([column.strip() for column in header], where)
+    rows = [_row(dir, header, cells, where) for where, cells in lines]
+    if not rows:
+        raise ValueError(f"{annotations} lists no pictures")
+    paths, points = zip(*rows)
+    points = np.array(points, np.float32)  # [N, K, 3]
+    pictures = Pictures(paths, landmarks=points[..., :2].copy(), annotated=points[..., 2].copy(), landmark_names=names)
+    return landmark_files.add_normalisers(
+        pictures, landmark_files.eyes(names), "eye distance", otherwise=lambda: (_widths(paths), "picture width")
+    )
+
+
+def _lines(file):
+    """The lines that are not empty: where they are, as messages name it, and their cells."""
+    reader = csv.reader(io.StringIO(landmark_files.read_text(file)), strict=True)
+    try:
+        lines = [(f"{file}, line {reader.line_num}", cells) for cells in reader if cells]
+    except csv.Error as error:
+        raise ValueError(f"{file}, line {reader.line_num}: {error}") from error
+    return lines or [(f"{file}, line 1", [])]
+
+
+def _names(header, where):
+    """Names of the landmarks; none if they are numbered."""
+    first, columns = header[:1], header[1:]
+    pairs = list(zip(columns[::2], columns[1::2]))
+    if first == ["file"] and pairs and len(columns) % 2 == 0:
+        if pairs == [(f"x{k}", f"y{k}") for k in range(len(pairs))]:
+            return ()
+        names = tuple(x.removesuffix("_x") for x, _ in pairs)
+        if pairs == [(f"{name}_x", f"{name}_y") for name in names] and len(set(names)) == len(names):
+            return names
+    raise ValueError(f"{where}: the header must be {_HEADERS}; found {','.join(header)}")
+
+
+def _row(dir, header, cells, where):
+    """Path and points [K, 3], x, y and 1 where annotated, of a line."""
+    if len(cells) != len(header):
+        raise ValueError(f"{where}: {len(header)} cells are expected, as in the header; found {len(cells)}")
+    path = os.path.join(dir, cells[0])
+    if not os.path.isfile(path):
+        raise ValueError(f"{where}: there is no picture {path}")
+    numbers = [_number(cell.strip(), column, where) for cell, column in zip(cells[1:], header[1:])]
+    pairs = list(zip(numbers[::2], numbers[1::2]))
+    for (x, y), column in zip(pairs, header[1::2]):
+        if (x is None) != (y is None):
+            raise ValueError(f"{where}: {column} and the cell after it must both be numbers, or both be empty")
+    return path, [(0, 0, 0) if x is None else (x, y, 1) for x, y in pairs]
+
+
+def _number(cell, column, where):
+    try:
+        number = float(cell) if cell else None
+    except ValueError:
+        number = math.nan
+    if number is not None and not math.isfinite(number):
+        raise ValueError(f"{where}: {cell!r} in column {column} is not a number")
+    return number
+
+
+def _widths(paths):
+    """Widths of the pictures; 0 for a damaged one, about which `store.prepare` has more to say."""
+    widths = []
+    for path in paths:
+        try:
+            widths.append(decoding.read_size(path)[1])
+        except decoding.PictureError:
+            widths.append(0)
+    return widths

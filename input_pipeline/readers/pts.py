@@ -1,0 +1,96 @@
+"""Landmarks from .pts files beside the pictures, as 300-W has them."""
+
+import os
+import re
+
+import numpy as np
+
+from input_pipeline.readers import folder, landmark_files
+from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import decoding
+
+_LAYOUT = re.compile(r"\s*version:\s*1(?:\.0)?\s+n_points:\s*(\d+)\s*\{([^{}]*)\}\s*")
+_EYE_CORNERS = (36, 45)  # the outer ones, of 68 points counted from 0
+
+
+def read(dir):
+    """Reads all NAME.pts in a folder and the folders in it, with the picture of that name beside each.
+
+    Pictures without a .pts file are left out.
+
+    Convention: 300-W counts pixels from 1 at the centre of the first, as MATLAB does, so half a pixel is taken off to
+    give continuous pixels.
+
+    The boxes are squares about the landmarks, see `landmark_files.square_around`. Errors of 68 landmarks are divided by
+    the distance of the outer eye corners, points 36 and 45, which is not that of the pupils; of any other number by the
+    box size, sqrt(w h) of the landmarks' bounding box.
+
+    Args:
+      dir: the folder.
+
+    Returns:
+      `Pictures` in order of the .pts files' paths; every landmark is annotated.
+
+    Raises:
+      ValueError: if there is no such folder or no .pts file in it, a file is damaged, has another number of points than
+        the first, or has not one picture beside it.
+      OSError: if a folder in it cannot be read.
+    """
+    files = folder.files_below(dir)
+    paths = [path for path in files if path.lower().endswith(".pts")]
+    if not paths:
+        raise ValueError(f"{dir} holds no .pts files, in it or in the folders in it; it has {len(files)} other files")
+    landmarks = _all_points(paths) - 0.5
+    corners = np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
+    sizes = corners[:, 2:] - corners[:, :2]
+    pictures = Pictures(
+        _pictures(paths, files),
+        boxes=landmark_files.square_around(corners),
+        landmarks=landmarks.astype(np.float32),
+        annotated=np.ones(landmarks.shape[:2], np.float32),
+    )
+    return landmark_files.add_normalisers(
+        pictures,
+        _EYE_CORNERS if landmarks.shape[1] == 68 else None,
+        "outer eye corner distance (points 36 and 45)",
+        otherwise=lambda: (np.sqrt(np.prod(sizes, axis=1)), "box size"),
+    )
+
+
+def _all_points(paths):
+    """Points as the files have them, float64 [N, K, 2]."""
+    points = [_points(path) for path in paths]
+    for path, found in zip(paths, points):
+        if len(found) != len(points[0]):
+            first = f"{paths[0]} has {len(points[0])}"
+            raise ValueError(f"{path} has {len(found)} points, but {first}; all must have the same number")
+        if not np.ptp(found, axis=0).all():
+            raise ValueError(f"{path}: the points lie on one line, so that their box has no area")
+    return np.stack(points)
+
+
+def _points(path):
+    found = _LAYOUT.fullmatch(landmark_files.read_text(path))
+    if not found:
+        raise ValueError(f"{path}: 'version: 1', 'n_points: K' and K lines 'x y' in braces are expected")
+    try:
+        points = np.array(found[2].split(), np.float64)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if points.size != 2 * int(found[1]) or not points.size or not np.isfinite(points).all():
+        raise ValueError(f"{path}: {2 * int(found[1])} finite numbers are expected in the braces; found {points.size}")
+    return points.reshape([-1, 2])
+
+
+def _pictures(paths, files):
+    """The picture beside each .pts file."""
+    beside = {}
+    for path in files:
+        name, extension = os.path.splitext(path)
+        if extension.lower() in decoding.EXTENSIONS:
+            beside.setdefault(name, []).append(path)
+    for path in paths:
+        found = beside.get(os.path.splitext(path)[0], [])
+        if len(found) != 1:
+            raise ValueError(f"{path}: one picture of that name is expected beside it; there are {len(found)}")
+    return tuple(beside[os.path.splitext(path)[0]][0] for path in paths)

@@ -1,0 +1,1 @@
+"""Simulated data sets: the robot arm and the textured sphere."""

@@ -1,0 +1,1 @@
+"""Sources of pairs and landmarks: still pictures, video and simulations."""

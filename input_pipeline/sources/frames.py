@@ -1,0 +1,88 @@
+"""Simulated video as a source of pairs: two stored frames and the exact motion between them."""
+
+import abc
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from google.protobuf import json_format
+
+from input_pipeline.sources import base
+
+
+class Frames(base.Source):
+    """Frame pairs of a data set of `datasets.simulated`.
+
+    Splits are stored shuffled, so the first examples of one are from all over it. All encoded frames that are used of a
+    split are held in memory.
+    """
+
+    def __init__(self, builder):
+        """Creates the source of a prepared `tfds.core.DatasetBuilder`."""
+        self._builder = builder
+
+    @abc.abstractmethod
+    def _pair(self, records, index, stride):
+        """Makes one element of a PairBatch of what `_records` returned."""
+
+    @abc.abstractmethod
+    def _image(self, records, index):
+        """Makes one element of a batch of `images`."""
+
+    def count(self, split):
+        splits = self._builder.info.splits
+        return splits[split].num_examples if split in splits else 0
+
+    def pairs(self, split, indices, *, stride, batch_size, count=None):
+        return self._batches(split, indices, batch_size, count, self._pair, stride)
+
+    def images(self, split, indices, *, batch_size, count=None):
+        return self._batches(split, indices, batch_size, count, self._image)
+
+    def _batches(self, split, indices, batch_size, count, make, *arguments):
+        """Batches of what `make(records, index, *arguments)` returns."""
+        records = self._records(split, count)
+        made = indices.map(lambda index, _: make(records, index, *arguments), num_parallel_calls=tf.data.AUTOTUNE)
+        return made.batch(batch_size)
+
+    def _records(self, split, count):
+        """The first `count` examples of a split, or all, nothing of them decoded: name -> tensor [count]."""
+        examples = self._builder.info.splits[split].num_examples
+        config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+        decoders = {name: tfds.decode.SkipDecoding() for name in self._builder.info.features}
+        dataset = self._builder.as_dataset(split=split, shuffle_files=False, decoders=decoders, read_config=config)
+        try:
+            return next(iter(dataset.batch(min(count or examples, examples))))
+        except (tf.errors.DataLossError, tf.errors.FailedPreconditionError, tf.errors.NotFoundError) as error:
+            folder = self._builder.data_path
+            raise ValueError(
+                f"a file in {folder} is damaged or gone; delete that folder and run again to rebuild it"
+            ) from error
+
+    def _decode(self, records, index, names):
+        """The features of one example; pictures are float32 in [0, 1]."""
+        features = self._builder.info.features
+        decoded = [features[name].decode_example(records[name][index]) for name in names]
+        return [
+            tf.image.convert_image_dtype(values, tf.float32) if name.startswith("image") else values
+            for name, values in zip(names, decoded)
+        ]
+
+
+def prepare(build, data):
+    """Finds a simulated data set, or simulates it.
+
+    Args:
+      build: `prepare` of its module.
+      data: `dense_labels.config.DataConfig`.
+
+    Returns:
+      Its builder.
+
+    Raises:
+      ValueError: if the data set on disk is damaged.
+      OSError: if it cannot be written.
+    """
+    try:
+        return build(data.dir, num_pairs=data.num_pairs, seed=data.seed)
+    except json_format.ParseError as error:
+        raise ValueError(f"the data set in {data.dir} is damaged; delete it and run again ({error})") from error

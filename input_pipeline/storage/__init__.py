@@ -1,0 +1,1 @@
+"""Pictures and flow on disk: decoding, resized pictures, optical flow."""

@@ -1,0 +1,276 @@
+"""Pictures resized to one size, once: a list of files -> an array on disk that is mapped into memory."""
+
+import concurrent.futures
+import dataclasses
+import fcntl
+import functools
+import hashlib
+import json
+import math
+import os
+import pathlib
+import shutil
+
+import numpy as np
+from tqdm import tqdm
+
+from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import decoding
+
+_VERSION = 1  # of what is kept: raised where pictures are decoded, cut or resized in another way
+_IN_FLIGHT = 256  # pictures that are resized but not yet written: they bound the memory
+_NAMED = 5  # files that a message names
+_SAMPLE = 1000  # headers that `look` reads
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Store:
+    """Resized pictures, and what is known about them in pixels of these."""
+
+    images: np.ndarray  # uint8 [N, H, W, 3], mapped from disk
+    pictures: Pictures  # N: those that could be read
+    scale: np.ndarray  # float32 [N, 2]: pixels of the picture in one pixel of the image, along x and y
+    landmarks: np.ndarray | None  # float32 [N, K, 2], pixels of the image
+    annotated: np.ndarray | None  # float32 [N, K], as in `pictures`
+    normalisers: np.ndarray | None  # float32 [N], pixels of the picture, as in `pictures`
+
+
+def prepare(pictures, size, cache_dir, *, skip_bad_files):
+    """Resizes the box of each picture, or the whole of it, unless that has been done before.
+
+    The picture is stretched where the box is of another shape than `size`; where the box reaches beyond the picture,
+    the picture's edge is repeated. What is kept belongs to the paths, sizes and times of the files, the boxes and
+    `size`; it appears whole or not at all, and processes that want the same at once wait for the one that makes it.
+
+    Args:
+      pictures: `Pictures`.
+      size: (height, width) of the images.
+      cache_dir: folder that holds what is kept.
+      skip_bad_files: leave out files that cannot be used, and say so, instead of refusing them.
+
+    Returns:
+      A `Store`.
+
+    Raises:
+      ValueError: if files cannot be used, or none can; or if there is no picture, `size` is no size or a box has no
+        area.
+      OSError: if the images cannot be written; nothing of them is left then.
+    """
+    _check(pictures, size)
+    folder = pathlib.Path(cache_dir).expanduser() / "pictures"
+    kept = folder / _key(pictures, size)
+    if not kept.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when the file is closed or the process ends
+            if not kept.exists():
+                _build(kept, pictures, size, skip_bad_files)
+    return _open(kept, pictures, size, skip_bad_files)
+
+
+def _check(pictures, size):
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size must be (height, width) in pixels, both at least 1; found {tuple(size)}")
+    if not len(pictures):
+        raise ValueError("there are no pictures to resize")
+    if pictures.boxes is not None:
+        extents = pictures.boxes[:, 2:] - pictures.boxes[:, :2]
+        for index in np.flatnonzero(~(np.isfinite(extents) & (extents > 0)).all(axis=1)):
+            raise ValueError(f"{pictures.paths[index]}: its box {pictures.boxes[index].tolist()} has no area")
+
+
+def _key(pictures, size):
+    """Name that no other list of files, boxes or size has."""
+    files = [(os.path.abspath(path), *_state(path)) for path in pictures.paths]
+    boxes = b"" if pictures.boxes is None else pictures.boxes.tobytes()
+    return hashlib.sha256(repr((_VERSION, tuple(map(int, size)), files)).encode() + boxes).hexdigest()[:32]
+
+
+def _state(path):
+    """What changes when a file does, or when reading it is allowed or forbidden."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return ()
+    return state.st_size, state.st_mtime_ns, state.st_mode
+
+
+def _build(kept, pictures, size, skip_bad_files):
+    """Writes into a folder that is given its name when all is written."""
+    for leftover in kept.parent.glob("incomplete.*"):  # of processes that were killed
+        shutil.rmtree(leftover)
+    begun = kept.with_name(f"incomplete.{kept.name}")
+    begun.mkdir()
+    try:
+        scale, bad = _write_images(begun / "images", pictures, size)
+        (begun / "bad_files.json").write_text(json.dumps(bad))
+        np.save(begun / "scale.npy", scale)
+        if bad:
+            lines = [f"{_printable(pictures.paths[index])}: {reason}\n" for index, reason in bad]
+            _listing(kept).write_text("".join(lines), encoding="utf-8")
+            _refuse(_report(kept, pictures, bad), skip_bad_files, left=len(scale))
+        begun.rename(kept)
+    except OSError as error:
+        needed = len(pictures) * math.prod(size) * 3 / 1e9
+        message = f"{error.strerror or error}: the resized pictures need {needed:.1f} GB in {kept.parent}"
+        raise OSError(error.errno, f"{message}; make room, or choose another --config.data.cache_dir") from error
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
+
+
+def _write_images(path, pictures, size):
+    """Writes the images one after the other, those that can be read.
+
+    A full disk is an error of `write`; written through a memory map, it would end the process.
+
+    Returns:
+      Their scale, float32 [N, 2], and (index, reason) of each picture that cannot be used.
+    """
+    boxes = [None] * len(pictures) if pictures.boxes is None else pictures.boxes.tolist()
+    scale, bad = [], []
+    with (
+        open(path, "wb") as file,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+        tqdm(total=len(pictures), desc="Resizing the pictures", unit=" pictures") as progress,
+    ):
+        for start in range(0, len(pictures), _IN_FLIGHT):
+            part = slice(start, start + _IN_FLIGHT)
+            results = pool.map(functools.partial(_resized, size=size), pictures.paths[part], boxes[part])
+            for index, (image, result) in enumerate(results, start):
+                if image is None:
+                    bad.append((index, result))
+                else:
+                    file.write(image)
+                    scale.append(result)
+                progress.update()
+        file.flush()
+        os.fsync(file.fileno())  # some file systems notice here that they are full
+    return np.array(scale, np.float32).reshape([-1, 2]), bad
+
+
+def _resized(path, box, size):
+    """Image and scale of a picture, or None and why there is no image."""
+    try:
+        return decoding.read_resized(path, box, size)
+    except decoding.PictureError as error:
+        return None, error.reason
+
+
+def _open(kept, pictures, size, skip_bad_files):
+    """Maps what is kept into memory, and takes the landmarks to the frame of the images."""
+    bad = json.loads((kept / "bad_files.json").read_text())
+    if bad:
+        report = _report(kept, pictures, bad)
+        _refuse(report, skip_bad_files)
+        print(f"note: {report}; they are left out", flush=True)
+        pictures = pictures.take(np.delete(np.arange(len(pictures)), [index for index, _ in bad]))
+    scale = np.load(kept / "scale.npy")
+    landmarks = pictures.landmarks
+    if landmarks is not None:
+        corners = np.float32(0) if pictures.boxes is None else pictures.boxes[:, np.newaxis, :2]
+        landmarks = (landmarks - corners) / scale[:, np.newaxis]
+    images = np.memmap(kept / "images", np.uint8, mode="r", shape=(len(pictures), *size, 3))
+    return Store(images, pictures, scale, landmarks, pictures.annotated, pictures.normalisers)
+
+
+def _listing(kept):
+    """Path of the text file that lists the files that cannot be used."""
+    return kept.with_name(f"{kept.name}.bad_files.txt")
+
+
+def _report(kept, pictures, bad):
+    found = list(dict.fromkeys((pictures.paths[index], reason) for index, reason in bad))
+    below = _common_folder(pictures.paths)
+    named = ", ".join(f"{_printable(os.path.relpath(path, below))} ({reason})" for path, reason in found[:_NAMED])
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    total = len(set(pictures.paths))
+    return f"{len(found)} of {total} files cannot be used: {named}{more} (all are listed in {_listing(kept)})"
+
+
+def _common_folder(paths):
+    return os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+
+
+def _printable(path):
+    """The path, or where it holds line breaks or bytes that are no text, the path with these spelt out."""
+    return path if path.isprintable() else repr(path)
+
+
+def _refuse(report, skip_bad_files, left=1):
+    if not left:
+        raise ValueError(f"{report}; none is left")
+    if not skip_bad_files:
+        raise ValueError(f"{report}; remove them, or leave them out with --config.data.skip_bad_files=true")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Found:
+    """How many pictures there are, and how large those are that were looked at, or their boxes."""
+
+    count: int
+    sizes: np.ndarray  # float32 [M, 2], (height, width) in pixels, smallest area first
+
+    def __str__(self):
+        of_rank = self.sizes[[0, len(self.sizes) // 2, -1]]
+        smallest, median, largest = (f"{width:.0f} x {height:.0f}" for height, width in of_rank)
+        if smallest == largest:
+            return f"{self.count} {'picture' if self.count == 1 else 'pictures'} of {median} pixels"
+        return f"{self.count} pictures of {smallest} to {largest} pixels, the median {median}"
+
+
+def look(pictures):
+    """Looks at the sizes of at most 1,000 pictures from all over the list: those of their boxes, or of their files.
+
+    Only the files' headers are read; those that are damaged are passed over.
+
+    Args:
+      pictures: `Pictures`.
+
+    Returns:
+      A `Found`. As text, it is a line such as "120 pictures of 100 x 80 to 4000 x 3000 pixels, the median 640 x 480",
+      width before height.
+
+    Raises:
+      ValueError: if no header can be read.
+    """
+    indices = np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), _SAMPLE)).astype(int))
+    if pictures.boxes is not None:
+        boxes = pictures.boxes[indices]
+        sizes = (boxes[:, 2:] - boxes[:, :2])[:, ::-1]
+    else:
+        sizes = [size for size in (_size(pictures.paths[index]) for index in indices) if size]
+        if not sizes:
+            _refuse_all(pictures.paths[0], len(indices))
+    sizes = np.asarray(sizes, np.float32)
+    return Found(len(pictures), sizes[np.argsort(np.prod(sizes, axis=1), kind="stable")])
+
+
+def _refuse_all(path, count):
+    try:
+        decoding.read_size(path)
+    except decoding.PictureError as error:
+        raise ValueError(f"none of the {count} files looked at can be used; the first is {error}") from error
+
+
+def _size(path):
+    try:
+        return decoding.read_size(path)
+    except decoding.PictureError:
+        return None
+
+
+def pick_size(sizes, longer_side=100):
+    """Chooses the size that pictures are resized to: their median aspect ratio, and none made larger for nothing.
+
+    Args:
+      sizes: [M, 2], (height, width) of pictures.
+      longer_side: in pixels; that of the median picture is taken instead where it is less.
+
+    Returns:
+      (height, width), both even.
+    """
+    sizes = np.asarray(sizes, np.float64)
+    ratio = np.median(sizes[:, 1] / sizes[:, 0])
+    longer = max(2, int(min(longer_side, np.median(sizes.max(axis=1)))) // 2 * 2)
+    shorter = max(2, 2 * round(longer * min(ratio, 1 / ratio) / 2))
+    return (shorter, longer) if ratio > 1 else (longer, shorter)

@@ -1,0 +1,1 @@
+"""Views of a picture: warps, point maps, pairs and colours."""

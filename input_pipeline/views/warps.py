@@ -1,0 +1,321 @@
+"""Warps: a thin-plate spline plus an affine map; drawn, applied to points, composed, and used to sample images.
+
+Maps of other kinds, and how maps are composed and undone, are in `point_maps.py`.
+
+Convention: a warp is a `view_to_source` map: it takes a point (x, y) of the source frame, in continuous pixels, to a
+point of the same frame, and a warped image has at u what the source has at warp(u). In the normalised frame the
+source's centre is (0, 0) and its longer side runs from -1 to 1. There, with n a normalised point and c_k the
+10 x 10 kernel centres on [-1, 1]^2,
+
+    warp(n) = sum_k weights[k] U(|n - c_k|^2) + weights[100] + weights[101] n_x + weights[102] n_y,
+    U(D) = D log(D + 1e-5).
+
+The centres are fixed, so a warp is linear in its `weights`, float32 [..., 103, 2]: on a grid, whatever the number of
+warps, it is one product of their weights with a basis that is computed once.
+
+The spline is that of Bookstein, "Principal warps", PAMI 1989; the paper whose views it makes (Thewlis, Bilen and
+Vedaldi, NIPS 2017) does not say how large the warps are. The sizes here are those of the code its first author
+published in 2019.
+"""
+
+import functools
+import math
+import warnings
+
+import tensorflow as tf
+
+from dense_labels.method import geometry
+from input_pipeline.views import point_maps
+
+with warnings.catch_warnings():  # that the package will not be developed further is known, and no user's matter
+    warnings.filterwarnings("ignore", message=r"\s*TensorFlow Addons")
+    import tensorflow_addons as tfa
+
+BORDERS = ("zero", "edge", "mirror")
+_CENTRES_PER_SIDE = 10
+_CENTRES = _CENTRES_PER_SIDE**2
+_WEIGHTS = _CENTRES + 3
+_SMALL, _LARGE = 0.001, 0.01  # kernel weights: a half of the centres bend little, the others much
+_TRANSLATION, _SCALE, _ROTATION = 0.1, 0.1, math.radians(5)
+_TURN, _AXES, _SCALES, _SHIFT = math.radians(15), math.radians(30), 0.25, 0.25
+_PERSPECTIVE, _STEEPEST = 0.1, 1 / 3
+
+
+def draw_tps(seed, *, strength=1.0):
+    """Draws the bend of a warp: no landmarks and no linear system, the kernel weights themselves are random.
+
+    Args:
+      seed: integer [2]; the same seed gives the same bend.
+      strength: multiplies the standard deviations, which are 0.01 for a random half of the centres, 0.001 for the rest.
+
+    Returns:
+      float32 [100, 2], kernel weights in the normalised frame.
+
+    Raises:
+      ValueError: if `strength` is negative.
+    """
+    _check_strength(strength)
+    weight_seed, order_seed = split(seed, 2)
+    order = tf.random.experimental.stateless_shuffle(tf.range(_CENTRES), order_seed)
+    deviation = strength * tf.where(order < _CENTRES // 2, _LARGE, _SMALL)
+    return tf.random.stateless_normal([_CENTRES, 2], weight_seed) * deviation[:, tf.newaxis]
+
+
+def draw_affine(seed, *, strength=1.0):
+    """Draws a translation, a change of scale and a rotation about the centre of the image.
+
+    Args:
+      seed: integer [2]; the same seed gives the same map.
+      strength: multiplies the standard deviations: 0.1 of half the longer side along x and y; a factor of 1 +- 0.1;
+        5 degrees.
+
+    Returns:
+      float32 [3, 2], the rows for 1, x and y in the normalised frame.
+
+    Raises:
+      ValueError: if `strength` is negative.
+    """
+    _check_strength(strength)
+    normal = strength * tf.random.stateless_normal([4], seed)
+    scale, angle = 1.0 + _SCALE * normal[2], _ROTATION * normal[3]
+    cos, sin = scale * tf.cos(angle), scale * tf.sin(angle)
+    return tf.stack([_TRANSLATION * normal[:2], tf.stack([cos, sin]), tf.stack([-sin, cos])])
+
+
+def draw_axes(seed, *, strength=1.0):
+    """Draws an affine map that turns, and scales apart along two axes that are turned themselves.
+
+    It takes n to R(a) R(-b) diag(k, l) R(b) n + t, the form of Hartley and Zisserman, with R a rotation, and a uniform
+    within 15 degrees, b within 30 degrees, k and l from 0.75 to 1.25, t within a quarter of half the longer side along
+    x and y: the ranges of CNNGeometric (Rocco, Arandjelovic and Sivic, CVPR 2017).
+
+    Args:
+      seed: integer [2]; the same seed gives the same map.
+      strength: multiplies all ranges; below 4, where a scale could be 0.
+
+    Returns:
+      float32 [3, 3], in the normalised frame; its last row is (0, 0, 1).
+
+    Raises:
+      ValueError: if `strength` is negative, or 4 or more.
+    """
+    _check_strength(strength)
+    if strength >= 1 / _SCALES:
+        raise ValueError(f"strength={strength} must be below {1 / _SCALES:g}: an affine map could shrink to nothing")
+    turn, axis, first, second, x, y = tf.unstack(strength * tf.random.stateless_uniform([6], seed, -1.0, 1.0))
+    scales = tf.linalg.diag([1.0 + _SCALES * first, 1.0 + _SCALES * second])
+    axes = _rotation(_AXES * axis)
+    matrix = _rotation(_TURN * turn) @ tf.transpose(axes) @ scales @ axes
+    shift = _SHIFT * tf.stack([x, y])[:, tf.newaxis]
+    return tf.concat([tf.concat([matrix, shift], axis=1), [[0.0, 0.0, 1.0]]], axis=0)
+
+
+def _rotation(angle):
+    return tf.stack([[tf.cos(angle), -tf.sin(angle)], [tf.sin(angle), tf.cos(angle)]])
+
+
+def draw_projective(seed, *, strength=1.0):
+    """Draws a homography that tilts the image about its centre, which stays where it is.
+
+    It takes n to n / (1 + p n). Where |p_x| + |p_y| is drawn larger than 1/3, 1 time in 27 at full strength, it is made
+    1/3: so the denominator is 1/2 or more on the frame and a quarter of it beyond, and positive up to a whole frame
+    beyond.
+
+    Args:
+      seed: integer [2]; the same seed gives the same homography.
+      strength: multiplies the standard deviation of p_x and p_y, 0.1.
+
+    Returns:
+      float32 [3, 3], in the normalised frame: the identity but for its last row, (p_x, p_y, 1).
+
+    Raises:
+      ValueError: if `strength` is negative.
+    """
+    _check_strength(strength)
+    tilt = _PERSPECTIVE * strength * tf.random.stateless_normal([2], seed)
+    tilt *= tf.minimum(1.0, tf.math.divide_no_nan(_STEEPEST, tf.reduce_sum(tf.abs(tilt))))
+    return tf.concat([tf.eye(2, 3), [[tilt[0], tilt[1], 1.0]]], axis=0)
+
+
+def split(seed, count):
+    """Makes several seeds out of one.
+
+    Args:
+      seed: integer [2]; int32 and int64 give the same.
+      count: an int.
+
+    Returns:
+      A list of `count` int64 [2].
+    """
+    return tf.unstack(tf.random.split(tf.cast(seed, tf.int64), count))
+
+
+def tps_affine(tps, affine):
+    """Weights of the warp that is the sum of a bend and an affine map.
+
+    Args:
+      tps: [..., 100, 2], kernel weights.
+      affine: [..., 3, 2], the rows for 1, x and y.
+
+    Returns:
+      float32 [..., 103, 2].
+
+    Raises:
+      ValueError: if one of them has another shape.
+    """
+    tps, affine = tf.convert_to_tensor(tps), tf.convert_to_tensor(affine)
+    if tps.shape[-2:] != [_CENTRES, 2] or affine.shape[-2:] != [3, 2]:
+        raise ValueError(
+            f"tps must be [..., {_CENTRES}, 2] and affine [..., 3, 2]; found {tps.shape} and {affine.shape}"
+        )
+    return tf.concat([tps, affine], axis=-2)
+
+
+def at_points(weights, points, size):
+    """Where warps take points, computed exactly; 100 logarithms a point.
+
+    Args:
+      weights: [B, 103, 2].
+      points: [B, N, 2], (x, y) in pixels of the source frame.
+      size: `(height, width)` of the source frame in pixels, two ints.
+
+    Returns:
+      float32 [B, N, 2], pixels of the source frame.
+
+    Raises:
+      ValueError: if `weights` or `points` have another shape.
+    """
+    weights, points = _checked_weights(weights), tf.convert_to_tensor(points)
+    if points.shape.rank != 3 or points.shape[-1] != 2:
+        raise ValueError(f"points must be [B, N, 2]; found {points.shape}")
+    return tf.matmul(_basis(points, size), _in_pixels(weights, size))
+
+
+def on_grid(weights, size, *, crop=0, stride=1):
+    """Where warps take the centres of the cells of a view: one matrix product for all warps.
+
+    The view is the source frame less `crop` pixels on each side; its first cell begins there. Its basis, 103 numbers a
+    cell, is kept for the next call.
+
+    Args:
+      weights: [B, 103, 2].
+      size: `(height, width)` of the source frame in pixels, two ints.
+      crop: int; below 0 the grid goes beyond the frame.
+      stride: side of a cell in pixels, an int.
+
+    Returns:
+      float32 [B, (height - 2 crop) // stride, (width - 2 crop) // stride, 2], pixels of the source frame.
+
+    Raises:
+      ValueError: if `weights` have another shape or the crop leaves no cell.
+    """
+    weights = _checked_weights(weights)
+    rows, columns = ((side - 2 * crop) // stride for side in size)
+    if min(rows, columns) < 1:
+        raise ValueError(
+            f"crop={crop} leaves no cell of {stride} pixels of an image of {size[0]} x {size[1]}; it must be smaller"
+        )
+    basis = _grid_basis(rows, columns, crop, stride, tuple(size))  # [103, h w]
+    across = tf.linalg.matrix_transpose(_in_pixels(weights, size))  # [B, 2, 103]
+    points = tf.matmul(tf.reshape(across, [-1, _WEIGHTS]), basis)  # [2 B, h w], faster than its transpose
+    return tf.transpose(tf.reshape(points, [-1, 2, rows, columns]), [0, 2, 3, 1])
+
+
+def views_to_source(first, second, size, *, crop=0, after_first=tf.identity, after_second=tf.identity):
+    """Maps by which two views are sampled from one source: B by W1, and A, which is B warped by W2, by W1 of W2.
+
+    So the pixel u of A is found in B at W2(u) exactly, and A's pixels are still sampled once. W1 is computed on a grid
+    of one pixel that reaches a quarter of the frame beyond B, and read there bilinearly at W2(u); warps bend so little
+    within a pixel that, for frames of 60 pixels or more and warps of strength 1, this is within 0.01 px of
+    `at_points(first, W2(u))`, in a tenth of the time, and within 0.02 px of it inside B where both end in a projective
+    map of strength 1. Further out W1 stays what it is at the end of the grid; A shows nothing there that is in B.
+
+    Args:
+      first: [B, 103, 2], weights of W1.
+      second: [B, 103, 2], weights of W2.
+      size: `(height, width)` of the source frame in pixels, two ints.
+      crop: int, the pixels that the views lack on each side.
+      after_first: a map that ends W1, for instance a projective one: W1 is `after_first` of the warp of `first`.
+      after_second: likewise of W2.
+
+    Returns:
+      `(a_to_source, b_to_source)`: float32 [B, height - 2 crop, width - 2 crop, 2], pixels of the source frame.
+
+    Raises:
+      ValueError: as `on_grid`.
+    """
+    a_to_b = after_second(on_grid(second, size, crop=crop))
+    margin = max(size) // 4 + 1
+    around_b = after_first(on_grid(first, size, crop=crop - margin))
+    a_to_source = sample(around_b, a_to_b - float(crop - margin), border="edge")
+    return a_to_source, around_b[:, margin:-margin, margin:-margin]
+
+
+def sample(maps, points, *, border):
+    """Reads maps, images for instance, at points between their pixels, bilinearly.
+
+    Args:
+      maps: floating-point [B, h, w, C].
+      points: [B, ..., 2], (x, y) in pixels of the map.
+      border: what lies beyond the outermost pixel centres: "zero" fades to 0 within a pixel, "edge" goes on with the
+        nearest pixel, "mirror" reflects at the outer edge.
+
+    Returns:
+      [B, ..., C], of the dtype of `point_maps`.
+
+    Raises:
+      ValueError: if there is no such border, `point_maps` is not of rank 4, or `points` do not end in (x, y).
+    """
+    maps = tf.convert_to_tensor(maps)
+    points = tf.cast(points, maps.dtype)
+    if border not in BORDERS:
+        raise ValueError(f"border={border!r}: there is no such border; choose {', '.join(BORDERS)}")
+    if maps.shape.rank != 4 or points.shape[-1] != 2:
+        raise ValueError(f"maps must be [B, h, w, C] and points [B, ..., 2]; found {maps.shape} and {points.shape}")
+    shape = tf.shape(points)
+    points = tf.reshape(points, [-1, 2 * shape[-2]])  # rows: three times as fast to clip as pairs
+    extent = tf.tile(tf.cast(tf.shape(maps)[2:0:-1], points.dtype), shape[-2:-1])  # width, height, width, ...
+    if border == "mirror":
+        points = extent - tf.abs(points % (2.0 * extent) - extent)
+    points -= 0.5  # the resampler counts from the centre of the first pixel
+    if border != "zero":
+        points = tf.clip_by_value(points, 0.0, extent - 1.0)
+    return tfa.image.resampler(maps, tf.reshape(points, shape))
+
+
+def _check_strength(strength):
+    if not strength >= 0:
+        raise ValueError(f"strength={strength} must not be negative; 1 is full strength, 0 no warp")
+
+
+def _checked_weights(weights):
+    weights = tf.convert_to_tensor(weights)
+    if weights.shape.rank != 3 or weights.shape[1:] != [_WEIGHTS, 2]:
+        raise ValueError(f"weights must be [B, {_WEIGHTS}, 2]; found {weights.shape}")
+    return weights
+
+
+def _basis(points, size):
+    """[..., N, 103]: what each weight is multiplied by at points [..., N, 2], pixels of the source frame."""
+    centre, half = point_maps.frame(size)
+    points = (points - centre) / half
+    side = tf.linspace(-1.0, 1.0, _CENTRES_PER_SIDE)
+    centres = tf.reshape(tf.stack(tf.meshgrid(side, side), axis=-1), [_CENTRES, 2])
+    x, y = points[..., :1], points[..., 1:]
+    square = tf.square(x - centres[:, 0]) + tf.square(y - centres[:, 1])  # [..., N, 100]
+    return tf.concat([square * tf.math.log(square + 1e-5), tf.ones_like(x), x, y], axis=-1)
+
+
+@functools.lru_cache(maxsize=6)  # 412 bytes a cell
+def _grid_basis(rows, columns, crop, stride, size):
+    """[103, rows * columns]: the basis at the cells of a view; a value, not a graph, in tf.function and tf.data too."""
+    with tf.init_scope(), tf.device("CPU:0"):
+        points = geometry.cell_centres(rows, columns, stride) + float(crop)
+        return tf.transpose(_basis(tf.reshape(points, [-1, 2]), size))
+
+
+def _in_pixels(weights, size):
+    """The weights that give pixels of the source frame where `weights` give points of the normalised one."""
+    centre, half = point_maps.frame(size)
+    constant = tf.one_hot(_CENTRES, _WEIGHTS)[:, tf.newaxis]
+    return weights * half + constant * centre

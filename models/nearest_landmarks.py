@@ -1,0 +1,126 @@
+"""Landmark heads: frozen label map -> landmarks."""
+
+import numpy as np
+import scipy.optimize
+import tensorflow as tf
+
+from dense_labels.method import geometry, matching
+
+
+class NearestLandmarks(tf.keras.layers.Layer):
+    """Finds each landmark where its vector z_k matches best, section 4.1 of the NIPS 2017 paper.
+
+    The probability that landmark k is at cell u is equation (3) with z_k in the place of the label of A:
+    p(u|k) = softmax_u <z_k, label_u>.
+    """
+
+    def __init__(self, vectors, stride, *, upsample, **kwargs):
+        """Creates the layer.
+
+        Args:
+          vectors: [K, L], one z_k a landmark.
+          stride: side of a cell of the label maps in pixels.
+          upsample: how much finer than the label map the sub-pixel positions are sought.
+          **kwargs: of `tf.keras.layers.Layer`.
+        """
+        super().__init__(dtype="float32", trainable=False, **kwargs)
+        vectors = np.asarray(vectors, np.float32)
+        self.stride, self.upsample = stride, upsample
+        self.vectors = self.add_weight(
+            name="vectors",
+            shape=vectors.shape,
+            initializer=tf.keras.initializers.Constant(vectors),
+            trainable=False,
+        )
+
+    def call(self, labels):
+        """Locates the landmarks.
+
+        Args:
+          labels: float32 [N, h, w, L].
+
+        Returns:
+          A dictionary: `cell` [N, K, 2], the centre of the most probable cell (the paper's own decoding); `subpixel`
+          [N, K, 2], the expected position under p on labels made `upsample` times finer; both (x, y) in pixels of the
+          network's input; `points`, which is `subpixel`; `score` [N, K], the probability of the most probable cell.
+        """
+        log_probability, centres = self._log_probability(labels, self.stride)
+        fine = geometry.upsample(labels, self.upsample)
+        fine_log_probability, fine_centres = self._log_probability(fine, self.stride / self.upsample)
+        subpixel = geometry.mean_point(tf.exp(fine_log_probability), fine_centres)
+        return {
+            "cell": matching.best_match(log_probability, tf.reshape(centres, [-1, 2])),
+            "subpixel": subpixel,
+            "points": subpixel,
+            "score": tf.exp(tf.reduce_max(log_probability, axis=-1)),
+        }
+
+    def _log_probability(self, labels, stride):
+        shape = tf.shape(labels)
+        centres = geometry.cell_centres(shape[1], shape[2], stride)
+        flat = tf.reshape(labels, [shape[0], shape[1] * shape[2], labels.shape[-1]])
+        vectors = tf.tile(self.vectors[tf.newaxis], [shape[0], 1, 1])
+        return matching.match_log_probability(vectors, flat), centres
+
+
+def fit_nearest(labels, landmarks, annotated, *, stride, shrinkage=0.0):
+    """Learns the vectors z_k of `NearestLandmarks` by the negative log-likelihood of the annotated places.
+
+    The likelihood is that of equation (4), between cells interpolated as in `losses.LogLikelihoodLoss`. It is concave
+    in each z_k, so every maximum is as good as any other and there is nothing to tune.
+
+    Args:
+      labels: float32 [N, h, w, L], label maps of annotated images.
+      landmarks: float32 [N, K, 2], (x, y) in pixels of the network's input.
+      annotated: [N, K], 1 where the landmark is annotated and seen, else 0.
+      stride: side of a cell in pixels.
+      shrinkage: adds shrinkage / 2 |z_k|^2, labels being of root-mean-square length 1, once for all images of a
+        landmark; worth it where these are few.
+
+    Returns:
+      float32 [K, L].
+
+    Raises:
+      ValueError: if a landmark is annotated in no image, or the labels are all zero or not all finite.
+    """
+    check_labels(labels)
+    check_annotated(annotated)
+    counts = np.sum(annotated, axis=0)  # [K]
+    length = labels.shape[-1]
+    scale = 1.0 / np.sqrt(np.mean(np.sum(np.square(labels), axis=-1)))
+    batches = tf.data.Dataset.from_tensor_slices((labels, landmarks, annotated / counts)).batch(64).cache()
+
+    @tf.function
+    def add(vectors, labels, landmarks, weights):
+        with tf.GradientTape() as tape:
+            tape.watch(vectors)
+            flat = tf.reshape(labels, [tf.shape(labels)[0], -1, length])
+            scores = tf.einsum("kl,nml->nkm", vectors, flat)
+            target = geometry.bilinear_sample(labels, landmarks, stride)  # [n, K, L]
+            true_scores = tf.reduce_sum(vectors * target, axis=-1)
+            value = tf.reduce_sum((tf.reduce_logsumexp(scores, axis=-1) - true_scores) * tf.cast(weights, tf.float32))
+        return value, tape.gradient(value, vectors)
+
+    def objective(flat_vectors):
+        vectors = tf.constant(flat_vectors.reshape([-1, length]) * scale, tf.float32)
+        values, gradients = zip(*(add(vectors, *batch) for batch in batches))
+        value, gradient = float(tf.add_n(values)), tf.add_n(gradients).numpy().astype(float).ravel() * scale
+        return value + 0.5 * np.sum(shrunk * flat_vectors**2), gradient + shrunk * flat_vectors
+
+    shrunk = np.repeat(shrinkage / counts, length)
+    start = np.zeros(landmarks.shape[1] * length)
+    best = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    return (best.x.reshape([-1, length]) * scale).astype(np.float32)
+
+
+def check_labels(labels):
+    """Refuses label maps that hold nothing; raises a ValueError."""
+    if not np.isfinite(labels).all() or not labels.any():
+        raise ValueError("the labels are all zero or not all finite: the network has learned nothing; train it again")
+
+
+def check_annotated(annotated):
+    """Refuses landmarks [N, K] one of which is annotated nowhere; raises a ValueError."""
+    counts = np.sum(annotated, axis=0)  # [K]
+    if not counts.all():
+        raise ValueError(f"landmark {int(np.argmin(counts))} is annotated in none of the {len(annotated)} images")

@@ -1,0 +1,133 @@
+"""Tests of the metrics against figures worked out by hand."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels.evaluation import metrics
+
+# Errors in pixels: image 0 (normaliser 50): 5 and, not annotated, 100; image 1 (normaliser 200): 10 and 0.
+LANDMARKS = np.array([[[10, 20], [0, 0]], [[40, 40], [7, 9]]], np.float32)
+PREDICTED = np.array([[[13, 16], [60, 80]], [[40, 50], [7, 9]]], np.float32)
+ANNOTATED = np.array([[1, 0], [1, 1]], np.float32)
+NORMALISER = np.array([50, 200], np.float32)
+# In percent: 10, then 5 and 0; the mean over the three points is 5, that over the image means 6.25.
+
+
+def result_of(*batches):
+    metric = metrics.PointError()
+    for batch in batches:
+        metric.update_state(*(tf.constant(values) for values in batch))
+    return float(metric.result())
+
+
+def test_every_annotated_point_weighs_the_same():
+    assert result_of((PREDICTED, LANDMARKS, ANNOTATED, NORMALISER)) == pytest.approx(5.0, rel=1e-6)
+
+
+def test_x_and_y_are_divided_by_the_one_normaliser_of_their_image():
+    predicted = np.array([[[3, 0], [0, 4]]], np.float32)
+    zeros = np.zeros_like(predicted)
+    assert result_of((predicted, zeros, np.ones([1, 2], np.float32), np.array([70.0], np.float32))) == pytest.approx(
+        5.0
+    )
+
+
+def test_batches_of_any_size_give_the_same_mean():
+    everything = (PREDICTED, LANDMARKS, ANNOTATED, NORMALISER)
+    assert result_of([x[:1] for x in everything], [x[1:] for x in everything]) == pytest.approx(5.0, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "point, normaliser", [(500.0, 3.0), (0.0, 1.0), (0.0, 0.0)], ids=["garbage", "zero points", "all zero"]
+)
+def test_padding_that_is_masked_changes_nothing(point, normaliser):
+    padding = [np.full([1, 2, 2], point, np.float32), np.zeros([1, 2, 2], np.float32), np.zeros([1, 2], np.float32)]
+    padding.append(np.array([normaliser], np.float32))
+    padded = [np.concatenate(pair) for pair in zip((PREDICTED, LANDMARKS, ANNOTATED, NORMALISER), padding)]
+    assert result_of(padded) == pytest.approx(5.0, rel=1e-6)
+
+
+def test_reset_forgets():
+    metric = metrics.PointError()
+    metric.update_state(PREDICTED + 100, LANDMARKS, ANNOTATED, NORMALISER)
+    metric.reset_state()
+    metric.update_state(PREDICTED, LANDMARKS, ANNOTATED, NORMALISER)
+    assert float(metric.result()) == pytest.approx(5.0, rel=1e-6)
+    assert metric.name == "point_error"
+
+
+# --- of a whole test set ---
+
+ALL = (PREDICTED, LANDMARKS, ANNOTATED, NORMALISER)  # point errors 10 %; 5 % and 0 %
+ERRORS = np.array([2.0, 4.0, 10.0, 30.0])  # of four images
+
+
+def test_image_errors_are_means_over_each_images_annotated_points():
+    np.testing.assert_allclose(metrics.image_errors(*ALL), [10, 2.5])
+
+
+def test_an_image_without_annotated_points_has_no_error():
+    garbage = np.full([1, 2, 2], np.nan), np.full([1, 2, 2], 1e9), np.zeros([1, 2]), np.zeros([1])
+    for order in (slice(None), slice(None, None, -1)):
+        everything = [np.concatenate([*pair][order]) for pair in zip(ALL, garbage)]
+        np.testing.assert_allclose(metrics.image_errors(*everything), [10, 2.5])
+        assert metrics.pck_curve(*everything, [0.05], average="images") == pytest.approx([0.5])
+
+
+def test_failures_are_above_the_threshold():
+    assert metrics.failure_rate(ERRORS) == 0.25  # 10 is not above 10
+    assert metrics.failure_rate(ERRORS, threshold=3.0) == 0.75
+
+
+def test_cumulative_errors_include_the_threshold():
+    np.testing.assert_allclose(
+        metrics.cumulative_error_curve(ERRORS, [0, 2, 3.9, 4, 10, 30]), [0, 0.25, 0.25, 0.5, 0.75, 1]
+    )
+
+
+def test_area_under_cumulative_errors():
+    # Up to 10: (10 - 2) + (10 - 4) + 0 + 0 of 4 images times 10. Up to 20: 18 + 16 + 10 of 80.
+    assert metrics.area_under_cumulative_error(ERRORS) == pytest.approx(14 / 40)
+    assert metrics.area_under_cumulative_error(ERRORS, limit=20) == pytest.approx(44 / 80)
+    thresholds = np.linspace(0, 10, 100001)
+    curve = metrics.cumulative_error_curve(ERRORS, thresholds)
+    assert np.sum(np.diff(thresholds) * curve[1:]) / 10 == pytest.approx(14 / 40, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "average, curve, area",
+    # Of the points: 0, 5 and 10 %. Of the images: 10 % alone, then 0 and 5 % with half the weight each.
+    [
+        ("points", [1 / 3, 1 / 3, 2 / 3, 2 / 3, 1], (10 + 5 + 0) / 30),
+        ("images", [1 / 4, 1 / 4, 1 / 2, 1 / 2, 1], 15 / 40),
+    ],
+)
+def test_pck_of_points_and_of_images(average, curve, area):
+    found = metrics.pck_curve(*ALL, [0, 0.04, 0.05, 0.09, 0.1], average=average)
+    np.testing.assert_allclose(found, curve)
+    assert metrics.area_under_pck(*ALL, 0.1, average=average) == pytest.approx(area)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda: metrics.pck_curve(*ALL, [0.1], average="pairs"),
+            "average='pairs': there is no such average; choose points, images",
+        ),
+        (
+            lambda: metrics.image_errors(*ALL[:2], 0 * ANNOTATED, NORMALISER),
+            "no point is annotated: there is nothing to measure",
+        ),
+        (
+            lambda: metrics.image_errors(*ALL[:3], np.array([50.0, 0.0])),
+            "the normaliser of image 1 is 0.0; it must be positive pixels",
+        ),
+    ],
+)
+def test_errors_say_what_is_wrong(call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()

@@ -1,0 +1,149 @@
+"""How an export is written: whole, checked and versioned, or not at all."""
+
+import errno
+import fcntl
+import os
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels.exporting import saved_model
+from dense_labels.method import matching
+from tests.colours import SIZE, STRIDE, publish, smooth_images
+
+
+def test_a_model_that_needs_python_is_not_published(colour_network, tmp_path):
+    def head(labels):
+        found = tf.py_function(lambda values: values[:, 0, :1, :2], [labels], tf.float32)
+        return {"points": tf.ensure_shape(found, [None, 1, 2]), "score": tf.ones([1, 1])}
+
+    with pytest.raises(RuntimeError, match="nothing exported: no TensorFlow server has the operations EagerPyFunc$"):
+        publish(colour_network, head, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_version_is_one_above_the_highest_and_readable_by_a_server(colour_network, tmp_path):
+    for name in ("3", "10", "notes", "2.5", ".hidden"):
+        (tmp_path / name).mkdir()
+    path = publish(colour_network, None, tmp_path, verified=False)
+    assert path == tmp_path / "11"
+    assert path.stat().st_mode == (tmp_path / "3").stat().st_mode
+    assert publish(colour_network, None, str(tmp_path), verified=False) == tmp_path / "12"
+    assert {entry.name for entry in tmp_path.iterdir()} == {*("3", "10", "11", "12", "notes", "2.5", ".hidden")}
+
+
+def test_what_a_killed_export_left_is_removed_once_no_other_is_at_work(colour_network, tmp_path):
+    (tmp_path / ".export-killed" / "model").mkdir(parents=True)
+    other = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)  # as an export at work does
+    ours = threading.Thread(target=publish, args=(colour_network, None, tmp_path), kwargs={"verified": False})
+    ours.start()
+    ours.join(1)
+    assert ours.is_alive()
+    assert [entry.name for entry in tmp_path.iterdir()] == [".export-killed"]
+    os.close(other)
+    ours.join(300)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
+
+
+class EagerOffset(tf.keras.Model):
+    """Answers one thing live and another once it is traced."""
+
+    def call(self, images):
+        labels = tf.nn.avg_pool2d(images, STRIDE, STRIDE, "VALID")
+        return labels + 0.001 if tf.executing_eagerly() else labels
+
+
+def failing_head(colour_head):
+    def call(labels):
+        found = colour_head(labels)
+        found["points"] += 0.5 if tf.executing_eagerly() else 0.0
+        return found
+
+    call.variables = colour_head.variables
+    return call
+
+
+def least_match(log_probability, positions):
+    return tf.gather(positions, tf.argmin(log_probability, axis=-1))
+
+
+def between_cells(log_probability, positions):
+    return best_match(log_probability, positions) + 0.25
+
+
+best_match = matching.best_match
+
+
+@pytest.mark.parametrize(
+    "wrong, existing",
+    [("labels", True), ("points", False), ("points_in_b", True), ("points_in_b's log-probability", False)],
+)
+def test_a_model_that_answers_otherwise_than_live_is_not_published(
+    colour_network, colour_head, tmp_path, monkeypatch, wrong, existing
+):
+    network, head = colour_network, None
+    if wrong == "labels":
+        network = EagerOffset()
+    elif wrong == "points":
+        head = failing_head(colour_head)
+    else:
+        broken = between_cells if wrong == "points_in_b" else least_match
+        monkeypatch.setattr(matching, "best_match", broken)
+    out = tmp_path / "served" / "model"
+    if existing:
+        (out / "1").mkdir(parents=True)
+    with pytest.raises(RuntimeError, match=f"nothing exported: {wrong}, written and live, differ by"):
+        publish(network, head, out)
+    left = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))]
+    assert left == (["served", "served/model", "served/model/1"] if existing else [])
+
+
+def test_a_full_disk_leaves_nothing(colour_network, tmp_path, monkeypatch):
+    parents = []
+
+    def save(module, path, **kwargs):
+        os.makedirs(os.path.join(path, "variables"))
+        parents.append(os.path.dirname(path))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(tf.saved_model, "save", save)
+    with pytest.raises(OSError, match="No space left on device"):
+        publish(colour_network, None, tmp_path / "served")
+    assert list(tmp_path.iterdir()) == []
+    # It was written on the file system it belongs to, under a name that no server loads.
+    assert os.path.dirname(parents[0]) == str(tmp_path / "served")
+    assert os.path.basename(parents[0]).startswith(".export-")
+
+
+@pytest.mark.parametrize(
+    "images, found",
+    [
+        (np.zeros([1, 30, 24, 3], np.uint8), r"uint8 \[1, 30, 24, 3\]"),
+        (np.zeros([30, 24, 3], np.float32), r"float32 \[30, 24, 3\]"),
+        (np.zeros([1, 30, 24, 1], np.float32), r"float32 \[1, 30, 24, 1\]"),
+        (np.zeros([0, 30, 24, 3], np.float32), r"float32 \[0, 30, 24, 3\]"),
+        (np.full([1, 30, 24, 3], 255, np.float32), r"float32 \[1, 30, 24, 3\] from 255.0 to 255.0"),
+        (np.full([1, 30, 24, 3], np.nan, np.float32), r"float32 \[1, 30, 24, 3\] from nan to nan"),
+    ],
+)
+def test_example_images_must_be_images(colour_network, tmp_path, images, found):
+    message = r"example_images must be float32 \[N, H, W, 3\] in \[0, 1\]; found " + found
+    with pytest.raises(ValueError, match=message):
+        saved_model.export_saved_model(
+            colour_network, None, tmp_path / "out", input_size=SIZE, stride=2, example_images=images
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_must_be_float32_at_the_stride(colour_network, tmp_path):
+    half = tf.keras.Sequential([colour_network, tf.keras.layers.Activation("linear", dtype="float16")])
+    needed = r"labels must be float32 \[N, {}, {}, L\] at input_size=\(30, 24\), stride={}; found "
+    with pytest.raises(ValueError, match=needed.format(15, 12, 2) + r"float16 \[1, 15, 12, 3\]"):
+        publish(half, None, tmp_path)
+    images = smooth_images(1, SIZE, 1)
+    with pytest.raises(ValueError, match=needed.format(7, 6, 4) + r"float32 \[1, 15, 12, 3\]"):
+        saved_model.export_saved_model(colour_network, None, tmp_path, input_size=SIZE, stride=4, example_images=images)
+    assert list(tmp_path.iterdir()) == []

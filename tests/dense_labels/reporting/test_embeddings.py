@@ -1,0 +1,64 @@
+"""Tests of what the embedding projector is given: read back as it reads it."""
+
+import os
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from PIL import Image
+from tensorboard.plugins import projector
+
+from dense_labels.reporting import embeddings
+
+STRIDE = 2
+
+
+def written(folder, masks):
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=[2, 20, 30, 3]).astype(np.float32)
+    labels = rng.normal(size=[2, 10, 15, 5]).astype(np.float32)
+    embeddings.write(folder, images, labels, masks, stride=STRIDE)
+    config = text_format.Parse((folder / "projector_config.pbtxt").read_text(), projector.ProjectorConfig())
+    (embedding,) = config.embeddings
+    points = np.loadtxt(folder / embedding.tensor_path, delimiter="\t", ndmin=2)
+    head, *rows = (folder / embedding.metadata_path).read_text().splitlines()
+    assert head == "picture\tx\ty" and list(embedding.tensor_shape) == [len(rows), 5]
+    sprite = np.asarray(Image.open(folder / embedding.sprite.image_path))
+    assert list(embedding.sprite.single_image_dim) == [16, 16]
+    return images, labels, points, np.array([row.split("\t") for row in rows], float), sprite
+
+
+def test_a_point_is_the_label_of_a_cell_of_the_object_and_its_sprite_the_picture_about_it(tmp_path):
+    masks = np.zeros([2, 20, 30])
+    masks[0, :, :8] = masks[1, 10:, :] = 1
+    images, labels, points, rows, sprite = written(tmp_path / "run", masks)
+    assert len(points) == 10 * 4 + 5 * 15
+    n, i, j = rows[:, 0].astype(int), (rows[:, 2] // STRIDE).astype(int), (rows[:, 1] // STRIDE).astype(int)
+    assert masks[n, 2 * i + 1, 2 * j + 1].all() and len(set(zip(n, i, j))) == len(rows)
+    np.testing.assert_allclose(points, labels[n, i, j], rtol=1e-5)
+    side = len(sprite) // 16
+    assert sprite.shape == (16 * 11, 16 * 11, 3)  # 115 patches in a square
+    for k in (0, 37, 39, 114):
+        patch = sprite[16 * (k // side) :, 16 * (k % side) :][:16, :16]
+        x, y = (2 * j[k] + 1, 2 * i[k] + 1)
+        rows_of, columns_of = (np.clip(np.arange(at - 8, at + 8), 0, size - 1) for at, size in ((y, 20), (x, 30)))
+        np.testing.assert_allclose(patch, 255 * images[n[k]][rows_of][:, columns_of], atol=0.51)  # the edge goes on
+
+
+def test_as_many_points_are_drawn_as_the_projector_bears(tmp_path, monkeypatch):
+    monkeypatch.setattr(embeddings, "MOST_POINTS", 40)
+    _, labels, points, rows, _ = written(tmp_path, np.zeros([2, 20, 30]))  # without an object all cells count
+    assert len(points) == 40 and len(np.unique(rows, axis=0)) == 40 and set(rows[:, 0]) == {0, 1}
+    again = written(tmp_path, np.zeros([2, 20, 30]))
+    np.testing.assert_array_equal(points, again[2])
+    assert sorted(os.listdir(tmp_path)) == [
+        "labels.tsv",
+        "labels_metadata.tsv",
+        "labels_sprite.png",
+        "projector_config.pbtxt",
+    ]
+
+
+def test_shapes_that_do_not_agree_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"masks must be \[1, 4, 4\]; found shape \(1, 2, 2\)"):
+        embeddings.write(tmp_path, np.ones([1, 4, 4, 3]), np.ones([1, 2, 2, 3]), np.ones([1, 2, 2]), stride=2)

@@ -1,0 +1,221 @@
+import os
+import re
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from input_pipeline.storage import decoding
+
+RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 90)
+
+
+def four_colours(height=16, width=24):
+    """Red, green, blue and grey quarters."""
+    pixels = np.empty([height, width, 3], np.uint8)
+    top, left = slice(height // 2), slice(width // 2)
+    bottom, right = slice(height // 2, None), slice(width // 2, None)
+    pixels[top, left], pixels[top, right], pixels[bottom, left], pixels[bottom, right] = RED, GREEN, BLUE, GREY
+    return pixels
+
+
+@pytest.mark.parametrize(
+    "name, options, tolerance",
+    [
+        ("a.jpg", {"quality": 100, "subsampling": 0}, 3),
+        ("a.png", {}, 0),
+        ("a.webp", {"lossless": True}, 0),
+        ("a.bmp", {}, 0),
+        ("a.gif", {}, 0),
+        ("a.tif", {}, 0),
+        ("a.jpg", {"format": "PNG"}, 0),  # told by its content
+        ("a.gif", {"save_all": True, "append_images": [Image.new("RGB", (24, 16), BLUE)]}, 0),  # the first frame
+    ],
+)
+def test_colours_are_where_they_were_put(tmp_path, name, options, tolerance):
+    path = tmp_path / name
+    Image.fromarray(four_colours()).save(path, **options)
+    found = decoding.read_picture(path)
+    assert found.dtype == np.uint8
+    np.testing.assert_allclose(found.astype(int), four_colours(), atol=tolerance)
+    assert decoding.read_size(path) == (16, 24)
+    assert path.suffix in decoding.EXTENSIONS
+
+
+def palette_with_transparency(path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([*RED, *BLUE])
+    image.putpixel((1, 0), 1)
+    image.save(path, transparency=1)
+
+
+def sixteen_bits(path):
+    Image.fromarray(np.array([[100 * 257, 65535]], np.uint16)).save(path)
+
+
+def cmyk(path):
+    image = Image.new("CMYK", (16, 8), (0, 255, 255, 0))
+    image.paste((255, 255, 0, 0), (8, 0, 16, 8))
+    image.save(path, quality=100)
+
+
+def of_mode(mode, left, right, **options):
+    def save(path):
+        image = Image.new(mode, (2, 1), left)
+        image.putpixel((1, 0), right)
+        image.save(path, **options)
+
+    return save
+
+
+@pytest.mark.parametrize(
+    "name, save, left, right",
+    [
+        ("1.png", of_mode("1", 0, 1), (0, 0, 0), (255, 255, 255)),
+        ("l.png", of_mode("L", 7, 200), (7, 7, 7), (200, 200, 200)),
+        ("p.png", palette_with_transparency, RED, (255, 255, 255)),
+        ("p.gif", palette_with_transparency, RED, (255, 255, 255)),
+        ("rgb.png", of_mode("RGB", RED, BLUE, transparency=BLUE), RED, (255, 255, 255)),
+        ("la.png", of_mode("LA", (10, 255), (10, 0)), (10, 10, 10), (255, 255, 255)),
+        ("rgba.png", of_mode("RGBA", (0, 0, 0, 51), (0, 255, 0, 255)), (204, 204, 204), GREEN),
+        ("rgba.webp", of_mode("RGBA", (0, 0, 0, 51), (0, 255, 0, 255), lossless=True), (204, 204, 204), GREEN),
+        ("16.png", sixteen_bits, (100, 100, 100), (255, 255, 255)),
+        ("16.tif", sixteen_bits, (100, 100, 100), (255, 255, 255)),
+        ("cmyk.jpg", cmyk, RED, BLUE),
+    ],
+)
+def test_every_kind_of_pixel_becomes_rgb_over_white(tmp_path, name, save, left, right):
+    save(tmp_path / name)
+    found = decoding.read_picture(tmp_path / name).astype(int)
+    np.testing.assert_allclose(found[0, [0, -1]], [left, right], atol=1)
+
+
+# Where the pixel of row r and column c of the file is seen, in a picture of height h and width w: table 1 of JEITA
+# CP-3451, "the 0th row is the visual right-hand side and the 0th column the visual top", and so on.
+SEEN_AT = {
+    1: lambda r, c, h, w: (r, c),
+    2: lambda r, c, h, w: (r, w - 1 - c),
+    3: lambda r, c, h, w: (h - 1 - r, w - 1 - c),
+    4: lambda r, c, h, w: (h - 1 - r, c),
+    5: lambda r, c, h, w: (c, r),
+    6: lambda r, c, h, w: (c, w - 1 - r),
+    7: lambda r, c, h, w: (h - 1 - c, w - 1 - r),
+    8: lambda r, c, h, w: (h - 1 - c, r),
+}
+
+
+def save_turned(path, upright, orientation, **options):
+    """Saves the pixels of an upright picture as a camera that was held otherwise would."""
+    height, width = upright.shape[:2]
+    rows, columns = np.indices((height, width) if orientation < 5 else (width, height))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(upright[SEEN_AT[orientation](rows, columns, height, width)]).save(path, exif=exif, **options)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+@pytest.mark.parametrize("orientation", SEEN_AT)
+def test_pictures_are_turned_upright(tmp_path, orientation, name):
+    path = tmp_path / name
+    save_turned(path, four_colours(), orientation, **{"quality": 100, "subsampling": 0} if name == "a.jpg" else {})
+    np.testing.assert_allclose(decoding.read_picture(path).astype(int), four_colours(), atol=3)
+    assert decoding.read_size(path) == (16, 24)
+
+
+def test_exif_data_that_cannot_be_read_are_passed_over(tmp_path):
+    Image.fromarray(four_colours()).save(tmp_path / "a.png", exif=b"Exif\0\0nonsense")
+    np.testing.assert_array_equal(decoding.read_picture(tmp_path / "a.png"), four_colours())
+
+
+def noise():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, [60, 80, 3], np.uint8))
+
+
+def cut_off(path):
+    noise().save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def huge(side):
+    """Saves a small PNG file whose header says that it is large."""
+
+    def save(path):
+        noise().save(path)
+        content = bytearray(path.read_bytes())
+        content[16:24] = struct.pack(">II", side, side)
+        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+        path.write_bytes(content)
+
+    return save
+
+
+@pytest.mark.parametrize(
+    "name, save, reason",
+    [
+        ("a.jpg", cut_off, "truncated"),
+        ("a.png", cut_off, "truncated"),
+        ("a.gif", cut_off, "truncated"),
+        ("a.bmp", cut_off, "truncated"),
+        ("a.webp", cut_off, "damaged: .+"),
+        ("a.jpg", lambda path: path.touch(), "empty"),
+        ("a.jpg", lambda path: path.write_text("a letter, not a picture"), "not a picture of a known format"),
+        ("a.jpg", lambda path: None, "no such file or directory"),
+        ("a.jpg", lambda path: path.mkdir(), "is a directory"),
+        ("a.jpg", lambda path: os.mkfifo(path), "no file but a pipe or a device"),
+        ("a.png", huge(10_000), "more than 89 million pixels"),
+        ("a.png", huge(40_000), "more than 89 million pixels"),
+        ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "pixels of 32 bits; at most 16 can be read"),
+        ("a.tif", lambda path: Image.new("I", (4, 4), 70_000).save(path), "pixels of 32 bits; at most 16 can be read"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_what_cannot_be_read_is_said_in_one_line(tmp_path, name, save, reason):
+    path = tmp_path / name
+    save(path)
+    with pytest.raises(ValueError, match=rf"\A{re.escape(str(path))}: {reason}\Z") as caught:
+        decoding.read_picture(path)
+    assert re.fullmatch(reason, caught.value.reason)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_headers_tell_what_they_can(tmp_path):
+    huge(10_000)(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="more than 89 million pixels"):
+        decoding.read_size(tmp_path / "a.png")
+    cut_off(tmp_path / "b.png")
+    assert decoding.read_size(tmp_path / "b.png") == (60, 80)  # the header is whole
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("size", [(60, 65), (12, 10), (150, 260)])
+def test_a_box_is_resized_to_where_it_should_be(tmp_path, size, orientation):
+    """Of a picture whose red is its column and whose green its row, resizing gives the coordinates themselves."""
+    rows, columns = np.indices([240, 255])
+    save_turned(tmp_path / "a.png", np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8), orientation)
+    found, scale = decoding.read_resized(tmp_path / "a.png", (60.25, 50.5, 190.25, 170.5), size)
+    assert scale == (130 / size[1], 120 / size[0])
+    rows, columns = np.indices(size) + 0.5
+    np.testing.assert_allclose(found[..., 0], 60.25 + columns * scale[0] - 0.5, atol=0.8)
+    np.testing.assert_allclose(found[..., 1], 50.5 + rows * scale[1] - 0.5, atol=0.8)
+
+
+def test_edges_are_repeated_where_the_box_reaches_beyond(tmp_path):
+    Image.fromarray(four_colours(8, 8)).save(tmp_path / "a.png")
+    expected = np.repeat(np.repeat(four_colours(2, 2), [7, 9], axis=0), [5, 4], axis=1)  # 3, 5, 1 and 0 beyond
+    found, scale = decoding.read_resized(tmp_path / "a.png", (-1, -3, 8, 13), (16, 9))
+    assert scale == (1, 1)
+    np.testing.assert_array_equal(found, expected)
+    whole, _ = decoding.read_resized(tmp_path / "a.png", None, (8, 8))
+    np.testing.assert_array_equal(whole, four_colours(8, 8))
+
+
+@pytest.mark.parametrize(
+    "box, reason",
+    [((8, 0, 12, 4), "its box lies outside of it"), ((0, 0, 1e5, 1e5), "its box has more than 89 million pixels")],
+)
+def test_boxes_that_show_nothing_are_refused(tmp_path, box, reason):
+    Image.fromarray(four_colours(8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=f"a.png: {reason}"):
+        decoding.read_resized(tmp_path / "a.png", box, (4, 4))

@@ -1,0 +1,75 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels.exporting import saved_model
+from models import nearest_landmarks
+from serving import convert
+
+SIZE, MARGIN = (30, 24), 4
+FULL = (38, 32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A version whose network has weights to be quantised."""
+    tf.keras.utils.set_random_seed(0)
+    layers = [tf.keras.layers.Conv2D(size, 3, stride, "same") for size, stride in ((32, 2), (32, 1), (3, 1))]
+    network = tf.keras.Sequential([tf.keras.Input([None, None, 3]), *layers])
+    shape = {"input_size": SIZE, "stride": 2, "margin": MARGIN}
+    example = tf.random.stateless_uniform([1, *FULL, 3], [0, 0]).numpy()
+    head = nearest_landmarks.NearestLandmarks(np.eye(3, dtype=np.float32), 2, upsample=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(saved_model, "_verify", lambda *_: None)  # test_export sees to that
+        out = tmp_path_factory.mktemp("served")
+        return saved_model.export_saved_model(network, head, out, **shape, example_images=example)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(0).random([1, *FULL, 3], np.float32)
+
+
+def answer(content, image):
+    return tf.lite.Interpreter(model_content=content).get_signature_runner()(images=image)
+
+
+@pytest.mark.parametrize("task", ["landmarks", "descriptors"])
+def test_lite_answers_as_the_model_does(folder, image, task):
+    found = answer(convert.convert(folder, "lite", task=task), image)
+    model = tf.saved_model.load(str(folder))
+    expected = getattr(model, task)(tf.constant(image))
+    assert set(found) == set(expected)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], atol=5e-2 if name == "points" else 1e-4)
+
+
+def test_int8_is_smaller_and_near(folder, image):
+    """Places are not made coarse along with the weights: they are off by what the labels are."""
+    contents = {kind: convert.convert(folder, kind) for kind in ("lite", "lite_int8")}
+    assert len(contents["lite_int8"]) < 0.6 * len(contents["lite"])
+    whole, coarse = (answer(content, image)["points"] for content in contents.values())
+    assert 0 < np.abs(coarse - whole).max() < 0.5
+
+
+def test_a_model_that_joins_requests_is_refused(folder, tmp_path):
+    shutil.copytree(folder / "assets", tmp_path / "assets")
+    card = json.loads((folder / "assets" / "model_card.json").read_text())
+    card["model"]["batch_requests"] = 4
+    (tmp_path / "assets" / "model_card.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="joins requests, which only servers do; export it without --batch_requests"):
+        convert.convert(tmp_path, "lite")
+
+
+def test_a_folder_that_is_no_version_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no assets/model_card.json; give a version, such as served/mine/1"):
+        convert.convert(tmp_path, "lite")
+
+
+def test_onnx_needs_its_package(folder, monkeypatch):
+    monkeypatch.setattr(convert.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"--to=onnx needs tf2onnx: pip install -e .\[onnx\]"):
+        convert.convert(folder, "onnx")

@@ -1,0 +1,257 @@
+"""The real services and messages of TensorFlow Serving, on this machine; `test_loader` runs its loader."""
+
+import collections
+import pathlib
+import shutil
+import time
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from PIL import Image
+from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
+from tensorflow_serving.config import model_server_config_pb2
+
+from benchmarks import mutations
+from benchmarks import serving as measured
+from dense_labels.exporting import signatures
+from serving import client, server, versions
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODEL = measured.MODEL
+
+
+@pytest.fixture(scope="module")
+def files():
+    return measured.pictures(6)
+
+
+@pytest.fixture(scope="module")
+def model(colour_served_dir):
+    return tf.saved_model.load(str(colour_served_dir / "1"))
+
+
+@pytest.fixture(scope="module")
+def followed(colour_served_dir, tmp_path_factory):
+    """A folder of versions of its own, for a server to follow."""
+    folder = tmp_path_factory.mktemp("followed")
+    shutil.copytree(colour_served_dir / "1", folder / "1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(followed):
+    following = versions.Versions(followed, poll_seconds=0.2)
+    running, port = server.serve(following, MODEL, max_bytes=2**22)
+    yield f"localhost:{port}"
+    running.stop(0)
+    following.stop()
+
+
+@pytest.fixture(scope="module")
+def connection(address):
+    connected = client.Client(address, MODEL)
+    yield connected
+    connected.close()
+
+
+def test_every_signature_is_described_as_it_is(connection, model):
+    described = connection.signatures()
+    assert set(described) == set(model.signatures) == set(signatures.SIGNATURES)
+    for name, (task, dtype) in signatures.SIGNATURES.items():
+        assert set(described[name].inputs) == ({"image_a", "image_b"} if task == "match" else {"images"})
+        assert {tensor.dtype for tensor in described[name].inputs.values()} == {dtype.as_datatype_enum}
+        assert set(described[name].outputs) == set(model.signatures[name].structured_outputs)
+    assert [dim.size for dim in described["landmarks"].inputs["images"].tensor_shape.dim] == [-1, -1, -1, 3]
+
+
+@pytest.mark.parametrize("count, size", [(1, (30, 24)), (3, (50, 41))])
+def test_every_signature_answers_as_the_model_does(connection, model, count, size):
+    images = np.random.default_rng(0).integers(0, 256, [count, *size, 3], np.uint8)
+    sent = {
+        tf.uint8: images,
+        tf.float32: np.float32(images) / 255,
+        tf.string: np.array([tf.io.encode_png(image).numpy() for image in images], object),
+    }
+    for name, (task, dtype) in signatures.SIGNATURES.items():
+        inputs = dict.fromkeys(["image_a", "image_b"] if task == "match" else ["images"], sent[dtype])
+        found, expected = connection.predict(name, **inputs), model.signatures[name](**map_values(tf.constant, inputs))
+        assert set(found) == set(expected)
+        for key in found:
+            np.testing.assert_allclose(found[key], expected[key], atol=1e-2 if "points" in key else 1e-5, err_msg=name)
+
+
+def map_values(function, dictionary):
+    return {key: function(value) for key, value in dictionary.items()}
+
+
+def test_an_answer_says_which_version_gave_it_and_holds_what_was_asked_for(connection, files):
+    request = mutations.request(MODEL, "encoded", images=np.array(files[:1], object))
+    request.output_filter.append("points")
+    response = connection.send(request)
+    assert list(response.outputs) == ["points"]
+    assert response.model_spec.name == MODEL and response.model_spec.signature_name == "encoded"
+    request.model_spec.version.value = response.model_spec.version.value
+    assert connection.send(request).model_spec == response.model_spec
+
+
+@pytest.mark.parametrize(
+    "change, code, message",
+    [
+        (lambda r: setattr(r.model_spec, "name", "other"), "NOT_FOUND", "there is no model 'other'; model is served"),
+        (lambda r: setattr(r.model_spec.version, "value", 99), "NOT_FOUND", "model has no version 99; version"),
+        (lambda r: setattr(r.model_spec, "version_label", "new"), "NOT_FOUND", "model has no label new; version"),
+        (
+            lambda r: setattr(r.model_spec, "signature_name", "x"),
+            "INVALID_ARGUMENT",
+            "no signature 'x'; there are desc",
+        ),
+        (lambda r: r.output_filter.append("x"), "INVALID_ARGUMENT", "gives .*points.*; not x"),
+        (lambda r: r.inputs["b"].CopyFrom(r.inputs["images"]), "INVALID_ARGUMENT", "must be images; found b, images"),
+    ],
+)
+def test_what_is_not_there_is_refused_by_name(connection, files, change, code, message):
+    request = mutations.request(MODEL, "encoded", images=np.array(files[:1], object))
+    change(request)
+    with pytest.raises(grpc.RpcError, match=message) as raised:
+        connection.send(request)
+    assert raised.value.code().name == code
+
+
+@pytest.mark.parametrize(
+    "images, message",
+    [
+        (np.zeros([1, 8, 8, 3]), "images must be uint8; found float64"),
+        (np.zeros([8, 8, 3], np.uint8), r"images must have the shape \[None, None, None, 3\]; found \[8, 8, 3\]"),
+        (np.zeros([1, 0, 8, 3], np.uint8), r"at least one row and column; found the size\] \[0 8\]"),
+        (np.zeros([65, 2, 2, 3], np.uint8), r"a request must have from 1 to 64 pictures; found\] \[65\]"),
+        (np.zeros([1, 8, 8, 4], np.uint8), r"\[1,8,8,4\] is not compatible with expected shape \[\?,\?,\?,3\]"),
+    ],
+)
+def test_a_bad_tensor_is_refused_with_what_is_needed(connection, images, message):
+    with pytest.raises(grpc.RpcError, match=message) as raised:
+        connection.predict("landmarks", images=images)
+    assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_tensor_that_claims_more_than_it_holds_is_not_unpacked(connection):
+    request = mutations.request(MODEL, "landmarks", images=np.zeros([1, 1, 1, 3], np.uint8))
+    request.inputs["images"].tensor_shape.dim[1].size = 10**9
+    assert measured.refusal(connection, request).startswith(
+        "images must have at most 4194304 bytes; found the shape [1,"
+    )
+
+
+def test_bad_pictures_fail_alone_among_requests_that_are_joined(address, model, files):
+    outcomes = measured.soak(address, model, files, count=300)
+    assert outcomes == {"right": 297, "refused": 3}
+
+
+def test_damaged_requests_are_refused_with_a_message_or_answered_rightly(address, model, files):
+    outcomes = measured.mutate(address, model, files, count=140)
+    assert len(outcomes) == 14 and {sum(counted.values()) for counted in outcomes.values()} == {10}
+    assert collections.Counter(outcomes["bits flipped"])["right"] > 0
+    for kind, counted in outcomes.items():
+        assert counted["wrong"] == 0, kind
+        if "bomb" in kind:
+            assert counted == {"refused": 10}, kind
+
+
+def test_the_stress_notices_an_answer_that_is_wrong(address, files):
+    class Other:
+        @staticmethod
+        def describe(images):
+            return {"points": tf.zeros([1, 3, 2])}
+
+    assert measured.soak(address, Other, files, count=20)["wrong"] == 20
+
+
+def test_a_new_version_takes_over_while_requests_run_and_none_fails(address, followed, files):
+    answered = measured.swap(address, followed, files)
+    assert answered[1] > 0 and answered[2] >= 4
+    (followed / "3").mkdir()  # holds no model, and what is served goes on
+    state = get_model_status_pb2.ModelVersionStatus.State
+    deadline = time.monotonic() + 60
+    while states(address).get(3) != state.END and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert states(address) == {3: state.END, 2: state.AVAILABLE, 1: state.END}
+
+
+def states(address):
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = MODEL
+    with grpc.insecure_channel(address) as channel:
+        status = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request)
+    return {each.version: each.state for each in status.model_version_status}
+
+
+def test_a_folder_without_a_version_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no version of a SavedModel, such as .*1$"):
+        versions.Versions(tmp_path)
+
+
+def test_a_port_that_is_taken_is_refused(address):
+    host, _, port = address.partition(":")
+    with pytest.raises(ValueError, match=f"--host={host} --port={port}: cannot listen there; is the port taken?"):
+        server.serve(None, MODEL, host=host, port=int(port))
+
+
+@pytest.fixture
+def picture(files, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(files[1])
+    return str(path)
+
+
+def ask(address, *paths, signature="landmarks", out):
+    client.ask(paths, address=address, model=MODEL, signature=signature, out=out, timeout_s=20.0)
+
+
+@pytest.mark.parametrize("signature", ["landmarks", "labels_float", "encoded", "descriptors"])
+def test_the_client_prints_landmarks_and_draws(address, model, picture, tmp_path, capsys, signature):
+    ask(address, picture, picture, signature=signature, out=str(tmp_path / "out" / "a.png"))
+    printed = capsys.readouterr().out.splitlines()
+    drawn = np.asarray(Image.open(tmp_path / "out" / "a.png"))
+    assert np.ptp(drawn) > 100 and printed[-1] == f"drawn: {tmp_path / 'out' / 'a.png'}"
+    if signature in ("landmarks", "encoded"):
+        pixels = tf.io.decode_png(pathlib.Path(picture).read_bytes())[tf.newaxis]
+        (x, y), score = (values[0, 0].numpy() for values in model.landmarks(pixels).values())
+        assert printed[0] == f"{picture}  landmark 0: {x:.2f} {y:.2f}  score {score:.3f}"
+        assert len(printed) == 2 * 3 + 1
+
+
+def test_the_client_draws_what_matches(address, picture, tmp_path):
+    ask(address, picture, picture, signature="match_encoded", out=str(tmp_path / "out.png"))
+    assert np.ptp(np.asarray(Image.open(tmp_path / "out.png"))) > 100
+
+
+@pytest.mark.parametrize(
+    "arguments, options, message",
+    [
+        ([], {}, "no picture is named; give the files after the options"),
+        (["{picture}"], {"signature": "key"}, "--signature=key: the model has descriptors, "),
+        (["{picture}"], {"signature": "match"}, "--signature=match takes two pictures; found 1"),
+        (["nowhere.png"], {}, "nowhere.png: no such file"),
+        ([__file__], {}, "not a picture of a known format"),
+        ([__file__], {"signature": "encoded"}, "INVALID_ARGUMENT: .*it must be a JPEG, PNG or BMP file"),
+    ],
+)
+def test_the_client_says_what_is_wrong(address, picture, tmp_path, arguments, options, message):
+    paths = [argument.format(picture=picture) for argument in arguments]
+    with pytest.raises(ValueError, match=message):
+        ask(address, *paths, out=str(tmp_path / "out.png"), **options)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_server_that_is_not_there_is_named(picture, tmp_path):
+    with pytest.raises(ValueError, match="^localhost:1: UNAVAILABLE: "):
+        ask("localhost:1", picture, out=str(tmp_path / "out.png"))
+
+
+def test_the_models_file_is_what_tensorflow_serving_reads():
+    text = (ROOT / "serving" / "models.config").read_text()
+    (model,) = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
+    assert (model.name, model.base_path, model.model_platform) == ("mine", "/models/mine", "tensorflow")
+    assert model.model_version_policy.latest.num_versions == 2 and dict(model.version_labels) == {"stable": 1}
