@@ -5,7 +5,7 @@ import pathlib
 import tempfile
 
 
-def write_whole(path, content):
+def write_whole(path: str | os.PathLike, content: bytes) -> None:
     """Writes a file under a temporary name beside it, then renames it.
 
     Args:

@@ -1,0 +1,145 @@
+"""Registries: what can be chosen by name, one registry a kind; an entry registers itself where it stands.
+
+A new network, loss, head, data set, metric, picture or signature is one new file:
+
+    from dense_labels.registry import LOSSES
+
+    @LOSSES.register("huber", "the expected Huber distance", keys=("loss.gamma",))
+    def create(config, stride):
+        ...
+
+A file in the registry's own package is found by itself. One from outside is imported by the configuration file that
+uses it. No other file lists the names: the choices of the configuration, the words of the documentation and the checks
+come from here.
+
+What the configuration can choose must be known before TensorFlow is imported, which takes seconds. So the modules of
+those packages import TensorFlow, and whatever needs it, inside their functions; a test sees to it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry(Generic[T]):
+    """What is registered under a name.
+
+    Attributes:
+      name: as the configuration has it.
+      words: what it is, for the documentation: a phrase without a full stop.
+      value: the function or class that was registered.
+      keys: keys of the configuration, such as "loss.gamma", that it reads and others of its kind may not.
+      check: refuses a configuration that it cannot serve, with a ValueError; None where nothing can be wrong.
+      facts: what else its kind knows of it, by name.
+    """
+
+    name: str
+    words: str
+    value: T
+    keys: tuple[str, ...] = ()
+    check: Callable[[Any], None] | None = None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Registry(Mapping[str, Entry[T]]):
+    """The entries of one kind, by name, in the order they were registered.
+
+    It is a mapping of names to entries. The modules of its packages are imported when it is first looked into.
+    """
+
+    def __init__(self, kind: str, *packages: str):
+        """Creates a registry without entries.
+
+        Args:
+          kind: what an entry is called in messages, such as "loss".
+          packages: dotted names of packages whose modules register entries, or of such modules.
+        """
+        self.kind, self._packages = kind, packages
+        self._entries: dict[str, Entry[T]] = {}
+        self._loaded = False
+
+    def register(
+        self,
+        name: str,
+        words: str,
+        *,
+        keys: tuple[str, ...] = (),
+        check: Callable[[Any], None] | None = None,
+        **facts: Any,
+    ) -> Callable[[T], T]:
+        """Returns a decorator that registers a function or class under a name.
+
+        Args:
+          name, words, keys, check, **facts: see `Entry`.
+
+        Raises:
+          ValueError: if the name is taken by something else.
+        """
+
+        def add(value: T) -> T:
+            known = self._entries.get(name)
+            if known is not None and _origin(known.value) != _origin(value):
+                raise ValueError(
+                    f"there is a {self.kind} {name!r} already, in {_origin(known.value)}; choose another name"
+                )
+            self._entries[name] = Entry(name, words, value, tuple(keys), check, facts)
+            return value
+
+        return add
+
+    def registered(self) -> tuple[Entry[T], ...]:
+        """Returns what has been registered so far; imports nothing."""
+        return tuple(self._entries.values())
+
+    def __getitem__(self, name: str) -> Entry[T]:
+        self._load()
+        if name not in self._entries:
+            raise ValueError(f"there is no {self.kind} {name!r}; choose {', '.join(map(repr, self._entries))}")
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        self._load()
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        self._load()
+        return name in self._entries
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True  # before the imports, for they may look into the registry
+        for package in self._packages:
+            module = importlib.import_module(package)
+            for found in sorted(pkgutil.iter_modules(getattr(module, "__path__", [])), key=lambda found: found.name):
+                importlib.import_module(f"{package}.{found.name}")
+
+
+def _origin(value: Any) -> str:
+    return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', '?')}"
+
+
+# Chosen by the configuration: found without TensorFlow.
+NETWORKS: Registry = Registry("network", "models.networks")
+HEADS: Registry = Registry("landmark head", "models.heads")
+LOSSES: Registry = Registry("loss", "dense_labels.training.losses")
+SOURCES: Registry = Registry("source", "input_pipeline.data_sets")
+READERS: Registry = Registry("reader", "input_pipeline.readers")
+WARPS: Registry = Registry("warp", "input_pipeline.views.choices")
+COLOURS: Registry = Registry("change of colour", "input_pipeline.views.choices")
+
+# Not chosen: all that a run has what is needed for.
+METRICS: Registry = Registry("metric", "dense_labels.evaluation.metrics")
+PICTURES: Registry = Registry("picture", "dense_labels.pictures")
+SIGNATURES: Registry = Registry("signature", "dense_labels.exporting.signatures")
