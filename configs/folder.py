@@ -1,15 +1,15 @@
 """Your own folder of pictures of one kind of object.
 
-python train_main.py --config=configs/folder.py --config.data.dir=PICTURES --workdir=runs/mine
+python train_main.py --config=folder --config.data.dir=PICTURES --workdir=runs/mine
 
-240,000 pairs, about an hour on two cores with bfloat16 units. The whole picture is what the network sees;
-where objects have room around them, config.data.crop lets warps bring that in instead of repeating the border.
+240,000 pairs take about an hour on two cores with bfloat16 units. The network sees whole pictures. Where there is room
+around the objects, set config.data.crop: warps then bring in more of the picture instead of repeating its border.
 """
 
 from dense_labels.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     config = Config()
     config.data.name, config.data.dir = "folder", ""
     config.model.name, config.model.norm, config.model.activation = "dilations", "batch", "leaky_relu"

@@ -1,20 +1,22 @@
-"""Stable descriptors and their confidence (paper 2): pictures of one kind of object, a trunk trained on ImageNet.
+"""Stable descriptors with a confidence (paper 2): pictures of one kind of object, a trunk trained on ImageNet.
 
-python train_main.py --config=configs/introspection.py --workdir=runs/introspection \
+python train_main.py --config=introspection --workdir=runs/introspection \
     --config.data.dir=IMAGES --config.data.annotations=TRAIN.json --config.data.annotations_test=TEST.json
 
-The trunk for CPUs and phones. --config.model.weights=FILE.h5 takes its weights from a file instead of downloading them,
---config.data.name=folder any folder of pictures, --config.model.confidence=false is the paper's "w/o conf.". The head
-for key points of section 4.3 is fitted by `python eval_main.py --workdir=runs/introspection --heads=heatmaps`.
+The trunk is one for CPUs and phones. --config.model.weights=FILE.h5 reads its weights from a file instead of
+downloading them, --config.data.name=folder takes any folder of pictures, and --config.model.confidence=false is the
+paper's "w/o conf.". `python eval_main.py --workdir=runs/introspection --heads=heatmaps` fits the head for key points of
+section 4.3.
 
-Until the loss falls no more, at most 80,000 pairs. After 20,000 of faces (config.train.num_epochs=5, half an hour on
-two cores) landmarks of 600 test pictures are found in others 3.3 % of the width off, with PCK@.1 of 0.96.
+Training goes on until the loss stops falling, for at most 80,000 pairs. After 20,000 pairs of faces
+(config.train.num_epochs=5, half an hour on two cores), landmarks of 600 test pictures are found in other pictures with
+an error of 3.3 % of the width, and a PCK@.1 of 0.96.
 """
 
 from dense_labels.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     config = Config()
     config.data.name, config.data.dir = "coco", ""
     config.data.size = (160, 160)

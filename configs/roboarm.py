@@ -1,19 +1,19 @@
-"""The robot arm of section 4.1 with L_log: the first row of table 1.
+"""The robot arm of paper 1, section 4.1, with the log-likelihood loss: the first row of table 1.
 
-python train_main.py --config=configs/roboarm.py --workdir=runs/roboarm/log
+python train_main.py --config=roboarm --workdir=runs/roboarm/log
 
-32,000 pairs, about 9 minutes on two cores with bfloat16 units.
-Expected: 0.91 % of image width by cells, 0.22 % sub-pixel.
-The paper's network with batch norm, which it does not mention and its first author's later code has:
-with it all rows train at one rate, and the distance loss finds more than the nearest cell.
-The other rows of tables 1 and 2 change the loss, its gamma and the length of a label, as
-`python -m benchmarks.roboarm` does.
+32,000 pairs take about 9 minutes on two cores with bfloat16 units. Expected: 0.91 % of the image width by cells, 0.22 %
+with sub-pixel decoding.
+
+This is the paper's network with batch norm, which the paper does not mention and the first author's later code has:
+with it all rows train at one rate, and the distance loss does more than find the nearest cell. The other rows of tables
+1 and 2 change the loss, its gamma and the length of a label: `python -m benchmarks.roboarm`.
 """
 
 from dense_labels.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     config = Config()
     config.model.norm = "batch"
     config.train.batch_size = 8

@@ -1,16 +1,17 @@
-"""The textured sphere of section 4.2 with DILATIONS and L_dist, from neighbouring frames alone.
+"""The textured sphere of paper 1, section 4.2, with DILATIONS and the distance loss, from neighbouring frames alone.
 
-python train_main.py --config=configs/sphere.py --workdir=runs/sphere/dilations
+python train_main.py --config=sphere --workdir=runs/sphere/dilations
 
-32,000 pairs, 20 minutes on two cores with bfloat16 units. Expected, median over test frames: points are found in any
-other frame 6.5 degrees off, and places follow from labels to 3.8 degrees. The network has batch norm and leaky ReLU, as
-its first author's later code has it; SIMPLE beside it, an untrained network and chance: `python -m benchmarks.sphere`.
+32,000 pairs take 20 minutes on two cores with bfloat16 units. Expected, as medians over the test frames: points are
+found in any other frame with an error of 6.5 degrees, and places follow from labels with an error of 3.8 degrees. The
+network has batch norm and leaky ReLU, as in the first author's later code. `python -m benchmarks.sphere` compares it
+with SIMPLE, an untrained network and chance.
 """
 
 from dense_labels.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     config = Config()
     config.data.name = "sphere"
     config.data.num_pairs = 12_000

@@ -1,17 +1,18 @@
-"""Your own video, section 3.3: true motion, its flow computed from the frames.
+"""Your own video (paper 1, section 3.3): true motion, by optical flow that is computed from the frames.
 
-python train_main.py --config=configs/video.py --config.data.dir=FRAMES --workdir=runs/video
+python train_main.py --config=video --config.data.dir=FRAMES --workdir=runs/video
 
-FRAMES holds the frames of a clip as pictures numbered in their names, or clips in folders of their own. What stands
-still teaches nothing and is left out; between neighbouring frames that can be nearly all, so frames up to three apart
-make pairs. What is kept on disk takes 150 kB a frame of 100 x 82. As long as folder.py. Needs OpenCV:
-pip install -e .[video]
+FRAMES holds the frames of a clip as pictures with numbers in their names, or a folder of such pictures for each clip.
+What does not move teaches nothing and is left out. Between neighbouring frames that can be nearly everything, so the
+frames of a pair may lie up to three apart. A frame of 100 x 82 takes 150 kB on disk. Takes as long as folder.py; needs
+OpenCV: pip install -e .[video]
 """
 
 from configs import folder
+from dense_labels.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     config = folder.get_config()
     config.data.name, config.data.max_gap = "video", 3
     return config

@@ -1,34 +1,67 @@
-"""Runs a command line: a user's mistake ends in one clear line and a non-zero exit code, not in a stack trace."""
+"""Runs a command line: a user's mistake ends in one clear line and a non-zero exit code, not in a stack trace.
 
-import difflib
+Which errors are a user's? Those that this project raises on purpose, the operating system's, and TensorFlow's about
+files and machines. Anything else is a mistake of the program and keeps its stack trace: also a ValueError that a
+library or the interpreter raises, such as numpy's "cannot reshape array". An error was raised on purpose if it comes
+from a `raise` statement in one of our own files, or in one beside a configuration file of the user's. So whoever finds
+that the user is wrong writes `raise ValueError(...)`, and no class of errors is needed for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
 import os
+import pathlib
 import re
 import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from dense_labels import config as config_lib
+from dense_labels import config_files, config_keys, user_code
 
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where in the code an error came from.")
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_RAISED_ON_PURPOSE = (ValueError, FloatingPointError)
+_HELP = "Name of a configuration, such as folder, or a file whose get_config() returns a dense_labels.config.Config."
+# Of TensorFlow's errors, those that files and machines cause. The others are mistakes in a graph.
+_FROM_OUTSIDE = (
+    *("AbortedError", "AlreadyExistsError", "CancelledError", "DataLossError", "DeadlineExceededError"),
+    *("NotFoundError", "OutOfRangeError", "PermissionDeniedError", "ResourceExhaustedError", "UnavailableError"),
+    "UnknownError",
+)
 
-# What a user, a disk or a damaged file can cause, beside TensorFlow's own errors. Anything else is a mistake of this
-# project and keeps its stack trace.
-_EXPECTED = (ValueError, OSError, FloatingPointError)
+
+class _ConfigParser(flags.ArgumentParser):
+    """Takes the name or file of a configuration for the configuration in it."""
+
+    def parse(self, argument: str) -> config_lib.Config:
+        try:
+            return config_files.find(argument)
+        except ValueError as error:  # absl says again what was given
+            raise ValueError(str(error).removeprefix(f"{argument}: ")) from error
+
+    def flag_type(self) -> str:
+        return "name or file"
 
 
-def define_config():
-    """Defines `--config=FILE` and `--config.part.key=value`.
+def define_config() -> flags.FlagHolder[config_lib.Config]:
+    """Defines `--config=NAME_OR_FILE` and `--config.part.key=value`.
 
     Returns:
-      An absl flag holder of a `dense_labels.config.Config`.
+      An absl flag holder. Once `run` has parsed the flags, it holds a configuration that was checked.
     """
-    return config_flags.DEFINE_config_file(
-        "config", None, "A file whose get_config() returns a dense_labels.config.Config, such as configs/roboarm.py."
-    )
+    holder = config_flags.DEFINE_config_file("config", None, _HELP)
+    flags.FLAGS["config"].parser = _ConfigParser()
+    return holder
 
 
-def run(main, *, takes_files=False):
+def run(main: Callable[..., Any], *, takes_files: bool = False) -> None:
     """Parses the flags and calls `main()`; exits with 0, or with 1 after one line on stderr.
 
     Args:
@@ -43,56 +76,18 @@ def run(main, *, takes_files=False):
     )
 
 
-def _parse(argv, takes_files):
-    try:
-        _check_keys(argv)
-        rest = flags.FLAGS(argv)
-        if len(rest) > 1 and not takes_files:
-            raise ValueError(f"unexpected argument {rest[1]!r}; every option is written --name=value")
-        if "config" in flags.FLAGS:
-            _check_file(flags.FLAGS["config"].config_filename)
-    except Exception as error:  # whatever is wrong here, the user wrote it
-        _fail(error)
-    return rest
+def is_expected(error: Exception) -> bool:
+    """Says whether an error is about what a user gave, a disk or another machine, not a mistake of the program."""
+    if isinstance(error, (OSError, flags.Error)):
+        return True
+    if isinstance(error, _RAISED_ON_PURPOSE):
+        frames = traceback.extract_tb(error.__traceback__)
+        return bool(frames) and _is_raise(frames[-1].filename, frames[-1].lineno or 0)
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and isinstance(error, tensorflow.errors.OpError) and _is_from_outside(error)
 
 
-def _check_keys(argv):
-    keys = [f"--{key}" for key in config_lib.override_keys(config_lib.Config())]
-    for argument in argv[1:]:
-        name = "--" + argument.partition("=")[0].lstrip("-")
-        if name.startswith("--config.") and name not in keys:
-            close = difflib.get_close_matches(name, keys, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise ValueError(f"{name} is not a configuration key; {hint}the keys are {', '.join(keys)}")
-
-
-def _check_file(path):
-    if not os.path.isfile(path):
-        raise ValueError(f"--config={path}: there is no such file; give one such as configs/roboarm.py")
-
-
-def _guarded(main):
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        tensorflow = sys.modules.get("tensorflow")
-        if not isinstance(error, _EXPECTED + ((tensorflow.errors.OpError,) if tensorflow else ())):
-            raise
-        _fail(error)
-
-
-def _fail(error):
-    if flags.FLAGS.is_parsed() and _TRACEBACK.value:
-        raise error
-    message = of_tensorflow(error.message) if hasattr(error, "message") else str(error)
-    print(f"error: {' '.join(message.split()) or type(error).__name__}", file=sys.stderr)
-    sys.exit(1)
-
-
-def of_tensorflow(message):
+def of_tensorflow(message: str) -> str:
     """Picks what went wrong out of a message of TensorFlow's that also says where in the graph."""
     message = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]( name: ?\S*)?", " ", message, flags=re.S)
     where = ("Graph execution error", "Detected at node", "Hint:", "File ", "<stdin>", "<stack traces")
@@ -100,7 +95,97 @@ def of_tensorflow(message):
     return next((line for line in lines if line and not line.startswith(where)), "")
 
 
-def python():
+def python() -> str:
     """Returns the command that runs this Python, as short as it can be written."""
     inside = os.path.relpath(sys.executable)
     return sys.executable if inside.startswith(os.pardir) else inside
+
+
+def _parse(argv: list[str], takes_files: bool) -> list[str]:
+    """Parses the flags, and checks the configuration before anything slow is imported."""
+    try:
+        _check_keys(argv)
+        _describe_keys(argv)
+        rest = flags.FLAGS(argv)
+        if len(rest) > 1 and not takes_files:
+            raise ValueError(f"unexpected argument {rest[1]!r}; every option is written --name=value")
+        if "config" in flags.FLAGS:
+            _check_config(flags.FLAGS["config"])
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        _fail(error)
+    return rest
+
+
+def _check_keys(argv: list[str]) -> None:
+    known = config_lib.key_names()
+    for argument in argv[1:]:
+        name = argument.partition("=")[0].lstrip("-")
+        for prefix in ("config.", "noconfig."):  # --noconfig.views.flip is --config.views.flip=false
+            if name.startswith(prefix) and name.removeprefix(prefix) not in known:
+                raise config_keys.unknown(name.removeprefix(prefix), known, "--config.")
+
+
+def _check_config(flag: Any) -> None:
+    if flag.value is not None:
+        config_lib.check(flag.value)
+        config_lib.check_used(flag.value, flag.override_values)
+
+
+def _describe_keys(argv: list[str]) -> None:
+    """Shows all our flags, and the keys of the configuration, where help is asked for."""
+    if not {"--help", "-help", "--helpshort", "--helpfull"}.intersection(argv):
+        return
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        if not module.startswith("absl"):
+            for flag in defined:
+                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    if "config" in flags.FLAGS:
+        flags.FLAGS["config"].help = f"{_HELP} Its keys are:\n{config_lib.describe()}"
+
+
+def _guarded(main: Callable[[], Any]) -> None:
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        _fail(error)
+
+
+def _fail(error: Exception) -> None:
+    if flags.FLAGS.is_parsed() and _TRACEBACK.value:
+        raise error
+    message = of_tensorflow(error.message) if hasattr(error, "message") else str(error)
+    print(f"error: {' '.join(message.split()) or type(error).__name__}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _is_raise(file: str, line: int) -> bool:
+    """Says whether a line belongs to a `raise` statement in a file of ours or of the user's."""
+    path = pathlib.Path(file)
+    inside = path.parts[len(_ROOT.parts)] if path.is_relative_to(_ROOT) and path != _ROOT else ""
+    main = getattr(sys.modules["__main__"], "__file__", None)
+    ours = inside.removesuffix(".py") in user_code.OURS or file == main or user_code.is_users(file)
+    if not ours or not path.is_file():
+        return False
+    raises = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Raise))
+    return any(node.lineno <= line <= (node.end_lineno or node.lineno) for node in raises)
+
+
+def _is_from_outside(error: Any) -> bool:
+    """The same of an error of TensorFlow's; that of a Python function in a graph has its stack trace in the message."""
+    message = re.sub(r"^\{\{.*?\}\} ", "", error.message)
+    places = re.findall(r'File "(.+?)", line (\d+)', message) if "Traceback (most" in message else []
+    if places:
+        kind = getattr(builtins, message.partition(":")[0], None)
+        return (isinstance(kind, type) and issubclass(kind, OSError)) or _is_raise(places[-1][0], int(places[-1][1]))
+    return (
+        type(error).__name__ in _FROM_OUTSIDE
+        or "assertion failed" in message
+        or (type(error).__name__ == "FailedPreconditionError" and "directory" in message)
+    )

@@ -1,184 +1,145 @@
-"""The typed configuration of a run, and its checks."""
+"""The typed configuration of a run: every key with its default, its meaning and what is valid.
 
+`config_keys.key` says what can stand with a key. A key that only some networks, losses, heads or data sets read is
+claimed where these are registered; see `dense_labels.registry`.
+"""
+
+# No annotations of the future here: ml_collections needs the types of the keys, not their names.
+import copy
 import dataclasses
-import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-SIMULATED = ("roboarm", "sphere")  # built from num_pairs and seed
-_ANNOTATED = ("coco", "csv", "pts", "celeba", "celeb_a", "aflw", "cats", "pascal3d")
-DATA_SETS = (*SIMULATED, "video", "folder", "boxes", *_ANNOTATED)
-HEADS = ("nearest", "regress", "regress_each", "heatmaps")
-PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-MAX_PIXELS = 25_000_000  # of a picture that a served model takes: what cameras of 24 million give
-BATCH_SIZE = 16  # where it is left to be found out, and there are as many pictures
-STRIDES = {"mobilenet_v2": (16, 8), "resnet50": (16,), "vgg16": (16,)}  # of the trunks
-_LEAST_SIDE = 16  # pixels of a view: eight cells
-_CHOICES = {
-    "data.name": DATA_SETS,
-    "views.warp": ("tps", "affine"),
-    "views.border": ("zero", "edge", "mirror"),
-    "views.colour": ("dve", "ssd"),
-    "model.name": ("simple", "dilations", "introspection"),
-    "model.norm": ("none", "batch"),
-    "model.activation": ("relu", "leaky_relu"),
-    "model.trunk": tuple(STRIDES),
-    "loss.name": ("log", "dist", "margin", "introspection"),
-    "train.optimizer": ("adam", "amsgrad", "adagrad", "adagrad_momentum"),
-    "train.schedule": ("steps", "cosine"),
-    "train.precision": PRECISIONS,
-}
-_RANGES = {  # from, to
-    "data.num_pairs": (1, math.inf),
-    "data.seed": (0, math.inf),
-    "data.crop": (0, math.inf),
-    "data.num_pictures": (0, math.inf),
-    "data.max_gap": (1, math.inf),
-    "data.min_score": (-math.inf, math.inf),
-    "views.strength": (0, math.inf),
-    "views.projective": (0, math.inf),
-    "views.colour_strength": (0, math.inf),
-    "views.brightness": (0, 1),
-    "views.contrast": (0, 1),
-    "views.saturation": (0, 1),
-    "views.hue": (0, 0.5),
-    "views.lighting": (0, 10),
-    "views.jpeg": (0, 1),
-    "views.rescale": (0, 0.9),
-    "model.label_size": (2, math.inf),
-    "loss.tau1": (0, math.inf),
-    "loss.tau2": (0, math.inf),
-    "loss.points": (2, math.inf),
-    "loss.hard_negatives": (1, math.inf),
-    "train.batch_size": (0, math.inf),
-    "train.num_epochs": (1, math.inf),
-    "train.patience": (0, math.inf),
-    "train.steps_per_epoch": (0, math.inf),
-    "train.momentum": (0, 0.999),
-    "train.warmup_steps": (0, math.inf),
-    "train.weight_decay": (0, math.inf),
-    "train.clip_norm": (0, math.inf),
-    "train.seed": (0, 2**32 - 1),
-    "train.keep_checkpoints": (1, math.inf),
-    "eval.batch_size": (1, math.inf),
-    "eval.head_images": (0, math.inf),
-    "eval.upsample": (1, math.inf),
-}
-_POSITIVE = ("loss.gamma", "train.learning_rate", "train.decay_factor")
+from dense_labels import config_checks, config_keys, user_code
+from dense_labels.config_keys import key
+from dense_labels.registry import (
+    COLOURS,
+    HEADS,
+    LOSSES,
+    METRICS,
+    NETWORKS,
+    PICTURES,
+    READERS,
+    SIGNATURES,
+    SOURCES,
+    WARPS,
+)
+
+VERSION = 1  # of the dictionary that a configuration is kept as
 
 
 @dataclasses.dataclass
 class DataConfig:
     """Which pictures."""
 
-    # roboarm | sphere | video | folder | boxes | coco | csv | pts | celeba | celeb_a (of tensorflow-datasets) | aflw |
-    # cats | pascal3d
-    name: str = "roboarm"
-    dir: str = "~/tensorflow_datasets"  # where it is kept; roboarm and sphere are built there if absent
-    num_pairs: int = 23_999  # roboarm, sphere: frame pairs in all splits together
-    seed: int = 0  # roboarm, sphere: of the simulation
-    # coco, csv: file of landmarks that heads are fitted on, pts: folder of them; training uses its pictures alone
-    annotations: str = ""
-    annotations_test: str = ""  # the same for the pictures heads are tested on
-    boxes: str = ""  # boxes: COCO file, or list of a detector's results; each box is a training picture
-    images: str = ""  # boxes: COCO file of the pictures that a list of results is about
-    category: str = ""  # boxes: name or id of the objects, where there are several
-    min_score: float = 0.0  # boxes: those that a detector gave a lower score are left out
-    whole_pictures: bool = False  # coco, pts: show whole pictures, not boxes about the objects
-    num_pictures: int = 0  # pictures or pairs of frames in training; found out
-    max_gap: int = 1  # video: frames that a pair may lie apart
-    ignore_still: bool = True  # video: what does not move teaches nothing; a camera's background, for instance
-    size: tuple[int, ...] = (0, 0)  # (height, width) that pictures are resized to; (0, 0): from the pictures
-    crop: int = 0  # pixels that views lack on each side, so that warps bring in more of the picture, not of its border
-    skip_bad_files: bool = False  # leave files out that cannot be read, instead of refusing to start
-    cache_dir: str = "~/.cache/dense_labels"  # where resized pictures and computed flow are kept
+    name: str = key("roboarm", "a data set, or the format of your own pictures", choices=(SOURCES, READERS))
+    dir: str = key("~/tensorflow_datasets", "folder of the data; simulated data are built there if absent", path=True)
+    num_pairs: int = key(23_999, "frame pairs to simulate, in all splits together", least=1)
+    seed: int = key(0, "seed of the simulation", least=0)
+    annotations: str = key("", "landmarks to fit heads on; training uses only the pictures they name", path=True)
+    annotations_test: str = key("", "landmarks to test heads on, in the same format", path=True)
+    boxes: str = key("", "COCO file, or list of a detector's results; each box is a training picture", path=True)
+    images: str = key("", "COCO file of the pictures that a list of results is about", path=True)
+    category: str = key("", "name or id of the objects to use, where a file holds several kinds")
+    min_score: float = key(0.0, "boxes with a lower score of the detector are left out")
+    whole_pictures: bool = key(False, "show whole pictures instead of boxes around the objects")
+    num_pictures: int = key(0, "pictures, or pairs of frames, in training; the run fills it in", least=0)
+    max_gap: int = key(1, "how far apart the two frames of a pair may lie", least=1, unit="frames")
+    ignore_still: bool = key(True, "leave out what does not move, such as the background of a fixed camera")
+    size: tuple[int, ...] = key((0, 0), "(height, width) to resize pictures to; (0, 0): from the pictures", unit="px")
+    crop: int = key(
+        0, "cut off each side of a view, so that warps bring in more of the picture, not its border", least=0, unit="px"
+    )
+    skip_bad_files: bool = key(False, "leave out files that cannot be read, instead of refusing to start")
+    cache_dir: str = key("~/.cache/dense_labels", "folder to keep resized pictures and computed flow in", path=True)
 
 
 @dataclasses.dataclass
 class ViewsConfig:
-    """How two views are made: warps, then changes of colour; of video, which moves, changes of colour alone."""
+    """How two views of a picture are made: first warps, then changes of colour."""
 
-    # tps: view B a thin-plate spline and an affine map of the picture, view A another of view B (as of paper 1's code)
-    # affine: two affine maps of the picture (paper 2)
-    warp: str = "tps"
-    strength: float = 1.0  # of the warps; 1: the published one
-    projective: float = 0.0  # tps: of a change of perspective
-    flip: bool = False  # show half of the pictures mirrored, both views alike
-    border: str = "edge"  # what lies beyond the picture: zero | edge | mirror
-    colour: str = "dve"  # dve: the seven changes below (as of paper 1's code) | ssd: those of SSD (paper 2)
-    colour_strength: float = 1.0  # ssd: 1 is the published one
-    brightness: float = 0.4  # factor from 1 - this to 1 + this
-    contrast: float = 0.4  # the same
-    saturation: float = 0.4  # the same
-    hue: float = 0.0  # turn of at most this, of a full one
-    lighting: float = 0.1  # standard deviation along the principal colours
-    jpeg: float = 1.0  # 1: written and read at a quality from 30 to 98
-    rescale: float = 0.2  # made smaller by a factor from 1 - this to 1, and larger again
+    warp: str = key("tps", "how the picture is warped", choices=WARPS)
+    strength: float = key(1.0, "strength of the warps; 1: as published", least=0)
+    projective: float = key(0.0, "strength of a change of perspective", least=0)
+    flip: bool = key(False, "mirror half of the pictures, both views alike")
+    border: str = key("edge", "what lies beyond the picture", choices=("zero", "edge", "mirror"))
+    colour: str = key("dve", "how colours are changed", choices=COLOURS)
+    colour_strength: float = key(1.0, "strength of the changes of colour; 1: as published", least=0)
+    brightness: float = key(0.4, "largest change of brightness; the factor is 1 less or plus this", least=0, most=1)
+    contrast: float = key(0.4, "largest change of contrast, as of brightness", least=0, most=1)
+    saturation: float = key(0.4, "largest change of saturation, as of brightness", least=0, most=1)
+    hue: float = key(0.0, "largest turn of the hue", least=0, most=0.5, unit="full turns")
+    lighting: float = key(0.1, "standard deviation of a shift along the principal colours", least=0, most=10)
+    jpeg: float = key(1.0, "strength of JPEG compression; 1: at a quality from 30 to 98", least=0, most=1)
+    rescale: float = key(0.2, "largest loss of sharpness: shrunk to 1 less this, and enlarged again", least=0, most=0.9)
 
 
 @dataclasses.dataclass
 class ModelConfig:
     """Which network."""
 
-    name: str = "simple"  # simple | dilations | introspection
-    label_size: int = 3  # L, the length of a label
-    norm: str = "none"  # simple, dilations: none | batch: over the images of one replica
-    activation: str = "relu"  # simple, dilations: relu | leaky_relu
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # simple, dilations: taken off images in [0, 1], inside the network
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)  # simple, dilations: then divided by
-    trunk: str = "mobilenet_v2"  # introspection: mobilenet_v2 | resnet50 | vgg16
-    weights: str = "imagenet"  # introspection: imagenet: downloaded | a Keras .h5 file without the top | none: random
-    stride: int = 16  # introspection: side of a cell in pixels; 16, or of mobilenet_v2 8
-    frozen: str = ""  # introspection: the trunk's last layer that is not trained, nor are those before it; "": all are
-    confidence: bool = True  # introspection: False is the paper's "w/o conf."
+    name: str = key("simple", "network", choices=NETWORKS)
+    label_size: int = key(3, "how many numbers a label is (L)", least=2)
+    norm: str = key("none", "normalisation; batch: over the images of one replica", choices=("none", "batch"))
+    activation: str = key("relu", "activation of the hidden layers", choices=("relu", "leaky_relu"))
+    mean: tuple[float, ...] = key((0.0, 0.0, 0.0), "colour that the network subtracts from its images in [0, 1]")
+    std: tuple[float, ...] = key((1.0, 1.0, 1.0), "colour that it then divides them by")
+    trunk: str = key("mobilenet_v2", "published network to start from", choices="models.networks.introspection:TRUNKS")
+    weights: str = key("imagenet", "imagenet: downloaded; a Keras .h5 file without the top; none: random", path=True)
+    stride: int = key(16, "side of a cell; of mobilenet_v2 also 8", least=1, unit="px")
+    frozen: str = key("", "the trunk's last layer that is not trained, nor are those before it; empty: all are")
+    confidence: bool = key(True, "learn a confidence with each label; false: the paper's 'w/o conf.'")
 
 
 @dataclasses.dataclass
 class LossConfig:
     """Which loss."""
 
-    # of paper 1, log: equation (4) | dist: equation (5) | margin: footnote 2
-    # of paper 2, introspection: equation (6), or (4) where the model has no confidence
-    name: str = "log"
-    gamma: float = 0.5  # exponent of the distance, for dist and margin
-    tau1: float = 1.0  # introspection: pixels up to which two points match
-    tau2: float = 30.0  # introspection: pixels beyond which they do not; what lies between is left out
-    points: int = 700  # introspection: drawn of an image; each is compared with the matches of all
-    hard_negatives: int = 30  # introspection: the worst that count, for each point
+    name: str = key("log", "loss", choices=LOSSES)
+    gamma: float = key(0.5, "exponent of the distance", above=0)
+    tau1: float = key(1.0, "distance up to which two points match", least=0, unit="px")
+    tau2: float = key(30.0, "distance beyond which they do not; pairs in between do not count", least=0, unit="px")
+    points: int = key(700, "points drawn from an image; each is compared with the matches of all", least=2)
+    hard_negatives: int = key(30, "how many of the worst non-matches of a point count", least=1)
 
 
 @dataclasses.dataclass
 class TrainConfig:
-    """How it is trained."""
+    """How the network is trained."""
 
-    init_from: str = ""  # folder of a run whose network this one begins with; "": random weights
-    batch_size: int = 16  # pairs, over all replicas; 0: 16, or as many as there are where these are fewer
-    num_epochs: int = 10
-    patience: int = 0  # epochs without a lower loss after which training ends; 0: it does not
-    steps_per_epoch: int = 0  # 0: one pass over the training pairs
-    optimizer: str = "adam"  # adam | amsgrad | adagrad | adagrad_momentum
-    momentum: float = 0.9  # of adagrad_momentum
-    learning_rate: float = 1e-3
-    schedule: str = "steps"  # steps: times decay_factor at each of decay_epochs | cosine: falls to 0 over the run
-    warmup_steps: int = 0  # for cosine: how many steps the rate rises from 0
-    decay_epochs: tuple[int, ...] = ()  # for steps
-    decay_factor: float = 0.1
-    weight_decay: float = 0.0  # of the filters, not the biases: rate times this is taken off each at each step
-    clip_norm: float = 0.0  # global norm the gradient is clipped to; 0: not clipped
-    # of the convolutions: float32 | mixed_bfloat16 | mixed_float16 | auto: bfloat16 where the processor has the units;
-    # weights, labels and the softmax are always float32
-    precision: str = "auto"
-    jit_compile: bool = False  # compile the step with XLA
-    seed: int = 0  # of the initial weights and the order of the pairs
-    keep_checkpoints: int = 3
+    init_from: str = key("", "folder of a run whose network to start from; empty: random weights", path=True)
+    batch_size: int = key(16, "pairs in a step, over all replicas; 0: 16, or all pairs if they are fewer", least=0)
+    num_epochs: int = key(10, "epochs to train for", least=1)
+    patience: int = key(0, "epochs without a lower loss after which training stops; 0: it goes on", least=0)
+    steps_per_epoch: int = key(0, "steps in an epoch; 0: one pass over the training pairs", least=0)
+    optimizer: str = key("adam", "optimizer", choices=("adam", "amsgrad", "adagrad", "adagrad_momentum"))
+    momentum: float = key(0.9, "momentum", least=0, most=0.999, owner="train.optimizer=adagrad_momentum")
+    learning_rate: float = key(1e-3, "learning rate, at its highest", above=0)
+    schedule: str = key("steps", "steps: falls at decay_epochs; cosine: falls to 0", choices=("steps", "cosine"))
+    warmup_steps: int = key(0, "steps in which the rate rises from 0", least=0, owner="train.schedule=cosine")
+    decay_epochs: tuple[int, ...] = key((), "epochs after which the rate falls", owner="train.schedule=steps")
+    decay_factor: float = key(0.1, "factor by which it falls each time", above=0, owner="train.schedule=steps")
+    weight_decay: float = key(0.0, "share of the filters, times the rate, that a step takes off; biases stay", least=0)
+    clip_norm: float = key(0.0, "global norm that gradients are clipped to; 0: not clipped", least=0)
+    precision: str = key(
+        "auto",
+        "precision of the convolutions; auto: mixed_bfloat16 if the processor has the units, else float32",
+        choices=("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    jit_compile: bool = key(False, "compile the training step with XLA")
+    seed: int = key(0, "seed of the initial weights and of the order of the pairs", least=0, most=2**32 - 1)
+    keep_checkpoints: int = key(3, "how many of the newest checkpoints to keep", least=1)
 
 
 @dataclasses.dataclass
 class EvalConfig:
-    """How it is evaluated."""
+    """How the network is evaluated."""
 
-    batch_size: int = 32
-    heads: tuple[str, ...] = ("nearest",)  # nearest | regress | regress_each | heatmaps; the best is exported
-    head_images: int = 0  # annotated training images the landmark heads are fitted on; 0: all
-    upsample: int = 4  # how much finer than the label map sub-pixel decoding works
+    batch_size: int = key(32, "images in a batch", least=1)
+    heads: tuple[str, ...] = key(("nearest",), "landmark heads to fit; the best is exported", choices=HEADS)
+    head_images: int = key(0, "annotated training images to fit heads on; 0: all", least=0)
+    upsample: int = key(4, "how much finer than the label map sub-pixel decoding works", least=1)
 
 
 @dataclasses.dataclass
@@ -193,160 +154,128 @@ class Config:
     eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)
 
 
-def check(config):
-    """Refuses values no run can have.
-
-    Args:
-      config: a `Config`.
+def check(config: Config) -> None:
+    """Refuses values that no run can have.
 
     Raises:
-      ValueError: naming the key, the value and what is valid.
+      ValueError: naming the key, its value and what is valid.
     """
     if not isinstance(config, Config):
-        raise ValueError(f"get_config() of the configuration file must return a Config; found {type(config).__name__}")
-    for part in dataclasses.fields(config):
-        _check_types(part.name, getattr(config, part.name), part.default_factory())
-    for key, choices in _CHOICES.items():
-        _check_choice(key, _value(config, key), choices)
-    for key, (least, most) in _RANGES.items():
-        _check_range(key, _value(config, key), least, most=most)
-    for key in _POSITIVE:
-        _check_range(key, _value(config, key), 0, open_=True)
-    _check_data(config.data)
-    _check_model(config.model)
-    _check_loss(config.loss)
-    _check_train(config.train)
-    if not config.eval.heads:
-        raise ValueError(f"config.eval.heads is empty; name at least one of {', '.join(HEADS)}")
-    for name in config.eval.heads:
-        _check_choice("eval.heads", name, HEADS)
+        raise ValueError(f"a configuration must be a dense_labels.config.Config; found {type(config).__name__}")
+    defaults = Config()
+    for part in dataclasses.fields(Config):
+        config_checks.check_types(part.name, getattr(config, part.name), getattr(defaults, part.name))
+    for name, facts in config_keys.keys(config).items():
+        config_checks.check_value(name, facts, config_keys.value(config, name))
+    config_checks.check_data(config.data)
+    config_checks.check_colours(config.model)
+    config_checks.check_schedule(config.train)
+    for entry in config_keys.chosen_entries(config):
+        if entry.check is not None:
+            entry.check(config)
 
 
-def has_confidence(model):
-    """Says whether the length of a network's labels is its confidence, as of paper 2.
+def check_used(config: Config, names: Iterable[str]) -> None:
+    """Refuses a key that was set on purpose and has no effect in this run.
 
     Args:
-      model: a `ModelConfig`.
+      config: a configuration that `check` accepts.
+      names: the keys that were set, such as "loss.tau2".
 
-    Returns:
-      A bool.
+    Raises:
+      ValueError: naming the first such key and what it belongs to.
     """
-    return model.name == "introspection" and model.confidence
+    for name in names:
+        if whose := config_keys.unused(config, name):
+            raise ValueError(f"config.{name} has no effect in this run: it is of {whose}; leave it out")
 
 
-def _value(config, key):
-    part, name = key.split(".")
-    return getattr(getattr(config, part), name)
+def key_names() -> list[str]:
+    """Lists every key that a command line may set, such as "train.batch_size"."""
+    return list(config_keys.keys(Config()))
 
 
-def _check_data(data):
-    if not data.dir:
-        raise ValueError("config.data.dir is empty; say where the pictures are: --config.data.dir=PICTURES")
-    if data.name == "boxes" and not data.boxes:
-        raise ValueError("config.data.name='boxes' needs config.data.boxes, a COCO file or a detector's results")
-    if data.name == "video" and data.crop:
-        raise ValueError(f"config.data.crop={data.crop}: is for still pictures; frames are shown whole")
-    size, crop = tuple(data.size), data.crop
-    if len(size) != 2 or not all(isinstance(side, int) for side in size):
-        raise ValueError(f"config.data.size={size}: must be two whole numbers, height and width")
-    if any(size) and min(size) - 2 * crop < _LEAST_SIDE:
-        raise ValueError(
-            f"config.data.size={size} less config.data.crop={crop} on each side leaves views smaller than "
-            f"{_LEAST_SIDE} pixels; choose a larger size or a smaller crop"
-        )
+def path_keys() -> tuple[tuple[str, str], ...]:
+    """Lists the keys whose values are paths, such as ("data", "dir")."""
+    keys = config_keys.keys(Config())
+    paths = (name.partition(".") for name, facts in keys.items() if facts.path)
+    return tuple((part, field) for part, _, field in paths)
 
 
-def _check_model(model):
-    for key in ("mean", "std"):
-        value = getattr(model, key)
-        if len(value) != 3 or not all(math.isfinite(v) for v in value) or (key == "std" and min(value) <= 0):
-            raise ValueError(
-                f"config.model.{key}={value}: must be three finite numbers, one a colour"
-                + (", above 0" if key == "std" else "")
-            )
-    strides = STRIDES[model.trunk]
-    if model.name == "introspection" and model.stride not in strides:
-        valid = " or ".join(map(str, strides))
-        raise ValueError(f"config.model.stride={model.stride}: must be {valid} for the trunk {model.trunk!r}")
-
-
-def _check_loss(loss):
-    if loss.tau1 > loss.tau2:
-        raise ValueError(f"config.loss.tau1={loss.tau1}: must not be above config.loss.tau2={loss.tau2}")
-
-
-def _check_train(train):
-    if train.warmup_steps and train.schedule != "cosine":
-        raise ValueError(f"config.train.warmup_steps={train.warmup_steps}: is for config.train.schedule='cosine'")
-    epochs = list(train.decay_epochs)
-    if epochs and train.schedule != "steps":
-        raise ValueError(f"config.train.decay_epochs={tuple(epochs)}: is for config.train.schedule='steps' alone")
-    whole = all(isinstance(e, int) and 0 < e < train.num_epochs for e in epochs)
-    if not whole or epochs != sorted(set(epochs)):
-        raise ValueError(
-            f"config.train.decay_epochs={tuple(epochs)}: must be whole numbers that rise, "
-            f"between 0 and num_epochs={train.num_epochs}"
-        )
-
-
-def override_keys(config, prefix="config"):
-    """Lists every key that a command line may set.
-
-    Args:
-      config: a `Config` or one of its parts.
-      prefix: name the keys start with.
-
-    Returns:
-      List of strings such as "config.train.batch_size".
-    """
-    keys = []
-    for field in dataclasses.fields(config):
-        value, key = getattr(config, field.name), f"{prefix}.{field.name}"
-        keys.extend(override_keys(value, key) if dataclasses.is_dataclass(value) else [key])
-    return keys
-
-
-def hyperparameters(config):
+def hyperparameters(config: Config) -> dict[str, bool | int | float | str]:
     """Lays out how a network is made and trained, as a table of runs needs it.
 
-    Args:
-      config: a `Config`.
-
     Returns:
-      A dictionary such as {"loss.gamma": 0.5}; tuples are written as strings. Where data are and how a network is
-      evaluated are not in it.
+      Such as {"loss.gamma": 0.5}; tuples are written as strings. Where the data are and how the network is evaluated
+      is left out.
     """
-    keys = [key.partition(".")[2] for key in override_keys(config)]
-    values = {key: _value(config, key) for key in keys if key.split(".")[0] not in ("data", "eval")}
-    return {key: str(value) if isinstance(value, (tuple, list)) else value for key, value in values.items()}
+    names = [name for name in key_names() if name.partition(".")[0] not in ("data", "eval")]
+    values = {name: config_keys.value(config, name) for name in names}
+    return {name: str(value) if isinstance(value, (tuple, list)) else value for name, value in values.items()}
 
 
-def _check_types(part, values, defaults):
-    """Checks each key against the type of its default; a whole number is as good as a float, a list as a tuple."""
-    if type(values) is not type(defaults):
-        raise ValueError(f"config.{part}={values!r}: must be a {type(defaults).__name__}")
-    words = {bool: "True or False", int: "a whole number", float: "a number", str: "a string"}
-    accepted = {float: (int, float)}
-    for field in dataclasses.fields(defaults):
-        value, default = getattr(values, field.name), getattr(defaults, field.name)
-        kind, items, word = type(default), [value], words.get(type(default))
-        if kind is tuple:
-            of_words = bool(default) and isinstance(default[0], str)
-            kind, items, word = (str, value, "words") if of_words else (float, value, "numbers")
-            if not isinstance(value, (tuple, list)):
-                items = [None]
-        for item in items:
-            if not isinstance(item, accepted.get(kind, kind)) or (kind is not bool and isinstance(item, bool)):
-                raise ValueError(f"config.{part}.{field.name}={value!r}: must be {word}")
+def describe() -> str:
+    """Writes all keys with their defaults, meanings and ranges, a line each."""
+    config = Config()
+    keys = config_keys.keys(config).items()
+    return "\n".join(config_keys.described(name, facts, config_keys.value(config, name)) for name, facts in keys)
 
 
-def _check_choice(key, value, choices):
-    if value not in choices:
-        raise ValueError(f"config.{key}={value!r}: there is no such choice; choose {', '.join(map(repr, choices))}")
+def with_overrides(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """Returns a copy of a configuration with other values for some keys; `check` it afterwards.
+
+    Args:
+      config: stays as it is.
+      overrides: key -> value, such as {"train.num_epochs": 3}; a path may be a `pathlib.Path`, a tuple a list.
+
+    Raises:
+      ValueError: if there is no such key.
+    """
+    config, known = copy.deepcopy(config), key_names()
+    for name, value in overrides.items():
+        if name not in known:
+            raise config_keys.unknown(name, known, "config.")
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
+        part, _, field = name.partition(".")
+        setattr(getattr(config, part), field, tuple(value) if isinstance(value, list) else value)
+    return config
 
 
-def _check_range(key, value, least, *, most=math.inf, open_=False):
-    if not math.isfinite(value) or value < least or (open_ and value == least):
-        raise ValueError(f"config.{key}={value}: must be {'above' if open_ else 'at least'} {least}")
-    if value > most:
-        raise ValueError(f"config.{key}={value}: must be at most {most}")
+def to_dict(config: Config) -> dict[str, Any]:
+    """Returns a checked configuration as a dictionary that JSON can hold.
+
+    Beside the parts it has a "version", and "registered_by": the files of the user's that registered what this run is
+    made of, or a metric, picture or signature.
+    """
+    of_all_runs = (entry for registry in (METRICS, PICTURES, SIGNATURES) for entry in registry.registered())
+    outside = user_code.registered_by((*config_keys.chosen_entries(config), *of_all_runs))
+    return {"version": VERSION, **({"registered_by": outside} if outside else {}), **dataclasses.asdict(config)}
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """Reads what `to_dict` returned, in this version of the program or an older one; `check` it afterwards.
+
+    The files in "registered_by" are run, so that what they registered can be chosen.
+
+    Raises:
+      ValueError: if it is of a newer version, does not hold the parts of a configuration, or has unknown keys.
+    """
+    parts = dict(values) if isinstance(values, Mapping) else {"": values}
+    version, outside = parts.pop("version", 0), parts.pop("registered_by", ())  # older ones have neither
+    if not isinstance(version, int) or version > VERSION:
+        raise ValueError(f"it is a configuration of version {version}; this program reads up to {VERSION}: update it")
+    if not all(isinstance(part, Mapping) for part in parts.values()):
+        raise ValueError("it does not hold the parts of a configuration")
+    for part, known in _key_names_by_part().items():
+        for name in parts.get(part, ()):
+            if f"{part}.{name}" not in known:
+                raise config_keys.unknown(f"{part}.{name}", known, "config.")
+    for part in parts.keys() - _key_names_by_part().keys():
+        raise config_keys.unknown(part, key_names(), "config.")
+    user_code.run_missing(outside)
+    return with_overrides(Config(), {f"{part}.{name}": value for part in parts for name, value in parts[part].items()})
+
+
+def _key_names_by_part() -> dict[str, list[str]]:
+    parts = [part.name for part in dataclasses.fields(Config)]
+    return {part: [name for name in key_names() if name.startswith(f"{part}.")] for part in parts}

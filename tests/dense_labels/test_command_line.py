@@ -1,12 +1,20 @@
-"""What a user reads of an error: the line that tells, whoever raised it."""
+"""What a user reads of an error: one line of what they can mend, the stack trace of what they cannot."""
 
+import ast
+import importlib
 import os
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from dense_labels import command_line
+from dense_labels import batches, command_line, config, config_files, config_keys
+from dense_labels.registry import LOSSES
+from tests import commands
+from tests.commands import ROOT
 
 GRAPH = """Graph execution error:
 
@@ -44,10 +52,196 @@ def test_the_line_that_tells_is_picked(message, line):
     assert command_line.of_tensorflow(message).strip() == line
 
 
-def test_traceback_shows_where_an_error_came_from(tmp_path):
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    command = [sys.executable, os.path.join(root, "eval_main.py"), f"--workdir={tmp_path}/none"]
-    plain = subprocess.run(command, capture_output=True, text=True)
-    traced = subprocess.run([*command, "--traceback"], capture_output=True, text=True)
-    assert "Traceback" not in plain.stderr and "Traceback" in traced.stderr
-    assert "does not exist" in plain.stderr and "does not exist" in traced.stderr
+# --- whose mistake it is ---
+
+
+def _error_of(function, *arguments):
+    with pytest.raises(Exception) as raised:
+        function(*arguments)
+    return raised.value
+
+
+def _in_a_graph(function):
+    """Runs a function of one number inside a tf.data pipeline."""
+    return list(tf.data.Dataset.range(1).map(lambda i: tf.numpy_function(function, [i], tf.int64)))
+
+
+def _assert_in_a_graph():
+    @tf.function
+    def check(x):
+        tf.debugging.assert_positive(x, "no picture")
+        return x
+
+    return check(tf.constant(-1.0))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda: config.from_dict([]),
+        lambda: LOSSES["l2"],
+        lambda: os.listdir("/nowhere/at/all"),
+        lambda: tf.io.read_file("/nowhere/at/all"),
+        lambda: tf.io.read_file(str(ROOT)),
+        lambda: _in_a_graph(lambda i: config.from_dict([])),
+        lambda: _in_a_graph(lambda i: os.listdir("/nowhere/at/all")),
+        _assert_in_a_graph,
+    ],
+)
+def test_what_is_raised_on_purpose_is_the_users(function):
+    assert command_line.is_expected(_error_of(function))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda: int("four"),
+        lambda: batches.stack([]),  # of the interpreter, in a line of ours
+        lambda: np.zeros(6).reshape(4, 2),  # which has no frame of numpy's
+        lambda: np.random.default_rng().choice(3, size=-1),
+        lambda: tf.reshape(tf.zeros(6), [4, 2]),
+        lambda: _in_a_graph(lambda i: np.zeros(6).reshape(4, 2)),
+        lambda: {}["key"],
+    ],
+)
+def test_everything_else_is_a_mistake_of_the_program(function):
+    assert not command_line.is_expected(_error_of(function))
+
+
+MAIN = """
+import numpy as np
+from absl import flags
+from dense_labels import batches, command_line, config
+
+_HOW = flags.DEFINE_string("how", "", "What goes wrong.")
+
+
+def main():
+    if _HOW.value == "program":
+        np.zeros(6).reshape(4, 2)
+    if _HOW.value == "stopped":
+        raise KeyboardInterrupt
+    config.check(3)
+
+
+command_line.run(main)
+"""
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    path = tmp_path_factory.mktemp("main") / "script.py"
+    path.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{MAIN}")
+    return path
+
+
+@pytest.mark.parametrize(
+    "arguments, code, last",
+    [
+        ([], 1, r"error: a configuration must be a dense_labels\.config\.Config; found int"),
+        (["--how=program"], 1, r"ValueError: cannot reshape array of size 6 into shape \(4,2\)"),
+        (["--how=stopped"], 130, "stopped"),
+        (["--traceback"], 1, r"ValueError: a configuration must be .*"),
+        (["--hwo=x"], 1, r"error: Unknown command line flag 'hwo'\. Did you mean: how .*"),
+        (["here.txt"], 1, r"error: unexpected argument 'here\.txt'; every option is written --name=value"),
+    ],
+)
+def test_the_users_mistake_is_one_line_and_the_programs_a_stack_trace(script, arguments, code, last):
+    ran = commands.run(script, *arguments)
+    assert ran.returncode == code
+    lines = ran.stderr.splitlines()
+    assert re.fullmatch(last, lines[-1])
+    assert (lines[0] == "Traceback (most recent call last):") == (arguments in (["--how=program"], ["--traceback"]))
+    assert len(lines) == 1 or lines[0].startswith("Traceback")
+
+
+# --- what is answered before TensorFlow is imported ---
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--confg=roboarm"], ["'confg'", "Did you mean: config"]),
+        (["--config=roboarm", "--config.train.batchsize=3"], ["did you mean --config.train.batch_size?"]),
+        (["--config=roboarm", "--config.loss.name=l2"], ["config.loss.name='l2': there is no such choice", "'dist'"]),
+    ],
+)
+def test_a_mistake_is_answered_without_tensorflow(arguments, words):
+    code = (
+        "import atexit, sys; atexit.register(lambda: print('tensorflow' in sys.modules))\n"
+        "import train_main; train_main.console()"
+    )
+    command = [sys.executable, "-c", code, *arguments, "--workdir=w"]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=commands.environment())
+    assert (ran.returncode, ran.stdout) == (1, "False\n")
+    assert ran.stderr.startswith("error: ") and ran.stderr.count("\n") == 1
+    assert all(word in ran.stderr for word in words), ran.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--config=roboram"], ["--config=roboram", "no such file", "configs/roboarm.py", "folder, ", "roboarm"]),
+        (["--config=roboarm", "--noconfig.views.flop"], ["did you mean --config.views.flip?"]),
+        (["--config=roboarm", "--config.train.batch_size=x"], ["batch_size=x"]),
+        (["--config=roboarm", "--config.loss.tau2=3"], ["tau2 has no effect", "'introspection'", "this run has 'log'"]),
+        (["--config=folder"], ["config.data.dir is empty", "--config.data.dir=PICTURES"]),
+    ],
+    ids=lambda value: " ".join(value)[:60],
+)
+def test_a_mistake_in_the_configuration_is_one_line(arguments, words, tmp_path):
+    ran = commands.run("train_main.py", *arguments, f"--workdir={tmp_path}/w")
+    assert ran.returncode == 1 and ran.stderr.startswith("error: ") and ran.stderr.count("\n") == 1
+    assert all(word in ran.stderr for word in words), ran.stderr
+    assert not (tmp_path / "w").exists()
+
+
+def test_help_shows_every_key_of_the_configuration():
+    text = " ".join(commands.run("train_main.py", "--help").stdout.split())
+    assert all(f"--config.{name}=" in text for name in config.key_names())
+    assert "--workdir: Folder of the run" in text and "--[no]traceback" in text
+
+
+# --- what is documented ---
+
+
+def _read(text, default):
+    """A value as it stands on a command line, of the type of its default."""
+    if isinstance(default, (bool, tuple)):
+        return ast.literal_eval(text.capitalize() if isinstance(default, bool) else text)
+    return type(default)(text)
+
+
+def _refused(name, settings):
+    """Checks a configuration with other values for some keys, as texts, as the command line does."""
+    read = config_files.find(ROOT / name if name.endswith(".py") else name)
+    values = {key: _read(text, config_keys.value(read, key)) for key, text in settings.items()}
+    read = config.with_overrides(read, values)
+    config.check(read)
+    config.check_used(read, settings)
+
+
+def _documented():
+    """Configuration -> keys and texts, of every command that the documentation shows."""
+    paths = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("configs/*.py"), *ROOT.glob("*_main.py")]
+    text = "\n".join(path.read_text("utf-8") for path in paths).replace("\\\n", " ")
+    for name, line in re.findall(r"--config=([\w/.]+)([^\n`]*)", text):
+        settings = re.findall(r"--config\.([a-z]\w*\.\w+)=(\"[^\"]*\"|[^\s\])]+)", line)
+        yield name, {key: value.strip('"') for key, value in settings}
+
+
+def test_documented_commands_are_accepted():
+    known = [(name, settings) for name, settings in _documented() if settings and "$" not in str(settings)]
+    assert len(known) > 8
+    for name, settings in known:
+        _refused(name, settings)
+
+
+@pytest.mark.parametrize("name", ["faces", "introspection", "roboarm", "sphere"])
+def test_the_rows_of_benchmarks_are_accepted(name):
+    data = {"data.dir": "IMAGES", "data.annotations": "TRAIN.json", "data.annotations_test": "TEST.json"}
+    for row in importlib.import_module(f"benchmarks.{name}").ROWS.values():
+        changes = row[0] if isinstance(row, tuple) else row
+        _refused(
+            name, {**(data if name in ("faces", "introspection") else {}), **{k: str(v) for k, v in changes.items()}}
+        )

@@ -1,0 +1,110 @@
+"""Python files from outside the program: configuration files, and what they import and register.
+
+The folder of such a file can be imported from once the file has been run: `import my_loss` in `my_config.py` finds
+`my_loss.py` beside it, and whatever that registers can be chosen. It comes last on the path, so that it hides nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pathlib
+import sys
+import traceback
+import types
+from collections.abc import Iterable, Iterator
+
+from dense_labels import progress
+from dense_labels.registry import Entry
+
+_FOLDERS: set[pathlib.Path] = set()  # of the files that were run
+OURS = ("dense_labels", "input_pipeline", "models", "serving", "benchmarks", "configs", "train_main", "eval_main")
+
+
+def run(path: str | os.PathLike) -> types.ModuleType:
+    """Runs a Python file as a module.
+
+    Args:
+      path: of the file; one that lies in a package becomes a module of that package.
+
+    Returns:
+      The module. It is kept under its name, unless another has it.
+
+    Raises:
+      ValueError: naming the file, the line and what is wrong there.
+    """
+    file = pathlib.Path(os.path.abspath(path))
+    names, folder = [file.stem], file.parent
+    while (folder / "__init__.py").exists():
+        names, folder = [folder.name, *names], folder.parent
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    _FOLDERS.add(file.parent)
+    spec = importlib.util.spec_from_file_location(".".join(names), file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path}: is not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    known = sys.modules.setdefault(spec.name, module)
+    try:
+        with mistakes_of(file):
+            spec.loader.exec_module(module)
+    except ValueError:
+        if known is module:
+            del sys.modules[spec.name]
+        raise
+    return module
+
+
+@contextlib.contextmanager
+def mistakes_of(path: str | os.PathLike) -> Iterator[None]:
+    """Turns whatever is raised inside into a ValueError that says where in a file of the user's it came from.
+
+    Args:
+      path: of the file that runs inside.
+    """
+    try:
+        yield
+    except Exception as error:
+        where = _where(error, pathlib.Path(os.path.abspath(path)))
+        what = error.msg if isinstance(error, SyntaxError) else error
+        raise ValueError(f"{where}: {type(error).__name__}: {what}") from error
+
+
+def run_missing(paths: Iterable[str]) -> None:
+    """Runs files, such as `registered_by` returned in another process, unless that was done in this one.
+
+    Args:
+      paths: of the files. One that is not there any more is warned of.
+
+    Raises:
+      ValueError: as `run`.
+    """
+    known = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    for path in paths:
+        if not os.path.exists(path):
+            progress.warn(f"{path} is not there any more; what it registered is missing")
+        elif path not in known:
+            run(path)
+
+
+def registered_by(entries: Iterable[Entry]) -> list[str]:
+    """Lists the files outside the program that have registered some of these entries."""
+    modules = {getattr(entry.value, "__module__", None) for entry in entries}
+    outside = [name for name in modules if name and name.partition(".")[0] not in (*OURS, "__main__")]
+    files = {getattr(sys.modules.get(name), "__file__", None) for name in outside}
+    return sorted(os.path.abspath(file) for file in files if file)
+
+
+def is_users(file: str | os.PathLike) -> bool:
+    """Says whether a file is one that `run` has run, or lies beside one."""
+    return pathlib.Path(os.path.abspath(file)).parent in _FOLDERS
+
+
+def _where(error: Exception, file: pathlib.Path) -> str:
+    """The last place of an error in a file or beside it."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    beside = [frame for frame in frames if pathlib.Path(frame.filename).parent == file.parent]
+    return f"{beside[-1].filename}, line {beside[-1].lineno}" if beside else str(file)
