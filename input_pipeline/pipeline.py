@@ -1,40 +1,50 @@
 """From a data set to batches: shuffle, repeat, share, read, pair, batch, prefetch."""
 
+from collections.abc import Callable, Sequence
+
+import numpy as np
 import tensorflow as tf
 
-from input_pipeline.sources import arm, clips, stills
+from dense_labels.batches import AnnotatedPairBatch, ImageBatch, LandmarkBatch, PairBatch
+from dense_labels.config import Config
+from dense_labels.registry import READERS, SOURCES
+from input_pipeline.sources import stills
+from input_pipeline.sources.base import Source
 
 MILD = 0.5  # strength of the warps of annotated pictures
 _ANY_STRIDE = 2  # where the cells are not used
-_TWICE = {"scale": [2, 1], "normaliser": [2], "picture": [2]}
 
 
-def prepare(config):
-    """Finds the data set a configuration names, and makes what has to be made of it first.
+def prepare(config: Config) -> Source:
+    """Finds the data set that a configuration names, and makes what must be made of it first.
 
     Args:
-      config: `dense_labels.config.Config`.
+      config: of the run; it is not changed. `data.name` is one of the registries SOURCES and READERS.
 
     Returns:
-      A `sources.Source`.
+      The source of the batches.
 
     Raises:
       ValueError: if the data set is not there, not complete, or damaged.
       OSError: if what is made of it cannot be written.
     """
-    if config.data.name == "roboarm":
-        return arm.prepare(config.data)
-    if config.data.name == "sphere":
-        from input_pipeline.sources import sphere
-
-        return sphere.prepare(config.data)
-    if config.data.name == "video":
-        return clips.prepare(config.data, config.views)
-    return stills.prepare(config.data, config.views)
+    simulated_or_video = config.data.name in SOURCES
+    entry = SOURCES[config.data.name] if simulated_or_video else READERS[config.data.name]
+    if entry.check:
+        entry.check(config)
+    return entry.value(config) if simulated_or_video else stills.prepare(config)
 
 
-def training_pairs(source, *, stride, batch_size, seed, start_step=0, input_context=None):
-    """Endless shuffled PairBatches of the training split.
+def training_pairs(
+    source: Source,
+    *,
+    stride: int,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Makes endless shuffled PairBatches of the training split.
 
     The order, and what is random in a pair, are functions of the seed alone. Batch k of one process and the k-th
     batches of several workers together hold the same pairs, and a run that starts at `start_step` meets the batches
@@ -46,7 +56,7 @@ def training_pairs(source, *, stride, batch_size, seed, start_step=0, input_cont
       batch_size: pairs, over all replicas.
       seed: of the order and of the views.
       start_step: how many global batches to pass over.
-      input_context: `tf.distribute.InputContext` where the input is distributed.
+      input_context: given where the input is distributed.
 
     Returns:
       `tf.data.Dataset` of PairBatches of `batch_size` / replicas pairs.
@@ -70,8 +80,8 @@ def training_pairs(source, *, stride, batch_size, seed, start_step=0, input_cont
     return pairs.prefetch(tf.data.AUTOTUNE)
 
 
-def example_pairs(source, split, *, stride, count):
-    """A few pairs of a split, for pictures; always the same, and from all over it.
+def example_pairs(source: Source, split: str, *, stride: int, count: int) -> PairBatch:
+    """Makes a few pairs of a split, for pictures; always the same, and from all over it.
 
     Args:
       source: what `prepare` returned.
@@ -85,48 +95,47 @@ def example_pairs(source, split, *, stride, count):
     Raises:
       ValueError: if a file of the data set is damaged or gone.
     """
-    count = min(count, source.count(split))
+    count = _at_most(source, split, count)
     return next(iter(source.pairs(split, _first(count), stride=stride, batch_size=count, count=count)))
 
 
-def image_batches(source, split, *, batch_size, count=None):
-    """Images of a split as a user has them, each once, with a mask of the object.
+def image_batches(source: Source, split: str, *, batch_size: int, count: int | None = None) -> tf.data.Dataset:
+    """Makes ImageBatches of a split, as a user has the images, each once, with a mask of the object.
 
     Args:
       source, split, batch_size, count: as in `landmark_batches`.
 
     Returns:
-      `tf.data.Dataset`, see `sources.Source.images`.
+      `tf.data.Dataset` of ImageBatches.
 
     Raises:
       ValueError: if a file of the data set is damaged or gone.
     """
-    count = min(count or source.count(split), source.count(split))
+    count = _at_most(source, split, count)
     return source.images(split, _first(count), batch_size=batch_size, count=count).prefetch(tf.data.AUTOTUNE)
 
 
-def example_images(source, split, *, count):
-    """A few images of a split as a user has them, from all over it, with their landmarks where they have any.
+def example_images(source: Source, split: str, *, count: int) -> tuple[ImageBatch, LandmarkBatch | None]:
+    """Makes a few images of a split as a user has them, from all over it, with their landmarks where they have any.
 
     Args:
       source, split: as in `landmark_batches`.
       count: how many images.
 
     Returns:
-      A dictionary: of a batch of `image_batches`, and of one of `landmark_batches` where the split is annotated.
+      The images; and the same images with their landmarks, or None where the split is not annotated.
 
     Raises:
       ValueError: if a file of the data set is damaged or gone.
     """
-    options = {"batch_size": count, "count": count}
-    examples = next(iter(image_batches(source, split, **options)))
-    if split != "validation" and source.count("annotated"):
-        examples.update(next(iter(landmark_batches(source, split, **options))))
-    return examples
+    images = next(iter(image_batches(source, split, batch_size=count, count=count)))
+    if split == "validation" or not source.count("annotated"):
+        return images, None
+    return images, next(iter(landmark_batches(source, split, batch_size=count, count=count)))
 
 
-def landmark_batches(source, split, *, batch_size, count=None):
-    """LandmarkBatches of a split, each image once.
+def landmark_batches(source: Source, split: str, *, batch_size: int, count: int | None = None) -> tf.data.Dataset:
+    """Makes LandmarkBatches of a split, each image once.
 
     Args:
       source: what `prepare` returned.
@@ -135,81 +144,128 @@ def landmark_batches(source, split, *, batch_size, count=None):
       count: how many images, from all over the split; None or 0 for all.
 
     Returns:
-      `tf.data.Dataset` of LandmarkBatches, see `sources.Source.landmarks`.
+      `tf.data.Dataset` of LandmarkBatches.
 
     Raises:
       ValueError: if a file of the data set is damaged or gone.
     """
-    count = min(count or source.count(split), source.count(split))
+    count = _at_most(source, split, count)
     return source.landmarks(split, _first(count), batch_size=batch_size, count=count).prefetch(tf.data.AUTOTUNE)
 
 
-def surface_batches(source, split, *, stride, batch_size, count=None):
-    """Images of a split, each once, with the true place on the object that is seen in each cell.
+def landmark_images(
+    source: Source, split: str, indices: Sequence[int] | np.ndarray, *, count: int | None = None
+) -> np.ndarray:
+    """Reads some of the images of `landmark_batches`, no others.
 
     Args:
-      source: a `sources.Source` that `knows_surface`.
-      split, batch_size, count: as in `landmark_batches`.
-      stride: side of a cell of the label map in pixels.
+      source, split, count: as in `landmark_batches`.
+      indices: integer [n], n > 0, places in the order in which `landmark_batches` makes them.
 
     Returns:
-      `tf.data.Dataset`, see `sources.Source.surfaces`.
+      float32 [n, H, W, 3] in [0, 1].
 
     Raises:
       ValueError: if a file of the data set is damaged or gone.
     """
-    count = min(count or source.count(split), source.count(split))
-    shape = {"stride": stride, "batch_size": batch_size, "count": count}
-    return source.surfaces(split, _first(count), **shape).prefetch(tf.data.AUTOTUNE)
+    chosen = tf.data.Dataset.from_tensor_slices(tf.cast(indices, tf.int64)).map(lambda index: (index, [0, 0]))
+    count = _at_most(source, split, count)
+    return next(iter(source.landmarks(split, chosen, batch_size=len(indices), count=count))).image.numpy()
 
 
-def annotated_pairs(source, split, *, stride, batch_size, count=None):
-    """Warped pairs of annotated pictures, with their landmarks in both views; always the same.
+def surface_batches(
+    source: Source, split: str, *, stride: int, batch_size: int, count: int | None = None
+) -> tf.data.Dataset:
+    """Makes SurfaceBatches of a split, each image once, with the true place on the object that is seen in each cell.
 
     Args:
-      source: a `sources.Source` that `warps_pictures`.
+      source: one that `knows_surface`.
       split, batch_size, count: as in `landmark_batches`.
       stride: side of a cell of the label map in pixels.
 
     Returns:
-      `tf.data.Dataset`, see `stills.Stills.annotated_pairs`.
+      `tf.data.Dataset` of SurfaceBatches.
+
+    Raises:
+      ValueError: if a file of the data set is damaged or gone.
     """
-    count = min(count or source.count(split), source.count(split))
-    views = {"stride": stride, "batch_size": batch_size, "strength": MILD, "count": count}
-    return source.annotated_pairs(split, _first(count), **views).prefetch(tf.data.AUTOTUNE)
+    count = _at_most(source, split, count)
+    batches = source.surfaces(split, _first(count), stride=stride, batch_size=batch_size, count=count)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def few_shot_batches(source, indices, *, count, batch_size, seed, copies=8):
-    """LandmarkBatches of a few annotated pictures, and of mildly warped views of them where pictures can be warped.
+def annotated_pairs(
+    source: Source, split: str, *, stride: int, batch_size: int, count: int | None = None
+) -> tf.data.Dataset:
+    """Makes pairs of mildly warped views of annotated pictures, with their landmarks in both; always the same.
+
+    Args:
+      source: one that `warps_pictures`.
+      split, batch_size, count: as in `landmark_batches`.
+      stride: side of a cell of the label map in pixels.
+
+    Returns:
+      `tf.data.Dataset` of AnnotatedPairBatches.
+
+    Raises:
+      ValueError: if a file of the data set is damaged or gone.
+    """
+    count = _at_most(source, split, count)
+    batches = source.annotated_pairs(
+        split, _first(count), stride=stride, batch_size=batch_size, strength=MILD, count=count
+    )
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def few_shot_batches(
+    source: Source, indices: Sequence[int] | np.ndarray, *, count: int, batch_size: int, seed: int, copies: int = 8
+) -> tf.data.Dataset:
+    """Makes LandmarkBatches of a few annotated pictures, and of mildly warped views where pictures can be warped.
 
     Args:
       source: what `prepare` returned.
       indices: integer [n], below `count`.
       count: how many images of the split "annotated" are drawn from, as in `landmark_batches`.
       batch_size: images of a batch, and pairs of views of one.
-      seed: of the warps, an int.
+      seed: of the warps.
       copies: how many pairs of views of each picture there are; 0: the pictures alone.
 
     Returns:
       `tf.data.Dataset` of LandmarkBatches.
     """
     chosen = tf.data.Dataset.from_tensor_slices(tf.cast(indices, tf.int64))
-    options = {"batch_size": batch_size, "count": count}
-    plain = source.landmarks("annotated", chosen.map(lambda index: (index, [0, 0])), **options)
+    plain = source.landmarks("annotated", chosen.map(lambda index: (index, [0, 0])), batch_size=batch_size, count=count)
     if not source.warps_pictures:
         return plain
     repeated = chosen.repeat(copies).enumerate().map(lambda place, index: (index, tf.stack([seed, place])))
-    pairs = source.annotated_pairs("annotated", repeated, stride=_ANY_STRIDE, strength=MILD, **options)
-
-    def views(batch):
-        parts = {"image": "image", "landmarks": "landmarks", "annotated": "landmarks_visible"}
-        both = {name: tf.concat([batch[f"{of}_a"], batch[f"{of}_b"]], axis=0) for name, of in parts.items()}
-        return {**both, **{name: tf.tile(batch[name], twice) for name, twice in _TWICE.items()}}
-
-    return plain.concatenate(pairs.map(views))
+    pairs = source.annotated_pairs(
+        "annotated", repeated, stride=_ANY_STRIDE, batch_size=batch_size, strength=MILD, count=count
+    )
+    return plain.concatenate(pairs.map(_both_views))
 
 
-def _shuffled(examples, seed):
+def _both_views(batch: AnnotatedPairBatch) -> LandmarkBatch:
+    """The views A of annotated pairs, then their views B."""
+
+    def join(of_a, of_b):
+        return tf.concat([of_a, of_b], axis=0)
+
+    return LandmarkBatch(
+        image=join(batch.pairs.image_a, batch.pairs.image_b),
+        landmarks=join(batch.landmarks_a, batch.landmarks_b),
+        annotated=join(batch.landmarks_visible_a, batch.landmarks_visible_b),
+        scale=join(batch.scale, batch.scale),
+        normaliser=join(batch.normaliser, batch.normaliser),
+        picture=join(batch.picture, batch.picture),
+    )
+
+
+def _at_most(source: Source, split: str, count: int | None) -> int:
+    """How many examples are asked for, where None or 0 is all of the split, and no more than it has."""
+    return min(count or source.count(split), source.count(split))
+
+
+def _shuffled(examples: int, seed: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """Epoch -> its (index, seed) in random order; the second number of a seed counts on through all epochs."""
 
     def indices(epoch):
@@ -221,6 +277,6 @@ def _shuffled(examples, seed):
     return indices
 
 
-def _first(count):
+def _first(count: int) -> tf.data.Dataset:
     """The first indices, and a seed for each that no training uses."""
     return tf.data.Dataset.range(count).map(lambda index: (index, tf.stack([tf.constant(-1, tf.int64), index])))

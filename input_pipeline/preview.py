@@ -1,41 +1,43 @@
 """Draws a few training pairs and their correspondences, to look at before a training.
 
-python -m input_pipeline.preview --config=configs/folder.py --config.data.dir=PICTURES [--output=preview.png]
+python -m input_pipeline.preview --config=folder --config.data.dir=PICTURES [--output=preview.png]
 """
 
 import os
 
 from absl import flags
 
-from dense_labels import command_line, run
-from dense_labels import config as config_lib
+from dense_labels import command_line, files, progress, run_config
+from dense_labels.config import Config
 
-_CONFIG = command_line.define_config()
-_OUTPUT = flags.DEFINE_string("output", "preview.png", "The picture to write.")
-_PAIRS = flags.DEFINE_integer("pairs", 4, "How many pairs to draw.", lower_bound=1)
-flags.mark_flag_as_required("config")
-
-_STRIDE = 2  # of every network
+_STRIDE = 2  # pixels between the points whose correspondence is worked out; the picture shows a few of them
 
 
-def main():
-    config, output = _CONFIG.value, os.path.expanduser(_OUTPUT.value)
-    config_lib.check(config)
-    run.make_paths_absolute(config)
+def main(config: Config, output: str, pairs: int) -> None:
+    """Draws some pairs of the training split into a PNG file."""
+    config = run_config.with_absolute_paths(config)
 
-    import tensorflow as tf
+    import tensorflow as tf  # after the flags are known to be right, for this is slow
 
-    from dense_labels import files
-    from dense_labels.pictures import panels
+    from dense_labels.batches import PairBatch
+    from dense_labels.pictures.pairs import pairs_panel
     from input_pipeline import pipeline
 
     source = pipeline.prepare(config)
-    pairs = pipeline.example_pairs(source, "train", stride=_STRIDE, count=_PAIRS.value)
-    names = ("image_a", "image_b", "points_in_b", "visible")
-    panel = panels.pairs_panel(*(pairs[name].numpy() for name in names), stride=_STRIDE)
-    files.write_whole(output, tf.io.encode_png(panel).numpy())
-    print(f"{len(pairs['image_a'])} pairs: {output}")
+    drawn = PairBatch(*(part.numpy() for part in pipeline.example_pairs(source, "train", stride=_STRIDE, count=pairs)))
+    panel = pairs_panel(drawn, stride=_STRIDE)
+    files.write_whole(os.path.expanduser(output), tf.io.encode_png(panel).numpy())
+    progress.say(f"{len(drawn.image_a)} pairs: {output}")
+
+
+def console() -> None:
+    """Defines the flags and runs."""
+    config = command_line.define_config()
+    output = flags.DEFINE_string("output", "preview.png", "The picture to write.")
+    pairs = flags.DEFINE_integer("pairs", 4, "How many pairs to draw.", lower_bound=1)
+    flags.mark_flag_as_required("config")
+    command_line.run(lambda: main(config.value, output.value, pairs.value))
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    console()

@@ -10,7 +10,10 @@ import pathlib
 
 import numpy as np
 
-from input_pipeline.readers.pictures import Pictures
+from dense_labels import progress
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
+from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
 # Left and right as the picture shows them.
 LANDMARK_NAMES = ("left_eye", "right_eye", "nose", "left_mouth_corner", "right_mouth_corner")
@@ -22,8 +25,9 @@ _TRAIN_COLUMNS = ("image_file", "crop_file", "set")
 _TRAIN_POINTS = slice(4, 14)  # columns x1, y1, ..., x5, y5
 
 
-def read(folder):
-    """Reads the two lists and checks that they share no photograph.
+@READERS.register("aflw", "AFLW in the crops of MTFL: faces with five landmarks", keys=STILL_KEYS)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Reads AFLW's two lists, and checks that they share no photograph.
 
     "train" and "annotated" are both all of the training crops.
 
@@ -31,8 +35,8 @@ def read(folder):
     does not say so; published code that uses both lists takes them so.
 
     Args:
-      folder: holds aflw_cropped/facedata_cropped.csv, with the crops it names beside it, and MTFL/testing.txt, with
-        AFLW/*.jpg beside it; either list may also lie in the folder itself.
+      data: `dir` holds aflw_cropped/facedata_cropped.csv, with the crops it names beside it, and MTFL/testing.txt, with
+        AFLW/*.jpg beside it; either list may also lie in that folder itself.
 
     Returns:
       Dictionary split -> `Pictures`; errors are divided by the distance of the eyes.
@@ -40,7 +44,7 @@ def read(folder):
     Raises:
       ValueError: naming what is missing or damaged, or a photograph that is in both lists.
     """
-    found = _find(pathlib.Path(folder).expanduser())
+    found = _find(pathlib.Path(data.dir).expanduser())
     train, train_photographs = _read_train(found[_TRAIN_LIST])
     test, test_photographs = _read_test(found[_TEST_LIST])
     both = train_photographs & test_photographs
@@ -48,7 +52,7 @@ def read(folder):
         raise ValueError(f"{min(both)} is in {found[_TRAIN_LIST]} and in {found[_TEST_LIST]}; get both lists anew")
     for split, pictures in (("train", train), ("test", test)):
         if len(pictures) != _PUBLISHED[split]:
-            print(f"aflw: {len(pictures):,} {split} pictures; published results are on {_PUBLISHED[split]:,}")
+            progress.note(f"aflw: {len(pictures):,} {split} pictures; published results are on {_PUBLISHED[split]:,}")
     return {"train": train, "annotated": train, "test": test}
 
 

@@ -4,8 +4,11 @@ import pathlib
 
 import numpy as np
 
+from dense_labels import progress
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
 from input_pipeline.readers import landmark_files
-from input_pipeline.readers.pictures import Pictures
+from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
 LANDMARK_NAMES = (
     "left_eye",
@@ -21,8 +24,9 @@ LANDMARK_NAMES = (
 TEST_FOLDER = "CAT_06"
 
 
-def read(folder):
-    """Reads all pictures NAME.jpg that have landmarks in NAME.jpg.cat, in the folder and below it.
+@READERS.register("cats", "the cat head data set: cats with nine landmarks", keys=STILL_KEYS)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Reads all pictures NAME.jpg that have landmarks in NAME.jpg.cat, in the folder `data.dir` and below it.
 
     "test" is the folder CAT_06 or, where there is no such folder, every tenth picture in order of folder and name;
     "train" and "annotated" are both all others. The published data set has no fixed split. Some copies of it hold every
@@ -32,7 +36,7 @@ def read(folder):
     landmarks, with a margin, see `landmark_files.square_around`; it may reach beyond the picture.
 
     Args:
-      folder: holds the folders CAT_00 to CAT_06, or any others.
+      data: `dir` holds the folders CAT_00 to CAT_06, or any others.
 
     Returns:
       Dictionary split -> `Pictures`; errors are divided by the distance of the eyes.
@@ -40,8 +44,7 @@ def read(folder):
     Raises:
       ValueError: if there are too few pictures with landmarks, or landmarks are damaged.
     """
-    folder = pathlib.Path(folder).expanduser()
-    annotations = _find(folder)
+    annotations = _find(pathlib.Path(data.dir).expanduser())
     points = np.array([_read_points(path) for path in annotations], np.float32)
     pictures = _pictures([str(path.with_suffix("")) for path in annotations], points + np.float32(0.5))
     held_out = np.array([path.parent.name == TEST_FOLDER for path in annotations])
@@ -57,7 +60,8 @@ def _find(folder):
     once = {(path.parent.name, path.name): path for path in reversed(paths)}
     found = sorted(path for path in once.values() if path.with_suffix("").is_file())
     if len(found) < len(once):
-        print(f"cats: {len(once) - len(found)} of {len(once)} files of landmarks have no picture and are left out")
+        alone = len(once) - len(found)
+        progress.note(f"cats: {alone} of {len(once)} files of landmarks have no picture and are left out")
     if len(found) < 10:
         raise ValueError(
             f"{folder} holds {len(found)} pictures with landmarks, too few to train and test on; it must hold the "

@@ -2,13 +2,13 @@
 
 import os
 import pathlib
-import tempfile
+from collections.abc import Sequence
 
 import numpy as np
-import tensorflow_datasets as tfds
 
-from input_pipeline.readers.pictures import Pictures
-from input_pipeline.simulation import building
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
+from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
 BOX = (0, 30, 178, 208)  # the square of a 178 x 218 picture that is used
 # Left and right as the picture shows them.
@@ -21,11 +21,10 @@ _PLACES = {
     "training.txt": ("MAFL", "."),
     "testing.txt": ("MAFL", "."),
 }
-_COORDINATES = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
-_TFDS_SPLITS = {"train": "train", "annotated": "validation", "test": "test"}
 
 
-def read(folder):
+@READERS.register("celeba", "CelebA as published, with MAFL's lists: faces with five landmarks", keys=STILL_KEYS)
+def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads CelebA as it is published, with the lists of MAFL.
 
     "train" is CelebA's training partition less MAFL's test pictures, "annotated" MAFL's 19,000 training pictures and
@@ -34,8 +33,8 @@ def read(folder):
     Convention: the lists count pixels from 0 at their centre, so half a pixel is added.
 
     Args:
-      folder: holds img_align_celeba/*.jpg, list_landmarks_align_celeba.txt and list_eval_partition.txt, these lying in
-        it or in Img/, Anno/ and Eval/; and training.txt and testing.txt of MAFL, in MAFL/ or in it.
+      data: `dir` holds img_align_celeba/*.jpg, list_landmarks_align_celeba.txt and list_eval_partition.txt, in it or in
+        Img/, Anno/ and Eval/; and training.txt and testing.txt of MAFL, in MAFL/ or in it.
 
     Returns:
       Dictionary split -> `Pictures`; errors are divided by the distance of the eyes.
@@ -43,7 +42,7 @@ def read(folder):
     Raises:
       ValueError: naming what is missing or damaged.
     """
-    found = _find(pathlib.Path(folder).expanduser())
+    found = _find(pathlib.Path(data.dir).expanduser())
     partition = _read_partition(found["list_eval_partition.txt"])
     annotated, test = (_read_names(found[name]) for name in ("training.txt", "testing.txt"))
     both = set(annotated) & set(test)
@@ -58,7 +57,7 @@ def read(folder):
     _check_listed(splits, landmarks, found)
     images = found["img_align_celeba"]
     return {
-        split: _pictures([str(images / name) for name in names], np.array([landmarks[name] for name in names]))
+        split: pictures_of([str(images / name) for name in names], np.array([landmarks[name] for name in names]))
         for split, names in splits.items()
     }
 
@@ -120,8 +119,8 @@ def _check_listed(splits, landmarks, found):
             raise ValueError(f"{where} lacks {len(missing)} of {len(names)} listed pictures, {min(missing)} among them")
 
 
-def _pictures(paths, points):
-    """Pictures with landmarks [N, 5, 2] that count pixels from 0 at their centre."""
+def pictures_of(paths: Sequence[str], points: np.ndarray) -> Pictures:
+    """Makes pictures of CelebA with landmarks [N, 5, 2] that count pixels from 0 at their centre."""
     landmarks = np.float32(points) + 0.5
     return Pictures(
         paths=tuple(paths),
@@ -132,55 +131,3 @@ def _pictures(paths, points):
         normaliser="eye distance",
         landmark_names=LANDMARK_NAMES,
     )
-
-
-def read_tfds(data_dir):
-    """Reads CelebA as tensorflow-datasets has prepared it, under its name celeb_a; nothing is downloaded.
-
-    It keeps no file names, so MAFL's lists cannot be applied: "train", "annotated" and "test" are CelebA's own
-    training, validation and test partition, and figures do not compare with those on MAFL. The first call writes the
-    encoded pictures, unchanged, beside the prepared data set.
-
-    Args:
-      data_dir: folder that holds the data sets of tensorflow-datasets.
-
-    Returns:
-      Dictionary split -> `Pictures`, as from `read`.
-
-    Raises:
-      ValueError: if the data set has not been prepared.
-      OSError: if the pictures cannot be written.
-    """
-    folder = pathlib.Path(data_dir).expanduser() / "celeb_a"
-    versions = sorted(path.parent for path in folder.glob("*/dataset_info.json"))
-    if not versions:
-        raise ValueError(
-            f"{folder} holds no prepared data set; prepare it with "
-            f"tfds.builder('celeb_a', data_dir='{data_dir}').download_and_prepare(), or read CelebA as published"
-        )
-    with building.quiet_tfds():
-        builder = tfds.builder_from_directory(versions[-1])
-    target = folder / f"pictures_{versions[-1].name}"
-    return {split: _export(builder, stored, target / stored) for split, stored in _TFDS_SPLITS.items()}
-
-
-def _export(builder, split, folder):
-    """Writes the pictures of a split as files, whole or not at all, unless they are there."""
-    if not folder.exists():
-        folder.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".incomplete.") as work:
-            whole = pathlib.Path(work, "whole")
-            whole.mkdir()
-            _write_pictures(builder, split, whole)
-            whole.rename(folder)
-    points = np.load(folder / "landmarks.npy")
-    return _pictures([str(folder / f"{i:06d}.jpg") for i in range(len(points))], points)
-
-
-def _write_pictures(builder, split, folder):
-    dataset = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()}, shuffle_files=False)
-    points = []
-    for i, example in enumerate(dataset.as_numpy_iterator()):
-        (folder / f"{i:06d}.jpg").write_bytes(example["image"])
-        points.append([[example["landmarks"][f"{name}_{axis}"] for axis in "xy"] for name in _COORDINATES])
-    np.save(folder / "landmarks.npy", np.array(points, np.float32))

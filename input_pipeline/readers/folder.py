@@ -2,12 +2,31 @@
 
 import collections
 import os
+from typing import NoReturn
 
-from input_pipeline.readers.pictures import Pictures
+from dense_labels import progress
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
+from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 from input_pipeline.storage import decoding
 
+_NAMED = 5  # kinds of files that a message names
 
-def read(dir):
+
+@READERS.register("folder", "any folder of pictures; no landmarks", keys=STILL_KEYS)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Finds the pictures in `data.dir`, and says which files are passed over; see `find`."""
+    splits = {"train": find(data.dir)}
+    endings = passed_over(data.dir)
+    if endings:
+        kinds = ", ".join(f"{count} {end or 'without an ending'}" for end, count in endings.most_common(_NAMED))
+        kinds += ", ..." * (len(endings) > _NAMED)
+        looked_for = ", ".join(decoding.EXTENSIONS)
+        progress.note(f"files that are not called {looked_for} are passed over: {kinds}")
+    return splits
+
+
+def find(dir: str | os.PathLike) -> Pictures:
     """Finds all pictures in a folder and the folders in it.
 
     Args:
@@ -30,14 +49,14 @@ def read(dir):
     return Pictures(paths)
 
 
-def passed_over(dir):
-    """Counts the files that `read` does not look at, for they are not called as pictures are.
+def passed_over(dir: str | os.PathLike) -> collections.Counter[str]:
+    """Counts the files that `find` does not look at, because their names do not end as those of pictures do.
 
     Args:
       dir: the folder.
 
     Returns:
-      `collections.Counter` of extensions in lower case, such as ".heic"; "" stands for none.
+      The number of files with each extension, in lower case, such as ".heic"; "" stands for none.
 
     Raises:
       ValueError: if there is no such folder.
@@ -47,7 +66,7 @@ def passed_over(dir):
     return collections.Counter({end: count for end, count in endings.items() if end not in decoding.EXTENSIONS})
 
 
-def files_below(dir):
+def files_below(dir: str | os.PathLike) -> list[str]:
     """Lists the files in a folder and the folders in it, but nothing whose name begins with a dot.
 
     Links are followed; a folder that is reached twice is listed once, so that links in a circle come to an end.
@@ -63,7 +82,7 @@ def files_below(dir):
         found = "is a file" if os.path.exists(dir) else "does not exist"
         raise ValueError(f"{dir} {found}; give a folder of pictures")
     files, seen = [], set()
-    for place, folders, names in os.walk(dir, followlinks=True, onerror=_raise):
+    for place, folders, names in os.walk(os.fspath(dir), followlinks=True, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         real = os.path.realpath(place)
         if real in seen:
@@ -74,5 +93,5 @@ def files_below(dir):
     return sorted(files)
 
 
-def _raise(error):
+def _raise(error: OSError) -> NoReturn:
     raise error

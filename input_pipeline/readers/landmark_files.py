@@ -1,13 +1,53 @@
-"""What the readers of landmark files share: text, boxes, and what errors are divided by."""
+"""What the readers of landmark files share: splits, text, boxes, and what errors are divided by."""
 
 import dataclasses
+import os
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-import scipy.io
+
+from dense_labels.config import Config, DataConfig
+from input_pipeline.readers.pictures import STILL_KEYS, Pictures
+
+KEYS = (*STILL_KEYS, "data.annotations", "data.annotations_test")  # of readers whose landmarks are files
 
 
-def read_text(path):
+def check(config: Config) -> None:
+    """Refuses a configuration without landmarks.
+
+    Raises:
+      ValueError: if `data.annotations` is empty.
+    """
+    if not config.data.annotations:
+        raise ValueError(f"config.data.name={config.data.name!r} needs config.data.annotations, the landmarks")
+
+
+def read_splits(data: DataConfig, read: Callable[[str], Pictures]) -> dict[str, Pictures]:
+    """Reads the splits of a data set whose landmarks are files.
+
+    Args:
+      data: `annotations` is what heads are fitted on, and what training sees the pictures of; `annotations_test`, which
+        may be empty, what they are tested on. With `whole_pictures` the boxes about the objects are left out.
+      read: function of the path of a file of landmarks.
+
+    Returns:
+      Dictionary split -> `Pictures`.
+
+    Raises:
+      ValueError: what `read` raises.
+    """
+    known = read(data.annotations)
+    splits = {"train": known, "annotated": known}
+    if data.annotations_test:
+        splits["test"] = read(data.annotations_test)
+    if data.whole_pictures:
+        splits = {split: dataclasses.replace(each, boxes=None) for split, each in splits.items()}
+    return splits
+
+
+def read_text(path: str | os.PathLike) -> str:
     """Reads a text file.
 
     Raises:
@@ -21,18 +61,20 @@ def read_text(path):
         raise ValueError(f"{path}: {error.strerror}; give a file of landmarks") from error
 
 
-def read_matlab(path, name, *, structs=False):
+def read_matlab(path: str | os.PathLike, name: str, *, structs: bool = False) -> Any:
     """Reads what a MATLAB file has under a name.
 
     Args:
       path: of the file.
       name: of a variable in it.
-      structs: it is a struct: a dictionary is returned, in which an array of structs is a list, or one dictionary where
-        there is one, and what is empty is an array of no size; else numbers, float64.
+      structs: says that it is a struct. Then a dictionary is returned, in which an array of structs is a list, or one
+        dictionary where there is one, and what is empty is an array of no size; else numbers, float64.
 
     Raises:
       ValueError: if the file is not there, cannot be read or has no such variable.
     """
+    import scipy.io  # not above: it takes time, and a configuration is checked without it
+
     try:
         found = scipy.io.loadmat(path, appendmat=False, simplify_cells=structs)[name]
         return found if structs else np.asarray(found, np.float64)
@@ -44,7 +86,7 @@ def read_matlab(path, name, *, structs=False):
         raise ValueError(f"{path}: not a MATLAB file that can be read ({error})") from error
 
 
-def square_around(boxes):
+def square_around(boxes: np.ndarray) -> np.ndarray:
     """Grows boxes to squares: the longer side of each, a quarter more on each side, about the same centre.
 
     Args:
@@ -59,12 +101,17 @@ def square_around(boxes):
     return np.concatenate([centres - halves, centres + halves], axis=1).astype(np.float32)
 
 
-def eyes(names):
+def eyes(names: Sequence[str]) -> tuple[int, int] | None:
     """Returns the indices of left_eye and right_eye among landmark names, or None if one is not there."""
     return (names.index("left_eye"), names.index("right_eye")) if {"left_eye", "right_eye"} <= set(names) else None
 
 
-def add_normalisers(pictures, ends, name, otherwise):
+def add_normalisers(
+    pictures: Pictures,
+    ends: tuple[int, int] | None,
+    name: str,
+    otherwise: Callable[[], tuple[np.ndarray | Sequence[float], str]],
+) -> Pictures:
     """Fills in what errors are divided by: the distance between two landmarks, or else a size.
 
     The distance is taken where at least one picture has both landmarks annotated. Those that lack one get 0: their

@@ -5,8 +5,10 @@ import os
 
 import numpy as np
 
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
 from input_pipeline.readers import landmark_files
-from input_pipeline.readers.pictures import Pictures
+from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
 CLASSES = (
     *("aeroplane", "bicycle", "boat", "bottle", "bus", "car"),
@@ -19,7 +21,8 @@ _VISIBLE = 1  # a status; 2: hidden by the object itself, 3: by another, 4: outs
 _Object = collections.namedtuple("_Object", "where picture kind box points")
 
 
-def read(dir):
+@READERS.register("pascal3d", "PASCAL3D+: objects of twelve classes with key points", keys=STILL_KEYS)
+def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the objects of the VOC part of the data set, each a picture of its own, cut out by its box.
 
     "train" and "annotated" are both the objects of VOC's "train" list, "test" is those of "val", as in section 4.3 of
@@ -32,9 +35,10 @@ def read(dir):
     points; a box is given by the first and the last pixel in it, so one is taken off its left and top alone.
 
     Args:
-      dir: of the release: holds Annotations/CLASS_pascal/NAME.mat, whose `record` has `filename` and `objects`, each
-        with `class`, `bbox` and `anchors`; Images/CLASS_pascal/FILENAME; and PASCAL/VOCdevkit/VOC2012/ImageSets/Main
-        with train.txt and val.txt. Classes that have no annotations are not read.
+      data: `dir` is the folder of the release. It holds Annotations/CLASS_pascal/NAME.mat, whose `record` has
+        `filename` and `objects`, each with `class`, `bbox` and `anchors`; Images/CLASS_pascal/FILENAME; and
+        PASCAL/VOCdevkit/VOC2012/ImageSets/Main with train.txt and val.txt. Classes that have no annotations are not
+        read.
 
     Returns:
       Dictionary split -> `Pictures` with `classes`, which count those that are read in order of the alphabet.
@@ -42,7 +46,7 @@ def read(dir):
     Raises:
       ValueError: naming the file that is missing or damaged, and what of it.
     """
-    dir = os.path.expanduser(dir)
+    dir = os.path.expanduser(data.dir)
     kinds = [kind for kind in CLASSES if os.path.isdir(_annotations(dir, kind))]
     if not kinds:
         raise ValueError(f"{dir} holds no folder Annotations/CLASS_pascal; give that of the PASCAL3D+ release")

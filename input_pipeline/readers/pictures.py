@@ -4,10 +4,22 @@ import dataclasses
 
 import numpy as np
 
+STILL_KEYS = (  # of the configuration: what all still pictures are shown by; a reader registers them with its own
+    "data.size",
+    "data.crop",
+    "data.skip_bad_files",
+    "data.cache_dir",
+    "views.warp",
+    "views.strength",
+    "views.flip",
+    "views.border",
+    "views.colour",
+)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pictures:
-    """Files, the part of each that shows the object, and landmarks where there are any.
+    """Files, the part of each that shows the object, and its landmarks where there are any.
 
     Convention: points and boxes are in continuous pixels (x, y) of the upright picture, as it is seen once its EXIF
     orientation is applied: (0, 0) is its outer top-left corner. A reader adds the half pixel of its format, once.
@@ -44,10 +56,10 @@ class Pictures:
         if (self.landmarks is None) != (self.annotated is None):
             raise ValueError("landmarks and annotated come together")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
-    def take(self, indices):
+    def take(self, indices: np.ndarray | list[int]) -> "Pictures":
         """Returns the pictures at integer indices [M], in that order."""
         indices = np.asarray(indices)
         arrays = {

@@ -7,6 +7,8 @@ import os
 
 import numpy as np
 
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
 from input_pipeline.readers import landmark_files
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding
@@ -14,7 +16,19 @@ from input_pipeline.storage import decoding
 _HEADERS = "file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,..."
 
 
-def read(dir, annotations):
+@READERS.register(
+    "csv",
+    "pictures with landmarks in a table, one line a picture",
+    keys=landmark_files.KEYS,
+    check=landmark_files.check,
+    annotations=".csv",
+)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Reads the tables of a configuration; see `read_table`."""
+    return landmark_files.read_splits(data, lambda annotations: read_table(data.dir, annotations))
+
+
+def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictures:
     """Reads a CSV file whose header is `file,x0,y0,x1,y1,...` or, with names, `file,left_eye_x,left_eye_y,...`.
 
     Convention: points are in continuous pixels, (0, 0) the picture's outer top-left corner. Two empty cells are a
@@ -95,7 +109,7 @@ def _number(cell, column, where):
 
 
 def _widths(paths):
-    """Widths of the pictures; 0 for a damaged one, about which `store.prepare` has more to say."""
+    """Widths of the pictures; 0 for a damaged one, about which `resized.prepare` has more to say."""
     widths = []
     for path in paths:
         try:

@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
 from input_pipeline.readers import folder, landmark_files
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding
@@ -13,7 +15,19 @@ _LAYOUT = re.compile(r"\s*version:\s*1(?:\.0)?\s+n_points:\s*(\d+)\s*\{([^{}]*)\
 _EYE_CORNERS = (36, 45)  # the outer ones, of 68 points counted from 0
 
 
-def read(dir):
+@READERS.register(
+    "pts",
+    "pictures with landmarks in .pts files beside them, as in 300-W",
+    keys=(*landmark_files.KEYS, "data.whole_pictures"),
+    check=landmark_files.check,
+    annotations="folder",
+)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Reads the folders of a configuration; see `read_folder`."""
+    return landmark_files.read_splits(data, read_folder)
+
+
+def read_folder(dir: str | os.PathLike) -> Pictures:
     """Reads all NAME.pts in a folder and the folders in it, with the picture of that name beside each.
 
     Pictures without a .pts file are left out.

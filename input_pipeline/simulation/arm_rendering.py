@@ -5,11 +5,12 @@ pixel (row i, column j) has its centre at (j + 0.5, i + 0.5). Maps of pixels are
 Capsules are drawn in order: of two that overlap, the later one is on top. Flow goes from a to b.
 """
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any
 
 import numpy as np
 
-from input_pipeline.simulation import simulated
+from input_pipeline.simulation import frame_pairs
 from input_pipeline.simulation.arm_simulation import FRAME_SIZE, LENGTH, NUM_CAPSULES, RADIUS
 
 # Seven hues in even steps, neighbours in hue being neighbours on the arm.
@@ -30,7 +31,8 @@ _TICKS = np.arange(FRAME_SIZE) + 0.5
 PIXEL_CENTRES = np.stack(np.meshgrid(_TICKS, _TICKS), axis=-1).reshape(-1, 2)  # [FRAME_SIZE^2, 2]
 
 
-class Frame(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frame:
     """One frame of the simulation, with what both pairs that share it need."""
 
     index: int
@@ -48,7 +50,7 @@ def draw_frame(index: int, poses: np.ndarray) -> Frame:
         poses=poses,
         capsules=topmost(distances),
         centres_visible=visible_at(poses[:, :2], np.arange(NUM_CAPSULES), poses),
-        png=simulated.encode_png(render(distances)),
+        png=frame_pairs.encode_png(render(distances)),
     )
 
 

@@ -1,16 +1,16 @@
 """Builds a tensorflow-datasets data set at most once, quietly, offline and all or nothing."""
 
 import contextlib
-import fcntl
 import io
 import pathlib
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
+
+from input_pipeline.storage import kept
 
 
 def build_once(make_builder: Callable[[], tfds.core.DatasetBuilder], *, num_shards: int) -> tfds.core.DatasetBuilder:
@@ -31,11 +31,10 @@ def build_once(make_builder: Callable[[], tfds.core.DatasetBuilder], *, num_shar
     """
     folder = pathlib.Path(make_builder().data_path).parent
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder / ".lock"):
+    with kept.lock(folder / ".lock"):
         builder = make_builder()
         if not builder.data_path.exists():
-            for leftover in folder.glob("*incomplete*"):
-                shutil.rmtree(leftover)
+            kept.remove_unfinished(folder, "*incomplete*")
             _build(builder, num_shards)
     return builder
 
@@ -55,14 +54,6 @@ def _write_errors_as_os_errors() -> Iterator[None]:
         if not isinstance(error.__cause__, tf.errors.OpError):
             raise
         raise OSError(error.__cause__.message) from error
-
-
-@contextlib.contextmanager
-def _lock(path: pathlib.Path) -> Iterator[None]:
-    """Waits for, then holds, a lock that the system lets go of when the process ends."""
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
     builder = roboarm.prepare("data", num_pairs=23999, seed=0)
     train = builder.as_dataset(split="train")
 
-The pairs are consecutive frames of one simulation, split by time as `simulated` says.
+The pairs are consecutive frames of one simulation, split by time as `frame_pairs` says.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from input_pipeline.simulation import arm_rendering, arm_simulation, simulated
+from input_pipeline.simulation import arm_rendering, arm_simulation, frame_pairs
 
 DEFAULT_NUM_PAIRS = 23999
 STILL_FLOW = 0.5  # pixels: a pair whose largest flow is smaller counts as still
@@ -24,7 +24,7 @@ _CENTRES = tfds.features.Tensor(shape=(_CAPSULES, 2), dtype=np.float32)
 _FLAGS = tfds.features.Tensor(shape=(_CAPSULES,), dtype=np.bool_)
 
 
-class Roboarm(simulated.FramePairs):
+class Roboarm(frame_pairs.FramePairs):
     """Builds the pairs by simulating the arm.
 
     **Convention:** flow goes from a to b. `flow[i, j]` is the displacement (dx, dy) in pixels of
@@ -36,7 +36,7 @@ class Roboarm(simulated.FramePairs):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
     BUILDER_CONFIGS = [
-        simulated.SimulationConfig(
+        frame_pairs.SimulationConfig(
             name="default", description="The first paper's size.", num_pairs=DEFAULT_NUM_PAIRS, seed=0
         )
     ]
@@ -104,5 +104,5 @@ class _Statistics:
 
 
 def prepare(data_dir: str, num_pairs: int = DEFAULT_NUM_PAIRS, seed: int = 0) -> Roboarm:
-    """Builds the data set unless it is there already; see `simulated.prepare`."""
-    return simulated.prepare(Roboarm, data_dir, num_pairs, seed)
+    """Builds the data set unless it is there already; see `frame_pairs.prepare`."""
+    return frame_pairs.prepare(Roboarm, data_dir, num_pairs, seed)

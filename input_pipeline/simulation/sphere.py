@@ -3,18 +3,19 @@
     builder = sphere.prepare("data", num_pairs=12000, seed=0)
     train = builder.as_dataset(split="train")
 
-The pairs are consecutive frames of one video, split by time as `simulated` says. Flow, visibility and the place on the
-sphere that a pixel shows follow exactly from the rotations: `sphere_camera.motion` and `sphere_camera.surface`. Stored
-for each pixel, they would take five times the room of the pictures.
+The pairs are consecutive frames of one video, split by time as `frame_pairs` says. Flow, visibility and the place on
+the sphere that a pixel shows follow exactly from the rotations: `sphere_camera.motion` and `sphere_camera.surface`.
+Stored for each pixel, they would take five times the room of the pictures.
 """
 
+import dataclasses
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from input_pipeline.simulation import simulated, sphere_camera, sphere_motion, sphere_rendering
+from input_pipeline.simulation import frame_pairs, sphere_camera, sphere_motion, sphere_rendering
 
 # Ten thousand orientations in training: any other lies about 7 degrees from the nearest of them.
 DEFAULT_NUM_PAIRS = 12000
@@ -24,7 +25,8 @@ _IMAGE = tfds.features.Image(shape=(_SIZE, _SIZE, 3), encoding_format="png")
 _ROTATION = tfds.features.Tensor(shape=(3, 3), dtype=np.float32)
 
 
-class Frame(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frame:
     """One frame of the video, with what both pairs that share it need."""
 
     index: int
@@ -32,7 +34,7 @@ class Frame(NamedTuple):
     png: bytes
 
 
-class Sphere(simulated.FramePairs):
+class Sphere(frame_pairs.FramePairs):
     """Builds the pairs by turning and drawing the sphere.
 
     **Convention:** `rotation_a @ place` is the normal, in camera coordinates (x right, y down, z away from the camera),
@@ -42,7 +44,7 @@ class Sphere(simulated.FramePairs):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
     BUILDER_CONFIGS = [
-        simulated.SimulationConfig(
+        frame_pairs.SimulationConfig(
             name="default", description="Ten thousand training pairs.", num_pairs=DEFAULT_NUM_PAIRS, seed=0
         )
     ]
@@ -62,7 +64,7 @@ exact flow, its visibility and the place on the sphere that a pixel shows follow
 
     def _simulate(self, seed: int) -> Iterator[Frame]:
         for index, rotation in enumerate(sphere_motion.simulate(seed)):
-            yield Frame(index, np.float32(rotation), simulated.encode_png(sphere_rendering.draw(rotation)))
+            yield Frame(index, np.float32(rotation), frame_pairs.encode_png(sphere_rendering.draw(rotation)))
 
     def _pair_features(self, frame_a: Frame, frame_b: Frame) -> dict[str, Any]:
         return {
@@ -107,5 +109,5 @@ class _Statistics:
 
 
 def prepare(data_dir: str, num_pairs: int = DEFAULT_NUM_PAIRS, seed: int = 0) -> Sphere:
-    """Builds the data set unless it is there already; see `simulated.prepare`."""
-    return simulated.prepare(Sphere, data_dir, num_pairs, seed)
+    """Builds the data set unless it is there already; see `frame_pairs.prepare`."""
+    return frame_pairs.prepare(Sphere, data_dir, num_pairs, seed)

@@ -19,7 +19,7 @@ LIMB = 1.0 / DISTANCE  # cosine of the angle, from the point nearest the camera,
 _INTRINSICS = ([FOCAL, FOCAL], [FRAME_SIZE / 2, FRAME_SIZE / 2])
 
 
-def normals_at(points):
+def normals_at(points) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the normals of the surface that is seen at points of the frame.
 
     Args:
@@ -39,7 +39,7 @@ def normals_at(points):
     return tf.where(hit[..., tf.newaxis], normals, 0.0), hit
 
 
-def project(normals):
+def project(normals) -> tf.Tensor:
     """Returns where in the frame points of the surface lie, whether the sphere hides them or not.
 
     Args:
@@ -53,12 +53,12 @@ def project(normals):
     return perspective.project(points, *(tf.constant(values, normals.dtype) for values in _INTRINSICS))
 
 
-def faces_camera(normals):
+def faces_camera(normals) -> tf.Tensor:
     """Says which points of the surface the camera sees: bool [...] of unit vectors [..., 3] in camera coordinates."""
     return -tf.convert_to_tensor(normals)[..., 2] > LIMB
 
 
-def surface(rotation, stride):
+def surface(rotation, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the place on the sphere that is seen at the centre of each cell of a frame.
 
     Args:
@@ -74,7 +74,7 @@ def surface(rotation, stride):
     return tf.einsum("hwi,ij->hwj", tf.cast(normals, rotation.dtype), rotation), on_sphere
 
 
-def motion(rotation_a, rotation_b, stride):
+def motion(rotation_a, rotation_b, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns where the point at the centre of each cell of A is found in B, and whether it is seen there.
 
     Args:

@@ -22,7 +22,7 @@ _ROWS = 512  # of the stored texture: a texel is a quarter of a pixel at most
 _TEXTURE_SEED = 6
 
 
-def texture(places):
+def texture(places) -> np.ndarray:
     """Returns the colour of the surface, without light.
 
     Each axis has a pair of sides: blue and orange, of one hue or the other within these, pale or sooty. Waves of random
@@ -67,7 +67,7 @@ def _step(values):
     return 0.5 + 0.5 * np.tanh(3 * values)
 
 
-def shading(normals):
+def shading(normals) -> np.ndarray:
     """Returns the share of the light that is reflected where the surface has these normals.
 
     Args:
@@ -79,7 +79,7 @@ def shading(normals):
     return AMBIENT + (1 - AMBIENT) * np.maximum(normals @ LIGHT, 0.0)
 
 
-def draw(rotation):
+def draw(rotation) -> np.ndarray:
     """Draws a frame on black; each pixel is the mean over a grid of exact rays.
 
     Args:

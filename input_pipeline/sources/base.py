@@ -3,41 +3,57 @@
 import abc
 
 import numpy as np
+import tensorflow as tf
+
+from dense_labels.batches import Frame
 
 
 class Source(abc.ABC):
     """Pairs and annotated images of the splits of one data set, addressed by index.
 
-    `input_size` is the (height, width) of the images it gives; `margin` is how many pixels were cut off each side of a
-    picture once it had been resized; `normaliser` names what landmark errors are divided by; `boxed` says that it shows
-    parts of pictures, boxes about the objects.
-
     A method that is given `count` takes indices below it as `count` examples from all over the split.
+
+    Attributes:
+      size: (height, width) in pixels that a whole picture is resized to; None where nothing is resized.
+      input_size: (height, width) of the images, in pixels: a picture resized, less its margin.
+      margin: how many pixels are cut off each side of a picture once it has been resized.
+      normaliser: the name of what landmark errors are divided by; "" where there are no landmarks.
+      landmark_names: the names of the landmarks; none where they are numbered, or there are none.
+      boxed: whether the images show parts of pictures, boxes about the objects.
+      warps_pictures: whether it can show an annotated picture in several views, see `annotated_pairs`.
+      knows_surface: whether it knows the true place on the object that each cell shows, see `surfaces`.
     """
 
+    size: tuple[int, int] | None = None
     input_size: tuple[int, int]
-    normaliser: str
+    margin: int = 0
+    normaliser: str = ""
     landmark_names: tuple[str, ...] = ()
-    margin = 0
-    boxed = False
-    warps_pictures = False  # whether it can show an annotated picture in several views: see `stills.Stills`
-    knows_surface = False  # whether it knows the true place on the object that each cell shows: see `surfaces`
+    boxed: bool = False
+    warps_pictures: bool = False
+    knows_surface: bool = False
+
+    def frame(self, stride: int) -> Frame:
+        """Returns the frame that a network of a stride, in pixels, sees the images in."""
+        return Frame(self.input_size, stride, self.margin)
 
     @abc.abstractmethod
-    def count(self, split):
+    def count(self, split: str) -> int:
         """Returns how many examples a split has; 0 where there is no such split."""
 
-    def classes(self, split):
+    def classes(self, split: str) -> np.ndarray:
         """Returns the class of each example of a split, int64 [N]; all 0 where there is one class."""
         return np.zeros(self.count(split), np.int64)
 
-    def pictures_below(self, folder, split):
+    def pictures_below(self, folder: str, split: str) -> int:
         """Counts the files of a split that lie in a folder; 0 where they are not a user's own files."""
         return 0
 
     @abc.abstractmethod
-    def pairs(self, split, indices, *, stride, batch_size, count=None):
-        """Makes PairBatches.
+    def pairs(
+        self, split: str, indices: tf.data.Dataset, *, stride: int, batch_size: int, count: int | None = None
+    ) -> tf.data.Dataset:
+        """Makes pairs of views or frames.
 
         Args:
           split: name of the split.
@@ -55,37 +71,64 @@ class Source(abc.ABC):
         """
 
     @abc.abstractmethod
-    def images(self, split, indices, *, batch_size, count=None):
+    def images(
+        self, split: str, indices: tf.data.Dataset, *, batch_size: int, count: int | None = None
+    ) -> tf.data.Dataset:
         """Makes batches of images as a user has them, neither warped nor recoloured.
 
         Args:
           split, indices, batch_size, count: as in `pairs`.
 
         Returns:
-          `tf.data.Dataset` of dictionaries: `image` float32 [B, H, W, 3] in [0, 1], and `mask` float32 [B, H, W], 1
-          where the object is.
+          `tf.data.Dataset` of ImageBatches.
 
         Raises:
           ValueError: if a file of the data set is damaged or gone.
         """
 
     @abc.abstractmethod
-    def landmarks(self, split, indices, *, batch_size, count=None):
-        """Makes LandmarkBatches, with the `scale` that takes the image's pixels to the picture's.
+    def landmarks(
+        self, split: str, indices: tf.data.Dataset, *, batch_size: int, count: int | None = None
+    ) -> tf.data.Dataset:
+        """Makes batches of annotated images.
 
         Args:
           split, indices, batch_size, count: as in `pairs`.
 
         Returns:
-          `tf.data.Dataset` of dictionaries: `image` [B, H, W, 3], `landmarks` [B, K, 2] in pixels of the image,
-          `annotated` [B, K], `scale` [B, 2] (along x and y), `normaliser` [B], in pixels of the picture, and `picture`
-          int64 [B], the same number for all views of a picture.
+          `tf.data.Dataset` of LandmarkBatches.
+
+        Raises:
+          ValueError: if a file of the data set is damaged or gone, or there are no landmarks.
+        """
+
+    def annotated_pairs(
+        self,
+        split: str,
+        indices: tf.data.Dataset,
+        *,
+        stride: int,
+        batch_size: int,
+        strength: float,
+        count: int | None = None,
+    ) -> tf.data.Dataset:
+        """Makes pairs of views in the colours of the pictures, with their landmarks; where it `warps_pictures`.
+
+        Args:
+          split, indices, stride, batch_size, count: as in `pairs`.
+          strength: of the warps; 1 is that of the published ones.
+
+        Returns:
+          `tf.data.Dataset` of AnnotatedPairBatches.
 
         Raises:
           ValueError: if a file of the data set is damaged or gone.
         """
+        raise NotImplementedError(f"{type(self).__name__} does not warp pictures")
 
-    def surfaces(self, split, indices, *, stride, batch_size, count=None):
+    def surfaces(
+        self, split: str, indices: tf.data.Dataset, *, stride: int, batch_size: int, count: int | None = None
+    ) -> tf.data.Dataset:
         """Makes batches of images with the place on the object that is seen in each cell; where it `knows_surface`.
 
         Args:
@@ -93,10 +136,7 @@ class Source(abc.ABC):
           stride: side of a cell of the label map in pixels.
 
         Returns:
-          `tf.data.Dataset` of dictionaries: `image` [B, H, W, 3]; `places` [B, h, w, 3], unit vectors in coordinates
-          that move with the object, 0 off it; `on_object` [B, h, w]; `rotation` [B, 3, 3], which takes places to the
-          camera's coordinates, whose third axis points away from it; and `limb` [B]: a place is seen where the cosine
-          of its angle to the camera, from the object's centre, is above that.
+          `tf.data.Dataset` of SurfaceBatches.
 
         Raises:
           ValueError: if a file of the data set is damaged or gone.
@@ -104,13 +144,13 @@ class Source(abc.ABC):
         raise NotImplementedError(f"{type(self).__name__} does not know the surface of its object")
 
 
-def spread(index, count, examples):
+def spread(index: tf.Tensor, count: int | None, examples: int) -> tf.Tensor:
     """Takes an index below `count` to one of `examples` such that `count` of them lie all over these.
 
     Args:
       index: integer tensor.
-      count: an int, or None for as many as there are.
-      examples: an int.
+      count: how many indices there are; None for as many as there are examples.
+      examples: how many examples there are.
 
     Returns:
       Integer tensor, below `examples`.

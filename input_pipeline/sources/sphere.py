@@ -2,50 +2,52 @@
 
 import tensorflow as tf
 
+from dense_labels.batches import ImageBatch, PairBatch, SurfaceBatch
+from dense_labels.config import Config
 from input_pipeline.simulation import sphere, sphere_camera
-from input_pipeline.sources import frames
+from input_pipeline.sources import simulated
+from input_pipeline.sources.simulated import Records
 
 
-class Sphere(frames.Frames):
-    """Frame pairs of `datasets.sphere`; there are no landmarks, but all of the surface is known."""
+class Sphere(simulated.Simulated):
+    """Frame pairs of `simulation.sphere`; there are no landmarks, but all of the surface is known."""
 
     input_size = (sphere_camera.FRAME_SIZE, sphere_camera.FRAME_SIZE)
-    normaliser = ""
     knows_surface = True
 
-    def landmarks(self, split, indices, *, batch_size, count=None):
+    def landmarks(
+        self, split: str, indices: tf.data.Dataset, *, batch_size: int, count: int | None = None
+    ) -> tf.data.Dataset:
         raise ValueError("the sphere has no landmarks; give annotated pictures")
 
-    def surfaces(self, split, indices, *, stride, batch_size, count=None):
+    def surfaces(
+        self, split: str, indices: tf.data.Dataset, *, stride: int, batch_size: int, count: int | None = None
+    ) -> tf.data.Dataset:
         return self._batches(split, indices, batch_size, count, self._surface, stride)
 
-    def _pair(self, records, index, stride):
-        names = ("image_a", "image_b", "rotation_a", "rotation_b")
-        image_a, image_b, rotation_a, rotation_b = self._decode(records, index, names)
+    def _pair(self, records: Records, index: tf.Tensor, stride: int) -> PairBatch:
+        image_a, image_b, rotation_a, rotation_b = self._decode(
+            records, index, ("image_a", "image_b", "rotation_a", "rotation_b")
+        )
         points_in_b, visible = sphere_camera.motion(rotation_a, rotation_b, stride)
-        return {
-            "image_a": image_a,
-            "image_b": image_b,
-            "points_in_b": points_in_b,
-            "visible": tf.cast(visible, tf.float32),
-        }
+        return PairBatch(image_a, image_b, points_in_b, tf.cast(visible, tf.float32))
 
-    def _image(self, records, index):
+    def _image(self, records: Records, index: tf.Tensor) -> ImageBatch:
         image, rotation = self._decode(records, index, ("image_a", "rotation_a"))
-        return {"image": image, "mask": tf.cast(sphere_camera.surface(rotation, stride=1)[1], tf.float32)}
+        return ImageBatch(image, mask=tf.cast(sphere_camera.surface(rotation, stride=1)[1], tf.float32))
 
-    def _surface(self, records, index, stride):
+    def _surface(self, records: Records, index: tf.Tensor, stride: int) -> SurfaceBatch:
         image, rotation = self._decode(records, index, ("image_a", "rotation_a"))
         places, on_sphere = sphere_camera.surface(rotation, stride)
-        return {
-            "image": image,
-            "places": places,
-            "on_object": tf.cast(on_sphere, tf.float32),
-            "rotation": rotation,
-            "limb": tf.constant(sphere_camera.LIMB),
-        }
+        return SurfaceBatch(
+            image,
+            places=places,
+            on_object=tf.cast(on_sphere, tf.float32),
+            rotation=rotation,
+            limb=tf.constant(sphere_camera.LIMB),
+        )
 
 
-def prepare(data):
-    """Finds the frames of a `dense_labels.config.DataConfig`, or draws them; see `frames.prepare`."""
-    return Sphere(frames.prepare(sphere.prepare, data))
+def prepare(config: Config) -> Sphere:
+    """Finds the frames that a configuration asks for, or draws them; see `simulated.prepare`."""
+    return Sphere(simulated.prepare(sphere.prepare, config.data))

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -29,7 +30,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file 
 class PictureError(ValueError):
     """A file that cannot be used as a picture; `reason` says why in a few words."""
 
-    def __init__(self, path, reason):
+    def __init__(self, path: str | os.PathLike, reason: str):
         super().__init__(f"{path}: {reason}")
         self.reason = reason
 
@@ -38,7 +39,7 @@ class _Unsuited(Exception):
     """What is wrong with a file that is not damaged."""
 
 
-def read_picture(path):
+def read_picture(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture as a viewer would show it: upright, and over white where it is transparent.
 
     The format is told by the content, whatever the name. Of an animation the first frame is read; 16 bits are scaled
@@ -61,7 +62,7 @@ def read_picture(path):
         return np.asarray(upright if turn is None else upright.transpose(turn))
 
 
-def read_size(path):
+def read_size(path: str | os.PathLike) -> tuple[int, int]:
     """Reads the (height, width) of the upright picture from a file's header.
 
     Raises:
@@ -72,7 +73,9 @@ def read_size(path):
         return (width, height) if 5 <= _orientation(image) <= 8 else (height, width)
 
 
-def read_resized(path, box, size):
+def read_resized(
+    path: str | os.PathLike, box: Sequence[float] | None, size: tuple[int, int]
+) -> tuple[np.ndarray, tuple[float, float]]:
     """Reads a picture and resizes a box of it, antialiased; the picture is stretched where the shapes differ.
 
     It is resized as `tf.image.resize(..., antialias=True)` does it, with which a served model meets its pictures.
@@ -96,7 +99,7 @@ def read_resized(path, box, size):
     image = Image.fromarray(picture).resize(
         (size[1], size[0]),
         Image.Resampling.BILINEAR,
-        box=box,
+        box=(box[0], box[1], box[2], box[3]),
         reducing_gap=3.0,  # by whole factors first: ten times as fast for large pictures
     )
     return np.asarray(image), scale

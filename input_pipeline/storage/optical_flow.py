@@ -4,19 +4,18 @@ The flow is estimated, by dense inverse search (Kroeger et al., ECCV 2016) as Op
 """
 
 import dataclasses
-import fcntl
 import hashlib
 import json
+import os
 import pathlib
 import re
-import shutil
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from input_pipeline.readers.folder import files_below
-from input_pipeline.storage import decoding
+from input_pipeline.storage import decoding, kept
 
 LEAST_SIDE = 16  # pixels of a frame: the search works on patches of 8
 STILL_FLOW = 0.5  # pixels: a point that moves less counts as still
@@ -42,7 +41,14 @@ class Video:
     splits: dict[str, np.ndarray]  # "train" and "validation" -> int64, indices of pairs
 
 
-def prepare(folder, size, cache_dir, *, max_gap=1, ignore_still=True):
+def prepare(
+    folder: str | os.PathLike,
+    size: tuple[int, int],
+    cache_dir: str | os.PathLike,
+    *,
+    max_gap: int = 1,
+    ignore_still: bool = True,
+) -> Video:
     """Resizes the frames and computes the flow, unless both are kept from an earlier call with the same files.
 
     "validation" is the pairs within the last tenth of each clip's frames: none of a clip of fewer than 20. Pairs with
@@ -77,18 +83,13 @@ def prepare(folder, size, cache_dir, *, max_gap=1, ignore_still=True):
     clips = find_clips(folder)
     first, second, splits = _pairs([len(clip) for clip in clips], max_gap)
     frames = [path for clip in clips for path in clip]
-    kept = cache_dir / "video" / _key(frames, folder, [*map(int, size), max_gap, ignore_still])
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with open(kept.parent / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when the file is closed or the process ends
-            if not kept.exists():
-                _build(kept, frames, size, list(zip(first, second)), ignore_still)
-    arrays = {name: np.load(kept / f"{name}.npy", mmap_mode="r") for name in ("images", "flow", "visible")}
-    return Video(first=first, second=second, seen=np.load(kept / "seen.npy"), splits=splits, **arrays)
+    whole = cache_dir / "video" / _key(frames, folder, [*map(int, size), max_gap, ignore_still])
+    kept.make_once(whole, lambda begun: _write(begun, frames, size, list(zip(first, second)), ignore_still))
+    arrays = {name: np.load(whole / f"{name}.npy", mmap_mode="r") for name in ("images", "flow", "visible")}
+    return Video(first=first, second=second, seen=np.load(whole / "seen.npy"), splits=splits, **arrays)
 
 
-def find_clips(folder):
+def find_clips(folder: str | os.PathLike) -> list[list[pathlib.Path]]:
     """Finds the frames: the pictures of one folder are one clip, in order of the numbers in their names.
 
     Args:
@@ -102,10 +103,10 @@ def find_clips(folder):
     """
     folder = pathlib.Path(folder).expanduser()
     paths = [pathlib.Path(path) for path in files_below(folder) if path.lower().endswith(decoding.EXTENSIONS)]
-    clips = {}
+    by_folder = {}
     for path in sorted(paths, key=lambda path: _natural(path.relative_to(folder))):
-        clips.setdefault(path.parent, []).append(path)
-    clips = [clip for clip in clips.values() if len(clip) > 1]
+        by_folder.setdefault(path.parent, []).append(path)
+    clips = [clip for clip in by_folder.values() if len(clip) > 1]
     if not clips:
         raise ValueError(
             f"{folder} holds no two frames in one folder; give a folder with the frames of a video as pictures "
@@ -140,19 +141,11 @@ def _key(frames, folder, settings):
     return hashlib.sha256(json.dumps([_VERSION, settings, files]).encode()).hexdigest()[:16]
 
 
-def _build(kept, frames, size, pairs, ignore_still):
-    """Writes all arrays into a folder that is given its name when all is written."""
+def _write(folder, frames, size, pairs, ignore_still):
+    """Writes all arrays into a folder."""
     _opencv()  # refuses before the frames are read
-    for leftover in kept.parent.glob("incomplete.*"):  # of processes that were killed
-        shutil.rmtree(leftover)
-    begun = kept.with_name(f"incomplete.{kept.name}")
-    begun.mkdir()
-    try:
-        _write_images(begun / "images.npy", frames, size)
-        _write_flow(begun, pairs, ignore_still)
-        begun.rename(kept)
-    finally:
-        shutil.rmtree(begun, ignore_errors=True)
+    _write_images(folder / "images.npy", frames, size)
+    _write_flow(folder, pairs, ignore_still)
 
 
 def _write_images(path, frames, size):

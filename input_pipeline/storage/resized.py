@@ -2,22 +2,22 @@
 
 import concurrent.futures
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import json
 import math
 import os
 import pathlib
-import shutil
+from collections.abc import Sequence
 
 import numpy as np
 from tqdm import tqdm
 
+from dense_labels import progress
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import decoding
+from input_pipeline.storage import decoding, kept
 
-_VERSION = 1  # of what is kept: raised where pictures are decoded, cut or resized in another way
+_VERSION = 1  # of what is kept: raised whenever pictures are decoded, cut or resized in another way
 _IN_FLIGHT = 256  # pictures that are resized but not yet written: they bound the memory
 _NAMED = 5  # files that a message names
 _SAMPLE = 1000  # headers that `look` reads
@@ -35,7 +35,7 @@ class Store:
     normalisers: np.ndarray | None  # float32 [N], pixels of the picture, as in `pictures`
 
 
-def prepare(pictures, size, cache_dir, *, skip_bad_files):
+def prepare(pictures: Pictures, size: tuple[int, int], cache_dir: str, *, skip_bad_files: bool) -> Store:
     """Resizes the box of each picture, or the whole of it, unless that has been done before.
 
     The picture is stretched where the box is of another shape than `size`; where the box reaches beyond the picture,
@@ -57,15 +57,9 @@ def prepare(pictures, size, cache_dir, *, skip_bad_files):
       OSError: if the images cannot be written; nothing of them is left then.
     """
     _check(pictures, size)
-    folder = pathlib.Path(cache_dir).expanduser() / "pictures"
-    kept = folder / _key(pictures, size)
-    if not kept.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when the file is closed or the process ends
-            if not kept.exists():
-                _build(kept, pictures, size, skip_bad_files)
-    return _open(kept, pictures, size, skip_bad_files)
+    folder = pathlib.Path(cache_dir).expanduser() / "pictures" / _key(pictures, size)
+    kept.make_once(folder, lambda begun: _write(begun, folder, pictures, size, skip_bad_files))
+    return _open(folder, pictures, size, skip_bad_files)
 
 
 def _check(pictures, size):
@@ -95,27 +89,20 @@ def _state(path):
     return state.st_size, state.st_mtime_ns, state.st_mode
 
 
-def _build(kept, pictures, size, skip_bad_files):
-    """Writes into a folder that is given its name when all is written."""
-    for leftover in kept.parent.glob("incomplete.*"):  # of processes that were killed
-        shutil.rmtree(leftover)
-    begun = kept.with_name(f"incomplete.{kept.name}")
-    begun.mkdir()
+def _write(begun, folder, pictures, size, skip_bad_files):
+    """Writes all that is kept in `folder` into the folder `begun`, which is given its name when all is written."""
     try:
         scale, bad = _write_images(begun / "images", pictures, size)
         (begun / "bad_files.json").write_text(json.dumps(bad))
         np.save(begun / "scale.npy", scale)
         if bad:
             lines = [f"{_printable(pictures.paths[index])}: {reason}\n" for index, reason in bad]
-            _listing(kept).write_text("".join(lines), encoding="utf-8")
-            _refuse(_report(kept, pictures, bad), skip_bad_files, left=len(scale))
-        begun.rename(kept)
+            _listing(folder).write_text("".join(lines), encoding="utf-8")
+            _refuse(_report(folder, pictures, bad), skip_bad_files, left=len(scale))
     except OSError as error:
         needed = len(pictures) * math.prod(size) * 3 / 1e9
-        message = f"{error.strerror or error}: the resized pictures need {needed:.1f} GB in {kept.parent}"
+        message = f"{error.strerror or error}: the resized pictures need {needed:.1f} GB in {folder.parent}"
         raise OSError(error.errno, f"{message}; make room, or choose another --config.data.cache_dir") from error
-    finally:
-        shutil.rmtree(begun, ignore_errors=True)
 
 
 def _write_images(path, pictures, size):
@@ -156,35 +143,35 @@ def _resized(path, box, size):
         return None, error.reason
 
 
-def _open(kept, pictures, size, skip_bad_files):
+def _open(folder, pictures, size, skip_bad_files):
     """Maps what is kept into memory, and takes the landmarks to the frame of the images."""
-    bad = json.loads((kept / "bad_files.json").read_text())
+    bad = json.loads((folder / "bad_files.json").read_text())
     if bad:
-        report = _report(kept, pictures, bad)
+        report = _report(folder, pictures, bad)
         _refuse(report, skip_bad_files)
-        print(f"note: {report}; they are left out", flush=True)
+        progress.note(f"{report}; they are left out")
         pictures = pictures.take(np.delete(np.arange(len(pictures)), [index for index, _ in bad]))
-    scale = np.load(kept / "scale.npy")
+    scale = np.load(folder / "scale.npy")
     landmarks = pictures.landmarks
     if landmarks is not None:
         corners = np.float32(0) if pictures.boxes is None else pictures.boxes[:, np.newaxis, :2]
         landmarks = (landmarks - corners) / scale[:, np.newaxis]
-    images = np.memmap(kept / "images", np.uint8, mode="r", shape=(len(pictures), *size, 3))
+    images = np.memmap(folder / "images", np.uint8, mode="r", shape=(len(pictures), *size, 3))
     return Store(images, pictures, scale, landmarks, pictures.annotated, pictures.normalisers)
 
 
-def _listing(kept):
+def _listing(folder):
     """Path of the text file that lists the files that cannot be used."""
-    return kept.with_name(f"{kept.name}.bad_files.txt")
+    return folder.with_name(f"{folder.name}.bad_files.txt")
 
 
-def _report(kept, pictures, bad):
+def _report(folder, pictures, bad):
     found = list(dict.fromkeys((pictures.paths[index], reason) for index, reason in bad))
     below = _common_folder(pictures.paths)
     named = ", ".join(f"{_printable(os.path.relpath(path, below))} ({reason})" for path, reason in found[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     total = len(set(pictures.paths))
-    return f"{len(found)} of {total} files cannot be used: {named}{more} (all are listed in {_listing(kept)})"
+    return f"{len(found)} of {total} files cannot be used: {named}{more} (all are listed in {_listing(folder)})"
 
 
 def _common_folder(paths):
@@ -205,12 +192,12 @@ def _refuse(report, skip_bad_files, left=1):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Found:
-    """How many pictures there are, and how large those are that were looked at, or their boxes."""
+    """How many pictures there are, and the sizes of those that were looked at, or of their boxes."""
 
     count: int
     sizes: np.ndarray  # float32 [M, 2], (height, width) in pixels, smallest area first
 
-    def __str__(self):
+    def __str__(self) -> str:
         of_rank = self.sizes[[0, len(self.sizes) // 2, -1]]
         smallest, median, largest = (f"{width:.0f} x {height:.0f}" for height, width in of_rank)
         if smallest == largest:
@@ -218,8 +205,8 @@ class Found:
         return f"{self.count} pictures of {smallest} to {largest} pixels, the median {median}"
 
 
-def look(pictures):
-    """Looks at the sizes of at most 1,000 pictures from all over the list: those of their boxes, or of their files.
+def look(pictures: Pictures) -> Found:
+    """Reads the sizes of at most 1,000 pictures from all over the list: of their boxes, or of whole files.
 
     Only the files' headers are read; those that are damaged are passed over.
 
@@ -259,8 +246,8 @@ def _size(path):
         return None
 
 
-def pick_size(sizes, longer_side=100):
-    """Chooses the size that pictures are resized to: their median aspect ratio, and none made larger for nothing.
+def pick_size(sizes: np.ndarray | Sequence, longer_side: int = 100) -> tuple[int, int]:
+    """Chooses the size that pictures are resized to: of their median aspect ratio, and no larger than they are.
 
     Args:
       sizes: [M, 2], (height, width) of pictures.

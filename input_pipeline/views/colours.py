@@ -14,7 +14,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from input_pipeline.views import warps
+from dense_labels.batches import Array
+from input_pipeline.views import random_maps
 
 _RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
 _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
@@ -30,8 +31,17 @@ _RANGES = {"hue": (0.5, "]"), "jpeg": (1, "]"), "rescale": (1, ")")}  # of a str
 
 
 def change(
-    images, seeds, *, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.0, lighting=0.1, jpeg=1.0, rescale=0.2
-):
+    images: Array,
+    seeds: Array,
+    *,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.4,
+    hue: float = 0.0,
+    lighting: float = 0.1,
+    jpeg: float = 1.0,
+    rescale: float = 0.2,
+) -> tf.Tensor:
     """Changes the appearance of each image at random: its colours, then its sharpness, and JPEG last.
 
     Each keyword is the strength of one change; 0 switches it off and leaves the others as they are. A factor of
@@ -64,8 +74,9 @@ def change(
     _check_strengths(lighting=lighting, jpeg=jpeg, rescale=rescale)
     uniform, normal = _draw(seeds)  # six [B] in [0, 1), and [B, 3]
     if any((brightness, contrast, saturation, hue, lighting)):
-        factors = [_factor(strength, u) for strength, u in zip((brightness, contrast, saturation), uniform[:3])]
-        images = _recolour(images, *factors, 2 * math.pi * hue * (2 * uniform[3] - 1), lighting * normal)
+        drawn = [_factor(strength, u) for strength, u in zip((brightness, contrast, saturation), uniform[:3])]
+        drawn += [2 * math.pi * hue * (2 * uniform[3] - 1), lighting * normal]
+        images = _recolour(images, *drawn)
     if rescale:
         images = _rescale(images, 1 - rescale * uniform[4])
     images = tf.clip_by_value(images, 0.0, 1.0)
@@ -74,8 +85,8 @@ def change(
     return images
 
 
-def change_as_ssd(images, seeds, *, strength=1.0):
-    """Changes the colours of each image at random as SSD does (Liu et al., ECCV 2016); the CVPR 2018 paper follows it.
+def change_as_ssd(images: Array, seeds: Array, *, strength: float = 1.0) -> tf.Tensor:
+    """Changes the colours of each image at random as SSD does (Liu et al., ECCV 2016); the CVPR 2018 paper does so.
 
     Each of four changes is made with probability 1/2, in this order: a number within 32 / 255 is added; contrast: all
     is multiplied by a factor in [0.5, 1.5]; saturation, in HSV, by another; hue is turned by up to 18 degrees. For a
@@ -97,7 +108,7 @@ def change_as_ssd(images, seeds, *, strength=1.0):
     _check_strengths(strength=strength)
 
     def draw(seed):
-        amounts, made = warps.split(seed, 2)
+        amounts, made = random_maps.split(seed, 2)
         amounts = tf.random.stateless_uniform([4], amounts, -strength, strength)
         return amounts, tf.random.stateless_uniform([5], made) < 0.5
 
@@ -142,10 +153,10 @@ def _check_strengths(**strengths):
 
 
 def _draw(seeds):
-    """All that is drawn for each image, whatever is switched off: six uniform numbers [B], three normal ones [B, 3]."""
+    """Draws for each image, whatever is switched off: six uniform numbers, each [B], and three normal ones [B, 3]."""
 
     def draw(seed):
-        uniform_seed, normal_seed = warps.split(seed, 2)
+        uniform_seed, normal_seed = random_maps.split(seed, 2)
         return tf.random.stateless_uniform([6], uniform_seed), tf.random.stateless_normal([3], normal_seed)
 
     uniform, normal = tf.map_fn(draw, seeds, fn_output_signature=(tf.float32, tf.float32))

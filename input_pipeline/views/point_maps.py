@@ -1,20 +1,26 @@
-"""Maps of points, of any kind: projective maps, mirroring, one map after another, and the way back.
+"""Maps of points, of any kind: projective maps, mirroring, composition and inversion.
 
 A map is a function that takes points [B, ..., 2] to points [B, ..., 2], both in pixels:
-`functools.partial(warps.at_points, weights, size=size)`, `functools.partial(project, homography, size=size)`,
-`functools.partial(flip, size=size)`, or what `splines.fit_tps` returns.
+`functools.partial(warps.at_points, weights, size=size)`, `functools.partial(project, homography, size=size)` or
+`functools.partial(flip, size=size)`.
 
 Convention: that of `warps.py`, in whose normalised frame the source's centre is (0, 0) and its longer side runs from -1
 to 1.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
+
+from dense_labels.batches import Array
+
+PointMap = Callable[[tf.Tensor], tf.Tensor]
 
 _STEPS, _TOLERANCE = 10, 0.01  # of Newton's method; pixels
 
 
-def project(homography, points, size):
-    """Where homographies take points.
+def project(homography: Array, points: Array, size: tuple[int, int]) -> tf.Tensor:
+    """Takes points through homographies.
 
     Args:
       homography: [B, 3, 3], in the normalised frame; (x, y, 1) is a column and stands on the right.
@@ -39,8 +45,8 @@ def project(homography, points, size):
     return tf.reshape(flat[..., :2] / flat[..., 2:] * half + centre, shape)
 
 
-def flip(points, size):
-    """Where points are in the mirror image, left and right exchanged; doing it twice changes nothing.
+def flip(points: Array, size: tuple[int, int]) -> tf.Tensor:
+    """Takes points to where the mirror image has them, left and right exchanged; doing it twice changes nothing.
 
     Args:
       points: [..., 2], (x, y) in pixels of the image.
@@ -52,14 +58,14 @@ def flip(points, size):
     return tf.convert_to_tensor(points) * [-1.0, 1.0] + [float(size[1]), 0.0]
 
 
-def compose(outer, inner):
-    """One map after another: u goes to outer(inner(u)).
+def compose(outer: PointMap, inner: PointMap) -> PointMap:
+    """Composes two maps: u goes to outer(inner(u)).
 
     Of `view_to_source` maps, `inner` is the one that the view is sampled by, `outer` that of what it is sampled from.
 
     Args:
-      outer: a map, a function from points to points.
-      inner: another.
+      outer: the map that is applied last.
+      inner: the map that is applied first.
 
     Returns:
       A map.
@@ -67,12 +73,12 @@ def compose(outer, inner):
     return lambda points: outer(inner(points))
 
 
-def invert_at(view_to_source, points, size):
-    """Where in the view points of the source are found: Newton's method on the map itself.
+def invert_at(view_to_source: PointMap, points: Array, size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Finds points of the source in the view, by Newton's method on the map itself.
 
-    The warps drawn here are near enough to the identity for it to begin at the points themselves. At strength 1 it
-    misses 1 in 2000 of the points near the frame's corners that the view shows, at strength 2 it misses 1 in 100;
-    where a warp folds the source over and shows a point twice it gives one of the places.
+    The warps of `random_maps` are near enough to the identity for it to begin at the points themselves. At strength 1
+    it misses 1 in 2000 of the points near the frame's corners that the view shows, at strength 2 it misses 1 in 100;
+    where a warp folds the source over and shows a point twice, it gives one of the places.
 
     Args:
       view_to_source: a map, smooth and defined everywhere.
@@ -96,7 +102,22 @@ def invert_at(view_to_source, points, size):
     return places, distance < _TOLERANCE
 
 
-def frame(size):
+def inside(points: tf.Tensor, size: tuple[int, int], *, margin: float = 0.0) -> tf.Tensor:
+    """Says which points lie inside a frame, or not further than a margin from it.
+
+    Args:
+      points: float32 [..., 2], (x, y) in pixels of the frame.
+      size: `(height, width)` of the frame in pixels.
+      margin: in pixels.
+
+    Returns:
+      bool [...].
+    """
+    extent = tf.constant([float(size[1]), float(size[0])])
+    return tf.reduce_all((points >= -margin) & (points < extent + margin), axis=-1)
+
+
+def frame(size: tuple[int, int]) -> tuple[tf.Tensor, float]:
     """Returns the centre (x, y) of a frame of `size` (height, width), and half its longer side, in pixels."""
     height, width = size
     return tf.constant([width / 2, height / 2], tf.float32), max(size) / 2

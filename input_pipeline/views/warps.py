@@ -1,6 +1,6 @@
-"""Warps: a thin-plate spline plus an affine map; drawn, applied to points, composed, and used to sample images.
+"""Warps: a thin-plate spline plus an affine map; applied to points, composed, and used to sample images.
 
-Maps of other kinds, and how maps are composed and undone, are in `point_maps.py`.
+`random_maps.py` draws them. Maps of other kinds, and how maps are composed and inverted, are in `point_maps.py`.
 
 Convention: a warp is a `view_to_source` map: it takes a point (x, y) of the source frame, in continuous pixels, to a
 point of the same frame, and a warped image has at u what the source has at warp(u). In the normalised frame the
@@ -11,147 +11,31 @@ source's centre is (0, 0) and its longer side runs from -1 to 1. There, with n a
     U(D) = D log(D + 1e-5).
 
 The centres are fixed, so a warp is linear in its `weights`, float32 [..., 103, 2]: on a grid, whatever the number of
-warps, it is one product of their weights with a basis that is computed once.
-
-The spline is that of Bookstein, "Principal warps", PAMI 1989; the paper whose views it makes (Thewlis, Bilen and
-Vedaldi, NIPS 2017) does not say how large the warps are. The sizes here are those of the code its first author
-published in 2019.
+warps, it is one product of their weights with a basis that is computed once. The spline is that of Bookstein,
+"Principal warps", PAMI 1989.
 """
 
 import functools
-import math
 import warnings
 
 import tensorflow as tf
 
+from dense_labels.batches import Array
 from dense_labels.method import geometry
 from input_pipeline.views import point_maps
+from input_pipeline.views.point_maps import PointMap
+from input_pipeline.views.random_maps import CENTRES, CENTRES_PER_SIDE
 
 with warnings.catch_warnings():  # that the package will not be developed further is known, and no user's matter
     warnings.filterwarnings("ignore", message=r"\s*TensorFlow Addons")
     import tensorflow_addons as tfa
 
 BORDERS = ("zero", "edge", "mirror")
-_CENTRES_PER_SIDE = 10
-_CENTRES = _CENTRES_PER_SIDE**2
-_WEIGHTS = _CENTRES + 3
-_SMALL, _LARGE = 0.001, 0.01  # kernel weights: a half of the centres bend little, the others much
-_TRANSLATION, _SCALE, _ROTATION = 0.1, 0.1, math.radians(5)
-_TURN, _AXES, _SCALES, _SHIFT = math.radians(15), math.radians(30), 0.25, 0.25
-_PERSPECTIVE, _STEEPEST = 0.1, 1 / 3
+_WEIGHTS = CENTRES + 3
 
 
-def draw_tps(seed, *, strength=1.0):
-    """Draws the bend of a warp: no landmarks and no linear system, the kernel weights themselves are random.
-
-    Args:
-      seed: integer [2]; the same seed gives the same bend.
-      strength: multiplies the standard deviations, which are 0.01 for a random half of the centres, 0.001 for the rest.
-
-    Returns:
-      float32 [100, 2], kernel weights in the normalised frame.
-
-    Raises:
-      ValueError: if `strength` is negative.
-    """
-    _check_strength(strength)
-    weight_seed, order_seed = split(seed, 2)
-    order = tf.random.experimental.stateless_shuffle(tf.range(_CENTRES), order_seed)
-    deviation = strength * tf.where(order < _CENTRES // 2, _LARGE, _SMALL)
-    return tf.random.stateless_normal([_CENTRES, 2], weight_seed) * deviation[:, tf.newaxis]
-
-
-def draw_affine(seed, *, strength=1.0):
-    """Draws a translation, a change of scale and a rotation about the centre of the image.
-
-    Args:
-      seed: integer [2]; the same seed gives the same map.
-      strength: multiplies the standard deviations: 0.1 of half the longer side along x and y; a factor of 1 +- 0.1;
-        5 degrees.
-
-    Returns:
-      float32 [3, 2], the rows for 1, x and y in the normalised frame.
-
-    Raises:
-      ValueError: if `strength` is negative.
-    """
-    _check_strength(strength)
-    normal = strength * tf.random.stateless_normal([4], seed)
-    scale, angle = 1.0 + _SCALE * normal[2], _ROTATION * normal[3]
-    cos, sin = scale * tf.cos(angle), scale * tf.sin(angle)
-    return tf.stack([_TRANSLATION * normal[:2], tf.stack([cos, sin]), tf.stack([-sin, cos])])
-
-
-def draw_axes(seed, *, strength=1.0):
-    """Draws an affine map that turns, and scales apart along two axes that are turned themselves.
-
-    It takes n to R(a) R(-b) diag(k, l) R(b) n + t, the form of Hartley and Zisserman, with R a rotation, and a uniform
-    within 15 degrees, b within 30 degrees, k and l from 0.75 to 1.25, t within a quarter of half the longer side along
-    x and y: the ranges of CNNGeometric (Rocco, Arandjelovic and Sivic, CVPR 2017).
-
-    Args:
-      seed: integer [2]; the same seed gives the same map.
-      strength: multiplies all ranges; below 4, where a scale could be 0.
-
-    Returns:
-      float32 [3, 3], in the normalised frame; its last row is (0, 0, 1).
-
-    Raises:
-      ValueError: if `strength` is negative, or 4 or more.
-    """
-    _check_strength(strength)
-    if strength >= 1 / _SCALES:
-        raise ValueError(f"strength={strength} must be below {1 / _SCALES:g}: an affine map could shrink to nothing")
-    turn, axis, first, second, x, y = tf.unstack(strength * tf.random.stateless_uniform([6], seed, -1.0, 1.0))
-    scales = tf.linalg.diag([1.0 + _SCALES * first, 1.0 + _SCALES * second])
-    axes = _rotation(_AXES * axis)
-    matrix = _rotation(_TURN * turn) @ tf.transpose(axes) @ scales @ axes
-    shift = _SHIFT * tf.stack([x, y])[:, tf.newaxis]
-    return tf.concat([tf.concat([matrix, shift], axis=1), [[0.0, 0.0, 1.0]]], axis=0)
-
-
-def _rotation(angle):
-    return tf.stack([[tf.cos(angle), -tf.sin(angle)], [tf.sin(angle), tf.cos(angle)]])
-
-
-def draw_projective(seed, *, strength=1.0):
-    """Draws a homography that tilts the image about its centre, which stays where it is.
-
-    It takes n to n / (1 + p n). Where |p_x| + |p_y| is drawn larger than 1/3, 1 time in 27 at full strength, it is made
-    1/3: so the denominator is 1/2 or more on the frame and a quarter of it beyond, and positive up to a whole frame
-    beyond.
-
-    Args:
-      seed: integer [2]; the same seed gives the same homography.
-      strength: multiplies the standard deviation of p_x and p_y, 0.1.
-
-    Returns:
-      float32 [3, 3], in the normalised frame: the identity but for its last row, (p_x, p_y, 1).
-
-    Raises:
-      ValueError: if `strength` is negative.
-    """
-    _check_strength(strength)
-    tilt = _PERSPECTIVE * strength * tf.random.stateless_normal([2], seed)
-    tilt *= tf.minimum(1.0, tf.math.divide_no_nan(_STEEPEST, tf.reduce_sum(tf.abs(tilt))))
-    return tf.concat([tf.eye(2, 3), [[tilt[0], tilt[1], 1.0]]], axis=0)
-
-
-def split(seed, count):
-    """Makes several seeds out of one.
-
-    Args:
-      seed: integer [2]; int32 and int64 give the same.
-      count: an int.
-
-    Returns:
-      A list of `count` int64 [2].
-    """
-    return tf.unstack(tf.random.split(tf.cast(seed, tf.int64), count))
-
-
-def tps_affine(tps, affine):
-    """Weights of the warp that is the sum of a bend and an affine map.
+def tps_affine(tps: Array, affine: Array) -> tf.Tensor:
+    """Adds an affine map to a bend, and returns the weights of that warp.
 
     Args:
       tps: [..., 100, 2], kernel weights.
@@ -164,15 +48,15 @@ def tps_affine(tps, affine):
       ValueError: if one of them has another shape.
     """
     tps, affine = tf.convert_to_tensor(tps), tf.convert_to_tensor(affine)
-    if tps.shape[-2:] != [_CENTRES, 2] or affine.shape[-2:] != [3, 2]:
+    if tps.shape[-2:] != [CENTRES, 2] or affine.shape[-2:] != [3, 2]:
         raise ValueError(
-            f"tps must be [..., {_CENTRES}, 2] and affine [..., 3, 2]; found {tps.shape} and {affine.shape}"
+            f"tps must be [..., {CENTRES}, 2] and affine [..., 3, 2]; found {tps.shape} and {affine.shape}"
         )
     return tf.concat([tps, affine], axis=-2)
 
 
-def at_points(weights, points, size):
-    """Where warps take points, computed exactly; 100 logarithms a point.
+def at_points(weights: Array, points: Array, size: tuple[int, int]) -> tf.Tensor:
+    """Takes points through warps, exactly; this costs 100 logarithms a point.
 
     Args:
       weights: [B, 103, 2].
@@ -191,8 +75,8 @@ def at_points(weights, points, size):
     return tf.matmul(_basis(points, size), _in_pixels(weights, size))
 
 
-def on_grid(weights, size, *, crop=0, stride=1):
-    """Where warps take the centres of the cells of a view: one matrix product for all warps.
+def on_grid(weights: Array, size: tuple[int, int], *, crop: int = 0, stride: int = 1) -> tf.Tensor:
+    """Takes the centres of the cells of a view through warps: one matrix product for all of them.
 
     The view is the source frame less `crop` pixels on each side; its first cell begins there. Its basis, 103 numbers a
     cell, is kept for the next call.
@@ -221,8 +105,16 @@ def on_grid(weights, size, *, crop=0, stride=1):
     return tf.transpose(tf.reshape(points, [-1, 2, rows, columns]), [0, 2, 3, 1])
 
 
-def views_to_source(first, second, size, *, crop=0, after_first=tf.identity, after_second=tf.identity):
-    """Maps by which two views are sampled from one source: B by W1, and A, which is B warped by W2, by W1 of W2.
+def views_to_source(
+    first: Array,
+    second: Array,
+    size: tuple[int, int],
+    *,
+    crop: int = 0,
+    after_first: PointMap = tf.identity,
+    after_second: PointMap = tf.identity,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the maps that two views are sampled by from one source: B by W1, and A by W1 of W2, as B warped by W2.
 
     So the pixel u of A is found in B at W2(u) exactly, and A's pixels are still sampled once. W1 is computed on a grid
     of one pixel that reaches a quarter of the frame beyond B, and read there bilinearly at W2(u); warps bend so little
@@ -235,7 +127,7 @@ def views_to_source(first, second, size, *, crop=0, after_first=tf.identity, aft
       second: [B, 103, 2], weights of W2.
       size: `(height, width)` of the source frame in pixels, two ints.
       crop: int, the pixels that the views lack on each side.
-      after_first: a map that ends W1, for instance a projective one: W1 is `after_first` of the warp of `first`.
+      after_first: a map that W1 ends in, for instance a projective one: W1 is `after_first` of the warp of `first`.
       after_second: likewise of W2.
 
     Returns:
@@ -251,8 +143,8 @@ def views_to_source(first, second, size, *, crop=0, after_first=tf.identity, aft
     return a_to_source, around_b[:, margin:-margin, margin:-margin]
 
 
-def sample(maps, points, *, border):
-    """Reads maps, images for instance, at points between their pixels, bilinearly.
+def sample(maps: Array, points: Array, *, border: str) -> tf.Tensor:
+    """Samples maps, such as images, at points between their pixels, bilinearly.
 
     Args:
       maps: floating-point [B, h, w, C].
@@ -261,10 +153,10 @@ def sample(maps, points, *, border):
         nearest pixel, "mirror" reflects at the outer edge.
 
     Returns:
-      [B, ..., C], of the dtype of `point_maps`.
+      [B, ..., C], of the dtype of `maps`.
 
     Raises:
-      ValueError: if there is no such border, `point_maps` is not of rank 4, or `points` do not end in (x, y).
+      ValueError: if there is no such border, `maps` is not of rank 4, or `points` do not end in (x, y).
     """
     maps = tf.convert_to_tensor(maps)
     points = tf.cast(points, maps.dtype)
@@ -283,11 +175,6 @@ def sample(maps, points, *, border):
     return tfa.image.resampler(maps, tf.reshape(points, shape))
 
 
-def _check_strength(strength):
-    if not strength >= 0:
-        raise ValueError(f"strength={strength} must not be negative; 1 is full strength, 0 no warp")
-
-
 def _checked_weights(weights):
     weights = tf.convert_to_tensor(weights)
     if weights.shape.rank != 3 or weights.shape[1:] != [_WEIGHTS, 2]:
@@ -299,8 +186,8 @@ def _basis(points, size):
     """[..., N, 103]: what each weight is multiplied by at points [..., N, 2], pixels of the source frame."""
     centre, half = point_maps.frame(size)
     points = (points - centre) / half
-    side = tf.linspace(-1.0, 1.0, _CENTRES_PER_SIDE)
-    centres = tf.reshape(tf.stack(tf.meshgrid(side, side), axis=-1), [_CENTRES, 2])
+    side = tf.linspace(-1.0, 1.0, CENTRES_PER_SIDE)
+    centres = tf.reshape(tf.stack(tf.meshgrid(side, side), axis=-1), [CENTRES, 2])
     x, y = points[..., :1], points[..., 1:]
     square = tf.square(x - centres[:, 0]) + tf.square(y - centres[:, 1])  # [..., N, 100]
     return tf.concat([square * tf.math.log(square + 1e-5), tf.ones_like(x), x, y], axis=-1)
@@ -317,5 +204,5 @@ def _grid_basis(rows, columns, crop, stride, size):
 def _in_pixels(weights, size):
     """The weights that give pixels of the source frame where `weights` give points of the normalised one."""
     centre, half = point_maps.frame(size)
-    constant = tf.one_hot(_CENTRES, _WEIGHTS)[:, tf.newaxis]
+    constant = tf.one_hot(CENTRES, _WEIGHTS)[:, tf.newaxis]
     return weights * half + constant * centre

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dense_labels.config import DataConfig
 from input_pipeline.readers import aflw
 
 HEADER = "image_file,crop_file,set,pose,lx,ly,rx,ry,nx,ny,mlx,mly,mrx,mry"
@@ -15,6 +16,10 @@ TEST = (
     "AFLW/0001-image20056.jpg 56.5 101.5 79.5 43.75 93.25 43 58 69.5 86.25 103.75 1 1 2 3\n"
     " AFLW\\0002-image04733.jpg 43.5 89.5 85.5 56 97.5 53.5 42.5 77.5 101.25 90.75 2 1 2 4\n "
 )
+
+
+def read(folder):
+    return aflw.read(DataConfig(dir=str(folder)))
 
 
 def write(folder):
@@ -30,7 +35,7 @@ def write(folder):
 
 def test_splits_landmarks_and_normalisers(tmp_path, capsys):
     write(tmp_path)
-    splits = aflw.read(str(tmp_path))
+    splits = read(tmp_path)
     train, test = splits["train"], splits["test"]
     crops = tmp_path / "aflw_cropped/cropped"
     assert train.paths == splits["annotated"].paths == (str(crops / "39350.jpg"), str(crops / "39352_b.jpg"))
@@ -53,7 +58,7 @@ def test_splits_landmarks_and_normalisers(tmp_path, capsys):
 def test_counts_as_published_are_not_remarked_on(tmp_path, capsys, monkeypatch):
     write(tmp_path)
     monkeypatch.setattr(aflw, "_PUBLISHED", {"train": 2, "test": 2})
-    aflw.read(tmp_path)
+    read(tmp_path)
     assert capsys.readouterr().out == ""
 
 
@@ -61,12 +66,12 @@ def test_lists_may_lie_beside_their_pictures_in_one_folder(tmp_path):
     write(tmp_path)
     for name in ("aflw_cropped/cropped", "aflw_cropped/facedata_cropped.csv", "MTFL/AFLW", "MTFL/testing.txt"):
         (tmp_path / name).rename(tmp_path / name.split("/")[1])
-    assert aflw.read(tmp_path)["test"].paths[0] == str(tmp_path / "AFLW/0001-image20056.jpg")
+    assert read(tmp_path)["test"].paths[0] == str(tmp_path / "AFLW/0001-image20056.jpg")
 
 
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match="lacks aflw_cropped/facedata_cropped.csv and MTFL/testing.txt; it must hold"):
-        aflw.read(tmp_path)
+        read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,7 @@ def test_damaged_lists_are_refused(tmp_path, file, old, new, message):
     path = tmp_path / file
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(ValueError, match=message):
-        aflw.read(tmp_path)
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("file, kept", [("MTFL/testing.txt", ""), ("aflw_cropped/facedata_cropped.csv", HEADER)])
@@ -94,4 +99,4 @@ def test_empty_lists_are_refused(tmp_path, file, kept):
     write(tmp_path)
     (tmp_path / file).write_text(kept)
     with pytest.raises(ValueError, match="lists no pictures"):
-        aflw.read(tmp_path)
+        read(tmp_path)

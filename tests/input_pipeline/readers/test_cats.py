@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
+from dense_labels.config import DataConfig
 from input_pipeline.readers import cats
 
 POINTS = [175, 160, 239, 162, 199, 199, 149, 121, 137, 78, 166, 93, 281, 101, 312, 96, 296, 133]
+
+
+def read(folder):
+    return cats.read(DataConfig(dir=str(folder)))
 
 
 def write(folder, number, *, shift=0):
@@ -22,7 +27,7 @@ def numbers(pictures):
 def test_landmarks_gain_half_a_pixel_and_the_box_is_a_square_about_the_head(tmp_path):
     for number in range(10):
         write(tmp_path, number, shift=number)
-    test = cats.read(str(tmp_path))["test"]
+    test = read(tmp_path)["test"]
     np.testing.assert_array_equal(test.landmarks[0], np.reshape(POINTS, [9, 2]) + 9.5)
     np.testing.assert_allclose(test.normalisers, [np.hypot(64, 2)])
     # From (146.5, 87.5) to (321.5, 208.5): 175 wide about (234, 148), so 262.5 with a quarter more on each side.
@@ -34,7 +39,7 @@ def test_landmarks_gain_half_a_pixel_and_the_box_is_a_square_about_the_head(tmp_
 def test_the_last_folder_is_the_test_set(tmp_path):
     for number in range(12):
         write(tmp_path / f"CAT_0{number // 3 + 3}", number)
-    splits = cats.read(tmp_path)
+    splits = read(tmp_path)
     assert numbers(splits["train"]) == numbers(splits["annotated"]) == list(range(9))
     assert numbers(splits["test"]) == [9, 10, 11]
 
@@ -43,7 +48,7 @@ def test_the_last_folder_is_the_test_set(tmp_path):
 def test_without_that_folder_every_tenth_picture_is_in_the_test_set(tmp_path, folder):
     for number in range(21):
         write(tmp_path / folder.format(number // 11), number)
-    splits = cats.read(tmp_path)
+    splits = read(tmp_path)
     assert numbers(splits["test"]) == [9, 19]
     assert sorted(numbers(splits["train"]) + numbers(splits["test"])) == list(range(21))
 
@@ -52,7 +57,7 @@ def test_a_second_copy_of_the_folders_is_passed_over(tmp_path):
     for place in ("CAT_05", "CAT_06", "cats/CAT_05", "cats/CAT_06"):
         for number in range(10):
             write(tmp_path / place, number)
-    splits = cats.read(tmp_path)
+    splits = read(tmp_path)
     assert [len(splits[split]) for split in ("train", "test")] == [10, 10]
     assert not any("cats" in path.removeprefix(str(tmp_path)) for path in splits["train"].paths + splits["test"].paths)
 
@@ -62,9 +67,9 @@ def test_landmarks_without_a_picture_and_pictures_without_landmarks_are_left_out
         write(tmp_path, number)
     (tmp_path / "00000003_000.jpg").unlink()
     (tmp_path / "00000004_000.jpg.cat").unlink()
-    splits = cats.read(tmp_path)
+    splits = read(tmp_path)
     assert sorted(numbers(splits["train"]) + numbers(splits["test"])) == [0, 1, 2, 5, 6, 7, 8, 9, 10, 11]
-    assert capsys.readouterr().out == "cats: 1 of 11 files of landmarks have no picture and are left out\n"
+    assert capsys.readouterr().out == "note: cats: 1 of 11 files of landmarks have no picture and are left out\n"
 
 
 @pytest.mark.parametrize(
@@ -80,11 +85,11 @@ def test_damaged_landmarks_are_refused(tmp_path, text, message):
         write(tmp_path, number)
     (tmp_path / "00000002_000.jpg.cat").write_text(text)
     with pytest.raises(ValueError, match=message):
-        cats.read(tmp_path)
+        read(tmp_path)
 
 
 def test_too_few_pictures_are_refused(tmp_path):
     for number in range(9):
         write(tmp_path, number)
     with pytest.raises(ValueError, match="holds 9 pictures with landmarks, too few .* folders CAT_00 to CAT_06"):
-        cats.read(tmp_path)
+        read(tmp_path)

@@ -1,14 +1,10 @@
-"""Tests of the CelebA reader on small folders in the published format, and on a small prepared data set."""
-
-import io
+"""Tests of the CelebA reader on small folders in the published format."""
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
-from PIL import Image
 
+from dense_labels.config import DataConfig
 from input_pipeline.readers import celeba
-from input_pipeline.simulation import building
 
 HEADER = [f"{place}_{axis}" for place in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth") for axis in "xy"]
 POINTS = [69, 109, 106, 113, 77, 142, 73, 152, 108, 154]
@@ -19,6 +15,10 @@ LAYOUTS = {
     "published": ("Img/", "Anno/", "Eval/", "MAFL/"),
     "flat": ("", "", "", ""),
 }
+
+
+def read(folder):
+    return celeba.read(DataConfig(dir=str(folder)))
 
 
 def points_of(index):
@@ -42,7 +42,7 @@ def write(folder, layout="flat"):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_splits_are_those_of_the_protocol(tmp_path, layout):
     write(tmp_path, layout)
-    splits = celeba.read(str(tmp_path))
+    splits = read(tmp_path)
     images = tmp_path / LAYOUTS[layout][0] / "img_align_celeba"
     expected = {"train": [NAMES[0], NAMES[1], NAMES[3]], "annotated": MAFL_TRAINING, "test": MAFL_TESTING}
     assert {split: pictures.paths for split, pictures in splits.items()} == {
@@ -52,7 +52,7 @@ def test_splits_are_those_of_the_protocol(tmp_path, layout):
 
 def test_landmarks_gain_half_a_pixel_and_boxes_are_the_square_of_the_protocol(tmp_path):
     write(tmp_path)
-    test = celeba.read(tmp_path)["test"]
+    test = read(tmp_path)["test"]
     np.testing.assert_array_equal(test.landmarks[0, :2], [[71.5, 109.5], [106.5, 113.5]])
     np.testing.assert_array_equal(test.landmarks[1, 4], [108.5, 154.5])
     np.testing.assert_allclose(test.normalisers, [np.hypot(35, 4), np.hypot(30, 4)])
@@ -63,13 +63,13 @@ def test_landmarks_gain_half_a_pixel_and_boxes_are_the_square_of_the_protocol(tm
 
 def test_all_that_is_missing_is_named_at_once(tmp_path):
     with pytest.raises(ValueError) as error:
-        celeba.read(tmp_path)
+        read(tmp_path)
     for name in ("img_align_celeba", "list_landmarks_align_celeba.txt", "list_eval_partition.txt", "testing.txt"):
         assert name in str(error.value)
     write(tmp_path, "published")
     (tmp_path / "MAFL/testing.txt").unlink()
     with pytest.raises(ValueError, match=r"lacks testing.txt \(neither MAFL/testing.txt nor testing.txt\); it must"):
-        celeba.read(tmp_path)
+        read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -93,72 +93,11 @@ def test_damaged_lists_are_refused(tmp_path, file, old, new, message):
     path = tmp_path / file
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(ValueError, match=message):
-        celeba.read(tmp_path)
+        read(tmp_path)
 
 
 def test_listed_pictures_must_be_there(tmp_path):
     write(tmp_path)
     (tmp_path / "img_align_celeba" / NAMES[3]).unlink()
     with pytest.raises(ValueError, match="img_align_celeba lacks 1 of 6 listed pictures, 000004.jpg among them"):
-        celeba.read(tmp_path)
-
-
-def encoded(shade):
-    file = io.BytesIO()
-    Image.new("RGB", (178, 218), (shade, 0, 0)).save(file, "jpeg")
-    return file.getvalue()
-
-
-class CelebA(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A data set of the name and features of celeb_a, with 2 training, 1 validation and 1 test picture."""
-
-    VERSION = tfds.core.Version("2.1.0")
-
-    def _info(self):
-        image = tfds.features.Image(shape=(218, 178, 3), encoding_format="jpeg")
-        landmarks = {name: np.int64 for name in HEADER}
-        features = tfds.features.FeaturesDict({"image": image, "landmarks": landmarks})
-        return tfds.core.DatasetInfo(builder=self, features=features)
-
-    def _split_generators(self, dl_manager):
-        pictures = {"train": [0, 1], "validation": [2], "test": [3]}
-        return {split: self._generate_examples(indices) for split, indices in pictures.items()}
-
-    def _generate_examples(self, indices):
-        for i in indices:
-            yield i, {"image": io.BytesIO(encoded(60 * i)), "landmarks": dict(zip(HEADER, points_of(i)))}
-
-
-def prepare_tfds(folder):
-    building.build_once(lambda: CelebA(data_dir=folder), num_shards=1)
-
-
-def test_a_prepared_tfds_data_set_is_written_out_once_and_unchanged(tmp_path, monkeypatch):
-    prepare_tfds(tmp_path)
-    splits = celeba.read_tfds(str(tmp_path))
-    assert {split: len(pictures) for split, pictures in splits.items()} == {"train": 2, "annotated": 1, "test": 1}
-    test = splits["test"]
-    with open(test.paths[0], "rb") as file:
-        assert file.read() == encoded(180)
-    np.testing.assert_array_equal(test.landmarks[0], np.reshape(points_of(3), [5, 2]) + 0.5)
-    np.testing.assert_array_equal(test.boxes, [[0, 30, 178, 208]])
-    monkeypatch.setattr(celeba, "_write_pictures", None)
-    assert celeba.read_tfds(tmp_path)["train"].paths == splits["train"].paths
-
-
-def test_writing_out_leaves_nothing_when_it_fails(tmp_path, monkeypatch):
-    prepare_tfds(tmp_path)
-
-    def fail(builder, split, folder):
-        (folder / "000000.jpg").touch()
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr(celeba, "_write_pictures", fail)
-    with pytest.raises(OSError, match="the disk is full"):
-        celeba.read_tfds(tmp_path)
-    assert list((tmp_path / "celeb_a/pictures_2.1.0").iterdir()) == []
-
-
-def test_tfds_data_that_are_not_prepared_are_not_downloaded(tmp_path):
-    with pytest.raises(ValueError, match="no prepared data set; prepare it with tfds.builder.*download_and_prepare"):
-        celeba.read_tfds(tmp_path)
+        read(tmp_path)

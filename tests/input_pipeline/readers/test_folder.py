@@ -15,7 +15,7 @@ def touch(root, *names):
 def test_pictures_are_found_by_their_extension_in_all_folders(tmp_path):
     touch(tmp_path, "b.JPG", "a.png", "z/c.WebP", "z/y/d.jpeg", "notes.txt", "png", "z/e.jpg.part")
     touch(tmp_path, ".hidden.jpg", ".thumbnails/f.jpg", "z/._b.jpg")
-    found = folder.read(tmp_path)
+    found = folder.find(tmp_path)
     names = ["a.png", "b.JPG", "z/c.WebP", "z/y/d.jpeg"]
     assert found.paths == tuple(os.path.join(tmp_path, name) for name in names)
     assert found.boxes is None and found.landmarks is None
@@ -27,7 +27,7 @@ def test_links_are_followed_once_and_in_no_circle(tmp_path):
     (tmp_path / "data/b/up").symlink_to(tmp_path / "data")
     (tmp_path / "data/e").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "data/f").symlink_to(tmp_path / "elsewhere")
-    found = folder.read(str(tmp_path / "data")).paths
+    found = folder.find(str(tmp_path / "data")).paths
     assert [os.path.relpath(path, tmp_path / "data") for path in found] == ["a.jpg", "b/c.jpg", "e/d.jpg"]
 
 
@@ -46,4 +46,4 @@ def test_links_are_followed_once_and_in_no_circle(tmp_path):
 def test_a_folder_without_pictures_is_refused(tmp_path, name, message):
     touch(tmp_path, "a.txt", "texts/b.txt", "texts/c/d.heic")
     with pytest.raises(ValueError, match=re.escape(f"{tmp_path / message}")):
-        folder.read(tmp_path / name)
+        folder.find(tmp_path / name)

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import scipy.io
 
-from dense_labels.config import Config
+from dense_labels.config import Config, DataConfig
 from input_pipeline import pipeline
 from input_pipeline.readers import pascal3d
 
 NONE = np.zeros([0, 0])  # MATLAB's []
+
+
+def read(folder):
+    return pascal3d.read(DataConfig(dir=str(folder)))
 
 
 def anchors(**points):
@@ -64,7 +68,7 @@ def root(tmp_path):
 
 
 def test_visible_points_and_boxes_come_to_continuous_pixels_class_by_class(root):
-    splits = pascal3d.read(str(root))
+    splits = read(root)
     train = splits["annotated"]
     assert splits["train"] is train and train.landmark_names == ("bus/roof", "car/door", "car/roof", "car/wheel")
     names = [path.removeprefix(str(root / "Images")) for path in train.paths]
@@ -93,9 +97,9 @@ def test_it_is_a_data_set_of_boxes_with_classes(root, tmp_path):
     )
     (batch,) = pipeline.landmark_batches(source, "annotated", batch_size=3)
     # In the bus's box, which is 20 x 10 from (1, 2), the roof is 8.5 from the left and 2.5 from the top.
-    np.testing.assert_allclose(batch["landmarks"][0, 0], [8.5 * 64 / 20, 2.5 * 32 / 10], rtol=1e-5)
-    np.testing.assert_allclose(batch["scale"][0] * [64, 32], [20, 10], rtol=1e-5)
-    assert batch["normaliser"].numpy().tolist() == [20, 40, 36]
+    np.testing.assert_allclose(batch.landmarks[0, 0], [8.5 * 64 / 20, 2.5 * 32 / 10], rtol=1e-5)
+    np.testing.assert_allclose(batch.scale[0] * [64, 32], [20, 10], rtol=1e-5)
+    assert batch.normaliser.numpy().tolist() == [20, 40, 36]
 
 
 def test_what_is_missing_or_damaged_is_named(root):
@@ -105,7 +109,7 @@ def test_what_is_missing_or_damaged_is_named(root):
         if record:
             scipy.io.savemat(file, {"record": record})
         with pytest.raises(ValueError, match=message):
-            pascal3d.read(str(root))
+            read(root)
 
     good = {"filename": "2008_000001.jpg"}
     refused(r"record must be a struct with filename and objects", filename="2008_000001.jpg")
@@ -125,4 +129,4 @@ def test_what_is_missing_or_damaged_is_named(root):
     (root / "PASCAL/VOCdevkit/VOC2012/ImageSets/Main/train.txt").unlink()
     refused(r"train\.txt: No such file or directory; give a file of landmarks")
     with pytest.raises(ValueError, match=re.escape("holds no folder Annotations/CLASS_pascal; give that of the")):
-        pascal3d.read(str(root / "Images"))
+        read(root / "Images")

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from dense_labels import run
+from dense_labels.batches import Frame, stack
 from dense_labels.config import Config
 from dense_labels.method import geometry
-from dense_labels.pictures import gallery
+from dense_labels.registry import COLOURS, WARPS
 from input_pipeline import pipeline
 
 STRIDE, SIZE, CROP, COUNT = 2, (80, 100), 10, 12
@@ -48,7 +48,17 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def config(folder, tmp_path_factory):
+def config(folder):
+    return make_config(folder)
+
+
+@pytest.fixture(scope="module")
+def source(folder):
+    """The source of that configuration."""
+    return pipeline.prepare(make_config(folder))
+
+
+def make_config(folder):
     config = Config()
     config.data.name, config.data.dir, config.data.size, config.data.crop = "coco", str(folder), SIZE, CROP
     config.data.annotations = str(folder / "points.json")
@@ -72,35 +82,42 @@ def centroid(image, colour):
     return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
 
 
-def test_landmarks_lie_on_their_dots_and_scale_takes_them_back(config):
-    source = pipeline.prepare(config)
+def test_landmarks_lie_on_their_dots_and_scale_takes_them_back(source):
     (batch,) = pipeline.landmark_batches(source, "annotated", batch_size=COUNT)
-    assert source.input_size == INNER and source.margin == CROP and batch["image"].shape == [COUNT, *INNER, 3]
-    np.testing.assert_allclose(batch["scale"], np.tile([150 / 100, 160 / 80], [COUNT, 1]))
-    np.testing.assert_array_equal(batch["normaliser"], np.full(COUNT, 150))
+    assert source.input_size == INNER and source.margin == CROP and batch.image.shape == [COUNT, *INNER, 3]
+    np.testing.assert_allclose(batch.scale, np.tile([150 / 100, 160 / 80], [COUNT, 1]))
+    np.testing.assert_array_equal(batch.normaliser, np.full(COUNT, 150))
     assert source.normaliser == "picture width" and source.landmark_names == ("red", "blue")
-    np.testing.assert_array_equal(batch["annotated"], [[1, 1]] * (COUNT - 1) + [[1, 0]])
+    np.testing.assert_array_equal(batch.annotated, [[1, 1]] * (COUNT - 1) + [[1, 0]])
     for n in range(COUNT - 1):
-        dots = (batch["landmarks"][n].numpy() + CROP) * batch["scale"][n].numpy()
+        dots = (batch.landmarks[n].numpy() + CROP) * batch.scale[n].numpy()
         np.testing.assert_allclose(dots, scene(n)[1], atol=0.02)
         for k, colour in enumerate("rb"):
-            found = centroid(batch["image"][n].numpy(), colour)
-            np.testing.assert_allclose(found, batch["landmarks"][n, k], atol=0.3)
+            found = centroid(batch.image[n].numpy(), colour)
+            np.testing.assert_allclose(found, batch.landmarks[n, k], atol=0.3)
 
 
 def test_what_is_at_a_cell_of_a_is_found_in_b(config):
     (batch,) = pipeline.training_pairs(pipeline.prepare(plain(config)), stride=STRIDE, batch_size=COUNT, seed=0).take(1)
     cells = (INNER[0] // STRIDE, INNER[1] // STRIDE)
-    centres = tf.broadcast_to(geometry.cell_centres(*cells, STRIDE), batch["points_in_b"].shape)
-    flat = [tf.reshape(points, [COUNT, -1, 2]) for points in (centres, batch["points_in_b"])]
+    centres = tf.broadcast_to(geometry.cell_centres(*cells, STRIDE), batch.points_in_b.shape)
+    flat = [tf.reshape(points, [COUNT, -1, 2]) for points in (centres, batch.points_in_b)]
     here, there = (
-        geometry.bilinear_sample(batch[image], points, 1) for image, points in zip(("image_a", "image_b"), flat)
+        geometry.bilinear_sample(image, points, 1) for image, points in zip((batch.image_a, batch.image_b), flat)
     )
-    still = geometry.bilinear_sample(batch["image_b"], flat[0], 1)
-    seen = tf.reshape(batch["visible"], [COUNT, -1]).numpy() > 0
+    still = geometry.bilinear_sample(batch.image_b, flat[0], 1)
+    seen = tf.reshape(batch.visible, [COUNT, -1]).numpy() > 0
     assert 0.5 < seen.mean() < 1
     error, unmoved = (np.abs(there - here)[seen].mean(), np.abs(still - here)[seen].mean())
     assert error < 0.01 and error < unmoved / 4
+
+
+def off_the_plane(points):
+    """How far points [B, h, w, 2] at the cells are, at most, from an affine map of the cells' centres, in pixels."""
+    centres = np.reshape(geometry.cell_centres(*points.shape[1:3], STRIDE), [-1, 2])
+    plane = np.concatenate([centres, np.ones_like(centres[:, :1])], axis=1)
+    cells = np.reshape(points, [len(points), -1, 2])
+    return max(np.abs(each - plane @ np.linalg.lstsq(plane, each, rcond=None)[0]).max() for each in cells)
 
 
 def test_the_views_of_the_second_paper_are_chosen_by_name(config):
@@ -108,68 +125,73 @@ def test_the_views_of_the_second_paper_are_chosen_by_name(config):
     (bent,) = pipeline.training_pairs(source, stride=STRIDE, batch_size=COUNT, seed=0).take(1)
     config.views.warp = "affine"
     (pair,) = pipeline.training_pairs(pipeline.prepare(config), stride=STRIDE, batch_size=COUNT, seed=0).take(1)
-    cells, points = tf.reshape(pair["points_in_b"], [COUNT, -1, 2]).numpy(), bent["points_in_b"].numpy()
-    centres = np.reshape(geometry.cell_centres(*pair["visible"].shape[1:], STRIDE), [-1, 2])
-    plane = np.concatenate([centres, np.ones_like(centres[:, :1])], axis=1)
-    residuals = [cells[n] - plane @ np.linalg.lstsq(plane, cells[n], rcond=None)[0] for n in range(COUNT)]
-    assert np.abs(residuals).max() < 1e-3 < 1 < np.abs(points - pair["points_in_b"]).max()
-    there = geometry.bilinear_sample(pair["image_b"], cells, 1).numpy()
-    here = geometry.bilinear_sample(pair["image_a"], np.tile(centres, [COUNT, 1, 1]), 1).numpy()
-    assert np.abs(there - here)[np.reshape(pair["visible"], [COUNT, -1]) > 0].mean() < 0.015
+    assert off_the_plane(pair.points_in_b) < 1e-3 < 1 < off_the_plane(bent.points_in_b)
+    cells = tf.reshape(pair.points_in_b, [COUNT, -1, 2]).numpy()
+    centres = np.reshape(geometry.cell_centres(*pair.visible.shape[1:], STRIDE), [-1, 2])
+    there = geometry.bilinear_sample(pair.image_b, cells, 1).numpy()
+    here = geometry.bilinear_sample(pair.image_a, np.tile(centres, [COUNT, 1, 1]), 1).numpy()
+    assert np.abs(there - here)[np.reshape(pair.visible, [COUNT, -1]) > 0].mean() < 0.015
 
 
-@pytest.mark.parametrize("colour", ["dve", "ssd"])
+@pytest.mark.parametrize("colour", COLOURS)
 def test_views_are_recoloured_each_in_its_own_way(config, colour):
     config.views.colour = colour
     coloured, bare = (
         next(iter(pipeline.training_pairs(pipeline.prepare(c), stride=STRIDE, batch_size=4, seed=0)))
         for c in (config, plain(Config(data=config.data)))
     )
-    np.testing.assert_array_equal(coloured["points_in_b"], bare["points_in_b"])
-    change = {name: (coloured[name] - bare[name]).numpy() for name in ("image_a", "image_b")}
-    for values in change.values():
+    np.testing.assert_array_equal(coloured.points_in_b, bare.points_in_b)
+    changes = [(coloured.image_a - bare.image_a).numpy(), (coloured.image_b - bare.image_b).numpy()]
+    for values in changes:
         assert np.abs(values).mean(axis=(1, 2, 3)).mean() > 0.01  # of ssd's changes, each may not be made
-    means = [values.mean(axis=(1, 2, 3)) for values in change.values()]
+    means = [values.mean(axis=(1, 2, 3)) for values in changes]
     assert (np.abs(means[0] - means[1]) > 1e-3).all()
 
 
-def test_the_pairs_of_an_epoch_are_a_function_of_seed_and_place_alone(config):
-    source = pipeline.prepare(config)
+def test_the_pairs_of_an_epoch_are_a_function_of_seed_and_place_alone(source):
 
     def batches(count, batch_size=4, **kwargs):
         return [b for b in pipeline.training_pairs(source, stride=STRIDE, batch_size=batch_size, **kwargs).take(count)]
 
     first, later = batches(6, seed=1), batches(2, seed=1, start_step=4)
     for a, b in zip(first[4:], later):
-        np.testing.assert_array_equal(a["image_a"], b["image_a"])
-        np.testing.assert_array_equal(a["points_in_b"], b["points_in_b"])
-    together = np.concatenate([b["image_b"] for b in batches(12, batch_size=2, seed=1)])
-    np.testing.assert_allclose(np.concatenate([b["image_b"] for b in first]), together, atol=1e-5)
-    assert np.abs(first[0]["points_in_b"] - first[3]["points_in_b"]).max() > 0.1  # the next epoch warps anew
-    assert np.abs(first[0]["points_in_b"] - batches(1, seed=2)[0]["points_in_b"]).max() > 0.1
+        np.testing.assert_array_equal(a.image_a, b.image_a)
+        np.testing.assert_array_equal(a.points_in_b, b.points_in_b)
+    together = np.concatenate([b.image_b for b in batches(12, batch_size=2, seed=1)])
+    np.testing.assert_allclose(np.concatenate([b.image_b for b in first]), together, atol=1e-5)
+    assert np.abs(first[0].points_in_b - first[3].points_in_b).max() > 0.1  # the next epoch warps anew
+    assert np.abs(first[0].points_in_b - batches(1, seed=2)[0].points_in_b).max() > 0.1
 
 
-def test_landmarks_of_views_lie_on_their_dots(config):
+@pytest.mark.parametrize("warp", WARPS)
+def test_landmarks_of_views_lie_on_their_dots(config, warp):
+    config.views.warp = warp
     source = pipeline.prepare(config)
     indices = tf.data.Dataset.range(COUNT).map(lambda i: (i, tf.stack([i, i])))
     (batch,) = source.annotated_pairs("annotated", indices, stride=STRIDE, batch_size=COUNT, strength=0.5)
-    assert batch["landmarks_visible_a"][COUNT - 1, 1] == 0  # it is not annotated
+    assert (off_the_plane(batch.pairs.points_in_b) < 1e-3) == (warp == "affine")  # warped as those of training
+    assert batch.landmarks_visible_a[COUNT - 1, 1] == 0  # it is not annotated
     checked = 0
-    for view in "ab":
+    for image, places, visible in (
+        (batch.pairs.image_a, batch.landmarks_a, batch.landmarks_visible_a),
+        (batch.pairs.image_b, batch.landmarks_b, batch.landmarks_visible_b),
+    ):
         for n in range(COUNT):
             for k, colour in enumerate("rb"):
-                x, y = place = batch[f"landmarks_{view}"][n, k].numpy()
+                x, y = place = places[n, k].numpy()
                 inside = 6 < x < INNER[1] - 6 and 6 < y < INNER[0] - 6
-                if inside and batch[f"landmarks_visible_{view}"][n, k] > 0:
-                    np.testing.assert_allclose(centroid(batch[f"image_{view}"][n].numpy(), colour), place, atol=0.5)
+                if inside and visible[n, k] > 0:
+                    np.testing.assert_allclose(centroid(image[n].numpy(), colour), place, atol=0.5)
                     checked += 1
     assert checked > 2 * COUNT
 
 
 def test_the_size_is_picked_from_the_pictures_and_said(config, capsys):
-    config.data.size, config.data.crop = (0, 0), 0
+    config.data.size, config.data.crop = (0, 0), 10
     source = pipeline.prepare(config)
-    assert config.data.size == (100, 94) == source.input_size  # 150 x 160 pixels, at most 100
+    assert source.size == (100, 94) and source.input_size == (80, 74)  # 150 x 160 pixels, at most 100
+    assert source.frame(4) == Frame((80, 74), stride=4, margin=10) and source.frame(4).full_size == source.size
+    assert config.data.size == (0, 0)  # the configuration stays as it is
     assert "12 pictures of 150 x 160 pixels; resized to 94 x 100" in capsys.readouterr().out
 
 
@@ -210,14 +232,14 @@ def test_files_that_are_not_called_pictures_are_told(config, tmp_path, capsys):
     assert "1 without an ending" in said and "..." not in said
 
 
-def test_two_pictures_are_enough_to_draw_and_train_on(config, folder, tmp_path):
+def test_two_pictures_are_enough_to_train_on(config, folder, tmp_path):
     for n in range(2):
         scene(n)[0].save(tmp_path / f"{n}.png")
     config.data.name, config.data.dir = "folder", str(tmp_path)
     source = pipeline.prepare(config)
     examples = pipeline.example_pairs(source, "validation", stride=STRIDE, count=6)
-    drawn = gallery.pair_pictures(lambda images: tf.nn.avg_pool2d(images, 2, 2, "VALID"), examples, STRIDE)
-    assert all(np.ptp(picture) > 100 for picture in drawn.values())
+    (batch,) = pipeline.training_pairs(source, stride=STRIDE, batch_size=2, seed=0).take(1)
+    assert examples.image_a.shape == batch.image_a.shape == [2, *INNER, 3]
 
 
 def test_boxes_alone_are_trained_on_and_landmarks_then_shown_in_boxes_too(config, folder, tmp_path):
@@ -229,17 +251,17 @@ def test_boxes_alone_are_trained_on_and_landmarks_then_shown_in_boxes_too(config
     source = pipeline.prepare(config)
     assert source.boxed and source.count("train") == COUNT // 2 and not source.count("annotated")
     (batch,) = pipeline.training_pairs(source, stride=STRIDE, batch_size=COUNT // 2, seed=0).take(1)
-    assert batch["image_a"].shape == [COUNT // 2, *INNER, 3]
+    assert batch.image_a.shape == [COUNT // 2, *INNER, 3]
 
     for annotation in parts["annotations"]:
         annotation["bbox"] = [20, 30, 100, 90]
     (tmp_path / "points.json").write_text(json.dumps(parts))
-    run.annotate(config, str(tmp_path / "points.json"), None, None)
+    config.data.name, config.data.annotations = "coco", str(tmp_path / "points.json")
     source = pipeline.prepare(config)
     (batch,) = pipeline.landmark_batches(source, "annotated", batch_size=COUNT)
-    assert source.boxed and config.data.name == "coco"
-    np.testing.assert_allclose(batch["scale"], np.tile([150 / 100, 150 / 80], [COUNT, 1]))  # a square of 150
-    np.testing.assert_allclose(centroid(batch["image"][0].numpy(), "r"), batch["landmarks"][0, 0], atol=0.4)
+    assert source.boxed
+    np.testing.assert_allclose(batch.scale, np.tile([150 / 100, 150 / 80], [COUNT, 1]))  # a square of 150
+    np.testing.assert_allclose(centroid(batch.image[0].numpy(), "r"), batch.landmarks[0, 0], atol=0.4)
 
 
 def test_warps_that_leave_little_in_view_are_spoken_of(config, capsys):
@@ -262,30 +284,37 @@ def test_a_folder_has_pictures_and_no_landmarks(config):
     assert [source.count(split) for split in ("train", "validation", "annotated", "test")] == [COUNT, COUNT, 0, 0]
     (batch,) = pipeline.image_batches(source, "train", batch_size=COUNT, count=4)
     expected = [centroid(np.asarray(scene(n)[0]) / 255.0, "r") for n in (0, 3, 6, 9)]  # from all over the split
-    for image, dot in zip(batch["image"].numpy(), expected):
+    for image, dot in zip(batch.image.numpy(), expected):
         np.testing.assert_allclose(centroid(image, "r"), dot / [1.5, 2.0] - CROP, atol=0.3)
-    assert batch["mask"].numpy().all()
+    assert batch.mask.numpy().all()
 
 
-def test_a_few_pictures_are_shown_as_they_are_and_in_mild_views(config):
-    source = pipeline.prepare(config)
+def test_a_few_pictures_are_shown_as_they_are_and_in_mild_views(source):
     batches = list(pipeline.few_shot_batches(source, [3, 7], count=COUNT, batch_size=4, seed=5, copies=6))
-    joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    assert len(joined["image"]) == 2 * (1 + 2 * 6)
+    joined = stack(batches)
+    assert len(joined.image) == 2 * (1 + 2 * 6)
     (plain,) = pipeline.landmark_batches(source, "annotated", batch_size=COUNT)
     for name in ("image", "landmarks", "scale", "normaliser"):
-        np.testing.assert_array_equal(joined[name][:2], tf.gather(plain[name], [3, 7]))
-    moved = np.linalg.norm(joined["landmarks"][2:] - np.tile(joined["landmarks"][:2], [12, 1, 1]), axis=-1)
-    assert 0.5 < np.median(moved[joined["annotated"][2:] > 0]) < 8
-    assert len(np.unique(joined["landmarks"], axis=0)) == len(joined["landmarks"])  # every view is another
+        np.testing.assert_array_equal(getattr(joined, name)[:2], tf.gather(getattr(plain, name), [3, 7]))
+    moved = np.linalg.norm(joined.landmarks[2:] - np.tile(joined.landmarks[:2], [12, 1, 1]), axis=-1)
+    assert 0.5 < np.median(moved[joined.annotated[2:] > 0]) < 8
+    assert len(np.unique(joined.landmarks, axis=0)) == len(joined.landmarks)  # every view is another
     other = list(pipeline.few_shot_batches(source, [3, 7], count=COUNT, batch_size=4, seed=6, copies=6))
-    assert np.abs(other[-1]["landmarks"] - batches[-1]["landmarks"]).max() > 0.1
+    assert np.abs(other[-1].landmarks - batches[-1].landmarks).max() > 0.1
 
 
-def test_annotated_pairs_are_always_the_same(config):
-    source = pipeline.prepare(config)
+def test_annotated_pairs_are_always_the_same(source):
     first, again = (
         next(iter(pipeline.annotated_pairs(source, "annotated", stride=STRIDE, batch_size=COUNT))) for _ in range(2)
     )
-    for name, values in first.items():
-        np.testing.assert_array_equal(values, again[name], err_msg=name)
+    for values, same in zip(tf.nest.flatten(first), tf.nest.flatten(again)):
+        np.testing.assert_array_equal(values, same)
+
+
+def test_a_split_that_is_not_there_or_has_no_landmarks_is_refused(config):
+    config.data.name = "folder"
+    source = pipeline.prepare(config)
+    with pytest.raises(ValueError, match="there is no split 'test' of these pictures; choose train"):
+        pipeline.example_pairs(source, "test", stride=STRIDE, count=1)
+    with pytest.raises(ValueError, match="the pictures of the split 'train' have no landmarks"):
+        pipeline.landmark_batches(source, "train", batch_size=1)

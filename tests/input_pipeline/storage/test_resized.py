@@ -192,14 +192,15 @@ def test_two_at_once_read_each_file_once(pictures, tmp_path, decoded):
 def test_nothing_of_a_killed_build_is_taken_for_whole(pictures, tmp_path):
     program = f"""
 import os, signal
-from input_pipeline.datasets import decoding, pictures, store
-store._IN_FLIGHT, read = 1, decoding.read_picture
+from input_pipeline.readers import pictures
+from input_pipeline.storage import decoding, resized
+resized._IN_FLIGHT, read = 1, decoding.read_picture
 def read_or_die(path):
     if path.endswith("4.png"):
         os.kill(os.getpid(), signal.SIGKILL)
     return read(path)
 decoding.read_picture = read_or_die
-store.prepare(pictures.Pictures({pictures.paths}), (40, 56), {str(tmp_path / "cache")!r}, skip_bad_files=False)
+resized.prepare(pictures.Pictures({pictures.paths}), (40, 56), {str(tmp_path / "cache")!r}, skip_bad_files=False)
 """
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
     assert run.returncode == -signal.SIGKILL

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tqdm import tqdm
 
+from dense_labels import progress
 from input_pipeline.simulation import building
 
 MIN_NUM_PAIRS = 120  # ten pairs for each of the smaller splits
@@ -93,7 +94,7 @@ class FramePairs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             frame_a = frame_b
         self.info.metadata.update(statistics.summary())
 
-    def _frames(self, num_frames: int) -> Iterator[Any]:
+    def _frames(self, num_frames: int) -> Generator[Any, None, None]:
         """The first frames, under a progress bar."""
         with tqdm(total=num_frames, desc=self.PROGRESS, unit=" frames") as progress:
             for _, frame in zip(range(num_frames), self._simulate(self.builder_config.seed)):
@@ -189,5 +190,5 @@ def prepare(kind: type[FramePairs], data_dir: str, num_pairs: int, seed: int) ->
         start = time.monotonic()
         builder = building.build_once(make_builder, num_shards=NUM_SHARDS)
         seconds = time.monotonic() - start
-        print(f"{builder.name}: {num_pairs} pairs in {seconds:.0f} s, {builder.described()}")
+        progress.say(f"{builder.name}: {num_pairs} pairs in {seconds:.0f} s, {builder.described()}")
     return builder

@@ -1,10 +1,8 @@
-"""Tests of video as a source, and of the preview: true motion between frames on disk."""
+"""Tests of video as a source: true motion between frames on disk."""
 
 import dataclasses
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -45,9 +43,9 @@ def test_cells_on_what_moves_are_found_where_it_moved_to(config):
     source = pipeline.prepare(config)
     assert source.input_size == SIZE and source.count("annotated") == source.count("test") == 0
     batch = next(iter(pipeline.training_pairs(source, stride=STRIDE, batch_size=8, seed=0)))
-    assert batch["points_in_b"].shape == [8, SIZE[0] // STRIDE, SIZE[1] // STRIDE, 2]
-    motion = batch["points_in_b"] - geometry.cell_centres(SIZE[0] // STRIDE, SIZE[1] // STRIDE, STRIDE)
-    seen = batch["visible"].numpy() > 0
+    assert batch.points_in_b.shape == [8, SIZE[0] // STRIDE, SIZE[1] // STRIDE, 2]
+    motion = batch.points_in_b - geometry.cell_centres(SIZE[0] // STRIDE, SIZE[1] // STRIDE, STRIDE)
+    seen = batch.visible.numpy() > 0
     assert 0.05 < seen.mean() < 0.4  # the square alone: what stands still is left out
     np.testing.assert_allclose(np.median(motion.numpy()[seen], axis=0), [STEP, 0], atol=0.2)
 
@@ -57,7 +55,7 @@ def test_validation_frames_are_no_training_frames(config):
     train, validation = source.count("train"), source.count("validation")
     assert (train, validation) == (FRAMES - 3, 1)  # of 24 frames the last two are held out, and no pair holds both
     (images,) = pipeline.image_batches(source, "train", batch_size=100)
-    assert images["image"].shape == [train, *SIZE, 3] and images["mask"].numpy().all()
+    assert images.image.shape == [train, *SIZE, 3] and images.mask.numpy().all()
 
 
 @pytest.fixture
@@ -77,7 +75,7 @@ def test_pairs_in_which_nothing_moves_are_left_out_and_it_is_said_so(clip_that_s
     assert "note: only these pixels teach; frames that lie further apart move more: raise config.data.max_gap" in said
     assert source.count("train") == 3
     batch = pipeline.example_pairs(source, "train", stride=STRIDE, count=3)
-    assert batch["visible"].numpy().mean(axis=(1, 2)).min() > 0.05
+    assert batch.visible.numpy().mean(axis=(1, 2)).min() > 0.05
     clip_that_stops.data.ignore_still = False
     assert pipeline.prepare(clip_that_stops).count("train") == 10  # and one for neither split
     said = capsys.readouterr().out
@@ -99,11 +97,13 @@ def test_frames_have_no_landmarks(config):
         pipeline.prepare(config).landmarks("train", tf.data.Dataset.range(1), batch_size=1)
 
 
-def test_a_preview_shows_the_pairs(config, tmp_path):
-    output = tmp_path / "preview.png"
-    flags = [f"--config.data.{name}={getattr(config.data, name)}" for name in ("dir", "cache_dir", "size")]
-    command = [sys.executable, "-m", "input_pipeline.preview", "--config=configs/video.py", *flags]
-    result = subprocess.run([*command, f"--output={output}", "--pairs=2"], capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr
-    assert f"2 pairs: {output}" in result.stdout and f"24 pictures of {SIZE[1]} x {SIZE[0]}" in result.stdout
-    assert np.ptp(np.asarray(Image.open(output))) > 200
+def test_the_configuration_stays_as_it_is_where_the_size_is_picked(config):
+    free = dataclasses.replace(config, data=dataclasses.replace(config.data, size=(0, 0)))
+    source = pipeline.prepare(free)
+    assert source.size == source.input_size == SIZE and free.data.size == (0, 0)
+
+
+def test_a_crop_is_refused(config):
+    cropped = dataclasses.replace(config, data=dataclasses.replace(config.data, crop=4))
+    with pytest.raises(ValueError, match="config.data.crop=4: is for still pictures; frames are shown whole"):
+        pipeline.prepare(cropped)

@@ -1,0 +1,117 @@
+"""Boxes about objects, whoever drew them: a COCO file, or the list of a detector's results."""
+
+import math
+import os
+
+from dense_labels.config import Config, DataConfig
+from dense_labels.registry import READERS
+from input_pipeline.readers import coco_parts, landmark_files
+from input_pipeline.readers.coco_parts import Entry
+from input_pipeline.readers.pictures import STILL_KEYS, Pictures
+
+_NAMED = 5  # categories that a message names
+
+
+def check(config: Config) -> None:
+    """Refuses a configuration without boxes.
+
+    Raises:
+      ValueError: if `data.boxes` is empty.
+    """
+    if not config.data.boxes:
+        raise ValueError("config.data.name='boxes' needs config.data.boxes, a COCO file or a detector's results")
+
+
+@READERS.register(
+    "boxes",
+    "boxes about objects in a COCO file or a list of a detector's results, each a training picture; no landmarks",
+    keys=(*STILL_KEYS, "data.boxes", "data.images", "data.category", "data.min_score"),
+    check=check,
+)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Reads the boxes of a configuration; see `read_file`."""
+    return {
+        "train": read_file(data.dir, data.boxes, images=data.images, category=data.category, min_score=data.min_score)
+    }
+
+
+def read_file(
+    dir: str | os.PathLike,
+    file: str | os.PathLike,
+    *,
+    images: str | os.PathLike = "",
+    category: str = "",
+    min_score: float = 0.0,
+) -> Pictures:
+    """Reads boxes about objects: each is a picture of its own.
+
+    A file holds COCO's parts, or, as detectors write their results, a list of `{image_id, category_id, bbox, score}`.
+    Crowds (`iscrowd`) are left out: their boxes are about no single object.
+
+    Args:
+      dir: folder that `file_name` starts from.
+      file: path of the JSON file.
+      images: path of a JSON file with COCO's images, which a list of results needs; a file that has its own is not
+        given any.
+      category: name or id of the objects; "" where all boxes are of one.
+      min_score: boxes whose score is lower are left out; those without a score are not.
+
+    Returns:
+      `Pictures` without landmarks, in the order of the file; the boxes are squares about each bbox, see
+      `landmark_files.square_around`.
+
+    Raises:
+      ValueError: naming the file and its entry that is missing or wrong, or the picture that is not there; or if there
+        is no box to use, or those that there are need a category.
+    """
+    parts, where = _with_boxes(file, images)
+    known = {image["id"]: image for image in parts["images"]}
+    entries = []
+    for index, box in enumerate(parts["annotations"]):
+        place = where.format(index)
+        if box.get("iscrowd") or "bbox" not in box or _score(box, place) < min_score:
+            continue
+        if box["image_id"] not in known:
+            raise ValueError(f"{place}: there is no image whose id is {box['image_id']}")
+        entries.append(Entry(place, box, known[box["image_id"]]))
+    if not entries:
+        least = f" and a score of at least {min_score}" if min_score else ""
+        raise ValueError(f"{file} has no annotation with a bbox{least}")
+    entries = _of_category(entries, parts.get("categories", []), category, file)
+    return Pictures(
+        tuple(coco_parts.picture_of(dir, entry) for entry in entries),
+        landmark_files.square_around(coco_parts.boxes_of(entries)),
+    )
+
+
+def _with_boxes(file, images):
+    """Images and annotations of a COCO file or of a list of results, and how messages name one of these."""
+    content = coco_parts.parse(file)
+    if not isinstance(content, list):
+        return coco_parts.checked(content, file, ("images", "annotations")), f"{file}: annotations[{{}}]"
+    if not images:
+        raise ValueError(f"{file} is a list of results; config.data.images must name a COCO file of their pictures")
+    coco_parts.check_entries(content, coco_parts.NEEDED["annotations"], f"{file}: entry {{}}")
+    parts = coco_parts.checked(coco_parts.parse(images), images, ("images",))
+    return {**parts, "annotations": content}, f"{file}: entry {{}}"
+
+
+def _score(box, where):
+    score = box.get("score", math.inf)
+    if not isinstance(score, (int, float)) or math.isnan(score):
+        raise ValueError(f"{where}: score must be a number")
+    return score
+
+
+def _of_category(entries, categories, wanted, file):
+    """The entries of one category, by its name or id; refuses those of several where none is named."""
+    names = {each.get("id"): each.get("name") for each in categories if isinstance(each, dict)}
+    of = [str(names.get(entry.annotation["category_id"], entry.annotation["category_id"])) for entry in entries]
+    some = ", ".join(sorted(set(of))[:_NAMED])
+    if not wanted and len(set(of)) > 1:
+        raise ValueError(f"{file} has boxes of {len(set(of))} categories ({some}); name one: config.data.category")
+    pairs = zip(of, entries)
+    chosen = [entry for name, entry in pairs if wanted in ("", name, str(entry.annotation["category_id"]))]
+    if not chosen:
+        raise ValueError(f"{file} has no box of config.data.category={wanted!r}; it has those of {some}")
+    return chosen

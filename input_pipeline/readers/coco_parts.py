@@ -1,0 +1,109 @@
+"""The parts of COCO files: images, annotations and categories, checked entry by entry."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from input_pipeline.readers import landmark_files
+
+NEEDED: dict[str, dict[str, Any]] = {  # what every entry of a part must have, and of which type
+    "images": {"id": (int, str), "file_name": str},
+    "annotations": {"image_id": (int, str), "category_id": (int, str)},
+    "categories": {"id": (int, str)},
+}
+
+
+class Entry(NamedTuple):
+    """An annotation and the image that it is about."""
+
+    where: str  # as messages name it
+    annotation: dict[str, Any]
+    image: dict[str, Any]
+
+
+def parse(file: str | os.PathLike) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+      ValueError: if it is not there, or is not JSON.
+    """
+    try:
+        return json.loads(landmark_files.read_text(file))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file} is not JSON: {error}") from error
+
+
+def checked(content: Any, file: str | os.PathLike, names: Iterable[str]) -> dict[str, Any]:
+    """Returns the content of a COCO file, if it has the parts of these names and their entries have what they need.
+
+    Raises:
+      ValueError: naming the part that is missing, or the entry that lacks something.
+    """
+    for name in names:
+        part = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(part, list):
+            raise ValueError(f"{file} has no list called {name}; COCO has images, annotations and categories")
+        check_entries(part, NEEDED[name], f"{file}: {name}[{{}}]")
+    return content
+
+
+def check_entries(entries: Sequence[Any], needed: Mapping[str, Any], where: str) -> None:
+    """Checks that entries have what they need.
+
+    Args:
+      entries: of a part.
+      needed: key -> type, or types.
+      where: how messages name an entry, with a place {} for its index.
+
+    Raises:
+      ValueError: naming an entry and what it lacks.
+    """
+    for index, entry in enumerate(entries):
+        for key, kind in needed.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
+                raise ValueError(f"{where.format(index)} has no usable {key}")
+
+
+def numbers(entry: Mapping[str, Any], key: str, count: int, where: str) -> np.ndarray:
+    """Returns the numbers that an entry has under a key, float64 [count].
+
+    Raises:
+      ValueError: if it has not that many finite numbers there.
+    """
+    try:
+        values = np.asarray(entry.get(key), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        values = np.empty(0)
+    if values.shape != (count,) or not np.isfinite(values).all():
+        found = entry.get(key)
+        number = f"; found {len(found)}" if isinstance(found, list) and len(found) != count else ""
+        raise ValueError(f"{where}: {key} must be {count} numbers{number}")
+    return values
+
+
+def picture_of(dir: str | os.PathLike, entry: Entry) -> str:
+    """Returns the path of the picture that an entry is about, in a folder.
+
+    Raises:
+      ValueError: if it is not there.
+    """
+    path = os.path.join(dir, entry.image["file_name"])
+    if not os.path.isfile(path):
+        raise ValueError(f"{entry.where}: there is no picture {path}")
+    return path
+
+
+def boxes_of(entries: Sequence[Entry]) -> np.ndarray:
+    """Returns left, top, right and bottom of the bbox of each entry, float64 [N, 4].
+
+    Raises:
+      ValueError: naming an entry that has none, or one without area.
+    """
+    boxes = np.stack([numbers(entry.annotation, "bbox", 4, entry.where) for entry in entries])
+    for index in np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1)):
+        raise ValueError(f"{entries[index].where}: bbox has no area")
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes

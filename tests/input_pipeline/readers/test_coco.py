@@ -1,0 +1,154 @@
+"""Tests of the reader of key points in COCO files."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from input_pipeline.readers import coco
+from tests.input_pipeline.readers.files import draw, paths
+
+EYES = ["left_eye", "right_eye", "nose"]
+OTHERS = ["beak", "left_wing", "tail"]
+
+
+def coco_parts(key_points, names=EYES, boxes=(), image_ids=None):
+    """The parts of a COCO file: an annotation for each list of key points."""
+    image_ids = range(len(key_points)) if image_ids is None else image_ids
+    annotations = [
+        {"id": 100 + index, "image_id": image_id, "category_id": 7, "keypoints": list(values)}
+        for index, (image_id, values) in enumerate(zip(image_ids, key_points))
+    ]
+    for annotation, box in zip(annotations, boxes):
+        annotation["bbox"] = box
+    return {
+        "images": [{"id": k, "file_name": f"in/{k}.png", "width": 64, "height": 48} for k in sorted(set(image_ids))],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "tree"}, {"id": 7, "name": "face", "keypoints": list(names)}],
+    }
+
+
+@pytest.fixture
+def read_coco(tmp_path):
+    """Writes a COCO file, and reads it beside two pictures."""
+    draw(tmp_path, "in/0.png", "in/1.png")
+    file = tmp_path / "coco.json"
+
+    def read(parts):
+        file.write_text(parts if isinstance(parts, str) else json.dumps(parts))
+        return coco.read_file(str(tmp_path), str(file))
+
+    return read
+
+
+WHOLE = [[10, 20, 2, 13, 24, 1, 0, 0, 0], [1, 2, 1, 1, 12, 2, 5, 6, 2]]
+
+
+def test_coco_whole_numbers_count_pixels_at_their_centres(read_coco, tmp_path):
+    found = read_coco(coco_parts(WHOLE))
+    assert found.paths == paths(tmp_path, "in/0.png", "in/1.png")
+    assert found.boxes is None
+    assert found.landmark_names == tuple(EYES)
+    expected = [[[10.5, 20.5], [13.5, 24.5], [0, 0]], [[1.5, 2.5], [1.5, 12.5], [5.5, 6.5]]]
+    np.testing.assert_array_equal(found.landmarks, expected)
+    np.testing.assert_array_equal(found.annotated, [[1, 1, 0], [1, 1, 1]])
+    np.testing.assert_array_equal(found.normalisers, [5, 10])
+    assert found.normaliser == "eye distance"
+
+
+def test_coco_fractional_numbers_are_continuous_pixels(read_coco):
+    found = read_coco(coco_parts([WHOLE[0], [1, 2, 1, 1, 12.25, 2, 5, 6, 2]]))
+    np.testing.assert_array_equal(found.landmarks[0, :2], [[10, 20], [13, 24]])
+    np.testing.assert_array_equal(found.landmarks[1, :2], [[1, 2], [1, 12.25]])
+    found = read_coco(coco_parts([WHOLE[0][:-3] + [0.25, 0.25, 0]]))  # what is not annotated tells nothing
+    np.testing.assert_array_equal(found.landmarks[0], [[10.5, 20.5], [13.5, 24.5], [0, 0]])
+
+
+def test_coco_annotations_without_key_points_are_left_out(read_coco, tmp_path):
+    parts = coco_parts([[0] * 9, WHOLE[0], []], image_ids=[0, 1, 1])
+    parts["annotations"].append({"image_id": 0, "category_id": 1})
+    found = read_coco(parts)
+    assert found.paths == paths(tmp_path, "in/1.png")
+    assert found.boxes is None  # only one of the annotations of the picture has key points
+
+
+def test_coco_objects_that_share_a_picture_are_cut_out(read_coco, tmp_path):
+    """A box of 20 x 8 about (20, 14): its longer side and a quarter more on each side are 30."""
+    parts = coco_parts([WHOLE[0], WHOLE[1], WHOLE[1]], boxes=[[10, 10, 20, 8]] * 3, image_ids=[0, 0, 1])
+    found = read_coco(parts)
+    assert found.paths == paths(tmp_path, "in/0.png", "in/0.png", "in/1.png")
+    np.testing.assert_array_equal(found.boxes, [[5, -1, 35, 29]] * 3)
+    del parts["annotations"][1]["bbox"]
+    with pytest.raises(ValueError, match=r"coco.json: annotations\[1\]: bbox must be 4 numbers"):
+        read_coco(parts)
+
+
+def test_coco_errors_are_divided_by_what_there_is(read_coco):
+    found = read_coco(coco_parts(WHOLE, names=OTHERS, boxes=[[0, 0, 4, 9], [0, 0, 5, 5]]))
+    assert (found.normaliser, found.normalisers.tolist()) == ("box size", [6, 5])
+    found = read_coco(coco_parts(WHOLE, names=OTHERS, boxes=[[0, 0, 4, 9]]))
+    assert (found.normaliser, found.normalisers.tolist()) == ("picture width", [64, 64])
+
+
+def test_pictures_without_an_eye_are_not_measured(read_coco):
+    one_eye = [10, 20, 2, 0, 0, 0, 5, 5, 2]
+    found = read_coco(coco_parts([one_eye, WHOLE[1]]))
+    assert (found.normaliser, found.normalisers.tolist()) == ("eye distance", [0, 10])
+    assert found.annotated[0].tolist() == [1, 0, 1]  # they still serve to fit heads
+    found = read_coco(coco_parts([one_eye, one_eye]))
+    assert (found.normaliser, found.normalisers.tolist()) == ("picture width", [64, 64])
+
+
+def test_coco_landmarks_are_cut_out_when_boxes_are_asked_for(read_coco, tmp_path):
+    read_coco(coco_parts(WHOLE, boxes=[[10, 10, 20, 8]] * 2))
+    found = coco.read_file(str(tmp_path), str(tmp_path / "coco.json"), boxed=True)
+    np.testing.assert_array_equal(found.boxes, [[5, -1, 35, 29]] * 2)
+
+
+def changed(change):
+    parts = coco_parts(WHOLE, boxes=[[0, 0, 4, 9], [0, 0, 5, 5]])
+    change(parts)
+    return parts
+
+
+@pytest.mark.parametrize(
+    "parts, message",
+    [
+        ('{"images": [', "coco.json is not JSON: Expecting value: line 1 column 13 (char 12)"),
+        ("[1, 2]", "coco.json has no list called images; COCO has images, annotations and categories"),
+        (changed(lambda p: p.pop("categories")), "coco.json has no list called categories"),
+        (changed(lambda p: p["images"][1].pop("file_name")), "coco.json: images[1] has no usable file_name"),
+        (changed(lambda p: p["annotations"].append(3)), "coco.json: annotations[2] has no usable image_id"),
+        (
+            changed(lambda p: p["annotations"][1].update(image_id=9)),
+            "coco.json: annotations[1]: there is no image whose id is 9",
+        ),
+        (
+            changed(lambda p: p["images"][1].update(file_name="in/gone.png")),
+            "coco.json: annotations[1]: there is no picture ",
+        ),
+        (
+            changed(lambda p: p["annotations"][1]["keypoints"].pop()),
+            "coco.json: annotations[1]: keypoints must be 9 numbers; found 8",
+        ),
+        (
+            changed(lambda p: p["annotations"][0]["keypoints"].__setitem__(0, "left")),
+            "coco.json: annotations[0]: keypoints must be 9 numbers",
+        ),
+        (
+            changed(lambda p: p["annotations"][0]["keypoints"].__setitem__(0, float("nan"))),
+            "coco.json: annotations[0]: keypoints must be 9 numbers",
+        ),
+        (
+            changed(lambda p: p["categories"][0].update(keypoints=["top"])),
+            "coco.json: one category with keypoints is expected; 2 of its categories have any",
+        ),
+        (coco_parts([[0] * 9]), "coco.json has no annotation with keypoints"),
+        (coco_parts([[4, 4, 2] * 3]), "0.png: the eye distance, by which errors are divided, is 0"),
+        (coco_parts(WHOLE, OTHERS, [[0, 0, 4, 9], [0, 0, 0, 5]]), "coco.json: annotations[1]: bbox has no area"),
+    ],
+)
+def test_coco_errors_name_the_entry(read_coco, parts, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_coco(parts)

@@ -1,0 +1,76 @@
+"""Tests of the reader of landmarks in a table."""
+
+import re
+
+import numpy as np
+import pytest
+
+from input_pipeline.readers import points_csv
+from tests.input_pipeline.readers.files import draw, paths
+
+
+@pytest.fixture
+def read_csv(tmp_path):
+    """Writes a CSV file, and reads it beside two pictures."""
+    draw(tmp_path, "in/0.png")
+    draw(tmp_path, "1, b.png", size=(30, 20))
+    file = tmp_path / "points.csv"
+
+    def read(text):
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return points_csv.read_table(str(tmp_path), str(file))
+
+    return read
+
+
+def test_csv_with_numbered_landmarks(read_csv, tmp_path):
+    found = read_csv('file,x0,y0,x1,y1\nin/0.png,1.5,2,3,4e0\n\n"1, b.png",,,-5, 6.25\n')
+    assert found.paths == paths(tmp_path, "in/0.png", "1, b.png")
+    np.testing.assert_array_equal(found.landmarks, [[[1.5, 2], [3, 4]], [[0, 0], [-5, 6.25]]])
+    np.testing.assert_array_equal(found.annotated, [[1, 1], [0, 1]])
+    assert found.landmark_names == () and found.boxes is None
+    assert (found.normaliser, found.normalisers.tolist()) == ("picture width", [64, 30])
+
+
+def test_csv_with_named_landmarks_as_spreadsheets_write_it(read_csv):
+    header = "\ufefffile,nose_x,nose_y,right_eye_x,right_eye_y,left_eye_x,left_eye_y\r\n"
+    found = read_csv(header + "in/0.png,1,1,3,4,6,8\r\nin/0.png,1,1,3,4,,\r\n")
+    assert found.landmark_names == ("nose", "right_eye", "left_eye")
+    assert (found.normaliser, found.normalisers.tolist()) == ("eye distance", [5, 0])
+
+
+def test_csv_leaves_damaged_pictures_to_the_store(read_csv, tmp_path):
+    (tmp_path / "in/0.png").write_text("not a picture")
+    found = read_csv('file,x0,y0\nin/0.png,1,2\n"1, b.png",3,4\n')
+    assert found.normalisers.tolist() == [0, 30]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "points.csv, line 1: the header must be file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,...; found "),
+        ("file;x0;y0\n", "the header must be file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,...; found file;x0;y0"),
+        ("file,x0,y0,x1\n", "found file,x0,y0,x1"),
+        ("file,x1,y1\n", "found file,x1,y1"),
+        ("file,a_x,b_y\n", "found file,a_x,b_y"),
+        ("file,a_x,a_y,a_x,a_y\n", "found file,a_x,a_y,a_x,a_y"),
+        ("in/0.png,1,2\n", "found in/0.png,1,2"),
+        ("file,x0,y0\n", "points.csv lists no pictures"),
+        (
+            "file,x0,y0\nin/0.png,1,2\nin/0.png,1\n",
+            "points.csv, line 3: 3 cells are expected, as in the header; found 2",
+        ),
+        ("file,x0,y0\n\n\nin/0.png,1,left\n", "points.csv, line 4: 'left' in column y0 is not a number"),
+        ("file,x0,y0\nin/0.png,nan,1\n", "points.csv, line 2: 'nan' in column x0 is not a number"),
+        (
+            "file,x0,y0\nin/0.png,1,\n",
+            "points.csv, line 2: x0 and the cell after it must both be numbers, or both be empty",
+        ),
+        ("file,x0,y0\ngone.png,1,2\n", "points.csv, line 2: there is no picture "),
+        ('file,x0,y0\n"in/0.png,1,2\n', "points.csv, line 2: unexpected end of data"),
+        (b"file,x0,y0\n\xff\xfe,1,2\n", "points.csv: text in UTF-8 is expected"),
+    ],
+)
+def test_csv_errors_name_the_line(read_csv, text, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_csv(text)
