@@ -1,10 +1,11 @@
-"""The shape both networks of the first paper share: a chain of convolutions at stride 2, ending in labels."""
+"""The shape both networks of the first paper share: a chain of convolutions with one max-pooling, ending in labels."""
+
+from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import tensorflow as tf
-
-STRIDE = 2
 
 
 @tf.keras.utils.register_keras_serializable(package="dense_labels")
@@ -16,15 +17,16 @@ class DilatedConv2D(tf.keras.layers.Conv2D):
     on a CPU) the layer does as Keras does.
     """
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Convolves, without bias and activation."""
         if not _dilates_in_place(inputs.dtype):
             return super().convolution_op(inputs, kernel)
         return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper(), dilations=self.dilation_rate)
 
 
 @functools.cache
-def _dilates_in_place(dtype):
-    """Whether TensorFlow differentiates a dilated convolution of this dtype on this machine."""
+def _dilates_in_place(dtype: tf.DType) -> bool:
+    """Says whether TensorFlow differentiates a dilated convolution of this dtype on this machine."""
     around = {"strides": [1, 1, 1, 1], "padding": "SAME", "dilations": [1, 2, 2, 1]}
     with tf.init_scope():  # at once, even where a graph is being built
         image, kernel = tf.ones([1, 5, 5, 1], dtype), tf.ones([3, 3, 1, 1], dtype)
@@ -36,21 +38,33 @@ def _dilates_in_place(dtype):
     return True
 
 
-def chain(filters, label_size, *, norm, activation, mean, std, dtype, name):
-    """(h1,c1)+ (2,mp) down2 (h2,c2,d2)+ ... (1,L): max-pooling after the first convolution, "same" padding.
+def create(
+    filters: Sequence[tuple[int, int, int]],
+    label_size: int,
+    *,
+    stride: int,
+    norm: str,
+    activation: str,
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: str,
+    name: str,
+) -> tf.keras.Model:
+    """Creates (h1,c1)+ (2,mp) down2 (h2,c2,d2)+ ... (1,L): max-pooling after the first convolution, "same" padding.
 
     Args:
       filters: one `(size, filters, dilation)` for each convolution before the last.
       label_size: L, the length of a label.
+      stride: side and stride of the max-pooling, so the side of a cell in pixels.
       norm: "none" (the paper) or "batch", before the activation.
       activation: "relu" (the paper) or "leaky_relu", whose negative slope is 0.2.
-      mean: three floats, taken off images in [0, 1].
-      std: three floats, divided by.
+      mean: three floats, subtracted from images in [0, 1].
+      std: three floats; images are divided by them then.
       dtype: Keras dtype or policy name of all convolutions but the last, such as "mixed_bfloat16".
       name: of the model.
 
     Returns:
-      `tf.keras.Model` from images [B, H, W, 3] in [0, 1] to labels, float32 [B, H // 2, W // 2, label_size].
+      `tf.keras.Model` from images [B, H, W, 3] in [0, 1] to labels, float32 [B, H // stride, W // stride, label_size].
     """
     images = tf.keras.Input([None, None, 3], name="images")
     variance = [s * s for s in std]
@@ -64,13 +78,13 @@ def chain(filters, label_size, *, norm, activation, mean, std, dtype, name):
             x = tf.keras.layers.BatchNormalization(dtype=between, name=f"norm{index}")(x)
         x = _activation(activation, between, f"activation{index}")(x)
         if index == 1:
-            x = tf.keras.layers.MaxPooling2D(2, STRIDE, dtype=dtype, name="pool")(x)
+            x = tf.keras.layers.MaxPooling2D(stride, stride, dtype=dtype, name="pool")(x)
     # The labels of a trained network are long, and so are the steps of 16-bit numbers of their size: float32 here.
     labels = _convolution(x, 1, label_size, 1, "float32", "label")
     return tf.keras.Model(images, labels, name=name)
 
 
-def _convolution(x, size, channels, dilation, dtype, name):
+def _convolution(x: tf.Tensor, size: int, channels: int, dilation: int, dtype: str, name: str) -> tf.Tensor:
     layer = tf.keras.layers.Conv2D if dilation == 1 else DilatedConv2D
     return layer(
         channels,
@@ -83,7 +97,7 @@ def _convolution(x, size, channels, dilation, dtype, name):
     )(x)
 
 
-def _activation(name, dtype, layer_name):
+def _activation(name: str, dtype: str, layer_name: str) -> tf.keras.layers.Layer:
     if name == "leaky_relu":
         return tf.keras.layers.LeakyReLU(0.2, dtype=dtype, name=layer_name)
     return tf.keras.layers.ReLU(dtype=dtype, name=layer_name)

@@ -1,9 +1,14 @@
 """Heat-map key points: frozen label map -> a response map for each landmark, section 4.3 of the CVPR 2018 paper."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
-from dense_labels.method import geometry
+from dense_labels.batches import LabelledLandmarks
+from dense_labels.method import geometry, introspection_loss
 from models import nearest_landmarks
 
 EPOCHS, STEPS = 3, 500  # of a round, and the fewest of an epoch, as the paper has them
@@ -11,7 +16,6 @@ _FILTERS = 512
 _BATCH, _RATE = 4, 1e-3
 _MOMENTUM = 0.9  # of the moving statistics: a round of 50 steps is enough for them
 _SPREAD = 1.0  # standard deviation of a target's peak, in cells
-_TINY = 1e-24  # a squared length
 
 
 class HeatMapLandmarks(tf.keras.layers.Layer):
@@ -23,7 +27,7 @@ class HeatMapLandmarks(tf.keras.layers.Layer):
     of the batch norm. The paper too calls the input the representation, and names phi / sigma for matching only.
     """
 
-    def __init__(self, count, length, stride, *, seed=0, **kwargs):
+    def __init__(self, count: int, length: int, stride: int, *, seed: int = 0, **kwargs):
         """Creates the layer with random weights.
 
         Args:
@@ -45,14 +49,33 @@ class HeatMapLandmarks(tf.keras.layers.Layer):
         ]
         self.logits(tf.zeros([1, 3, 3, length]))  # makes the weights
 
-    def logits(self, labels, training=False):
-        """Responses before the sigmoid, [N, h, w, K], to labels [N, h, w, L]."""
-        values = tf.math.l2_normalize(labels, axis=-1, epsilon=_TINY) * self.length**0.5  # a channel is about 1
+    @classmethod
+    def from_state(cls, state: dict[str, np.ndarray]) -> HeatMapLandmarks:
+        """Makes the layer again that `state()` is of."""
+        head = cls(state["maps"].shape[-1], state["features"].shape[2], int(state["stride"]))
+        for name, variable in head._named().items():
+            variable.assign(state[name])
+        return head
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns all that the layer was fitted to, as arrays by name."""
+        weights = {name: variable.numpy() for name, variable in self._named().items()}
+        return {**weights, "stride": np.asarray(self.stride)}
+
+    def _named(self) -> dict[str, tf.Variable]:
+        features, norm, _, maps = self._layers_in_order
+        of_norm = {name: getattr(norm, name) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+        return {"features": features.kernel, **of_norm, "maps": maps.kernel, "biases": maps.bias}
+
+    def logits(self, labels: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns the responses before the sigmoid, [N, h, w, K], to labels [N, h, w, L]."""
+        phi, _ = introspection_loss.split_labels(labels)
+        values = phi * self.length**0.5  # a channel is about 1
         for layer in self._layers_in_order:
             values = layer(values, training=training) if layer.name == "norm" else layer(values)
         return values
 
-    def call(self, labels):
+    def call(self, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """Locates the landmarks.
 
         Args:
@@ -71,7 +94,7 @@ class HeatMapLandmarks(tf.keras.layers.Layer):
         }
 
 
-def peaks(log_maps, stride):
+def peaks(log_maps: tf.Tensor, stride: int) -> tf.Tensor:
     """Finds the top of each map between its cells: the arg max, moved by up to half a cell along x and along y.
 
     The logarithm of a Gaussian is a parabola, and the one through the best cell and its two neighbours has its top
@@ -103,7 +126,14 @@ def peaks(log_maps, stride):
     return (tf.stack([x, y], axis=-1) + 0.5) * stride
 
 
-def fit_heatmaps(labels, landmarks, annotated, *, stride, seed, warm_start=None, epochs=EPOCHS, steps=STEPS):
+def fit_heatmaps(
+    known: LabelledLandmarks,
+    *,
+    seed: int,
+    warm_start: HeatMapLandmarks | None = None,
+    epochs: int = EPOCHS,
+    steps: int = STEPS,
+) -> HeatMapLandmarks:
     """Fits `HeatMapLandmarks` on frozen label maps of annotated images, for one round.
 
     The target T of a landmark is a Gaussian about it, 1 at its top, of a standard deviation of one cell. The loss of a
@@ -112,17 +142,14 @@ def fit_heatmaps(labels, landmarks, annotated, *, stride, seed, warm_start=None,
 
       1/2 (mean_u (H - T)^2 + sum_u T^2 (H - T)^2 / sum_u T^2),
 
-    averaged over the landmarks that are annotated, and lie in the image. Others are not taught: one that is annotated
+    averaged over the landmarks that are annotated and lie in the image. Others are not taught: one that is annotated
     nowhere has a map that says nothing, as in the rounds of a growing set it may have at first.
 
     Adam, the rate falling to 0 along a cosine in each round; 4 images a step, or all where there are fewer. (The paper
     says nothing of either.)
 
     Args:
-      labels: float32 [N, h, w, L], label maps of annotated images.
-      landmarks: float32 [N, K, 2], (x, y) in pixels of the network's input.
-      annotated: [N, K], 1 where the landmark is annotated and seen, else 0.
-      stride: side of a cell in pixels.
+      known: label maps of annotated images.
       seed: of the first weights and of the order of the images, an int.
       warm_start: head of the round before, for as many landmarks, which this one begins as; None: random weights.
       epochs: how often all images are seen.
@@ -135,33 +162,45 @@ def fit_heatmaps(labels, landmarks, annotated, *, stride, seed, warm_start=None,
       ValueError: if the labels are all zero or not all finite, no landmark is annotated, or the head to begin with is
         for other landmarks or labels.
     """
-    nearest_landmarks.check_labels(labels)
-    size = np.array(labels.shape[2:0:-1]) * stride
-    annotated = (np.asarray(annotated) > 0) & ((landmarks >= 0) & (landmarks <= size)).all(axis=-1)
+    nearest_landmarks.check_labels(known.labels)
+    labels, stride, landmarks = known.labels.values, known.labels.stride, known.landmarks
+    annotated = (np.asarray(known.annotated) > 0) & _inside(known)
     if not annotated.any():
         raise ValueError(f"no landmark is annotated in the {len(labels)} images; at least one must be")
-    head = HeatMapLandmarks(landmarks.shape[1], labels.shape[-1], stride, seed=seed)
+    head = HeatMapLandmarks(landmarks.shape[1], known.labels.length, stride, seed=seed)
     if warm_start is not None:
         _begin_as(head, warm_start)
     batch = min(_BATCH, len(labels))
     count = epochs * max(steps, -(-len(labels) // batch))
-    optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_RATE, count))
-
-    @tf.function
-    def step(labels, landmarks, annotated):
-        with tf.GradientTape() as tape:
-            loss = weighted_distance(head.logits(labels, training=True), landmarks, annotated, stride)
-        variables = head.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
-
+    step = _training_step(head, count)
     for rows in _drawn(len(labels), count, batch, np.random.default_rng(seed)):
         places = np.where(annotated[rows, :, np.newaxis], landmarks[rows], 0).astype(np.float32)
         step(tf.constant(labels[rows]), tf.constant(places), tf.constant(annotated[rows], tf.float32))
     return head
 
 
-def weighted_distance(logits, landmarks, annotated, stride):
-    """The loss of `fit_heatmaps`.
+def _inside(known: LabelledLandmarks) -> np.ndarray:
+    """Says which landmarks lie on the cells: bool [N, K]."""
+    size = np.array(known.labels.covered[::-1])
+    return ((known.landmarks >= 0) & (known.landmarks <= size)).all(axis=-1)
+
+
+def _training_step(head: HeatMapLandmarks, count: int) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], None]:
+    """Returns the function of a batch that makes one of `count` steps of training."""
+    optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_RATE, count))
+
+    @tf.function
+    def step(labels, landmarks, annotated):
+        with tf.GradientTape() as tape:
+            loss = weighted_distance(head.logits(labels, training=True), landmarks, annotated, head.stride)
+        variables = head.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+
+    return step
+
+
+def weighted_distance(logits: tf.Tensor, landmarks: tf.Tensor, annotated: tf.Tensor, stride: int) -> tf.Tensor:
+    """Returns the loss of `fit_heatmaps`.
 
     Args:
       logits: float32 [N, h, w, K], responses before the sigmoid.
@@ -183,7 +222,7 @@ def weighted_distance(logits, landmarks, annotated, stride):
     return tf.math.divide_no_nan(tf.reduce_sum(each * annotated), tf.reduce_sum(annotated))
 
 
-def _begin_as(head, other):
+def _begin_as(head: HeatMapLandmarks, other: HeatMapLandmarks) -> None:
     if (other.count, other.length) != (head.count, head.length):
         raise ValueError(
             f"the head to begin with is for {other.count} landmarks and labels of length {other.length}; "
@@ -192,8 +231,8 @@ def _begin_as(head, other):
     head.set_weights(other.get_weights())
 
 
-def _drawn(images, steps, batch, rng):
-    """Indices [steps, batch]: all images in random order, then all in another, and so on."""
+def _drawn(images: int, steps: int, batch: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws indices [steps, batch]: all images in random order, then all in another, and so on."""
     turns = -(-steps * batch // images)
     order = np.concatenate([rng.permutation(images) for _ in range(turns)])
     return order[: steps * batch].reshape(steps, batch)

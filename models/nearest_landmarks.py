@@ -1,9 +1,14 @@
-"""Landmark heads: frozen label map -> landmarks."""
+"""The most similar label: frozen label map -> landmarks, section 4.1 of the NIPS 2017 paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
+from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.method import geometry, matching
 
 
@@ -14,7 +19,7 @@ class NearestLandmarks(tf.keras.layers.Layer):
     p(u|k) = softmax_u <z_k, label_u>.
     """
 
-    def __init__(self, vectors, stride, *, upsample, **kwargs):
+    def __init__(self, vectors: np.ndarray, stride: int, *, upsample: int, **kwargs):
         """Creates the layer.
 
         Args:
@@ -33,7 +38,20 @@ class NearestLandmarks(tf.keras.layers.Layer):
             trainable=False,
         )
 
-    def call(self, labels):
+    @classmethod
+    def from_state(cls, state: dict[str, np.ndarray]) -> NearestLandmarks:
+        """Makes the layer again that `state()` is of."""
+        return cls(state["vectors"], int(state["stride"]), upsample=int(state["upsample"]))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns all that the layer was fitted to, as arrays by name."""
+        return {
+            "vectors": self.vectors.numpy(),
+            "stride": np.asarray(self.stride),
+            "upsample": np.asarray(self.upsample),
+        }
+
+    def call(self, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """Locates the landmarks.
 
         Args:
@@ -55,7 +73,8 @@ class NearestLandmarks(tf.keras.layers.Layer):
             "score": tf.exp(tf.reduce_max(log_probability, axis=-1)),
         }
 
-    def _log_probability(self, labels, stride):
+    def _log_probability(self, labels: tf.Tensor, stride: float) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns log p(u|k) [N, K, h * w] and the centres [h, w, 2] of the cells."""
         shape = tf.shape(labels)
         centres = geometry.cell_centres(shape[1], shape[2], stride)
         flat = tf.reshape(labels, [shape[0], shape[1] * shape[2], labels.shape[-1]])
@@ -63,17 +82,14 @@ class NearestLandmarks(tf.keras.layers.Layer):
         return matching.match_log_probability(vectors, flat), centres
 
 
-def fit_nearest(labels, landmarks, annotated, *, stride, shrinkage=0.0):
+def fit_nearest(known: LabelledLandmarks, *, shrinkage: float = 0.0) -> np.ndarray:
     """Learns the vectors z_k of `NearestLandmarks` by the negative log-likelihood of the annotated places.
 
     The likelihood is that of equation (4), between cells interpolated as in `losses.LogLikelihoodLoss`. It is concave
     in each z_k, so every maximum is as good as any other and there is nothing to tune.
 
     Args:
-      labels: float32 [N, h, w, L], label maps of annotated images.
-      landmarks: float32 [N, K, 2], (x, y) in pixels of the network's input.
-      annotated: [N, K], 1 where the landmark is annotated and seen, else 0.
-      stride: side of a cell in pixels.
+      known: label maps of annotated images.
       shrinkage: adds shrinkage / 2 |z_k|^2, labels being of root-mean-square length 1, once for all images of a
         landmark; worth it where these are few.
 
@@ -83,43 +99,60 @@ def fit_nearest(labels, landmarks, annotated, *, stride, shrinkage=0.0):
     Raises:
       ValueError: if a landmark is annotated in no image, or the labels are all zero or not all finite.
     """
-    check_labels(labels)
-    check_annotated(annotated)
-    counts = np.sum(annotated, axis=0)  # [K]
-    length = labels.shape[-1]
-    scale = 1.0 / np.sqrt(np.mean(np.sum(np.square(labels), axis=-1)))
-    batches = tf.data.Dataset.from_tensor_slices((labels, landmarks, annotated / counts)).batch(64).cache()
+    check_labels(known.labels)
+    check_annotated(known.annotated)
+    counts, length = np.sum(known.annotated, axis=0), known.labels.length  # counts: [K]
+    scale = 1.0 / np.sqrt(np.mean(np.sum(np.square(known.labels.values), axis=-1)))
+    shrunk = np.repeat(shrinkage / counts, length)
+    likelihood = _negative_log_likelihood(known, known.annotated / counts)
+
+    def objective(flat_vectors):
+        value, gradient = likelihood(tf.constant(flat_vectors.reshape([-1, length]) * scale, tf.float32))
+        gradient = gradient.astype(float).ravel() * scale
+        return value + 0.5 * np.sum(shrunk * flat_vectors**2), gradient + shrunk * flat_vectors
+
+    start = np.zeros(known.landmarks.shape[1] * length)
+    best = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    return (best.x.reshape([-1, length]) * scale).astype(np.float32)
+
+
+def _negative_log_likelihood(
+    known: LabelledLandmarks, weights: np.ndarray
+) -> Callable[[tf.Tensor], tuple[float, np.ndarray]]:
+    """Returns the function from vectors [K, L] to their negative log-likelihood and its gradient [K, L].
+
+    Args:
+      known: label maps of annotated images.
+      weights: [N, K], of the landmarks of each image.
+    """
+    parts = known.labels.values, known.landmarks, weights
+    batches = tf.data.Dataset.from_tensor_slices(parts).batch(64).cache()
 
     @tf.function
     def add(vectors, labels, landmarks, weights):
         with tf.GradientTape() as tape:
             tape.watch(vectors)
-            flat = tf.reshape(labels, [tf.shape(labels)[0], -1, length])
+            flat = tf.reshape(labels, [tf.shape(labels)[0], -1, known.labels.length])
             scores = tf.einsum("kl,nml->nkm", vectors, flat)
-            target = geometry.bilinear_sample(labels, landmarks, stride)  # [n, K, L]
+            target = geometry.bilinear_sample(labels, landmarks, known.labels.stride)  # [n, K, L]
             true_scores = tf.reduce_sum(vectors * target, axis=-1)
             value = tf.reduce_sum((tf.reduce_logsumexp(scores, axis=-1) - true_scores) * tf.cast(weights, tf.float32))
         return value, tape.gradient(value, vectors)
 
-    def objective(flat_vectors):
-        vectors = tf.constant(flat_vectors.reshape([-1, length]) * scale, tf.float32)
+    def likelihood(vectors):
         values, gradients = zip(*(add(vectors, *batch) for batch in batches))
-        value, gradient = float(tf.add_n(values)), tf.add_n(gradients).numpy().astype(float).ravel() * scale
-        return value + 0.5 * np.sum(shrunk * flat_vectors**2), gradient + shrunk * flat_vectors
+        return float(tf.add_n(values)), tf.add_n(gradients).numpy()
 
-    shrunk = np.repeat(shrinkage / counts, length)
-    start = np.zeros(landmarks.shape[1] * length)
-    best = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
-    return (best.x.reshape([-1, length]) * scale).astype(np.float32)
+    return likelihood
 
 
-def check_labels(labels):
+def check_labels(labels: LabelMap) -> None:
     """Refuses label maps that hold nothing; raises a ValueError."""
-    if not np.isfinite(labels).all() or not labels.any():
+    if not np.isfinite(labels.values).all() or not labels.values.any():
         raise ValueError("the labels are all zero or not all finite: the network has learned nothing; train it again")
 
 
-def check_annotated(annotated):
+def check_annotated(annotated: np.ndarray) -> None:
     """Refuses landmarks [N, K] one of which is annotated nowhere; raises a ValueError."""
     counts = np.sum(annotated, axis=0)  # [K]
     if not counts.all():

@@ -3,13 +3,19 @@
 Their pre-processing is inside, so they take plain images. Cell (i, j) of a map lies at ((j + 0.5) s, (i + 0.5) s), to
 within half a pixel: Keras' MobileNetV2 and ResNet-50 pad on one side where they halve a map, which moves the cells of
 stride s by (s - 1) / 2 pixels, half a cell; so the image is moved the other way by s / 2 before it enters.
+
+The trunks and their strides are listed in `models.networks.introspection.TRUNKS`.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from dense_labels.method import geometry
+from dense_labels.method import geometry, introspection_loss
+from models.networks.introspection import TRUNKS
 
 _APPLICATIONS = {
     "mobilenet_v2": tf.keras.applications.MobileNetV2,
@@ -23,14 +29,16 @@ _FIRST_CELL = {  # where the first cell of a map of stride s lies, in pixels
     "vgg16": lambda s: s / 2,
 }
 _CAFFE_MEAN = (123.68, 116.779, 103.939)  # red, green, blue; of ImageNet, from 0 to 255
-_TINY = 1e-24  # a squared length
-_NO_STRIDE = {  # (trunk, stride) -> layers that lose their stride, and what the names of those begin with they dilate
+# (trunk, stride) -> layers that lose their stride, and how the names of the layers begin that are dilated for it
+_NO_STRIDE = {
     ("mobilenet_v2", 8): (("block_6_depthwise",), [f"block_{n}_" for n in range(7, 17)]),
     ("resnet50", 16): (("conv5_block1_0_conv", "conv5_block1_1_conv"), ["conv5_"]),
 }
 
 
-def create(name, *, weights="none", stride=16, frozen="", dtype="float32"):
+def create(
+    name: str, *, weights: str = "none", stride: int = 16, frozen: str = "", dtype: str = "float32"
+) -> tf.keras.Model:
     """Creates a trunk that ends at one map.
 
     "resnet50": up to the rectified res5c, with res5 dilated by 2 at stride 1 (section 3.6). "vgg16": up to pool4.
@@ -40,11 +48,12 @@ def create(name, *, weights="none", stride=16, frozen="", dtype="float32"):
     Batch norms of weights that were trained keep their statistics and factors; those of random ones are trained.
 
     Args:
-      name: "mobilenet_v2", "resnet50" or "vgg16".
+      name: one of `TRUNKS`.
       weights: "imagenet" (Keras downloads them), the path of a Keras .h5 file of the classifier without its top, or
         "none", for random ones.
-      stride: of the map in pixels: 16, or for "mobilenet_v2" 8.
-      frozen: name of the last layer that is not trained, as in `tf.keras.applications`; all before it are not either.
+      stride: of the map in pixels: one of `TRUNKS[name]`.
+      frozen: name of the last layer that is not trained, as in `tf.keras.applications`; those before it are not trained
+        either. "": all are trained.
       dtype: Keras dtype or policy name of all layers.
 
     Returns:
@@ -60,7 +69,9 @@ def create(name, *, weights="none", stride=16, frozen="", dtype="float32"):
     return tf.keras.Model(images, cells, name=f"trunk_{name}")
 
 
-def features(name, layers, *, weights="none", dtype="float32"):
+def features(
+    name: str, layers: Sequence[str], *, weights: str = "none", dtype: str = "float32"
+) -> tuple[tf.keras.Model, int]:
     """Creates a baseline: layers of a trunk as unit descriptors.
 
     Several make a hypercolumn (Hariharan et al., CVPR 2015): each is read bilinearly at the cells of the finest and
@@ -88,14 +99,15 @@ def features(name, layers, *, weights="none", dtype="float32"):
 
 @tf.keras.utils.register_keras_serializable(package="dense_labels")
 class PlainImages(tf.keras.layers.Layer):
-    """What a trunk does to images in [0, 1] first, and the room that moves its cells to where they should be."""
+    """Prepares images in [0, 1] for a trunk, with the room around them that moves its cells to where they should be."""
 
-    def __init__(self, trunk, stride, **kwargs):
+    def __init__(self, trunk: str, stride: int, **kwargs):
         """Creates the layer for a trunk, by name, and its largest stride."""
         super().__init__(**kwargs)
         self.trunk, self.stride = trunk, stride
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns what the trunk takes, [B, H + room, W + room, 3]."""
         if self.trunk == "mobilenet_v2":
             values = 2.0 * images - 1.0
         else:  # as Caffe has it
@@ -106,29 +118,31 @@ class PlainImages(tf.keras.layers.Layer):
         around = [0, 0], [room, room], [room, room], [0, 0]
         return tf.pad(values, around, "SYMMETRIC")
 
-    def get_config(self):
+    def get_config(self) -> dict:
+        """Returns the arguments that make the layer again."""
         return {**super().get_config(), "trunk": self.trunk, "stride": self.stride}
 
 
 @tf.keras.utils.register_keras_serializable(package="dense_labels")
 class Cells(tf.keras.layers.Layer):
-    """Takes maps that a trunk made of `PlainImages` to the cells of the image, at the finest of their strides.
+    """Reads the maps of a trunk at the cells of the image, at the finest of their strides.
 
-    A map of the largest stride is cut; others are read bilinearly.
+    A map whose cells are those of the image but for the room around it is cut; others are read bilinearly.
     """
 
-    def __init__(self, trunk, strides, largest, **kwargs):
-        """Creates the layer for a trunk, by name, the strides of its maps, and what `PlainImages` was given."""
+    def __init__(self, trunk: str, strides: Sequence[int], largest: int, **kwargs):
+        """Creates the layer for a trunk, by name, the strides of its maps, and the stride `PlainImages` was given."""
         super().__init__(**kwargs)
         self.trunk, self.strides, self.largest = trunk, tuple(strides), largest
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the maps [B, H // finest, W // finest, C], given the images [B, H, W, 3] and the trunk's maps."""
         images, *maps = inputs
         finest = min(self.strides)
         height, width = (tf.shape(images)[axis] // finest for axis in (1, 2))
         return [self._cells(each, stride, finest, height, width) for each, stride in zip(maps, self.strides)]
 
-    def _cells(self, values, stride, finest, height, width):
+    def _cells(self, values: tf.Tensor, stride: int, finest: int, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
         room = 0 if self.trunk == "vgg16" else self.largest // 2
         first = _FIRST_CELL[self.trunk](stride) - room  # where the first cell lies in the image
         skipped = (stride / 2 - first) / stride
@@ -140,31 +154,43 @@ class Cells(tf.keras.layers.Layer):
         read = geometry.bilinear_sample(values, points, stride)
         return tf.reshape(read, [-1, height, width, values.shape[-1]])
 
-    def get_config(self):
+    def get_config(self) -> dict:
+        """Returns the arguments that make the layer again."""
         return {**super().get_config(), "trunk": self.trunk, "strides": self.strides, "largest": self.largest}
 
 
 @tf.keras.utils.register_keras_serializable(package="dense_labels")
 class UnitLength(tf.keras.layers.Layer):
-    """Makes each of several maps unit length and joins them, the whole being of unit length too."""
+    """Makes each of several maps unit length and joins them into one of unit length."""
 
-    def call(self, maps):
-        unit = [tf.math.l2_normalize(tf.cast(each, tf.float32), axis=-1, epsilon=_TINY) for each in maps]
+    def call(self, maps: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Returns float32 [B, h, w, C], C being the sum of the channels of all maps."""
+        unit = [introspection_loss.split_labels(tf.cast(each, tf.float32))[0] for each in maps]
         return tf.math.l2_normalize(tf.concat(unit, axis=-1), axis=-1)
 
 
-def _cut(name, layers, weights, stride, dtype):
-    """The classifier up to some of its layers, with other strides and another dtype than it was published with."""
-    if name not in _APPLICATIONS:
-        raise ValueError(f"there is no trunk {name!r}; choose {', '.join(map(repr, _APPLICATIONS))}")
-    if stride != 16 and (name, stride) not in _NO_STRIDE:
-        raise ValueError(f"stride={stride}: {name} has stride 16{' or 8' * (name == 'mobilenet_v2')}")
+def _cut(name: str, layers: Sequence[str], weights: str, stride: int, dtype: str) -> tf.keras.Model:
+    """Returns the classifier up to some of its layers, with other strides and another dtype than it was published with.
+
+    Its outputs are those of the layers.
+    """
+    if name not in TRUNKS:
+        raise ValueError(f"there is no trunk {name!r}; choose {', '.join(map(repr, TRUNKS))}")
+    if stride not in TRUNKS[name]:
+        raise ValueError(f"stride={stride}: {name} has stride {' or '.join(map(str, TRUNKS[name]))}")
     whole = _load(name, weights)
     known = [layer.name for layer in whole.layers]
     for layer in layers:
         if layer not in known:
             raise ValueError(f"{name} has no layer {layer!r}; its layers are {', '.join(known)}")
     plain = tf.keras.Model(whole.input, [whole.get_layer(layer).output for layer in layers])
+    trunk = tf.keras.models.clone_model(plain, clone_function=_changes(name, stride, dtype))
+    trunk.set_weights(plain.get_weights())
+    return trunk
+
+
+def _changes(name: str, stride: int, dtype: str) -> Callable[[tf.keras.layers.Layer], tf.keras.layers.Layer]:
+    """Returns the function that copies a layer with the stride, the dilation and the dtype of a trunk."""
     unstrided, dilated = _NO_STRIDE.get((name, stride), ((), []))
 
     def changed(layer):
@@ -178,12 +204,11 @@ def _cut(name, layers, weights, stride, dtype):
             config["padding"] = ((1, 1), (1, 1))
         return type(layer).from_config(config)
 
-    trunk = tf.keras.models.clone_model(plain, clone_function=changed)
-    trunk.set_weights(plain.get_weights())
-    return trunk
+    return changed
 
 
-def _load(name, weights):
+def _load(name: str, weights: str) -> tf.keras.Model:
+    """Returns the published classifier without its top."""
     create_application = _APPLICATIONS[name]
     if weights in ("imagenet", "none"):
         given = None if weights == "none" else weights
@@ -198,12 +223,13 @@ def _load(name, weights):
     return application
 
 
-def _stride(trunk):
+def _stride(trunk: tf.keras.Model) -> int:
     side = 512
     return side // trunk.compute_output_shape([1, side, side, 3])[1]
 
 
-def _freeze(trunk, last, *, norms):
+def _freeze(trunk: tf.keras.Model, last: str, *, norms: bool) -> None:
+    """Stops the training of all layers up to the last, and with `norms` that of every batch norm."""
     names = [layer.name for layer in trunk.layers]
     if last and last not in names:
         raise ValueError(f"frozen={last!r}: there is no such layer; the layers are {', '.join(names)}")

@@ -1,19 +1,21 @@
-"""The one frame: where cells and points are, and how a map is read at a point.
+"""The frame that all points lie in: where cells and points are, and how a map is read at a point.
 
 Convention: a point is (x, y), y down, in continuous pixels of its image: the outer top-left corner is (0, 0),
 the centre of pixel (row i, column j) is (j + 0.5, i + 0.5). Cell (i, j) of a map of stride s has its centre at
 ((j + 0.5) s, (i + 0.5) s).
 """
 
+from __future__ import annotations
+
 import tensorflow as tf
 
 
-def cell_centres(height, width, stride):
+def cell_centres(height: int | tf.Tensor, width: int | tf.Tensor, stride: float) -> tf.Tensor:
     """Returns the centre of every cell of a label map.
 
     Args:
-      height: number of rows of cells, an int or scalar tensor.
-      width: number of columns of cells, an int or scalar tensor.
+      height: number of rows of cells.
+      width: number of columns of cells.
       stride: side of a cell in pixels.
 
     Returns:
@@ -25,11 +27,11 @@ def cell_centres(height, width, stride):
     return tf.stack(tf.meshgrid(x, y), axis=-1)
 
 
-def mean_point(weights, centres):
-    """Mean of the centres of a grid's cells, under weights that add up to 1.
+def mean_point(weights: tf.Tensor, centres: tf.Tensor) -> tf.Tensor:
+    """Returns the mean of the centres of a grid's cells, under weights that add up to 1.
 
-    It is taken by columns and by rows. A product with the centres as one long matrix would do as well, but a converter
-    that puts matrices into 8 bits would put the centres into them.
+    It is taken by columns and by rows. One product with the centres as a long matrix would do as well, but a converter
+    that stores matrices in 8 bits would do so with the centres too.
 
     Args:
       weights: float [..., h * w].
@@ -46,7 +48,9 @@ def mean_point(weights, centres):
     return tf.reshape(tf.stack([x, y], axis=-1), tf.concat([leading, [2]], axis=0))
 
 
-def bilinear_weights(points, height, width, stride):
+def bilinear_weights(
+    points: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor, stride: float
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the four cells around each point and their bilinear weights.
 
     The weighted mean of the four cell centres is the point itself, as long as the point lies between the centres of
@@ -67,7 +71,7 @@ def bilinear_weights(points, height, width, stride):
     grid = tf.clip_by_value(grid, 0.0, tf.cast(last, tf.float32))
     low = tf.floor(grid)
     x1, y1 = tf.unstack(grid - low, axis=-1)
-    low = tf.cast(low, tf.int32)
+    low = tf.clip_by_value(tf.cast(low, tf.int32), 0, last)  # of a place that is not a number the cell is still one
     left, top = tf.unstack(low, axis=-1)
     right, bottom = tf.unstack(tf.minimum(low + 1, last), axis=-1)
     cells = tf.stack([top * width + left, top * width + right, bottom * width + left, bottom * width + right], axis=-1)
@@ -75,7 +79,7 @@ def bilinear_weights(points, height, width, stride):
     return cells, tf.stack([y0 * x0, y0 * x1, y1 * x0, y1 * x1], axis=-1)
 
 
-def bilinear_sample(maps, points, stride):
+def bilinear_sample(maps: tf.Tensor, points: tf.Tensor, stride: float) -> tf.Tensor:
     """Reads maps at points between their cells.
 
     Args:
@@ -101,12 +105,12 @@ def bilinear_sample(maps, points, stride):
     return tf.reduce_sum(values * tf.cast(weights, maps.dtype)[..., tf.newaxis], axis=2)
 
 
-def upsample(maps, factor):
+def upsample(maps: tf.Tensor, factor: int) -> tf.Tensor:
     """Makes maps finer by bilinear interpolation between cell centres; a stride s becomes s / factor.
 
     Args:
       maps: [B, h, w, C].
-      factor: how many cells one side of a cell becomes, an int.
+      factor: how many cells the side of a cell becomes.
 
     Returns:
       float32 [B, h * factor, w * factor, C].

@@ -1,4 +1,4 @@
-"""The loss of the second paper: matches, and how far they can be trusted.
+"""The loss of the second paper, of matches and how far they can be trusted.
 
 Equation numbers are those of Novotny, Albanie, Larlus and Vedaldi, "Self-supervised learning of geometrically stable
 features through probabilistic introspection", CVPR 2018.
@@ -7,28 +7,31 @@ A label map holds both of a network's answers: the direction of a label is the u
 confidence 1 / sigma.
 """
 
+from __future__ import annotations
+
 import tensorflow as tf
 
 from dense_labels.method import geometry
 
-_TINY = 1e-24  # the squared length below which a label counts as this long
+_TINY = 1e-24  # a squared length; shorter labels count as this long
 
 
-def split_labels(labels):
-    """Takes labels apart.
+def split_labels(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Splits labels into their direction and the inverse of their length.
 
     Args:
       labels: floating point [..., C].
 
     Returns:
-      `(phi, sigma)`: unit descriptors [..., C], and the uncertainty [...], the inverse of the label's length.
+      `(phi, sigma)`: unit descriptors [..., C], zero where the label is; and the uncertainty [...], the inverse of the
+      label's length.
     """
     inverse = tf.math.rsqrt(tf.maximum(tf.reduce_sum(tf.square(labels), axis=-1, keepdims=True), _TINY))
     return labels * inverse, inverse[..., 0]
 
 
-def negative_log_likelihood(matching_loss, sigma):
-    """-log p(s | y, sigma) of equation (5), through the matching loss l of equation (4).
+def negative_log_likelihood(matching_loss: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """Returns -log p(s | y, sigma) of equation (5), by way of the matching loss l of equation (4).
 
     With p = exp((1 - l) / sigma) / C, the density integrates to 1 over the scores in [0, 1] for
     C = sigma (e^(1 / sigma) - 1), whether y is 1 or -1. So -log p = l / sigma + log(sigma (1 - e^(-1 / sigma))), which
@@ -50,7 +53,7 @@ class IntrospectionLoss(tf.keras.layers.Layer):
     Points u_i of image A are drawn among the places that are seen in B, without repetition; their matches u'_i = g(u_i)
     are real-valued, and descriptors and sigma are read there bilinearly (then descriptors are made unit length again).
     All pairs (u_i, u'_j) are compared. Those with |u'_j - u'_i| up to tau1 match; of those beyond tau2 the
-    `hard_negatives` that contribute most count, for each u_i; what lies between is left out. The two sets have equal
+    `hard_negatives` with the largest loss count, for each u_i; what lies between is left out. The two sets have equal
     weight in the loss of an image.
 
     The draw depends on the pair alone, so a run that is stopped and started again repeats it.
@@ -67,17 +70,27 @@ class IntrospectionLoss(tf.keras.layers.Layer):
     """
 
     def __init__(
-        self, stride, points_stride, *, confidence=True, tau1=1.0, tau2=30.0, points=700, hard_negatives=30, **kwargs
+        self,
+        stride: int,
+        points_stride: int,
+        *,
+        confidence: bool = True,
+        tau1: float = 1.0,
+        tau2: float = 30.0,
+        points: int = 700,
+        hard_negatives: int = 30,
+        **kwargs,
     ):
         """Creates the layer; the defaults are the paper's.
 
         Args:
           stride: side of a cell of the label maps in pixels.
           points_stride: side of a cell of `points_in_b` in pixels.
-          confidence: False takes sigma away ("w/o conf."): the loss is l of equation (4) itself.
+          confidence: whether the length of a label is its confidence. False leaves sigma out ("w/o conf."): the loss is
+            l of equation (4) itself.
           tau1: pixels up to which two points match.
           tau2: pixels beyond which they do not.
-          points: how many are drawn of an image, where it has as many.
+          points: how many are drawn of an image; all where it has fewer.
           hard_negatives: how many count for each point.
           **kwargs: of `tf.keras.layers.Layer`.
         """
@@ -85,7 +98,8 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         self.stride, self.points_stride, self.confidence = stride, points_stride, confidence
         self.tau1, self.tau2, self.points, self.hard_negatives = tau1, tau2, points, hard_negatives
 
-    def call(self, inputs):
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Compares the label maps of pairs; see the class."""
         labels_a, labels_b, points_in_b, visible = inputs
         _check_shapes(labels_a, labels_b, points_in_b, visible)
         points, matches, drawn = self._draw(points_in_b, visible)
@@ -106,8 +120,8 @@ class IntrospectionLoss(tf.keras.layers.Layer):
             "visible_cells": tf.reduce_sum(visible, axis=[1, 2]),
         }
 
-    def _draw(self, points_in_b, visible):
-        """Points [B, N, 2] of A, their matches [B, N, 2] in B, and which [B, N] of them there are."""
+    def _draw(self, points_in_b: tf.Tensor, visible: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Draws points [B, N, 2] of A, with their matches [B, N, 2] in B; says which [B, N] of them there are."""
         shape = tf.shape(visible)
         count = shape[1] * shape[2]
         points_in_b = tf.where(visible[..., tf.newaxis] > 0, points_in_b, 0)  # what is not seen may be anywhere
@@ -121,14 +135,16 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         matches = tf.gather(tf.reshape(points_in_b, [-1, count, 2]), cells, batch_dims=1)
         return tf.gather(centres, cells), matches, keys >= 0
 
-    def _read(self, labels, points):
-        """Unit descriptors [B, N, C] and sigma [B, N] at points [B, N, 2]."""
+    def _read(self, labels: tf.Tensor, points: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads unit descriptors [B, N, C] and sigma [B, N] at points [B, N, 2]."""
         phi, sigma = split_labels(tf.cast(labels, self.dtype))
         read = geometry.bilinear_sample(tf.concat([phi, sigma[..., tf.newaxis]], axis=-1), points, self.stride)
         return tf.math.l2_normalize(read[..., :-1], axis=-1), read[..., -1]
 
-    def _loss(self, scores, sigma_a, sigma_b, positive, negative):
-        """The loss of each image [B]; only the pairs that count are differentiated, a twentieth of all."""
+    def _loss(
+        self, scores: tf.Tensor, sigma_a: tf.Tensor, sigma_b: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns the loss of each image [B]; only the pairs that count are differentiated, a twentieth of all."""
         everywhere = (sigma_a[:, :, tf.newaxis] + sigma_b[:, tf.newaxis]) / 2.0
         contribution = tf.where(negative, self._value(scores, everywhere), -float("inf"))
         worst, chosen = tf.math.top_k(
@@ -138,8 +154,8 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         negatives = self._value(tf.gather(scores, chosen, batch_dims=2), sigma)
         return (self._positives(scores, sigma_a, sigma_b, positive) + _mean(negatives, tf.math.is_finite(worst))) / 2.0
 
-    def _positives(self, scores, sigma_a, sigma_b, positive):
-        """Mean value of the pairs that match, of each image [B]."""
+    def _positives(self, scores: tf.Tensor, sigma_a: tf.Tensor, sigma_b: tf.Tensor, positive: tf.Tensor) -> tf.Tensor:
+        """Returns the mean value of the pairs that match, of each image [B]."""
         pairs = tf.where(positive)  # [P, 3]: image, point, match
         sigma = (tf.gather_nd(sigma_a, pairs[:, :2]) + tf.gather_nd(sigma_b, pairs[:, ::2])) / 2.0
         values = self._value(1.0 - tf.gather_nd(scores, pairs), sigma)
@@ -147,28 +163,29 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         count = tf.math.count_nonzero(positive, axis=[1, 2], dtype=values.dtype)
         return tf.math.divide_no_nan(total, count)
 
-    def _value(self, matching_loss, sigma):
+    def _value(self, matching_loss: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         return negative_log_likelihood(matching_loss, sigma) if self.confidence else matching_loss
 
-    def get_config(self):
+    def get_config(self) -> dict:
+        """Returns the arguments that make the layer again."""
         names = ("stride", "points_stride", "confidence", "tau1", "tau2", "points", "hard_negatives")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _squared_distances(points):
-    """Squared distances [B, N, N] between points [B, N, 2], of differences, which are exact, unlike products."""
+def _squared_distances(points: tf.Tensor) -> tf.Tensor:
+    """Returns the squared distances [B, N, N] between points [B, N, 2], by differences, which are exact."""
     x, y = points[..., 0], points[..., 1]
     return sum(tf.math.squared_difference(each[:, :, tf.newaxis], each[:, tf.newaxis]) for each in (x, y))
 
 
-def _mean(values, counted):
-    """Mean over what counts of each image; 0 where nothing does."""
+def _mean(values: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    """Returns the mean over what counts of each image; 0 where nothing does."""
     axes = list(range(1, values.shape.rank))
     total = tf.reduce_sum(tf.where(counted, values, 0.0), axis=axes)
     return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(counted, values.dtype), axis=axes))
 
 
-def _check_shapes(labels_a, labels_b, points_in_b, visible):
+def _check_shapes(labels_a: tf.Tensor, labels_b: tf.Tensor, points_in_b: tf.Tensor, visible: tf.Tensor) -> None:
     if labels_a.shape.rank != 4 or not labels_a.shape[3:].is_compatible_with(labels_b.shape[3:]):
         raise ValueError(f"label maps must be [B, h, w, C] of one C; found {labels_a.shape} and {labels_b.shape}")
     if visible.shape.rank != 3 or not (visible.shape + [2]).is_compatible_with(points_in_b.shape):

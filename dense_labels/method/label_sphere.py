@@ -1,17 +1,19 @@
 """Label space: the direction of a label as a place on the sphere and as a colour; which way is up.
 
-Convention: the length of a label is its confidence and its direction its place on the object.
-Latitude is in [-pi/2, pi/2], pi/2 at the north pole (0, 0, 1); longitude is in [-pi, pi], 0 along
-the first axis and pi/2 along the second. Arrays in, arrays out: nothing here lies on a graph.
+Convention: the length of a label is its confidence and its direction its place on the object. Latitude is in
+[-pi/2, pi/2], pi/2 at the north pole (0, 0, 1); longitude is in [-pi, pi], 0 along the first axis and pi/2 along the
+second. Arrays in, arrays out: nothing here is part of a graph.
 """
+
+from __future__ import annotations
 
 import numpy as np
 from tensorflow_graphics.math import math_helpers, spherical_harmonics
 
-# The colours are the surface of an ellipsoid in CIELAB (D65): the largest inside the sRGB gamut
-# whose longest axis is at most twice its shortest (found by constrained optimisation, rounded
-# inwards). So there is no seam, no pole and no clipping, and a turn by one degree is nowhere less
-# than half as visible as elsewhere. A column is where an axis of label space points, longest first.
+# The colours are the surface of an ellipsoid in CIELAB (D65): the largest inside the sRGB gamut whose longest axis is
+# at most twice its shortest (found by constrained optimisation, rounded inwards). So there is no seam, no pole and no
+# clipping, and a turn by one degree is nowhere less than half as visible as elsewhere. A column is where an axis of
+# label space points, longest first.
 ELLIPSOID_CENTRE = np.array([55.3, 4.2, 4.1])
 ELLIPSOID_AXES = np.array([[20.9, 24.7, 23.4], [-43.6, -15.4, 20.8], [44.1, -26.9, 9.4]])
 _D65 = np.array([0.95047, 1.0, 1.08883])
@@ -22,10 +24,10 @@ _XYZ_TO_LINEAR_RGB = np.array(
         [0.0556434, -0.2040259, 1.0572252],
     ]
 )
-_SMALL = 1e-6  # Directions that vary by less than its square root, in radians, do not tell up from down.
+_SMALL = 1e-6  # directions that vary by less than its square root, in radians, do not tell up from down
 
 
-def latitude_longitude(labels):
+def latitude_longitude(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns where on the sphere labels point.
 
     Args:
@@ -37,14 +39,14 @@ def latitude_longitude(labels):
     Raises:
       ValueError: if labels are not of length 3.
     """
-    labels = np.asarray(labels, np.float64)  # In float32 the arc cosine is coarse near the poles.
+    labels = np.asarray(labels, np.float64)  # in float32 the arc cosine is coarse near the poles
     if labels.ndim < 1 or labels.shape[-1] != 3:
         raise ValueError(f"labels must be [..., 3] to have a latitude; found shape {labels.shape}")
     spherical = math_helpers.cartesian_to_spherical_coordinates(labels).numpy()
     return np.float32(np.pi / 2 - spherical[..., 1]), np.float32(spherical[..., 2])
 
 
-def from_latitude_longitude(latitude, longitude):
+def from_latitude_longitude(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     """Returns the unit labels that point to places on the sphere; inverse of `latitude_longitude`.
 
     Args:
@@ -64,12 +66,11 @@ def from_latitude_longitude(latitude, longitude):
     return np.float32(math_helpers.spherical_to_cartesian_coordinates(spherical).numpy())
 
 
-def colour_basis(reference_labels):
-    """Returns the fixed three-dimensional view of a label space of more than three dimensions.
+def colour_basis(reference_labels: np.ndarray) -> np.ndarray:
+    """Returns the axes by which a label space of more than three dimensions is seen in three.
 
-    These are the principal axes, through the origin, of the directions of the reference labels,
-    scaled so that the projected directions have a root mean square length of 1. Use one basis for
-    all pictures that are to be compared.
+    These are the principal axes, through the origin, of the directions of the reference labels, scaled so that the
+    projected directions have a root mean square length of 1. Use one basis for all pictures that are to be compared.
 
     Args:
       reference_labels: [..., L] with L >= 3, for instance the foreground labels of a few images.
@@ -93,12 +94,11 @@ def colour_basis(reference_labels):
     return np.float32(axes * np.sign(largest) / np.sqrt(variances.sum()))
 
 
-def label_colours(labels, basis=None):
+def label_colours(labels: np.ndarray, basis: np.ndarray | None = None) -> np.ndarray:
     """Returns the colour of each label: the same direction always has the same colour.
 
-    The map is continuous over the whole sphere, without a seam. L = 2 is the equator of L = 3;
-    L > 3 is seen through `basis`, and directions that the basis does not show turn grey. A zero
-    label is grey.
+    The map is continuous over the whole sphere, without a seam. L = 2 is the equator of L = 3; L > 3 is seen through
+    `basis`, and directions that the basis does not show turn grey. A zero label is grey.
 
     Args:
       labels: [..., L] with L >= 2.
@@ -115,15 +115,15 @@ def label_colours(labels, basis=None):
     return _srgb(ELLIPSOID_CENTRE + projected @ ELLIPSOID_AXES.T)
 
 
-def upright_rotation(labels, points):
-    """Returns the rotation of label space that lays the object in the middle of the map, top up.
+def upright_rotation(labels: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Returns the rotation of label space that puts the object in the middle of the map, top up.
 
-    The mean direction goes to latitude and longitude 0. The pixels' y is fitted by least squares
-    as a linear function of the direction; the way it falls fastest, at the mean direction, goes to
-    the north pole. A label space that a network has learnt mirrored stays mirrored.
+    The mean direction goes to latitude and longitude 0. The pixels' y is fitted by least squares as a linear function
+    of the direction; the way it falls fastest, at the mean direction, goes to the north pole. A label space that a
+    network has learnt mirrored stays mirrored.
 
-    Convention: `labels @ rotation.T` are the rotated labels. So `rotation.T` is a basis that turns
-    pictures of L = 3, and `basis @ rotation.T` one of L > 3, found from `labels @ basis`.
+    Convention: `labels @ rotation.T` are the rotated labels. So `rotation.T` is a basis that turns pictures of L = 3,
+    and `basis @ rotation.T` one of L > 3, where the rotation is that of `labels @ basis`.
 
     Args:
       labels: [..., 3], on the object, of any number of images together.
@@ -145,7 +145,7 @@ def upright_rotation(labels, points):
     front = _directions(mean)
     centred = directions - mean
     moment = centred.T @ centred / len(y) + _SMALL * np.eye(3)
-    rise = -np.linalg.solve(moment, centred.T @ y / len(y))  # Of the object, so against y.
+    rise = -np.linalg.solve(moment, centred.T @ y / len(y))  # of the object, so against y
     rise -= rise @ front * front
     if np.linalg.norm(rise) < 1e-3:
         raise ValueError("y does not change with the labels, so none is up; give labels from all over the object")
@@ -153,7 +153,7 @@ def upright_rotation(labels, points):
     return np.float32([front, np.cross(up, front), up])
 
 
-def harmonics(labels, degree):
+def harmonics(labels: np.ndarray, degree: int) -> np.ndarray:
     """Returns the real spherical harmonics of the directions of labels, a basis of smooth functions on the sphere.
 
     Args:
@@ -175,7 +175,7 @@ def harmonics(labels, degree):
     return spherical_harmonics.evaluate_spherical_harmonics(degrees, orders, polar, azimuth).numpy()
 
 
-def project(labels, basis=None):
+def project(labels: np.ndarray, basis: np.ndarray | None = None) -> np.ndarray:
     """Returns the directions of labels in three dimensions.
 
     Args:
@@ -201,13 +201,14 @@ def project(labels, basis=None):
     return _directions(labels) @ np.asarray(basis, np.float64)
 
 
-def _directions(labels):
+def _directions(labels: np.ndarray) -> np.ndarray:
+    """Returns labels made unit length, zero where a label is."""
     labels = np.asarray(labels, np.float64)
     return labels / np.maximum(np.linalg.norm(labels, axis=-1, keepdims=True), 1e-12)
 
 
-def _srgb(lab):
-    """CIELAB (D65) to sRGB, float32 in [0, 1]."""
+def _srgb(lab: np.ndarray) -> np.ndarray:
+    """Turns CIELAB (D65) into sRGB, float32 in [0, 1]."""
     lightness, a, b = np.moveaxis(lab, -1, 0)
     middle = (lightness + 16) / 116
     root = np.stack([middle + a / 500, middle, middle - b / 200], axis=-1)

@@ -1,13 +1,15 @@
 """The losses of section 3.2 as Keras layers.
 
-All of them compare every visible cell u of image A with every cell v of image B through the inner product of their
-labels, and differ only in the value they give to one row of these scores. That value is averaged over the visible
-cells of an image, then over the images of the global batch, so that neither the size of the object nor the number of
-replicas changes the weight of an image. Value and gradient come from one sweep, `matching.one_pass`.
+All of them compare every visible cell u of image A with every cell v of image B by the inner product of their labels.
+They differ only in the value they give to one row of these scores. That value is averaged over the visible cells of an
+image, then over the images of the global batch, so that neither the size of the object nor the number of replicas
+changes the weight of an image. Value and gradient come from one sweep, `matching.one_pass`.
 
 Equation numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of object frames by dense equivariant
 image labelling", NIPS 2017.
 """
+
+from __future__ import annotations
 
 import tensorflow as tf
 
@@ -29,7 +31,7 @@ class MatchingLoss(tf.keras.layers.Layer):
     `visible`.
     """
 
-    def __init__(self, stride, *, pack=True, **kwargs):
+    def __init__(self, stride: int, *, pack: bool = True, **kwargs):
         """Creates the layer.
 
         Args:
@@ -42,11 +44,14 @@ class MatchingLoss(tf.keras.layers.Layer):
         self.stride = stride
         self.pack = pack
 
-    def value_and_gradient(self, scores, best, true_scores, squared_distances):
-        """Gives each row of scores its value and its derivatives, as `matching.one_pass` documents."""
+    def value_and_gradient(
+        self, scores: tf.Tensor, best: tf.Tensor, true_scores: tf.Tensor, squared_distances: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the value of each row of scores and its derivatives, as `matching.one_pass` documents."""
         raise NotImplementedError(f"{type(self).__name__} does not define value_and_gradient")
 
-    def call(self, inputs):
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Compares the label maps of pairs; see the class."""
         labels_a, labels_b, points_in_b, visible = inputs
         _check_shapes(labels_a, labels_b, points_in_b, visible)
         visible_cells = tf.reduce_sum(visible, axis=[1, 2])
@@ -57,7 +62,8 @@ class MatchingLoss(tf.keras.layers.Layer):
         self.add_loss(tf.reduce_mean(loss))
         return {"loss": loss, "matching_error": error, "visible_cells": visible_cells}
 
-    def get_config(self):
+    def get_config(self) -> dict:
+        """Returns the arguments that make the layer again."""
         return {**super().get_config(), "stride": self.stride, "pack": self.pack}
 
 
@@ -68,7 +74,10 @@ class LogLikelihoodLoss(MatchingLoss):
     bilinearly. This is the cross-entropy with a distribution over those cells whose mean is the true place.
     """
 
-    def value_and_gradient(self, scores, best, true_scores, squared_distances):
+    def value_and_gradient(
+        self, scores: tf.Tensor, best: tf.Tensor, true_scores: tf.Tensor, squared_distances: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the value of each row of scores and its derivatives."""
         del squared_distances
         probability = tf.nn.softmax(scores)
         log_sum = _at(scores, best) - tf.math.log(_at(probability, best))
@@ -78,7 +87,7 @@ class LogLikelihoodLoss(MatchingLoss):
 class DistanceLoss(MatchingLoss):
     """Expected distance between the match and the true place to the power gamma, equation (5)."""
 
-    def __init__(self, stride, *, gamma, **kwargs):
+    def __init__(self, stride: int, *, gamma: float, **kwargs):
         """Creates the layer; see `MatchingLoss` for `stride` and the rest.
 
         Args:
@@ -92,13 +101,17 @@ class DistanceLoss(MatchingLoss):
         super().__init__(stride, **kwargs)
         self.gamma = _checked_gamma(gamma)
 
-    def value_and_gradient(self, scores, best, true_scores, squared_distances):
+    def value_and_gradient(
+        self, scores: tf.Tensor, best: tf.Tensor, true_scores: tf.Tensor, squared_distances: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the value of each row of scores and its derivatives."""
         probability, distances = tf.nn.softmax(scores), _power(squared_distances, self.gamma)
         expected = tf.reduce_sum(probability * distances, axis=-1)
         d_scores = probability * (distances - expected[:, tf.newaxis])
         return expected, d_scores, tf.zeros_like(true_scores)
 
-    def get_config(self):
+    def get_config(self) -> dict:
+        """Returns the arguments that make the layer again."""
         return {**super().get_config(), "gamma": self.gamma}
 
 
@@ -108,12 +121,15 @@ class MarginLoss(MatchingLoss):
     With Delta(u, v) = |v - gu|^gamma, its value is max(0, max_v Delta(u, v) + <a_u, b_v> - <a_u, b_gu>).
     """
 
-    def __init__(self, stride, *, gamma, **kwargs):
+    def __init__(self, stride: int, *, gamma: float, **kwargs):
         """Creates the layer; see `DistanceLoss`."""
         super().__init__(stride, **kwargs)
         self.gamma = _checked_gamma(gamma)
 
-    def value_and_gradient(self, scores, best, true_scores, squared_distances):
+    def value_and_gradient(
+        self, scores: tf.Tensor, best: tf.Tensor, true_scores: tf.Tensor, squared_distances: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the value of each row of scores and its derivatives."""
         margins = scores + _power(squared_distances, self.gamma)
         worst = tf.argmax(margins, axis=-1, output_type=tf.int32)
         violation = _at(margins, worst) - true_scores
@@ -121,41 +137,18 @@ class MarginLoss(MatchingLoss):
         d_scores = tf.one_hot(worst, tf.shape(scores)[1], dtype=scores.dtype) * violated[:, tf.newaxis]
         return violation * violated, d_scores, -violated
 
-    def get_config(self):
+    def get_config(self) -> dict:
+        """Returns the arguments that make the layer again."""
         return {**super().get_config(), "gamma": self.gamma}
 
 
-def create(name, stride, *, gamma, pack=True):
-    """Creates the loss layer a configuration names.
-
-    Args:
-      name: "log" (equation 4), "dist" (equation 5) or "margin" (footnote 2).
-      stride: side of a cell in pixels.
-      gamma: exponent of the distance; "log" has none and does not use it.
-      pack: see `MatchingLoss`.
-
-    Returns:
-      A `MatchingLoss`.
-
-    Raises:
-      ValueError: if there is no such loss, or gamma is not above 0.
-    """
-    if name == "log":
-        return LogLikelihoodLoss(stride, pack=pack)
-    if name == "dist":
-        return DistanceLoss(stride, gamma=gamma, pack=pack)
-    if name == "margin":
-        return MarginLoss(stride, gamma=gamma, pack=pack)
-    raise ValueError(f"there is no loss {name!r}; choose 'log', 'dist' or 'margin'")
-
-
-def _at(rows, cells):
+def _at(rows: tf.Tensor, cells: tf.Tensor) -> tf.Tensor:
     """Reads one cell [R] of each row [R, M]."""
     return tf.gather(rows, cells, batch_dims=1)
 
 
-def _power(squared_distances, gamma):
-    """|v - gu|^gamma from squared distances, by roots where they are cheaper than logarithms."""
+def _power(squared_distances: tf.Tensor, gamma: float) -> tf.Tensor:
+    """Returns |v - gu|^gamma from squared distances, by roots where they are cheaper than logarithms."""
     if gamma == 2.0:
         return squared_distances
     distance = tf.sqrt(squared_distances)
@@ -168,19 +161,16 @@ def _power(squared_distances, gamma):
     return tf.exp(gamma / 2 * tf.math.log(squared_distances))  # a third of the time of tf.pow; exp(log 0) is 0
 
 
-def _checked_gamma(gamma):
+def _checked_gamma(gamma: float) -> float:
     if not gamma > 0:
         raise ValueError(f"gamma must be above 0; found {gamma}")
     return float(gamma)
 
 
-def _check_shapes(labels_a, labels_b, points_in_b, visible):
+def _check_shapes(labels_a: tf.Tensor, labels_b: tf.Tensor, points_in_b: tf.Tensor, visible: tf.Tensor) -> None:
     if labels_a.shape.rank != 4 or labels_b.shape.rank != 4:
         raise ValueError(f"label maps must be [B, h, w, L]; found {labels_a.shape} and {labels_b.shape}")
-    if labels_a.shape[-1] != labels_b.shape[-1]:
-        raise ValueError(
-            f"labels of A and B must be of one length; found {labels_a.shape[-1]} and {labels_b.shape[-1]}"
-        )
+    matching.check_lengths(labels_a, labels_b)
     if not labels_a.shape[:-1].is_compatible_with(visible.shape):
         raise ValueError(f"visible must be of shape {labels_a.shape[:-1]}; found {visible.shape}")
     if not (labels_a.shape[:-1] + [2]).is_compatible_with(points_in_b.shape):

@@ -4,15 +4,21 @@ Equation numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning
 image labelling", NIPS 2017.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from dense_labels.method import geometry
 
+# (scores, best, true_scores, squared_distances) -> (values, d_scores, d_true_scores); see `one_pass`
+ValueAndGradient = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 _PARALLEL_IMAGES, _PARALLEL_BLOCKS = 4, 2  # in flight at a time
 
 
-def match_log_probability(labels_a, labels_b):
-    """Log-probability that a cell of B shows the point labelled in A, equation (3).
+def match_log_probability(labels_a: tf.Tensor, labels_b: tf.Tensor) -> tf.Tensor:
+    """Returns the log-probability that a cell of B shows the point labelled in A, equation (3).
 
     Args:
       labels_a: [..., N, L], labels of N points of A.
@@ -24,16 +30,21 @@ def match_log_probability(labels_a, labels_b):
     Raises:
       ValueError: if the labels differ in length.
     """
-    if labels_a.shape[-1] != labels_b.shape[-1]:
-        raise ValueError(
-            f"labels of A and B must be of one length; found {labels_a.shape[-1]} and {labels_b.shape[-1]}"
-        )
+    check_lengths(labels_a, labels_b)
     labels_a, labels_b = tf.cast(labels_a, tf.float32), tf.cast(labels_b, tf.float32)
     return tf.nn.log_softmax(tf.matmul(labels_a, labels_b, transpose_b=True), axis=-1)
 
 
-def best_match(log_probability, positions):
-    """Position of the most probable cell (the argmax of equation 2).
+def check_lengths(labels_a: tf.Tensor, labels_b: tf.Tensor) -> None:
+    """Refuses labels [..., L] of A and B that differ in length; raises a ValueError."""
+    if labels_a.shape[-1] != labels_b.shape[-1]:
+        raise ValueError(
+            f"labels of A and B must be of one length; found {labels_a.shape[-1]} and {labels_b.shape[-1]}"
+        )
+
+
+def best_match(log_probability: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Returns the position of the most probable cell (the argmax of equation 2).
 
     Args:
       log_probability: [..., N, M].
@@ -45,8 +56,8 @@ def best_match(log_probability, positions):
     return tf.gather(positions, tf.argmax(log_probability, axis=-1, output_type=tf.int32))
 
 
-def expected_match(log_probability, positions):
-    """Mean position under p(v|u), which lies between cells.
+def expected_match(log_probability: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Returns the mean position under p(v|u), which lies between cells.
 
     Args:
       log_probability: [..., N, M].
@@ -61,20 +72,29 @@ def expected_match(log_probability, positions):
     return tf.reshape(mean, tf.concat([tf.shape(probability)[:-1], [2]], axis=0))
 
 
-def one_pass(value_and_gradient, labels_a, labels_b, points_in_b, weights, stride, *, pack=True):
+def one_pass(
+    value_and_gradient: ValueAndGradient,
+    labels_a: tf.Tensor,
+    labels_b: tf.Tensor,
+    points_in_b: tf.Tensor,
+    weights: tf.Tensor,
+    stride: int,
+    *,
+    pack: bool = True,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Sums a weighted value per cell of A and forms the gradient of the sum in the same sweep over the scores.
 
     The sum is a scalar and its rows are independent. So the gradient with respect to a block of scores can be formed
-    where its values are, and leaves two small products: with the labels of B for the gradient of A's, with those of A
-    for the gradient of B's. The block is then forgotten. Memory grows with the cells, not with their pairs; nothing is
-    sampled or approximated.
+    together with its values, and leaves two small products: one with the labels of B for the gradient of A's labels,
+    one with those of A for the gradient of B's. The block is then forgotten. Memory grows with the cells, not with
+    their pairs; nothing is sampled or approximated.
 
     Scores and sums are float64 if the labels are, else float32 (on a GPU, TensorFlow's TF32 setting applies). The
-    gradient is formed whether or not it is asked for; there is none by points_in_b and weights, nor of the errors.
+    gradient is formed whether or not it is asked for; there is none by points_in_b or weights, nor of the errors.
 
     Args:
-      value_and_gradient: what a cell of A adds, of R cells at a time: `(scores, best, true_scores, squared_distances)
-        -> (values, d_scores, d_true_scores)`.
+      value_and_gradient: what R cells of A add: `(scores, best, true_scores, squared_distances) -> (values, d_scores,
+        d_true_scores)`.
           scores: [R, M], inner product of each label of A with those of all cells of B.
           best: int32 [R], the cell of B with the highest score.
           true_scores: [R], the same product with the label of B at the cell's true place, read between cells.
@@ -84,10 +104,10 @@ def one_pass(value_and_gradient, labels_a, labels_b, points_in_b, weights, strid
       labels_b: [B, h', w', L].
       points_in_b: float32 [B, h, w, 2], true place in B of each cell of A, (x, y) in pixels; anything where weights
         are 0.
-      weights: [B, h, w], not negative.
+      weights: [B, h, w], 0 or more.
       stride: side of a cell in pixels.
-      pack: leave out the cells without weight, so that the work grows with those that have one. False has static
-        shapes, as XLA needs.
+      pack: whether cells of weight 0 are left out, so that the work grows with the others. False has static shapes,
+        as XLA needs.
 
     Returns:
       `(values, errors)`, both [B]: the weighted sums over the cells of A of their values and of the distance in pixels
@@ -126,8 +146,16 @@ def one_pass(value_and_gradient, labels_a, labels_b, points_in_b, weights, strid
     return sweep(labels_a, labels_b)
 
 
-def _sweep_image(value_and_gradient, labels_a, labels_b, points_in_b, weights, stride, pack):
-    """`one_pass` for one image: its value, its error and the gradients by labels_a and labels_b."""
+def _sweep_image(
+    value_and_gradient: ValueAndGradient,
+    labels_a: tf.Tensor,
+    labels_b: tf.Tensor,
+    points_in_b: tf.Tensor,
+    weights: tf.Tensor,
+    stride: int,
+    pack: bool,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Does `one_pass` for one image: its value, its error and the gradients by labels_a and labels_b."""
     shape, length = tf.shape(labels_a), labels_a.shape[-1]
     cells = shape[0] * shape[1]
     weights = tf.reshape(weights, [cells])
@@ -147,7 +175,15 @@ def _sweep_image(value_and_gradient, labels_a, labels_b, points_in_b, weights, s
     return value, error, tf.reshape(d_a, shape), d_b
 
 
-def _sweep_rows(value_and_gradient, a, labels_b, true_labels, places, weights, stride):
+def _sweep_rows(
+    value_and_gradient: ValueAndGradient,
+    a: tf.Tensor,
+    labels_b: tf.Tensor,
+    true_labels: tf.Tensor,
+    places: tf.Tensor,
+    weights: tf.Tensor,
+    stride: int,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Sweeps N rows of one image in blocks; returns the two sums and the gradients by a, true_labels and labels_b."""
     centres = tf.cast(geometry.cell_centres(tf.shape(labels_b)[0], tf.shape(labels_b)[1], stride), a.dtype)
     b = tf.reshape(labels_b, [-1, labels_b.shape[-1]])  # [M, L]
@@ -183,7 +219,7 @@ def _sweep_rows(value_and_gradient, a, labels_b, true_labels, places, weights, s
     return value, error, d_a, d_true_labels, tf.reshape(tf.transpose(d_b), tf.shape(labels_b))
 
 
-def _blocks(columns, *rows):
+def _blocks(columns: int | tf.Tensor, *rows: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Cuts tensors [N, ...] into blocks of nearly equal size; returns their number and [blocks, R, ...], zeros last."""
     number = tf.shape(rows[0])[0]
     most = tf.maximum(1, _block_bytes() // (rows[0].dtype.size * columns))
@@ -198,13 +234,13 @@ def _blocks(columns, *rows):
     return count, [cut(values) for values in rows]
 
 
-def _block_bytes():
-    """How large a block of scores is: on a CPU it stays in the cache; a GPU needs more to do at a time."""
+def _block_bytes() -> int:
+    """Returns how large a block of scores is: on a CPU it stays in the cache; a GPU needs more to do at a time."""
     return 2**26 if tf.config.list_logical_devices("GPU") else 2**21
 
 
-def _squared_distances(points, centres):
-    """Squared pixels from points [R, 2] to all centres [h, w, 2]: [R, h * w]."""
+def _squared_distances(points: tf.Tensor, centres: tf.Tensor) -> tf.Tensor:
+    """Returns the squared pixels from points [R, 2] to all centres [h, w, 2]: [R, h * w]."""
     x = tf.square(points[:, 0:1] - centres[0, :, 0])  # [R, w]
     y = tf.square(points[:, 1:2] - centres[:, 0, 1])  # [R, h]
     # y + x for each row and column, as y 1 + 1 x: a product takes half the time of a sum that broadcasts.
@@ -213,7 +249,7 @@ def _squared_distances(points, centres):
 
 
 @tf.custom_gradient
-def _first_order(d_a, d_b, labels_a, labels_b):
+def _first_order(d_a: tf.Tensor, d_b: tf.Tensor, labels_a: tf.Tensor, labels_b: tf.Tensor):
     """Passes the gradients on, and refuses to be differentiated once more."""
 
     def refuse(*_):

@@ -1,14 +1,23 @@
 """What happens around the steps of a training: checks, speed and pictures."""
 
+from __future__ import annotations
+
+import os
 import time
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from dense_labels import files, progress
+from dense_labels.batches import PairBatch
 from dense_labels.method import geometry
-from dense_labels.pictures import confidence_gallery, gallery
+from dense_labels.pictures import gallery
+from dense_labels.reporting import tensorboard
+from dense_labels.training import checkpoints
 
 _COLLAPSED = 0.7  # of the error by chance
+_DRAWN = "epochs_drawn.txt"  # in the folder of the pictures
 
 
 class StopIfNotFinite(tf.keras.callbacks.Callback):
@@ -17,27 +26,33 @@ class StopIfNotFinite(tf.keras.callbacks.Callback):
     Both are looked at, for a rectifier can turn weights that are not numbers into a loss that is one.
     """
 
-    def __init__(self, checkpoints):
+    def __init__(self, saver: checkpoints.Checkpoints):
         """Creates the callback.
 
         Args:
-          checkpoints: the `Checkpoints` of the run.
+          saver: saves the checkpoints of the run.
         """
         super().__init__()
-        self._checkpoints = checkpoints
+        self._saver = saver
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Prepares to look at the weights."""
         variables = self.model.network.trainable_variables
         self._norm_of_weights = tf.function(lambda: tf.linalg.global_norm([tf.convert_to_tensor(v) for v in variables]))
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Looks at the loss and the weights.
+
+        Raises:
+          FloatingPointError: if one of them is not finite.
+        """
         if not np.isfinite(logs["loss"]):
             self._stop("the loss")
         if not np.isfinite(self._norm_of_weights().numpy()):
             self._stop("a weight")
 
-    def _stop(self, what):
-        step, newest = int(self.model.optimizer.iterations.numpy()), self._checkpoints.newest
+    def _stop(self, what: str) -> None:
+        step, newest = int(self.model.optimizer.iterations.numpy()), self._saver.newest
         kept = f"the last good checkpoint is {newest}" if newest else "there is no checkpoint yet"
         raise FloatingPointError(
             f"{what} is not finite at step {step}; {kept}; "
@@ -48,7 +63,7 @@ class StopIfNotFinite(tf.keras.callbacks.Callback):
 class Throughput(tf.keras.callbacks.Callback):
     """Adds `pairs_per_second` to the logs of an epoch, its first step (where graphs are traced) left out."""
 
-    def __init__(self, batch_size):
+    def __init__(self, batch_size: int):
         """Creates the callback.
 
         Args:
@@ -57,21 +72,27 @@ class Throughput(tf.keras.callbacks.Callback):
         super().__init__()
         self._batch_size = batch_size
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Takes the time."""
         self._now = time.perf_counter()
         if batch == 0:
             self._start = self._now
         self._steps = batch
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Adds the speed to the logs."""
         if self._steps:
             logs["pairs_per_second"] = self._batch_size * self._steps / (self._now - self._start)
 
 
 class StopWithoutGain(tf.keras.callbacks.Callback):
-    """Ends the training after some epochs whose loss is not below the lowest so far."""
+    """Ends the training after some epochs in a row whose loss is not below the lowest so far.
 
-    def __init__(self, patience):
+    Attributes:
+      state: what a checkpoint keeps, so that a run that goes on counts on.
+    """
+
+    def __init__(self, patience: int):
         """Creates the callback.
 
         Args:
@@ -84,29 +105,30 @@ class StopWithoutGain(tf.keras.callbacks.Callback):
         self.state.waited = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     @property
-    def ended(self):
+    def ended(self) -> bool:
         """Whether there have been that many."""
         return int(self.state.waited.numpy()) >= self._patience
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Counts the epochs without gain."""
         if logs["loss"] < self.state.lowest.numpy():
             self.state.lowest.assign(logs["loss"])
             self.state.waited.assign(0)
         else:
             self.state.waited.assign_add(1)
         if self.ended:
-            print(f"the loss has not fallen for {self._patience} epochs: training ends", flush=True)
+            progress.say(f"the loss has not fallen for {self._patience} epochs: training ends")
             self.model.stop_training = True
 
 
 class WarnOfCollapse(tf.keras.callbacks.Callback):
-    """Says in words, after an epoch, that the labels tell places apart hardly better than chance.
+    """Warns, after an epoch, that the labels tell places apart hardly better than chance.
 
     Labels that are all alike match every cell as well as any other, so the most probable match lies as far from the
     true place as two random cells lie apart.
     """
 
-    def __init__(self, cells, stride):
+    def __init__(self, cells: tuple[int, int], stride: int):
         """Creates the callback.
 
         Args:
@@ -118,43 +140,88 @@ class WarnOfCollapse(tf.keras.callbacks.Callback):
         first, second = np.random.default_rng(0).integers(len(places), size=(2, 10_000))
         self._by_chance = float(np.linalg.norm(places[first] - places[second], axis=-1).mean())
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Compares the matching error with that of matches by chance."""
         if logs["matching_error"] > _COLLAPSED * self._by_chance:
-            print(
-                f"warning: matches are {logs['matching_error']:.1f} px off, by chance they would be "
-                f"{self._by_chance:.1f}: the labels are all alike, or nearly so. If this does not change they have "
-                "collapsed; try a lower config.train.learning_rate, config.train.warmup_steps (with "
-                "config.train.schedule=cosine), or config.model.norm=batch",
-                flush=True,
+            progress.warn(
+                f"matches are {logs['matching_error']:.1f} px off, by chance they would be {self._by_chance:.1f}: the "
+                "labels are all alike, or nearly so. If this does not change they have collapsed; try a lower "
+                "config.train.learning_rate, config.train.warmup_steps (with config.train.schedule=cosine), or "
+                "config.model.norm=batch"
             )
 
 
 class Pictures(tf.keras.callbacks.Callback):
-    """Writes pictures of a few fixed pairs to TensorBoard: how they are bent at first, what is learned every epoch."""
+    """Writes pictures of a few fixed pairs to TensorBoard: how they are bent at first, what is learned every epoch.
 
-    def __init__(self, log_dir, examples, stride, *, confidence=False):
+    Pictures come after the checkpoint of their epoch, and one that cannot be drawn ends no run. How many epochs have
+    been drawn is noted beside them, so that a run that was stopped while it drew catches up when it goes on.
+    """
+
+    def __init__(
+        self,
+        log_dir: str,
+        examples: PairBatch,
+        stride: int,
+        *,
+        has_confidence: bool = False,
+        chief: bool = True,
+        epochs_done: int = 0,
+    ):
         """Creates the callback.
 
         Args:
-          log_dir: folder of the TensorBoard run, or None to draw and not write: where a network's statistics are
-            spread over several workers, all of them have to take part in using it.
-          examples: a PairBatch of a few pairs.
+          log_dir: folder of the TensorBoard run.
+          examples: a few pairs.
           stride: side of a cell of the network in pixels.
-          confidence: whether its labels carry confidence, which is drawn too.
+          has_confidence: whether the length of its labels is its confidence, which is drawn too.
+          chief: whether this process is the one that draws and writes. The others only label the images: where a
+            network's statistics are spread over several workers, all of them have to take part in using it.
+          epochs_done: how many epochs the run has been trained for when it begins or goes on.
         """
         super().__init__()
-        self._log_dir, self._examples, self._stride, self._confidence = log_dir, examples, stride, confidence
+        self._log_dir, self._examples, self._stride = log_dir, examples, stride
+        self._has_confidence, self._chief, self._epochs_done = has_confidence, chief, epochs_done
 
-    def on_train_begin(self, logs=None):
-        if self._log_dir:
-            pairs = gallery.warp_picture(self._examples, self._stride)
-            gallery.write_tensorboard(self._log_dir, {}, {"pairs": pairs}, 0)
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Draws the pairs themselves, or of a run that goes on the last epoch, if it was stopped before that."""
+        if self._epochs_done == 0 and self._chief:
+            self._attempt(self._draw_pairs, "the pairs")
+        self.catch_up()
 
-    def on_epoch_end(self, epoch, logs=None):
-        shown = self.model.network, self._examples, self._stride
-        of_matches, matches = gallery.match_pictures(*shown)
-        pictures = {**gallery.pair_pictures(*shown), **of_matches}
-        if self._confidence:
-            pictures.update(confidence_gallery.pair_pictures(*shown))
-        if self._log_dir:
-            gallery.write_tensorboard(self._log_dir, {}, pictures, epoch, matches=matches)
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Draws what the network makes of the pairs."""
+        self._attempt(lambda: self._draw_epoch(epoch), f"epoch {epoch + 1}")
+
+    def catch_up(self) -> None:
+        """Draws the last epoch that the run was trained for, unless it has been drawn."""
+        if self._epochs_done > self._epochs_drawn():
+            self.on_epoch_end(self._epochs_done - 1)
+
+    def _draw_pairs(self) -> None:
+        pairs = PairBatch(*(np.asarray(part) for part in self._examples))
+        tensorboard.write(self._log_dir, {}, gallery.draw(gallery.Material(pairs, self._stride)), 0)
+
+    def _draw_epoch(self, epoch: int) -> None:
+        material = gallery.label_pairs(
+            self.model.network, self._examples, self._stride, has_confidence=self._has_confidence
+        )
+        if self._chief:
+            pictures = gallery.draw(material, only_learned=True)
+            tensorboard.write(self._log_dir, {}, pictures, epoch, matches=material.pair_matches)
+            files.write_whole(os.path.join(self._log_dir, _DRAWN), f"{epoch + 1}\n".encode())
+
+    def _attempt(self, draw: Callable[[], None], what: str) -> None:
+        """Draws; whatever goes wrong is a warning, for a training is worth more than its pictures."""
+        try:
+            draw()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            progress.warn(f"the pictures of {what} cannot be drawn: {reason}; training goes on without them")
+
+    def _epochs_drawn(self) -> int:
+        try:
+            with open(os.path.join(self._log_dir, _DRAWN)) as file:
+                return int(file.read())
+        except (OSError, ValueError):  # nothing has been drawn, or by a version that did not note it
+            return 0

@@ -1,5 +1,7 @@
 """Checkpoints of a run: written after every epoch, read to go on or to evaluate."""
 
+from __future__ import annotations
+
 import glob
 import os
 import shutil
@@ -7,22 +9,24 @@ import tempfile
 
 import tensorflow as tf
 
+from dense_labels import progress
+
 FOLDER = "checkpoints"  # of the work directory
 
 
 class Checkpoints(tf.keras.callbacks.Callback):
     """Saves network and optimiser after every epoch."""
 
-    def __init__(self, model, workdir, keep, chief=True, **state):
+    def __init__(self, model: tf.keras.Model, workdir: str, keep: int, chief: bool = True, **state: tf.Module):
         """Creates the callback, for a model that is compiled.
 
         Args:
-          model: `training.PairModel`.
+          model: `loop.PairModel`.
           workdir: existing folder.
           keep: how many of the newest checkpoints stay.
           chief: whether this process is the one whose checkpoints stay; the others take part in saving, as mirrored
-            variables need, and write theirs into a temporary folder.
-          **state: what else is kept, by name: `tf.Module`s.
+            variables need, and write their checkpoints into a temporary folder.
+          **state: what else is kept, by name.
         """
         super().__init__()
         self._optimizer, self._workdir = model.optimizer, workdir
@@ -32,25 +36,26 @@ class Checkpoints(tf.keras.callbacks.Callback):
         self._own = self._shared if chief else tf.train.CheckpointManager(checkpoint, self._scratch.name, 1)
 
     @property
-    def newest(self):
-        """Path of the newest checkpoint of the run, or None."""
+    def newest(self) -> str | None:
+        """The path of the newest checkpoint of the run, or None."""
         return newest(self._workdir)
 
-    def restore(self):
+    def restore(self) -> int:
         """Restores the newest checkpoint, if there is one.
 
         Returns:
-          How many steps the run has made, an int.
+          How many steps the run has made.
 
         Raises:
           ValueError: if the checkpoint is damaged or does not fit.
         """
         if self.newest:
             _restore(self._shared.checkpoint, self.newest)
-            print(f"going on from {self.newest}", flush=True)
+            progress.say(f"going on from {self.newest}")
         return int(self._optimizer.iterations.numpy())
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Saves; leaves nothing half written."""
         try:
             self._own.save(checkpoint_number=int(self._optimizer.iterations.numpy()))
         except tf.errors.OpError:
@@ -58,12 +63,13 @@ class Checkpoints(tf.keras.callbacks.Callback):
                 shutil.rmtree(half)
             raise
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Removes what was written only to take part."""
         if self._scratch:
             self._scratch.cleanup()
 
 
-def newest(workdir):
+def newest(workdir: str) -> str | None:
     """Finds the newest checkpoint of a run.
 
     Args:
@@ -85,7 +91,7 @@ def newest(workdir):
     return path
 
 
-def restore_network(network, workdir):
+def restore_network(network: tf.keras.Model, workdir: str) -> int:
     """Gives a network the weights of the newest checkpoint of a run.
 
     Args:
@@ -93,7 +99,7 @@ def restore_network(network, workdir):
       workdir: folder of the run.
 
     Returns:
-      The step of the checkpoint, an int.
+      The step of the checkpoint.
 
     Raises:
       ValueError: if there is no checkpoint, or it is damaged or does not fit the network.
@@ -105,7 +111,7 @@ def restore_network(network, workdir):
     return int(path.rpartition("-")[2])
 
 
-def _restore(checkpoint, path):
+def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
     """Restores all of `checkpoint` from a file that may hold more."""
     try:
         checkpoint.restore(path).expect_partial().assert_existing_objects_matched()

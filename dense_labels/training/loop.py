@@ -1,35 +1,38 @@
-"""Training: strategy, model of a pair, optimiser, callbacks, resume, fit."""
+"""Training: strategy, model of a pair, callbacks, resume, fit."""
 
-import functools
+from __future__ import annotations
+
 import json
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from dense_labels import config as config_lib
-from dense_labels.method import introspection_loss, losses
+from dense_labels import progress
+from dense_labels.batches import PairBatch
+from dense_labels.registry import LOSSES, NETWORKS
 from dense_labels.training import callbacks, checkpoints, optimizers
 
-_OPTIMIZERS = {
-    "adam": tf.keras.optimizers.Adam,
-    "amsgrad": functools.partial(tf.keras.optimizers.Adam, amsgrad=True),
-    "adagrad": tf.keras.optimizers.Adagrad,
-    "adagrad_momentum": optimizers.AdagradMomentum,
-}
-_POINTS_STRIDE = 4  # pixels between the points that the loss of the second paper draws from
+_LOGS = "tensorboard"  # folder in the work directory
+Dataset = Callable[[int, tf.distribute.InputContext], tf.data.Dataset]
 
 
 class PairModel(tf.keras.Model):
-    """Labels both images of a pair with one network and adds the matching loss."""
+    """Labels both images of a pair with one network and adds the matching loss.
 
-    def __init__(self, network, loss, **kwargs):
+    Keras takes tuples apart, so an element of a dataset that it is trained on is `(PairBatch,)`.
+    """
+
+    def __init__(self, network: tf.keras.Model, loss: tf.keras.layers.Layer, **kwargs):
         """Creates the model.
 
         Args:
-          network: `tf.keras.Model`, images -> labels.
-          loss: `losses.MatchingLoss`.
+          network: images -> labels.
+          loss: as the functions that `LOSSES` holds return it.
           **kwargs: of `tf.keras.Model`.
         """
         super().__init__(**kwargs)
@@ -37,20 +40,20 @@ class PairModel(tf.keras.Model):
         self.matching_loss = loss
         self.matching_error = tf.keras.metrics.Mean("matching_error")
 
-    def call(self, batch, training=None):
-        """Compares the images of a PairBatch; returns what the loss layer returns."""
-        images = tf.concat([batch["image_a"], batch["image_b"]], axis=0)
+    def call(self, pairs: PairBatch, training: bool | None = None) -> dict[str, tf.Tensor]:
+        """Compares the images of pairs; returns what the loss layer returns."""
+        images = tf.concat([pairs.image_a, pairs.image_b], axis=0)
         labels_a, labels_b = tf.split(self.network(images, training=training), 2)
-        return self.matching_loss((labels_a, labels_b, batch["points_in_b"], batch["visible"]))
+        return self.matching_loss((labels_a, labels_b, pairs.points_in_b, pairs.visible))
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x: Any, y: Any, y_pred: dict[str, tf.Tensor], sample_weight: Any = None) -> dict:
         """Adds the mean matching error in pixels, over the images that have a visible cell."""
         has_cells = tf.cast(y_pred["visible_cells"] > 0, tf.float32)
         self.matching_error.update_state(y_pred["matching_error"], sample_weight=has_cells)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
 
-def create_strategy():
+def create_strategy() -> tf.distribute.Strategy:
     """Chooses where to train.
 
     Returns:
@@ -74,14 +77,14 @@ def create_strategy():
     return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Says whether this process is the one that writes, of those that train together.
 
     Args:
-      strategy: `tf.distribute.Strategy`.
+      strategy: what they train with.
 
     Returns:
-      A bool; True where one process trains alone.
+      True for one process, and where one trains alone.
     """
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type is None:
@@ -91,25 +94,25 @@ def is_chief(strategy):
     return resolver.task_id == 0
 
 
-def choose_precision(train):
+def choose_precision(settings: config_lib.TrainConfig) -> str:
     """Says in which precision to train.
 
     Args:
-      train: `config.TrainConfig`.
+      settings: the part of the configuration about training.
 
     Returns:
       Its `precision`; for "auto", "mixed_bfloat16" where there is no GPU and the processor (x86, under Linux) has
       bfloat16 units that TensorFlow uses through oneDNN, else "float32".
     """
-    if train.precision != "auto":
-        return train.precision
-    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false") and not train.jit_compile
+    if settings.precision != "auto":
+        return settings.precision
+    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false") and not settings.jit_compile
     units = _processor_features() & {"amx_bf16", "avx512_bf16"}
     return "mixed_bfloat16" if units and onednn and not tf.config.list_logical_devices("GPU") else "float32"
 
 
-def _processor_features():
-    """The processor's instruction sets as Linux names them; empty elsewhere."""
+def _processor_features() -> set[str]:
+    """Reads the processor's instruction sets as Linux names them; none elsewhere."""
     try:
         with open("/proc/cpuinfo") as file:
             return set(next((line for line in file if line.startswith("flags")), "").split())
@@ -117,84 +120,45 @@ def _processor_features():
         return set()
 
 
-def learning_rate(train, steps_per_epoch):
-    """Gives the rate of every step.
-
-    Args:
-      train: `config.TrainConfig`.
-      steps_per_epoch: of the run, an int.
-
-    Returns:
-      `tf.keras.optimizers.schedules.LearningRateSchedule`: "cosine" rises from 0 for `warmup_steps` steps, then
-      falls to 0 over the run; "steps" is multiplied by `decay_factor` at the start of each of `decay_epochs`.
-    """
-    if train.schedule == "cosine":
-        return tf.keras.optimizers.schedules.CosineDecay(
-            0.0 if train.warmup_steps else train.learning_rate,
-            train.num_epochs * steps_per_epoch - train.warmup_steps,
-            warmup_target=train.learning_rate if train.warmup_steps else None,
-            warmup_steps=train.warmup_steps,
-        )
-    rates = [train.learning_rate * train.decay_factor**n for n in range(len(train.decay_epochs) + 1)]
-    last_steps = [epoch * steps_per_epoch - 1 for epoch in (*train.decay_epochs, train.num_epochs)]
-    return tf.keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, [*rates, rates[-1]])
-
-
-def pairs_stride(config, stride):
+def pairs_stride(config: config_lib.Config, stride: int) -> int:
     """Says how finely training pairs are sampled: at the cells of the labels, or finer where the loss draws points.
 
     Args:
-      config: `config.Config`.
+      config: of the run.
       stride: side of a cell of the network in pixels.
 
     Returns:
-      The stride of `points_in_b` and `visible` in pixels, an int.
+      The stride of `points_in_b` and `visible` in pixels.
     """
-    return min(stride, _POINTS_STRIDE) if config.loss.name == "introspection" else stride
+    of_points = LOSSES[config.loss.name].facts.get("points_stride")
+    return min(stride, of_points) if of_points else stride
 
 
-def _create_loss(config, stride):
-    settings = config.loss
-    if settings.name == "introspection":
-        return introspection_loss.IntrospectionLoss(
-            stride,
-            pairs_stride(config, stride),
-            confidence=config.model.confidence,
-            tau1=settings.tau1,
-            tau2=settings.tau2,
-            points=settings.points,
-            hard_negatives=settings.hard_negatives,
-        )
-    return losses.create(settings.name, stride, gamma=settings.gamma, pack=not config.train.jit_compile)
-
-
-def _create_optimizer(settings, steps_per_epoch):
-    kind = functools.partial(
-        _OPTIMIZERS[settings.optimizer],
-        learning_rate(settings, steps_per_epoch),
-        weight_decay=settings.weight_decay or None,
-        global_clipnorm=settings.clip_norm or None,
-    )
-    optimizer = kind(momentum=settings.momentum) if settings.optimizer == "adagrad_momentum" else kind()
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def train(config, workdir, *, network, dataset, steps_per_epoch, examples, stride, strategy=None):
+def train(
+    config: config_lib.Config,
+    workdir: str,
+    *,
+    network: Callable[[str], tf.keras.Model],
+    dataset: Dataset,
+    steps_per_epoch: int,
+    examples: PairBatch,
+    stride: int,
+    strategy: tf.distribute.Strategy | None = None,
+) -> tf.keras.Model:
     """Trains a network on pairs, or goes on with a training that was stopped.
 
     A checkpoint is written after every epoch. Called again with the same arguments, the run goes on after the last of
     them and ends with the weights of a run that was never stopped.
 
     Args:
-      config: `config.Config`.
+      config: of the run.
       workdir: existing folder for checkpoints (`checkpoints/`) and TensorBoard (`tensorboard/`).
-      network: `precision -> tf.keras.Model`; called under the strategy's scope.
+      network: creates the network at a precision; called under the strategy's scope.
       dataset: `(start_step, input_context) -> tf.data.Dataset` of endless PairBatches.
-      steps_per_epoch: an int.
-      examples: a PairBatch that the pictures in TensorBoard show.
+      steps_per_epoch: how many batches are an epoch.
+      examples: the pairs that the pictures in TensorBoard show.
       stride: side of a cell of the network in pixels.
-      strategy: `tf.distribute.Strategy`; None for `create_strategy()`.
+      strategy: where to train; None for `create_strategy()`.
 
     Returns:
       The trained network.
@@ -203,52 +167,97 @@ def train(config, workdir, *, network, dataset, steps_per_epoch, examples, strid
       FloatingPointError: if the loss or a weight is not finite; the last good checkpoint stays.
       ValueError: if a checkpoint is damaged or does not fit the network, or XLA is asked for with several replicas.
     """
-    settings = config.train
-    strategy = strategy or create_strategy()
+    settings, strategy = config.train, strategy or create_strategy()
     if settings.jit_compile and strategy.num_replicas_in_sync > 1:
         raise ValueError("config.train.jit_compile=True: is for one replica; leave it out where several train together")
-    chief = is_chief(strategy)
-    precision = choose_precision(settings)
     tf.keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = PairModel(network(precision), _create_loss(config, stride))
-        optimizer = _create_optimizer(settings, steps_per_epoch)
-        optimizer.build(model.network.trainable_variables)
-        if precision == "mixed_float16":
-            optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
-        model.compile(optimizer, jit_compile=settings.jit_compile)
+        model = _compiled(config, network, steps_per_epoch, stride)
         patience = callbacks.StopWithoutGain(settings.patience) if settings.patience else None
         kept = {"patience": patience.state} if patience else {}
-        saver = checkpoints.Checkpoints(model, workdir, settings.keep_checkpoints, chief, **kept)
-        step = saver.restore()
-        if step == 0 and settings.init_from:
-            of = checkpoints.restore_network(model.network, settings.init_from)
-            print(f"beginning with the network of {settings.init_from} at step {of}", flush=True)
-    if step >= settings.num_epochs * steps_per_epoch:
-        print(f"{workdir}: already trained for {settings.num_epochs} epochs")
+        saver = checkpoints.Checkpoints(model, workdir, settings.keep_checkpoints, is_chief(strategy), **kept)
+        step = _restore(model.network, saver, settings.init_from)
+    epochs_done = step // steps_per_epoch
+    pictures = _pictures(config, workdir, examples, stride, is_chief(strategy), epochs_done)
+    if ended := _ended(settings, epochs_done, patience):
+        progress.say(f"{workdir}: already trained {ended}")
+        pictures.set_model(model)
+        pictures.catch_up()
         return model.network
-    if patience and patience.ended:
-        print(f"{workdir}: already trained until the loss no longer fell, {step // steps_per_epoch} epochs")
-        return model.network
-    pairs = strategy.distribute_datasets_from_function(lambda context: dataset(step, context))
-    logs = os.path.join(workdir, "tensorboard")
+    around: list[tf.keras.callbacks.Callback]
     around = [callbacks.StopIfNotFinite(saver), callbacks.Throughput(settings.batch_size)]
-    if chief:
-        around.append(callbacks.WarnOfCollapse(examples["visible"].shape[1:], stride))
-        around.append(tf.keras.callbacks.TensorBoard(logs, write_graph=False))
-        around.append(hparams.KerasCallback(logs, config_lib.hyperparameters(config)))  # the table of runs of a sweep
-    confidence = config_lib.has_confidence(config.model)
-    drawn = os.path.join(logs, "pictures") if chief else None
-    around.append(callbacks.Pictures(drawn, examples, stride, confidence=confidence))
-    if patience:
-        around.append(patience)
-    around.append(saver)  # last: what an epoch shows is written before the run can go on from its end
+    around += _for_the_chief(config, workdir, examples, stride) if is_chief(strategy) else []
+    around += [patience] if patience else []
+    # The numbers of an epoch are written before the run can go on from its end; pictures may wait, and may fail.
+    around += [saver, pictures]
     model.fit(
-        pairs,
-        initial_epoch=step // steps_per_epoch,
+        strategy.distribute_datasets_from_function(lambda context: dataset(step, context).map(_for_keras)),
+        initial_epoch=epochs_done,
         epochs=settings.num_epochs,
         steps_per_epoch=steps_per_epoch,
         callbacks=around,
         verbose=1 if sys.stdout.isatty() else 2,
     )
     return model.network
+
+
+def _compiled(
+    config: config_lib.Config, network: Callable[[str], tf.keras.Model], steps_per_epoch: int, stride: int
+) -> PairModel:
+    """Creates network, loss and optimiser; to be called under the strategy's scope."""
+    settings, precision = config.train, choose_precision(config.train)
+    model = PairModel(network(precision), LOSSES[config.loss.name].value(config, stride))
+    optimizer = optimizers.create(settings, steps_per_epoch)
+    optimizer.build(model.network.trainable_variables)
+    if precision == "mixed_float16":
+        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    model.compile(optimizer, jit_compile=settings.jit_compile)
+    return model
+
+
+def _restore(network: tf.keras.Model, saver: checkpoints.Checkpoints, init_from: str) -> int:
+    """Goes on from the newest checkpoint, or begins with the network of another run; returns the steps made."""
+    step = saver.restore()
+    if step == 0 and init_from:
+        of = checkpoints.restore_network(network, init_from)
+        progress.say(f"beginning with the network of {init_from} at step {of}")
+    return step
+
+
+def _ended(settings: config_lib.TrainConfig, epochs_done: int, patience: callbacks.StopWithoutGain | None) -> str:
+    """Says how long a run has been trained that needs no more training; "" for one that does."""
+    if epochs_done >= settings.num_epochs:
+        return f"for {settings.num_epochs} epochs"
+    if patience and patience.ended:
+        return f"until the loss no longer fell, {epochs_done} epochs"
+    return ""
+
+
+def _pictures(
+    config: config_lib.Config, workdir: str, examples: PairBatch, stride: int, chief: bool, epochs_done: int
+) -> callbacks.Pictures:
+    return callbacks.Pictures(
+        os.path.join(workdir, _LOGS, "pictures"),
+        examples,
+        stride,
+        has_confidence=NETWORKS[config.model.name].value.has_confidence(config.model),
+        chief=chief,
+        epochs_done=epochs_done,
+    )
+
+
+def _for_the_chief(
+    config: config_lib.Config, workdir: str, examples: PairBatch, stride: int
+) -> list[tf.keras.callbacks.Callback]:
+    """Creates the callbacks that one process of several has: they warn, and write to TensorBoard."""
+    logs = os.path.join(workdir, _LOGS)
+    return [
+        callbacks.WarnOfCollapse(tuple(examples.visible.shape[1:]), stride),
+        tf.keras.callbacks.TensorBoard(logs, write_graph=False),
+        hparams.KerasCallback(logs, config_lib.hyperparameters(config)),  # the table of runs of a sweep
+    ]
+
+
+def _for_keras(pairs: PairBatch) -> tuple[PairBatch]:
+    """Wraps an element of a dataset, so that Keras does not take it apart."""
+    return (pairs,)

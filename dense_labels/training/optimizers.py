@@ -1,6 +1,63 @@
-"""Optimisers that Keras lacks."""
+"""The optimiser of a run and its learning rate, and an optimiser that Keras lacks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from dense_labels.config import TrainConfig
+
+
+def create(settings: TrainConfig, steps_per_epoch: int) -> tf.keras.optimizers.Optimizer:
+    """Creates the optimiser that a configuration names.
+
+    Args:
+      settings: the part of the configuration about training.
+      steps_per_epoch: of the run.
+
+    Returns:
+      A Keras optimiser; its weight decay leaves biases and the parameters of batch norms alone.
+    """
+    kinds: dict[str, Callable[..., tf.keras.optimizers.Optimizer]] = {
+        "adam": tf.keras.optimizers.Adam,
+        "amsgrad": functools.partial(tf.keras.optimizers.Adam, amsgrad=True),
+        "adagrad": tf.keras.optimizers.Adagrad,
+        "adagrad_momentum": functools.partial(AdagradMomentum, momentum=settings.momentum),
+    }
+    optimizer = kinds[settings.optimizer](
+        learning_rate(settings, steps_per_epoch),
+        weight_decay=settings.weight_decay or None,
+        global_clipnorm=settings.clip_norm or None,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def learning_rate(settings: TrainConfig, steps_per_epoch: int) -> tf.keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the rate of every step.
+
+    Args:
+      settings: the part of the configuration about training.
+      steps_per_epoch: of the run.
+
+    Returns:
+      A Keras schedule: "cosine" rises from 0 for `warmup_steps` steps, then falls to 0 over the run; "steps" is
+      multiplied by `decay_factor` at the start of each of `decay_epochs`.
+    """
+    if settings.schedule == "cosine":
+        return tf.keras.optimizers.schedules.CosineDecay(
+            0.0 if settings.warmup_steps else settings.learning_rate,
+            settings.num_epochs * steps_per_epoch - settings.warmup_steps,
+            warmup_target=settings.learning_rate if settings.warmup_steps else None,
+            warmup_steps=settings.warmup_steps,
+        )
+    rates = [settings.learning_rate * settings.decay_factor**n for n in range(len(settings.decay_epochs) + 1)]
+    last_steps = [epoch * steps_per_epoch - 1 for epoch in (*settings.decay_epochs, settings.num_epochs)]
+    return tf.keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, [*rates, rates[-1]])
 
 
 class AdagradMomentum(tf.keras.optimizers.Optimizer):
@@ -12,16 +69,16 @@ class AdagradMomentum(tf.keras.optimizers.Optimizer):
         a <- a + g^2,    v <- momentum v + rate g / sqrt(a + epsilon),    w <- w - v.
 
     With momentum 0 it is `tf.keras.optimizers.Adagrad`. Weight decay is decoupled, as in all optimisers of Keras; the
-    paper does not say which kind its 5e-4 is.
+    paper does not say of which kind its 5e-4 is.
     """
 
     def __init__(
         self,
-        learning_rate=0.001,
-        momentum=0.9,
-        initial_accumulator_value=0.1,
-        epsilon=1e-7,
-        name="AdagradMomentum",
+        learning_rate: float | tf.keras.optimizers.schedules.LearningRateSchedule = 0.001,
+        momentum: float = 0.9,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        name: str = "AdagradMomentum",
         **kwargs,
     ):
         """Creates the optimiser.
@@ -44,7 +101,8 @@ class AdagradMomentum(tf.keras.optimizers.Optimizer):
         self.momentum, self.epsilon = momentum, epsilon
         self.initial_accumulator_value = initial_accumulator_value
 
-    def build(self, var_list):
+    def build(self, var_list: list[tf.Variable]) -> None:
+        """Creates the accumulators of the variables."""
         super().build(var_list)
         if getattr(self, "_built", False):
             return
@@ -55,7 +113,7 @@ class AdagradMomentum(tf.keras.optimizers.Optimizer):
             self._squares.append(self.add_variable_from_reference(variable, "squares", initial_value=start))
             self._velocities.append(self.add_variable_from_reference(variable, "velocity"))
 
-    def update_step(self, gradient, variable):
+    def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
         """Makes the step of one variable; the gradient may be sparse, which is made dense."""
         index = self._index_dict[self._var_key(variable)]
         square, velocity = self._squares[index], self._velocities[index]
@@ -65,7 +123,8 @@ class AdagradMomentum(tf.keras.optimizers.Optimizer):
         velocity.assign(self.momentum * velocity + rate * gradient * tf.math.rsqrt(square + self.epsilon))
         variable.assign_sub(velocity)
 
-    def get_config(self):
+    def get_config(self) -> dict:
+        """Returns the arguments that make the optimiser again."""
         return {
             **super().get_config(),
             "learning_rate": self._serialize_hyperparameter(self._learning_rate),

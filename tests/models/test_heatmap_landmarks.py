@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import models
+from dense_labels.registry import HEADS
 from models import heatmap_landmarks
+from tests.models.labelled import labelled
 
 STRIDE, HEIGHT, WIDTH = 4, 6, 8
-SHORT = {"stride": STRIDE, "seed": 3, "epochs": 1, "steps": 60}
+SHORT = {"seed": 3, "epochs": 1, "steps": 60}
+
+
+def fit(labels, landmarks, annotated=None, **options):
+    known = labelled(labels, np.float32(landmarks), annotated, stride=STRIDE)
+    return heatmap_landmarks.fit_heatmaps(known, **{**SHORT, **options})
 
 
 def centres():
@@ -74,7 +80,7 @@ def fitted():
     annotated = np.ones([24, 3], np.float32)
     annotated[::2, 2] = 0
     told = np.where(annotated[..., np.newaxis] > 0, known, np.nan)
-    return heatmap_landmarks.fit_heatmaps(spots(known, seed=3), told.astype(np.float32), annotated, **SHORT)
+    return fit(spots(known, seed=3), told, annotated)
 
 
 def test_a_head_finds_what_it_was_fitted_to_in_other_images(fitted):
@@ -96,10 +102,10 @@ def test_the_seed_and_the_images_alone_decide(fitted):
     del fitted
     known = places(5, 2, seed=8).astype(np.float32)
     known[0, 0] = [-50.0, 3.0]  # out of the image: it is not taught
-    labels, options = spots(known, seed=9), {**SHORT, "steps": 4}
+    labels = spots(known, seed=9)
     annotated = np.ones([5, 2], np.float32)
     first, again, unseen, other = (
-        heatmap_landmarks.fit_heatmaps(labels, points, known_, **{**options, "seed": seed}).get_weights()
+        fit(labels, points, known_, steps=4, seed=seed).get_weights()
         for points, known_, seed in (
             (known, annotated, 3),
             (known, annotated, 3),
@@ -115,18 +121,14 @@ def test_the_seed_and_the_images_alone_decide(fitted):
 
 def test_a_warm_start_goes_on_from_a_head_and_leaves_it_as_it_is(fitted):
     test = places(30, 3, seed=10)
-    labels, annotated = spots(test, seed=11), np.ones([30, 3], np.float32)
-    before = fitted.get_weights()
-    still = heatmap_landmarks.fit_heatmaps(
-        labels[:1], np.float32(test[:1]), annotated[:1], warm_start=fitted, **{**SHORT, "steps": 1}
-    )
-    cold = heatmap_landmarks.fit_heatmaps(labels[:1], np.float32(test[:1]), annotated[:1], **{**SHORT, "steps": 1})
+    labels, before = spots(test, seed=11), fitted.get_weights()
+    still, cold = (fit(labels[:1], test[:1], warm_start=head, steps=1) for head in (fitted, None))
     errors = [np.linalg.norm(head(labels)["points"] - test, axis=-1).mean() for head in (still, cold)]
     assert errors[0] < STRIDE / 2 < errors[1]
     for value, kept in zip(fitted.get_weights(), before):
         np.testing.assert_array_equal(value, kept)
     with pytest.raises(ValueError, match="is for 3 landmarks and labels of length 4; 2 and 4 are needed"):
-        heatmap_landmarks.fit_heatmaps(labels, np.float32(test[:, :2]), annotated[:, :2], warm_start=fitted, **SHORT)
+        fit(labels, test[:, :2], warm_start=fitted)
 
 
 def test_every_image_is_drawn_once_before_any_is_drawn_again():
@@ -145,9 +147,8 @@ def test_what_cannot_be_fitted_is_refused():
     known = places(2, 2, seed=12).astype(np.float32)
     labels, annotated = spots(known, seed=13), np.float32([[1, 0], [1, 0]])
     with pytest.raises(ValueError, match="no landmark is annotated in the 2 images; at least one must be"):
-        heatmap_landmarks.fit_heatmaps(labels, known, 0 * annotated, **SHORT)
+        fit(labels, known, 0 * annotated)
     with pytest.raises(ValueError, match="the labels are all zero or not all finite"):
-        heatmap_landmarks.fit_heatmaps(0 * labels, known, annotated, **SHORT)
-    maps = {"labels": labels, "landmarks": known, "annotated": annotated, "picture": np.arange(2)}
+        fit(0 * labels, known, annotated)
     with pytest.raises(ValueError, match="landmark 1 is annotated in none of the 2 images"):
-        models.fit_head("heatmaps", maps, stride=STRIDE, upsample=2, seed=0)
+        HEADS["heatmaps"].value.fit(labelled(labels, known, annotated, stride=STRIDE), upsample=2, seed=0)

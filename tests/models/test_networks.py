@@ -1,5 +1,6 @@
-"""Tests of the networks: their size from the paper's own notation, where their cells sit, and what the options do."""
+"""Tests of the networks of paper 1: their size from its own notation, where cells sit, and what the options do."""
 
+import functools
 import os
 import pathlib
 import subprocess
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import models
 from dense_labels.config import ModelConfig
 from dense_labels.method import geometry
+from dense_labels.registry import NETWORKS
 from models import chain
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -21,7 +22,18 @@ PAPER = {
     "dilations": [(5, 20), (5, 48), (5, 64), (3, 80), (3, 256)],
 }
 RECEPTIVE_FIELD = {"simple": 26, "dilations": 54}
+STRIDE = 2
 both_networks = pytest.mark.parametrize("name", ["simple", "dilations"])
+
+
+def create(name, precision="float32", **settings):
+    return NETWORKS[name].value.create(ModelConfig(name, **settings), precision)
+
+
+@functools.cache
+def shared(name, **settings):
+    """The network of these settings, for tests that leave its weights alone or set them first."""
+    return create(name, **settings)
 
 
 def parameters_by_hand(name, label_size, *, norm):
@@ -36,8 +48,10 @@ def trainable(network):
     return sum(int(np.prod(variable.shape)) for variable in network.trainable_variables)
 
 
-def with_positive_weights(network):
-    """The network with every filter tap at work, so that nothing cancels and no ReLU is shut."""
+@functools.cache
+def with_positive_weights(name):
+    """The network, for labels of length 1, with every filter tap at work: nothing cancels and no ReLU is shut."""
+    network = create(name, label_size=1)
     network.set_weights(
         [np.full_like(w, 1 / np.prod(w.shape[:-1]) if w.ndim == 4 else 0) for w in network.get_weights()]
     )
@@ -48,27 +62,33 @@ def with_positive_weights(network):
 
 
 def test_parameter_counts_are_the_known_ones():
-    assert trainable(models.create(ModelConfig("simple"))) == 284_787
-    assert trainable(models.create(ModelConfig("dilations", norm="batch"))) == 334_875
+    assert trainable(shared("simple")) == 284_787
+    assert trainable(shared("dilations", norm="batch")) == 334_875
 
 
-@both_networks
-@pytest.mark.parametrize("norm", ["none", "batch"])
-@pytest.mark.parametrize("label_size", [2, 3, 5, 20])
-def test_parameter_counts_follow_the_paper(name, label_size, norm):
-    network = models.create(ModelConfig(name, label_size=label_size, norm=norm))
+@pytest.mark.parametrize(
+    "name, norm, label_size", [("simple", "none", 2), ("simple", "batch", 5), ("dilations", "none", 20)]
+)
+def test_parameter_counts_follow_the_paper(name, norm, label_size):
+    network = create(name, label_size=label_size, norm=norm)
     assert trainable(network) == parameters_by_hand(name, label_size, norm=norm)
     moving = 2 * sum(filters for _, filters in PAPER[name]) if norm == "batch" else 0
     assert network.count_params() == trainable(network) + moving
 
 
 @both_networks
-@pytest.mark.parametrize("height, width", [(90, 90), (70, 70), (31, 44), (44, 31), (7, 5), (2, 2)])
+@pytest.mark.parametrize("height, width", [(90, 90), (90, 118), (31, 44), (44, 31), (7, 5), (2, 2)])
 def test_a_label_map_has_half_the_sides_of_its_image(name, height, width):
-    network = models.create(ModelConfig(name, label_size=4))
-    labels = network(tf.zeros([2, height, width, 3]))
-    assert labels.shape == [2, height // 2, width // 2, 4]
-    assert network.output_shape == (None, None, None, 4)
+    labels = shared(name)(tf.zeros([1, height, width, 3]))
+    assert labels.shape == [1, height // 2, width // 2, 3]
+    assert shared(name).output_shape == (None, None, None, 3)
+
+
+def test_they_say_their_stride_and_that_their_labels_carry_no_confidence():
+    for name in PAPER:
+        network = NETWORKS[name].value
+        assert network.stride(ModelConfig(name)) == STRIDE
+        assert not network.has_confidence(ModelConfig(name, confidence=True))
 
 
 # --- the frame ---
@@ -79,11 +99,11 @@ def test_a_label_map_has_half_the_sides_of_its_image(name, height, width):
 @pytest.mark.parametrize("row, column", [(48, 40), (49, 40), (48, 41), (49, 41), (3, 5), (90, 74)])
 def test_an_impulse_is_seen_by_the_cells_around_it(name, height, width, row, column):
     """Cell (i, j) sees the square centred at ((j + 0.5) 2, (i + 0.5) 2), and no pixel more or less."""
-    network = with_positive_weights(models.create(ModelConfig(name, label_size=1)))
+    network = with_positive_weights(name)
     image = np.zeros([1, height, width, 3], np.float32)
     image[0, row, column] = 1e3
     seen = network(image).numpy()[0, ..., 0] > 0
-    centres = geometry.cell_centres(height // 2, width // 2, models.stride(ModelConfig())).numpy()
+    centres = geometry.cell_centres(height // 2, width // 2, STRIDE).numpy()
     pixel = np.array([column + 0.5, row + 0.5])
     expected = np.all(np.abs(centres - pixel) < RECEPTIVE_FIELD[name] / 2, axis=-1)
     np.testing.assert_array_equal(seen, expected)
@@ -92,7 +112,7 @@ def test_an_impulse_is_seen_by_the_cells_around_it(name, height, width, row, col
 @both_networks
 def test_a_label_looks_at_the_square_around_its_cell(name):
     """The same from the label's side: its gradient's support, on noise that spreads the max-pooling's choice."""
-    network = with_positive_weights(models.create(ModelConfig(name, label_size=1)))
+    network = with_positive_weights(name)
     images = tf.random.uniform([24, 97, 81, 3], 0.5, 1)
     row, column, half = 23, 19, RECEPTIVE_FIELD[name] // 2
     with tf.GradientTape() as tape:
@@ -109,7 +129,7 @@ def test_a_label_looks_at_the_square_around_its_cell(name):
 @pytest.mark.parametrize("norm", ["none", "batch"])
 @pytest.mark.parametrize("down, right", [(2, 0), (0, 2), (6, -4)])
 def test_an_image_moved_by_the_stride_moves_its_labels_by_a_cell(name, norm, down, right):
-    network = models.create(ModelConfig(name, norm=norm))
+    network = shared(name, norm=norm)
     scene = tf.random.uniform([1, 110, 110, 3])
     labels = network(scene[:, 10:100, 10:100])
     moved = network(scene[:, 10 - down : 100 - down, 10 - right : 100 - right])
@@ -126,8 +146,7 @@ def test_an_image_moved_by_the_stride_moves_its_labels_by_a_cell(name, norm, dow
 @both_networks
 def test_mean_and_deviation_are_taken_off_inside(name):
     mean, std = (0.5, 0.4, 0.3), (0.25, 0.2, 0.1)
-    plain = models.create(ModelConfig(name))
-    network = models.create(ModelConfig(name, mean=mean, std=std))
+    plain, network = shared(name), create(name, mean=mean, std=std)
     assert [w.shape for w in network.weights] == [w.shape for w in plain.weights], "they are no weights"
     network.set_weights(plain.get_weights())
     images = tf.random.uniform([2, 31, 20, 3])
@@ -137,8 +156,7 @@ def test_mean_and_deviation_are_taken_off_inside(name):
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_mixed_precision_keeps_weights_and_labels_in_float32(norm):
-    config = ModelConfig("simple", norm=norm)
-    network, exact = models.create(config, "mixed_bfloat16"), models.create(config)
+    network, exact = create("simple", "mixed_bfloat16", norm=norm), shared("simple", norm=norm)
     assert {variable.dtype for variable in network.variables} == {tf.float32}
     network.set_weights(exact.get_weights())
     images = tf.random.uniform([1, 20, 20, 3])
@@ -157,7 +175,7 @@ def test_a_global_policy_does_not_reach_the_network():
     policy = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        network = models.create(ModelConfig("simple", norm="batch"), "float32")
+        network = create("simple", norm="batch")
     finally:
         tf.keras.mixed_precision.set_global_policy(policy)
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
@@ -180,7 +198,7 @@ def pass_through(network, signs):
 @pytest.mark.parametrize("bank", range(5))
 def test_every_bank_but_the_last_has_its_activation(name, activation, slope, bank):
     """One of the banks turns 1 into -1, which its activation makes -slope, and the next makes it slope."""
-    network = models.create(ModelConfig(name, label_size=1, activation=activation))
+    network = shared(name, label_size=1, activation=activation)
     signs = [1.0] * 6
     signs[bank], signs[bank + 1] = -1.0, -1.0
     pass_through(network, signs)
@@ -190,14 +208,14 @@ def test_every_bank_but_the_last_has_its_activation(name, activation, slope, ban
 @both_networks
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
 def test_labels_have_no_activation(name, activation):
-    network = models.create(ModelConfig(name, label_size=1, activation=activation))
+    network = shared(name, label_size=1, activation=activation)
     pass_through(network, [1.0] * 5 + [-1.0])
     np.testing.assert_allclose(network(np.ones([1, 8, 8, 3], np.float32))[0, 2, 2], [-1], atol=1e-6)
 
 
 def test_max_pooling_follows_the_first_bank():
     """An image whose 2 x 2 blocks hold one -1 each: negated after pooling it would be -max, before it is 1."""
-    network = models.create(ModelConfig("simple", label_size=1))
+    network = shared("simple", label_size=1, activation="relu")
     pass_through(network, [-1.0] + [1.0] * 5)
     image = np.ones([1, 8, 8, 3], np.float32)
     image[0, 1::2, ::2] = -1
@@ -205,7 +223,7 @@ def test_max_pooling_follows_the_first_bank():
 
 
 def test_batch_norm_stands_before_each_activation():
-    network = models.create(ModelConfig("simple", norm="batch"))
+    network = create("simple", norm="batch")
     outputs = [network.get_layer(f"{kind}{n}").output for n in range(1, 6) for kind in ("norm", "activation")]
     values = tf.keras.Model(network.input, outputs)(tf.random.uniform([8, 24, 24, 3]), training=True)
     for normalised, activated in zip(values[::2], values[1::2]):
@@ -216,7 +234,7 @@ def test_batch_norm_stands_before_each_activation():
 
 
 def test_batch_norm_uses_its_moving_mean_outside_training():
-    network = models.create(ModelConfig("simple", norm="batch"))
+    network = create("simple", norm="batch")
     images = tf.random.uniform([4, 24, 24, 3])
     before = network(images, training=False)
     np.testing.assert_allclose(before[:1], network(images[:1], training=False), atol=1e-5)
@@ -225,7 +243,7 @@ def test_batch_norm_uses_its_moving_mean_outside_training():
 
 
 def test_biases_start_at_zero_and_weights_do_not():
-    network = models.create(ModelConfig("dilations"))
+    network = create("dilations")
     for variable in network.trainable_variables:
         if len(variable.shape) == 1:
             assert not np.any(variable)
@@ -254,16 +272,23 @@ def test_a_dilated_convolution_is_keras_own(dilation, in_place, monkeypatch):
         np.testing.assert_allclose(ours, keras, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("onednn", ["0", "1"])
-def test_dilations_trains_with_and_without_onednn(onednn):
-    script = (
-        "import tensorflow as tf, models; from dense_labels.config import ModelConfig\n"
-        "for precision in ('float32', 'mixed_bfloat16', 'mixed_float16'):\n"
-        "    network = models.create(ModelConfig('dilations'), precision)\n"
-        "    with tf.GradientTape() as tape:\n"
-        "        loss = tf.reduce_mean(network(tf.ones([1, 12, 12, 3])))\n"
-        "    print(len([g for g in tape.gradient(loss, network.trainable_variables) if g is not None]))\n"
-    )
-    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": onednn}
+def count_gradients():
+    """How many weights and biases of "dilations" have a gradient, in each precision."""
+    counts = []
+    for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
+        network = create("dilations", precision)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(network(tf.ones([1, 12, 12, 3])))
+        counts.append(sum(g is not None for g in tape.gradient(loss, network.trainable_variables)))
+    return counts
+
+
+def test_dilations_trains_with_onednn():
+    assert count_gradients() == [12, 12, 12]
+
+
+def test_dilations_trains_without_onednn():
+    script = "from tests.models import test_networks; print(test_networks.count_gradients())"
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert run.stdout.split() == ["12", "12", "12"], run.stderr
+    assert run.stdout.strip() == "[12, 12, 12]", run.stderr

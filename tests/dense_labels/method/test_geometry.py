@@ -143,3 +143,10 @@ def test_the_mean_point_is_that_of_all_cells():
     centres = geometry.cell_centres(5, 7, 4)
     expected = weights @ centres.numpy().reshape(-1, 2)
     np.testing.assert_allclose(geometry.mean_point(weights, centres), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [7, 8])
+def test_a_place_that_is_not_a_number_reads_no_number(width):
+    maps = tf.ones([1, HEIGHT, width, 2])
+    read = geometry.bilinear_sample(maps, tf.constant([[[np.nan, 3.0], [4.0, 3.0]]]), 2)
+    assert np.isnan(read[0, 0]).all() and np.isfinite(read[0, 1]).all()

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from dense_labels.method import losses
+from tests.dense_labels.method import layers
 
 STRIDE, HEIGHT, WIDTH, LENGTH = 2, 3, 4, 3
 KINDS = [
@@ -112,7 +113,7 @@ def value_and_gradients(layer, batch):
 @functools.cache
 def value_and_gradients_of_pairs(name, gamma, pack):
     """The same for the batch of pairs; many tests compare with it."""
-    return value_and_gradients(losses.create(name, STRIDE, gamma=gamma, pack=pack), batch_of_pairs())
+    return value_and_gradients(layers.create(name, STRIDE, gamma=gamma, pack=pack), batch_of_pairs())
 
 
 @functools.cache
@@ -141,7 +142,7 @@ def gradients_by_differences(name, gamma):
 @every_loss
 def test_value_is_the_papers(name, gamma, pack):
     batch = batch_of_pairs()
-    outputs = losses.create(name, STRIDE, gamma=gamma, pack=pack)(as_tensors(batch))
+    outputs = layers.create(name, STRIDE, gamma=gamma, pack=pack)(as_tensors(batch))
     expected = oracle(name, gamma, *batch)
     assert outputs["loss"].dtype == tf.float32
     assert expected[1] == 0 and np.all(expected[[0, 2]] > 0.1), "the oracle has something to tell"
@@ -152,7 +153,7 @@ def test_value_is_the_papers(name, gamma, pack):
 @every_loss
 def test_added_loss_is_the_mean_over_the_images(name, gamma, pack):
     batch = batch_of_pairs()
-    layer = losses.create(name, STRIDE, gamma=gamma, pack=pack)
+    layer = layers.create(name, STRIDE, gamma=gamma, pack=pack)
     for _ in range(2):  # a second call adds nothing to the first
         layer(as_tensors(batch))
         assert len(layer.losses) == 1
@@ -162,7 +163,7 @@ def test_added_loss_is_the_mean_over_the_images(name, gamma, pack):
 @pytest.mark.parametrize("pack", [True, False])
 def test_matching_error_is_the_distance_of_the_best_cell(pack):
     batch = batch_of_pairs()
-    outputs = losses.create("log", STRIDE, gamma=None, pack=pack)(as_tensors(batch))
+    outputs = layers.create("log", STRIDE, pack=pack)(as_tensors(batch))
     np.testing.assert_allclose(outputs["matching_error"], image_means(error_at_u, *batch), rtol=1e-5)
     np.testing.assert_allclose(outputs["visible_cells"], batch[3].sum(axis=(1, 2)))
 
@@ -170,7 +171,7 @@ def test_matching_error_is_the_distance_of_the_best_cell(pack):
 def test_b_may_hold_another_number_of_cells():
     labels_a, labels_b, points_in_b, visible = batch_of_pairs()
     batch = [labels_a, np.concatenate([labels_b, labels_b[:, :1] + 1], axis=1), points_in_b, visible]
-    outputs = losses.create("dist", STRIDE, gamma=0.5)(as_tensors(batch))
+    outputs = layers.create("dist", STRIDE, gamma=0.5)(as_tensors(batch))
     np.testing.assert_allclose(outputs["loss"], oracle("dist", 0.5, *batch), rtol=1e-5)
 
 
@@ -201,7 +202,7 @@ def test_packing_changes_nothing(name, gamma):
 def test_a_batch_that_shows_nothing_costs_nothing(name, gamma, pack):
     *maps, visible = batch_of_pairs()
     value, outputs, gradients = value_and_gradients(
-        losses.create(name, STRIDE, gamma=gamma, pack=pack), [*maps, np.zeros_like(visible)]
+        layers.create(name, STRIDE, gamma=gamma, pack=pack), [*maps, np.zeros_like(visible)]
     )
     assert value == 0
     assert all(np.all(outputs[key].numpy() == 0) for key in outputs)
@@ -214,7 +215,7 @@ def test_a_batch_that_shows_nothing_costs_nothing(name, gamma, pack):
 def test_cells_that_are_not_visible_have_no_influence(name, gamma, pack, elsewhere):
     labels_a, labels_b, points_in_b, visible = batch_of_pairs()
     hidden = visible == 0
-    layer = losses.create(name, STRIDE, gamma=gamma, pack=pack)
+    layer = layers.create(name, STRIDE, gamma=gamma, pack=pack)
     value, outputs, gradients = value_and_gradients_of_pairs(name, gamma, pack)
     changed_labels = np.where(hidden[..., np.newaxis], labels_a * 3 + 1, labels_a)
     changed_points = np.where(hidden[..., np.newaxis], np.float32(elsewhere), points_in_b)
@@ -242,7 +243,7 @@ def sharp_pair(size, shift):
 def test_distinctive_labels_that_move_along_cost_nothing():
     batch = as_tensors(sharp_pair(4, np.array([2.0, -4.0])))
     for name, gamma in KINDS:
-        outputs = losses.create(name, STRIDE, gamma=gamma)(batch)
+        outputs = layers.create(name, STRIDE, gamma=gamma)(batch)
         assert outputs["visible_cells"].numpy() == [6]
         np.testing.assert_allclose(outputs["loss"], [0], atol=1e-5)
         np.testing.assert_allclose(outputs["matching_error"], [0], atol=1e-5)
@@ -273,7 +274,7 @@ def test_half_precision_labels_are_compared_in_float32(name, gamma):
     policy = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        outputs = losses.create(name, STRIDE, gamma=gamma)((*half, points_in_b, visible))
+        outputs = layers.create(name, STRIDE, gamma=gamma)((*half, points_in_b, visible))
     finally:
         tf.keras.mixed_precision.set_global_policy(policy)
     expected = oracle(name, gamma, *(np.float64(tf.cast(x, tf.float64)) for x in (*half, points_in_b, visible)))
@@ -284,7 +285,7 @@ def test_half_precision_labels_are_compared_in_float32(name, gamma):
 @pytest.mark.parametrize("pack", [True, False])
 def test_sizes_may_be_known_only_when_run(pack):
     batch = batch_of_pairs()
-    layer = losses.create("dist", STRIDE, gamma=0.5, pack=pack)
+    layer = layers.create("dist", STRIDE, gamma=0.5, pack=pack)
     maps = tf.TensorSpec([None, None, None, LENGTH])
     specs = (maps, maps, tf.TensorSpec([None, None, None, 2]), tf.TensorSpec([None, None, None]))
     run = tf.function(lambda inputs: layer(inputs)["loss"], input_signature=[specs])
@@ -293,7 +294,7 @@ def test_sizes_may_be_known_only_when_run(pack):
 
 @every_loss
 def test_xla_compiles_the_whole_comparison(name, gamma):
-    layer = losses.create(name, STRIDE, gamma=gamma, pack=False)
+    layer = layers.create(name, STRIDE, gamma=gamma, pack=False)
 
     @tf.function(jit_compile=True)
     def compiled(labels_a, labels_b, points_in_b, visible):
@@ -316,27 +317,12 @@ def test_xla_compiles_the_whole_comparison(name, gamma):
 
 @every_loss
 def test_a_layer_made_from_its_configuration_is_the_same(name, gamma):
-    layer = losses.create(name, STRIDE, gamma=gamma, pack=False)
+    layer = layers.create(name, STRIDE, gamma=gamma, pack=False)
     copy = type(layer).from_config(layer.get_config())
     assert copy.get_config() == layer.get_config()
     assert (copy.stride, copy.pack, getattr(copy, "gamma", None)) == (STRIDE, False, gamma)
     batch = batch_of_pairs()
     np.testing.assert_allclose(copy(as_tensors(batch))["loss"], oracle(name, gamma, *batch), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "name, kind",
-    [("log", losses.LogLikelihoodLoss), ("dist", losses.DistanceLoss), ("margin", losses.MarginLoss)],
-)
-def test_create_knows_the_names(name, kind):
-    layer = losses.create(name, 4, gamma=0.3, pack=False)
-    assert type(layer) is kind and layer.stride == 4 and layer.pack is False
-    assert name == "log" or layer.gamma == 0.3
-
-
-def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="there is no loss 'l2'; choose 'log', 'dist' or 'margin'"):
-        losses.create("l2", STRIDE, gamma=1.0)
 
 
 @pytest.mark.parametrize("kind", [losses.DistanceLoss, losses.MarginLoss])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.method import geometry, losses, matching
+from dense_labels.method import geometry, matching
+from tests.dense_labels.method import layers
 
 STRIDE = 2
 KINDS = [("log", None), ("dist", 0.25), ("dist", 0.5), ("dist", 0.7), ("dist", 1.0), ("margin", 0.5)]
@@ -40,7 +41,7 @@ def plain(name, gamma, labels_a, labels_b, points_in_b, visible):
 
 
 def one_pass(name, gamma, *batch, pack=True, jit_compile=False):
-    layer = losses.create(name, STRIDE, gamma=gamma, pack=pack)
+    layer = layers.create(name, STRIDE, gamma=gamma, pack=pack)
     layer = type(layer).from_config({**layer.get_config(), "dtype": batch[0].dtype.name})
 
     @tf.function(jit_compile=jit_compile)
@@ -122,7 +123,7 @@ def test_each_image_counts_with_its_own_upstream_gradient():
             value = tf.reduce_sum(values_of() * factors)
         return tape.gradient(value, [labels_a, labels_b])
 
-    layer = losses.create("dist", STRIDE, gamma=0.5)
+    layer = layers.create("dist", STRIDE, gamma=0.5)
     found = gradients(lambda: layer((labels_a, labels_b, points, visible))["loss"])
     weights = tf.reshape(visible, [3, -1]) / tf.reduce_sum(visible, axis=[1, 2])[:, tf.newaxis]
     expected = gradients(lambda: tf.reduce_sum(plain_values("dist", 0.5, labels_a, labels_b, points) * weights, axis=1))
@@ -132,7 +133,7 @@ def test_each_image_counts_with_its_own_upstream_gradient():
 @pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
 def test_second_derivatives_are_refused(graph):
     labels_a, labels_b, points, visible = pairs(6)
-    layer = losses.create("dist", STRIDE, gamma=0.5)
+    layer = layers.create("dist", STRIDE, gamma=0.5)
 
     def second():
         with tf.GradientTape() as outer:

@@ -1,9 +1,10 @@
-"""Tests of the optimisers: a loop by hand, Keras' own where they coincide, and going on from a checkpoint."""
+"""Tests of the optimisers and rates: a loop by hand, Keras' own where they coincide, going on from a checkpoint."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from dense_labels.config import TrainConfig
 from dense_labels.training import optimizers
 
 GRADIENTS = np.random.default_rng(0).normal(size=[6, 3]).astype(np.float32)
@@ -66,3 +67,29 @@ def test_a_copy_is_made_from_its_configuration():
 def test_a_momentum_out_of_range_is_refused(momentum):
     with pytest.raises(ValueError, match=rf"momentum={momentum}: must be at least 0 and below 1"):
         optimizers.AdagradMomentum(momentum=momentum)
+
+
+# --- the rate ---
+
+STEPS = 4  # of an epoch
+
+
+def test_the_rate_falls_at_the_epochs_asked_for():
+    settings = TrainConfig(num_epochs=3, decay_epochs=(1, 2))
+    rate = optimizers.learning_rate(settings, STEPS)
+    rates = [float(rate(step)) for step in range(3 * STEPS)]
+    np.testing.assert_allclose(rates, [1e-3] * STEPS + [1e-4] * STEPS + [1e-5] * STEPS, rtol=1e-5)
+
+
+def test_the_rate_rises_before_it_falls():
+    settings = TrainConfig(num_epochs=3, schedule="cosine", warmup_steps=STEPS)
+    rate = optimizers.learning_rate(settings, STEPS)
+    rates = [float(rate(step)) for step in (0, STEPS // 2, STEPS, 2 * STEPS, 3 * STEPS)]
+    np.testing.assert_allclose(rates, [0, 0.5e-3, 1e-3, 0.5e-3, 0], atol=1e-9)
+
+
+def test_the_rate_falls_as_a_cosine_over_the_run():
+    settings = TrainConfig(num_epochs=3, schedule="cosine")
+    rate = optimizers.learning_rate(settings, STEPS)
+    rates = [float(rate(step)) for step in (0, STEPS, 3 * STEPS // 2, 2 * STEPS, 3 * STEPS)]
+    np.testing.assert_allclose(rates, [1e-3, 0.75e-3, 0.5e-3, 0.25e-3, 0], atol=1e-9)

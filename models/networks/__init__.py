@@ -1,0 +1,7 @@
+"""Networks, one file each: image -> label map.
+
+What is registered is a class with three static methods or class methods, which take the `ModelConfig` of a run:
+`create(settings, precision)` returns a `tf.keras.Model` from images [B, H, W, 3] in [0, 1] to labels, float32
+[B, H // stride, W // stride, label_size]; `stride(settings)` is the side of a cell in pixels;
+`has_confidence(settings)` says whether the length of a label is its confidence, as in paper 2.
+"""

@@ -1,0 +1,226 @@
+"""Fits landmark regression: virtual points and linear maps of them, section 4.3 of the NIPS 2017 paper."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.cluster.vq
+import tensorflow as tf
+
+from dense_labels.batches import LabelledLandmarks
+from models import nearest_landmarks, regressed_landmarks
+
+FORMS = ("shared", "each")
+_POINTS = 50
+_SHRINKAGE = 0.005  # of the landmarks' own vectors, which a few images alone would make far too long
+_SPREAD = 25  # cells that a virtual point is found at before training
+_CLUSTERED = 20000  # cells
+_STRENGTHS = 10.0 ** np.arange(2, -9, -1)  # of the ridge, times the largest eigenvalue; the strongest leaves the prior
+_BATCH, _RATE, _CHECKS = 32, 0.005, 20
+_BLUNT = 3e-4  # below this the loss is quadratic: a hundredth of a pixel of a map 70 pixels wide
+
+
+class _Data(NamedTuple):
+    """What is fitted to; places are counted from the middle of the map, in halves of its longer side."""
+
+    labels: np.ndarray  # float32 [N, h, w, L]
+    targets: np.ndarray  # [N, K, 2]
+    annotated: np.ndarray  # bool [N, K]
+    picture: np.ndarray  # [N]
+
+    def take(self, rows: np.ndarray) -> _Data:
+        """Returns the images at integer indices or under a mask."""
+        return _Data(*(part[rows] for part in self))
+
+
+def fit_regress(
+    known: LabelledLandmarks, *, form: str, seed: int, steps: int = 3000
+) -> regressed_landmarks.RegressedLandmarks:
+    """Fits `RegressedLandmarks` on frozen label maps of annotated images.
+
+    - A landmark's first virtual point is its own vector, as `nearest_landmarks.fit_nearest` finds it, shrunk a little.
+      The others start at the centres of clusters of labels, all multiplied by the one factor that makes them peak at a
+      few cells.
+    - The linear maps start as ridge regressions that shrink towards "the landmark is at its own virtual point". Their
+      strength is, landmark by landmark, the one of least leave-one-out error, the strongest where several are: one
+      image leaves the prior, moved (in the shared form) to fit that image.
+    - With more pictures than coordinates of virtual points, which a linear map could fit whatever they are, vectors and
+      maps are then trained together: the mean distance, Adam (amsgrad), the rate falling to 0 along a cosine. A tenth
+      of the images is held out for this, and what does best on it is kept: the start, a moment of the training, or its
+      end with the ridge regressions solved again.
+
+    Views of one picture are left out together, by the held-out tenth and by leave-one-out.
+
+    Args:
+      known: label maps of annotated images, of any scale.
+      form: "shared": 50 virtual points (or 2 K, where that is more) for all landmarks, and an offset, as section 4.3
+        has it; "each": 50 for each landmark and no offset.
+      seed: of everything drawn, an int.
+      steps: of training, 32 images each.
+
+    Returns:
+      The fitted `RegressedLandmarks`.
+
+    Raises:
+      ValueError: if there is no such form, a landmark is annotated in no image, or the labels are all zero, not all
+        finite or nearly all alike.
+    """
+    if form not in FORMS:
+        raise ValueError(f"form={form!r}: there is no such form; choose {', '.join(FORMS)}")
+    stride, annotated = known.labels.stride, np.asarray(known.annotated) > 0
+    middle, half = (value.numpy() for value in regressed_landmarks.middle_and_half(known.labels.values[:1], stride))
+    targets = np.where(annotated[..., np.newaxis], (known.landmarks - middle) / half, 0.0)
+    places = dataclasses.replace(known, landmarks=targets * half + middle, annotated=annotated)
+    own = nearest_landmarks.fit_nearest(places, shrinkage=_SHRINKAGE)
+    data = _Data(known.labels.values, targets, annotated, np.asarray(known.picture)).take(annotated.any(axis=1))
+    rng = np.random.default_rng(seed)
+    vectors = _initial_vectors(data.labels, own, form, rng)
+    pictures = min(len(np.unique(data.picture[seen])) for seen in data.annotated.T)  # of the landmark with the fewest
+    if pictures > 2 * vectors.shape[1] and steps:
+        return regressed_landmarks.RegressedLandmarks(*_train(vectors, data, form, rng, steps), stride)
+    return regressed_landmarks.RegressedLandmarks(vectors, *_regress(vectors, data, form), stride)
+
+
+def _initial_vectors(labels: np.ndarray, own: np.ndarray, form: str, rng: np.random.Generator) -> np.ndarray:
+    """Joins the own vectors [K, L] of the landmarks and the centres of clusters of labels: [1 or K, M, L]."""
+    count = max(_POINTS, 2 * len(own)) - len(own) if form == "shared" else _POINTS - 1
+    cells = labels.reshape([-1, labels.shape[-1]])
+    cells = cells[rng.choice(len(cells), min(len(cells), _CLUSTERED), replace=False)]
+    distinct = len(np.unique(cells, axis=0))
+    if distinct < count:
+        raise ValueError(f"the label maps hold {distinct} different labels; {count} virtual points need as many")
+    centres, _ = scipy.cluster.vq.kmeans2(cells, count, minit="++", seed=rng)
+    centres /= np.mean(np.sum(np.square(cells), axis=-1))  # the inner product of two labels is now about 1
+    sharp = _sharpened(centres, labels[rng.choice(len(labels), min(len(labels), 32), replace=False)])
+    if form == "shared":
+        return np.concatenate([own, sharp])[np.newaxis]
+    return np.stack([np.concatenate([z[np.newaxis], sharp]) for z in own])
+
+
+def _sharpened(centres: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Multiplies vectors [M, L] by the smallest power of 2 that makes them peak at a few cells of the labels."""
+    sharp = np.float32(centres)
+    for factor in 2.0 ** np.arange(-4, 12):
+        sharp = np.float32(factor * centres)
+        probability, _ = regressed_landmarks.virtual_points(labels, tf.constant(sharp[np.newaxis]))
+        entropy = -tf.reduce_sum(tf.math.xlogy(probability, probability), axis=-1)
+        if np.exp(np.median(entropy)) < _SPREAD:
+            break
+    return sharp
+
+
+def _regress(vectors: np.ndarray, data: _Data, form: str) -> tuple[np.ndarray, np.ndarray]:
+    """Fits the linear maps to given vectors: matrices [K, 2 M, 2] and offsets [K, 2]."""
+    positions = _positions(data.labels, vectors).astype(float)
+    matrices, offsets = [], []
+    for k, rows in enumerate(data.annotated.T):
+        x, y = positions[rows, k if form == "each" else 0], data.targets[rows, k]
+        place = np.arange(2) + (2 * k if form == "shared" else 0)  # of the landmark's own point
+        matrix, offset = _ridge(x, y - x[:, place], data.picture[rows], form == "shared")
+        matrix[place] += np.eye(2)
+        matrices.append(matrix)
+        offsets.append(offset)
+    return np.stack(matrices), np.stack(offsets)
+
+
+def _ridge(x: np.ndarray, y: np.ndarray, picture: np.ndarray, with_offset: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Solves a ridge regression [n, p] -> [n, 2], of the strength with the least leave-one-picture-out error."""
+    x_mean, y_mean = (x.mean(axis=0), y.mean(axis=0)) if with_offset else (np.zeros(x.shape[1]), np.zeros(2))
+    left, singular, right = np.linalg.svd(x - x_mean, full_matrices=False)
+    along = left.T @ (y - y_mean)
+    strengths = _STRENGTHS * max(singular[0] ** 2, 1e-12)  # one image alone, less its mean, is 0
+    best, least = strengths[0], np.inf
+    for strength in strengths:
+        kept = singular**2 / (singular**2 + strength)
+        residual = y - y_mean - left @ (kept[:, np.newaxis] * along)
+        error = np.mean(np.linalg.norm(_left_out(residual, left * np.sqrt(kept), picture, with_offset), axis=-1))
+        if error < least * (1 - 1e-6):  # not by rounding alone
+            best, least = strength, error
+    matrix = right.T @ ((singular / (singular**2 + best))[:, np.newaxis] * along)
+    return matrix, y_mean - x_mean @ matrix
+
+
+def _left_out(residual: np.ndarray, factor: np.ndarray, picture: np.ndarray, with_offset: bool) -> np.ndarray:
+    """Turns residuals [n, 2] of a fit into those with the own picture left out of it, by the fit's hat matrix.
+
+    The hat matrix is factor factor^T, plus 1 / n with an offset; a picture's block H of it takes its residuals r to
+    (I - H)^-1 r.
+    """
+    share = with_offset / len(residual)
+    if len(np.unique(picture)) == len(picture):
+        leverage = np.sum(np.square(factor), axis=1) + share
+        return residual / np.maximum(1 - leverage, 1e-9)[:, np.newaxis]
+    out = np.empty_like(residual)
+    for each in np.unique(picture):
+        rows = picture == each
+        hat = factor[rows] @ factor[rows].T + share
+        out[rows] = np.linalg.solve((1 + 1e-9) * np.eye(rows.sum()) - hat, residual[rows])
+    return out
+
+
+def _train(
+    vectors: np.ndarray, data: _Data, form: str, rng: np.random.Generator, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Trains vectors, matrices and offsets together; returns those that did best on held-out pictures."""
+    scale = np.sqrt(np.mean(np.square(vectors)))  # so that one rate suits labels of any scale
+    data = data._replace(labels=data.labels * scale)
+    pictures = rng.permutation(np.unique(data.picture))
+    chosen = np.isin(data.picture, pictures[: len(pictures) // 10])
+    held_out, used = data.take(chosen), data.take(~chosen)
+
+    def solved(vectors):
+        return [np.float32(values) for values in (vectors, *_regress(vectors, used, form))]
+
+    def error(candidate):
+        vectors, *maps = candidate
+        positions = _positions(held_out.labels, vectors)
+        return float(_mean_distance(positions, maps, held_out.targets, held_out.annotated))
+
+    candidates = [solved(vectors / scale)]
+    candidates += _descend(candidates[0], used, form, rng, steps)
+    candidates.append(solved(candidates[-1][0]))
+    vectors, *maps = min(candidates, key=error)
+    return vectors * scale, *maps
+
+
+def _descend(
+    start: list[np.ndarray], data: _Data, form: str, rng: np.random.Generator, steps: int
+) -> Iterator[list[np.ndarray]]:
+    """Yields vectors, matrices and offsets now and then on their way down, and at its end."""
+    values = [tf.Variable(value) for value in start]
+    trained = values if form == "shared" else values[:2]
+    optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_RATE, steps), amsgrad=True)
+    parts = [tf.constant(part, tf.float32) for part in data[:3]]
+
+    @tf.function
+    def step(rows):
+        labels, targets, annotated = (tf.gather(part, rows) for part in parts)
+        with tf.GradientTape() as tape:
+            _, positions = regressed_landmarks.virtual_points(labels, values[0])
+            loss = _mean_distance(positions, values[1:], targets, annotated)
+        optimizer.apply_gradients(zip(tape.gradient(loss, trained), trained))
+
+    for done in range(1, steps + 1):
+        step(tf.constant(rng.choice(len(data.labels), _BATCH, replace=False)))
+        if done % -(-steps // _CHECKS) == 0 or done == steps:
+            yield [value.numpy() for value in values]
+
+
+def _mean_distance(
+    positions: tf.Tensor, maps: Sequence[tf.Tensor], targets: tf.Tensor, annotated: tf.Tensor
+) -> tf.Tensor:
+    """Returns the mean distance over the annotated landmarks, in halves of the map's longer side; smooth at 0."""
+    squared = tf.reduce_sum(tf.square(regressed_landmarks.linear_maps(positions, *maps) - targets), axis=-1)
+    weights = tf.cast(annotated, tf.float32)
+    return tf.reduce_sum(tf.sqrt(squared + _BLUNT**2) * weights) / tf.reduce_sum(weights)
+
+
+def _positions(labels: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Finds the `virtual_points` of any number of maps, a few at a time: float32 [N, 1 or K, 2 M]."""
+    vectors = tf.constant(vectors, tf.float32)
+    return np.concatenate(
+        [regressed_landmarks.virtual_points(labels[i : i + 32], vectors)[1] for i in range(0, len(labels), 32)]
+    )

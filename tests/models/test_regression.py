@@ -1,0 +1,176 @@
+"""Tests of how landmark regression is fitted: labels that are a known function of the object."""
+
+import numpy as np
+import pytest
+
+from models import nearest_landmarks, regression
+from tests.models.labelled import labelled
+
+STRIDE, HEIGHT, WIDTH = 2, 20, 24
+OBJECT_LANDMARKS = np.array([[-0.5, -0.4], [0.45, -0.3], [0.05, 0.4]])  # in units of the object, 0 its middle
+
+
+def synthetic_views(count, seed):
+    """An object about as large as the frame, shifted, turned and resized at random; its labels move along with it.
+
+    They are a smooth function of the place on the object that takes no value twice, and not of unit length.
+    """
+    rng = np.random.default_rng(seed)
+    middle = np.array([WIDTH, HEIGHT]) * STRIDE / 2 + rng.uniform(-4, 4, size=[count, 1, 2])
+    angle = rng.uniform(-0.2, 0.2, size=[count, 1])
+    axis = 20 * rng.uniform(0.9, 1.1, size=[count, 1, 1]) * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    turn = np.concatenate([axis, np.stack([-axis[..., 1], axis[..., 0]], axis=-1)], axis=1)  # images of x and y
+    grid = np.stack(np.meshgrid(STRIDE * np.arange(WIDTH) + 1.0, STRIDE * np.arange(HEIGHT) + 1.0), axis=-1)
+    x, y = np.moveaxis((grid.reshape([-1, 2]) - middle) @ np.linalg.inv(turn), -1, 0)
+    longitude, latitude = 0.9 * x + 0.1 * y**2, 0.8 * y
+    unit = [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)]
+    labels = (10 + x)[..., np.newaxis] * np.stack(unit, axis=-1)
+    landmarks = OBJECT_LANDMARKS @ turn + middle
+    return labels.reshape([count, HEIGHT, WIDTH, 3]).astype(np.float32), landmarks.astype(np.float32)
+
+
+def with_a_distraction(views, seed):
+    """The same views with a fourth number in the labels that says nothing: a wave across the image."""
+    labels, landmarks = views
+    rng = np.random.default_rng(seed)
+    x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    phase, (across, down) = rng.uniform(0, 6, [len(labels), 1, 1]), rng.normal(0, 0.4, [2, len(labels), 1, 1])
+    wave = 8 * np.sin(across * x + down * y + phase)
+    return np.concatenate([labels, wave[..., np.newaxis]], axis=-1, dtype=np.float32), landmarks
+
+
+def fit(views, form, annotated=None, **options):
+    known = labelled(*views, annotated, stride=STRIDE)
+    return regression.fit_regress(known, **{"form": form, "seed": 0, **options})
+
+
+def errors(head, views):
+    labels, landmarks = views
+    return np.linalg.norm(head(labels)["points"] - landmarks, axis=-1)
+
+
+forms = pytest.mark.parametrize("form", regression.FORMS)
+
+
+@pytest.fixture(scope="module")
+def others():
+    return synthetic_views(40, seed=9)
+
+
+@forms
+def test_landmarks_of_other_views_are_found_exactly(form, others):
+    head = fit(synthetic_views(120, seed=1), form, steps=0)
+    assert head.vectors.shape == [{"shared": 1, "each": 3}[form], 50, 3]
+    assert errors(head, others).max() < 0.01
+
+
+@forms
+def test_training_learns_what_to_look_at(form, others):
+    views, others = with_a_distraction(synthetic_views(200, seed=1), seed=2), with_a_distraction(others, seed=3)
+    before, after = (errors(fit(views, form, steps=steps), others).mean() for steps in (0, 400))
+    assert after < 0.8 * before < 0.02
+
+
+@forms
+@pytest.mark.parametrize("count, bound", [(1, 1.5), (20, 0.05)])
+def test_a_few_images_do(form, count, bound, others):
+    views = synthetic_views(count, seed=1)
+    mean_shape = np.linalg.norm(views[1].mean(axis=0) - others[1], axis=-1).mean()
+    assert errors(fit(views, form), others).mean() < bound < mean_shape / 2
+
+
+def test_one_image_moves_the_landmarks_own_points_by_what_they_miss_there():
+    views = synthetic_views(1, seed=1)
+    head = fit(views, "shared")
+    assert errors(head, views).max() < 1e-3
+    np.testing.assert_allclose(head.matrices, [np.eye(100)[:, 2 * k : 2 * k + 2] for k in range(3)], atol=1e-6)
+
+
+def test_what_is_not_annotated_may_hold_anything_and_images_without_annotation_too(others):
+    labels, landmarks = synthetic_views(9, seed=1)
+    annotated = np.ones([9, 3], np.float32)
+    annotated[2], annotated[5, 1] = 0, 0
+    found = []
+    for nothing in (np.nan, 1e6):
+        known = np.where(annotated[..., np.newaxis] > 0, landmarks, np.float32(nothing))
+        found.append(errors(fit((labels, known), "shared", annotated=annotated), others))
+    np.testing.assert_allclose(*found, atol=1e-4)
+    assert found[0].mean() < 0.3
+
+
+def test_a_seed_gives_the_same_head_and_another_seed_another():
+    views = synthetic_views(115, seed=1)  # enough to be trained on
+    first, again = (fit(views, "shared", steps=3) for _ in range(2))
+    few = views[0][:3], views[1][:3]
+    for a, b in zip(first.weights, again.weights):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    vectors = [fit(few, "shared", seed=seed).vectors for seed in (0, 1)]
+    assert np.abs(vectors[0] - vectors[1]).max() > 0.01
+
+
+def test_the_size_of_the_labels_does_not_matter(others):
+    labels, landmarks = synthetic_views(5, seed=1)
+    points = [fit((labels * size, landmarks), "shared")(others[0] * size)["points"] for size in (1, 128)]
+    np.testing.assert_allclose(*points, atol=0.02)
+
+
+def test_strong_shrinkage_leaves_the_first_step_from_zero():
+    """There the likelihood's slope is the label at the landmark less the mean label, and the penalty is all else."""
+    labels, _ = synthetic_views(3, seed=1)
+    cells = np.array([[4, 7], [9, 9], [15, 20]])
+    at_landmark = labels[np.arange(3), cells[:, 0], cells[:, 1]]
+    landmarks = (cells[:, np.newaxis, ::-1] + 0.5).astype(np.float32) * STRIDE
+    found = nearest_landmarks.fit_nearest(labelled(labels, landmarks, stride=STRIDE), shrinkage=3e3)
+    slope = at_landmark.mean(axis=0) - labels.mean(axis=(0, 1, 2))
+    mean_square = np.mean(np.sum(np.square(labels), axis=-1))
+    np.testing.assert_allclose(found[0], slope / (3e3 / 3 * mean_square), rtol=0.01)
+
+
+def test_many_landmarks_get_more_points():
+    labels, landmarks = synthetic_views(2, seed=1)
+    views = labels, np.tile(landmarks, [1, 9, 1])
+    assert fit(views, "shared").vectors.shape == [1, 54, 3]
+    assert fit(views, "each").vectors.shape == [27, 50, 3]
+
+
+@pytest.mark.parametrize("with_offset", [True, False])
+@pytest.mark.parametrize("rows, noise, views", [(30, 0.0, 1), (30, 0.3, 1), (6, 0.3, 1), (30, 0.3, 3), (12, 0.0, 4)])
+def test_the_strength_of_the_ridge_is_the_best_by_leaving_each_picture_out(with_offset, rows, noise, views):
+    picture = np.arange(rows) // views
+    rng = np.random.default_rng(rows)
+    x = rng.normal(size=[rows, 8]) * np.geomspace(1, 0.01, 8)
+    y = x @ rng.normal(size=[8, 2]) + noise * rng.normal(size=[rows, 2])
+
+    def solve(x, y, strength):
+        mean = (x.mean(axis=0), y.mean(axis=0)) if with_offset else (0, 0)
+        x, y = x - mean[0], y - mean[1]
+        matrix = np.linalg.solve(x.T @ x + strength * np.eye(8), x.T @ y)
+        return matrix, mean[1] - mean[0] @ matrix if with_offset else np.zeros(2)
+
+    def left_out(strength):
+        misses = []
+        for each in range(rows // views):
+            own = picture == each
+            matrix, offset = solve(x[~own], y[~own], strength)
+            misses.append(np.linalg.norm(x[own] @ matrix + offset - y[own], axis=-1))
+        return np.mean(misses)
+
+    centred = x - x.mean(axis=0) * with_offset
+    strengths = 10.0 ** np.arange(2, -9, -1) * np.linalg.norm(centred, 2) ** 2
+    matrix, offset = solve(x, y, min(strengths, key=left_out))
+    found = regression._ridge(x, y, picture, with_offset)
+    np.testing.assert_allclose(found[0], matrix, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found[1], offset, rtol=1e-4, atol=1e-6)
+
+
+def test_errors_say_what_is_wrong():
+    labels, landmarks = synthetic_views(2, seed=1)
+    nobody = np.array([[1, 0, 1], [1, 0, 1]], np.float32)
+    with pytest.raises(ValueError, match="form='both': there is no such form; choose shared, each"):
+        fit((labels, landmarks), "both")
+    with pytest.raises(ValueError, match="landmark 1 is annotated in none of the 2 images"):
+        fit((labels, landmarks), "shared", annotated=nobody)
+    with pytest.raises(ValueError, match="the labels are all zero or not all finite"):
+        fit((0 * labels, landmarks), "shared")
+    with pytest.raises(ValueError, match="the label maps hold 1 different labels; 47 virtual points need as many"):
+        fit((np.ones_like(labels), landmarks), "shared")
