@@ -5,20 +5,29 @@ where a point is found, by equation (3) of Thewlis, Bilen and Vedaldi, "Unsuperv
 equivariant image labelling", NIPS 2017.
 """
 
+from __future__ import annotations
+
 import base64
+import dataclasses
 import html
 import importlib.resources
 import io
 import json
+import os
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from dense_labels import files
+from dense_labels.batches import LabelMap
+from dense_labels.config import Config
+from dense_labels.evaluation.result import Result
 from dense_labels.method import label_sphere
-from dense_labels.pictures import gallery, sheet
+from dense_labels.pictures import cells, checks, unfolding
 from dense_labels.reporting import page_text
 
 MOST_PICTURES = 12
@@ -27,33 +36,56 @@ _LARGEST = 2**15 - 1
 _QUALITY = 90  # of panels as WebP, of 100
 
 
-def write(path, title, examples, *, stride, result, panels, summary="", landmark_names=()):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Examples:
+    """The N images one can point at; arrays or tensors.
+
+    Attributes:
+      images: float [N, H, W, 3] in [0, 1].
+      labels: of the images.
+      masks: [N, H, W], 1 where the object is.
+      landmarks: [N, K, 2], (x, y) in pixels; None where there are none.
+      annotated: [N, K], 1 where a landmark is known; goes with `landmarks`.
+    """
+
+    images: Any
+    labels: LabelMap
+    masks: Any
+    landmarks: Any = None
+    annotated: Any = None
+
+
+def write(
+    path: str | os.PathLike,
+    title: str,
+    examples: Examples,
+    *,
+    result: Result,
+    panels: Mapping[str, np.ndarray],
+    summary: str = "",
+) -> None:
     """Writes the page, whole or not at all.
 
     Args:
       path: of the file; its folder exists.
       title: of the page.
-      examples: the N pictures one can point at, of which as many as fit are taken: a dictionary of `image` float
-        [N, H, W, 3] in [0, 1], `labels` [N, h, w, L], `mask` [N, H, W], 1 where the object is, and where there are
-        landmarks `landmarks` [N, K, 2], (x, y) in pixels, and `annotated` [N, K].
-      stride: side of a cell in pixels.
-      result: what `results.report` returned, with whatever else was measured.
+      examples: the images one can point at, of which as many as fit are taken.
+      result: what was measured.
       panels: name -> uint8 picture [H, W, 3].
       summary: a line about the run.
-      landmark_names: of the K landmarks; numbers where there are none.
 
     Raises:
       ValueError: if the shapes do not agree, or images are not in [0, 1].
       OSError: if it cannot be written.
     """
-    data = page_data({name: np.asarray(values) for name, values in examples.items()}, stride, landmark_names)
+    data = page_data(examples, result.landmark_names)
     parts = {
         "title": html.escape(title),
         "summary": html.escape(summary),
         "style": _template("report.css"),
         "script": _template("matching.js") + _template("report.js"),
-        "cells": f"{data['columns']} x {data['rows']} cells of {stride} pixels",
-        "numbers": page_text.numbers(result, landmark_names),
+        "cells": f"{data['columns']} x {data['rows']} cells of {data['stride']} pixels",
+        "numbers": page_text.numbers(result),
         "panels": page_text.panels({name: _panel_uri(picture) for name, picture in panels.items()}),
         "data": _json(data),
     }
@@ -61,27 +93,20 @@ def write(path, title, examples, *, stride, result, panels, summary="", landmark
     files.write_whole(path, page.encode())
 
 
-def summary(config, step):
-    """Says in a line what was trained.
-
-    Args:
-      config: `config.Config`.
-      step: of the training, an int.
-
-    Returns:
-      A string.
-    """
+def summary(config: Config, step: int) -> str:
+    """Says in a line what was trained, and for how many steps."""
     return (
         f"Data set {config.data.name}; network {config.model.name}, labels of {config.model.label_size} numbers; "
         f"loss {config.loss.name}; {step} training steps of {config.train.batch_size} pairs"
     )
 
 
-def page_data(examples, stride, landmark_names=()):
+def page_data(examples: Examples, landmark_names: Sequence[str] = ()) -> dict[str, Any]:
     """Gathers what the page computes with.
 
     Args:
-      examples, stride, landmark_names: as of `write`.
+      examples: the images one can point at.
+      landmark_names: of the K landmarks; numbers where there are none.
 
     Returns:
       A dictionary that JSON can hold. Arrays are base64, row-major: labels little-endian int16, to be multiplied by
@@ -91,47 +116,52 @@ def page_data(examples, stride, landmark_names=()):
     Raises:
       ValueError: as `write`.
     """
-    images = sheet.check_images("image", examples["image"])
-    labels = sheet.check_labels("labels", examples["labels"], images)
-    masks = sheet.check_masks(examples["mask"], images)
-    count = int(np.clip(_MOST_BYTES // (labels[0].size * 8 / 3), 2, MOST_PICTURES))
+    images = checks.check_images("images", examples.images)
+    labels = checks.check_labels("labels", examples.labels, images)
+    masks = checks.check_masks(examples.masks, images)
+    count = int(np.clip(_MOST_BYTES // (labels.values[0].size * 8 / 3), 2, MOST_PICTURES))
     images, labels, masks = images[:count], labels[:count], masks[:count]
-    rows, columns, length = labels.shape[1:]
-    whole, scale = quantise(labels)
-    pictures = _pictures(
-        images, whole, label_sphere.label_colours(labels, gallery.colour_basis(labels, masks)), masks, stride
-    )
+    whole, scale = quantise(labels.values)
     landmarks = _landmarks(examples, len(images))
     names = list(landmark_names) or [f"landmark {k}" for k in range(len(landmarks[0]))]
+    pictures = _pictures(images, LabelMap(whole, labels.stride), _colours(labels, masks), masks)
+    rows, columns = labels.cells
     return {
         "height": images.shape[1],
         "width": images.shape[2],
         "rows": rows,
         "columns": columns,
-        "length": length,
-        "stride": stride,
+        "length": labels.length,
+        "stride": labels.stride,
         "scale": scale,
-        "basis": gallery.view(labels, masks)["basis"].tolist() if length > 2 else None,
+        "basis": unfolding.upright_view(labels, masks)["basis"].tolist() if labels.length > 2 else None,
         "landmark_names": names[: len(landmarks[0])],
         "pictures": [{**picture, "landmarks": points} for picture, points in zip(pictures, landmarks)],
     }
 
 
-def _pictures(images, whole, colours, masks, stride):
+def _colours(labels: LabelMap, masks: np.ndarray) -> np.ndarray:
+    """The colours of labels, seen as they are on the object: [N, h, w, 3] in [0, 1]."""
+    return label_sphere.label_colours(
+        labels.values, unfolding.colour_basis(labels.values, cells.at_centres(masks, labels))
+    )
+
+
+def _pictures(images: np.ndarray, whole: LabelMap, colours: np.ndarray, masks: np.ndarray) -> Iterator[dict[str, str]]:
     """What is stored of each picture: itself, and its cells."""
-    rows, columns = whole.shape[1:3]
-    cells = slice(stride // 2, rows * stride, stride), slice(stride // 2, columns * stride, stride)
-    for image, labels, label_colours, mask in zip(images, whole, colours, masks):
+    (rows, columns), stride = whole.cells, whole.stride
+    at = slice(stride // 2, rows * stride, stride), slice(stride // 2, columns * stride, stride)
+    for image, labels, label_colours, mask in zip(images, whole.values, colours, masks):
         yield {
             "image": _picture_uri(_bytes(image)),
             "labels": _base64(labels.astype("<i2")),
             "label_colours": _base64(_bytes(label_colours)),
-            "picture_colours": _base64(_bytes(image[cells])),
-            "object": _base64(np.uint8(mask[cells])),
+            "picture_colours": _base64(_bytes(image[at])),
+            "object": _base64(np.uint8(mask[at])),
         }
 
 
-def quantise(labels):
+def quantise(labels: np.ndarray) -> tuple[np.ndarray, float]:
     """Rounds labels to 16 bits, all in one scale.
 
     Args:
@@ -145,42 +175,43 @@ def quantise(labels):
     return np.int16(np.rint(labels / scale)), scale
 
 
-def _landmarks(examples, count):
+def _landmarks(examples: Examples, count: int) -> list[list[list[float] | None]]:
     """For each of the pictures a list of [x, y], None where one is not annotated; empty where there are none."""
-    if "landmarks" not in examples:
+    if examples.landmarks is None:
         return [[]] * count
-    known = zip(examples["landmarks"][:count], examples["annotated"][:count])
+    known = zip(np.asarray(examples.landmarks)[:count], np.asarray(examples.annotated)[:count])
     return [
         [[float(x), float(y)] if seen else None for (x, y), seen in zip(points, annotated)]
         for points, annotated in known
     ]
 
 
-def _bytes(colours):
+def _bytes(colours: np.ndarray) -> np.ndarray:
     return np.uint8(np.rint(255 * colours))
 
 
-def _base64(array):
+def _base64(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array)).decode()
 
 
-def _picture_uri(picture):
+def _picture_uri(picture: np.ndarray) -> str:
     """A uint8 picture [H, W, 3] as the address of itself, exact."""
     return f"data:image/png;base64,{base64.b64encode(tf.io.encode_png(picture).numpy()).decode()}"
 
 
-def _panel_uri(panel):
+def _panel_uri(panel: np.ndarray) -> str:
     """The same of a large picture that is only looked at: a quarter as long."""
     written = io.BytesIO()
     Image.fromarray(panel).save(written, "WEBP", quality=_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"
 
 
-def _json(data):
+def _json(data: Any) -> str:
     """JSON that may stand inside a <script>: it neither ends it nor begins a comment."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return re.sub("[<>&]", lambda character: f"\\u{ord(character[0]):04x}", text)
 
 
-def _template(name):
-    return importlib.resources.files("dense_labels.reporting").joinpath("templates", name).read_text(encoding="utf-8")
+def _template(name: str) -> str:
+    templates = importlib.resources.files("dense_labels.reporting").joinpath("templates")
+    return templates.joinpath(name).read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import base64
 import configparser
+import dataclasses
 import html.parser
 import io
 import json
@@ -13,7 +14,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from dense_labels.batches import LabelMap
+from dense_labels.evaluation.result import Result
 from dense_labels.method import geometry, label_sphere, matching
+from dense_labels.registry import METRICS
 from dense_labels.reporting import page, page_text
 
 TEMPLATES = pathlib.Path(page.__file__).parent / "templates"
@@ -26,8 +30,7 @@ def examples(length=3, count=3, rows=6, columns=9):
     images = RNG(0).uniform(size=[count, STRIDE * rows, STRIDE * columns, 3]).astype(np.float32)
     landmarks = RNG(1).uniform(0, STRIDE * rows, size=[count, 2, 2])
     annotated = np.array([[1, 1], [1, 0], [0, 1]])[:count]
-    known = {"landmarks": landmarks, "annotated": annotated}
-    return {"image": images, "labels": labels, "mask": images[..., 0] > 0.2, **known}
+    return page.Examples(images, LabelMap(labels, STRIDE), images[..., 0] > 0.2, landmarks, annotated)
 
 
 def stored(data, n):
@@ -38,8 +41,8 @@ def stored(data, n):
 
 @pytest.mark.parametrize("length", [2, 3, 16])
 def test_stored_labels_match_as_the_labels_do(length):
-    labels = examples(length)["labels"]
-    data = page.page_data(examples(length), STRIDE)
+    labels = examples(length).labels.values
+    data = page.page_data(examples(length))
     centres = geometry.cell_centres(6, 9, STRIDE).numpy().reshape([-1, 2])
     a, b = (labels[n].reshape([-1, length]) for n in (0, 1))
     log_p = matching.match_log_probability(a, b).numpy()
@@ -73,7 +76,7 @@ console.log(JSON.stringify(answers, (key, value) => value instanceof Float32Arra
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no JavaScript outside a browser here")
 @pytest.mark.parametrize("length", [3, 16])
 def test_the_page_computes_what_the_method_does(length):
-    data = page.page_data(examples(length), STRIDE)
+    data = page.page_data(examples(length))
     points = np.float32([[3.0, 5.0], [4.2, 7.7], [-2.0, 30.0], [17.9, 0.1]])
     script = (TEMPLATES / "matching.js").read_text() + JAVASCRIPT
     text = json.dumps({**data, "points": points.tolist()})
@@ -124,24 +127,25 @@ class Page(html.parser.HTMLParser):
 
 
 EVIL = "</script><img src=https://example.org/x onerror=alert(1)><!-- & {{data}}"
-RESULT = {
-    "metrics": {
+RESULT = Result(
+    metrics={
         "mean_shape_error_percent": 18.25,
         "regress_error_percent": 7.5,
         "matching_different_cell_px": 3.75,
         "matching_different_subpixel_px": 2.5,
         "risk_area": 0.125,
     },
-    "landmark_error_percent": {"mean_shape": [18.0, 18.5], "regress": [None, 7.5]},
-    "few_shot_error_percent": {"regress": {5: [9.0, 11.0]}},
-    "protocol": {"error": "in % of eye distance", "test_images": 600, EVIL: EVIL, "regress": "by fifty points"},
-}
+    landmark_error_percent={"mean_shape": [18.0, 18.5], "regress": [None, 7.5]},
+    few_shot_error_percent={"regress": {5: [9.0, 11.0]}},
+    protocol={"error": "in % of eye distance", "test_images": 600, EVIL: EVIL, "regress": "by fifty points"},
+    landmark_names=("left_eye", "nose"),
+)
 
 
-def page_of(tmp_path, **options):
-    path = tmp_path / "report.html"
-    options = {"result": RESULT, "panels": {EVIL: np.zeros([4, 5, 3], np.uint8)}, **options}
-    page.write(path, EVIL, examples(), stride=STRIDE, summary=EVIL, **options)
+def page_of(tmp_path, **changed):
+    path, panels = tmp_path / "report.html", {EVIL: np.zeros([4, 5, 3], np.uint8)}
+    result = dataclasses.replace(RESULT, **changed)
+    page.write(path, EVIL, examples(), result=result, panels=panels, summary=EVIL)
     return path.read_text()
 
 
@@ -154,7 +158,7 @@ def test_nothing_that_comes_from_outside_becomes_markup(tmp_path):
 
 
 def test_the_page_holds_the_figures_in_words(tmp_path):
-    page = page_of(tmp_path, landmark_names=("left_eye", "nose"))
+    page = page_of(tmp_path)
     for text in ("18.250", "7.500", "in % of eye distance", "left eye", "10.00 ± 1.41", "test images</dt><dd>600"):
         assert text in page
     assert '<th scope="row">another picture</th><td>3.75</td><td>2.50</td>' in page  # of one kind of pair alone
@@ -162,24 +166,54 @@ def test_the_page_holds_the_figures_in_words(tmp_path):
     assert "<dt>regress</dt><dd>by fifty points" in page  # beside the figures, how they came about
 
 
+def test_figures_from_outside_are_columns_of_their_own_and_headings_are_the_metrics_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS.items()))
+    METRICS.register("largest_percent", "the largest <error>, %")(max)
+    page = page_of(
+        tmp_path, metrics={**RESULT.metrics, "mean_shape_largest_percent": 50, "regress_largest_percent": 40}
+    )
+    words = METRICS["error_percent"].words
+    assert f'<th scope="col">{words}</th><th scope="col">the largest &lt;error&gt;, %</th>' in page
+    assert '<th scope="row">regress</th><td>7.500</td><td>40.000</td>' in page
+
+
+@pytest.mark.parametrize("stride", [2, 8, 16])
+def test_cells_have_what_is_seen_at_their_centres_where_sides_are_no_multiple_of_the_stride(stride):
+    rows, columns = 90 // stride, 118 // stride
+    images = RNG(0).uniform(size=[2, 90, 118, 3])
+    labels = RNG(1).normal(size=[2, rows, columns, 3]).astype(np.float32)
+    masks = RNG(2).uniform(size=[2, 90, 118]) > 0.5
+    data = page.page_data(page.Examples(images, LabelMap(labels, stride), masks))
+    assert (data["height"], data["width"], data["stride"]) == (90, 118, stride)  # of the page's own computation
+    assert (data["rows"], data["columns"]) == (rows, columns)
+    picture = data["pictures"][1]
+    for name, expected in (
+        ("label_colours", 255 * label_sphere.label_colours(labels[1])),
+        ("picture_colours", 255 * images[1, stride // 2 :: stride, stride // 2 :: stride][:rows, :columns]),
+        ("object", masks[1, stride // 2 :: stride, stride // 2 :: stride][:rows, :columns]),
+    ):
+        cells = np.frombuffer(base64.b64decode(picture[name]), np.uint8)
+        np.testing.assert_allclose(cells, np.ravel(expected), atol=0.51, err_msg=name)
+    np.testing.assert_allclose(stored(data, 1), labels[1], atol=data["scale"])
+
+
 def test_of_a_run_without_landmarks_the_page_says_so(tmp_path):
-    plain = {name: examples(length=2)[name] for name in ("image", "labels", "mask")}
-    data = page.page_data(plain, STRIDE)
+    data = page.page_data(dataclasses.replace(examples(length=2), landmarks=None, annotated=None))
     assert data["landmark_names"] == [] and [each["landmarks"] for each in data["pictures"]] == [[]] * 3
     assert data["basis"] is None  # labels of two numbers have no sphere
-    assert page_text.numbers({"metrics": {}}) == "<p>Nothing was measured.</p>"
+    assert page_text.numbers(Result()) == "<p>Nothing was measured.</p>"
 
 
 def test_landmarks_that_are_not_annotated_are_not_places():
-    landmarks = [each["landmarks"] for each in page.page_data(examples(), STRIDE)["pictures"]]
+    landmarks = [each["landmarks"] for each in page.page_data(examples())["pictures"]]
     assert [[point is None for point in points] for points in landmarks] == [[0, 0], [0, 1], [1, 0]]
-    np.testing.assert_allclose(landmarks[2][1], examples()["landmarks"][2, 1])
+    np.testing.assert_allclose(landmarks[2][1], examples().landmarks[2, 1])
 
 
 def test_as_many_pictures_are_stored_as_fit(monkeypatch):
-    assert len(page.page_data(examples(), STRIDE)["pictures"]) == 3
+    assert len(page.page_data(examples())["pictures"]) == 3
     monkeypatch.setattr(page, "_MOST_BYTES", 2.5 * 6 * 9 * 3 * 8 / 3)  # of two maps and a half
-    assert len(page.page_data(examples(), STRIDE)["pictures"]) == 2
+    assert len(page.page_data(examples())["pictures"]) == 2
 
 
 def test_every_template_is_installed():
@@ -191,9 +225,9 @@ def test_every_template_is_installed():
 
 def test_errors_say_what_was_given_and_what_is_needed():
     with pytest.raises(ValueError, match=r"mask.* must be \[3, 12, 18\]; found shape \(3, 12, 17\)"):
-        page.page_data({**examples(), "mask": np.ones([3, 12, 17])}, STRIDE)
-    with pytest.raises(ValueError, match="image must be float in"):
-        page.page_data({**examples(), "image": np.full([3, 12, 18, 3], 7.0)}, STRIDE)
+        page.page_data(dataclasses.replace(examples(), masks=np.ones([3, 12, 17])))
+    with pytest.raises(ValueError, match="images must be float in"):
+        page.page_data(dataclasses.replace(examples(), images=np.full([3, 12, 18, 3], 7.0)))
 
 
 def test_a_panel_looks_as_it_is_and_is_a_fraction_as_long():

@@ -1,0 +1,93 @@
+"""Pictures of landmarks: what a head predicts beside the annotation, and where it errs most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dense_labels.pictures import checks, sheet
+from dense_labels.pictures.sheet import LINE, MARGIN
+from dense_labels.registry import PICTURES
+
+if TYPE_CHECKING:
+    from dense_labels.pictures.gallery import Material
+
+_COLUMNS, _LEAST_WIDTH = 4, 260
+
+
+@PICTURES.register(
+    "landmarks",
+    "What the fitted head finds, beside the annotation.",
+    title="Landmarks",
+    needs=("frames", "head_points"),
+    place=40,
+)
+def draw_landmarks(material: Material) -> np.ndarray:
+    """Draws what the landmark head predicts in a few annotated images."""
+    frames = material.frames
+    return landmarks_panel(frames.image, material.head_points, frames.landmarks, frames.annotated)
+
+
+@PICTURES.register(
+    "worst_landmarks",
+    "The pictures on which the same head errs most.",
+    title="Landmarks, the worst pictures first",
+    needs=("worst",),
+    place=50,
+)
+def draw_worst_landmarks(material: Material) -> np.ndarray | None:
+    """Draws the images whose landmarks are predicted worst."""
+    images, points, landmarks, annotated = material.worst
+    if not len(images):
+        return None
+    return landmarks_panel(images, points, landmarks, annotated * np.isfinite(points).all(axis=-1))
+
+
+def landmarks_panel(
+    images: np.ndarray, predicted: np.ndarray, true: np.ndarray, annotated: np.ndarray, *, scale: int = 4
+) -> np.ndarray:
+    """Shows predicted beside true landmarks, each pair joined by a line (figure 5, right, of the NIPS 2017 paper).
+
+    The image in row r and column c of the panel, of at most four columns, starts at picture pixel
+    `(MARGIN + c * (scale * W + MARGIN), MARGIN + r * (scale * H + MARGIN + LINE))`.
+
+    Args:
+      images: [N, H, W, 3], float in [0, 1].
+      predicted: [N, K, 2], (x, y) in pixels.
+      true: [N, K, 2], (x, y) in pixels.
+      annotated: [N, K], which landmarks are known (bool or 0/1); of others nothing is drawn.
+      scale: how many picture pixels a pixel becomes.
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      ValueError: if the shapes do not agree, images are not in [0, 1] or `scale` is not a positive int.
+    """
+    images = checks.check_images("images", images)
+    predicted = checks.check("predicted", predicted, (len(images), None, 2))
+    true = checks.check("true", true, predicted.shape)
+    annotated = checks.check("annotated", annotated, predicted.shape[:2]).astype(bool)
+    if scale != int(scale) or scale < 1:
+        raise ValueError(f"scale must be a positive int; found {scale}")
+
+    columns = min(len(images), _COLUMNS)
+    size = images.shape[2] * scale, images.shape[1] * scale
+    rows, below = -(-len(images) // columns), MARGIN + LINE
+    tiles = sheet.Tiles(rows, columns, size, gap=MARGIN, captions=True, below=below, least_width=_LEAST_WIDTH)
+    for n, image in enumerate(images):
+        place = divmod(n, columns)
+        axes = tiles.tile(*place, images)
+        sheet.show(axes, image)
+        found, wanted = predicted[n][annotated[n]], true[n][annotated[n]]
+        for line in np.stack([found, wanted], axis=1):
+            effects = sheet.outline("black", 4)
+            axes.plot(*line.T, color="white", linewidth=sheet.in_points(2), path_effects=effects)
+        axes.plot(*wanted.T, **sheet.dot("D", sheet.TRUE, 11))
+        axes.plot(*found.T, **sheet.dot("o", sheet.PREDICTED, 9))
+        error = np.linalg.norm(found - wanted, axis=-1)
+        tiles.caption(*place, f"mean error {error.mean():.2f} px" if len(error) else "none annotated")
+    entries = {"predicted": sheet.dot("o", sheet.PREDICTED, 9), "true": sheet.dot("D", sheet.TRUE, 11)}
+    tiles.legend(entries, down=0)
+    return sheet.render(tiles.figure)
