@@ -2,13 +2,17 @@
 
 python -m serving.client --address=localhost:8500 --model=mine --signature=landmarks picture.jpg ... [--out=answers.png]
 
-For any server of the gRPC API of TensorFlow Serving. Each picture is a request of its own; `match`, `match_float` and
-`match_encoded` take two. Signatures that take files are sent the files, which a server reads without their EXIF
-orientation; others the upright pixels, of whatever format. Landmarks are printed as x and y in pixels of the picture.
+It works with any server of the gRPC API of TensorFlow Serving. Each picture is a request of its own; a signature with
+two inputs, such as `match`, takes two. A signature that takes files is sent the files, which a server reads without
+their EXIF orientation; any other is sent the upright pixels. Landmarks are printed as x and y in pixels of the picture.
 """
+
+from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import numpy as np
@@ -25,14 +29,20 @@ from serving import drawing
 class Client:
     """Calls the signatures of a model on a server."""
 
-    def __init__(self, address, model, *, timeout_s=30.0):
-        """Prepares the connection, which the first call makes."""
+    def __init__(self, address: str, model: str, *, timeout_s: float = 30.0):
+        """Prepares the connection, which the first call makes.
+
+        Args:
+          address: host and port of the server.
+          model: its name there.
+          timeout_s: seconds that an answer may take.
+        """
         options = [(f"grpc.max_{way}_message_length", -1) for way in ("receive", "send")]
         self._channel = grpc.insecure_channel(address, options=options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model, self._timeout = model, timeout_s
 
-    def predict(self, signature, **inputs):
+    def predict(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
         """Asks a signature.
 
         Args:
@@ -52,11 +62,11 @@ class Client:
         response = self.send(request)
         return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
 
-    def send(self, request):
+    def send(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         """Sends a `PredictRequest`; returns the `PredictResponse`, raises as `predict` does."""
         return self._stub.Predict(request, self._timeout)
 
-    def signatures(self):
+    def signatures(self) -> dict[str, Any]:
         """Returns name -> `SignatureDef` of the model's signatures; raises as `predict` does."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name = self._model
@@ -65,20 +75,20 @@ class Client:
         metadata.Unpack(found)
         return dict(found.signature_def)
 
-    def close(self):
-        """Ends the connection."""
+    def close(self) -> None:
+        """Closes the connection."""
         self._channel.close()
 
 
-def ask(paths, *, address, model, signature, out, timeout_s):
+def ask(paths: Sequence[str], *, address: str, model: str, signature: str, out: str, timeout_s: float) -> None:
     """Asks about pictures, prints landmarks and draws the answers.
 
     Args:
       paths: of picture files.
       address: host and port of the server.
       model: its name there.
-      signature: what is asked of it.
-      out: path of the picture that is drawn.
+      signature: what to ask of it.
+      out: path of the picture to draw.
       timeout_s: seconds that an answer may take.
 
     Raises:
@@ -102,21 +112,23 @@ def _ask(client, signature, paths):
     signatures = client.signatures()
     if signature not in signatures:
         raise ValueError(f"--signature={signature}: the model has {', '.join(sorted(signatures))}")
-    inputs = signatures[signature].inputs
+    inputs = dict(sorted(signatures[signature].inputs.items()))
     dtype = tf.dtypes.as_dtype(next(iter(inputs.values())).dtype)
     read = [_read(path, dtype) for path in paths]
-    pictures = [pixels for _, pixels in read]
-    if len(inputs) == 2:
-        if len(paths) != 2:
-            raise ValueError(f"--signature={signature} takes two pictures; found {len(paths)}")
-        found = client.predict(signature, image_a=read[0][0], image_b=read[1][0])
-        return drawing.draw_matches(pictures, {name: values[0] for name, values in found.items()})
+    if len(inputs) > 1 and len(paths) != len(inputs):
+        raise ValueError(
+            f"--signature={signature} takes {len(inputs)} pictures, {', '.join(inputs)}; found {len(paths)}"
+        )
     answers = []
-    for path, (sent, _) in zip(paths, read):
-        found = client.predict(signature, images=sent)
+    for n in range(0, len(paths), len(inputs)):
+        sent = (each for each, _ in read[n : n + len(inputs)])
+        found = client.predict(signature, **dict(zip(inputs, sent)))
         answers.append({name: values[0] for name, values in found.items()})
-        _print(path, answers[-1])
-    return drawing.draw_pictures(pictures, answers)
+        _print(paths[n], answers[-1])
+    pictures = [pixels for _, pixels in read]
+    if "points_in_b" in answers[0]:
+        return drawing.draw_matches(pictures, answers[0])
+    return drawing.draw_pictures(pictures[:: len(inputs)], answers)
 
 
 def _read(path, dtype):
@@ -148,7 +160,7 @@ def _print(path, answer):
         print(f"{path}  landmark {k}: {x:.2f} {y:.2f}{score}")
 
 
-def main(paths):
+def main(paths: list[str]) -> None:
     names = ("address", "model", "signature", "out", "timeout_s")
     ask(paths, **{name: flags.FLAGS[name].value for name in names})
 
@@ -156,8 +168,8 @@ def main(paths):
 def _define_flags():
     flags.DEFINE_string("address", "localhost:8500", "Host and port of the gRPC API.")
     flags.DEFINE_string("model", "default", "Name of the model on the server.")
-    flags.DEFINE_string("signature", "landmarks", "What is asked of it.")
-    flags.DEFINE_string("out", "answers.png", "The picture that is drawn.")
+    flags.DEFINE_string("signature", "landmarks", "What to ask of it.")
+    flags.DEFINE_string("out", "answers.png", "The picture to draw.")
     flags.DEFINE_float("timeout_s", 30.0, "Seconds that an answer may take.", 0)
 
 

@@ -2,39 +2,41 @@
 
 python -m serving.convert --model=served/mine/1 --to=lite_int8 --out=mine.tflite [--signature=landmarks]
 
-What is converted takes one picture, float32 [1, H, W, 3] from 0 to 1, of the size that the model card gives as
-`input_size` and twice `margin`, and answers in its pixels: resizing and files are left to the caller, and so are points
-in a picture of another size. `lite_int8` keeps weights in 8 bits and computes in floats where it must (dynamic range).
+The converted model takes one picture, float32 [1, H, W, 3] from 0 to 1, of the size that the model card gives as
+`input_size` and twice `margin`, and answers in its pixels. It does no resizing and reads no files, and points in a
+picture of another size are the caller's to scale. `lite_int8` keeps weights in 8 bits and computes in floats where it
+must (dynamic range). Every signature that takes one picture can be converted, by the name of its function in Python.
 ONNX needs tf2onnx: pip install -e .[onnx]
 """
 
+from __future__ import annotations
+
 import importlib.util
-import json
 import os
-import pathlib
+from typing import Any
 
 import tensorflow as tf
 from absl import flags
 
 from dense_labels import command_line, files
+from dense_labels.exporting import model_card
 
 KINDS = ("lite", "lite_int8", "onnx")
-TASKS = ("labels", "descriptors", "landmarks")
 
 
-def convert(folder, kind, *, task="landmarks"):
-    """Converts one task of an exported model.
+def convert(folder: str | os.PathLike, kind: str, *, task: str = "landmarks") -> bytes:
+    """Converts one function of an exported model.
 
     Args:
       folder: of a version.
       kind: one of `KINDS`.
-      task: one of `TASKS`.
+      task: name of a function of the loaded model that takes one picture, such as "labels".
 
     Returns:
-      bytes, the content of a .tflite or .onnx file.
+      The content of a .tflite or .onnx file.
 
     Raises:
-      ValueError: if the folder holds no such model, it joins requests, or tf2onnx is missing.
+      ValueError: if the folder holds no such model, it joins requests or lacks that function, or tf2onnx is missing.
     """
     model, size = _load(folder, task)
 
@@ -51,16 +53,28 @@ def convert(folder, kind, *, task="landmarks"):
 
 
 def _load(folder, task):
-    card = pathlib.Path(folder, "assets", "model_card.json")
-    if not card.exists():
-        raise ValueError(f"--model={folder} holds no assets/model_card.json; give a version, such as served/mine/1")
-    properties = json.loads(card.read_text())["model"]
+    try:
+        card = model_card.read(folder)
+    except FileNotFoundError:
+        place = f"{model_card.FILE}; give a version, such as served/mine/1"
+        raise ValueError(f"--model={folder} holds no {place}") from None
+    properties = card["model"]
     if properties["batch_requests"]:
         raise ValueError(f"--model={folder} joins requests, which only servers do; export it without --batch_requests")
-    model = tf.saved_model.load(str(folder))
-    if not hasattr(model, task):
-        raise ValueError(f"--signature={task}: {folder} has none")
-    return model, [side + 2 * properties["margin"] for side in properties["input_size"]]
+    tasks = _tasks(card)
+    if task not in tasks:
+        raise ValueError(f"--signature={task}: {folder} has {', '.join(tasks)}")
+    return tf.saved_model.load(str(folder)), [side + 2 * properties["margin"] for side in properties["input_size"]]
+
+
+def _tasks(card: dict[str, Any]) -> list[str]:
+    """The functions of a model that take one picture; cards of earlier versions do not name them."""
+    found = {
+        each.get("function", name.removesuffix("_float"))
+        for name, each in card["signatures"].items()
+        if {key: tensor["dtype"] for key, tensor in each["inputs"].items()} == {"images": "float32"}
+    }
+    return sorted(found)
 
 
 def _to_onnx(answer):
@@ -87,7 +101,7 @@ def _first_input(context, node, name, arguments):
     return node
 
 
-def main():
+def main() -> None:
     given = flags.FLAGS
     content = convert(os.path.expanduser(given.model), given.to, task=given.signature)
     files.write_whole(os.path.expanduser(given.out), content)
@@ -96,9 +110,9 @@ def main():
 
 def _define_flags():
     flags.DEFINE_string("model", None, "Folder of a version that eval_main.py exported.")
-    flags.DEFINE_enum("to", "lite", KINDS, "What it is converted to.")
-    flags.DEFINE_enum("signature", "landmarks", TASKS, "What the converted model answers.")
-    flags.DEFINE_string("out", None, "The file that is written.")
+    flags.DEFINE_enum("to", "lite", KINDS, "What to convert it to.")
+    flags.DEFINE_string("signature", "landmarks", "What the converted model answers, such as labels.")
+    flags.DEFINE_string("out", None, "The file to write.")
     flags.mark_flags_as_required(["model", "out"])
 
 

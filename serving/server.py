@@ -3,9 +3,11 @@
 python -m serving.server --model_base_path=served/mine [--model_name=mine] [--port=8500]
 
 It answers `PredictionService.Predict`, `PredictionService.GetModelMetadata` and `ModelService.GetModelStatus`, follows
-the folder as TensorFlow Serving does, and prints the port it listens at. It has no REST, no labels of versions and no
+the folder as TensorFlow Serving does, and prints the port it listens on. It has no REST, no labels of versions and no
 batching of its own: a model exported with `--batch_requests` joins requests itself.
 """
+
+from __future__ import annotations
 
 import concurrent.futures
 import contextlib
@@ -36,24 +38,32 @@ _INVALID, _NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOU
 class RequestError(Exception):
     """What is wrong with a request, and its gRPC status code."""
 
-    def __init__(self, code, message):
+    def __init__(self, code: grpc.StatusCode, message: str):
         super().__init__(message)
         self.code = code
 
 
-def serve(served, name, *, host="localhost", port=0, threads=16, max_bytes=2**27):
+def serve(
+    served: versions.Versions,
+    name: str,
+    *,
+    host: str = "localhost",
+    port: int = 0,
+    threads: int = 16,
+    max_bytes: int = 2**27,
+) -> tuple[grpc.Server, int]:
     """Starts a server.
 
     Args:
-      served: `versions.Versions`.
+      served: the versions to answer from.
       name: of the model in requests.
-      host: address to listen at.
-      port: to listen at; 0 for any that is free.
-      threads: the most requests that run at once.
-      max_bytes: the largest message, and the largest tensor in it.
+      host: address to listen on.
+      port: to listen on; 0 for any that is free.
+      threads: how many requests may run at once.
+      max_bytes: the size of the largest message, and of the largest tensor in it.
 
     Returns:
-      The `grpc.Server`, started, and its port.
+      The started server and its port.
 
     Raises:
       ValueError: if the port is taken.
@@ -199,11 +209,17 @@ def _dtype_name(number):
         return f"type {number}"
 
 
-def main():
+def main() -> None:
     given = flags.FLAGS
     served = versions.Versions(given.model_base_path, poll_seconds=given.poll_seconds)
-    options = {"threads": given.threads, "max_bytes": given.max_bytes}
-    server, port = serve(served, given.model_name, host=given.host, port=given.port, **options)
+    server, port = serve(
+        served,
+        given.model_name,
+        host=given.host,
+        port=given.port,
+        threads=given.threads,
+        max_bytes=given.max_bytes,
+    )
     print(f"listening at {given.host}:{port}", flush=True)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -216,11 +232,11 @@ def main():
 def _define_flags():
     flags.DEFINE_string("model_base_path", None, "Folder of the versions that eval_main.py exported.")
     flags.DEFINE_string("model_name", "default", "What requests call the model.")
-    flags.DEFINE_string("host", "localhost", "Address to listen at; 0.0.0.0 for all of this machine's.")
+    flags.DEFINE_string("host", "localhost", "Address to listen on; 0.0.0.0 for all of this machine's.")
     flags.DEFINE_integer("port", 8500, "0 for any that is free.", 0)
-    flags.DEFINE_float("poll_seconds", 1.0, "How often the folder is looked at.", 0.01)
-    flags.DEFINE_integer("max_bytes", 2**27, "The largest message, and the largest tensor in it.", 1)
-    flags.DEFINE_integer("threads", 16, "The most requests that run at once.", 1)
+    flags.DEFINE_float("poll_seconds", 1.0, "Seconds between two looks at the folder.", 0.01)
+    flags.DEFINE_integer("max_bytes", 2**27, "Bytes of the largest message, and of the largest tensor in it.", 1)
+    flags.DEFINE_integer("threads", 16, "How many requests may run at once.", 1)
     flags.mark_flag_as_required("model_base_path")
 
 

@@ -1,5 +1,7 @@
 """The versions of a SavedModel in a folder that a server watches: the newest answers once it is loaded and warm."""
 
+from __future__ import annotations
+
 import os
 import pathlib
 import sys
@@ -15,7 +17,7 @@ _STATE = get_model_status_pb2.ModelVersionStatus.State
 class Version:
     """A loaded version: `number` and `signatures`, name -> concrete function."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str):
         """Loads a version and answers its warm-up requests.
 
         Args:
@@ -33,40 +35,40 @@ class Versions:
     """Serves the highest version of a folder, and follows it.
 
     A request that holds the old version goes on with it while others get the new one: there is no moment without a
-    version, and none at which one disappears under a request. A version that cannot be loaded is said once and passed
-    over; the one before goes on.
+    version, and none at which one disappears under a request. A version that cannot be loaded is reported once
+    and passed over; the one before goes on.
     """
 
-    def __init__(self, folder, *, poll_seconds=1.0):
+    def __init__(self, folder: str | os.PathLike, *, poll_seconds: float = 1.0):
         """Loads the highest version.
 
         Args:
           folder: of the versions, folders whose names are numbers; a folder appears there whole.
-          poll_seconds: how often it is looked at.
+          poll_seconds: time between two looks at it.
 
         Raises:
           ValueError: if it holds no version that can be loaded.
         """
         self._folder, self._states = pathlib.Path(folder), {}
         self._poll_seconds, self._stopped = poll_seconds, threading.Event()
-        self._current = None
+        self._current: Version | None = None
         self._look()
         if self._current is None:
             raise ValueError(f"{folder} holds no version of a SavedModel, such as {os.path.join(folder, '1')}")
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread: threading.Thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     @property
-    def current(self):
+    def current(self) -> Version:
         """The `Version` that answers; keep it for the whole of a request."""
         return self._current
 
-    def states(self):
+    def states(self) -> dict[int, int]:
         """Returns a dictionary of number -> state, as `GetModelStatus` names them."""
         return dict(self._states)
 
-    def stop(self):
-        """Stops to follow the folder."""
+    def stop(self) -> None:
+        """Stops following the folder."""
         self._stopped.set()
         self._thread.join()
 

@@ -12,7 +12,8 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
-from tests import colours  # noqa: E402, for TensorFlow must not have begun before the devices are set
+from dense_labels.batches import Limits  # noqa: E402, for TensorFlow must not have begun before the devices are set
+from tests import colours  # noqa: E402, for the same reason
 
 ARM_PAIRS, ARM_SEED = 240, 0
 
@@ -62,5 +63,5 @@ def colour_served_dir(colour_network, colour_head, tmp_path_factory):
 
     head.variables = colour_head.variables
     folder = tmp_path_factory.mktemp("colours")
-    colours.publish(colour_network, head, folder, verified=False, batch_requests=4)
+    colours.publish(colour_network, head, folder, verified=False, limits=Limits(batch_requests=4))
     return folder

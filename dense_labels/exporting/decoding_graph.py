@@ -7,6 +7,8 @@ anything is decoded. Two kinds of file get around any header, and are refused fo
 - A progressive JPEG of 100 kB can hold a thousand scans, each of which is a pass over all pixels.
 """
 
+from __future__ import annotations
+
 import tensorflow as tf
 
 MOST_SCANS = 64  # encoders write about ten
@@ -15,7 +17,7 @@ _JPEG, _PNG, _BMP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"  # as `tf.io.de
 _START_OF_SCAN = b"\xff\xda"  # within the data of a scan, 0xff is followed by 0
 
 
-def decode(file, *, max_pixels):
+def decode(file: tf.Tensor, *, max_pixels: int) -> tf.Tensor:
     """Decodes a JPEG, PNG or BMP file as it is stored, on white: the EXIF orientation of a JPEG is not applied.
 
     Args:
@@ -40,7 +42,7 @@ def decode(file, *, max_pixels):
         return _on_white(tf.io.decode_image(tf.identity(file), expand_animations=False))
 
 
-def check_size(size, *, max_pixels):
+def check_size(size: tf.Tensor, *, max_pixels: int) -> list[tf.Operation]:
     """Refuses pictures without pixels and with too many.
 
     Args:

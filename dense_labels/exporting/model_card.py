@@ -1,5 +1,7 @@
 """The model card of a SavedModel: what it was made from, how good it was, and what it takes and gives."""
 
+from __future__ import annotations
+
 import dataclasses
 import datetime
 import importlib.metadata
@@ -7,56 +9,77 @@ import json
 import os
 import pathlib
 import platform
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
-from dense_labels import files, run
+from dense_labels import config as config_lib
+from dense_labels import files
+from dense_labels.batches import Frame, Limits
+from dense_labels.evaluation.result import Result
 from dense_labels.exporting import signatures
 
-_FILE = pathlib.Path("assets") / "model_card.json"
+FILE = pathlib.Path("assets") / "model_card.json"  # below the folder of a version
 _PACKAGES = ("dense-labels", "tensorflow", "keras", "numpy")
 
 
-def describe_run(config, result, *, landmark_names=()):
+def describe_run(config: config_lib.Config, result: Result) -> dict[str, Any]:
     """Says what a model was made from and how good it was.
 
     Args:
-      config: a `Config`.
-      result: what was measured, as `results.report` returns it.
-      landmark_names: of its landmarks, in the order of its points.
+      config: of the run.
+      result: of its evaluation.
 
     Returns:
       A dictionary that JSON can hold. Of files and folders it has the names, not where they lie.
     """
     configuration = dataclasses.asdict(config)
-    for part, key in run.PATHS:
+    for part, key in config_lib.path_keys():
         configuration[part][key] = os.path.basename(configuration[part][key])
     return {
         "configuration": configuration,
-        "data": {"name": config.data.name, "landmarks": list(landmark_names), **result.get("protocol", {})},
-        "figures": result["metrics"],
+        "data": {"name": config.data.name, "landmarks": list(result.landmark_names), **result.protocol},
+        "figures": result.metrics,
     }
 
 
-def write(folder, signatures, description, **properties):
+def write(
+    folder: str | os.PathLike,
+    functions: Mapping[str, Any],
+    description: dict[str, Any],
+    *,
+    frame: Frame,
+    limits: Limits,
+) -> None:
     """Writes the model card of a SavedModel.
 
     Args:
       folder: of the SavedModel.
-      signatures: name -> concrete function.
+      functions: name of a signature -> concrete function.
       description: what `describe_run` returned, or another dictionary that JSON can hold.
-      **properties: of the model, such as the size of its input.
+      frame: what the network sees.
+      limits: what the model refuses.
     """
     card = {
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
-        "model": properties,
+        "model": {**dataclasses.asdict(frame), **dataclasses.asdict(limits)},
         **description,
-        "signatures": {name: _signature(function) for name, function in signatures.items()},
+        "signatures": {name: _signature(name, function) for name, function in functions.items()},
     }
-    path = pathlib.Path(folder) / _FILE
+    path = pathlib.Path(folder) / FILE
     path.parent.mkdir(exist_ok=True)
     files.write_whole(path, (json.dumps(card, indent=2) + "\n").encode())
+
+
+def read(folder: str | os.PathLike) -> dict[str, Any]:
+    """Reads the model card of a SavedModel.
+
+    Raises:
+      OSError: if it is not there.
+    """
+    return json.loads((pathlib.Path(folder) / FILE).read_text())
 
 
 def _version(package):
@@ -66,13 +89,19 @@ def _version(package):
         return None
 
 
-def _signature(function):
-    inputs = {spec.name: spec for spec in tf.nest.flatten(function.structured_input_signature)}
-    return {"inputs": _tensors(inputs), "outputs": _tensors(function.structured_outputs)}
-
-
-def _tensors(specs):
+def _signature(name, function):
+    task, signature, _ = signatures.named()[name]
+    taken = {spec.name: spec for spec in tf.nest.flatten(function.structured_input_signature)}
     return {
-        name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list(), "meaning": signatures.MEANINGS[name]}
+        "what": signatures.SIGNATURES[task].words,
+        "function": task,
+        "inputs": _tensors(taken, signature.inputs),
+        "outputs": _tensors(function.structured_outputs, signature.outputs),
+    }
+
+
+def _tensors(specs, meanings):
+    return {
+        name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list(), "meaning": meanings[name]}
         for name, spec in specs.items()
     }

@@ -1,151 +1,252 @@
-"""What a served model answers: pre-processing inside, answers in the caller's own pixels.
+"""What a served model can be asked: the one table of signatures.
 
-A signature has one type, so each exists for uint8 images (0 to 255), for float32 ones (0 to 1), and for files as they
-are, JPEG, PNG or BMP, in strings:
+A signature of a SavedModel has one type of images. So what is registered here, a task such as "match", has a name for
+each type it takes: uint8 images (0 to 255), float32 ones (0 to 1), and strings, files as they are: JPEG, PNG or BMP.
+Everything else follows from the table: the functions of the exported model, its model card, its warm-up requests, and
+how its answers are compared with those of the live model. A new task is one class, here or in a file of the user's:
 
-- `serving_default`, `labels_float`: `images` [N, H, W, 3] -> `labels` [N, h, w, L], `confidence`
-  [N, h, w], the length of the label: the shorter, the more diffuse its match.
-- `descriptors`, `descriptors_float`: `images` -> `descriptors` [N, h, w, L], the labels made unit length, and
-  `confidence`. Of a network of the second paper they are phi and 1 / sigma.
-- `landmarks`, `landmarks_float`: `images` -> `points` [N, K, 2] (sub-pixel), `score` [N, K].
-- `keypoints`, `keypoints_float`, of a head that has heat maps: the same and these, `heatmaps` [N, h, w, K] in [0, 1].
-- `match`, `match_float`, `match_encoded`: `image_a`, `image_b`, each of a size of its own -> for each cell of A its
-  most probable place `points_in_b` [N, h, w, 2], the `probability` [N, h, w] of that cell, and the `confidence`
-  [N, h, w] of the match, the inverse of the mean of both cells' 1 / confidence.
-- `encoded`: `images`, a string [N] of files, each of a size of its own -> `labels`, `confidence`, `points`, `score`.
-  What is transparent is seen on white. The EXIF orientation of a JPEG is not applied: points are in its stored pixels.
+    @SIGNATURES.register("brightest", "the brightest label of each picture")
+    class Brightest(Signature):
+        types = {"brightest": tf.uint8, "brightest_float": tf.float32}
+        outputs = {"length": "length of the longest label"}
 
-In Python, `labels`, `descriptors`, `landmarks` and `keypoints` of the loaded object are functions of pixels of either
-type, `describe`, which is `encoded`, one of files, and `match` one of all three.
+        @staticmethod
+        def answer(model, images):
+            return {"length": tf.reduce_max(tf.norm(model.label(images).labels, axis=-1), axis=[1, 2])}
+
+In Python a task is a function of the loaded model, `model.brightest(images)`, for pixels or files as its types say.
+
+**Convention:** points are (x, y) in continuous pixels of the picture that was sent, whatever its size.
 """
 
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
 import tensorflow as tf
 
-from dense_labels.config import MAX_PIXELS
-from dense_labels.exporting import decoding_graph
+from dense_labels.batches import Frame
+from dense_labels.exporting import agreement
 from dense_labels.method import geometry, introspection_loss, matching
+from dense_labels.registry import SIGNATURES
 
-SIGNATURES = {  # name -> task, type
-    "serving_default": ("labels", tf.uint8),
-    "labels_float": ("labels", tf.float32),
-    "descriptors": ("descriptors", tf.uint8),
-    "descriptors_float": ("descriptors", tf.float32),
-    "landmarks": ("landmarks", tf.uint8),
-    "landmarks_float": ("landmarks", tf.float32),
-    "keypoints": ("keypoints", tf.uint8),
-    "keypoints_float": ("keypoints", tf.float32),
-    "encoded": ("describe", tf.string),
-    "match": ("match", tf.uint8),
-    "match_float": ("match", tf.float32),
-    "match_encoded": ("match", tf.string),
-}
-MEANINGS = {  # of what goes in and comes out, by its name
-    "images": "pictures, RGB: uint8 from 0 to 255, float32 from 0 to 1, or strings, whole JPEG, PNG or BMP files",
-    "image_a": "as images; for each the one in image_b that it is matched with",
-    "image_b": "as images; as many as in image_a",
-    "labels": "label of each cell of the picture, without unit: cell (i, j) of h x w lies about "
-    "((j + 0.5) / w, (i + 0.5) / h) of the network's part of the picture",
-    "descriptors": "label of each cell made unit length",
-    "confidence": "above 0, the higher the more certain: of a cell the length of its label, of a match the inverse of "
-    "the mean of both cells' 1 / confidence",
-    "points": "landmarks (x, y) in continuous pixels of the picture sent: (0, 0) is its outer top-left corner",
-    "heatmaps": "of each landmark, from 0 to 1 in each cell: how likely it is there",
-    "score": "of each landmark, from 0 to 1, the higher the more certain",
-    "points_in_b": "for each cell of A where it is found in B, (x, y) in continuous pixels of B",
-    "probability": "of that cell of B among all cells of B, from 0 to 1",
-}
-CELLS_FIRST = (0, 2, 3, 1)  # takes heat maps [N, K, h, w] to [N, h, w, K]
-MAX_IMAGES = 64  # of a request: the network sees them together
-_AT_ONCE = 4  # pictures of a request that are decoded at the same time, each of them of up to so many pixels
-_QUEUE = 100  # batches that wait before a server says it is busy
-_BATCH_THREADS, _BATCH_WAIT_MICROS = 2, 2000
+Head = Callable[[Any], dict[str, Any]]  # labels [N, h, w, L] -> `points` [N, K, 2], `score` [N, K] and perhaps more
+Tensors = dict[str, Any]  # tensors or arrays by name
+
+_CELLS_FIRST = (0, 2, 3, 1)  # takes heat maps [N, K, h, w] to [N, h, w, K]
+_IMAGES = "pictures, RGB: uint8 from 0 to 255, float32 from 0 to 1, or strings, whole JPEG, PNG or BMP files"
+_LABELS = (
+    "label of each cell, without unit: with s the stride and m the margin that this card has, cell (i, j) lies at "
+    "(m + (j + 0.5) s, m + (i + 0.5) s) pixels of the picture once it is resized to the input size and twice the margin"
+)
+_LENGTH = "length of the label of each cell, above 0: the higher the more certain"
+_POINTS = "landmarks (x, y) in continuous pixels of the picture sent: (0, 0) is its outer top-left corner"
+_SCORE = "of each landmark, from 0 to 1, the higher the more certain"
 
 
-class ServedModel(tf.Module):
-    """A network and its landmark head, for callers with images of any size.
+class Labelled(NamedTuple):
+    """Pictures as the network labels them."""
 
-    **Convention:** points are (x, y) in continuous pixels of the image that was passed in: where
-    that was resized for the network, x is scaled by W / W_input and y by H / H_input on return.
+    labels: Any  # float32 [N, h, w, L]
+    scale: Any  # float32 [N or 1, 1, 2], (x, y): pixels of the picture sent in a pixel of it once it is resized
+
+
+class Model(Protocol):
+    """What a signature is answered from: the model that is served, or the live one that it is compared with."""
+
+    frame: Frame
+    head: Head | None
+
+    def label(self, images: Any) -> Labelled:
+        """Labels pictures [N, H, W, 3] or files [N]."""
+
+    def to_pictures(self, points: Any, scale: Any) -> Any:
+        """Takes points [N, K, 2] in pixels of the network's input to the pictures', whose scale is `Labelled.scale`."""
+
+
+class Signature:
+    """What can be asked of a served model, once for each type of images; subclass it and register the subclass.
+
+    A subclass has `types`, `outputs` and a static method `answer`, which takes a `Model` and the `inputs`, under their
+    names, and returns tensors by name, some or all of the `outputs`. It is called in a graph as well as eagerly. Inputs
+    are batches of pictures or of files; a subclass that takes anything else has its own `specs` and `request`.
     """
 
-    def __init__(
-        self,
-        network,
-        head,
-        *,
-        input_size,
-        stride,
-        margin=0,
-        max_pixels=MAX_PIXELS,
-        max_images=MAX_IMAGES,
-        batch_requests=0,
-    ):
-        """Creates the module; the arguments are those of `export.export_saved_model`."""
-        super().__init__(name="served_model")
-        # A tracked Keras object would bring its own traces along, so only variables are tracked.
-        self.weights = [*network.variables, *getattr(head, "variables", ())]
-        # Traced once, and called by all signatures: a network of many layers would make each of them long.
-        pixels = tf.TensorSpec([None, *input_size, 3], tf.float32)
-        self._network = tf.function(lambda images: network(images, training=False), input_signature=[pixels])
-        if batch_requests:
-            self._network = _batched(self._network, batch_requests, max_images)
-        self._label_shape = network(tf.zeros([1, *input_size, 3]), training=False).shape[1:]
-        self._head = lambda labels: head(labels)
-        self._stride, self._margin = stride, margin
-        self._input_size = input_size
-        self._full_size = [side + 2 * margin for side in input_size]
-        self._max_pixels, self._max_images = max_pixels, max_images
-        self.labels = tf.function(self._labels)
-        self.descriptors = tf.function(self._descriptors)
-        self.match = tf.function(self._match)
-        self.describe = tf.function(self._labels if head is None else self._labels_and_landmarks)
-        if head is not None:
-            self.landmarks = tf.function(self._landmarks)
-            if "heatmaps" in head(tf.zeros([1, *self._label_shape])):
-                self.keypoints = tf.function(self._keypoints)
+    types: ClassVar[Mapping[str, tf.DType]]  # name of the signature -> type of its images
+    inputs: ClassVar[Mapping[str, str]] = {"images": _IMAGES}  # name -> meaning
+    outputs: ClassVar[Mapping[str, str]]  # name -> meaning
+    needs: ClassVar[tuple[str, ...]] = ()  # answers of the head; a model whose head lacks one is exported without
+    tolerances: ClassVar[Mapping[str, float]] = {}  # by which an output may differ from the live model's; or 1e-3
+    answer: ClassVar[Callable[..., Tensors]]
 
-    def signatures(self):
-        """Returns a dictionary of name -> concrete function, as listed at the top of this file."""
-        traced = {}
-        for name, (task, dtype) in SIGNATURES.items():
-            if hasattr(self, task):
-                names = ["image_a", "image_b"] if task == "match" else ["images"]
-                shape = [None] if dtype == tf.string else [None, None, None, 3]
-                specs = [tf.TensorSpec(shape, dtype, name) for name in names]
-                traced[name] = getattr(self, task).get_concrete_function(*specs)
-        return traced
+    def __init_subclass__(cls) -> None:
+        for name in ("types", "outputs", "answer"):
+            if not getattr(cls, name, None):
+                raise ValueError(f"signature {cls.__name__}: `{name}` is missing")
+        taken = list(inspect.signature(cls.answer).parameters)[1:]
+        if taken != list(cls.inputs):
+            raise ValueError(
+                f"signature {cls.__name__}: `answer` must take a model and {', '.join(cls.inputs)}, as `inputs` says; "
+                f"it takes {', '.join(taken) or 'nothing else'}"
+            )
 
-    def _labels(self, images):
-        return _confident(self._label(images)[0])
+    @classmethod
+    def specs(cls, dtype: tf.DType) -> dict[str, tf.TensorSpec]:
+        """Returns the type and shape of each input, for images of a type."""
+        shape = [None] if dtype == tf.string else [None, None, None, 3]
+        return {name: tf.TensorSpec(shape, dtype, name) for name in cls.inputs}
 
-    def _descriptors(self, images):
-        labels = self._label(images)[0]
+    @classmethod
+    def request(cls, dtype: tf.DType, images: Sequence[np.ndarray]) -> dict[str, tf.Tensor]:
+        """Makes inputs of images float32 [N, H, W, 3] in [0, 1], one for each input; fewer are used again."""
+        return {name: stored(images[n % len(images)], dtype) for n, name in enumerate(cls.inputs)}
+
+    @classmethod
+    def verify(cls, found: dict[str, np.ndarray], live: Model, inputs: dict[str, tf.Tensor]) -> None:
+        """Compares an answer with the live model's.
+
+        Args:
+          found: of the model that was written.
+          live: the model that it was made from.
+          inputs: what was asked.
+
+        Raises:
+          RuntimeError: if they differ.
+        """
+        for name, expected in cls.answer(live, **inputs).items():
+            agreement.check(name, found[name], expected, cls.tolerances.get(name, agreement.PROBABILITY))
+
+
+class Named(NamedTuple):
+    """What stands behind the name of a signature."""
+
+    task: str  # its name in `SIGNATURES`, and of its function in Python
+    signature: type[Signature]
+    dtype: tf.DType  # of its images
+
+
+def named() -> dict[str, Named]:
+    """Lists the signatures by the names that they are served under.
+
+    Raises:
+      ValueError: if two have the same name, or one is no `Signature`.
+    """
+    found: dict[str, Named] = {}
+    for task, entry in SIGNATURES.items():
+        if not (isinstance(entry.value, type) and issubclass(entry.value, Signature)):
+            raise ValueError(f"signature {task!r} must be a class below dense_labels.exporting.signatures.Signature")
+        for name, dtype in entry.value.types.items():
+            if name in found:
+                raise ValueError(f"{found[name].task!r} and {task!r} are both served as {name!r}; rename one")
+            found[name] = Named(task, entry.value, dtype)
+    return found
+
+
+def stored(images: np.ndarray, dtype: tf.DType) -> tf.Tensor:
+    """Returns images float32 [N, H, W, 3] in [0, 1] as a caller has them: in another type, or as files without loss."""
+    if dtype == tf.float32:
+        return tf.constant(images)
+    pixels = np.rint(images * 255).astype(np.uint8)
+    return tf.constant(pixels if dtype == tf.uint8 else [tf.io.encode_png(image).numpy() for image in pixels])
+
+
+@SIGNATURES.register("labels", "the label of each cell of a picture, and how certain it is")
+class Labels(Signature):
+    types = {"serving_default": tf.uint8, "labels_float": tf.float32}
+    outputs = {"labels": _LABELS, "confidence": _LENGTH}
+
+    @staticmethod
+    def answer(model: Model, images: Any) -> Tensors:
+        return _confident(model.label(images).labels)
+
+    @classmethod
+    def verify(cls, found: dict[str, np.ndarray], live: Model, inputs: dict[str, tf.Tensor]) -> None:
+        agreement.check_labels("labels", found["labels"], found["confidence"], live.label(**inputs).labels)
+
+
+@SIGNATURES.register(
+    "descriptors", "the same labels made unit length: of the second paper's networks phi and 1 / sigma"
+)
+class Descriptors(Signature):
+    types = {"descriptors": tf.uint8, "descriptors_float": tf.float32}
+    outputs = {"descriptors": "label of each cell made unit length", "confidence": _LENGTH}
+
+    @staticmethod
+    def answer(model: Model, images: Any) -> Tensors:
+        labels = model.label(images).labels
         return {"descriptors": introspection_loss.split_labels(labels)[0], "confidence": tf.norm(labels, axis=-1)}
 
-    def _landmarks(self, images):
-        return self._locate(*self._label(images))
+    @classmethod
+    def verify(cls, found: dict[str, np.ndarray], live: Model, inputs: dict[str, tf.Tensor]) -> None:
+        labels = found["descriptors"] * found["confidence"][..., np.newaxis]  # of none is the direction known
+        agreement.check_labels("descriptors", labels, found["confidence"], live.label(**inputs).labels)
 
-    def _keypoints(self, images):
-        labels, scale = self._label(images)
-        found = self._head(labels)
-        return {**self._placed(found, scale), "heatmaps": tf.transpose(found["heatmaps"], CELLS_FIRST)}
 
-    def _labels_and_landmarks(self, images):
-        labels, scale = self._label(images)
-        return {**_confident(labels), **self._locate(labels, scale)}
+@SIGNATURES.register("landmarks", "the landmarks of a picture, between its pixels")
+class Landmarks(Signature):
+    types = {"landmarks": tf.uint8, "landmarks_float": tf.float32}
+    outputs = {"points": _POINTS, "score": _SCORE}
+    needs: ClassVar[tuple[str, ...]] = ("points", "score")
+    tolerances = {"points": agreement.POINT}
 
-    def _locate(self, labels, scale):
-        return self._placed(self._head(labels), scale)
+    @staticmethod
+    def answer(model: Model, images: Any) -> Tensors:
+        return _located(model, *model.label(images))[0]
 
-    def _placed(self, found, scale):
-        return {"points": (found["points"] + float(self._margin)) * scale, "score": found["score"]}
 
-    def _match(self, image_a, image_b):
-        (labels_a, _), (labels_b, scale) = self._label(image_a), self._label(image_b)
+@SIGNATURES.register("keypoints", "the landmarks, with the heat maps they are the peaks of")
+class Keypoints(Landmarks):
+    types = {"keypoints": tf.uint8, "keypoints_float": tf.float32}
+    outputs = {**Landmarks.outputs, "heatmaps": "of each landmark, from 0 to 1 in each cell: how likely it is there"}
+    needs = (*Landmarks.needs, "heatmaps")
+
+    @staticmethod
+    def answer(model: Model, images: Any) -> Tensors:
+        placed, found = _located(model, *model.label(images))
+        return {**placed, "heatmaps": tf.transpose(found["heatmaps"], _CELLS_FIRST)}
+
+
+@SIGNATURES.register("describe", "labels and landmarks of picture files, each of a size of its own")
+class Describe(Signature):
+    """Transparent pixels are seen on white. The EXIF orientation is not applied: points are in the stored pixels."""
+
+    types = {"encoded": tf.string}
+    outputs = {**Labels.outputs, **Landmarks.outputs}
+
+    @staticmethod
+    def answer(model: Model, images: Any) -> Tensors:
+        labels, scale = model.label(images)
+        return {**_confident(labels), **({} if model.head is None else _located(model, labels, scale)[0])}
+
+    @classmethod
+    def verify(cls, found: dict[str, np.ndarray], live: Model, inputs: dict[str, tf.Tensor]) -> None:
+        for part in (Labels, *([] if live.head is None else [Landmarks])):
+            part.verify(found, live, inputs)
+
+
+@SIGNATURES.register("match", "where each cell of a picture A is found in a picture B, whatever their sizes")
+class Match(Signature):
+    types = {"match": tf.uint8, "match_float": tf.float32, "match_encoded": tf.string}
+    inputs = {
+        "image_a": f"{_IMAGES}; each is matched with its own in image_b",
+        "image_b": "as many as in image_a, of the same type",
+    }
+    outputs = {
+        "points_in_b": "for each cell of A its most probable place in B, (x, y) in continuous pixels of B",
+        "probability": "of that cell of B among all cells of B, from 0 to 1",
+        "confidence": "above 0, the higher the more certain: the inverse of the mean of 1 / length of both labels",
+    }
+
+    @staticmethod
+    def answer(model: Model, image_a: Any, image_b: Any) -> Tensors:
+        (labels_a, _), (labels_b, scale) = model.label(image_a), model.label(image_b)
         counts = tf.shape(labels_a)[0], tf.shape(labels_b)[0]
         equal = tf.debugging.assert_equal(*counts, "image_a and image_b must hold as many images")
         _, height, width, length = labels_b.shape
-        centres = tf.reshape(geometry.cell_centres(height, width, self._stride), [-1, 2])
+        centres = tf.reshape(geometry.cell_centres(height, width, model.frame.stride), [-1, 2])
 
         def match_pair(pair):
             log_probability = matching.match_log_probability(*pair)  # [h w, h w]
@@ -154,75 +255,32 @@ class ServedModel(tf.Module):
             found = tf.gather(sigma_b, tf.argmax(log_probability, axis=-1, output_type=tf.int32))
             return matching.best_match(log_probability, centres), best, 2.0 / (sigma_a + found)
 
-        with tf.control_dependencies([equal]):
+        with tf.control_dependencies([] if equal is None else [equal]):
             flat = [tf.reshape(x, [-1, height * width, length]) for x in (labels_a, labels_b)]
         # One pair at a time: the probabilities of a whole batch would take N (h w)^2 numbers.
         points, probability, confidence = tf.map_fn(
             match_pair, flat, parallel_iterations=1, fn_output_signature=(tf.float32, tf.float32, tf.float32)
         )
-        points = (points + float(self._margin)) * scale
         return {
-            "points_in_b": tf.reshape(points, [-1, height, width, 2]),
+            "points_in_b": tf.reshape(model.to_pictures(points, scale), [-1, height, width, 2]),
             "probability": tf.reshape(probability, [-1, height, width]),
             "confidence": tf.reshape(confidence, [-1, height, width]),
         }
 
-    def _label(self, images):
-        """Returns labels, and the (x, y) [N or 1, 1, 2] that take points of the full size to the pictures'."""
-        pixels, scale = self._decode(images) if images.dtype == tf.string else self._resize(images)
-        height, width = self._input_size
-        pixels = tf.image.crop_to_bounding_box(pixels, self._margin, self._margin, height, width)
-        labels = self._network(tf.ensure_shape(pixels, [None, height, width, 3]))
-        return tf.ensure_shape(labels, [None, *self._label_shape]), scale[:, tf.newaxis]
-
-    def _resize(self, images):
-        """Pictures of one size -> float32 [N, height, width, 3] of the full size, and their scale [1, 2]."""
-        images = tf.ensure_shape(images, [None, None, None, 3])
-        shape = tf.shape(images)
-        sound = decoding_graph.check_size(shape[1:3], max_pixels=self._max_pixels)
-        with tf.control_dependencies([*sound, *self._check_count(shape[0])]):
-            images = tf.identity(images)
-        pixels = tf.cond(
-            tf.reduce_all(shape[1:3] == self._full_size),
-            lambda: tf.cast(images, tf.float32),
-            lambda: tf.image.resize(images, self._full_size, antialias=True),
-        )
-        pixels /= 255.0 if images.dtype == tf.uint8 else 1.0
-        height, width = self._full_size
-        return pixels, tf.cast([[shape[2] / width, shape[1] / height]], tf.float32)
-
-    def _decode(self, files):
-        """Files [N] -> the same, with a scale [N, 2]."""
-
-        def decode(file):
-            picture = decoding_graph.decode(file, max_pixels=self._max_pixels)
-            pixels, scale = self._resize(picture[tf.newaxis])
-            return tf.ensure_shape(pixels[0], [*self._full_size, 3]), scale[0]
-
-        with tf.control_dependencies(self._check_count(tf.size(files))):
-            files = tf.identity(files)
-        types = (tf.float32, tf.float32)
-        return tf.map_fn(decode, files, parallel_iterations=_AT_ONCE, fn_output_signature=types)
-
-    def _check_count(self, count):
-        limits = f"a request must have from 1 to {self._max_images} pictures; found"
-        return [tf.debugging.Assert((count > 0) & (count <= self._max_images), [limits, count])]
+    @classmethod
+    def verify(cls, found: dict[str, np.ndarray], live: Model, inputs: dict[str, tf.Tensor]) -> None:
+        (labels_a, _), (labels_b, scale) = (live.label(images) for images in inputs.values())
+        points = found["points_in_b"] / scale[:, np.newaxis] - live.frame.margin  # in pixels of the network's input
+        agreement.check_matches({**found, "points_in_b": points}, labels_a, labels_b, live.frame.stride)
 
 
-def _confident(labels):
+def _confident(labels: tf.Tensor) -> Tensors:
     return {"labels": labels, "confidence": tf.norm(labels, axis=-1)}
 
 
-def _batched(network, batch_size, max_images):
-    """Joins what requests that run at the same time give to the network, whatever the sizes of their pictures.
-
-    Only the network runs on what is joined: a picture that cannot be decoded has failed its own request before.
-    """
-    sizes = [2**k for k in range(max(batch_size - 1, 0).bit_length() + 1)]
-    return tf.nondifferentiable_batch_function(
-        _BATCH_THREADS,
-        max(max_images, sizes[-1]),  # of a request; one beyond the largest of the sizes is split
-        _BATCH_WAIT_MICROS,
-        allowed_batch_sizes=sizes,  # a batch in between is filled up to the next: one plan of the kernels for each
-        max_enqueued_batches=_QUEUE,
-    )(network)
+def _located(model: Model, labels: tf.Tensor, scale: tf.Tensor) -> tuple[Tensors, Tensors]:
+    """The landmarks in pixels of the pictures, and all that the head answers."""
+    if model.head is None:
+        raise ValueError("a model without a head has no landmarks")
+    found = model.head(labels)
+    return {"points": model.to_pictures(found["points"], scale), "score": found["score"]}, found

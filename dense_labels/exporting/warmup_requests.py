@@ -4,7 +4,12 @@ The file is a TFRecord of `tensorflow.serving.PredictionLog`. Its few fields are
 strings or messages, so that exporting needs no package of TensorFlow Serving's.
 """
 
+from __future__ import annotations
+
+import os
 import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,12 +21,12 @@ _SIGNATURE_NAME = 3  # of ModelSpec
 _KEY, _VALUE = 1, 2  # of an entry of a map
 
 
-def write(folder, requests):
+def write(folder: str | os.PathLike, requests: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     """Writes the warm-up requests of a SavedModel.
 
     Args:
       folder: of the SavedModel.
-      requests: a list of (name of a signature, dictionary of its inputs), at most 1,000.
+      requests: (name of a signature, its inputs by name), at most 1,000.
     """
     path = pathlib.Path(folder) / _FILE
     path.parent.mkdir()

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.exporting import saved_model
+from dense_labels.batches import Frame
+from dense_labels.exporting import model_card
 from models import nearest_landmarks
 from serving import convert
+from tests.colours import publish
 
 SIZE, MARGIN = (30, 24), 4
 FULL = (38, 32)
@@ -19,13 +21,10 @@ def folder(tmp_path_factory):
     tf.keras.utils.set_random_seed(0)
     layers = [tf.keras.layers.Conv2D(size, 3, stride, "same") for size, stride in ((32, 2), (32, 1), (3, 1))]
     network = tf.keras.Sequential([tf.keras.Input([None, None, 3]), *layers])
-    shape = {"input_size": SIZE, "stride": 2, "margin": MARGIN}
-    example = tf.random.stateless_uniform([1, *FULL, 3], [0, 0]).numpy()
     head = nearest_landmarks.NearestLandmarks(np.eye(3, dtype=np.float32), 2, upsample=2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saved_model, "_verify", lambda *_: None)  # test_export sees to that
-        out = tmp_path_factory.mktemp("served")
-        return saved_model.export_saved_model(network, head, out, **shape, example_images=example)
+    only = ("landmarks_float", "descriptors_float", "match_float", "serving_default")
+    out = tmp_path_factory.mktemp("served")
+    return publish(network, head, out, frame=Frame(SIZE, 2, MARGIN), verified=False, only=only)
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +55,29 @@ def test_int8_is_smaller_and_near(folder, image):
 
 
 def test_a_model_that_joins_requests_is_refused(folder, tmp_path):
-    shutil.copytree(folder / "assets", tmp_path / "assets")
-    card = json.loads((folder / "assets" / "model_card.json").read_text())
-    card["model"]["batch_requests"] = 4
-    (tmp_path / "assets" / "model_card.json").write_text(json.dumps(card))
+    copy_with(folder, tmp_path, lambda card: card["model"].update(batch_requests=4))
     with pytest.raises(ValueError, match="joins requests, which only servers do; export it without --batch_requests"):
         convert.convert(tmp_path, "lite")
+
+
+def copy_with(folder, copy, change):
+    """Copies a version, with another model card."""
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    card = model_card.read(folder)
+    change(card)
+    (copy / model_card.FILE).write_text(json.dumps(card))
+
+
+def test_what_takes_one_picture_can_be_converted_and_nothing_else(folder):
+    with pytest.raises(ValueError, match=r"--signature=match: .* has descriptors, landmarks$"):
+        convert.convert(folder, "lite", task="match")
+
+
+def test_a_model_of_an_earlier_version_can_be_converted(folder, image, tmp_path):
+    """Its card does not name the functions."""
+    copy_with(folder, tmp_path, lambda card: [each.pop("function") for each in card["signatures"].values()])
+    found = answer(convert.convert(tmp_path, "lite", task="descriptors"), image)
+    np.testing.assert_allclose(np.linalg.norm(found["descriptors"], axis=-1), 1, atol=1e-4)
 
 
 def test_a_folder_that_is_no_version_is_refused(tmp_path):

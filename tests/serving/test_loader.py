@@ -47,9 +47,9 @@ def random_requests(count):
         tf.string: (tf.constant([tf.io.encode_png(image).numpy() for image in images]), tf.constant(["no picture"])),
     }
     requests = []
-    for name, (task, dtype) in signatures.SIGNATURES.items():
+    for name, (_, signature, dtype) in signatures.named().items():
         for value in stored[dtype]:
-            requests.append((name, dict.fromkeys(["image_a", "image_b"] if task == "match" else ["images"], value)))
+            requests.append((name, dict.fromkeys(signature.inputs, value)))
     return requests
 
 
@@ -84,7 +84,7 @@ def test_the_warm_up_file_runs(loader, colour_served_dir, tmp_path):
     definitions = saved.meta_graphs[0].signature_def
     assert all(answer.HasField("tensor") for answer in found)
     assert sorted(answer.name for answer in found) == sorted(
-        key for name in signatures.SIGNATURES for key in definitions[name].outputs
+        key for name in signatures.named() for key in definitions[name].outputs
     )
 
 

@@ -59,9 +59,9 @@ def connection(address):
 
 def test_every_signature_is_described_as_it_is(connection, model):
     described = connection.signatures()
-    assert set(described) == set(model.signatures) == set(signatures.SIGNATURES)
-    for name, (task, dtype) in signatures.SIGNATURES.items():
-        assert set(described[name].inputs) == ({"image_a", "image_b"} if task == "match" else {"images"})
+    assert set(described) == set(model.signatures) == set(signatures.named())
+    for name, (_, signature, dtype) in signatures.named().items():
+        assert set(described[name].inputs) == set(signature.inputs)
         assert {tensor.dtype for tensor in described[name].inputs.values()} == {dtype.as_datatype_enum}
         assert set(described[name].outputs) == set(model.signatures[name].structured_outputs)
     assert [dim.size for dim in described["landmarks"].inputs["images"].tensor_shape.dim] == [-1, -1, -1, 3]
@@ -75,8 +75,8 @@ def test_every_signature_answers_as_the_model_does(connection, model, count, siz
         tf.float32: np.float32(images) / 255,
         tf.string: np.array([tf.io.encode_png(image).numpy() for image in images], object),
     }
-    for name, (task, dtype) in signatures.SIGNATURES.items():
-        inputs = dict.fromkeys(["image_a", "image_b"] if task == "match" else ["images"], sent[dtype])
+    for name, (_, signature, dtype) in signatures.named().items():
+        inputs = dict.fromkeys(signature.inputs, sent[dtype])
         found, expected = connection.predict(name, **inputs), model.signatures[name](**map_values(tf.constant, inputs))
         assert set(found) == set(expected)
         for key in found:
@@ -232,7 +232,7 @@ def test_the_client_draws_what_matches(address, picture, tmp_path):
     [
         ([], {}, "no picture is named; give the files after the options"),
         (["{picture}"], {"signature": "key"}, "--signature=key: the model has descriptors, "),
-        (["{picture}"], {"signature": "match"}, "--signature=match takes two pictures; found 1"),
+        (["{picture}"], {"signature": "match"}, "--signature=match takes 2 pictures, image_a, image_b; found 1"),
         (["nowhere.png"], {}, "nowhere.png: no such file"),
         ([__file__], {}, "not a picture of a known format"),
         ([__file__], {"signature": "encoded"}, "INVALID_ARGUMENT: .*it must be a JPEG, PNG or BMP file"),

@@ -11,43 +11,33 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
-import models
-from dense_labels import config
-from dense_labels.exporting import saved_model
+from dense_labels.batches import Frame
+from dense_labels.exporting import model_card, signatures
+from dense_labels.exporting.served_model import ServedModel
 from dense_labels.method import geometry, matching
 from models import heatmap_landmarks, nearest_landmarks
-from tests.colours import COLOURS, SIZE, STRIDE, publish, smooth_images
+from tests.colours import COLOURS, FRAME, SIZE, STRIDE, as_uint8, centres, coloured_cells, publish, smooth_images
+from tests.colours import head as head_of
+from tests.colours import network as network_of
 
 LANDMARKS, MARGIN = 4, 4
-SIGNATURES = {
-    "serving_default",
-    "landmarks",
-    "match",
-    "descriptors",
-    "descriptors_float",
-    "labels_float",
-    "landmarks_float",
-    "match_float",
-    "match_encoded",
-    "encoded",
-}
-
-
-def as_uint8(images):
-    return np.rint(images * 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def network():
-    settings = config.ModelConfig(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4), norm="batch")
-    network = models.create(settings)
+    """A small network with random weights, whose labels are about as long as trained ones."""
+    layers = [
+        tf.keras.layers.Rescaling(4.0, -2.0),
+        tf.keras.layers.Conv2D(8, 5, STRIDE, "same", activation="relu"),
+        tf.keras.layers.BatchNormalization(),
+        tf.keras.layers.Conv2D(8, 5, 1, "same", activation="relu"),
+        tf.keras.layers.Conv2D(3, 1),
+    ]
+    network = tf.keras.Sequential([tf.keras.Input([None, None, 3]), *layers])
     random = np.random.default_rng(0)
-    for layer in network.layers:
-        if isinstance(layer, tf.keras.layers.Conv2D):
-            size = np.prod(layer.kernel.shape[:3])
-            gain = 10 if layer.name == "label" else 2  # labels about as long as trained ones
-            kernel = random.normal(0, np.sqrt(gain / size), layer.kernel.shape)
-            layer.set_weights([kernel, random.normal(0, 0.1, layer.bias.shape)])
+    for layer, gain in zip((layers[1], layers[3], layers[4]), (2, 2, 30)):
+        kernel = random.normal(0, np.sqrt(gain / np.prod(layer.kernel.shape[:3])), layer.kernel.shape)
+        layer.set_weights([kernel, random.normal(0, 0.1, layer.bias.shape)])
     return network
 
 
@@ -60,14 +50,7 @@ def head(network):
 
 @pytest.fixture(scope="module")
 def folder(network, head, tmp_path_factory):
-    return saved_model.export_saved_model(
-        network,
-        head,
-        tmp_path_factory.mktemp("export"),
-        input_size=SIZE,
-        stride=STRIDE,
-        example_images=smooth_images(2, SIZE, 1),
-    )
+    return publish(network, head, tmp_path_factory.mktemp("export"))
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +59,8 @@ def served(folder):
 
 
 @pytest.fixture(scope="module")
-def colour_served(colour_network, colour_head, tmp_path_factory):
-    path = publish(colour_network, colour_head, tmp_path_factory.mktemp("colours"), verified=False)
-    return tf.saved_model.load(str(path)).signatures
+def colour_served(colour_served_dir):
+    return tf.saved_model.load(str(colour_served_dir / "1")).signatures
 
 
 @pytest.fixture(scope="module")
@@ -89,19 +71,8 @@ def heatmap_served(colour_network, tmp_path_factory):
     features[1, 1, range(3), range(3)], maps[1, 1, range(3), range(3)] = -1.0, 6.0
     gamma, beta, mean, variance = np.ones(512), np.ones(512), np.zeros(512), np.ones(512)
     head.set_weights([features, gamma, beta, maps, np.full(3, -3.0), mean, variance])
-    return tf.saved_model.load(str(publish(colour_network, head, tmp_path_factory.mktemp("heatmaps"))))
-
-
-def coloured_cells(cells, scale_y, scale_x):
-    """An image `scale` times the network's input: red, green and blue cells on black."""
-    image = np.zeros([*SIZE, 3], np.float32)
-    for (row, column), colour in zip(cells, COLOURS):
-        image[row * STRIDE : (row + 1) * STRIDE, column * STRIDE : (column + 1) * STRIDE] = colour
-    return image.repeat(scale_y, axis=0).repeat(scale_x, axis=1)[np.newaxis]
-
-
-def centres(cells, scale_y, scale_x):
-    return (np.float32(cells)[:, ::-1] + 0.5) * STRIDE * np.float32([scale_x, scale_y])
+    only = ("keypoints", "keypoints_float", "landmarks_float")
+    return tf.saved_model.load(str(publish(colour_network, head, tmp_path_factory.mktemp("heatmaps"), only=only)))
 
 
 def live_answers(network, head, image_a, image_b):
@@ -124,8 +95,7 @@ def live_answers(network, head, image_a, image_b):
     }
 
 
-def test_a_version_has_every_signature_for_either_type(served):
-    assert set(served.signatures) == SIGNATURES
+def test_a_version_has_every_signature_for_either_type(served, colour_served):
     outputs = {name: set(f.structured_outputs) for name, f in served.signatures.items()}
     assert outputs["serving_default"] == outputs["labels_float"] == {"labels", "confidence"}
     assert outputs["landmarks"] == outputs["landmarks_float"] == {"points", "score"}
@@ -133,24 +103,24 @@ def test_a_version_has_every_signature_for_either_type(served):
     assert outputs["match"] == outputs["match_float"] == outputs["match_encoded"] == matches
     assert outputs["descriptors"] == outputs["descriptors_float"] == {"descriptors", "confidence"}
     assert outputs["encoded"] == {"labels", "confidence", "points", "score"}
+    with_heat_maps = set(colour_served)
+    assert with_heat_maps == set(signatures.named()) == {*outputs, "keypoints", "keypoints_float"}
 
 
 def test_key_points_come_with_their_heat_maps(heatmap_served):
-    added = {"keypoints", "keypoints_float"}
-    assert set(heatmap_served.signatures) == SIGNATURES | added
-    cells, scales = [(2, 3), (7, 9), (12, 1)], (3, 2)
-    image = 1 - coloured_cells(cells, *scales)
+    cells, scale = [(2, 3), (7, 9), (12, 1)], (3, 2)
+    image = 1 - coloured_cells(cells, scale=scale)
     for name, pixels in (("keypoints", as_uint8(image)), ("keypoints_float", image)):
         found = heatmap_served.signatures[name](images=tf.constant(pixels))
         assert set(found) == {"points", "score", "heatmaps"}
-        np.testing.assert_allclose(found["points"][0], centres(cells, *scales), atol=0.05)
+        np.testing.assert_allclose(found["points"][0], centres(cells, scale=scale), atol=0.05)
         heatmaps = found["heatmaps"].numpy()
         assert heatmaps.shape == (1, SIZE[0] // STRIDE, SIZE[1] // STRIDE, 3)
         for k, (row, column) in enumerate(cells):
             assert heatmaps[0, row, column, k] == heatmaps[..., k].max() == found["score"][0, k] > 0.7
             assert np.sort(heatmaps[..., k].ravel())[-2] < 0.1
     points = heatmap_served.landmarks(tf.constant(image))["points"]
-    np.testing.assert_allclose(points[0], centres(cells, *scales), atol=0.05)
+    np.testing.assert_allclose(points[0], centres(cells, scale=scale), atol=0.05)
 
 
 def test_a_process_with_tensorflow_alone_gets_the_live_answers(network, head, folder, tmp_path):
@@ -272,23 +242,26 @@ def test_files_of_any_mode_are_what_a_viewer_shows_on_white(served, mode):
 
 
 @pytest.fixture(scope="module")
-def served_with_margin(colour_network, colour_head, tmp_path_factory):
-    path = publish(colour_network, colour_head, tmp_path_factory.mktemp("margin"), margin=MARGIN)
-    return tf.saved_model.load(str(path))
+def traced_with_margin(colour_network, colour_head):
+    return ServedModel(colour_network, colour_head, frame=Frame(SIZE, STRIDE, MARGIN)).signatures()
 
 
 @pytest.mark.parametrize("scale_y, scale_x", [(1, 1), (2, 3)])
-def test_a_margin_is_cut_off_and_answers_are_in_the_whole_picture(served_with_margin, scale_y, scale_x):
-    served, cells = served_with_margin, [(3, 4), (10, 7), (6, 9)]
-    inside = coloured_cells(cells, 1, 1)
+def test_a_margin_is_cut_off_and_answers_are_in_the_whole_picture(traced_with_margin, scale_y, scale_x):
+    traced, cells = traced_with_margin, [(3, 4), (10, 7), (6, 9)]
+    inside = coloured_cells(cells)
     image = np.pad(inside, [(0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)])
     image = image.repeat(scale_y, axis=1).repeat(scale_x, axis=2)
-    expected = (centres(cells, 1, 1) + MARGIN) * [scale_x, scale_y]
-    for sent in (tf.constant(image), tf.constant(as_uint8(image)), tf.constant([encoded(image[0])])):
-        answer = served.describe(sent) if sent.dtype == tf.string else {**served.labels(sent), **served.landmarks(sent)}
+    expected = (centres(cells) + MARGIN) * [scale_x, scale_y]
+    for sent, names, match in (
+        (tf.constant(image), ("labels_float", "landmarks_float"), "match_float"),
+        (tf.constant(as_uint8(image)), ("serving_default", "landmarks"), "match"),
+        (tf.constant([encoded(image[0])]), ("encoded",), "match_encoded"),
+    ):
+        answer = {key: value for name in names for key, value in traced[name](images=sent).items()}
         assert answer["labels"].shape == [1, SIZE[0] // 2, SIZE[1] // 2, 3]
         np.testing.assert_allclose(answer["points"][0], expected, atol=2e-2)
-        found = served.match(sent, sent)["points_in_b"].numpy()[0]
+        found = traced[match](image_a=sent, image_b=sent)["points_in_b"].numpy()[0]
         rows, columns = np.transpose(cells)
         np.testing.assert_allclose(found[rows, columns], expected, atol=1e-4)
 
@@ -319,9 +292,9 @@ def test_landmarks_of_an_image_made_larger_grow_with_it(served):
 @pytest.mark.parametrize("suffix", ["", "_float"])
 def test_landmarks_are_where_the_caller_drew_them(colour_served, scale_y, scale_x, suffix):
     cells = [(3, 4), (10, 7), (6, 9)]
-    image = coloured_cells(cells, scale_y, scale_x)
+    image = coloured_cells(cells, scale=(scale_y, scale_x))
     found = colour_served["landmarks" + suffix](images=tf.constant(image if suffix else as_uint8(image)))
-    np.testing.assert_allclose(found["points"][0], centres(cells, scale_y, scale_x), atol=1e-2)
+    np.testing.assert_allclose(found["points"][0], centres(cells, scale=(scale_y, scale_x)), atol=1e-2)
     if scale_y == scale_x == 1:
         np.testing.assert_allclose(found["score"][0], 1.0, atol=1e-6)
 
@@ -337,10 +310,12 @@ def test_a_smaller_image_gives_points_in_its_own_pixels(colour_served):
 
 def test_matches_are_in_pixels_of_b_whatever_the_two_sizes(colour_served):
     cells_a, cells_b = [(3, 4), (10, 7), (6, 9)], [(8, 2), (2, 8), (11, 5)]
-    image_a, image_b = coloured_cells(cells_a, 1, 2), coloured_cells(cells_b, 2, 3)
+    image_a, image_b = coloured_cells(cells_a, scale=(1, 2)), coloured_cells(cells_b, scale=(2, 3))
     found = colour_served["match_float"](image_a=tf.constant(image_a), image_b=tf.constant(image_b))
     rows, columns = np.transpose(cells_a)
-    np.testing.assert_allclose(found["points_in_b"].numpy()[0, rows, columns], centres(cells_b, 2, 3), atol=1e-4)
+    np.testing.assert_allclose(
+        found["points_in_b"].numpy()[0, rows, columns], centres(cells_b, scale=(2, 3)), atol=1e-4
+    )
     np.testing.assert_allclose(found["probability"].numpy()[0, rows, columns], 1.0, atol=1e-6)
     black = found["probability"].numpy()[0, 0, 0]  # a label of zeros matches every cell alike
     np.testing.assert_allclose(black, 1 / (15 * 12), rtol=1e-5)
@@ -348,7 +323,7 @@ def test_matches_are_in_pixels_of_b_whatever_the_two_sizes(colour_served):
 
 def test_a_match_is_as_certain_as_the_mean_uncertainty_of_both_cells(colour_served):
     """Half a colour is half as long: of lengths 30 and 15, sigma is 1 / 30 and 1 / 15."""
-    image_a, image_b = coloured_cells([(3, 4)], 1, 1), coloured_cells([(8, 2)], 1, 1) / 2
+    image_a, image_b = coloured_cells([(3, 4)]), coloured_cells([(8, 2)]) / 2
     found = colour_served["match_float"](image_a=tf.constant(image_a), image_b=tf.constant(image_b))
     assert found["confidence"].numpy()[0, 3, 4] == pytest.approx(2 / (1 / 30 + 1 / 15), rel=1e-5)
     assert found["confidence"].numpy()[0, 0, 0] == pytest.approx(0, abs=1e-9)  # a label of zeros claims nothing
@@ -363,7 +338,7 @@ def test_descriptors_are_the_labels_made_unit_length(served):
 
 
 def test_confidence_is_the_length_of_the_label(colour_served):
-    image = coloured_cells([(3, 4), (10, 7), (6, 9)], 1, 1)
+    image = coloured_cells([(3, 4), (10, 7), (6, 9)])
     found = colour_served["serving_default"](images=tf.constant(as_uint8(image)))
     expected = np.zeros([1, 15, 12])
     expected[0, [3, 10, 6], [4, 7, 9]] = 30.0
@@ -405,7 +380,35 @@ def test_a_bad_pair_is_refused_by_name(served, dtype):
         served.match(good, tf.zeros([1, 30, 0, 3], dtype))
 
 
-def test_without_a_head_there_are_no_landmarks(colour_network, tmp_path):
-    served = tf.saved_model.load(str(publish(colour_network, None, tmp_path, verified=False)))
-    assert set(served.signatures) == {name for name in SIGNATURES if "landmarks" not in name}
-    assert not hasattr(served, "landmarks")
+def test_without_a_head_there_are_no_landmarks(colour_network):
+    served = ServedModel(colour_network, None, frame=FRAME)
+    assert not hasattr(served, "landmarks") and not hasattr(served, "keypoints")
+    assert all(hasattr(served, task) for task in ("labels", "descriptors", "match", "describe"))
+
+
+@pytest.mark.parametrize("stride", [2, 8, 16])
+def test_the_sides_of_an_image_need_not_be_multiples_of_the_stride(stride):
+    size, margin = (90, 118), 3
+    served = ServedModel(network_of(stride), head_of(stride), frame=Frame(size, stride, margin))
+    cells, others = [(1, 1), (3, 3), (2, 5)], [(90 // stride - 1, 2), (0, 118 // stride - 1), (2, 0)]
+
+    def picture(cells, scale):
+        inside = coloured_cells(cells, size=size, stride=stride)
+        whole = np.pad(inside, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
+        return tf.constant(whole.repeat(scale[0], axis=1).repeat(scale[1], axis=2))
+
+    labels = served.labels(picture(cells, (1, 1)))["labels"].numpy()
+    assert labels.shape == (1, size[0] // stride, size[1] // stride, 3)
+    rows, columns = np.transpose(cells)
+    np.testing.assert_allclose(labels[0, rows, columns], 30 * COLOURS, atol=1e-4)
+    points = served.landmarks(picture(cells, (2, 3)))["points"].numpy()[0]
+    expected = (centres(cells, stride=stride) + margin) * [3, 2]
+    np.testing.assert_allclose(points / [3, 2], expected / [3, 2], atol=0.01 * stride)
+    found = served.match(picture(cells, (1, 1)), picture(others, (2, 3)))["points_in_b"].numpy()[0]
+    expected = (centres(others, stride=stride) + margin) * [3, 2]
+    np.testing.assert_allclose(found[rows, columns], expected, atol=1e-3)
+
+
+def test_such_an_image_is_verified_and_written(tmp_path):
+    path = publish(network_of(8), head_of(8), tmp_path, frame=Frame((90, 118), 8, 2), only=("encoded", "match_float"))
+    assert model_card.read(path)["signatures"]["match_float"]["outputs"]["points_in_b"]["shape"] == [None, 11, 14, 2]

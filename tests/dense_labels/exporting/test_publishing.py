@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dense_labels.batches import Frame
 from dense_labels.exporting import saved_model
 from dense_labels.method import matching
-from tests.colours import SIZE, STRIDE, publish, smooth_images
+from tests.colours import FRAME, SIZE, STRIDE, publish
+
+QUICK = {"verified": False, "only": ("labels_float",)}
 
 
 def test_a_model_that_needs_python_is_not_published(colour_network, tmp_path):
@@ -20,17 +23,17 @@ def test_a_model_that_needs_python_is_not_published(colour_network, tmp_path):
         return {"points": tf.ensure_shape(found, [None, 1, 2]), "score": tf.ones([1, 1])}
 
     with pytest.raises(RuntimeError, match="nothing exported: no TensorFlow server has the operations EagerPyFunc$"):
-        publish(colour_network, head, tmp_path / "out")
+        publish(colour_network, head, tmp_path / "out", only=("landmarks_float",))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_version_is_one_above_the_highest_and_readable_by_a_server(colour_network, tmp_path):
     for name in ("3", "10", "notes", "2.5", ".hidden"):
         (tmp_path / name).mkdir()
-    path = publish(colour_network, None, tmp_path, verified=False)
+    path = publish(colour_network, None, tmp_path, **QUICK)
     assert path == tmp_path / "11"
     assert path.stat().st_mode == (tmp_path / "3").stat().st_mode
-    assert publish(colour_network, None, str(tmp_path), verified=False) == tmp_path / "12"
+    assert publish(colour_network, None, str(tmp_path), **QUICK) == tmp_path / "12"
     assert {entry.name for entry in tmp_path.iterdir()} == {*("3", "10", "11", "12", "notes", "2.5", ".hidden")}
 
 
@@ -38,7 +41,7 @@ def test_what_a_killed_export_left_is_removed_once_no_other_is_at_work(colour_ne
     (tmp_path / ".export-killed" / "model").mkdir(parents=True)
     other = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)  # as an export at work does
-    ours = threading.Thread(target=publish, args=(colour_network, None, tmp_path), kwargs={"verified": False})
+    ours = threading.Thread(target=publish, args=(colour_network, None, tmp_path), kwargs=QUICK)
     ours.start()
     ours.join(1)
     assert ours.is_alive()
@@ -78,14 +81,20 @@ best_match = matching.best_match
 
 
 @pytest.mark.parametrize(
-    "wrong, existing",
-    [("labels", True), ("points", False), ("points_in_b", True), ("points_in_b's log-probability", False)],
+    "wrong, signature, existing",
+    [
+        ("labels", "serving_default", True),
+        ("descriptors", "descriptors_float", False),
+        ("points", "landmarks_float", False),
+        ("points_in_b", "match_float", True),
+        ("points_in_b's log-probability", "match_float", False),
+    ],
 )
 def test_a_model_that_answers_otherwise_than_live_is_not_published(
-    colour_network, colour_head, tmp_path, monkeypatch, wrong, existing
+    colour_network, colour_head, tmp_path, monkeypatch, wrong, signature, existing
 ):
     network, head = colour_network, None
-    if wrong == "labels":
+    if wrong in ("labels", "descriptors"):
         network = EagerOffset()
     elif wrong == "points":
         head = failing_head(colour_head)
@@ -96,7 +105,7 @@ def test_a_model_that_answers_otherwise_than_live_is_not_published(
     if existing:
         (out / "1").mkdir(parents=True)
     with pytest.raises(RuntimeError, match=f"nothing exported: {wrong}, written and live, differ by"):
-        publish(network, head, out)
+        publish(network, head, out, only=(signature,))
     left = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))]
     assert left == (["served", "served/model", "served/model/1"] if existing else [])
 
@@ -111,7 +120,7 @@ def test_a_full_disk_leaves_nothing(colour_network, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.saved_model, "save", save)
     with pytest.raises(OSError, match="No space left on device"):
-        publish(colour_network, None, tmp_path / "served")
+        publish(colour_network, None, tmp_path / "served", **QUICK)
     assert list(tmp_path.iterdir()) == []
     # It was written on the file system it belongs to, under a name that no server loads.
     assert os.path.dirname(parents[0]) == str(tmp_path / "served")
@@ -132,9 +141,7 @@ def test_a_full_disk_leaves_nothing(colour_network, tmp_path, monkeypatch):
 def test_example_images_must_be_images(colour_network, tmp_path, images, found):
     message = r"example_images must be float32 \[N, H, W, 3\] in \[0, 1\]; found " + found
     with pytest.raises(ValueError, match=message):
-        saved_model.export_saved_model(
-            colour_network, None, tmp_path / "out", input_size=SIZE, stride=2, example_images=images
-        )
+        saved_model.export_saved_model(colour_network, None, tmp_path / "out", frame=FRAME, example_images=images)
     assert not (tmp_path / "out").exists()
 
 
@@ -143,7 +150,6 @@ def test_labels_must_be_float32_at_the_stride(colour_network, tmp_path):
     needed = r"labels must be float32 \[N, {}, {}, L\] at input_size=\(30, 24\), stride={}; found "
     with pytest.raises(ValueError, match=needed.format(15, 12, 2) + r"float16 \[1, 15, 12, 3\]"):
         publish(half, None, tmp_path)
-    images = smooth_images(1, SIZE, 1)
     with pytest.raises(ValueError, match=needed.format(7, 6, 4) + r"float32 \[1, 15, 12, 3\]"):
-        saved_model.export_saved_model(colour_network, None, tmp_path, input_size=SIZE, stride=4, example_images=images)
+        publish(colour_network, None, tmp_path, frame=Frame(SIZE, 4))
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,76 @@
+"""How near an answer of a written model must be to the live model's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dense_labels.method import introspection_loss, matching
+
+LABEL = 1e-5  # times the longest label, where that is above 1
+POINT = 1e-2  # pixels
+PROBABILITY = 1e-3
+SCORE = 1e-4  # times the largest inner product of two labels, where that is above 1
+
+
+def check(name: str, found: Any, expected: Any, tolerance: float) -> None:
+    """Compares two arrays.
+
+    Args:
+      name: what they are called in the error.
+      found: of the model that was written.
+      expected: of the live one, of a shape that it broadcasts with.
+      tolerance: the largest difference of two numbers.
+
+    Raises:
+      RuntimeError: if they differ by more, or one is not a number.
+    """
+    difference = float(np.max(np.abs(np.asarray(found) - np.asarray(expected))))
+    if not difference <= tolerance:
+        excess = f"{difference:.3g}, more than {tolerance:.3g}"
+        raise RuntimeError(f"nothing exported: {name}, written and live, differ by {excess}")
+
+
+def check_labels(name: str, labels: np.ndarray, lengths: np.ndarray, expected: tf.Tensor) -> None:
+    """Compares label maps [N, h, w, L] and their lengths [N, h, w] with the live labels; raises as `check`."""
+    expected_lengths = tf.norm(expected, axis=-1).numpy()
+    tolerance = LABEL * max(1.0, float(expected_lengths.max()))
+    check(name, labels, expected, tolerance)
+    check("confidence", lengths, expected_lengths, tolerance)
+
+
+def check_matches(found: dict[str, np.ndarray], labels_a: tf.Tensor, labels_b: tf.Tensor, stride: int) -> None:
+    """Checks that each cell of A is found at a most probable cell of B; where several are, at any.
+
+    Args:
+      found: `points_in_b` [N, h, w, 2] in pixels of the network's input, `probability` and `confidence` [N, h, w].
+      labels_a: float32 [N, h, w, L], of the live model.
+      labels_b: the same of B.
+      stride: side of a cell in pixels.
+
+    Raises:
+      RuntimeError: as `check`.
+    """
+    longest = [float(tf.reduce_max(tf.norm(labels, axis=-1))) for labels in (labels_a, labels_b)]
+    tolerance = SCORE * max(1.0, longest[0] * longest[1])
+    for n in range(len(labels_a)):
+        one = {name: values[n] for name, values in found.items()}
+        _check_match(one, labels_a[n], labels_b[n], stride, tolerance)
+
+
+def _check_match(found, labels_a, labels_b, stride, tolerance):
+    height, width, length = labels_b.shape
+    flat = [tf.reshape(labels, [-1, length]) for labels in (labels_a, labels_b)]
+    log_probability = matching.match_log_probability(*flat).numpy()  # [h w, h w]
+    best = log_probability.max(axis=-1)
+    points = found["points_in_b"].reshape(-1, 2)
+    x, y = np.clip(np.rint(points / stride - 0.5), 0, [width - 1, height - 1]).astype(int).T
+    reached = log_probability[np.arange(len(points)), y * width + x]
+    check("points_in_b", points, (np.stack([x, y], axis=-1) + 0.5) * stride, POINT)
+    check("points_in_b's log-probability", reached, best, tolerance)
+    check("probability", found["probability"].ravel(), np.exp(best), PROBABILITY)
+    sigma_a, sigma_b = (introspection_loss.split_labels(labels)[1].numpy() for labels in flat)
+    confidence = 2 / (sigma_a + sigma_b[y * width + x])
+    check("confidence", found["confidence"].ravel(), confidence, LABEL * max(1, confidence.max()))

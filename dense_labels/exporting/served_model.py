@@ -1,0 +1,145 @@
+"""The model that is exported: pre-processing inside, answers in pixels of the pictures that were sent.
+
+What it can be asked is listed in `signatures`.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import tensorflow as tf
+
+from dense_labels.batches import Frame, Limits
+from dense_labels.exporting import decoding_graph, signatures
+from dense_labels.exporting.signatures import Head, Labelled
+
+USUAL_LIMITS = Limits()
+_AT_ONCE = 4  # pictures of a request that are decoded at the same time, each of them of up to so many pixels
+_QUEUE = 100  # batches that wait before a server says it is busy
+_BATCH_THREADS, _BATCH_WAIT_MICROS = 2, 2000
+
+
+class ServedModel(tf.Module):
+    """A network and its landmark head, for callers with pictures of any size.
+
+    For each task of `signatures` that it can answer it has a function of that name, such as `labels` and `match`.
+
+    **Convention:** points are (x, y) in continuous pixels of the picture that was passed in: where that was resized
+    for the network, x is scaled by W / W_full and y by H / H_full on return.
+    """
+
+    def __init__(self, network: tf.keras.Model, head: Head | None, *, frame: Frame, limits: Limits = USUAL_LIMITS):
+        """Creates the module; the arguments are those of `saved_model.export_saved_model`."""
+        super().__init__(name="served_model")
+        self.frame, self._limits = frame, limits
+        # A tracked Keras object would bring its own traces along, so only variables are tracked.
+        self.weights = [*network.variables, *getattr(head, "variables", ())]
+        # Traced once, and called by all signatures: a network of many layers would make each of them long.
+        pixels = tf.TensorSpec([None, *frame.input_size, 3], tf.float32)
+        self._network = tf.function(lambda images: network(images, training=False), input_signature=[pixels])
+        if limits.batch_requests:
+            self._network = _batched(self._network, limits)
+        self._label_shape = network(tf.zeros([1, *frame.input_size, 3]), training=False).shape[1:]
+        self.head = None if head is None else lambda labels: head(labels)
+        answered = _answers(head, self._label_shape)
+        tasks = {task: signature for task, signature, _ in signatures.named().values()}
+        self._tasks = frozenset(task for task, signature in tasks.items() if answered.issuperset(signature.needs))
+        for task in self._tasks:
+            if hasattr(self, task):
+                raise ValueError(f"signature {task!r}: a served model has something else of that name; rename it")
+            setattr(self, task, tf.function(types.MethodType(tasks[task].answer, self)))
+
+    def signatures(self) -> dict[str, Any]:
+        """Traces what the model can be asked.
+
+        Returns:
+          Name -> concrete function, of those of `signatures.named` that the model has.
+
+        Raises:
+          ValueError: if one answers what its `outputs` do not describe.
+        """
+        traced = {}
+        for name, (task, signature, dtype) in signatures.named().items():
+            if task in self._tasks:
+                traced[name] = getattr(self, task).get_concrete_function(**signature.specs(dtype))
+                if unknown := set(traced[name].structured_outputs) - set(signature.outputs):
+                    raise ValueError(
+                        f"signature {name!r} answers {', '.join(sorted(unknown))}; add it to its `outputs`"
+                    )
+        return traced
+
+    def to_pictures(self, points: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """Takes points [N, K, 2] in pixels of the network's input to the pictures', whose scale is `Labelled.scale`."""
+        return (points + float(self.frame.margin)) * scale
+
+    def label(self, images: tf.Tensor) -> Labelled:
+        """Labels pictures.
+
+        Args:
+          images: uint8 or float32 [N, H, W, 3], or string [N], the contents of files.
+
+        Returns:
+          Their labels and scale.
+        """
+        pixels, scale = self._decode(images) if images.dtype == tf.string else self._resize(images)
+        height, width = self.frame.input_size
+        pixels = tf.image.crop_to_bounding_box(pixels, self.frame.margin, self.frame.margin, height, width)
+        labels = self._network(tf.ensure_shape(pixels, [None, height, width, 3]))
+        return Labelled(tf.ensure_shape(labels, [None, *self._label_shape]), scale[:, tf.newaxis])
+
+    def _resize(self, images):
+        """Pictures of one size -> float32 [N, height, width, 3] of the full size, and their scale [1, 2]."""
+        images = tf.ensure_shape(images, [None, None, None, 3])
+        shape = tf.shape(images)
+        sound = decoding_graph.check_size(shape[1:3], max_pixels=self._limits.max_pixels)
+        with tf.control_dependencies([*sound, *self._check_count(shape[0])]):
+            images = tf.identity(images)
+        height, width = self.frame.full_size
+        pixels = tf.cond(
+            tf.reduce_all(shape[1:3] == [height, width]),
+            lambda: tf.cast(images, tf.float32),
+            lambda: tf.image.resize(images, [height, width], antialias=True),
+        )
+        pixels /= 255.0 if images.dtype == tf.uint8 else 1.0
+        return pixels, tf.cast([[shape[2] / width, shape[1] / height]], tf.float32)
+
+    def _decode(self, files):
+        """Files [N] -> the same, with a scale [N, 2]."""
+
+        def decode(file):
+            picture = decoding_graph.decode(file, max_pixels=self._limits.max_pixels)
+            pixels, scale = self._resize(picture[tf.newaxis])
+            return tf.ensure_shape(pixels[0], [*self.frame.full_size, 3]), scale[0]
+
+        with tf.control_dependencies(self._check_count(tf.size(files))):
+            files = tf.identity(files)
+        dtypes = (tf.float32, tf.float32)
+        return tf.map_fn(decode, files, parallel_iterations=_AT_ONCE, fn_output_signature=dtypes)
+
+    def _check_count(self, count):
+        limits = f"a request must have from 1 to {self._limits.max_images} pictures; found"
+        return [tf.debugging.Assert((count > 0) & (count <= self._limits.max_images), [limits, count])]
+
+
+def _answers(head, label_shape) -> set[str]:
+    """The names of what a head answers; none where there is no head."""
+    answered = set() if head is None else set(head(tf.zeros([1, *label_shape])))
+    if head is not None and not answered >= {"points", "score"}:
+        raise ValueError(f"a head must answer points and score; found {', '.join(sorted(answered)) or 'nothing'}")
+    return answered
+
+
+def _batched(network, limits):
+    """Joins what requests that run at the same time give to the network, whatever the sizes of their pictures.
+
+    Only the network runs on what is joined: a picture that cannot be decoded has failed its own request before.
+    """
+    sizes = [2**k for k in range(max(limits.batch_requests - 1, 0).bit_length() + 1)]
+    return tf.nondifferentiable_batch_function(
+        _BATCH_THREADS,
+        max(limits.max_images, sizes[-1]),  # of a request; one beyond the largest of the sizes is split
+        _BATCH_WAIT_MICROS,
+        allowed_batch_sizes=sizes,  # a batch in between is filled up to the next: one plan of the kernels for each
+        max_enqueued_batches=_QUEUE,
+    )(network)
