@@ -21,8 +21,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from dense_labels import run
-from dense_labels.evaluation import result as result_lib
+from dense_labels import batches, run_config
+from dense_labels.evaluation import measuring
 from input_pipeline import pipeline
 from serving import convert
 
@@ -45,15 +45,12 @@ def pictures(source, *, count, margin):
       margin: pixels that the served model cuts off, which are black here.
 
     Returns:
-      float32 [N, H, W, 3] in [0, 1] of the size of the served model's input, and the arrays `landmarks`, `annotated`,
-      `scale` and `normaliser` of these pictures, by name.
+      float32 [N, H, W, 3] in [0, 1] of the size of the served model's input, and the `LandmarkBatch` of these pictures.
     """
     split = next(name for name in ("test", "annotated") if source.count(name))
-    batches = list(pipeline.landmark_batches(source, split, batch_size=20, count=count))
-    names = ("image", "landmarks", "annotated", "scale", "normaliser")
-    maps = {name: np.concatenate([batch[name].numpy() for batch in batches]) for name in names}
+    known = batches.stack(pipeline.landmark_batches(source, split, batch_size=20, count=count))
     sides = (margin, margin)
-    return np.pad(maps.pop("image"), ((0, 0), sides, sides, (0, 0))), maps
+    return np.pad(known.image, ((0, 0), sides, sides, (0, 0))), known
 
 
 def answers(answer, images):
@@ -103,9 +100,10 @@ def _other_tensorflow(python, folder, images):
         return np.load(paths[1]), done.stdout.strip()
 
 
-def _row(name, size, points, expected, maps, margin, milliseconds):
+def _row(name, size, points, expected, known, margin, milliseconds):
     off = np.linalg.norm(points - expected, axis=-1)
-    error = result_lib.landmark_errors(points - margin, maps)[-1]
+    labels = batches.LabelMap(np.zeros([len(points), 1, 1, 1]), 1)  # errors are measured without any
+    error = measuring.landmark_errors(points - margin, batches.LabelledLandmarks(labels, *known[1:]))[-1]
     took = "" if milliseconds is None else f"{milliseconds:.1f}"
     print(f"| {name} | {size / 2**20:.2f} | {off.mean():.4f} | {off.max():.4f} | {error:.3f} | {took} |", flush=True)
 
@@ -117,25 +115,25 @@ def main(argv):
         sys.exit("error: --workdir and --model say what is compared; one is missing")
     folder = os.path.abspath(os.path.expanduser(given.model))
     margin = json.loads(pathlib.Path(folder, "assets", "model_card.json").read_text())["model"]["margin"]
-    source = pipeline.prepare(run.load(os.path.expanduser(given.workdir)))
-    images, maps = pictures(source, count=given.count, margin=margin)
+    source = pipeline.prepare(run_config.load(os.path.expanduser(given.workdir)))
+    images, known = pictures(source, count=given.count, margin=margin)
     landmarks = tf.saved_model.load(folder).signatures["landmarks_float"]
     expected, took = answers(lambda image: landmarks(images=tf.constant(image))["points"], images)
     print(f"{len(images)} pictures; error in % of {source.normaliser}\n")
     print("| runtime | MiB | mean px off | largest px off | error % | ms |", "|---" * 6 + "|", sep="\n")
     parts = [pathlib.Path(folder, "saved_model.pb"), *pathlib.Path(folder, "variables").iterdir()]
     size = sum(path.stat().st_size for path in parts)
-    _row(f"SavedModel, TensorFlow {tf.__version__}", size, expected, expected, maps, margin, took)
+    _row(f"SavedModel, TensorFlow {tf.__version__}", size, expected, expected, known, margin, took)
     if given.python:
         points, version = _other_tensorflow(given.python, folder, images)
-        _row(f"SavedModel, TensorFlow {version}", size, points, expected, maps, margin, None)
+        _row(f"SavedModel, TensorFlow {version}", size, points, expected, known, margin, None)
     kinds = {"lite": lite, "lite_int8": lite, "onnx": onnx}
     if not all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime")):
         del kinds["onnx"]
     for kind, runtime in kinds.items():
         content = convert.convert(folder, kind)
         points, took = answers(runtime(content), images)
-        _row(kind, len(content), points, expected, maps, margin, took)
+        _row(kind, len(content), points, expected, known, margin, took)
 
 
 def _define_flags():

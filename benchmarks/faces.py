@@ -68,11 +68,11 @@ def _table(measured):
 
 def _few_table(errors):
     """Mean and standard deviation over the draws, by decoding and number of annotated pictures."""
-    from dense_labels.evaluation import result as result_lib
+    from dense_labels.evaluation import tables
 
     lines = [f"| annotated | {' | '.join(errors)} |", "|---" * (len(errors) + 1) + "|"]
     for count in next(iter(errors.values())):
-        cells = (f"{result_lib.mean_and_deviation(each[count], 1)} %" for each in errors.values())
+        cells = (f"{tables.mean_and_deviation(each[count], 1)} %" for each in errors.values())
         lines.append(f"| {count} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -47,16 +47,18 @@ def main(argv):
 
 def _measure(workdirs):
     """Row -> `descriptor_matching.Matches` in pairs of test pictures, and the figures of these."""
-    from dense_labels import run as runs_lib
+    from dense_labels import run_config
     from dense_labels.evaluation import descriptor_matching, landmarks
     from input_pipeline import pipeline
 
-    source = pipeline.prepare(runs_lib.load(next(iter(workdirs.values()))))
+    source = pipeline.prepare(run_config.load(next(iter(workdirs.values()))))
     measured = {}
     for name, (network, stride, confidence) in _networks(workdirs).items():
-        maps = landmarks.label_maps(network, pipeline.landmark_batches(source, "test", batch_size=16))
-        shape = {"stride": stride, "width": source.input_size[1], "confidence": confidence}
-        measured[name] = descriptor_matching.measure(maps, **shape, seed=_SEED)
+        batches = pipeline.landmark_batches(source, "test", batch_size=16)
+        images = landmarks.label_landmarks(network, batches, stride)
+        measured[name] = descriptor_matching.measure(
+            images, width=source.input_size[1], confidence=confidence, seed=_SEED
+        )
     return measured
 
 
@@ -64,8 +66,8 @@ def _networks(workdirs):
     """Row -> (function of images, stride, whether the length of labels is confidence)."""
     import tensorflow as tf
 
-    from dense_labels import config as config_lib
-    from dense_labels import run
+    from dense_labels import run_config
+    from dense_labels.registry import NETWORKS
     from models import trunks
 
     tf.keras.utils.set_random_seed(_SEED)
@@ -76,7 +78,8 @@ def _networks(workdirs):
             network, stride = trunks.features("mobilenet_v2", layers, weights=weights)
             networks[f"{kind} {name}"] = rows.labelling(network), stride, False
     for name, workdir in workdirs.items():
-        networks[name] = *rows.network(workdir), config_lib.has_confidence(run.load(workdir).model)
+        model = run_config.load(workdir).model
+        networks[name] = *rows.network(workdir), NETWORKS[model.name].value.has_confidence(model)
     return networks
 
 

@@ -55,10 +55,10 @@ def main(argv):
 
 def _measure(workdir, settings):
     """Row -> what was found, seed by seed; what is not there yet is measured first."""
-    from dense_labels import run
+    from dense_labels import run_config
 
     try:
-        config = run.load(_WORKDIRS.value[0])
+        config = run_config.load(_WORKDIRS.value[0])
     except ValueError as error:
         sys.exit(f"error: {error}")
     source, measured = None, {}
@@ -120,35 +120,34 @@ def _run(name, create, source, paths, settings):
     import tensorflow as tf
 
     from dense_labels import files
-    from dense_labels.evaluation import landmarks
-    from dense_labels.evaluation import result as result_lib
+    from dense_labels.evaluation import landmarks, measuring
     from input_pipeline import pipeline
     from models import heatmap_landmarks
 
     tf.keras.utils.set_random_seed(0)  # of the random trunk
     label, stride = create()
-    test = landmarks.label_maps(label, pipeline.landmark_batches(source, "test", batch_size=_BATCH))
-    sides = np.max(test["scale"] * [side + 2 * source.margin for side in source.input_size[::-1]], axis=1)
+    test = landmarks.label_landmarks(label, pipeline.landmark_batches(source, "test", batch_size=_BATCH), stride)
+    sides = np.max(test.scale * source.frame(stride).full_size[::-1], axis=1)
+    by_side = dataclasses.replace(test, normaliser=sides)
     classes, test_classes = source.classes("annotated"), source.classes("test")
     every = source.count("annotated")
 
-    def maps_of(indices, seed):
+    def views_of(indices, seed):
         views = pipeline.few_shot_batches(source, indices, count=every, batch_size=_BATCH, seed=seed, copies=0)
-        return landmarks.label_maps(label, views)
+        return landmarks.label_landmarks(label, views, stride)
 
     for seed, path in paths.items():
 
-        def fit(maps, head, seed=seed):
-            known = maps["labels"], maps["landmarks"], maps["annotated"]
-            options = {"epochs": settings["epochs"], "steps": settings["steps"], "warm_start": head}
-            return heatmap_landmarks.fit_heatmaps(*known, stride=stride, seed=seed, **options)
+        def fit(known, head, seed=seed):
+            epochs, steps = settings["epochs"], settings["steps"]
+            return heatmap_landmarks.fit_heatmaps(known, seed=seed, epochs=epochs, steps=steps, warm_start=head)
 
         found = {"settings": settings, "normaliser": source.normaliser, "pck_area": {}, "error_percent": {}}
         start = time.monotonic()
-        for count, head in landmarks.growing_rounds(fit, maps_of, classes, counts=settings["rounds"], seed=seed):
-            points = landmarks.locate(head, test["labels"], _BATCH)["points"]
-            found["pck_area"][count] = result_lib.pck_area(points, {**test, "normaliser": sides}, test_classes)
-            found["error_percent"][count] = result_lib.landmark_errors(points, test)[-1]
+        for count, head in landmarks.growing_rounds(fit, views_of, classes, counts=settings["rounds"], seed=seed):
+            points = landmarks.predict(head, test.labels, _BATCH)["points"]
+            found["pck_area"][count] = measuring.pck_area(points, by_side, test_classes)
+            found["error_percent"][count] = measuring.landmark_errors(points, test)[-1]
             found["minutes"] = (time.monotonic() - start) / 60
             area, minutes = found["pck_area"][count], found["minutes"]
             print(f"{name}, seed {seed}, {count} annotated: {area:.4f} ({minutes:.1f} minutes)", flush=True)
@@ -156,13 +155,13 @@ def _run(name, create, source, paths, settings):
 
 
 def _table(measured, figure):
-    from dense_labels.evaluation import result as result_lib
+    from dense_labels.evaluation import tables
 
     counts = list(next(iter(measured.values()))[0][figure])
     lines = [f"| features | {' | '.join(counts)} |", "|---" * (len(counts) + 1) + "|"]
     for name, seeds in measured.items():
         digits = 4 if figure == "pck_area" else 1
-        cells = (result_lib.mean_and_deviation([found[figure][count] for found in seeds], digits) for count in counts)
+        cells = (tables.mean_and_deviation([found[figure][count] for found in seeds], digits) for count in counts)
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 python -m benchmarks.matching [--cells=35,45,48,64,96,128] [--batch=4] [--label_size=3] [--loss=dist] [--out=FILE]
 python -m benchmarks.matching --grow [--out=FILE]
 
-All cells of both images are visible. "ours" is `losses.create`; "plain" is TensorFlow's automatic gradient through the
+All cells of both images are visible. "ours" is the loss layer; "plain" is TensorFlow's automatic gradient through the
 whole matrix of scores with one power of the squared distances, "plain_sqrt" the same with two square roots (what
 TensorFlow also makes of a square root and a power of 0.5); "torch" is the PyTorch eager loss as public
 implementations have it (benchmarks/torch_peer.py), with PyTorch as it is installed; "torch_tuned" has the distances
@@ -72,7 +72,8 @@ def ours(**kwargs):
     """Contender: the loss layer as it is; `kwargs` as of `inputs`, and `loss`."""
     from dense_labels.method import losses
 
-    layer = losses.create(kwargs.pop("loss"), STRIDE, gamma=GAMMA)
+    is_log = kwargs.pop("loss") == "log"
+    layer = losses.LogLikelihoodLoss(STRIDE) if is_log else losses.DistanceLoss(STRIDE, gamma=GAMMA)
     return _tensorflow(lambda *batch: layer(batch)["loss"], kwargs)
 
 

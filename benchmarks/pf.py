@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
-from dense_labels import command_line, run
+from dense_labels import command_line
 
 _HYPERCOLUMN = ("conv3_block3_out", "conv4_block3_out", "conv5_block3_out")
 ROWS = {  # name -> trunk, layers; those called random have no weights
@@ -150,19 +150,16 @@ def trained_row(workdir):
     """The `Row` of a run."""
     import tensorflow as tf
 
-    import models
-    from dense_labels import config as config_lib
-    from dense_labels.training import checkpoints
+    import dense_labels
+    from dense_labels.registry import NETWORKS
 
-    config = run.load(workdir).model
-    config.weights = "none"  # they are in the checkpoint
-    network = models.create(config)
-    step = checkpoints.restore_network(network, workdir)
-    with_trunk = config.name == "introspection"
+    run = dense_labels.open_run(workdir)
+    network, model = run.network, run.config.model
+    with_trunk = model.name == "introspection"
     below = [network.get_layer("label").input] if with_trunk else []
     maps = tf.keras.Model(network.input, [network.output, *below])
-    unit = with_trunk and not config_lib.has_confidence(config)
-    return Row(f"{workdir} (step {step})", maps, models.stride(config), unit)
+    unit = with_trunk and not NETWORKS[model.name].value.has_confidence(model)
+    return Row(f"{workdir} (step {run.step})", maps, run.stride, unit)
 
 
 def measure(row, scene, size):

@@ -65,15 +65,10 @@ def labelling(network):
 
 def network(workdir):
     """The trained network of a run: a function from images to labels, and its stride."""
-    import models
-    from dense_labels import run
-    from dense_labels.training import checkpoints
+    import dense_labels
 
-    model = run.load(workdir).model
-    model.weights = "none"  # they are in the checkpoint
-    trained = models.create(model)
-    checkpoints.restore_network(trained, workdir)
-    return labelling(trained), models.stride(model)
+    trained = dense_labels.open_run(workdir)
+    return labelling(trained.network), trained.stride
 
 
 def run(config, workdir, changes, *, evaluation=()):

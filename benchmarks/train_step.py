@@ -84,8 +84,11 @@ def ours(*, network, norm, size, visible, precision, loss=True):
     """
     import tensorflow as tf
 
+    from dense_labels.batches import PairBatch
+
     model = _model(network, norm, precision, loss)
-    batches = iter(tf.data.Dataset.from_tensors(inputs(size=size, visible=visible)).repeat().prefetch(1))
+    pairs = PairBatch(**inputs(size=size, visible=visible))
+    batches = iter(tf.data.Dataset.from_tensors((pairs,)).repeat().prefetch(1))
     step = model.make_train_function()
     return lambda: {name: value.numpy() for name, value in step(batches).items()}
 
@@ -94,15 +97,16 @@ def _model(network, norm, precision, loss=True):
     """A compiled `loop.PairModel` on the CPU."""
     import tensorflow as tf
 
-    import models
     from dense_labels.config import ModelConfig
     from dense_labels.method import losses
+    from dense_labels.registry import NETWORKS
     from dense_labels.training import loop
 
     tf.config.set_visible_devices([], "GPU")
     with loop.create_strategy().scope():
-        layer = losses.create("dist", matching.STRIDE, gamma=GAMMA) if loss else _mean_of_labels()
-        net = models.create(ModelConfig(name=network, norm=norm, label_size=LABEL_SIZE), _policy(precision))
+        layer = losses.DistanceLoss(matching.STRIDE, gamma=GAMMA) if loss else _mean_of_labels()
+        settings = ModelConfig(name=network, norm=norm, label_size=LABEL_SIZE)
+        net = NETWORKS[network].value.create(settings, _policy(precision))
         model = loop.PairModel(net, layer)
         model.compile(tf.keras.optimizers.Adam(1e-3))
     return model
@@ -205,7 +209,7 @@ def _input(folder, batches=300):
             asked = time.perf_counter()
             batch = next(pairs)
             waited += time.perf_counter() - asked
-            step(batch)
+            step((batch,))
         return waited, time.perf_counter() - started
 
     step = tf.function(_model("simple", "batch", "bfloat16").train_step)

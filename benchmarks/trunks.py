@@ -75,7 +75,7 @@ def measure(name, size, batch, steps):
         seconds.append(time.perf_counter() - start)
     return {
         "parameters": model.network.count_params(),
-        "cells": model.network(pairs["image_a"]).shape[1:3].as_list(),
+        "cells": model.network(pairs.image_a).shape[1:3].as_list(),
         "seconds": statistics.median(seconds[1:]),
         "peak": _peak(),
     }
@@ -85,9 +85,10 @@ def _model(trunk, stride, size, batch):
     """A compiled `loop.PairModel`, and a PairBatch of noise whose views are shifted."""
     import tensorflow as tf
 
-    import models
     from dense_labels import config as config_lib
+    from dense_labels.batches import PairBatch
     from dense_labels.method import geometry, introspection_loss
+    from dense_labels.registry import NETWORKS
     from dense_labels.training import loop, optimizers
 
     tf.config.set_visible_devices([], "GPU")
@@ -96,14 +97,14 @@ def _model(trunk, stride, size, batch):
     config.loss.name = "introspection"
     points_stride = loop.pairs_stride(config, stride)
     loss = introspection_loss.IntrospectionLoss(stride, points_stride)
-    model = loop.PairModel(models.create(config.model), loss)
+    model = loop.PairModel(NETWORKS["introspection"].value.create(config.model), loss)
     model.compile(optimizers.AdagradMomentum(1e-3, weight_decay=5e-4))
     cells = size // points_stride
     places = geometry.cell_centres(cells, cells, points_stride) + 8.0
     image_a, image_b = tf.random.stateless_uniform([2, batch, size, size, 3], [0, 0])
     seen = tf.cast(tf.reduce_all(places < size, axis=-1), tf.float32)
     points_in_b, visible = (tf.repeat(each[tf.newaxis], batch, axis=0) for each in (places, seen))
-    return model, {"image_a": image_a, "image_b": image_b, "points_in_b": points_in_b, "visible": visible}
+    return model, PairBatch(image_a, image_b, points_in_b, visible)
 
 
 def _in_own_process(name, arguments):

@@ -1,1 +1,45 @@
-"""The method: geometry, matching, losses, metrics, training, evaluation, pictures and export."""
+"""Dense labels: learns from unlabelled pictures of one kind of object where on the object every pixel is.
+
+    import dense_labels
+
+    run = dense_labels.train("PICTURES", workdir="runs/mine")  # or dense_labels.open_run("runs/mine")
+    result = run.evaluate("points.csv")  # fits landmark heads, measures them, keeps them in the run
+    print(result.table())
+    run.export("served/mine")  # a SavedModel for TensorFlow Serving
+
+What is named here is imported when it is first used: `import dense_labels` itself imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dense_labels.batches import LabelMap
+    from dense_labels.config import Config
+    from dense_labels.evaluation.result import Result
+    from dense_labels.run import Match, Run, open_run
+    from dense_labels.run_training import train
+
+__all__ = ["Config", "LabelMap", "Match", "Result", "Run", "open_run", "train"]
+
+_HOMES = {
+    "Config": "dense_labels.config",
+    "LabelMap": "dense_labels.batches",
+    "Match": "dense_labels.run",
+    "Result": "dense_labels.evaluation.result",
+    "Run": "dense_labels.run",
+    "open_run": "dense_labels.run",
+    "train": "dense_labels.run_training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,171 +1,261 @@
-"""The configuration of a run: kept in its work directory, settled, compared, and given other landmarks."""
+"""A run: what a training wrote into its work directory, as an object that evaluates, labels, matches and exports."""
 
-import dataclasses
-import json
+from __future__ import annotations
+
+import functools
 import os
 import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from dense_labels import config as config_lib
-from dense_labels import files
+from dense_labels import kept_heads, run_config
+from dense_labels.batches import Frame, LabelMap, Limits
+from dense_labels.registry import NETWORKS, SOURCES
 
-_FILE = "config.json"
-PATHS = (
-    ("data", "dir"),
-    ("data", "annotations"),
-    ("data", "annotations_test"),
-    ("data", "boxes"),
-    ("data", "images"),
-    ("data", "cache_dir"),
-    ("train", "init_from"),
-    ("model", "weights"),
-)
-_NO_PATHS = ("imagenet", "none")  # weights that are no file
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from dense_labels.evaluation.result import Result
 
 
-def make_paths_absolute(config):
-    """Makes the paths in a configuration independent of where the command is run; an evaluation may run elsewhere.
+class Match(NamedTuple):
+    """Where each cell of images A is found in images B."""
 
-    Args:
-      config: a `Config`; changed in place.
-    """
-    for part, key in PATHS:
-        path = getattr(getattr(config, part), key)
-        if path and path not in _NO_PATHS:
-            setattr(getattr(config, part), key, os.path.abspath(os.path.expanduser(path)))
+    points_in_b: np.ndarray  # float32 [N, h, w, 2], (x, y) in continuous pixels of B as it was given
+    probability: np.ndarray  # float32 [N, h, w]: of the most probable cell of B among all its cells
+    confidence: np.ndarray  # float32 [N, h, w]: the inverse of the mean of both cells' 1 / confidence
 
 
-def annotate(config, annotations, annotations_test, pictures):
-    """Names the landmarks that a run is evaluated on, where they are not those of its own data set.
+def open_run(workdir: str | os.PathLike) -> Run:
+    """Opens a run that a training wrote.
 
     Args:
-      config: a `Config` of a run; changed in place.
-      annotations: a COCO .json, a .csv or a folder of .pts files; None to keep the run's own.
-      annotations_test: the same, or None.
-      pictures: folder of the pictures, which file names start from; None for the run's own.
+      workdir: its folder.
 
     Raises:
-      ValueError: if there are test landmarks alone, a file is of none of these kinds, or the two differ.
+      ValueError: if the folder, its configuration or its checkpoint is missing or damaged.
     """
-    config.data.dir = pictures or config.data.dir
-    if not annotations:
-        if annotations_test:
-            raise ValueError("--annotations_test goes with --annotations; give that too")
-        return
-    if config.data.name not in ("boxes", "coco", "pts"):
-        config.data.whole_pictures = True  # as the run saw them
-    kinds = {_annotation_kind(path) for path in (annotations, annotations_test) if path}
-    if len(kinds) > 1:
-        raise ValueError(f"--annotations={annotations} and --annotations_test={annotations_test} must be of one kind")
-    config.data.name = kinds.pop()
-    config.data.annotations, config.data.annotations_test = annotations, annotations_test or ""
-    make_paths_absolute(config)
+    return Run(workdir)
 
 
-def _annotation_kind(path):
-    path = os.path.expanduser(path)
-    if os.path.isdir(path):
-        return "pts"
-    kind = {".json": "coco", ".csv": "csv"}.get(os.path.splitext(path)[1].lower())
-    if not kind or not os.path.exists(path):
-        what = "there is no such file" if kind else "a COCO .json, a .csv or a folder of .pts files is expected"
-        raise ValueError(f"{path}: {what}")
-    return kind
+class Run:
+    """A trained labelling network with its configuration.
 
-
-def settle(config, workdir):
-    """Gives what is left to be found out the value that a run was begun with.
-
-    Args:
-      config: a `Config`; changed in place.
-      workdir: folder of the run, with its configuration.
+    Attributes:
+      workdir: folder of the run.
+      config: its resolved configuration. Changing it changes nothing in the run.
     """
-    kept = load(workdir)
-    if config.train.precision == "auto":
-        config.train.precision = kept.train.precision
-    config.train.batch_size = config.train.batch_size or kept.train.batch_size
-    if not any(config.data.size):
-        config.data.size = kept.data.size
 
+    def __init__(self, workdir: str | os.PathLike):
+        """Opens a run; see `open_run`."""
+        self.workdir = os.path.abspath(os.path.expanduser(os.fspath(workdir)))
+        self.config = run_config.load(self.workdir)
+        if self._checkpoint() is None:
+            raise ValueError(f"{self.workdir} holds no checkpoint; train for at least one epoch first")
 
-def check_same(config, workdir):
-    """Refuses to go on with a run under another configuration; where the data are kept may differ.
+    def __repr__(self) -> str:
+        return f"Run({self.workdir!r})"
 
-    Args:
-      config: a `Config`.
-      workdir: folder of the run, with its configuration.
+    @property
+    def step(self) -> int:
+        """How many steps the network has been trained for."""
+        return int(str(self._checkpoint()).rpartition("-")[2])
 
-    Raises:
-      ValueError: naming what differs.
-    """
-    kept, new = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (load(workdir), config))
-    for part, key in (*PATHS, ("data", "skip_bad_files")):
-        kept[part][key] = new[part][key]
-    changed = [
-        f"{part}.{key}: {kept[part][key]} there, {value} now"
-        for part, values in new.items()
-        for key, value in values.items()
-        if kept[part][key] != value
-    ]
-    if changed:
-        raise ValueError(
-            f"{workdir} holds a run with another configuration ({'; '.join(changed)}); "
-            "go on with that configuration or choose another --workdir"
+    @property
+    def stride(self) -> int:
+        """The side of a cell of the label maps in pixels of the network's input."""
+        return NETWORKS[self.config.model.name].value.stride(self.config.model)
+
+    @property
+    def frame(self) -> Frame:
+        """The frame in which the network sees its images."""
+        data = self.config.data
+        if not any(data.size):  # nothing was resized
+            return Frame(SOURCES[data.name].facts["size"], self.stride)
+        height, width = (int(side) - 2 * data.crop for side in data.size)
+        return Frame((height, width), self.stride, data.crop)
+
+    @functools.cached_property
+    def network(self) -> tf.keras.Model:
+        """The trained network in float32: images [B, H, W, 3] in [0, 1] -> labels [B, h, w, L]."""
+        return restored_network(self.config, self.workdir)[0]
+
+    def evaluate(
+        self,
+        annotations: str | os.PathLike | None = None,
+        *,
+        annotations_test: str | os.PathLike | None = None,
+        pictures: str | os.PathLike | None = None,
+        heads: Sequence[str] = (),
+        few_shot: Sequence[int] = (),
+        cache_dir: str | os.PathLike | None = None,
+        skip_bad_files: bool = False,
+        report: bool = False,
+        untrained: bool = False,
+    ) -> Result:
+        """Fits landmark heads on frozen labels, measures them, draws, and keeps the heads in the run.
+
+        Args:
+          annotations: landmarks to fit heads on: COCO .json, .csv, or a folder of .pts files; None for the run's own.
+          annotations_test: the same to test on; without it, five parts of the annotated pictures take turns.
+          pictures: folder of the pictures, if it is not the training's (any more).
+          heads: names of the heads to fit, such as "nearest" and "regress"; those of the configuration if empty.
+          few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10).
+          cache_dir: folder that resized pictures are kept in, if not the training's.
+          skip_bad_files: leave files out that cannot be read.
+          report: write a page to hand around too, `eval/report.html`.
+          untrained: evaluate the network as it was before training, for comparison; no head is kept.
+
+        Returns:
+          The result, which is also written to `eval/result.json`, beside the pictures.
+
+        Raises:
+          ValueError: if an argument does not fit the run, or annotations cannot be read.
+        """
+        from dense_labels import run_evaluation
+
+        return run_evaluation.evaluate(
+            self,
+            run_evaluation.Data(annotations, annotations_test, pictures, cache_dir, skip_bad_files),
+            heads=tuple(heads),
+            few_shot=tuple(few_shot),
+            report=report,
+            untrained=untrained,
         )
 
+    def labels(self, images: Any) -> LabelMap:
+        """Labels images of any one size, as a served model does: they are resized to what the network sees.
 
-def save(config, workdir):
-    """Writes the resolved configuration into a work directory, whole or not at all.
+        Args:
+          images: uint8 [N, H, W, 3] or [H, W, 3], RGB; or floating point in [0, 1].
+
+        Returns:
+          N label maps; their stride is in pixels of `frame`, less its margin.
+
+        Raises:
+          ValueError: if the images are of another shape, type or range.
+        """
+        answer = self._served.labels(_checked(images))
+        return LabelMap(answer["labels"].numpy(), self.stride)
+
+    def match(self, images_a: Any, images_b: Any) -> Match:
+        """Finds each cell of images A in images B by its label, equation (3) of the NIPS 2017 paper.
+
+        Args:
+          images_a: as of `labels`.
+          images_b: as many as A; their size may differ from A's.
+
+        Returns:
+          The matches, in pixels of B.
+
+        Raises:
+          ValueError: as `labels`, or if there are not as many of both.
+        """
+        images_a, images_b = _checked(images_a), _checked(images_b)
+        if len(images_a) != len(images_b):
+            raise ValueError(f"A and B must be as many images; found {len(images_a)} and {len(images_b)}")
+        answer = self._served.match(images_a, images_b)
+        return Match(*(answer[name].numpy() for name in Match._fields))
+
+    def export(self, export_dir: str | os.PathLike, *, max_pixels: int = 0, batch_requests: int = 0) -> pathlib.Path:
+        """Writes the next version of a SavedModel for TensorFlow Serving, with the best head that was kept.
+
+        Args:
+          export_dir: folder of the versions; created where it is absent.
+          max_pixels: the model refuses pictures of more pixels; 0 for the usual limit.
+          batch_requests: the model joins requests that run at the same time, up to so many pictures; 0: it does not.
+
+        Returns:
+          The folder of the version.
+
+        Raises:
+          ValueError: if the kept heads were fitted at another step of the training, or a limit is out of range.
+        """
+        from dense_labels.exporting import model_card, saved_model
+
+        kept = kept_heads.newest(self.workdir)
+        if kept is not None and kept.result.step != self.step:
+            raise ValueError(
+                f"the heads in {self.workdir} were fitted at step {kept.result.step} of the training, which is at step "
+                f"{self.step} now; evaluate the run again before it is exported"
+            )
+        limits = Limits(batch_requests=batch_requests, **({"max_pixels": max_pixels} if max_pixels else {}))
+        description = model_card.describe_run(*((kept.config, kept.result) if kept else (self.config, self._result())))
+        return saved_model.export_saved_model(
+            self.network,
+            kept.best if kept else None,
+            export_dir,
+            frame=self.frame,
+            limits=limits,
+            example_images=kept.example_images if kept else self._example_images(),
+            description=description,
+        )
+
+    @functools.cached_property
+    def _served(self) -> Any:
+        """What a served model answers, in this process."""
+        from dense_labels.exporting.served_model import ServedModel
+
+        return ServedModel(self.network, None, frame=self.frame)
+
+    def _checkpoint(self) -> str | None:
+        from dense_labels.training import checkpoints
+
+        return checkpoints.newest(self.workdir)
+
+    def _result(self) -> Result:
+        from dense_labels.evaluation.result import Result
+
+        return Result(step=self.step)
+
+    def _example_images(self) -> np.ndarray:
+        """A few images for the check of an export, where no evaluation has kept any: noise in blocks."""
+        random = np.random.default_rng(0)
+        height, width = self.frame.input_size
+        coarse = random.uniform(size=[2, -(-height // 8) + 1, -(-width // 8) + 1, 3])
+        fine = np.repeat(np.repeat(coarse, 8, axis=1), 8, axis=2)
+        return np.float32(fine[:, :height, :width])
+
+
+def restored_network(config: config_lib.Config, workdir: str | os.PathLike | None) -> tuple[tf.keras.Model, int]:
+    """Creates the network of a configuration, with the weights of the newest checkpoint of a run.
 
     Args:
-      config: a `Config`.
-      workdir: path of an existing folder.
-    """
-    text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
-    files.write_whole(pathlib.Path(workdir) / _FILE, text.encode())
-
-
-def load(workdir):
-    """Reads the configuration of a work directory.
-
-    Args:
-      workdir: path of a folder that a training wrote.
+      config: of the network.
+      workdir: folder of the run; None for a network that is not trained.
 
     Returns:
-      The checked `Config`.
+      `(network, step)`: in float32, and how many steps it was trained for.
 
     Raises:
-      ValueError: if the folder or its configuration is missing, or that file is not one of ours.
+      ValueError: if the checkpoint is missing, damaged or of another network.
     """
-    path = pathlib.Path(workdir) / _FILE
-    if not path.parent.is_dir():
-        raise ValueError(f"--workdir={workdir} does not exist; give the folder a training wrote")
-    if not path.exists():
-        raise ValueError(f"--workdir={workdir} holds no {_FILE}; give the folder a training wrote")
-    damaged = f"{path} is damaged ({{}}); train again in another folder"
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(damaged.format(error)) from error
-    if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):
-        raise ValueError(damaged.format("it does not hold the parts of a configuration"))
-    config = _from_dict(config_lib.Config, values, "config")
-    config_lib.check(config)
-    return config
+    import copy
+
+    import tensorflow as tf
+
+    from dense_labels.training import checkpoints
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
+    model = copy.copy(config.model)
+    if workdir:
+        model.weights = "none"  # those of a trunk are in the checkpoint
+    network = NETWORKS[model.name].value.create(model, "float32")
+    return network, checkpoints.restore_network(network, os.fspath(workdir)) if workdir else 0
 
 
-def _from_dict(kind, values, prefix):
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    for key in values:
-        if key not in fields:
-            raise ValueError(
-                f"{prefix}.{key} is not a key; the keys are {', '.join(config_lib.override_keys(kind(), prefix))}"
-            )
-    arguments = {}
-    for key, value in values.items():
-        default = getattr(kind(), key)
-        if dataclasses.is_dataclass(default):
-            value = _from_dict(type(default), value, f"{prefix}.{key}")
-        elif isinstance(default, tuple) and isinstance(value, list):
-            value = tuple(value)
-        arguments[key] = value
-    return kind(**arguments)
+def _checked(images: Any) -> np.ndarray:
+    """Images as [N, H, W, 3], uint8 or float32 in [0, 1]."""
+    images = np.asarray(images)
+    images = images[np.newaxis] if images.ndim == 3 else images
+    if images.ndim != 4 or images.shape[-1] != 3 or not images.size:
+        raise ValueError(f"images must be [N, H, W, 3] or [H, W, 3]; found {list(images.shape)}")
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating) or not (images.min() >= 0 and images.max() <= 1):
+        span = f"{images.dtype} from {images.min()} to {images.max()}"
+        raise ValueError(f"images must be uint8, or floating point in [0, 1]; found {span}")
+    return images.astype(np.float32)

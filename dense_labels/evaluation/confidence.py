@@ -8,7 +8,7 @@ import numpy as np
 import scipy.stats
 
 
-def risk_coverage(errors, confidence):
+def risk_coverage(errors, confidence) -> tuple[np.ndarray, np.ndarray]:
     """Mean error of the most confident share, for each share.
 
     Args:
@@ -29,7 +29,7 @@ def risk_coverage(errors, confidence):
     return kept / len(errors), np.cumsum(ordered) / kept
 
 
-def area_under_risk_coverage(errors, confidence):
+def area_under_risk_coverage(errors, confidence) -> float:
     """Area under the risk-coverage curve: the mean of its risk over all shares; less is better.
 
     Args:
@@ -44,7 +44,7 @@ def area_under_risk_coverage(errors, confidence):
     return float(np.mean(risk_coverage(errors, confidence)[1]))
 
 
-def reference_areas(errors):
+def reference_areas(errors) -> tuple[float, float]:
     """Areas under the risk-coverage curve between which a confidence that says something lies.
 
     Args:
@@ -61,7 +61,7 @@ def reference_areas(errors):
     return float(np.mean(errors)), area_under_risk_coverage(errors, -errors)
 
 
-def reliability(correct, confidence, bins):
+def reliability(correct, confidence, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share of what is correct, from the least to the most confident.
 
     The bins hold equal numbers as nearly as can be: they are quantiles, and what is of equal confidence stays together,
@@ -91,7 +91,7 @@ def reliability(correct, confidence, bins):
     return (*(total / count for total in sums), count)
 
 
-def roc_area(positive, score):
+def roc_area(positive, score) -> float:
     """Area under the ROC curve: how often a positive scores above a negative, a tie counting one half.
 
     Args:
@@ -114,7 +114,9 @@ def roc_area(positive, score):
     return float(above / (positives * negatives))
 
 
-def bootstrap_interval(values, *, seed, groups=None, level=0.95, draws=2000):
+def bootstrap_interval(
+    values, *, seed: int, groups=None, level: float = 0.95, draws: int = 2000
+) -> tuple[float, float]:
     """Percentile bootstrap interval of a mean; of a paired difference, where `values` are differences.
 
     Args:
@@ -146,7 +148,9 @@ def bootstrap_interval(values, *, seed, groups=None, level=0.95, draws=2000):
     return float(low), float(high)
 
 
-def paired_bootstrap_interval(first, second, *, seed, groups=None, level=0.95, draws=2000):
+def paired_bootstrap_interval(
+    first, second, *, seed: int, groups=None, level: float = 0.95, draws: int = 2000
+) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of `first` - `second`, which were measured on the same cases.
 
     Args:

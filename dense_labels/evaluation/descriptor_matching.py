@@ -4,10 +4,14 @@ Section 4 of "Self-supervised learning of geometrically stable features through 
 2018) has no such measure of the confidence itself; what each figure is, is said where it is made.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from dense_labels.batches import LabelledLandmarks
 from dense_labels.evaluation import confidence as confidence_lib
 from dense_labels.evaluation import label_matching
 from dense_labels.method import geometry, introspection_loss
@@ -35,35 +39,36 @@ class Matches(NamedTuple):
     pair: np.ndarray  # int [n], which pair each belongs to
 
     @property
-    def correct(self):
+    def correct(self) -> np.ndarray:
         """Which are at most `ALPHA` of the width off, bool [n]."""
         return self.errors <= 100 * ALPHA
 
 
-def measure(maps, *, stride, width, confidence, seed=0):
+def measure(
+    images: LabelledLandmarks, *, width: int, confidence: bool, seed: int = 0
+) -> tuple[Matches | None, dict[str, float]]:
     """Matches the landmarks of different images, and says how far off they are and what confidence is worth.
 
     Args:
-      maps, stride, width, seed: as in `match_landmarks`.
+      images, width, seed: as in `match_landmarks`.
       confidence: whether the labels carry confidence.
 
     Returns:
       `(matches, figures)`: `Matches`, and the dictionary of `figures`, with that of `confidence_figures` where there is
       confidence; None and an empty one where there is nothing to match.
     """
-    matches = match_landmarks(maps, stride=stride, width=width, seed=seed)
+    matches = match_landmarks(images, width=width, seed=seed)
     if matches is None:
         return None, {}
-    worth = confidence_figures(matches, maps, stride=stride) if confidence else {}
+    worth = confidence_figures(matches, images) if confidence else {}
     return matches, {**figures(matches), **worth}
 
 
-def match_landmarks(maps, *, stride, width, count=500, seed=0):
+def match_landmarks(images: LabelledLandmarks, *, width: int, count: int = 500, seed: int = 0) -> Matches | None:
     """Looks for each landmark of an image in another, by the nearest descriptor on a label map made 4 times finer.
 
     Args:
-      maps: as `evaluation.label_maps` returns them.
-      stride: side of a cell in pixels.
+      images: annotated images, labelled.
       width: of the images in pixels, which errors are a share of.
       count: how many pairs of different images are drawn at most.
       seed: of that draw.
@@ -71,8 +76,8 @@ def match_landmarks(maps, *, stride, width, count=500, seed=0):
     Returns:
       `Matches`, of the landmarks that are annotated in both images; None where there are none, or but one image.
     """
-    labels, landmarks, annotated = (maps[name] for name in ("labels", "landmarks", "annotated"))
-    if len(labels) < 2:
+    labels, landmarks, annotated = images.labels.values, images.landmarks, images.annotated
+    if len(images) < 2:
         return None
     a, b = label_matching.pairs_of(count, len(labels), seed).T
     known = annotated[a] * annotated[b] > 0
@@ -80,13 +85,13 @@ def match_landmarks(maps, *, stride, width, count=500, seed=0):
         return None
     points = np.where(annotated[..., np.newaxis] > 0, landmarks, 0)  # those that are not annotated may be anywhere
     compared = labels[a], labels[b], points[a]
-    places, score, sure = label_matching.nearest_descriptor(*compared, stride=stride, upsample=_FINER)
+    places, score, sure = label_matching.nearest_descriptor(*compared, stride=images.labels.stride, upsample=_FINER)
     errors = 100 * np.linalg.norm(places - points[b], axis=-1) / width
     pair = np.broadcast_to(np.arange(len(a))[:, np.newaxis], known.shape)
     return Matches(errors[known], sure[known], score[known], pair[known])
 
 
-def figures(matches):
+def figures(matches: Matches) -> dict[str, float]:
     """How far off the matches are.
 
     Args:
@@ -102,13 +107,12 @@ def figures(matches):
     }
 
 
-def confidence_figures(matches, maps, *, stride):
+def confidence_figures(matches: Matches, images: LabelledLandmarks) -> dict[str, float]:
     """What the confidence of a network is worth.
 
     Args:
-      matches: `Matches` in `maps`.
-      maps: as `evaluation.label_maps` returns them, with the labels of a network that has confidence.
-      stride: side of a cell in pixels.
+      matches: `Matches` in the images.
+      images: annotated images, labelled by a network that has confidence.
 
     Returns:
       A dictionary of floats. Areas under risk-coverage curves, in % of the width (less is better), in the order of the
@@ -128,15 +132,16 @@ def confidence_figures(matches, maps, *, stride):
         for name, order in orders.items()
     }
     areas["risk_at_random"], areas["risk_of_the_errors"] = confidence_lib.reference_areas(matches.errors)
-    has_landmarks = maps["annotated"].any(axis=1)
-    labels, landmarks, annotated = (maps[name][has_landmarks] for name in ("labels", "landmarks", "annotated"))
-    on_object = grown_boxes(landmarks, annotated, labels.shape[1:3], stride).ravel()
+    shown = images.take(images.annotated.any(axis=1))
+    on_object = grown_boxes(shown.landmarks, shown.annotated, shown.labels.cells, shown.labels.stride).ravel()
     if 0 < on_object.sum() < len(on_object):
-        areas["confidence_roc_area"] = confidence_lib.roc_area(on_object, np.linalg.norm(labels, axis=-1).ravel())
+        areas["confidence_roc_area"] = confidence_lib.roc_area(
+            on_object, np.linalg.norm(shown.labels.values, axis=-1).ravel()
+        )
     return areas
 
 
-def grown_boxes(landmarks, annotated, cells, stride):
+def grown_boxes(landmarks, annotated, cells: tuple[int, int], stride: int) -> np.ndarray:
     """Which cells lie in the box of an image's landmarks, grown by half its longer side on each side.
 
     Args:
@@ -156,14 +161,14 @@ def grown_boxes(landmarks, annotated, cells, stride):
     return ((centres >= low) & (centres <= high)).all(axis=-1)
 
 
-def summary(found):
+def summary(figures: Mapping[str, float]) -> str:
     """One line of the figures.
 
     Args:
-      found: a dictionary that holds some of those of `figures` and `confidence_figures`.
+      figures: a dictionary that holds some of those of `figures` and `confidence_figures`.
 
     Returns:
       A string.
     """
-    named = ", ".join(f"{words} {found[name]:.3g}" for name, words in WORDS.items() if name in found)
+    named = ", ".join(f"{words} {figures[name]:.3g}" for name, words in WORDS.items() if name in figures)
     return f"landmarks of other pictures matched by the nearest descriptor: {named}"

@@ -1,16 +1,68 @@
 """The matching protocol: how far off the places are that labels alone find in another image."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
 
+from dense_labels import batches as types
 from dense_labels.method import geometry, introspection_loss, matching
 
 _UPSAMPLE = 4
 
 
-def matching_error(labels_a, labels_b, points_a, points_b, annotated, *, stride):
+def match_landmarks(
+    network: types.LabelNetwork,
+    batches: Iterable[types.AnnotatedPairBatch],
+    *,
+    stride: int,
+    count: int = 500,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Measures how well labels match landmarks between two views of one image, and between two images.
+
+    The views are warped; a pair of different images is view A of the one and view B of the other.
+
+    Args:
+      network: images [B, H, W, 3] -> labels [B, h, w, L].
+      batches: pairs of views, as `input_pipeline.pipeline.annotated_pairs` makes them.
+      stride: side of a cell in pixels.
+      count: how many pairs of different images to draw at most.
+      seed: of that draw.
+
+    Returns:
+      A dictionary, in pixels of the network's input made 70 wide: `matching_same_cell_px`, `matching_same_subpixel_px`,
+      `matching_different_cell_px` and `matching_different_subpixel_px`; the decodings are those of `matching_error`.
+      What has nothing to match (a single image, no landmark that is seen in both) is left out.
+    """
+    labels_a, labels_b, views, width = [], [], [], 0
+    for batch in batches:
+        width = batch.pairs.image_a.shape[2]
+        labels_a.append(np.asarray(network(batch.pairs.image_a)))
+        labels_b.append(np.asarray(network(batch.pairs.image_b)))
+        nothing = np.zeros(len(labels_a[-1]), np.uint8)
+        views.append(batch._replace(pairs=nothing))  # the pixels are not kept
+    joined, labels_a, labels_b = types.stack(views), np.concatenate(labels_a), np.concatenate(labels_b)
+    images = len(labels_a)
+    pairs = {"same": np.repeat(np.arange(images)[:, np.newaxis], 2, axis=1)}
+    if images > 1:
+        pairs["different"] = pairs_of(count, images, seed)
+    errors = {}
+    for kind, (a, b) in ((kind, indices.T) for kind, indices in pairs.items()):
+        visible = joined.landmarks_visible_a[a] * joined.landmarks_visible_b[b]
+        if not visible.any():
+            continue
+        error = matching_error(
+            labels_a[a], labels_b[b], joined.landmarks_a[a], joined.landmarks_b[b], visible, stride=stride
+        )
+        errors.update({f"matching_{kind}_{name}_px": error[name] * 70 / width for name in ("cell", "subpixel")})
+    return errors
+
+
+def matching_error(labels_a, labels_b, points_a, points_b, annotated, *, stride: float) -> dict[str, float]:
     """Matches points of images A into images B by their labels and measures the distance to where they should be.
 
     The label of a point of A is read between cells. Of the same identity, B is another view of the image: take the cell
@@ -49,7 +101,9 @@ def matching_error(labels_a, labels_b, points_a, points_b, annotated, *, stride)
     }
 
 
-def nearest_descriptor(labels_a, labels_b, points, *, stride, upsample=1, cosine=True):
+def nearest_descriptor(
+    labels_a, labels_b, points, *, stride: float, upsample: int = 1, cosine: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Finds points of images A in images B by the label that is most like theirs; no two points see one another.
 
     Args:
@@ -97,7 +151,7 @@ def _described(labels):
     return phi, sigma[..., tf.newaxis]
 
 
-def pairs_of(count, images, seed):
+def pairs_of(count: int, images: int, seed: int) -> np.ndarray:
     """Draws ordered pairs of different images, each pair as likely as any other; or takes them all, where they are few.
 
     Args:

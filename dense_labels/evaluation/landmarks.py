@@ -1,145 +1,181 @@
-"""Protocols: which images a head is fitted on and which it is measured on, and what is matched with what."""
+"""Protocols for landmark heads: which images a head is fitted on, and which it is measured on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from dense_labels.evaluation import label_matching
-from dense_labels.evaluation import result as result_lib
+from dense_labels import batches as types
+from dense_labels.batches import LabelledLandmarks, LabelMap
+from dense_labels.evaluation import measuring
 
-MEAN_SHAPE = "mean_shape"  # each landmark at its mean place: what is known without looking at a picture
 FOLDS = 5
-_KEYS = ("landmarks", "annotated", "scale", "normaliser", "picture")
+
+Head = Callable[[Any], Mapping[str, Any]]  # labels [N, h, w, L] -> `points` [N, K, 2], `score` [N, K], ...
+Fit = Callable[[LabelledLandmarks], Head]
+Fits = Mapping[str, Fit]
 
 
-def label_maps(network, batches, keys=_KEYS):
+@dataclasses.dataclass(frozen=True)
+class FittedHeads:
+    """Heads fitted on all annotated images, and what heads of their kind predict in images they were not fitted on.
+
+    Attributes:
+      heads: name -> head.
+      best: name of the head that errs least on a fifth of the annotated images, fitted on the others; the first where
+        there are too few to tell. No test image is seen.
+      predicted: decoding -> float [N, K, 2], (x, y) in pixels of the network's input, with `measuring.MEAN_SHAPE` among
+        them; not a number where a landmark was not fitted. None where there are too few annotated images to measure on.
+      measured_on: the N images these were predicted in; None likewise.
+    """
+
+    heads: Mapping[str, Head]
+    best: str
+    predicted: Mapping[str, np.ndarray] | None
+    measured_on: LabelledLandmarks | None
+
+
+def label_landmarks(
+    network: types.LabelNetwork, batches: Iterable[types.LandmarkBatch], stride: int
+) -> LabelledLandmarks:
     """Labels annotated images once, for whatever is fitted or measured on frozen labels.
 
     Args:
       network: images [B, H, W, 3] -> labels [B, h, w, L]; a `tf.function` is traced once for all calls.
-      batches: iterable of LandmarkBatches.
-      keys: what is kept of them.
-
-    Returns:
-      A dictionary of arrays over all N images: `labels` float32 [N, h, w, L], and `landmarks`, `annotated`, `scale`,
-      `normaliser` and `picture` as in LandmarkBatch.
+      batches: LandmarkBatches.
+      stride: side of a cell in pixels.
     """
-    parts = {"labels": [], **{name: [] for name in keys}}
+    labels, known = [], []
     for batch in batches:
-        parts["labels"].append(network(batch["image"]).numpy())
-        for name in keys:
-            parts[name].append(batch[name].numpy())
-    return {name: np.concatenate(part) for name, part in parts.items()}
+        labels.append(np.asarray(network(batch.image)))
+        known.append(batch._replace(image=np.zeros(len(batch.image), np.uint8)))  # the pixels are not kept
+    joined = types.stack(known)
+    return LabelledLandmarks(LabelMap(np.concatenate(labels), stride), *joined[1:])
 
 
-def take(maps, indices):
-    """Returns the label maps at integer indices or under a mask."""
-    return {name: values[indices] for name, values in maps.items()}
+def fit_heads(fits: Fits, known: LabelledLandmarks, test: LabelledLandmarks | None, *, batch_size: int) -> FittedHeads:
+    """Fits landmark heads on frozen labels of annotated images, and measures each on others.
 
-
-def landmarks(fits, known, test, *, batch_size):
-    """Fits landmark heads on frozen labels of annotated images and measures each on others.
-
-    Section 4.1 and 4.3 of the NIPS 2017 paper. Without test images the annotated ones take turns: each of five parts is
-    measured by heads fitted on the other four. The heads that are returned are always fitted on all annotated images.
-    What heads are fitted on may lack a landmark in one of the parts; it is not measured there.
+    Sections 4.1 and 4.3 of the NIPS 2017 paper. Without test images the annotated ones take turns: each of five parts
+    is measured by heads fitted on the other four. The heads that are returned are always fitted on all annotated
+    images. A part may lack a landmark; heads fitted on it do not predict that one.
 
     Args:
-      fits: name -> function of `label_maps` that returns a fitted head.
-      known: `label_maps` of the annotated images.
-      test: `label_maps` of the test images; None where there are none.
-      batch_size: maps a head is applied to at a time.
-
-    Returns:
-      `(heads, found, maps)`: the fitted head by name; [N, K, 2] by decoding, in pixels of the network's input, with
-      `MEAN_SHAPE` among them, not a number where a landmark was not fitted; and the maps these were found in, `test` or
-      `known`. The last two are None where there are too few annotated images to take turns.
+      fits: name -> function that fits a head.
+      known: the annotated images.
+      test: the test images; None where there are none.
+      batch_size: label maps a head is applied to at a time.
 
     Raises:
       ValueError: if a head cannot be fitted.
     """
     heads = {name: fit(known) for name, fit in fits.items()}
     if test is not None:
-        return heads, _find(fits, known, test, batch_size, heads), test
-    count = len(known["labels"])
-    if count < FOLDS:
-        return heads, None, None
-    fold = np.arange(count) % FOLDS
-    parts = []
+        predicted = _by_decoding(_predict(heads, test, batch_size), known, test)
+        return FittedHeads(heads, choose(fits, known, batch_size=batch_size), predicted, test)
+    if len(known) < FOLDS:
+        return FittedHeads(heads, next(iter(fits)), None, None)
+    fold = np.arange(len(known)) % FOLDS
+    parts, best = [], ""
     for k in range(FOLDS):
-        rest = take(known, fold != k)
-        parts.append(_find(fits, rest, take(known, fold == k), batch_size))
+        rest, part = known.take(fold != k), known.take(fold == k)
+        answers = _predict(_fit_present(fits, rest), part, batch_size)
+        best = best or _least_error(answers, part)  # of the first part, as `choose` has it
+        parts.append(_by_decoding(answers, rest, part))
     order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(FOLDS)]))
-    return heads, {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}, known
+    predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+    return FittedHeads(heads, best, predicted, known)
 
 
-def choose(fits, known, *, batch_size):
-    """Says which head does best on a fifth of the annotated images, fitted on the others; no test image is seen.
+def choose(fits: Fits, known: LabelledLandmarks, *, batch_size: int) -> str:
+    """Names the head that errs least on a fifth of the annotated images, fitted on the others; no test image is seen.
 
-    Where there are too few images for that, it is the first.
+    Where there is one head, or too few images, it is the first.
 
     Args:
-      fits, known, batch_size: as in `landmarks`.
-
-    Returns:
-      The name of a head.
+      fits, known, batch_size: as in `fit_heads`.
 
     Raises:
-      ValueError: as `landmarks`.
+      ValueError: as `fit_heads`.
     """
-    if len(fits) == 1 or len(known["labels"]) < FOLDS:
+    if len(fits) == 1 or len(known) < FOLDS:
         return next(iter(fits))
-    held_out = np.arange(len(known["labels"])) % FOLDS == 0
-    rest, part = take(known, ~held_out), take(known, held_out)
-    errors = {}
-    for name, fit in fits.items():
-        error = _mean_error(locate(_fit(fit, rest), part["labels"], batch_size)["points"], part)
-        errors[name] = np.inf if error is None else error
-    return min(errors, key=errors.get)
+    held_out = np.arange(len(known)) % FOLDS == 0
+    part = known.take(held_out)
+    return _least_error(_predict(_fit_present(fits, known.take(~held_out)), part, batch_size), part)
 
 
-def few_shot(fits, maps_of, known, test, *, counts, seeds, batch_size):
+def few_shot(
+    fits: Fits,
+    views_of: Callable[[np.ndarray, int], LabelledLandmarks],
+    known: LabelledLandmarks,
+    test: LabelledLandmarks | None,
+    *,
+    counts: Sequence[int],
+    seeds: int,
+    batch_size: int,
+) -> dict[str, dict[int, list[float]]]:
     """Measures heads that are fitted on a few annotated images, drawn anew for each seed.
 
     Args:
-      fits: as in `landmarks`.
-      maps_of: `(indices, seed) -> label_maps` of those of the annotated images, several views of each where that helps.
-      known: `label_maps` of all annotated images.
-      test: `label_maps` of the test images; None to measure on the annotated images that were not drawn.
-      counts: how many images to fit on: ints.
-      seeds: how often to draw, an int.
-      batch_size: as in `landmarks`.
+      fits: as in `fit_heads`.
+      views_of: `(indices, seed) ->` those of the annotated images, labelled; several views of each where that helps.
+      known: all annotated images.
+      test: the test images; None to measure on the annotated images that were not drawn.
+      counts: how many images to fit on.
+      seeds: how often to draw.
+      batch_size: as in `fit_heads`.
 
     Returns:
-      Decoding -> count -> list of mean errors in percent, one a seed (none for a seed that left nothing to measure).
+      Decoding -> count -> mean errors in percent, one a seed (none for a seed that left nothing to measure).
 
     Raises:
       ValueError: if a count is below 1, or so many images cannot be drawn, or none would be left to measure on.
     """
-    pool = len(known["labels"])
-    check_few_shot(counts, pool, test)
-    errors = {}
+    check_few_shot(counts, len(known), test)
+    errors: dict[str, dict[int, list[float]]] = {}
     for count in counts:
         for seed in range(seeds):
-            order = np.random.default_rng([seed, count]).permutation(pool)
-            maps = maps_of(order[:count], seed)
-            measured = take(known, order[count:]) if test is None else test
-            for name, points in _find(fits, maps, measured, batch_size).items():
-                error = _mean_error(points, measured)
+            order = np.random.default_rng([seed, count]).permutation(len(known))
+            few = views_of(order[:count], seed)
+            measured = known.take(order[count:]) if test is None else test
+            answers = _predict(_fit_present(fits, few), measured, batch_size)
+            for name, points in _by_decoding(answers, few, measured).items():
+                error = measuring.landmark_errors(points, measured)[-1]
                 errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
     return errors
 
 
-def growing_rounds(fit, maps_of, classes, *, counts, seed):
+def check_few_shot(counts: Sequence[int], pool: int, test: LabelledLandmarks | None) -> None:
+    """Refuses numbers of images that `few_shot` cannot draw from a pool of so many; raises a ValueError."""
+    for count in counts:
+        if not 1 <= count <= pool - (test is None):
+            left = " with one left to measure on; draw fewer, or give annotations to test on" if test is None else ""
+            raise ValueError(f"{count} annotated images cannot be drawn from {pool}{left}")
+
+
+def growing_rounds(
+    fit: Callable[[LabelledLandmarks, Head | None], Head],
+    views_of: Callable[[np.ndarray, int], LabelledLandmarks],
+    classes: np.ndarray,
+    *,
+    counts: Sequence[int],
+    seed: int,
+) -> Iterator[tuple[int, Head]]:
     """Fits a head on annotations that grow from round to round, section 4.3 of the CVPR 2018 paper.
 
     Each round has the images of the one before and as many more of each class; its head begins as theirs.
 
     Args:
-      fit: `(label_maps, head of the round before or None) -> head`.
-      maps_of: as in `few_shot`, of all images of a round.
+      fit: `(images, head of the round before or None) -> head`.
+      views_of: as in `few_shot`, of all images of a round.
       classes: integer [N], the class of each annotated image.
-      counts: how many images of each class a round has, ints that rise; of a class with fewer, all.
-      seed: of what is drawn, an int.
+      counts: how many images of each class a round has, rising; of a class with fewer, all.
+      seed: of what is drawn.
 
     Yields:
       `(count, head)`, round by round.
@@ -154,104 +190,58 @@ def growing_rounds(fit, maps_of, classes, *, counts, seed):
     orders = [np.random.default_rng([seed, k]).permutation(each) for k, each in enumerate(members)]
     head = None
     for count in counts:
-        head = fit(maps_of(np.concatenate([order[:count] for order in orders]), seed), head)
+        head = fit(views_of(np.concatenate([order[:count] for order in orders]), seed), head)
         yield count, head
 
 
-def check_few_shot(counts, pool, test):
-    """Refuses numbers of images that `few_shot` cannot draw from a pool; arguments as there."""
-    for count in counts:
-        if not 1 <= count <= pool - (test is None):
-            left = " with one left to measure on; draw fewer, or give annotations to test on" if test is None else ""
-            raise ValueError(f"{count} annotated images cannot be drawn from {pool}{left}")
-
-
-def locate(head, labels, batch_size):
+def predict(head: Head, labels: LabelMap, batch_size: int) -> dict[str, np.ndarray]:
     """Applies a landmark head to label maps.
 
     Args:
       head: labels -> a dictionary of tensors of N rows.
-      labels: float32 [N, h, w, L].
+      labels: N label maps.
       batch_size: maps at a time.
 
     Returns:
       The dictionary, as arrays over all N maps.
     """
-    parts = [head(batch) for batch in tf.data.Dataset.from_tensor_slices(labels).batch(batch_size)]
+    parts = [head(batch) for batch in tf.data.Dataset.from_tensor_slices(labels.values).batch(batch_size)]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
 
 
-def _find(fits, known, maps, batch_size, heads=None):
-    """Decoding -> [N, K, 2]: of a head with several, each by its own name; of others, by the head's."""
-    weights = known["annotated"][..., np.newaxis]
-    total = np.sum(np.where(weights > 0, known["landmarks"], 0), axis=0)
-    count = weights.sum(axis=0)
-    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    found = {MEAN_SHAPE: np.broadcast_to(mean, maps["landmarks"].shape)}
-    for name, fit in fits.items():
-        located = locate(heads[name] if heads else _fit(fit, known), maps["labels"], batch_size)
-        own = {decoding: located[decoding] for decoding in ("cell", "subpixel") if decoding in located}
-        found.update(own or {name: located["points"]})
-    return found
+def _predict(heads: Mapping[str, Head], images: LabelledLandmarks, batch_size: int) -> dict[str, dict[str, np.ndarray]]:
+    return {name: predict(head, images.labels, batch_size) for name, head in heads.items()}
 
 
-def _fit(fit, maps):
-    """Fits a head to the landmarks that the images have; the places of others are not numbers."""
-    present = maps["annotated"].any(axis=0)
+def _by_decoding(answers, known: LabelledLandmarks, images: LabelledLandmarks) -> dict[str, np.ndarray]:
+    """Decoding -> [N, K, 2]: of a head with several decodings each by its own name, of others by the head's."""
+    predicted = {measuring.MEAN_SHAPE: measuring.mean_shape(known, len(images))}
+    for name, answer in answers.items():
+        own = {decoding: answer[decoding] for decoding in ("cell", "subpixel") if decoding in answer}
+        predicted.update(own or {name: answer["points"]})
+    return predicted
+
+
+def _least_error(answers, images: LabelledLandmarks) -> str:
+    """The name of the head whose points err least; the first of several that nothing can be said of."""
+    errors = {name: measuring.landmark_errors(answer["points"], images)[-1] for name, answer in answers.items()}
+    return min(errors, key=lambda name: np.inf if errors[name] is None else errors[name])
+
+
+def _fit_present(fits: Fits, images: LabelledLandmarks) -> dict[str, Head]:
+    """Fits heads to the landmarks that the images have; the places of others are not numbers."""
+    present = images.annotated.any(axis=0)
     if present.all():
-        return fit(maps)
-    head = fit({**maps, "landmarks": maps["landmarks"][:, present], "annotated": maps["annotated"][:, present]})
+        return {name: fit(images) for name, fit in fits.items()}
+    rest = dataclasses.replace(images, landmarks=images.landmarks[:, present], annotated=images.annotated[:, present])
     column = np.where(present, np.cumsum(present) - 1, present.sum())
 
-    def all_landmarks(labels):
-        found = head(labels)
-        absent = {name: tf.fill(tf.shape(values[:, :1]), np.float32(np.nan)) for name, values in found.items()}
-        return {name: tf.gather(tf.concat([found[name], absent[name]], axis=1), column, axis=1) for name in found}
+    def with_all_landmarks(head):
+        def answer(labels):
+            known = head(labels)
+            absent = {name: tf.fill(tf.shape(values[:, :1]), np.float32(np.nan)) for name, values in known.items()}
+            return {name: tf.gather(tf.concat([known[name], absent[name]], axis=1), column, axis=1) for name in known}
 
-    return all_landmarks
+        return answer
 
-
-def _mean_error(points, maps):
-    return result_lib.landmark_errors(points, maps)[-1]
-
-
-def matching(network, batches, *, stride, count=500, seed=0):
-    """Measures how well labels match landmarks between two views of one image, and between two images.
-
-    The views are warped; a pair of different images is view A of the one and view B of the other.
-
-    Args:
-      network: images [B, H, W, 3] -> labels [B, h, w, L].
-      batches: iterable of PairBatches with landmarks, as `sources.stills.Stills.annotated_pairs` makes them.
-      stride: side of a cell in pixels.
-      count: how many pairs of different images to draw at most.
-      seed: of that draw.
-
-    Returns:
-      A dictionary of floats, in pixels of the network's input made 70 wide: `matching_same_cell_px`,
-      `matching_same_subpixel_px`, `matching_different_cell_px` and `matching_different_subpixel_px`; the decodings are
-      those of `label_matching.matching_error`. What has nothing to match (a single image, no landmark that is seen in
-      both) is left out.
-    """
-    names = [f"{what}_{view}" for what in ("landmarks", "landmarks_visible") for view in "ab"]
-    views = {name: [] for name in ("labels_a", "labels_b", *names)}
-    for batch in batches:
-        width = batch["image_a"].shape[2]
-        for view in "ab":
-            views[f"labels_{view}"].append(network(batch[f"image_{view}"]).numpy())
-        for name in names:
-            views[name].append(batch[name].numpy())
-    views = {name: np.concatenate(parts) for name, parts in views.items()}
-    images = len(views["labels_a"])
-    pairs = {"same": np.repeat(np.arange(images)[:, np.newaxis], 2, axis=1)}
-    if images > 1:
-        pairs["different"] = label_matching.pairs_of(count, images, seed)
-    errors = {}
-    for kind, (a, b) in ((kind, indices.T) for kind, indices in pairs.items()):
-        visible = views["landmarks_visible_a"][a] * views["landmarks_visible_b"][b]
-        if not visible.any():
-            continue
-        compared = views["labels_a"][a], views["labels_b"][b], views["landmarks_a"][a], views["landmarks_b"][b], visible
-        found = label_matching.matching_error(*compared, stride=stride)
-        errors.update({f"matching_{kind}_{name}_px": found[name] * 70 / width for name in ("cell", "subpixel")})
-    return errors
+    return {name: with_all_landmarks(fit(rest)) for name, fit in fits.items()}

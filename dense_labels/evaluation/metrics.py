@@ -1,40 +1,42 @@
 """Figures of merit; each names what it divides by, what counts as within, and how it averages.
 
-`PointError` takes batches; the functions take all images of a test set at once, as arrays. Everywhere the normaliser of
-an image divides both x and y, and a point or image at a threshold is within it.
+All take the images of a test set at once, as arrays. Everywhere the normaliser of an image divides both x and y, and a
+point or image at a threshold is within it. The figures of an evaluation register themselves in `METRICS`, at the end.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-import tensorflow as tf
+
+from dense_labels.registry import METRICS
 
 AVERAGES = ("points", "images")
 
 
-class PointError(tf.keras.metrics.Mean):
-    """Mean distance between predicted and annotated points, in percent of a normaliser.
+class Measured(NamedTuple):
+    """Predicted and annotated landmarks of N pictures, in pixels of these; a normaliser is known of each."""
 
-    Every annotated point of every image weighs the same (a mean over points, not a mean over image means). Both x and
-    y are divided by the one normaliser of their image.
+    predicted: np.ndarray  # [N, K, 2], (x, y)
+    landmarks: np.ndarray  # [N, K, 2], (x, y)
+    annotated: np.ndarray  # [N, K]: 1 where the landmark counts, else 0
+    normaliser: np.ndarray  # [N]: an eye distance, a box size, the picture's width, ...
+
+
+def mean_error(predicted, landmarks, annotated, normaliser) -> float:
+    """Mean distance between predicted and annotated points, in percent of the normaliser of their image.
+
+    Every annotated point of every image weighs the same (a mean over points, not a mean over image means).
+
+    Args:
+      predicted, landmarks, annotated, normaliser: as of `image_errors`.
+
+    Raises:
+      ValueError: as `image_errors`.
     """
-
-    def __init__(self, name="point_error", **kwargs):
-        super().__init__(name=name, **kwargs)
-
-    def update_state(self, predicted, landmarks, annotated, normaliser):
-        """Adds a batch.
-
-        Args:
-          predicted: [B, K, 2], (x, y) in pixels.
-          landmarks: [B, K, 2], in pixels of the same image.
-          annotated: [B, K], 1 where the landmark counts, else 0.
-          normaliser: [B], in pixels: the image's width, an eye distance, ...
-        """
-        error = 100.0 * tf.norm(predicted - landmarks, axis=-1) / normaliser[:, tf.newaxis]
-        counted = tf.where(annotated > 0, error, 0.0)  # what is not annotated may hold anything
-        return super().update_state(counted, sample_weight=annotated)
+    return float(np.mean(_point_errors(predicted, landmarks, annotated, normaliser)[0]))
 
 
-def image_errors(predicted, landmarks, annotated, normaliser):
+def image_errors(predicted, landmarks, annotated, normaliser) -> np.ndarray:
     """Mean distance of each image's annotated points, in percent of its normaliser.
 
     Args:
@@ -54,7 +56,7 @@ def image_errors(predicted, landmarks, annotated, normaliser):
     return np.bincount(images, errors)[counts > 0] / counts[counts > 0]
 
 
-def failure_rate(errors, threshold=10.0):
+def failure_rate(errors, threshold: float = 10.0) -> float:
     """Share of images whose mean error is above a threshold, as of 300-W.
 
     Args:
@@ -67,7 +69,7 @@ def failure_rate(errors, threshold=10.0):
     return float(np.mean(np.asarray(errors) > threshold))
 
 
-def cumulative_error_curve(errors, thresholds):
+def cumulative_error_curve(errors, thresholds) -> np.ndarray:
     """Share of images whose mean error is at most t, for each t.
 
     Args:
@@ -80,7 +82,7 @@ def cumulative_error_curve(errors, thresholds):
     return _shares_within(errors, thresholds, np.ones(len(errors)))
 
 
-def area_under_cumulative_error(errors, limit=10.0):
+def area_under_cumulative_error(errors, limit: float = 10.0) -> float:
     """Area under the cumulative error curve from 0 to a limit, divided by the limit, as of 300-W.
 
     The curve is a staircase and its area is exact: no thresholds are chosen.
@@ -95,7 +97,7 @@ def area_under_cumulative_error(errors, limit=10.0):
     return _area_within(errors, limit, np.ones(len(errors)))
 
 
-def pck_curve(predicted, landmarks, annotated, normaliser, alphas, *, average):
+def pck_curve(predicted, landmarks, annotated, normaliser, alphas, *, average: str) -> np.ndarray:
     """Percentage of correct keypoints: those no further off than alpha times the normaliser, for each alpha.
 
     Args:
@@ -113,7 +115,7 @@ def pck_curve(predicted, landmarks, annotated, normaliser, alphas, *, average):
     return _shares_within(errors, 100.0 * np.asarray(alphas), weights)
 
 
-def area_under_pck(predicted, landmarks, annotated, normaliser, limit, *, average):
+def area_under_pck(predicted, landmarks, annotated, normaliser, limit: float, *, average: str) -> float:
     """Area under the PCK curve for alpha from 0 to a limit, divided by the limit; exact.
 
     Args:
@@ -159,3 +161,23 @@ def _shares_within(errors, thresholds, weights):
 def _area_within(errors, limit, weights):
     """An error e is counted from e to the limit."""
     return float(np.average(np.clip(1.0 - np.asarray(errors) / limit, 0.0, 1.0), weights=weights))
+
+
+@METRICS.register("error_percent", "mean error, %")
+def _error(points: Measured) -> float:
+    return mean_error(*points)
+
+
+@METRICS.register("failures_percent", "off by over 10 %, % of images")
+def _failures(points: Measured) -> float:
+    return 100 * failure_rate(image_errors(*points))
+
+
+@METRICS.register("cumulative_area", "area under cumulative error")
+def _cumulative_area(points: Measured) -> float:
+    return area_under_cumulative_error(image_errors(*points))
+
+
+@METRICS.register("pck_area", "area under PCK")
+def _pck_area(points: Measured) -> float:
+    return area_under_pck(*points, 0.1, average="points")

@@ -1,213 +1,113 @@
-"""What an evaluation measured: errors, rates and curves, as tables and as a file."""
+"""The result of an evaluation: what was measured and how, as a value, a file and a table."""
 
+from __future__ import annotations
+
+import dataclasses
 import json
+import os
+from typing import Any
 
 import numpy as np
 
 from dense_labels import files
-from dense_labels.evaluation import metrics
 
-DECODINGS = {
-    "mean_shape": "each landmark at its mean place in the annotated images",
-    "cell": "nearest: a vector for each landmark, fitted by negative log-likelihood; its most probable cell",
-    "subpixel": "nearest: the same vectors; expected position on labels made finer",
-    "regress": "regress: 50 virtual points (or twice the landmarks) shared by all, each landmark a linear map of them",
-    "regress_each": "regress: 50 virtual points for each landmark, which is a linear map of its own",
-    "heatmaps": "heat maps: a map for each landmark by two 3 x 3 convolutions; its peak, between the cells",
-}
-_PERCENT = np.linspace(0, 10, 101)  # of the normaliser: what the curves run over
-_MATCHING = "matching_"
-_WIDTH = 14
+VERSION = 1  # of the file; results without one are read as well
 
 
-def landmark_errors(points, maps):
-    """Measures located landmarks with `metrics.PointError`, in pixels of the picture.
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What an evaluation measured. JSON holds all of it.
 
-    Pictures whose normaliser is not known, which is 0, are not measured, nor are places that are not numbers.
-
-    Args:
-      points: [N, K, 2], (x, y) in pixels of the network's input.
-      maps: `label_maps` of the same images.
-
-    Returns:
-      K + 1 floats: the mean error of each landmark, then of all points, in percent of the normaliser; None for a
-      landmark that is annotated nowhere.
+    Attributes:
+      metrics: figure -> value, such as "regress_error_percent".
+      curves: `percent`, the limits, and for each way of predicting landmarks the shares `cumulative`, of images, and
+        `pck`, of landmarks, whose error is at most each limit.
+      landmark_error_percent: way of predicting -> mean error of each landmark, None where it is annotated nowhere.
+      few_shot_error_percent: way -> number of annotated images -> mean errors, one a draw.
+      matching_by_turn: of a known surface: matching by the angle between the two images.
+      protocol: how it was measured, in words and numbers.
+      landmark_names: of the landmarks, where they have names.
+      best: name of the head that an export takes; "" where there is none.
+      step: of the training, whose checkpoint was evaluated.
+      version: of the schema.
     """
-    scale = maps["scale"][:, np.newaxis]
-    points, true = points * scale, maps["landmarks"] * scale
-    count = true.shape[1]
-    measured = maps["annotated"] * (maps["normaliser"] > 0)[:, np.newaxis] * np.isfinite(points).all(axis=-1)
-    errors = []
-    for chosen in [slice(k, k + 1) for k in range(count)] + [slice(None)]:
-        annotated = measured[:, chosen]
-        metric = metrics.PointError()
-        metric.update_state(points[:, chosen], true[:, chosen], annotated, maps["normaliser"])
-        errors.append(float(metric.result()) if annotated.any() else None)
-    return errors
 
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    curves: dict[str, Any] = dataclasses.field(default_factory=dict)
+    landmark_error_percent: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)
+    few_shot_error_percent: dict[str, dict[int, list[float]]] = dataclasses.field(default_factory=dict)
+    matching_by_turn: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    protocol: dict[str, Any] = dataclasses.field(default_factory=dict)
+    landmark_names: tuple[str, ...] = ()
+    best: str = ""
+    step: int = 0
+    version: int = VERSION
 
-def report(found, maps, normaliser, **protocol):
-    """Measures what `evaluation.landmarks` found.
+    def with_metrics(self, metrics: dict[str, float]) -> Result:
+        """Returns the result with more figures."""
+        return dataclasses.replace(self, metrics={**self.metrics, **metrics})
 
-    Args:
-      found, maps: as it returned them.
-      normaliser: what errors are divided by, such as "eye distance".
-      **protocol: how they were found, in words and numbers.
+    def table(self) -> str:
+        """Returns the figures as text, for a terminal."""
+        from dense_labels.evaluation import tables
 
-    Returns:
-      A dictionary that JSON can hold: `metrics`, for each decoding the mean error, the share of images that are off by
-      more than 10 %, the area under the cumulative error curve up to there and under the PCK curve up to alpha 0.1;
-      `curves`, these two; `landmark_error_percent`, the mean error landmark by landmark; `protocol`.
-    """
-    if found is None:
-        return {"metrics": {}, "protocol": {"tested": "nothing: there are too few annotated images", **protocol}}
-    errors = {name: landmark_errors(points, maps) for name, points in found.items()}
-    figures, curves = {}, {"percent": _PERCENT.tolist()}
-    for name, points in found.items():
-        against = _in_pictures(points, maps)
-        each = metrics.image_errors(*against)
-        figures[f"{name}_error_percent"] = errors[name][-1]
-        figures[f"{name}_failures_percent"] = 100 * metrics.failure_rate(each)
-        figures[f"{name}_cumulative_area"] = metrics.area_under_cumulative_error(each)
-        figures[f"{name}_pck_area"] = metrics.area_under_pck(*against, 0.1, average="points")
-        curves[name] = {
-            "cumulative": metrics.cumulative_error_curve(each, _PERCENT).tolist(),
-            "pck": metrics.pck_curve(*against, _PERCENT / 100, average="points").tolist(),
+        return tables.everything(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the dictionary that is written; what was not measured is left out."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if value or name in ("metrics", "protocol", "step")}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Result:
+        """Reads the dictionary of `to_dict`, of this version or an older one.
+
+        Raises:
+          ValueError: if it is of a newer version, or holds something else.
+        """
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or not isinstance(values.get("metrics"), dict) or set(values) - fields:
+            raise ValueError("not the result of an evaluation; give a result.json")
+        version = values.get("version", 0)
+        if version > VERSION:
+            raise ValueError(f"a result of version {version}; this program reads up to {VERSION}: install a newer one")
+        few = {
+            way: {int(count): errors for count, errors in each.items()}
+            for way, each in values.get("few_shot_error_percent", {}).items()
         }
-    return {
-        "metrics": figures,
-        "curves": curves,
-        "landmark_error_percent": {name: values[:-1] for name, values in errors.items()},
-        "protocol": {
-            "test_images": len(maps["labels"]),
-            "test_landmarks": int(maps["annotated"][maps["normaliser"] > 0].sum()),
-            "error": f"Euclidean distance in % of {normaliser}, mean over all annotated landmarks",
-            **{name: DECODINGS[name] for name in found},
-            **protocol,
-        },
-    }
+        names = tuple(values.get("landmark_names", ()))
+        best = values.get("best", values.get("protocol", {}).get("exported", ""))
+        read = {"few_shot_error_percent": few, "landmark_names": names, "best": best, "version": VERSION}
+        return cls(**{**values, **read})
 
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the result as JSON, whole or not at all.
 
-def pck_area(points, maps, classes):
-    """Measures the area under the PCK curve for alpha from 0 to 1, section 4.3 of the CVPR 2018 paper.
+        Args:
+          path: of the file; its folder exists.
 
-    In a class every annotated point weighs the same; classes with an annotated point weigh the same. A landmark is only
-    asked for where it is annotated, so the class of an object is known, as in the paper.
+        Raises:
+          ValueError: if a metric is not a finite number.
+        """
+        for name, value in self.metrics.items():
+            if value is None or not np.isfinite(value):
+                raise ValueError(
+                    f"metric {name} is {value}: no test landmark is annotated, or the labels are not finite"
+                )
+        text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        files.write_whole(path, text.encode())
 
-    Args:
-      points: [N, K, 2], (x, y) in pixels of the network's input.
-      maps: `label_maps` of the same images; their `normaliser` is what alpha is a share of.
-      classes: integer [N].
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Result:
+        """Reads a result that `save`, or an older version of this program, wrote.
 
-    Returns:
-      From 0 to 1.
-
-    Raises:
-      ValueError: if no point is annotated in an image with a normaliser.
-    """
-    areas = []
-    for each in np.unique(classes):
-        chosen = classes == each
-        against = _in_pictures(points[chosen], {name: values[chosen] for name, values in maps.items()})
-        if against[2].any():
-            areas.append(metrics.area_under_pck(*against, 1.0, average="points"))
-    if not areas:
-        raise ValueError("no point is annotated: there is nothing to measure")
-    return float(np.mean(areas))
-
-
-def worst_images(points, maps, count):
-    """Finds the images whose landmarks are located worst.
-
-    Args:
-      points, maps: as of `landmark_errors`.
-      count: how many images at most.
-
-    Returns:
-      int [n], indices of images that have a normaliser and an annotated landmark, the largest mean error first.
-    """
-    predicted, true, annotated, normaliser = _in_pictures(points, maps)
-    measured = annotated.any(axis=1)
-    errors = metrics.image_errors(predicted, true, annotated, normaliser) if measured.any() else np.empty(0)
-    return np.flatnonzero(maps["normaliser"] > 0)[measured][np.argsort(-errors, kind="stable")][:count]
-
-
-def _in_pictures(points, maps):
-    """Located and true landmarks in pixels of the pictures, what is annotated, normalisers; of images that have one."""
-    known = maps["normaliser"] > 0
-    scale = maps["scale"][known][:, np.newaxis]
-    points = points[known] * scale
-    annotated = maps["annotated"][known] * np.isfinite(points).all(axis=-1)
-    return points, maps["landmarks"][known] * scale, annotated, maps["normaliser"][known]
-
-
-def table(result, names=()):
-    """Lays out the errors of `report`, one landmark a line; then their mean, and the images off by more than 10 %.
-
-    Args:
-      result: what `report` returned, with the figures of `evaluation.matching` among its metrics or without.
-      names: of the landmarks; numbers where there are none.
-
-    Returns:
-      The table, a string.
-    """
-    if "landmark_error_percent" not in result:
-        return "there are too few annotated images to measure on"
-    each, mean = result["landmark_error_percent"], result["metrics"]
-    names = list(names) or [str(k) for k in range(len(next(iter(each.values()))))]
-    first = max(map(len, ["landmark", *names]))
-    lines = [result["protocol"]["error"], f"{'landmark':<{first}}" + "".join(f"{name:>{_WIDTH}}" for name in each)]
-    for landmark, values in zip(names, zip(*each.values())):
-        numbers = ("-" if value is None else f"{value:.3f}" for value in values)
-        lines.append(f"{landmark:<{first}}" + "".join(f"{number:>{_WIDTH}}" for number in numbers))
-    for row, figure in (("mean", "error_percent"), ("> 10 %", "failures_percent")):
-        numbers = (mean[f"{name}_{figure}"] for name in each)
-        lines.append(f"{row:<{first}}" + "".join(f"{number:>{_WIDTH}.3f}" for number in numbers))
-    errors = {name: mean[f"{name}_error_percent"] for name in each}
-    if len(errors) > 1 and min(errors, key=errors.get) == "mean_shape":
-        lines.append("no head does better than the mean shape, which sees no picture: train longer or annotate more")
-    matching = {name[len(_MATCHING) : -len("_px")]: mean[name] for name in mean if name.startswith(_MATCHING)}
-    if matching:
-        figures = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in matching.items())
-        lines.append(f"landmarks matched by labels alone between views, in px of an image 70 wide: {figures}")
-    return "\n".join(lines)
-
-
-def few_shot_table(errors):
-    """Lays out the errors of `few_shot`: mean and standard deviation over the draws, a number of images a line.
-
-    Args:
-      errors: what `few_shot` returned.
-
-    Returns:
-      The table, a string.
-    """
-    lines = ["annotated" + "".join(f"{name:>{_WIDTH + 2}}" for name in errors)]
-    for count in next(iter(errors.values())):
-        figures = (mean_and_deviation(each[count], 2) for each in errors.values())
-        lines.append(f"{count:<9}" + "".join(f"{figure:>{_WIDTH + 2}}" for figure in figures))
-    return "\n".join(lines)
-
-
-def mean_and_deviation(values, digits):
-    """Writes the mean and the standard deviation (of a sample, n - 1) of a few values: "12.34 ± 0.56"."""
-    if len(values) < 2:
-        return f"{values[0]:.{digits}f}" if values else "-"
-    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
-
-
-def write_result(path, values):
-    """Writes a result as JSON, whole or not at all.
-
-    Args:
-      path: of the file; its folder exists.
-      values: a dictionary JSON can hold; no value of `metrics` may be anything but a finite number.
-
-    Raises:
-      ValueError: if a metric is not finite.
-    """
-    for name, value in values["metrics"].items():
-        if value is None or not np.isfinite(value):
-            raise ValueError(f"metric {name} is {value}: no test landmark is annotated, or the labels are not finite")
-    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
-    files.write_whole(path, text.encode())
+        Raises:
+          ValueError: if there is no such file, or it holds something else.
+        """
+        try:
+            with open(path, encoding="utf-8") as file:
+                return cls.from_dict(json.load(file))
+        except FileNotFoundError as error:
+            raise ValueError(f"{path}: there is no such file; evaluate the run first") from error
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error

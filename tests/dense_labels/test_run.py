@@ -1,159 +1,178 @@
-"""Tests of the configuration of a run: the file in the work directory, and what may differ from it."""
+"""The public face: a folder of pictures in, a run that evaluates, labels, matches and exports."""
 
-import dataclasses
-import json
-import os
+import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from dense_labels import run
-from dense_labels.config import Config
+import dense_labels
+from dense_labels import kept_heads
+from dense_labels.evaluation.result import Result
+from tests import drawn
+from tests.commands import ROOT, environment
 
-
-def changed(key, value):
-    """The default configuration with one key, such as "train.seed", set."""
-    config = Config()
-    part, name = key.split(".")
-    assert hasattr(getattr(config, part), name)
-    setattr(getattr(config, part), name, value)
-    return config
-
-
-def write(workdir, **parts):
-    """Puts a config.json there that holds the defaults, with some keys of some parts set."""
-    values = dataclasses.asdict(Config())
-    for part, keys in parts.items():
-        values.setdefault(part, {}).update(keys)
-    (workdir / "config.json").write_text(json.dumps(values))
-
-
-def test_what_was_found_out_at_the_start_is_kept(tmp_path):
-    write(tmp_path, data={"size": [100, 80]}, train={"precision": "float32", "batch_size": 7})
-    config = Config()
-    config.train.batch_size, config.data.size = 0, (0, 0)
-    run.settle(config, tmp_path)
-    assert (config.data.size, config.train.batch_size, config.train.precision) == ((100, 80), 7, "float32")
-    config.train.batch_size, config.data.size, config.train.precision = 5, (60, 60), "mixed_bfloat16"
-    run.settle(config, tmp_path)
-    assert (config.data.size, config.train.batch_size, config.train.precision) == ((60, 60), 5, "mixed_bfloat16")
+SIDE = 32
+QUICK = {  # what makes a training take seconds
+    "model.name": "simple",
+    "model.norm": "none",
+    "data.size": (SIDE, SIDE),
+    "train.num_epochs": 1,
+    "train.steps_per_epoch": 2,
+    "train.warmup_steps": 0,
+    "train.batch_size": 2,
+    "train.precision": "float32",
+    "eval.heads": ("nearest", "regress"),
+}
 
 
-def test_paths_do_not_depend_on_where_the_command_is_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    config = Config()
-    config.data.dir, config.train.init_from, config.data.cache_dir = "pictures", "", "~/cache"
-    run.make_paths_absolute(config)
-    assert config.data.dir == str(tmp_path / "pictures") and config.train.init_from == ""
-    assert config.data.cache_dir == os.path.expanduser("~/cache")
-    for weights, kept in (("imagenet", "imagenet"), ("none", "none"), ("trunk.h5", str(tmp_path / "trunk.h5"))):
-        config.model.weights = weights
-        run.make_paths_absolute(config)
-        assert config.model.weights == kept
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of pictures, with points.csv beside it."""
+    folder = tmp_path_factory.mktemp("faces") / "pictures"
+    drawn.write_csv(folder.parent / "points.csv", drawn.faces(folder, side=SIDE))
+    return folder
 
 
-def test_a_saved_configuration_is_loaded_as_it_was(tmp_path):
-    config = changed("train.decay_epochs", (3, 5))
-    config.model.std, config.loss.gamma, config.data.seed = (0.1, 0.2, 0.3), 0.7, 4
-    run.save(config, tmp_path)
-    loaded = run.load(str(tmp_path))
-    assert loaded == config
-    assert loaded.train.decay_epochs == (3, 5)
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+NOTEBOOK = """
+import dense_labels
+run = dense_labels.train(PICTURES, workdir=OUT + "/run", **quick)
+result = run.evaluate(annotations=POINTS)
+served = run.export(OUT + "/served")
+import tensorflow; model = tensorflow.saved_model.load(str(served))
+"""
 
 
-def test_the_same_configuration_may_be_saved_again(tmp_path):
-    run.save(changed("train.decay_epochs", (3,)), tmp_path)
-    run.save(changed("train.decay_epochs", (3,)), tmp_path)
-    assert run.load(tmp_path) == changed("train.decay_epochs", (3,))
+@pytest.fixture(scope="module")
+def notebook(pictures, tmp_path_factory):
+    """What five lines leave behind: a run that was trained, evaluated and exported."""
+    out = tmp_path_factory.mktemp("notebook")
+    points = str(pictures.parent / "points.csv")
+    quick = {**QUICK, "data.cache_dir": out / "cache"}
+    namespace = {"PICTURES": str(pictures), "POINTS": points, "OUT": str(out), "quick": quick}
+    exec(NOTEBOOK, namespace)
+    return namespace
 
 
-def test_a_list_in_a_configuration_file_is_as_good_as_a_tuple(tmp_path):
-    """`decay_epochs=[3]` trains; the same command must then go on with the run."""
-    run.save(changed("train.decay_epochs", [3]), tmp_path)
-    run.check_same(changed("train.decay_epochs", [3]), tmp_path)
-    run.check_same(changed("train.decay_epochs", (3,)), tmp_path)
+@pytest.fixture(scope="module")
+def run(notebook):
+    return notebook["run"]
 
 
-@pytest.mark.parametrize(
-    "key, value, there", [("train.batch_size", 8, 16), ("loss.gamma", 1.0, 0.5), ("data.seed", 1, 0)]
-)
-def test_another_configuration_in_the_same_folder_is_refused(tmp_path, key, value, there):
-    run.save(Config(), tmp_path)
-    message = (
-        rf"holds a run with another configuration \({key}: {there} there, {value} now\); .*choose another --workdir"
+def test_five_lines_take_a_folder_to_landmarks(notebook):
+    assert len(NOTEBOOK.strip().splitlines()) == 5
+    result, images = notebook["result"], tf.zeros([1, 50, 40, 3], tf.uint8)
+    assert result.landmark_names == drawn.NAMES and result.best in ("nearest", "regress")
+    assert notebook["model"].landmarks(images)["points"].shape == (1, 3, 2)
+
+
+def test_importing_the_package_imports_no_tensorflow():
+    code = "import dense_labels, sys; dense_labels.open_run; assert 'tensorflow' not in sys.modules; print('light')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.stdout.strip() == "light", done.stderr
+
+
+def test_the_mains_can_be_imported_side_by_side():
+    code = "import train_main, eval_main; print(callable(train_main.main), callable(eval_main.console))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.stdout.strip() == "True True", done.stderr
+    for main in ("train_main.py", "eval_main.py"):
+        assert len((ROOT / main).read_text().splitlines()) <= 60
+
+
+def test_everything_public_is_there_and_documented():
+    for name in dense_labels.__all__:
+        assert getattr(dense_labels, name).__doc__, name
+    assert set(dense_labels.__all__) <= set(dir(dense_labels))
+    with pytest.raises(AttributeError, match="has no attribute 'predict'"):
+        _ = dense_labels.predict
+
+
+def test_a_run_says_what_it_is(run):
+    assert run.step == 2 and run.stride == 2 and run.frame.input_size == (SIDE, SIDE)
+    assert run.config.data.num_pictures == 12 and run.config.train.batch_size == 2
+    assert dense_labels.open_run(run.workdir).config == run.config
+
+
+def test_the_result_is_written_and_read_back(run):
+    result = Result.load(f"{run.workdir}/eval/result.json")
+    assert result.step == 2 and result.landmark_names == drawn.NAMES
+    assert {"cell", "subpixel", "regress", "mean_shape"} <= set(result.landmark_error_percent)
+    assert "left_eye" in result.table()
+
+
+def test_heads_are_kept_and_answer_alike(run):
+    kept = kept_heads.newest(run.workdir)
+    assert set(kept.heads) == {"nearest", "regress"} and kept.result.landmark_names == drawn.NAMES
+    assert kept.config.data.name == "csv" and len(kept.example_images) == 9
+    again = kept_heads.newest(run.workdir)
+    labels = run.labels(kept.example_images).values
+    for name, head in kept.heads.items():
+        np.testing.assert_array_equal(head(labels)["points"], again.heads[name](labels)["points"])
+
+
+def test_an_export_needs_no_annotations_but_the_heads_that_were_kept(run, notebook):
+    served, kept = notebook["model"], kept_heads.newest(run.workdir)
+    points = served.landmarks(kept.example_images)["points"]
+    np.testing.assert_allclose(points, kept.best(run.labels(kept.example_images).values)["points"], atol=1e-3)
+
+
+def test_heads_of_another_step_are_not_exported(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(dense_labels.Run, "step", property(lambda self: 7))
+    with pytest.raises(ValueError, match="fitted at step 2 of the training, which is at step 7 now; evaluate the run"):
+        dense_labels.open_run(run.workdir).export(tmp_path / "served")
+    assert not (tmp_path / "served").exists()
+
+
+@pytest.mark.parametrize("damage", ["heads.json", "nearest.npz", "examples.npz"])
+def test_damaged_heads_say_what_to_do(run, tmp_path, damage):
+    shutil.copytree(f"{run.workdir}/heads", tmp_path / "heads")
+    (tmp_path / "heads" / "1" / damage).write_bytes(b"?")
+    with pytest.raises(ValueError, match="heads/1 cannot be read .*; evaluate the run again"):
+        kept_heads.newest(tmp_path)
+
+
+def test_labels_are_those_of_the_network_and_have_their_stride(run):
+    images = np.random.default_rng(0).uniform(size=[2, SIDE, SIDE, 3]).astype(np.float32)
+    labels = run.labels(images)
+    np.testing.assert_allclose(labels.values, run.network(images), atol=1e-5)
+    assert labels.stride == 2 and labels.cells == (SIDE // 2, SIDE // 2) and labels.length == 3
+    assert len(run.labels(np.uint8(255 * images[0]))) == 1  # one image, of whole numbers
+
+
+def test_a_match_is_in_pixels_of_b_as_it_was_given(run):
+    a, b = (
+        np.random.default_rng(n).integers(0, 256, [1, *size, 3], np.uint8)
+        for n, size in enumerate([(40, 50), (90, 60)])
     )
-    with pytest.raises(ValueError, match=message):
-        run.check_same(changed(key, value), tmp_path)
-
-
-def test_every_key_that_changed_is_named(tmp_path):
-    run.save(Config(), tmp_path)
-    config = changed("train.seed", 3)
-    config.model.label_size = 5
-    with pytest.raises(ValueError, match=r"\(model.label_size: 3 there, 5 now; train.seed: 0 there, 3 now\)"):
-        run.check_same(config, tmp_path)
-
-
-def test_data_may_move(tmp_path):
-    run.save(Config(), tmp_path)
-    run.check_same(changed("data.dir", "/elsewhere"), tmp_path)
-
-
-def test_a_folder_that_is_missing_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"--workdir=.*/nowhere does not exist; give the folder a training wrote"):
-        run.load(tmp_path / "nowhere")
-
-
-def test_an_empty_folder_is_named(tmp_path):
-    with pytest.raises(
-        ValueError, match=rf"--workdir={tmp_path} holds no config.json; give the folder a training wrote"
-    ):
-        run.load(tmp_path)
-
-
-@pytest.mark.parametrize("length", [0, 1, 40, -3])
-def test_a_truncated_file_is_damaged(tmp_path, length):
-    run.save(Config(), tmp_path)
-    path = tmp_path / "config.json"
-    path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(ValueError, match=rf"{path} is damaged \(.*\); train again in another folder"):
-        run.load(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"[]", b"null", b"7", b'{"train": 5}', b"\xff\xfe\x00\x80"])
-def test_a_file_that_holds_something_else_is_damaged(tmp_path, content):
-    path = tmp_path / "config.json"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{path} is damaged \(.*\); train again in another folder"):
-        run.load(tmp_path)
+    match = run.match(a, b)
+    assert match.points_in_b.shape == (1, SIDE // 2, SIDE // 2, 2) and match.probability.shape == (1, 16, 16)
+    assert (match.points_in_b >= 0).all() and (match.points_in_b <= [60, 90]).all()
+    assert match.points_in_b[..., 1].max() > 60
 
 
 @pytest.mark.parametrize(
-    "part, keys, right",
+    "images, said",
     [
-        ("train", {"batchsize": 8}, "config.train.batch_size, config.train.num_epochs"),
-        ("loss", {"power": 8}, "config.loss.name, config.loss.gamma, .*config.loss.hard_negatives$"),
-        ("training", {"batch_size": 8}, "config.data.name, .*config.train.batch_size, .*config.eval.upsample$"),
+        (np.zeros([4, 4]), r"must be \[N, H, W, 3\] or \[H, W, 3\]; found \[4, 4\]"),
+        (np.full([8, 8, 3], 200.0), "floating point in .0, 1.; found float64 from 200.0 to 200.0"),
+        (np.zeros([8, 8, 3], np.int64), "must be uint8"),
     ],
 )
-def test_an_unknown_key_in_the_file_lists_the_right_ones(tmp_path, part, keys, right):
-    write(tmp_path, **{part: keys})
-    name = part if part == "training" else f"{part}.{next(iter(keys))}"
-    with pytest.raises(ValueError, match=rf"config\.{name} is not a key; the keys are .*{right}"):
-        run.load(tmp_path)
+def test_images_that_could_be_misread_are_refused(run, images, said):
+    with pytest.raises(ValueError, match=said):
+        run.labels(images)
 
 
-@pytest.mark.parametrize(
-    "part, keys, message",
-    [
-        ("model", {"label_size": 1}, r"config\.model\.label_size=1: must be at least 2"),
-        ("model", {"name": "resnet"}, r"config\.model\.name='resnet': there is no such choice"),
-        ("train", {"batch_size": "16"}, "batch_size"),
-        ("model", {"mean": ["a", "b", "c"]}, "mean"),
-        ("model", {"mean": 1}, "mean"),
-    ],
-)
-def test_a_loaded_configuration_is_checked(tmp_path, part, keys, message):
-    write(tmp_path, **{part: keys})
-    with pytest.raises(ValueError, match=message):
-        run.load(tmp_path)
+def test_a_folder_without_a_checkpoint_is_no_run(run, tmp_path):
+    shutil.copy(f"{run.workdir}/config.json", tmp_path)
+    with pytest.raises(ValueError, match="holds no checkpoint; train for at least one epoch first"):
+        dense_labels.open_run(tmp_path)
+
+
+def test_an_override_that_has_no_effect_is_refused(pictures, tmp_path):
+    with pytest.raises(ValueError, match="config.loss.tau2 has no effect in this run"):
+        dense_labels.train(pictures, workdir=tmp_path / "run", **{**QUICK, "loss.tau2": 9.0})
+    assert not (tmp_path / "run").exists()

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from dense_labels.batches import AnnotatedPairBatch, PairBatch
 from dense_labels.evaluation import label_matching
 
 STRIDE, HEIGHT, WIDTH = 2, 5, 8
@@ -160,3 +162,26 @@ def test_the_confidence_of_a_match_is_the_inverse_of_the_mean_sigma_of_its_ends(
     places, _, confidence = nearest(np.float32(a), np.float32(b), [[1, 1]])
     np.testing.assert_array_equal(places, [[5, 1]])
     assert confidence[0] == pytest.approx(1 / ((0.5 + 2.0) / 2), rel=1e-5)
+
+
+def test_matching_of_views_and_of_images():
+    """Labels that are their own place: a view is matched perfectly, another image as far off as its landmarks are."""
+    side, moved = 35, np.array([6.0, 0.0])
+    x, y = np.meshgrid(np.arange(side // 2) / 10 - 1, np.arange(side // 2) / 10 - 1)
+    plane = np.stack([x, y, np.ones_like(x)], axis=-1)
+    plane = 100 * plane / np.linalg.norm(plane, axis=-1, keepdims=True)
+
+    def batch(offset):
+        landmarks = np.array([[[11.0, 13.0], [21.0, 25.0]]]) + offset  # centres of cells
+        image, seen = tf.zeros([1, side, side, 3]), tf.ones([1, 2])
+        landmarks = tf.constant(landmarks, tf.float32)
+        pairs = PairBatch(image, image, tf.zeros([1, 17, 17, 2]), tf.ones([1, 17, 17]))
+        return AnnotatedPairBatch(pairs, landmarks, landmarks, seen, seen, tf.ones([1, 2]), tf.ones(1), tf.zeros(1))
+
+    def network(images):
+        return tf.tile(tf.constant(plane, tf.float32)[tf.newaxis], [tf.shape(images)[0], 1, 1, 1])
+
+    errors = label_matching.match_landmarks(network, [batch(0 * moved), batch(moved)], stride=2, count=7)
+    assert errors["matching_same_cell_px"] == 0 and errors["matching_same_subpixel_px"] < 0.2
+    assert errors["matching_different_cell_px"] == pytest.approx(6 * 70 / side)  # in pixels of an image that is 70 wide
+    assert errors["matching_different_subpixel_px"] == pytest.approx(6 * 70 / side, rel=0.05)

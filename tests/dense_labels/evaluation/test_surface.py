@@ -1,5 +1,6 @@
 """Tests of the three measures of an object frame, with labels whose errors are known."""
 
+import dataclasses
 import itertools
 import json
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.evaluation import landmarks, surface
+from dense_labels.batches import LabelledSurfaces, LabelMap, SurfaceBatch
+from dense_labels.evaluation import surface
+from dense_labels.evaluation.result import Result
 from dense_labels.method import label_sphere
 from input_pipeline.simulation import sphere_camera, sphere_motion
 
@@ -23,19 +26,15 @@ def rotations(seed):
 
 
 def frames(rotations):
-    """Maps without labels of a sphere that is seen under these rotations."""
+    """Images of a sphere that is seen under these rotations; their labels are nothing yet."""
     surfaces = [[values.numpy() for values in sphere_camera.surface(rotation, STRIDE)] for rotation in rotations]
     places, on_object = map(np.stack, zip(*surfaces))
-    return {
-        "places": places,
-        "on_object": on_object,
-        "rotation": np.stack(rotations),
-        "limb": np.full(len(rotations), sphere_camera.LIMB),
-    }
+    limb = np.full(len(rotations), sphere_camera.LIMB)
+    return LabelledSurfaces(LabelMap(places, STRIDE), places, on_object, np.stack(rotations), limb)
 
 
-def labelled(maps, of_place):
-    return {**maps, "labels": of_place(maps["places"])}
+def labelled(images, of_place):
+    return dataclasses.replace(images, labels=LabelMap(of_place(images.places), STRIDE))
 
 
 @pytest.fixture(scope="module")
@@ -49,44 +48,42 @@ def unseen():
 
 
 def measured(known, unseen, of_place):
-    maps = labelled(known, of_place), labelled(unseen, of_place)
-    return surface.measure(*maps, pairs=60)
+    return surface.measure(labelled(known, of_place), labelled(unseen, of_place), pairs=60)
 
 
-def best_possible(a, b):
+def best_possible(images, a, b):
     """The angle from each place of A that B sees to the nearest place B has a cell of."""
-    places, candidates = a["places"][a["on_object"]], b["places"][b["on_object"]]
-    seen = places @ -b["rotation"][2] > b["limb"]
+    places, candidates = (images.places[n][images.on_object[n]] for n in (a, b))
+    seen = places @ -images.rotation[b][2] > images.limb[b]
     return np.degrees(np.arccos(np.minimum((places[seen] @ candidates.T).max(axis=1), 1)))
 
 
 def test_a_turned_frame_has_no_error_but_that_of_the_cells(known, unseen):
     result = measured(known, unseen, lambda places: 20 * places @ _TURN.T)
-    metrics = result["metrics"]
+    metrics = result.metrics
     for name in ("consistency", "isometry"):
         assert metrics[f"{name}_median_degrees"] < 1e-4 and metrics[f"{name}_mean_degrees"] < 1e-4
     assert metrics["isometry_reflected"] == 0
-    a, b = (labelled(landmarks.take(unseen, n), lambda places: places @ _TURN.T) for n in (0, 12))
-    np.testing.assert_allclose(surface.matching_errors(a, b), best_possible(a, b), atol=1e-4)
+    images = labelled(unseen, lambda places: places @ _TURN.T)
+    np.testing.assert_allclose(surface.matching_errors(images, 0, 12), best_possible(images, 0, 12), atol=1e-4)
 
 
 def test_a_quarter_turn_of_the_frame_takes_cells_to_cells_and_is_matched_without_error():
     quarter = sphere_motion.turns(np.array([[0.0, 0.0, np.pi / 2]]))[0]
-    maps = labelled(frames([_TURN, quarter @ _TURN]), lambda places: 3 * places @ _TURN)
-    a, b = (landmarks.take(maps, n) for n in range(2))
-    errors = surface.matching_errors(a, b)
-    assert len(errors) == a["on_object"].sum()
+    images = labelled(frames([_TURN, quarter @ _TURN]), lambda places: 3 * places @ _TURN)
+    errors = surface.matching_errors(images, 0, 1)
+    assert len(errors) == images.on_object[0].sum()
     np.testing.assert_allclose(errors, 0, atol=1e-5)
 
 
 def test_a_mirrored_frame_is_said_to_be_mirrored(known, unseen):
-    metrics = measured(known, unseen, lambda places: places @ _TURN.T * [1, -1, 1])["metrics"]
+    metrics = measured(known, unseen, lambda places: places @ _TURN.T * [1, -1, 1]).metrics
     assert metrics["isometry_mean_degrees"] < 1e-4 and metrics["isometry_reflected"] == 1
     assert metrics["consistency_mean_degrees"] < 1e-4
 
 
 def test_a_smooth_deformation_is_consistent_and_no_isometry(known, unseen):
-    metrics = measured(known, unseen, lambda places: places * [1, 1, 1.6])["metrics"]
+    metrics = measured(known, unseen, lambda places: places * [1, 1, 1.6]).metrics
     assert metrics["consistency_mean_degrees"] < 1
     latitude, longitude = (values.ravel() for values in np.meshgrid(np.linspace(-1.5, 1.5, 91), np.linspace(-3, 3, 60)))
     places = label_sphere.from_latitude_longitude(latitude, longitude)
@@ -97,16 +94,16 @@ def test_a_smooth_deformation_is_consistent_and_no_isometry(known, unseen):
 
 
 def test_labels_that_fold_the_sphere_are_not_consistent(known, unseen):
-    metrics = measured(known, unseen, lambda places: np.abs(places))["metrics"]
+    metrics = measured(known, unseen, lambda places: np.abs(places)).metrics
     assert metrics["consistency_median_degrees"] > 30 and metrics["matching_mean_degrees"] > 10
 
 
 def test_chance_is_what_labels_at_random_reach(known, unseen):
     result = measured(known, unseen, lambda places: places)
-    metrics, random = result["metrics"], np.random.default_rng(9)
+    metrics, random = result.metrics, np.random.default_rng(9)
     for name in ("consistency", "isometry"):
         assert metrics[f"chance_{name}_median_degrees"] == pytest.approx(90, abs=6)
-    again = measured(known, unseen, lambda places: random.normal(size=places.shape))["metrics"]
+    again = measured(known, unseen, lambda places: random.normal(size=places.shape)).metrics
     for name in surface.MEASURES:
         assert again[f"{name}_mean_degrees"] == pytest.approx(metrics[f"chance_{name}_mean_degrees"], abs=6)
     assert 40 < metrics["chance_matching_median_degrees"] < 80  # B shows less than half of the sphere
@@ -114,13 +111,13 @@ def test_chance_is_what_labels_at_random_reach(known, unseen):
 
 def test_pairs_are_told_apart_by_their_turn_and_hidden_points_left_out(known, unseen):
     result = measured(known, unseen, lambda places: places)
-    rows = result["matching_by_turn"]
+    rows = result.matching_by_turn
     assert [row["turned_by_degrees"] for row in rows] == [[0, 60], [60, 120], [120, 180]]
     weighted = sum(row["mean_degrees"] * row["points"] for row in rows) / sum(row["points"] for row in rows)
-    assert weighted == pytest.approx(result["metrics"]["matching_mean_degrees"])
+    assert weighted == pytest.approx(result.metrics["matching_mean_degrees"])
     half_turn = sphere_motion.turns(np.array([[0.0, np.pi, 0.0]]))[0]
-    maps = labelled(frames([np.eye(3), half_turn]), lambda places: places)
-    assert surface.matching_errors(landmarks.take(maps, 0), landmarks.take(maps, 1)).size == 0
+    images = labelled(frames([np.eye(3), half_turn]), lambda places: places)
+    assert surface.matching_errors(images, 0, 1).size == 0
     assert surface.turned(np.eye(3), half_turn) == pytest.approx(180)
     assert surface.turned(_TURN, _TURN @ sphere_motion.turns(np.array([[0.1, 0, 0]]))[0]) == pytest.approx(
         np.degrees(0.1)
@@ -128,34 +125,35 @@ def test_pairs_are_told_apart_by_their_turn_and_hidden_points_left_out(known, un
 
 
 def test_a_match_beside_the_object_lands_on_the_nearest_cell_of_it():
-    maps = labelled(frames([np.eye(3), np.eye(3)]), lambda places: places)
-    a, b = (landmarks.take(maps, n) for n in range(2))
-    row = len(b["labels"]) // 2
-    assert not b["on_object"][row, 0] and b["on_object"][row, 1]
-    b["labels"][row, 0] = [-100, 0, 0]  # the inner product of all that lies on the left is largest here
-    left = a["places"][a["on_object"]][:, 0] < -0.1
-    expected = surface.angles(a["places"][a["on_object"]], b["places"][row, 1])
-    np.testing.assert_allclose(surface.matching_errors(a, b)[left], expected[left])
+    images = labelled(frames([np.eye(3), np.eye(3)]), lambda places: places.copy())
+    row, on_object = images.labels.cells[0] // 2, images.on_object[0]
+    assert not on_object[row, 0] and on_object[row, 1]
+    images.labels.values[1, row, 0] = [-100, 0, 0]  # the inner product of all that lies on the left is largest here
+    places = images.places[0][on_object]
+    left = places[:, 0] < -0.1
+    expected = surface.angles(places, images.places[1][row, 1])
+    np.testing.assert_allclose(surface.matching_errors(images, 0, 1)[left], expected[left])
 
 
 def test_labels_of_another_length_are_matched_alone(known, unseen):
     result = measured(known, unseen, lambda places: np.concatenate([places, 0 * places[..., :1]], axis=-1))
     names = {f"{chance}matching_{figure}_degrees" for chance in ("", "chance_") for figure in ("median", "mean")}
-    assert set(result["metrics"]) == names
+    assert set(result.metrics) == names
 
 
 def test_one_test_image_cannot_be_matched(known):
-    one = {name: values[:1] for name, values in labelled(known, lambda places: places).items()}
+    one = labelled(known, lambda places: places).take(slice(0, 1))
     with pytest.raises(ValueError, match="images=1: a pair of different images needs at least 2"):
         surface.measure(one, one, pairs=3)
 
 
 def test_the_result_is_json_and_a_table(known, unseen):
-    result = json.loads(json.dumps(measured(known, unseen, lambda places: places * [1, 1, -1.6])))
-    lines = surface.table(result).splitlines()
+    written = json.dumps(measured(known, unseen, lambda places: places * [1, 1, -1.6]).to_dict())
+    result = Result.from_dict(json.loads(written))
+    lines = result.table().splitlines()
     for name in surface.MEASURES:
         (line,) = (line for line in lines if line.startswith(name))
-        metrics = result["metrics"]
+        metrics = result.metrics
         expected = (metrics[f"{key}_degrees"] for key in (f"{name}_median", f"{name}_mean"))
         assert line.split()[1:3] == [f"{value:.2f}" for value in expected]
         assert line.split()[3] == f"{metrics[f'chance_{name}_median_degrees']:.1f}"
@@ -163,15 +161,15 @@ def test_the_result_is_json_and_a_table(known, unseen):
     assert any(line.startswith("  turned by 120-180") for line in lines)
 
 
-def test_surface_maps_are_those_of_all_batches(known):
-    names = ("places", "on_object", "rotation", "limb")
+def test_labelled_surfaces_are_those_of_all_batches(known):
     images = np.random.default_rng(0).uniform(size=[IMAGES, 4, 4, 3]).astype(np.float32)
-    parts = {**{name: np.float32(known[name]) for name in names}, "image": images}
-    maps = surface.surface_maps(lambda image: 2 * image, tf.data.Dataset.from_tensor_slices(parts).batch(7))
-    np.testing.assert_array_equal(maps["labels"], 2 * images)
-    for name in names:
-        np.testing.assert_array_equal(maps[name], parts[name])
-    assert maps["on_object"].dtype == bool
+    parts = SurfaceBatch(images, *(np.float32(getattr(known, name)) for name in SurfaceBatch._fields[1:]))
+    batches = tf.data.Dataset.from_tensor_slices(parts).batch(7)
+    labelled = surface.label_surfaces(lambda image: 2 * image, batches, STRIDE)
+    np.testing.assert_array_equal(labelled.labels.values, 2 * images)
+    assert labelled.labels.stride == STRIDE and labelled.on_object.dtype == bool
+    for name in SurfaceBatch._fields[1:]:
+        np.testing.assert_array_equal(getattr(labelled, name), getattr(parts, name))
 
 
 @pytest.mark.parametrize("degree", [0, 1, 4])

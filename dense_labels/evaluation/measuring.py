@@ -1,0 +1,149 @@
+"""Measures predicted landmarks in pixels of the picture, in percent of its normaliser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dense_labels.batches import LabelledLandmarks
+from dense_labels.evaluation import metrics
+from dense_labels.registry import HEADS, METRICS
+
+MEAN_SHAPE = "mean_shape"  # each landmark at its mean place: what is known without looking at a picture
+PERCENT = np.linspace(0, 10, 101)  # of the normaliser: what the curves run over
+
+
+def decodings() -> dict[str, str]:
+    """Returns the ways of predicting landmarks, and what each is in words."""
+    words = {MEAN_SHAPE: "each landmark at its mean place in the annotated images"}
+    for head in HEADS.values():
+        words.update(head.facts.get("decodings", {head.name: head.words}))
+    return words
+
+
+def mean_shape(known: LabelledLandmarks, count: int) -> np.ndarray:
+    """Returns the mean place of each landmark over annotated images, for `count` images: [count, K, 2].
+
+    It is not a number where no image has the landmark.
+    """
+    weights = known.annotated[..., np.newaxis]
+    total = np.sum(np.where(weights > 0, known.landmarks, 0), axis=0)
+    annotated = weights.sum(axis=0)
+    mean = np.where(annotated > 0, total / np.maximum(annotated, 1), np.nan)
+    return np.broadcast_to(mean, [count, *mean.shape])
+
+
+def landmark_errors(points: np.ndarray, images: LabelledLandmarks) -> list[float | None]:
+    """Measures the mean error of each landmark, then of all points, with `metrics.mean_error`.
+
+    Pictures whose normaliser is not known are not measured, nor are places that are not numbers.
+
+    Args:
+      points: [N, K, 2], predicted (x, y) in pixels of the network's input.
+      images: the N images.
+
+    Returns:
+      K + 1 floats, in percent of the normaliser; None for a landmark that is annotated nowhere.
+    """
+    measured = in_pictures(points, images)
+    chosen = [slice(k, k + 1) for k in range(points.shape[1])] + [slice(None)]
+    return [_mean_error(measured, each) for each in chosen]
+
+
+def _mean_error(measured: metrics.Measured, landmarks: slice) -> float | None:
+    predicted, true, annotated = (part[:, landmarks] for part in measured[:3])
+    return metrics.mean_error(predicted, true, annotated, measured.normaliser) if annotated.any() else None
+
+
+def measure(
+    predicted: Mapping[str, np.ndarray] | None, images: LabelledLandmarks | None, normaliser: str, **protocol: Any
+) -> dict[str, Any]:
+    """Measures the predictions of `landmarks.FittedHeads`.
+
+    Args:
+      predicted, images: its `predicted` and `measured_on`.
+      normaliser: what errors are divided by, such as "eye distance".
+      **protocol: how they were predicted, in words and numbers.
+
+    Returns:
+      Parts of a `result.Result`: `metrics`, for each decoding every figure of `METRICS`; `curves`, the cumulative error
+      and PCK curves; `landmark_error_percent`, the mean error landmark by landmark; `protocol`.
+    """
+    if predicted is None or images is None:
+        return {"metrics": {}, "protocol": {"tested": "nothing: there are too few annotated images", **protocol}}
+    words = decodings()
+    figures: dict[str, float] = {}
+    curves: dict[str, Any] = {"percent": PERCENT.tolist()}
+    for name, points in predicted.items():
+        measured = in_pictures(points, images)
+        figures.update({f"{name}_{metric.name}": metric.value(measured) for metric in METRICS.values()})
+        curves[name] = {
+            "cumulative": metrics.cumulative_error_curve(metrics.image_errors(*measured), PERCENT).tolist(),
+            "pck": metrics.pck_curve(*measured, PERCENT / 100, average="points").tolist(),
+        }
+    return {
+        "metrics": figures,
+        "curves": curves,
+        "landmark_error_percent": {name: landmark_errors(points, images)[:-1] for name, points in predicted.items()},
+        "protocol": {
+            "test_images": len(images),
+            "test_landmarks": int(images.annotated[images.normaliser > 0].sum()),
+            "error": f"Euclidean distance in % of {normaliser}, mean over all annotated landmarks",
+            **{name: words[name] for name in predicted},
+            **protocol,
+        },
+    }
+
+
+def pck_area(points: np.ndarray, images: LabelledLandmarks, classes: np.ndarray) -> float:
+    """Measures the area under the PCK curve for alpha from 0 to 1, section 4.3 of the CVPR 2018 paper.
+
+    In a class every annotated point weighs the same; classes with an annotated point weigh the same. A landmark is only
+    asked for where it is annotated, so the class of an object is known, as in the paper.
+
+    Args:
+      points: [N, K, 2], predicted (x, y) in pixels of the network's input.
+      images: the N images; their `normaliser` is what alpha is a share of.
+      classes: integer [N].
+
+    Returns:
+      From 0 to 1.
+
+    Raises:
+      ValueError: if no point is annotated in an image with a normaliser.
+    """
+    areas = []
+    for each in np.unique(classes):
+        measured = in_pictures(points[classes == each], images.take(classes == each))
+        if measured.annotated.any():
+            areas.append(metrics.area_under_pck(*measured, 1.0, average="points"))
+    if not areas:
+        raise ValueError("no point is annotated: there is nothing to measure")
+    return float(np.mean(areas))
+
+
+def worst_images(points: np.ndarray, images: LabelledLandmarks, count: int) -> np.ndarray:
+    """Returns the images whose landmarks are predicted worst.
+
+    Args:
+      points, images: as of `landmark_errors`.
+      count: how many images at most.
+
+    Returns:
+      int [n], indices of images that have a normaliser and an annotated landmark, the largest mean error first.
+    """
+    measured = in_pictures(points, images)
+    has_error = measured.annotated.any(axis=1)
+    errors = metrics.image_errors(*measured) if has_error.any() else np.empty(0)
+    return np.flatnonzero(images.normaliser > 0)[has_error][np.argsort(-errors, kind="stable")][:count]
+
+
+def in_pictures(points: np.ndarray, images: LabelledLandmarks) -> metrics.Measured:
+    """Takes predicted and annotated landmarks to pixels of the pictures; those of images whose normaliser is known."""
+    images, points = images.take(images.normaliser > 0), points[images.normaliser > 0]
+    scale = images.scale[:, np.newaxis]
+    points = points * scale
+    annotated = images.annotated * np.isfinite(points).all(axis=-1)
+    return metrics.Measured(points, images.landmarks * scale, annotated, images.normaliser)

@@ -1,0 +1,115 @@
+"""Fitted landmark heads, kept in the work directory of their run: export and prediction then need no annotations.
+
+Each evaluation writes a folder of its own, `heads/1`, `heads/2`, ..., whole or not at all; the newest is used. In it
+are `heads.json`, a file of arrays for each head, the result and the configuration of the evaluation, and a few of its
+images, which an export is checked on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dense_labels import config as config_lib
+from dense_labels import progress
+from dense_labels.evaluation.result import Result
+from dense_labels.registry import HEADS
+
+VERSION = 1  # of the files
+_FOLDER, _INDEX, _RESULT, _EXAMPLES = "heads", "heads.json", "result.json", "examples.npz"
+_LEVELS = 255
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class KeptHeads:
+    """The heads that an evaluation fitted, and what it knows of them.
+
+    Attributes:
+      heads: name -> head, a layer from labels to landmarks.
+      result: of the evaluation; `result.best` names the head that is exported, `result.step` the checkpoint.
+      config: of the evaluation.
+      example_images: float32 [N, H, W, 3] in [0, 1], a few images as the network sees them.
+    """
+
+    heads: Mapping[str, Any]
+    result: Result
+    config: config_lib.Config
+    example_images: np.ndarray
+
+    @property
+    def best(self) -> Any:
+        """The head that is exported."""
+        return self.heads[self.result.best]
+
+
+def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
+    """Keeps heads in a run, beside those of earlier evaluations.
+
+    Args:
+      workdir: folder of the run.
+      kept: the heads; of a kind that cannot be restored none is kept, which is said.
+
+    Raises:
+      OSError: if they cannot be written; nothing of them is left then.
+    """
+    folder = pathlib.Path(workdir) / _FOLDER
+    folder.mkdir(exist_ok=True)
+    names = [name for name in kept.heads if hasattr(HEADS[name].value, "restore")]
+    for name in set(kept.heads) - set(names):
+        progress.note(f"head {name} cannot be restored, so it is not kept in the run")
+    with tempfile.TemporaryDirectory(prefix=".heads-", dir=folder) as temporary:
+        written = pathlib.Path(temporary) / "written"  # the temporary folder is readable by its owner only
+        written.mkdir()
+        for name in names:
+            np.savez(written / f"{name}.npz", **kept.heads[name].state())
+        np.savez_compressed(written / _EXAMPLES, images=np.uint8(np.rint(kept.example_images * _LEVELS)))
+        kept.result.save(written / _RESULT)
+        index = {"version": VERSION, "heads": names, "configuration": config_lib.to_dict(kept.config)}
+        (written / _INDEX).write_text(json.dumps(index, indent=2) + "\n")
+        newest = max(_versions(folder), default=0)
+        written.rename(folder / str(newest + 1))
+
+
+def newest(workdir: str | os.PathLike) -> KeptHeads | None:
+    """Restores the heads that the newest evaluation of a run kept.
+
+    Args:
+      workdir: folder of the run.
+
+    Returns:
+      The heads; None where no evaluation has kept any.
+
+    Raises:
+      ValueError: if a file is missing or damaged, or of a newer version of this program.
+    """
+    versions = _versions(pathlib.Path(workdir) / _FOLDER)
+    if not versions:
+        return None
+    folder = pathlib.Path(workdir) / _FOLDER / str(versions[-1])
+    try:
+        index = json.loads((folder / _INDEX).read_text())
+        if index["version"] > VERSION:
+            raise ValueError(f"version {index['version']}; this program reads up to {VERSION}: install a newer one")
+        heads = {}
+        for name in index["heads"]:
+            with np.load(folder / f"{name}.npz", allow_pickle=False) as state:
+                heads[name] = HEADS[name].value.restore(dict(state))
+        with np.load(folder / _EXAMPLES, allow_pickle=False) as examples:
+            images = examples["images"] / np.float32(_LEVELS)
+        config = config_lib.from_dict(index["configuration"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder} cannot be read ({error}); evaluate the run again") from error
+    return KeptHeads(heads, Result.load(folder / _RESULT), config, images)
+
+
+def _versions(folder: pathlib.Path) -> list[int]:
+    """The numbers of the versions in a folder, rising; none where there is no such folder."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sorted(int(name) for name in names if name.isdecimal())

@@ -1,0 +1,153 @@
+"""The configuration of a run: kept in its work directory, resolved once, compared, and given other landmarks."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import os
+import pathlib
+
+from dense_labels import config as config_lib
+from dense_labels import files
+from dense_labels.registry import READERS
+
+_FILE = "config.json"
+_PARTS = tuple(field.name for field in dataclasses.fields(config_lib.Config))
+_NO_PATHS = ("imagenet", "none")  # weights that are no file
+
+
+def with_absolute_paths(config: config_lib.Config) -> config_lib.Config:
+    """Returns a configuration with absolute paths, for an evaluation may run elsewhere."""
+    config = copy.deepcopy(config)
+    for part, key in config_lib.path_keys():
+        path = getattr(getattr(config, part), key)
+        if path and path not in _NO_PATHS:
+            setattr(getattr(config, part), key, os.path.abspath(os.path.expanduser(path)))
+    return config
+
+
+def with_landmarks(
+    config: config_lib.Config,
+    annotations: str | os.PathLike | None,
+    annotations_test: str | os.PathLike | None,
+    pictures: str | os.PathLike | None,
+) -> config_lib.Config:
+    """Returns the configuration of a run with other landmarks to evaluate on.
+
+    Args:
+      config: of the run.
+      annotations: a file or folder that one of the readers knows by its name; None to keep the run's own.
+      annotations_test: the same, or None.
+      pictures: folder of the pictures, which file names start from; None for the run's own.
+
+    Raises:
+      ValueError: if there are test landmarks alone, a file is of no known kind, or the two differ.
+    """
+    config = copy.deepcopy(config)
+    config.data.dir = os.fspath(pictures) if pictures else config.data.dir
+    if not annotations:
+        if annotations_test:
+            raise ValueError("annotations_test goes with annotations; give --annotations too")
+        return with_absolute_paths(config)
+    paths = [os.fspath(path) for path in (annotations, annotations_test) if path]
+    kinds = {_annotation_kind(path) for path in paths}
+    if len(kinds) > 1:
+        raise ValueError(f"annotations {paths[0]} and test annotations {paths[1]} must be of one kind")
+    if "data.whole_pictures" not in _keys(config.data.name) and config.data.name != "boxes":
+        config.data.whole_pictures = True  # as the run saw them
+    config.data.name = kinds.pop()
+    config.data.annotations, config.data.annotations_test = paths[0], paths[1] if len(paths) > 1 else ""
+    return with_absolute_paths(config)
+
+
+def _keys(name: str) -> tuple[str, ...]:
+    return READERS[name].keys if name in READERS else ()
+
+
+def _annotation_kind(path: str) -> str:
+    """The reader of a file or folder of landmarks."""
+    path = os.path.expanduser(path)
+    kinds = {entry.facts["annotations"]: name for name, entry in READERS.items() if entry.facts.get("annotations")}
+    kind = kinds.get("folder" if os.path.isdir(path) else os.path.splitext(path)[1].lower())
+    if kind is None or not os.path.exists(path):
+        what = "there is no such file" if kind else "a COCO .json, a .csv or a folder of .pts files is expected"
+        raise ValueError(f"{path}: {what}")
+    return kind
+
+
+def settled(config: config_lib.Config, kept: config_lib.Config) -> config_lib.Config:
+    """Fills in every setting left on 'auto' with the value the run started with.
+
+    Args:
+      config: of a command that goes on with a run.
+      kept: the resolved configuration of that run.
+    """
+    config = copy.deepcopy(config)
+    if config.train.precision == "auto":
+        config.train.precision = kept.train.precision
+    config.train.batch_size = config.train.batch_size or kept.train.batch_size
+    if not any(config.data.size):
+        config.data.size = kept.data.size
+    return config
+
+
+def check_same(config: config_lib.Config, kept: config_lib.Config, workdir: str | os.PathLike) -> None:
+    """Refuses to go on with a run under another configuration; where the data are kept may differ.
+
+    Args:
+      config: resolved, of the command.
+      kept: resolved, of the run.
+      workdir: folder of the run, for the message.
+
+    Raises:
+      ValueError: naming what differs.
+    """
+    old, new = (json.loads(json.dumps(config_lib.to_dict(each))) for each in (kept, config))
+    may_differ = {*config_lib.path_keys(), ("data", "skip_bad_files")}
+    changed = [
+        f"{part}.{key}: {old[part][key]} there, {value} now"
+        for part, values in new.items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+        if (part, key) not in may_differ and old[part][key] != value
+    ]
+    if changed:
+        raise ValueError(
+            f"{workdir} holds a run with another configuration ({'; '.join(changed)}); "
+            "go on with that configuration or choose another --workdir"
+        )
+
+
+def save(config: config_lib.Config, workdir: str | os.PathLike) -> None:
+    """Writes the resolved configuration into an existing work directory, whole or not at all."""
+    text = json.dumps(config_lib.to_dict(config), indent=2) + "\n"
+    files.write_whole(pathlib.Path(workdir) / _FILE, text.encode())
+
+
+def load(workdir: str | os.PathLike) -> config_lib.Config:
+    """Reads the configuration of a run, of this version or an older one.
+
+    Args:
+      workdir: path of a folder that a training wrote.
+
+    Returns:
+      The checked configuration.
+
+    Raises:
+      ValueError: if the folder or its configuration is missing, or that file is not one of ours.
+    """
+    path = pathlib.Path(workdir) / _FILE
+    if not path.parent.is_dir():
+        raise ValueError(f"--workdir={workdir} does not exist; give the folder a training wrote")
+    if not path.exists():
+        raise ValueError(f"--workdir={workdir} holds no {_FILE}; give the folder a training wrote")
+    try:
+        values = json.loads(path.read_text())
+        if not isinstance(values, dict) or not all(isinstance(values.get(part, {}), dict) for part in _PARTS):
+            raise ValueError("it does not hold the parts of a configuration")
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); train again in another folder") from error
+    config = config_lib.from_dict(values)
+    config_lib.check(config)
+    return config

@@ -1,0 +1,184 @@
+"""Evaluation of a run: fits landmark heads on frozen labels, measures, draws, and keeps the heads in the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dense_labels import batches, kept_heads, progress, run_config, run_pictures
+from dense_labels import config as config_lib
+from dense_labels.registry import HEADS
+from dense_labels.run import Run, restored_network
+from dense_labels.run_pictures import Measured, Subject
+
+_SURFACES = 200  # images whose surface is measured
+_MATCHED = 500  # images whose landmarks are matched
+_KEPT = 9  # images that an export is checked on
+_SEEDS = 3  # draws of few annotated pictures
+
+
+class Data(NamedTuple):
+    """What a run is evaluated on, where it is not what it was trained on; see `Run.evaluate`."""
+
+    annotations: str | os.PathLike | None = None
+    annotations_test: str | os.PathLike | None = None
+    pictures: str | os.PathLike | None = None
+    cache_dir: str | os.PathLike | None = None
+    skip_bad_files: bool = False
+
+
+def evaluate(
+    run: Run,
+    data: Data = Data(),  # noqa: B008, for it cannot change
+    *,
+    heads: tuple[str, ...] = (),
+    few_shot: tuple[int, ...] = (),
+    report: bool = False,
+    untrained: bool = False,
+) -> Any:
+    """Evaluates a run; see `Run.evaluate` for the arguments, the result and the errors."""
+    config = _configuration(run, data, heads, few_shot)
+    trained_on = run.config.data.dir if run.config.data.name in ("folder", "boxes", "video") else None
+    subject = _subject(run, config, untrained)
+    measured = _measure(subject, few_shot, trained_on)
+    progress.say(measured.result.table())
+    name = "eval_untrained" if untrained else "eval"
+    folder, logs = os.path.join(run.workdir, name), os.path.join(run.workdir, "tensorboard", name)
+    os.makedirs(folder, exist_ok=True)
+    measured.result.save(os.path.join(folder, "result.json"))
+    examples = run_pictures.write(subject, measured, folder, logs, report=report, title=_title(run.workdir, untrained))
+    if measured.fitted is not None and not untrained:
+        kept = kept_heads.KeptHeads(measured.fitted.heads, measured.result, config, examples[:_KEPT])
+        kept_heads.save(run.workdir, kept)
+    if subject.source.boxed:
+        progress.note("the network saw boxes about the objects; crop what the served model is given alike")
+    return measured.result
+
+
+def _configuration(run, data, heads, few_shot) -> config_lib.Config:
+    """The configuration of the run with what the arguments change, checked."""
+    if not all(isinstance(count, int) and count > 0 for count in few_shot):
+        raise ValueError(f"few_shot={few_shot}: must be whole numbers above 0, such as 1, 5, 10")
+    config = run_config.with_landmarks(run.config, data.annotations, data.annotations_test, data.pictures)
+    if data.cache_dir:
+        config.data.cache_dir = os.path.abspath(os.path.expanduser(os.fspath(data.cache_dir)))
+    config.data.skip_bad_files |= data.skip_bad_files
+    config.eval.heads = heads or config.eval.heads
+    config_lib.check(config)
+    return config
+
+
+def _subject(run, config, untrained) -> Subject:
+    import tensorflow as tf
+
+    from input_pipeline import pipeline
+
+    tf.keras.utils.set_random_seed(config.train.seed)
+    begun_with = config.train.init_from or None if untrained else run.workdir
+    network, step = restored_network(config, begun_with)
+    source = pipeline.prepare(config)
+    split = next(name for name in ("test", "annotated", "validation") if source.count(name))
+    label = tf.function(network, reduce_retracing=True)
+    return Subject(config, label, run.stride, step, source, split)
+
+
+def _title(workdir, untrained) -> str:
+    return f"{os.path.basename(workdir)}{', untrained' * untrained}"
+
+
+def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None) -> Measured:
+    """Measures what the data set has the truth of: landmarks, or the surface of the object."""
+    from dense_labels.evaluation import surface
+    from dense_labels.evaluation.result import Result
+    from input_pipeline import pipeline
+
+    if subject.source.count("annotated"):
+        return _measure_landmarks(subject, few_shot, trained_on)
+    if few_shot:
+        raise ValueError("few_shot needs landmarks; give --annotations")
+    if not subject.source.knows_surface:
+        return Measured(Result(step=subject.step))
+    known, test = (
+        surface.label_surfaces(
+            subject.label,
+            pipeline.surface_batches(
+                subject.source, split, stride=subject.stride, batch_size=subject.config.eval.batch_size, count=_SURFACES
+            ),
+            subject.stride,
+        )
+        for split in ("train", subject.split)
+    )
+    return Measured(dataclasses.replace(surface.measure(known, test, pairs=_SURFACES), step=subject.step))
+
+
+def _measure_landmarks(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None) -> Measured:
+    """Fits the heads of the configuration, measures them, and matches landmarks by labels alone."""
+    from dense_labels.evaluation import descriptor_matching, label_matching
+    from input_pipeline import pipeline
+
+    config, source = subject.config, subject.source
+    known = subject.landmarks("annotated", config.eval.head_images)
+    test = subject.landmarks("test") if source.count("test") else None
+    measured = _fit(subject, known, test, few_shot)
+    result = measured.result
+    if source.warps_pictures:
+        views = pipeline.annotated_pairs(
+            source, subject.split, stride=subject.stride, batch_size=config.eval.batch_size, count=_MATCHED
+        )
+        result = result.with_metrics(label_matching.match_landmarks(subject.label, views, stride=subject.stride))
+    if trained_on and test is not None:
+        shared = {"test_images_in_the_training_folder": source.pictures_below(trained_on, "test")}
+        result = dataclasses.replace(result, protocol={**result.protocol, **shared})
+    if config.model.name != "introspection":
+        return dataclasses.replace(measured, result=result)
+    matches, figures = descriptor_matching.measure(
+        known if test is None else test, width=source.input_size[1], confidence=subject.has_confidence
+    )
+    if matches is None:
+        progress.note("no landmark is annotated in two pictures: none is matched by its descriptor")
+    return dataclasses.replace(measured, result=result.with_metrics(figures), matches=matches)
+
+
+def _fit(subject: Subject, known, test, few_shot: tuple[int, ...]) -> Measured:
+    """Fits and measures the heads of the configuration, on labelled annotated and on test images or None."""
+    from dense_labels.evaluation import landmarks, measuring
+    from dense_labels.evaluation.result import Result
+
+    settings, source = subject.config.eval, subject.source
+    landmarks.check_few_shot(few_shot, len(known), test)
+    progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
+    seed = subject.config.train.seed
+    fits = {
+        name: functools.partial(HEADS[name].value.fit, upsample=settings.upsample, seed=seed) for name in settings.heads
+    }
+    fitted = landmarks.fit_heads(fits, known, test, batch_size=settings.batch_size)
+    parts = measuring.measure(
+        fitted.predicted, fitted.measured_on, source.normaliser, head_images=len(known), exported=fitted.best
+    )
+    if few_shot:
+        parts["few_shot_error_percent"] = landmarks.few_shot(
+            fits,
+            functools.partial(_few_views, subject, len(known)),
+            known,
+            test,
+            counts=few_shot,
+            seeds=_SEEDS,
+            batch_size=settings.batch_size,
+        )
+    names = tuple(source.landmark_names)
+    return Measured(Result(**parts, landmark_names=names, best=fitted.best, step=subject.step), fitted)
+
+
+def _few_views(subject: Subject, count: int, indices: np.ndarray, seed: int) -> batches.LabelledLandmarks:
+    """A few of `count` annotated pictures and mildly warped views of them, labelled."""
+    from dense_labels.evaluation import landmarks
+    from input_pipeline import pipeline
+
+    views = pipeline.few_shot_batches(
+        subject.source, indices, count=count, batch_size=subject.config.eval.batch_size, seed=seed
+    )
+    return landmarks.label_landmarks(subject.label, views, subject.stride)

@@ -1,0 +1,154 @@
+"""What an evaluation draws: its subject and what was measured, as pictures, TensorBoard logs and a page."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from dense_labels import batches, progress
+from dense_labels import config as config_lib
+from dense_labels.registry import NETWORKS
+
+_SHOWN = 9  # frames in the pictures, as in figure 3 of the paper
+_COMPARED = 48  # pairs of which the worst are shown
+_WORST = 8  # images whose landmarks are predicted worst
+_MANY = 200  # images in the mean object
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is evaluated: a labelling network, and the data it is evaluated on."""
+
+    config: config_lib.Config
+    label: Callable[[Any], Any]  # images [B, H, W, 3] -> labels [B, h, w, L]
+    stride: int
+    step: int  # of the training
+    source: Any  # `input_pipeline.sources.base.Source`
+    split: str  # the one that is shown
+
+    @property
+    def has_confidence(self) -> bool:
+        return NETWORKS[self.config.model.name].value.has_confidence(self.config.model)
+
+    def label_map(self, images: Any) -> batches.LabelMap:
+        return batches.LabelMap(np.asarray(self.label(images)), self.stride)
+
+    def landmarks(self, split: str, count: int = 0) -> batches.LabelledLandmarks:
+        """All annotated images of a split, or `count` of them, labelled."""
+        from dense_labels.evaluation import landmarks
+        from input_pipeline import pipeline
+
+        images = pipeline.landmark_batches(self.source, split, batch_size=self.config.eval.batch_size, count=count)
+        return landmarks.label_landmarks(self.label, images, self.stride)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What an evaluation measured, and what was fitted for it."""
+
+    result: Any  # `evaluation.result.Result`
+    fitted: Any = None  # `evaluation.landmarks.FittedHeads`
+    matches: Any = None  # `evaluation.descriptor_matching.Matches`
+
+
+def write(subject: Subject, measured: Measured, folder: str, logs: str, *, report: bool, title: str) -> np.ndarray:
+    """Draws an evaluation into its folder, TensorBoard and the page.
+
+    Args:
+      subject: what was evaluated.
+      measured: what was measured.
+      folder: of the pictures and the page; it exists.
+      logs: folder of the TensorBoard run.
+      report: whether the page is written.
+      title: of the page.
+
+    Returns:
+      float32 [N, H, W, 3] in [0, 1], a few images of the split as the network sees them.
+    """
+    from dense_labels.pictures import gallery
+    from dense_labels.reporting import page, tensorboard
+    from input_pipeline import pipeline
+
+    result, source = measured.result, subject.source
+    material = _material(subject, measured)
+    pictures = gallery.draw(material)
+    gallery.save(folder, pictures)
+    tensorboard.write(logs, result.metrics, pictures, result.step, curves=result.curves, matches=material.pair_matches)
+    images, landmarks = pipeline.example_images(source, subject.split, count=page.MOST_PICTURES)
+    labels = subject.label_map(images.image)
+    tensorboard.write_projector(logs, images.image, labels, images.mask)
+    progress.say(f"pictures and result.json: {folder}")
+    if report:
+        path = os.path.join(folder, "report.html")
+        known = {} if landmarks is None else {"landmarks": landmarks.landmarks, "annotated": landmarks.annotated}
+        examples = page.Examples(images.image, labels, images.mask, **known)
+        summary = page.summary(subject.config, result.step)
+        page.write(path, title, examples, result=result, panels=pictures, summary=summary)
+        progress.say(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
+    return np.asarray(images.image)
+
+
+def _material(subject: Subject, measured: Measured) -> Any:
+    """What the pictures are drawn from, labelled once."""
+    from dense_labels.pictures import gallery
+    from input_pipeline import pipeline
+
+    pairs, compared = (
+        pipeline.example_pairs(subject.source, subject.split, stride=subject.stride, count=count)
+        for count in (_SHOWN, _COMPARED)
+    )
+    material = gallery.label_pairs(subject.label, pairs, subject.stride, has_confidence=subject.has_confidence)
+    of_compared = gallery.label_pairs(subject.label, compared, subject.stride, has_confidence=False)
+    material = dataclasses.replace(
+        material,
+        compared=of_compared.pairs,
+        compared_a=of_compared.labels_a,
+        compared_b=of_compared.labels_b,
+        many=functools.partial(_many, subject),
+        descriptor_matches=measured.matches,
+        curves=measured.result.curves or None,
+    )
+    if measured.fitted is None:
+        return material
+    frames = next(iter(pipeline.landmark_batches(subject.source, subject.split, batch_size=_SHOWN, count=_SHOWN)))
+    labels = subject.label_map(frames.image)
+    head = measured.fitted.heads[measured.fitted.best]
+    return dataclasses.replace(
+        material,
+        frames=batches.stack([frames]),
+        frame_labels=labels,
+        head_points=np.asarray(head(labels.values)["points"]),
+        worst=_worst(subject, measured.fitted),
+    )
+
+
+def _many(subject: Subject) -> Iterator[tuple[np.ndarray, batches.LabelMap, np.ndarray]]:
+    """Many images of the split with their labels and masks, batch by batch."""
+    from input_pipeline import pipeline
+
+    size = subject.config.eval.batch_size
+    for batch in pipeline.image_batches(subject.source, subject.split, batch_size=size, count=_MANY):
+        yield np.asarray(batch.image), subject.label_map(batch.image), np.asarray(batch.mask)
+
+
+def _worst(subject: Subject, fitted: Any) -> Any:
+    """The images whose landmarks are predicted worst, those alone decoded; None where nothing was measured."""
+    from dense_labels.evaluation import measuring
+    from dense_labels.pictures import gallery
+    from input_pipeline import pipeline
+
+    if fitted.predicted is None:
+        return None
+    points = fitted.predicted[fitted.best if fitted.best in fitted.predicted else "subpixel"]
+    indices = measuring.worst_images(points, fitted.measured_on, _WORST)
+    if not len(indices):
+        return None
+    split, count = ("test", 0) if subject.source.count("test") else ("annotated", subject.config.eval.head_images)
+    images = pipeline.landmark_images(subject.source, split, indices, count=count)
+    known = fitted.measured_on.take(indices)
+    return gallery.Worst(images, points[indices], known.landmarks, known.annotated)

@@ -1,0 +1,116 @@
+"""Training: a folder of pictures or a configuration in, a run out."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import os
+from typing import Any
+
+from dense_labels import config as config_lib
+from dense_labels import config_files, progress, run_config
+from dense_labels.registry import NETWORKS, SOURCES
+from dense_labels.run import Run, open_run
+
+BATCH_SIZE = 16  # where it is left open, and there are as many pictures
+_EXAMPLES = 6  # pairs in the pictures of a training
+
+
+def train(
+    pictures_or_config: str | os.PathLike | config_lib.Config, *, workdir: str | os.PathLike, **overrides: Any
+) -> Run:
+    """Trains a labelling network, or goes on with a training that was stopped.
+
+    A checkpoint is written after every epoch. Called again with the same arguments, the run goes on after the last of
+    them and ends with the weights of a run that was never stopped.
+
+    Args:
+      pictures_or_config: a folder of pictures of one kind of object; or the name of a configuration, such as "faces",
+        the path of its file, or a `Config`.
+      workdir: folder of the run, which is created where it is absent.
+      **overrides: keys of the configuration and their values, such as `**{"train.num_epochs": 3}`.
+
+    Returns:
+      The run.
+
+    Raises:
+      ValueError: if the configuration, the data set or the run in `workdir` cannot be used.
+      FloatingPointError: if the loss or a weight is no longer finite; the last good checkpoint stays.
+    """
+    config = _configuration(pictures_or_config, overrides)
+    workdir = os.path.abspath(os.path.expanduser(os.fspath(workdir)))
+
+    import tensorflow as tf  # after the configuration is known to be right, for this is slow
+
+    from dense_labels.training import checkpoints, loop
+    from input_pipeline import pipeline
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
+    strategy = loop.create_strategy()  # first: it must meet the other workers before anything else runs
+    kept = run_config.load(workdir) if checkpoints.newest(workdir) else None
+    if kept is not None:
+        config = run_config.settled(config, kept)
+    precision = loop.choose_precision(config.train)
+    source = pipeline.prepare(config)
+    config = _resolved(config, source, precision)
+    if kept is not None:
+        run_config.check_same(config, kept, workdir)
+    progress.say(f"precision of the convolutions: {precision}")
+    os.makedirs(workdir, exist_ok=True)
+    if loop.is_chief(strategy):
+        run_config.save(config, workdir)
+    _fit(config, workdir, source, strategy)
+    return open_run(workdir)
+
+
+def _configuration(pictures_or_config, overrides) -> config_lib.Config:
+    """The checked configuration that a call names, with paths that do not depend on where it is made."""
+    if isinstance(pictures_or_config, config_lib.Config):
+        config = copy.deepcopy(pictures_or_config)
+    elif os.path.isdir(os.path.expanduser(pictures_or_config)):
+        config = config_files.find("folder")
+        config.data.dir = os.fspath(pictures_or_config)
+    else:
+        config = config_files.find(os.fspath(pictures_or_config))
+    config = config_lib.with_overrides(config, overrides)
+    config_lib.check(config)
+    config_lib.check_used(config, overrides)
+    return run_config.with_absolute_paths(config)
+
+
+def _resolved(config: config_lib.Config, source: Any, precision: str) -> config_lib.Config:
+    """The configuration with every setting that was left open, as the run keeps it."""
+    count = source.count("train")
+    simulated = config.data.name in SOURCES and SOURCES[config.data.name].facts.get("simulated")
+    batch_size = config.train.batch_size or min(BATCH_SIZE, count)
+    train = dataclasses.replace(config.train, precision=precision, batch_size=batch_size)
+    if simulated:
+        return dataclasses.replace(config, train=train)
+    data = dataclasses.replace(config.data, size=tuple(source.size), num_pictures=count)
+    return dataclasses.replace(config, data=data, train=train)
+
+
+def _fit(config: config_lib.Config, workdir: str, source: Any, strategy: Any) -> None:
+    from dense_labels.training import loop
+    from input_pipeline import pipeline
+
+    network = NETWORKS[config.model.name].value
+    stride = network.stride(config.model)
+    loop.train(
+        config,
+        workdir,
+        network=functools.partial(network.create, config.model),
+        dataset=lambda start_step, context: pipeline.training_pairs(
+            source,
+            stride=loop.pairs_stride(config, stride),
+            batch_size=config.train.batch_size,
+            seed=config.train.seed,
+            start_step=start_step,
+            input_context=context,
+        ),
+        steps_per_epoch=config.train.steps_per_epoch or max(1, source.count("train") // config.train.batch_size),
+        examples=pipeline.example_pairs(source, "validation", stride=stride, count=_EXAMPLES),
+        stride=stride,
+        strategy=strategy,
+    )

@@ -1,0 +1,108 @@
+"""Tests of what is measured of predicted landmarks, against figures worked out by hand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dense_labels.batches import LabelledLandmarks, LabelMap
+from dense_labels.evaluation import measuring, metrics
+from dense_labels.evaluation.result import Result
+from dense_labels.registry import METRICS
+
+COUNT, CELLS, STRIDE = 12, 4, 2
+
+
+@pytest.fixture
+def images():
+    """Labels that hold the number of their image; landmarks that are 10 times that, and a picture twice as wide."""
+    numbers = np.arange(COUNT, dtype=np.float32)
+    labels = np.tile(numbers[:, np.newaxis, np.newaxis, np.newaxis], [1, CELLS, CELLS, 1])
+    return LabelledLandmarks(
+        labels=LabelMap(labels, STRIDE),
+        landmarks=np.float32(np.stack([10 * numbers, 10 * numbers + 1], axis=1)[..., np.newaxis] * [1, 0]),
+        annotated=np.ones([COUNT, 2], np.float32),
+        scale=np.tile(np.float32([2, 1]), [COUNT, 1]),
+        normaliser=np.full(COUNT, 50, np.float32),
+        picture=np.arange(COUNT),
+    )
+
+
+def test_pck_areas_are_means_of_classes_over_all_alphas(images):
+    points, classes = images.landmarks.copy(), np.zeros(COUNT, int)
+    points[0, 0, 0] += 10  # 20 px of the picture, 40 % of the normaliser
+    points[1, 1, 0] += 1000  # beyond any alpha
+    classes[:1], classes[1:3] = 4, 2
+    images.annotated[0, 1] = 0
+    # The first class lacks .4, the second one point of its four, the others nothing.
+    assert measuring.pck_area(points, images, classes) == pytest.approx((0.6 + 0.75 + 1) / 3)
+    images.normaliser[1:3] = 0
+    assert measuring.pck_area(points, images, classes) == pytest.approx((0.6 + 1) / 2)
+    with pytest.raises(ValueError, match="no point is annotated: there is nothing to measure"):
+        measuring.pck_area(points, dataclasses.replace(images, annotated=0 * images.annotated), classes)
+
+
+def test_each_landmark_has_an_error_of_its_own(images):
+    points = images.landmarks + np.float32([[[1, 0], [3, 0]]])  # 2 and 6 px of the picture, of 50
+    assert measuring.landmark_errors(points, images) == pytest.approx([4.0, 12.0, 8.0], rel=1e-5)
+
+
+def test_what_is_not_annotated_or_has_no_normaliser_is_not_measured(images):
+    points = images.landmarks + np.float32([1, 0])
+    points[0, 0], points[1] = np.nan, 1e6
+    images.annotated[0, 0], images.normaliser[1] = 0, 0
+    assert measuring.landmark_errors(points, images) == pytest.approx([4.0, 4.0, 4.0])
+    images.annotated[:, 1] = 0
+    assert measuring.landmark_errors(points, images) == [pytest.approx(4.0), None, pytest.approx(4.0)]
+
+
+def test_measures_are_named_with_how_they_were_made(images):
+    predicted = {"mean_shape": images.landmarks + 1, "regress": images.landmarks}
+    parts = measuring.measure(predicted, images, "eye distance", head_images=7)
+    assert parts["metrics"]["regress_error_percent"] == 0
+    assert parts["metrics"]["regress_pck_area"] == parts["metrics"]["regress_cumulative_area"] == 1
+    off = 100 * np.sqrt(5) / 50  # by a pixel along x, which is two of the picture, and one along y
+    assert parts["metrics"]["mean_shape_error_percent"] == pytest.approx(off, rel=1e-5)
+    assert parts["metrics"]["mean_shape_pck_area"] == pytest.approx(1 - off / 10, abs=0.01)
+    assert parts["metrics"]["mean_shape_failures_percent"] == 0 == parts["metrics"]["regress_failures_percent"]
+    assert parts["protocol"]["error"].startswith("Euclidean distance in % of eye distance")
+    assert parts["protocol"]["head_images"] == 7 and parts["protocol"]["test_landmarks"] == 2 * COUNT
+    lines = Result(**parts, landmark_names=("left eye", "a longer name")).table().splitlines()
+    assert [line.split()[-1] for line in lines[2:]] == ["0.000"] * 4 and lines[3].startswith("a longer name ")
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_heads_that_are_no_better_than_the_mean_shape_are_not_passed_over(images):
+    words = "no head does better than the mean shape"
+    for off, said in ((0.5, False), (1.5, True)):
+        predicted = {"mean_shape": images.landmarks + 1, "regress": images.landmarks + np.float32(off)}
+        assert (words in Result(**measuring.measure(predicted, images, "eye distance")).table()) == said
+
+
+def test_the_worst_images_come_first_and_those_that_cannot_be_measured_not_at_all(images):
+    points = images.landmarks + np.array([1, 4, 2, 9, 3, 8, 5, 0, 0, 0, 0, 0])[:, np.newaxis, np.newaxis] * [1.0, 0.0]
+    images.normaliser[3] = 0
+    images.annotated[5] = 0
+    points[6, 0] = np.nan  # the other landmark still counts
+    np.testing.assert_array_equal(measuring.worst_images(points, images, 4), [6, 1, 4, 2])
+    images.normaliser[1] = 10  # errors are in percent of it
+    np.testing.assert_array_equal(measuring.worst_images(points, images, 2), [1, 6])
+
+
+def test_too_few_images_are_said_to_be_too_few():
+    parts = measuring.measure(None, None, "eye distance", head_images=2)
+    assert parts["metrics"] == {} and "too few annotated images" in parts["protocol"]["tested"]
+    assert Result(**parts).table() == "there are too few annotated images to measure on"
+
+
+def test_a_metric_from_outside_is_measured_of_every_decoding(images, monkeypatch):
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
+
+    @METRICS.register("median_percent", "median error, %")
+    def median(points: metrics.Measured) -> float:
+        return float(np.median(metrics.image_errors(*points)))
+
+    predicted = {"mean_shape": images.landmarks + 1, "regress": images.landmarks + np.float32([2, 0])}
+    figures = measuring.measure(predicted, images, "eye distance")["metrics"]
+    assert figures["regress_median_percent"] == pytest.approx(100 * 4 / 50, rel=1e-5)
+    assert {name.removeprefix("regress_") for name in figures if name.startswith("regress_")} == set(METRICS)

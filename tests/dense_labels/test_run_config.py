@@ -1,0 +1,196 @@
+"""Tests of the configuration of a run: the file in the work directory, and what may differ from it."""
+
+import dataclasses
+import json
+import os
+
+import pytest
+
+from dense_labels import run_config
+from dense_labels.config import VERSION, Config
+
+
+def changed(key, value):
+    """The default configuration with one key, such as "train.seed", set."""
+    config = Config()
+    part, name = key.split(".")
+    assert hasattr(getattr(config, part), name)
+    setattr(getattr(config, part), name, value)
+    return config
+
+
+def write(workdir, **parts):
+    """Puts a config.json there that holds the defaults, with some keys of some parts set."""
+    values = dataclasses.asdict(Config())
+    for part, keys in parts.items():
+        values.setdefault(part, {}).update(keys)
+    (workdir / "config.json").write_text(json.dumps(values))
+
+
+def test_what_was_left_open_is_filled_in_as_the_run_started(tmp_path):
+    write(tmp_path, data={"size": [100, 80]}, train={"precision": "float32", "batch_size": 7})
+    config, kept = Config(), run_config.load(tmp_path)
+    config.train.batch_size, config.data.size = 0, (0, 0)
+    settled = run_config.settled(config, kept)
+    assert (settled.data.size, settled.train.batch_size, settled.train.precision) == ((100, 80), 7, "float32")
+    assert (config.data.size, config.train.batch_size, config.train.precision) == ((0, 0), 0, "auto")
+    config.train.batch_size, config.data.size, config.train.precision = 5, (60, 60), "mixed_bfloat16"
+    assert run_config.settled(config, kept) == config
+
+
+def test_paths_do_not_depend_on_where_the_command_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = Config()
+    config.data.dir, config.train.init_from, config.data.cache_dir = "pictures", "", "~/cache"
+    absolute = run_config.with_absolute_paths(config)
+    assert absolute.data.dir == str(tmp_path / "pictures") and absolute.train.init_from == ""
+    assert absolute.data.cache_dir == os.path.expanduser("~/cache") and config.data.dir == "pictures"
+    for weights, kept in (("imagenet", "imagenet"), ("none", "none"), ("trunk.h5", str(tmp_path / "trunk.h5"))):
+        config.model.weights = weights
+        assert run_config.with_absolute_paths(config).model.weights == kept
+
+
+@pytest.mark.parametrize("name, kind", [("points.json", "coco"), ("points.csv", "csv"), ("points", "pts")])
+def test_a_run_is_evaluated_on_landmarks_of_any_kind(tmp_path, name, kind):
+    (tmp_path / name).mkdir() if kind == "pts" else (tmp_path / name).touch()
+    config = changed("data.name", "folder")
+    other = run_config.with_landmarks(config, tmp_path / name, None, tmp_path)
+    assert (other.data.name, other.data.annotations, other.data.dir) == (kind, str(tmp_path / name), str(tmp_path))
+    assert other.data.whole_pictures  # as the run saw them
+    assert config == changed("data.name", "folder")
+    assert not run_config.with_landmarks(changed("data.name", "boxes"), tmp_path / name, None, None).data.whole_pictures
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ((None, "test.json"), "annotations_test goes with annotations"),
+        (("points.json", "test.csv"), "must be of one kind"),
+        (("points.txt", None), "points.txt: a COCO .json, a .csv or a folder of .pts files is expected"),
+        (("gone.json", None), "gone.json: there is no such file"),
+    ],
+)
+def test_landmarks_that_cannot_be_told_are_refused(tmp_path, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    for name in ("points.json", "test.json", "test.csv", "points.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=said):
+        run_config.with_landmarks(Config(), *given, None)
+
+
+def test_a_saved_configuration_is_loaded_as_it_was(tmp_path):
+    config = changed("train.decay_epochs", (3, 5))
+    config.model.std, config.loss.gamma, config.data.seed = (0.1, 0.2, 0.3), 0.7, 4
+    run_config.save(config, tmp_path)
+    loaded = run_config.load(str(tmp_path))
+    assert loaded == config
+    assert loaded.train.decay_epochs == (3, 5)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert json.loads((tmp_path / "config.json").read_text())["version"] == VERSION
+
+
+def test_the_same_configuration_may_be_saved_again(tmp_path):
+    run_config.save(changed("train.decay_epochs", (3,)), tmp_path)
+    run_config.save(changed("train.decay_epochs", (3,)), tmp_path)
+    assert run_config.load(tmp_path) == changed("train.decay_epochs", (3,))
+
+
+def test_a_list_in_a_configuration_file_is_as_good_as_a_tuple(tmp_path):
+    """`decay_epochs=[3]` trains; the same command must then go on with the run."""
+    run_config.save(changed("train.decay_epochs", [3]), tmp_path)
+    kept = run_config.load(tmp_path)
+    run_config.check_same(changed("train.decay_epochs", [3]), kept, tmp_path)
+    run_config.check_same(changed("train.decay_epochs", (3,)), kept, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "key, value, there", [("train.batch_size", 8, 16), ("loss.gamma", 1.0, 0.5), ("data.seed", 1, 0)]
+)
+def test_another_configuration_in_the_same_folder_is_refused(tmp_path, key, value, there):
+    run_config.save(Config(), tmp_path)
+    message = (
+        rf"holds a run with another configuration \({key}: {there} there, {value} now\); .*choose another --workdir"
+    )
+    with pytest.raises(ValueError, match=message):
+        run_config.check_same(changed(key, value), run_config.load(tmp_path), tmp_path)
+
+
+def test_every_key_that_changed_is_named(tmp_path):
+    run_config.save(Config(), tmp_path)
+    config = changed("train.seed", 3)
+    config.model.label_size = 5
+    with pytest.raises(ValueError, match=r"\(model.label_size: 3 there, 5 now; train.seed: 0 there, 3 now\)"):
+        run_config.check_same(config, run_config.load(tmp_path), tmp_path)
+
+
+def test_data_may_move(tmp_path):
+    run_config.save(Config(), tmp_path)
+    run_config.check_same(changed("data.dir", "/elsewhere"), run_config.load(tmp_path), tmp_path)
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"--workdir=.*/nowhere does not exist; give the folder a training wrote"):
+        run_config.load(tmp_path / "nowhere")
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(
+        ValueError, match=rf"--workdir={tmp_path} holds no config.json; give the folder a training wrote"
+    ):
+        run_config.load(tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 40, -3])
+def test_a_truncated_file_is_damaged(tmp_path, length):
+    run_config.save(Config(), tmp_path)
+    path = tmp_path / "config.json"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ValueError, match=rf"{path} is damaged \(.*\); train again in another folder"):
+        run_config.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"7", b'{"train": 5}', b"\xff\xfe\x00\x80"])
+def test_a_file_that_holds_something_else_is_damaged(tmp_path, content):
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{path} is damaged \(.*\); train again in another folder"):
+        run_config.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "part, keys, right",
+    [
+        ("train", {"batchsize": 8}, "config.train.batch_size, config.train.num_epochs"),
+        ("loss", {"power": 8}, "config.loss.name, config.loss.gamma, .*config.loss.hard_negatives$"),
+        ("training", {"batch_size": 8}, "config.data.name, .*config.train.batch_size, .*config.eval.upsample$"),
+    ],
+)
+def test_an_unknown_key_in_the_file_lists_the_right_ones(tmp_path, part, keys, right):
+    write(tmp_path, **{part: keys})
+    name = part if part == "training" else f"{part}.{next(iter(keys))}"
+    said = rf"config\.{name} is not a configuration key; (did you mean .*)?the keys are .*{right}"
+    with pytest.raises(ValueError, match=said):
+        run_config.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "part, keys, message",
+    [
+        ("model", {"label_size": 1}, r"config\.model\.label_size=1: must be at least 2"),
+        ("model", {"name": "resnet"}, r"config\.model\.name='resnet': there is no such choice"),
+        ("train", {"batch_size": "16"}, "batch_size"),
+        ("model", {"mean": ["a", "b", "c"]}, "mean"),
+        ("model", {"mean": 1}, "mean"),
+    ],
+)
+def test_a_loaded_configuration_is_checked(tmp_path, part, keys, message):
+    write(tmp_path, **{part: keys})
+    with pytest.raises(ValueError, match=message):
+        run_config.load(tmp_path)
+
+
+def test_a_configuration_of_a_newer_version_is_refused(tmp_path):
+    values = {**dataclasses.asdict(Config()), "version": VERSION + 1}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=f"version {VERSION + 1}; this program reads up to {VERSION}"):
+        run_config.load(tmp_path)
