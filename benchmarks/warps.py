@@ -63,7 +63,7 @@ def ours(*, size, batch, threads):
     def views(index, images):
         seeds = tf.stack([tf.zeros_like(index), index], axis=-1)
         pair = pairs.pair_from_image(images, seeds, stride=STRIDE)
-        return pair["image_a"], pair["image_b"], pair["points_in_b"], pair["visible"]
+        return tuple(pair)
 
     dataset = _dataset(size).enumerate().batch(batch, drop_remainder=True).map(views, num_parallel_calls=threads)
     return _next_of(dataset, threads)

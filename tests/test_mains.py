@@ -193,7 +193,7 @@ def test_another_configuration_in_the_same_folder_is_refused(trained, arm_data):
             ["--config=configs/roboarm.py", "--workdir=w", "--config.train.batch_size=-1"],
             ["batch_size=-1", "at least 0"],
         ),
-        (["--config=configs/roboarm.py", "--workdir=w", "--config.loss.name=l2"], ["loss.name='l2'", "'log', 'dist'"]),
+        (["--config=configs/roboarm.py", "--workdir=w", "--config.loss.name=l2"], ["name='l2'", "'log'", "'dist'"]),
         (["--config=configs/roboarm.py", "--workdir=w", "extra"], ["'extra'", "--name=value"]),
         (["--config=configs/roboarm.py", "--workdir=w", "--wrokdir=w"], ["wrokdir"]),
     ],

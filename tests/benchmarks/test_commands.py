@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import models
 from benchmarks import faces, matching, roboarm, sphere, timing, train_step, trunks
-from dense_labels import run
+from dense_labels import run_config
 from dense_labels.config import Config, ModelConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -85,7 +85,7 @@ def test_trunks_are_a_row_each():
 
 def test_few_shot_rows_that_are_done_are_only_read(tmp_path):
     (tmp_path / "mine").mkdir()
-    run.save(Config(), tmp_path / "mine")
+    run_config.save(Config(), tmp_path / "mine")
     settings = {"rounds": [1, 20], "epochs": 3, "steps": 500}
     rows = {
         "mine": (str(tmp_path / "mine"), [0.9, 0.94], [12.5, 10.5]),

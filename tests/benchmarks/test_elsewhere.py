@@ -12,11 +12,11 @@ from input_pipeline import pipeline
 
 def test_pictures_have_the_margin_that_the_served_model_cuts_off(arm_data):
     source = pipeline.prepare(Config(data=arm_data))
-    images, maps = elsewhere.pictures(source, count=3, margin=4)
+    images, known = elsewhere.pictures(source, count=3, margin=4)
     (batch,) = pipeline.landmark_batches(source, "test", batch_size=3, count=3)
-    np.testing.assert_array_equal(images[:, 4:-4, 4:-4], batch["image"])
+    np.testing.assert_array_equal(images[:, 4:-4, 4:-4], batch.image)
     assert images.shape == (3, 98, 98, 3) and not images[:, :4].any() and not images[:, :, -4:].any()
-    np.testing.assert_array_equal(maps["landmarks"], batch["landmarks"])
+    np.testing.assert_array_equal(known.landmarks, batch.landmarks)
 
 
 def test_each_picture_is_asked_about_alone():

@@ -161,7 +161,7 @@ def test_a_file_that_holds_something_else_is_damaged(tmp_path, content):
     "part, keys, right",
     [
         ("train", {"batchsize": 8}, "config.train.batch_size, config.train.num_epochs"),
-        ("loss", {"power": 8}, "config.loss.name, config.loss.gamma, .*config.loss.hard_negatives$"),
+        ("loss", {"power": 8}, "config.loss.name, config.loss.gamma, .*config.loss.hard_negatives"),
         ("training", {"batch_size": 8}, "config.data.name, .*config.train.batch_size, .*config.eval.upsample$"),
     ],
 )

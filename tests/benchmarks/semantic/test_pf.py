@@ -10,12 +10,12 @@ import scipy.io
 import tensorflow as tf
 from PIL import Image
 
-import models
 from benchmarks import pf as command
 from benchmarks.semantic import pf_data
-from dense_labels import run
+from dense_labels import run_config
 from dense_labels.config import Config
-from models import introspection, trunks
+from dense_labels.registry import NETWORKS
+from models import descriptors, trunks
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SUBSETS = {"car(S)": ["Cars_000a", "Cars_001b", "Cars_031"], "duck(S)": ["060_0000", "060_0002"]}
@@ -240,14 +240,15 @@ def test_a_runs_row_is_its_newest_checkpoint_with_the_layer_below_the_labels(tmp
         images = tf.keras.Input([None, None, 3])
         below = tf.keras.layers.Conv2D(4, 16, strides=16)(images)
         raw = tf.keras.layers.Conv2D(5 + config.confidence, 1, name="label")(below)
-        labels = introspection.Introspect()(raw) if config.confidence else trunks.UnitLength()([raw])
+        labels = descriptors.Introspect()(raw) if config.confidence else trunks.UnitLength()([raw])
         return tf.keras.Model(images, labels)
 
-    monkeypatch.setattr(models, "create", create)
+    value = NETWORKS["introspection"].value
+    monkeypatch.setattr(value, "create", staticmethod(lambda settings, precision: create(settings)))
     config = Config()
     config.model.name, config.model.confidence = "introspection", confidence
     network = create(config.model)
-    run.save(config, str(tmp_path))
+    run_config.save(config, str(tmp_path))
     checkpoint = tf.train.Checkpoint(network=network)
     tf.train.CheckpointManager(checkpoint, str(tmp_path / "checkpoints"), 1).save(checkpoint_number=7)
     row = command.trained_row(str(tmp_path))
@@ -260,8 +261,8 @@ def test_a_runs_row_is_its_newest_checkpoint_with_the_layer_below_the_labels(tmp
 
 def test_a_row_of_the_first_papers_network_has_labels_alone(tmp_path):
     config = Config()
-    run.save(config, str(tmp_path))
-    checkpoint = tf.train.Checkpoint(network=models.create(config.model))
+    run_config.save(config, str(tmp_path))
+    checkpoint = tf.train.Checkpoint(network=NETWORKS[config.model.name].value.create(config.model, "float32"))
     tf.train.CheckpointManager(checkpoint, str(tmp_path / "checkpoints"), 1).save(checkpoint_number=1)
     row = command.trained_row(str(tmp_path))
     assert (row.stride, row.unit) == (2, False)

@@ -109,7 +109,7 @@ def stopped(tmp_path_factory):
 
 
 def unfinished(folder):
-    return list(folder.glob("roboarm/*/incomplete.*"))
+    return list(folder.glob("roboarm/pairs_*/incomplete.*"))
 
 
 def wait_for(condition, process, seconds=600):

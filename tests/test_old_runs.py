@@ -1,0 +1,97 @@
+"""Runs that an earlier version wrote are still opened, evaluated and exported, and give the numbers they gave then.
+
+fixtures/runs/KIND is a work directory of 20 steps: its configuration, and a checkpoint of the network alone, whose
+weights are rounded to bfloat16 so that they pack well. (20 steps are too few for the moving statistics of the trunk of
+"introspection": they were replaced by those of the pictures.) Its expected.json holds what the version before all
+modules were moved (cd1a785) made of it: `result`, its result.json, and `answers`, some values of what each signature
+answers.
+"""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import commands
+
+FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+KINDS = ("arm", "stills", "video", "sphere", "introspection")
+TOLERANCE = 1e-5  # of a number, or of 1 where it is smaller
+_VALUES = 16  # of an output
+
+
+def evaluate(run, scratch):
+    """Evaluates and exports a copy of a run, where nothing but flags says where its data are.
+
+    Args:
+      run: folder of the run, which is written to; its name is that of a kind.
+      scratch: folder for what is simulated, kept and exported.
+
+    Returns:
+      What an expected.json holds.
+    """
+    pictures, frames = FIXTURES / "pictures", FIXTURES / "frames"
+    annotated = [f"--annotations={pictures / 'points.json'}", f"--annotations_test={pictures / 'points_test.json'}"]
+    simulated, kept = [f"--pictures={scratch / 'data'}"], f"--cache_dir={scratch / 'cache'}"
+    flags = {"arm": simulated, "sphere": simulated, "video": [f"--pictures={frames}", kept]}
+    flags = flags.get(run.name, [f"--pictures={pictures}", *annotated, kept])
+    result = commands.run("eval_main.py", f"--workdir={run}", f"--export_dir={scratch / 'served'}", *flags, timeout=900)
+    assert result.returncode == 0, result.stderr
+    written = json.loads((run / "eval" / "result.json").read_text())
+    return {"result": written, "answers": answers(scratch / "served" / "1")}
+
+
+def answers(served):
+    """What the signatures of an exported model answer to four pictures: signature -> output -> shape and values."""
+    paths = sorted((FIXTURES / "pictures").glob("*.png"))[:4]
+    pixels = np.stack([tf.io.decode_png(path.read_bytes(), channels=3) for path in paths])
+    first, second = pixels[:2, :48], pixels[2:]  # of different heights
+    given = {"images": first, "image_a": first, "image_b": second}
+    stored = {
+        tf.uint8: tf.constant,
+        tf.float32: lambda images: tf.constant(images / np.float32(255)),
+        tf.string: lambda images: tf.stack([tf.io.encode_png(image) for image in images]),
+    }
+    found = {}
+    for name, function in sorted(tf.saved_model.load(str(served)).signatures.items()):
+        inputs = function.structured_input_signature[1].items()
+        outputs = function(**{key: stored[spec.dtype](given[key]) for key, spec in inputs})
+        found[name] = {key: _some(value.numpy()) for key, value in sorted(outputs.items())}
+    return found
+
+
+def _some(array):
+    """The shape of an array, and values from all over it."""
+    flat = array.ravel().astype(np.float64)
+    places = np.linspace(0, flat.size - 1, min(_VALUES, flat.size)).round().astype(int)
+    return {"shape": list(array.shape), "values": [float(f"{value:.9g}") for value in flat[places]]}
+
+
+def _assert_same(found, expected, where):
+    """Compares numbers to the tolerance, and texts; what is found may hold more keys."""
+    if isinstance(expected, dict):
+        assert found.keys() >= expected.keys(), where
+        for key, value in expected.items():
+            _assert_same(found[key], value, f"{where}/{key}")
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), where
+        for index, value in enumerate(expected):
+            _assert_same(found[index], value, f"{where}/{index}")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=TOLERANCE, abs=TOLERANCE), where
+    else:
+        assert found == expected, where
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_old_run_gives_the_numbers_it_gave(kind, tmp_path):
+    expected = json.loads((FIXTURES / "runs" / kind / "expected.json").read_text())
+    run = tmp_path / kind
+    shutil.copytree(FIXTURES / "runs" / kind, run)
+    found = evaluate(run, tmp_path)
+    for texts in (found["result"], expected["result"]):
+        texts.pop("protocol", None)  # words, which may be put better
+    _assert_same(found, expected, kind)
