@@ -62,7 +62,7 @@ def pictures(tmp_path, monkeypatch):
 
 def test_the_python_face_does_what_the_readme_shows(pictures, monkeypatch, capsys):
     train, tiny = dense_labels.train, {**TINY, "data.cache_dir": str(pictures / "cache")}
-    monkeypatch.setattr(gallery, "draw", lambda material: {})  # what is drawn is tested where it is drawn
+    monkeypatch.setattr(gallery, "draw", lambda material, **_: {})  # what is drawn is tested where it is drawn
     monkeypatch.setattr(dense_labels, "train", lambda *args, **kwargs: train(*args, **kwargs, **tiny))
     whole, labels_and_matches = examples("README.md", "The same in Python")
     names = {}

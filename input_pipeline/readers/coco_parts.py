@@ -37,7 +37,7 @@ def parse(file: str | os.PathLike) -> Any:
 
 
 def checked(content: Any, file: str | os.PathLike, names: Iterable[str]) -> dict[str, Any]:
-    """Returns the content of a COCO file, if it has the parts of these names and their entries have what they need.
+    """Checks that the content of a COCO file has some parts, and their entries what they need; returns it.
 
     Raises:
       ValueError: naming the part that is missing, or the entry that lacks something.

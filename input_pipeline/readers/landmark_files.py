@@ -62,7 +62,7 @@ def read_text(path: str | os.PathLike) -> str:
 
 
 def read_matlab(path: str | os.PathLike, name: str, *, structs: bool = False) -> Any:
-    """Reads what a MATLAB file has under a name.
+    """Reads a variable from a MATLAB file.
 
     Args:
       path: of the file.
@@ -87,7 +87,7 @@ def read_matlab(path: str | os.PathLike, name: str, *, structs: bool = False) ->
 
 
 def square_around(boxes: np.ndarray) -> np.ndarray:
-    """Grows boxes to squares: the longer side of each, a quarter more on each side, about the same centre.
+    """Grows boxes to squares around the same centres: the longer side of each, and a quarter more on each side.
 
     Args:
       boxes: [N, 4], left, top, right, bottom.

@@ -1,4 +1,4 @@
-"""Pictures on disk and what is known about them: the one form that every reader of still pictures returns."""
+"""Pictures on disk and what is known about them: what every reader of still pictures returns."""
 
 import dataclasses
 

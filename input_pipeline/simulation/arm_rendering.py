@@ -55,7 +55,7 @@ def draw_frame(index: int, poses: np.ndarray) -> Frame:
 
 
 def pair_features(a: Frame, b: Frame) -> dict[str, Any]:
-    """The features of the pair (a, b), by the names and in the units of `roboarm.Roboarm`.
+    """Returns the features of the pair (a, b), under the names and in the units of `roboarm.Roboarm`.
 
     The flow of a pixel is the rigid motion of the capsule seen at its centre, so it is exact.
     """
@@ -82,7 +82,7 @@ def pair_features(a: Frame, b: Frame) -> dict[str, Any]:
 
 
 def signed_distances(poses: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Distance in pixels from each point to each capsule's outline, negative inside.
+    """Returns the distance from each point to the outline of each capsule, in pixels, negative inside.
 
     Args:
       poses: [K, 3].
@@ -100,7 +100,7 @@ def signed_distances(poses: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def topmost(distances: np.ndarray) -> np.ndarray:
-    """The capsule seen at each point: int64 [N], -1 where there is none.
+    """Returns the capsule that is seen at each point: int64 [N], -1 where there is none.
 
     Args:
       distances: [K, N], as from `signed_distances`.
@@ -111,7 +111,7 @@ def topmost(distances: np.ndarray) -> np.ndarray:
 
 
 def render(distances: np.ndarray) -> np.ndarray:
-    """Draws the capsules over black, a pixel wide ramp smoothing their outlines.
+    """Draws the capsules over black, their outlines smoothed by a ramp one pixel wide.
 
     Args:
       distances: [K, FRAME_SIZE^2], as from `signed_distances` at the pixel centres.
@@ -128,7 +128,7 @@ def render(distances: np.ndarray) -> np.ndarray:
 
 
 def move(points: np.ndarray, poses_a: np.ndarray, poses_b: np.ndarray) -> np.ndarray:
-    """Where b has the points that a has at `points`, each moving with its own rigid capsule.
+    """Moves points from a to b, each with its own rigid capsule.
 
     Args:
       points: [N, 2].
@@ -144,7 +144,7 @@ def move(points: np.ndarray, poses_a: np.ndarray, poses_b: np.ndarray) -> np.nda
 
 
 def visible_at(points: np.ndarray, capsules: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """Whether each point's own capsule is what is seen there, inside the frame: bool [N].
+    """Says whether the capsule of each point is what is seen there, inside the frame: bool [N].
 
     Args:
       points: [N, 2].
@@ -155,5 +155,5 @@ def visible_at(points: np.ndarray, capsules: np.ndarray, poses: np.ndarray) -> n
 
 
 def inside(points: np.ndarray) -> np.ndarray:
-    """Which points [..., 2] lie inside the frame: bool [...]."""
+    """Says which points [..., 2] lie inside the frame: bool [...]."""
     return np.all((points >= 0.0) & (points <= FRAME_SIZE), axis=-1)

@@ -1,4 +1,4 @@
-"""The physics of a jointed arm that a changing gravity swings about.
+"""The physics of a jointed arm that a changing gravity swings around.
 
 The arm of section 4.1 of the first paper: five capsules in a chain and two more as a fork at its
 end, joined by pivots with angle limits and anchored at the bottom left of the frame. Lengths are in
@@ -38,7 +38,7 @@ FORK_LIMIT = np.radians(14.0)
 
 
 def simulate(seed: int) -> Iterator[np.ndarray]:
-    """Yields the arm's pose at one frame after the other, without end.
+    """Yields the pose of the arm frame by frame, without end.
 
     Args:
       seed: of the gravity; the same seed gives the same poses, bit for bit.

@@ -1,4 +1,4 @@
-"""Builds a tensorflow-datasets data set at most once, quietly, offline and all or nothing."""
+"""Builds a data set of tensorflow-datasets: once, quietly, offline, and whole or not at all."""
 
 import contextlib
 import io
@@ -47,7 +47,7 @@ def _build(builder: tfds.core.DatasetBuilder, num_shards: int) -> None:
 
 @contextlib.contextmanager
 def _write_errors_as_os_errors() -> Iterator[None]:
-    """Turns what TensorFlow raises for a full or failing disk into an OSError."""
+    """Raises what TensorFlow raises for a full or failing disk as an OSError."""
     try:
         yield
     except RuntimeError as error:  # tensorflow-datasets wraps what its writer meets

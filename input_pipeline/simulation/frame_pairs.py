@@ -47,7 +47,7 @@ class FramePairs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def _simulate(self, seed: int) -> Iterator[Any]:
-        """Yields the frames, which have an `index` that counts from 0, without end."""
+        """Yields frames without end; their `index` counts from 0."""
 
     @abc.abstractmethod
     def _pair_features(self, frame_a: Any, frame_b: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class FramePairs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def described(self) -> str:
-        """What the figures of a data set that has been built say of it, in words."""
+        """Returns what the figures of a data set that has been built say about it, in words."""
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -70,7 +70,7 @@ class FramePairs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def download_and_prepare(self, **kwargs) -> None:
-        """As the base class has it, but ends the progress bar however the build ends."""
+        """Does what the base class does, and ends the progress bar however the build ends."""
         with contextlib.ExitStack() as self._on_leaving:
             super().download_and_prepare(**kwargs)
 
@@ -103,14 +103,14 @@ class FramePairs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """A frame, uint8 [H, W, 3], as a PNG file that is quickly written."""
+    """Encodes a frame, uint8 [H, W, 3], as a PNG file, quickly."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "png", compress_level=3)
     return file.getvalue()
 
 
 def split_blocks(num_pairs: int) -> dict[str, range]:
-    """Which frames open the pairs of each split.
+    """Says which frames open the pairs of each split.
 
     Validation and test get a twelfth of the pairs each, and training the rest.
 
@@ -135,7 +135,7 @@ def split_blocks(num_pairs: int) -> dict[str, range]:
 
 
 def create_builder(kind: type[FramePairs], data_dir: str, num_pairs: int, seed: int) -> FramePairs:
-    """The builder of one size and seed, whether its data set has been built or not.
+    """Creates the builder of one size and seed, whether its data set has been built or not.
 
     Args:
       kind: the data set; the first of its `BUILDER_CONFIGS` is the default.
@@ -169,7 +169,7 @@ def _config(default: SimulationConfig, num_pairs: int, seed: int) -> SimulationC
 
 
 def prepare(kind: type[FramePairs], data_dir: str, num_pairs: int, seed: int) -> FramePairs:
-    """Builds the data set unless it is there already, and prints what it is like.
+    """Builds the data set unless it is there already, and says what it is like.
 
     An interrupted build leaves no data set behind, and the next call clears away its traces.
     Several processes may call this at once: one builds while the others wait.

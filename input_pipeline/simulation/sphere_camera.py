@@ -9,6 +9,7 @@ R takes the second to the first, `normal = R place`. All functions are exact, an
 import tensorflow as tf
 from tensorflow_graphics.rendering.camera import perspective
 
+from dense_labels.batches import Array
 from dense_labels.method import geometry
 
 FRAME_SIZE = 90  # pixels
@@ -19,8 +20,8 @@ LIMB = 1.0 / DISTANCE  # cosine of the angle, from the point nearest the camera,
 _INTRINSICS = ([FOCAL, FOCAL], [FRAME_SIZE / 2, FRAME_SIZE / 2])
 
 
-def normals_at(points) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the normals of the surface that is seen at points of the frame.
+def normals_at(points: Array) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the normals of the surface at the places that are seen at points of the frame.
 
     Args:
       points: [..., 2], (x, y) in pixels.
@@ -39,8 +40,8 @@ def normals_at(points) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.where(hit[..., tf.newaxis], normals, 0.0), hit
 
 
-def project(normals) -> tf.Tensor:
-    """Returns where in the frame points of the surface lie, whether the sphere hides them or not.
+def project(normals: Array) -> tf.Tensor:
+    """Projects points of the surface into the frame, whether the sphere hides them or not.
 
     Args:
       normals: [..., 3], unit vectors in camera coordinates.
@@ -53,12 +54,12 @@ def project(normals) -> tf.Tensor:
     return perspective.project(points, *(tf.constant(values, normals.dtype) for values in _INTRINSICS))
 
 
-def faces_camera(normals) -> tf.Tensor:
+def faces_camera(normals: Array) -> tf.Tensor:
     """Says which points of the surface the camera sees: bool [...] of unit vectors [..., 3] in camera coordinates."""
     return -tf.convert_to_tensor(normals)[..., 2] > LIMB
 
 
-def surface(rotation, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
+def surface(rotation: Array, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the place on the sphere that is seen at the centre of each cell of a frame.
 
     Args:
@@ -74,7 +75,7 @@ def surface(rotation, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.einsum("hwi,ij->hwj", tf.cast(normals, rotation.dtype), rotation), on_sphere
 
 
-def motion(rotation_a, rotation_b, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
+def motion(rotation_a: Array, rotation_b: Array, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns where the point at the centre of each cell of A is found in B, and whether it is seen there.
 
     Args:

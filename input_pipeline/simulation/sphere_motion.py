@@ -18,7 +18,7 @@ _CHUNK = 256  # frames computed at a time
 
 
 def simulate(seed: int) -> Iterator[np.ndarray]:
-    """Yields the sphere's rotation at one frame after the other, without end.
+    """Yields the rotation of the sphere frame by frame, without end.
 
     Args:
       seed: the same seed gives the same rotations, bit for bit.
@@ -39,7 +39,7 @@ def simulate(seed: int) -> Iterator[np.ndarray]:
 
 
 def turns(velocities: np.ndarray) -> np.ndarray:
-    """The rotations [N, 3, 3] about axes [N, 3] by an angle that is the axis' length in radians, not 0."""
+    """Returns rotations [N, 3, 3] about axes [N, 3], by angles that are the lengths of the axes in radians, above 0."""
     angles = np.linalg.norm(velocities, axis=-1, keepdims=True)
     return rotation_matrix_3d.from_axis_angle(velocities / angles, angles).numpy()
 

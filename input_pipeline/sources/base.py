@@ -1,4 +1,4 @@
-"""Where batches come from: what the pipeline asks of a data set, whatever it is stored as."""
+"""Sources of batches: what the pipeline asks of a data set, however it is stored."""
 
 import abc
 
@@ -145,7 +145,7 @@ class Source(abc.ABC):
 
 
 def spread(index: tf.Tensor, count: int | None, examples: int) -> tf.Tensor:
-    """Takes an index below `count` to one of `examples` such that `count` of them lie all over these.
+    """Spreads indices below `count` evenly over all examples.
 
     Args:
       index: integer tensor.

@@ -1,1 +1,1 @@
-"""Pictures and flow on disk: decoding, resized pictures, optical flow."""
+"""Files on disk: pictures decoded, resized pictures and optical flow kept."""

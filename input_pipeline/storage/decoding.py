@@ -1,4 +1,4 @@
-"""Picture files -> upright RGB pixels, whatever the format, the colours and the orientation they are stored in."""
+"""Decodes picture files to upright RGB pixels, whatever format, colours and orientation they are stored in."""
 
 import contextlib
 import math

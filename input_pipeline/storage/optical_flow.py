@@ -49,11 +49,11 @@ def prepare(
     max_gap: int = 1,
     ignore_still: bool = True,
 ) -> Video:
-    """Resizes the frames and computes the flow, unless both are kept from an earlier call with the same files.
+    """Resizes the frames and computes the flow, unless an earlier call with the same files has kept both.
 
     "validation" is the pairs within the last tenth of each clip's frames: none of a clip of fewer than 20. Pairs with
-    one frame in it and one before it are in no split. What is kept belongs to the names, sizes and times of the files
-    and to the settings; it appears whole or not at all, and processes that want the same at once wait for the one that
+    one frame in it and one before it are in no split. What is kept is found by the names, sizes and times of the files
+    and by the settings; it appears whole or not at all, and processes that want the same at once wait for the one that
     makes it.
 
     A point is visible where its flow ends inside the frame and the flow back from there leads home, to within

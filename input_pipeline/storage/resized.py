@@ -36,11 +36,11 @@ class Store:
 
 
 def prepare(pictures: Pictures, size: tuple[int, int], cache_dir: str, *, skip_bad_files: bool) -> Store:
-    """Resizes the box of each picture, or the whole of it, unless that has been done before.
+    """Resizes the box of each picture, or all of it, unless that has been done before.
 
     The picture is stretched where the box is of another shape than `size`; where the box reaches beyond the picture,
-    the picture's edge is repeated. What is kept belongs to the paths, sizes and times of the files, the boxes and
-    `size`; it appears whole or not at all, and processes that want the same at once wait for the one that makes it.
+    the picture's edge is repeated. What is kept is found by the paths, sizes and times of the files, the boxes
+    and `size`; it appears whole or not at all, and processes that want the same at once wait for the one that makes it.
 
     Args:
       pictures: `Pictures`.

@@ -1,1 +1,1 @@
-"""Views of a picture: warps, point maps, pairs and colours."""
+"""Views of a picture: how they are warped and recoloured, and the pairs they make."""

@@ -154,7 +154,7 @@ def _draw_two_tilts(seeds, strength, size) -> tuple[PointMap, PointMap]:
 
 
 def _locate(points, *, w1, w2, size, crop):
-    """Looks for points where W1 and W2, which are exact and of the frame before it is cropped, take the views."""
+    """Inverts W1 and W2, which are exact and of the frame before it is cropped, at points of the pictures."""
     in_b, found_b = point_maps.invert_at(w1, points, size)
     in_a, found_a = point_maps.invert_at(w2, in_b, size)
     in_a, in_b = in_a - float(crop), in_b - float(crop)
