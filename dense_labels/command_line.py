@@ -179,13 +179,13 @@ def _is_raise(file: str, line: int) -> bool:
 
 def _is_from_outside(error: Any) -> bool:
     """The same of an error of TensorFlow's; that of a Python function in a graph has its stack trace in the message."""
-    message = re.sub(r"^\{\{.*?\}\} ", "", error.message)
-    places = re.findall(r'File "(.+?)", line (\d+)', message) if "Traceback (most" in message else []
+    kind, message = type(error).__name__, error.message
+    inside = re.search(r"(\w+)(: [^\n]*)?\nTraceback \(most recent call last\):(.*)", message, flags=re.S)
+    places = re.findall(r'File "(.+?)", line (\d+)', inside[3]) if inside else []
     if places:
-        kind = getattr(builtins, message.partition(":")[0], None)
-        return (isinstance(kind, type) and issubclass(kind, OSError)) or _is_raise(places[-1][0], int(places[-1][1]))
-    return (
-        type(error).__name__ in _FROM_OUTSIDE
-        or "assertion failed" in message
-        or (type(error).__name__ == "FailedPreconditionError" and "directory" in message)
-    )
+        raised = getattr(builtins, inside[1], None)
+        return (isinstance(raised, type) and issubclass(raised, OSError)) or _is_raise(
+            places[-1][0], int(places[-1][1])
+        )
+    directory = kind == "FailedPreconditionError" and "directory" in message
+    return kind in _FROM_OUTSIDE or directory or "assertion failed" in message

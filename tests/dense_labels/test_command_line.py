@@ -66,6 +66,14 @@ def _in_a_graph(function):
     return list(tf.data.Dataset.range(1).map(lambda i: tf.numpy_function(function, [i], tf.int64)))
 
 
+def _in_a_callback(function):
+    """Runs a function inside a training, whose stack trace Keras filters."""
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1)])
+    model.compile(loss="mse", run_eagerly=True)
+    callback = tf.keras.callbacks.LambdaCallback(on_train_begin=lambda logs: function())
+    model.fit(tf.zeros([2, 1]), tf.zeros([2, 1]), verbose=0, callbacks=[callback])
+
+
 def _assert_in_a_graph():
     @tf.function
     def check(x):
@@ -85,6 +93,7 @@ def _assert_in_a_graph():
         lambda: tf.io.read_file(str(ROOT)),
         lambda: _in_a_graph(lambda i: config.from_dict([])),
         lambda: _in_a_graph(lambda i: os.listdir("/nowhere/at/all")),
+        lambda: _in_a_callback(lambda: config.check(3)),
         _assert_in_a_graph,
     ],
 )
@@ -101,6 +110,7 @@ def test_what_is_raised_on_purpose_is_the_users(function):
         lambda: np.random.default_rng().choice(3, size=-1),
         lambda: tf.reshape(tf.zeros(6), [4, 2]),
         lambda: _in_a_graph(lambda i: np.zeros(6).reshape(4, 2)),
+        lambda: _in_a_callback(lambda: np.zeros(6).reshape(4, 2)),
         lambda: {}["key"],
     ],
 )
