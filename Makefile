@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.10 python3; do $$p -c '' 2>/dev/nu
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 DEMO = runs/demo
+export PYTHONDONTWRITEBYTECODE =# or every process would compile TensorFlow anew, which takes 10 seconds
 
 .PHONY: demo test lint clean
 

@@ -36,7 +36,7 @@ def open_run(workdir: str | os.PathLike) -> Run:
       workdir: its folder.
 
     Raises:
-      ValueError: if the folder, its configuration or its checkpoint is missing or damaged.
+      ValueError: if the folder or its configuration is missing or damaged.
     """
     return Run(workdir)
 
@@ -53,16 +53,16 @@ class Run:
         """Opens a run; see `open_run`."""
         self.workdir = os.path.abspath(os.path.expanduser(os.fspath(workdir)))
         self.config = run_config.load(self.workdir)
-        if self._checkpoint() is None:
-            raise ValueError(f"{self.workdir} holds no checkpoint; train for at least one epoch first")
 
     def __repr__(self) -> str:
         return f"Run({self.workdir!r})"
 
     @property
     def step(self) -> int:
-        """How many steps the network has been trained for."""
-        return int(str(self._checkpoint()).rpartition("-")[2])
+        """How many steps the network has been trained for; raises a ValueError where there is no checkpoint."""
+        from dense_labels.training import checkpoints
+
+        return checkpoints.newest_step(self.workdir)
 
     @property
     def stride(self) -> int:
@@ -200,11 +200,6 @@ class Run:
         from dense_labels.exporting.served_model import ServedModel
 
         return ServedModel(self.network, None, frame=self.frame)
-
-    def _checkpoint(self) -> str | None:
-        from dense_labels.training import checkpoints
-
-        return checkpoints.newest(self.workdir)
 
     def _result(self) -> Result:
         from dense_labels.evaluation.result import Result

@@ -48,7 +48,7 @@ def with_landmarks(
     config.data.dir = os.fspath(pictures) if pictures else config.data.dir
     if not annotations:
         if annotations_test:
-            raise ValueError("annotations_test goes with annotations; give --annotations too")
+            raise ValueError("annotations_test goes with annotations; give both")
         return with_absolute_paths(config)
     paths = [os.fspath(path) for path in (annotations, annotations_test) if path]
     kinds = {_annotation_kind(path) for path in paths}

@@ -99,7 +99,7 @@ def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None
     if subject.source.count("annotated"):
         return _measure_landmarks(subject, few_shot, trained_on)
     if few_shot:
-        raise ValueError("few_shot needs landmarks; give --annotations")
+        raise ValueError("few_shot needs landmarks; give annotations")
     if not subject.source.knows_surface:
         return Measured(Result(step=subject.step))
     known, test = (

@@ -32,13 +32,16 @@ def _arm(data, workdir):
         "--config.train.num_epochs=3",
         "--config.train.warmup_steps=0",
         "--config.train.precision=float32",
+        "--config.train.optimizer=adagrad",  # Adam makes whole steps of the rounding of a gradient that is nearly 0
+        "--config.train.learning_rate=0.03",
         "--config.model.norm=none",  # batch norm sees the images of one replica
     ]
 
 
-def _weights(workdir):
-    """The network's weights in the newest checkpoint, and its step."""
+def _weights(workdir, step=None):
+    """The network's weights in the checkpoint of a step, or in the newest, and its step."""
     newest = tf.train.latest_checkpoint(workdir / "checkpoints")
+    newest = newest if step is None else f"{newest.rpartition('-')[0]}-{step}"
     reader = tf.train.load_checkpoint(newest)
     names = [n for n in reader.get_variable_to_shape_map() if n.startswith("network/") and "OBJECT" not in n]
     return {name: reader.get_tensor(name) for name in names}, int(newest.rpartition("-")[2])
@@ -156,10 +159,11 @@ def test_two_workers_train_together(trained, arm_data, tmp_path):
         for process in processes:
             process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
-    (alone, _), (together, step) = _weights(trained), _weights(workdir)
-    assert step == 3 * STEPS
+    assert _weights(workdir)[1] == 3 * STEPS
+    # After the first epoch, for later the rounding of sums in another order has grown with every step.
+    (alone, _), (together, _) = _weights(trained, STEPS), _weights(workdir, STEPS)
     for name, value in alone.items():
-        np.testing.assert_allclose(value, together[name], atol=2e-4, err_msg=name)
+        np.testing.assert_allclose(value, together[name], atol=1e-5, err_msg=name)
 
 
 def test_the_precision_a_run_was_begun_with_is_kept(arm_data, tmp_path):

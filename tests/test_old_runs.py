@@ -4,7 +4,8 @@ fixtures/runs/KIND is a work directory of 20 steps: its configuration, and a che
 weights are rounded to bfloat16 so that they pack well. (20 steps are too few for the moving statistics of the trunk of
 "introspection": they were replaced by those of the pictures.) Its expected.json holds what the version before all
 modules were moved (cd1a785) made of it: `result`, its result.json, and `answers`, some values of what each signature
-answers.
+answers. ("introspection" lacks the distances of matches between views: that version warped them by splines, where the
+run asks for affine warps.)
 """
 
 import json

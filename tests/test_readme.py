@@ -50,7 +50,7 @@ def pictures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "PICTURES").mkdir()
     rows = ["file,left_eye_x,left_eye_y,right_eye_x,right_eye_y"]
-    for seed in range(5):
+    for seed in range(4):  # too few to take turns, so that heads are fitted once
         random = np.random.default_rng(seed)
         coarse = Image.fromarray(random.integers(0, 256, [6, 6, 3], np.uint8))
         coarse.resize((40, 36), Image.Resampling.BICUBIC).save(f"PICTURES/{seed}.png")
@@ -67,7 +67,7 @@ def test_the_python_face_does_what_the_readme_shows(pictures, monkeypatch, capsy
     whole, labels_and_matches = examples("README.md", "The same in Python")
     names = {}
     exec(whole, names)
-    assert names["result"].best == "nearest" and names["result"].metrics["subpixel_error_percent"] > 0
+    assert names["result"].best == "nearest" and names["result"].landmark_names == ("left_eye", "right_eye")
     assert "nearest" in capsys.readouterr().out
 
     random = np.random.default_rng(0)

@@ -91,6 +91,14 @@ def newest(workdir: str) -> str | None:
     return path
 
 
+def newest_step(workdir: str) -> int:
+    """Returns the step of the newest checkpoint of a run; raises a ValueError as `newest`, or if there is none."""
+    path = newest(workdir)
+    if path is None:
+        raise ValueError(f"{workdir} holds no checkpoint; train for at least one epoch first")
+    return int(path.rpartition("-")[2])
+
+
 def restore_network(network: tf.keras.Model, workdir: str) -> int:
     """Gives a network the weights of the newest checkpoint of a run.
 
@@ -104,11 +112,9 @@ def restore_network(network: tf.keras.Model, workdir: str) -> int:
     Raises:
       ValueError: if there is no checkpoint, or it is damaged or does not fit the network.
     """
-    path = newest(workdir)
-    if path is None:
-        raise ValueError(f"{workdir} holds no checkpoint; train for at least one epoch first")
-    _restore(tf.train.Checkpoint(network=network), path)
-    return int(path.rpartition("-")[2])
+    step = newest_step(workdir)
+    _restore(tf.train.Checkpoint(network=network), str(newest(workdir)))
+    return step
 
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:

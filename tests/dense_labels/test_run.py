@@ -166,10 +166,15 @@ def test_images_that_could_be_misread_are_refused(run, images, said):
         run.labels(images)
 
 
-def test_a_folder_without_a_checkpoint_is_no_run(run, tmp_path):
+def test_a_run_without_a_checkpoint_says_what_to_do(run, tmp_path):
     shutil.copy(f"{run.workdir}/config.json", tmp_path)
-    with pytest.raises(ValueError, match="holds no checkpoint; train for at least one epoch first"):
-        dense_labels.open_run(tmp_path)
+    begun = dense_labels.open_run(tmp_path)  # its network can be evaluated as it was before training
+    picture = np.zeros([8, 8, 3], np.uint8)
+    uses = (lambda: begun.step, begun.evaluate, lambda: begun.labels(picture), lambda: begun.export(tmp_path / "x"))
+    for use in uses:
+        with pytest.raises(ValueError, match="holds no checkpoint; train for at least one epoch first"):
+            use()
+    assert not (tmp_path / "x").exists() and not (tmp_path / "eval").exists()
 
 
 def test_an_override_that_has_no_effect_is_refused(pictures, tmp_path):

