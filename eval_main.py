@@ -3,6 +3,7 @@
 python eval_main.py --workdir=runs/mine [--annotations=points.json] [--report] [--export_dir=served/mine]
 """
 
+import shlex
 from typing import Any
 
 from absl import flags
@@ -16,6 +17,8 @@ def main(workdir: str, export_dir: str | None, max_pixels: int, batch_requests: 
     """Evaluates with the options of `Run.evaluate`, then exports where it is asked for."""
     if export_dir and options["untrained"]:
         raise ValueError("--untrained goes without --export_dir: a network that is not trained is not served")
+    if not export_dir and (max_pixels, batch_requests) != (Limits.max_pixels, 0):
+        raise ValueError("--max_pixels and --batch_requests go with --export_dir: they are of the model that it writes")
     counts = options.pop("few_shot")
     if not all(count.isdecimal() and int(count) for count in counts):
         raise ValueError(f"--few_shot={','.join(counts)}: must be whole numbers above 0, such as 1,5,10")
@@ -24,7 +27,7 @@ def main(workdir: str, export_dir: str | None, max_pixels: int, batch_requests: 
     if export_dir:
         version = run.export(export_dir, max_pixels=max_pixels, batch_requests=batch_requests)
         progress.say(f"SavedModel: {version}")
-    progress.say(f"TensorBoard: {command_line.python()} -m tensorboard.main --logdir {workdir}")
+    progress.say(f"TensorBoard: {command_line.python()} -m tensorboard.main --logdir {shlex.quote(workdir)}")
 
 
 def console() -> None:
@@ -33,12 +36,12 @@ def console() -> None:
         flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote."),
         flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version."),
         flags.DEFINE_integer("max_pixels", Limits.max_pixels, "The SavedModel refuses pictures of more pixels.", 1),
-        flags.DEFINE_integer("batch_requests", 0, "The SavedModel joins so many pictures of concurrent requests.", 0),
+        flags.DEFINE_integer("batch_requests", 0, "It joins up to so many pictures of concurrent requests.", 0),
         flags.DEFINE_string("annotations", None, "Landmarks to fit heads on: COCO .json, .csv, folder of .pts."),
         flags.DEFINE_string("annotations_test", None, "The same to test on; without it, five parts take turns."),
         flags.DEFINE_string("pictures", None, "Folder of the pictures, if it is not the training's (any more)."),
         flags.DEFINE_string("cache_dir", None, "Folder of resized pictures, if it is not the training's."),
-        flags.DEFINE_bool("skip_bad_files", False, "Leave files out that cannot be read."),
+        flags.DEFINE_bool("skip_bad_files", False, "Leave out files that cannot be read."),
         flags.DEFINE_list("few_shot", [], "Fit heads on few annotated pictures too, such as 1,5,10,20."),
         flags.DEFINE_list("heads", [], "Landmark heads to fit, such as nearest,regress; if not the configuration's."),
         flags.DEFINE_bool("report", False, "Write a page to hand around too: WORKDIR/eval/report.html."),

@@ -3,6 +3,8 @@
 python train_main.py --config=folder --config.data.dir=PICTURES --workdir=runs/mine [--config.KEY=VALUE ...]
 """
 
+import shlex
+
 from absl import flags
 
 import dense_labels
@@ -12,7 +14,7 @@ from dense_labels import command_line, progress
 def main(config: dense_labels.Config, workdir: str) -> None:
     """Trains, and says what to run next."""
     dense_labels.train(config, workdir=workdir)
-    progress.say(f"next: {command_line.python()} eval_main.py --workdir={workdir}")
+    progress.say(f"next: {command_line.python()} eval_main.py --workdir={shlex.quote(workdir)}")
 
 
 def console() -> None:

@@ -1,1 +1,1 @@
-"""Measurements that back the figures of the README, each one command."""
+"""Measurements that back the figures of the documentation, each one command."""

@@ -108,7 +108,7 @@ def draw(path, centre, radius, phase):
 
 
 def _run(name, tree, folder, work, keep=False):
-    """Trains, evaluates and exports a kind with the commands of a tree, anew or unless that is done."""
+    """Trains, evaluates and exports a kind with the commands of a tree; with `keep`, unless that is done."""
     config, changes, heads = KINDS[name]
     workdir, done = folder / name, folder / name / "done.json"
     places = {"pictures": work / "pictures", "frames": work / "frames"}

@@ -9,20 +9,19 @@ the network's input, their error, and the time for one picture. Runtimes that ar
 """
 
 import importlib.util
-import json
 import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 import time
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
-from dense_labels import batches, run_config
+from dense_labels import batches, command_line, run_config
 from dense_labels.evaluation import measuring
+from dense_labels.exporting import model_card
 from input_pipeline import pipeline
 from serving import convert
 
@@ -46,8 +45,13 @@ def pictures(source, *, count, margin):
 
     Returns:
       float32 [N, H, W, 3] in [0, 1] of the size of the served model's input, and the `LandmarkBatch` of these pictures.
+
+    Raises:
+      ValueError: if there are no landmarks.
     """
-    split = next(name for name in ("test", "annotated") if source.count(name))
+    split = next((name for name in ("test", "annotated") if source.count(name)), None)
+    if split is None:
+        raise ValueError("the data set of the run has no landmarks, which errors are measured on")
     known = batches.stack(pipeline.landmark_batches(source, split, batch_size=20, count=count))
     sides = (margin, margin)
     return np.pad(known.image, ((0, 0), sides, sides, (0, 0))), known
@@ -96,7 +100,8 @@ def _other_tensorflow(python, folder, images):
         command = [python, "-c", _ANSWER, folder, *paths]
         done = subprocess.run(command, capture_output=True, text=True, cwd=shared, env=environment)
         if done.returncode:
-            sys.exit(f"error: --python={python}: {done.stderr.strip().splitlines()[-1]}")
+            reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise ValueError(f"--python={python}: {reason[-1]}")
         return np.load(paths[1]), done.stdout.strip()
 
 
@@ -108,13 +113,15 @@ def _row(name, size, points, expected, known, margin, milliseconds):
     print(f"| {name} | {size / 2**20:.2f} | {off.mean():.4f} | {off.max():.4f} | {error:.3f} | {took} |", flush=True)
 
 
-def main(argv):
-    del argv
+def main():
     given = flags.FLAGS
     if not (given.workdir and given.model):
-        sys.exit("error: --workdir and --model say what is compared; one is missing")
+        raise ValueError("--workdir and --model say what is compared; one is missing")
     folder = os.path.abspath(os.path.expanduser(given.model))
-    margin = json.loads(pathlib.Path(folder, "assets", "model_card.json").read_text())["model"]["margin"]
+    card = model_card.read(folder)
+    if "landmarks_float" not in card["signatures"]:
+        raise ValueError(f"--model={given.model} finds no landmarks; export one with a head")
+    margin = card["model"]["margin"]
     source = pipeline.prepare(run_config.load(os.path.expanduser(given.workdir)))
     images, known = pictures(source, count=given.count, margin=margin)
     landmarks = tf.saved_model.load(folder).signatures["landmarks_float"]
@@ -145,4 +152,4 @@ def _define_flags():
 
 if __name__ == "__main__":
     _define_flags()
-    app.run(main)
+    command_line.run(main)

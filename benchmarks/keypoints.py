@@ -9,7 +9,7 @@ at the size and stride of the first of them; and with --random the same trunk wi
 takes the folder of the release as --images and no annotations; a round then has so many pictures of each class.
 
 What is done is kept in --workdir, row by row and seed by seed: stopped and started again, it goes on there. The time of
-a step goes with the length of the labels; --rounds, --epochs, --steps and --seeds make all shorter.
+a step grows with the length of the labels; --rounds, --epochs, --steps and --seeds make all shorter.
 
 Prints two Markdown tables, mean and deviation over the seeds: the area under PCK for alpha from 0 to 1 times the longer
 side of the box (the whole picture, where a file has one object in each), a mean of classes; and the mean error.
@@ -23,9 +23,10 @@ import sys
 import time
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks import rows
+from dense_labels import command_line
 
 _WORKDIRS = flags.DEFINE_list("workdirs", [], "Folders of runs that train_main.py wrote.")
 _WEIGHTS = flags.DEFINE_string("weights", "imagenet", "The trunk's weights: imagenet or a Keras .h5 file.")
@@ -39,9 +40,7 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "How often to draw the pictures.", low
 _BATCH = 16  # images that are labelled at a time
 
 
-def main(argv):
-    if len(argv) > 1:
-        sys.exit(f"error: unexpected argument {argv[1]!r}; every option is written --name=value")
+def main():
     if not _WORKDIRS.value:
         sys.exit("error: --workdirs is missing; name at least one run of configs/introspection.py")
     if not all(count.isdecimal() for count in _ROUNDS.value):
@@ -57,10 +56,7 @@ def _measure(workdir, settings):
     """Row -> what was found, seed by seed; what is not there yet is measured first."""
     from dense_labels import run_config
 
-    try:
-        config = run_config.load(_WORKDIRS.value[0])
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    config = run_config.load(_WORKDIRS.value[0])
     source, measured = None, {}
     config.data = dataclasses.replace(config.data, name=_DATASET.value, **_data())
     os.makedirs(workdir, exist_ok=True)
@@ -167,4 +163,4 @@ def _table(measured, figure):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

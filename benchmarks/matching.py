@@ -8,9 +8,9 @@ whole matrix of scores with one power of the squared distances, "plain_sqrt" the
 TensorFlow also makes of a square root and a power of 0.5); "torch" is the PyTorch eager loss as public
 implementations have it (benchmarks/torch_peer.py), with PyTorch as it is installed; "torch_tuned" has the distances
 computed the fastest way and a C library told to keep memory for the next call, as TensorFlow does: faster, and larger.
-From 64 x 64 cells on the batch is 1, and "-" stands where a
-matrix would not fit. Times are milliseconds a pair, memory is the process' peak in MB above inputs and libraries; on
-the CPU. `--grow` shows how the cost of ours grows with cells, batch, length of a label and share of visible cells.
+From 64 x 64 cells on the batch is 1, and "-" stands where a matrix would not fit. Times are milliseconds a pair, memory
+is the process' peak in MB above inputs and libraries; on the CPU. `--grow` shows how the cost of ours grows with cells,
+batch, length of a label and share of visible cells.
 """
 
 import argparse

@@ -101,7 +101,7 @@ def check_rows(names, weights):
 
 
 def read(dataset, dir, pairs, folder, count):
-    """Reads pairs and proposals: `(pf.Pairs, boxes of each picture, what they are)`."""
+    """Reads pairs and proposals: `(pf_data.Pairs, boxes of each picture, what they are)`."""
     from benchmarks.semantic import pf_data, proposals
     from input_pipeline.storage import decoding
 
@@ -230,7 +230,7 @@ def _scaled(values, size, to):
 
 
 def point_table(measured, scene):
-    """Lines of the table of key points; a B with fewer than two of them has no extent, and counts not against it.
+    """Lines of the table of key points; a B with fewer than two of them has no extent, and does not count there.
 
     The first row looks at nothing: a point stays where it was on the picture.
     """

@@ -26,9 +26,10 @@ import time
 import grpc
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from benchmarks import mutations
+from dense_labels import command_line
 from serving.client import Client
 
 MODEL = "model"
@@ -263,7 +264,10 @@ def _swap(folder, files):
 
 
 def _newest_folder(folder):
-    return os.path.join(folder, str(max(int(name) for name in os.listdir(folder) if name.isdecimal())))
+    numbers = [int(name) for name in os.listdir(folder) if name.isdecimal()]
+    if not numbers:
+        raise ValueError(f"--model={folder} holds no version of a SavedModel, such as {os.path.join(folder, '1')}")
+    return os.path.join(folder, str(max(numbers)))
 
 
 def _newest(folder):
@@ -275,15 +279,16 @@ def _resident_mib(process):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
-def main(argv):
-    del argv
+def main():
     given = flags.FLAGS
     if not given.model:
-        sys.exit("error: --model is missing; give the folder of the versions that eval_main.py exported")
+        raise ValueError("--model is missing; give the folder of the versions that eval_main.py exported")
     files = pictures()
     if given.pictures:
         found = [path for path in sorted(pathlib.Path(given.pictures).iterdir()) if path.suffix in (".jpg", ".png")]
         files = [path.read_bytes() for path in found[:100]]
+        if not files:
+            raise ValueError(f"--pictures={given.pictures} holds no .jpg and no .png files")
     if given.what == "load":
         folders = {"no": given.model, **({"yes": given.joined} if given.joined else {})}
         return _load_table(folders, files, given.requests or 400)
@@ -302,4 +307,4 @@ def _define_flags():
 
 if __name__ == "__main__":
     _define_flags()
-    app.run(main)
+    command_line.run(main)

@@ -66,7 +66,6 @@ def distance_loss(labels_a, labels_b, points_in_b, visible, *, gamma=0.5, stride
     Returns:
       Scalar: the mean over the visible cells of an image (0 where none is visible), averaged over the images.
     """
-
     distances = _distances_by_rows_and_columns if tuned else _distances
 
     def row_values(scores, b, points):

@@ -4,8 +4,9 @@ python -m benchmarks.trunks [--rows=resnet50,vgg16,...] [--size=240] [--batch=4]
 
 A step takes `--batch` pairs that lie in memory through the network on both views, the probabilistic matching loss with
 the paper's settings, and its gradient, to the new weights of AdaGrad with momentum; random weights, C = 64, float32, on
-the CPU. Each row is a process of its own. "peak" is the largest memory that it ever held (`resource.getrusage`), with
-TensorFlow itself, which `empty` says; seconds are the median of steps after a first, in which the graph is traced.
+the CPU. Each row is a process of its own. "peak" is the largest memory that it ever held (`resource.getrusage`),
+TensorFlow itself included; how much that is alone, the first line says. Seconds are the median of steps after a first,
+in which the graph is traced.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 python -m benchmarks.workers [--data_dir=~/tensorflow_datasets] [--batch=8] [--steps=150] [--out=FILE]
 
-Each worker is `train_main.py --config=configs/roboarm.py` as a user starts it, with TF_CONFIG; a worker more brings a
-batch more. The figures are those of the second epoch, as TensorBoard shows them; the first one builds the graph.
+Each worker is `train_main.py --config=configs/roboarm.py` as a user starts it, with TF_CONFIG, and brings a batch of
+its own. The figures are those of the second epoch, as TensorBoard shows them; the first one builds the graph.
 """
 
 import argparse

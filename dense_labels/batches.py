@@ -175,9 +175,7 @@ class Limits:
 
     max_pixels: int = 25_000_000  # of a picture (of 24-megapixel cameras); a larger one fails before it is decoded
     max_images: int = 64  # pictures of a request: the network sees them together
-    batch_requests: int = (
-        0  # pictures that the network sees at once, from requests at the same time; 0: each on its own
-    )
+    batch_requests: int = 0  # pictures seen at once, of requests that come together; 0: each request on its own
 
     def __post_init__(self):
         for name, least in (("max_pixels", 1), ("max_images", 1), ("batch_requests", 0)):

@@ -121,9 +121,10 @@ def _parse(argv: list[str], takes_files: bool) -> list[str]:
 def _check_keys(argv: list[str]) -> None:
     known = config_lib.key_names()
     for argument in argv[1:]:
-        name = argument.partition("=")[0].lstrip("-")
+        flag = argument.partition("=")[0]
+        name = flag.lstrip("-")
         for prefix in ("config.", "noconfig."):  # --noconfig.views.flip is --config.views.flip=false
-            if name.startswith(prefix) and name.removeprefix(prefix) not in known:
+            if name != flag and name.startswith(prefix) and name.removeprefix(prefix) not in known:
                 raise config_keys.unknown(name.removeprefix(prefix), known, "--config.")
 
 
@@ -178,7 +179,7 @@ def _is_raise(file: str, line: int) -> bool:
 
 
 def _is_from_outside(error: Any) -> bool:
-    """The same of an error of TensorFlow's; that of a Python function in a graph has its stack trace in the message."""
+    """Says the same of a TensorFlow error; one from a Python function in a graph has a stack trace in its message."""
     kind, message = type(error).__name__, error.message
     inside = re.search(r"(\w+)(: [^\n]*)?\nTraceback \(most recent call last\):(.*)", message, flags=re.S)
     places = re.findall(r'File "(.+?)", line (\d+)', inside[3]) if inside else []

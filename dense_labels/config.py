@@ -27,6 +27,7 @@ from dense_labels.registry import (
 )
 
 VERSION = 1  # of the dictionary that a configuration is kept as
+_COUNTED = "data.num_pictures"  # nobody else may set it
 
 
 @dataclasses.dataclass
@@ -119,7 +120,7 @@ class TrainConfig:
     schedule: str = key("steps", "steps: falls at decay_epochs; cosine: falls to 0", choices=("steps", "cosine"))
     warmup_steps: int = key(0, "steps in which the rate rises from 0", least=0, owner="train.schedule=cosine")
     decay_epochs: tuple[int, ...] = key((), "epochs after which the rate falls", owner="train.schedule=steps")
-    decay_factor: float = key(0.1, "factor by which it falls each time", above=0, owner="train.schedule=steps")
+    decay_factor: float = key(0.1, "what the rate is then multiplied by", above=0, owner="train.schedule=steps")
     weight_decay: float = key(0.0, "share of the filters, times the rate, that a step takes off; biases stay", least=0)
     clip_norm: float = key(0.0, "global norm that gradients are clipped to; 0: not clipped", least=0)
     precision: str = key(
@@ -176,7 +177,7 @@ def check(config: Config) -> None:
 
 
 def check_used(config: Config, names: Iterable[str]) -> None:
-    """Refuses a key that was set on purpose and has no effect in this run.
+    """Refuses a key that was set on purpose and has no effect in this run, or is the run's to fill in.
 
     Args:
       config: a configuration that `check` accepts.
@@ -186,6 +187,8 @@ def check_used(config: Config, names: Iterable[str]) -> None:
       ValueError: naming the first such key and what it belongs to.
     """
     for name in names:
+        if name == _COUNTED:
+            raise ValueError(f"config.{name} is filled in by the run, which counts them; leave it out")
         if whose := config_keys.unused(config, name):
             raise ValueError(f"config.{name} has no effect in this run: it is of {whose}; leave it out")
 
@@ -263,7 +266,9 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     parts = dict(values) if isinstance(values, Mapping) else {"": values}
     version, outside = parts.pop("version", 0), parts.pop("registered_by", ())  # older ones have neither
     if not isinstance(version, int) or version > VERSION:
-        raise ValueError(f"it is a configuration of version {version}; this program reads up to {VERSION}: update it")
+        raise ValueError(
+            f"it is a configuration of version {version}; this program reads up to {VERSION}: install a newer one"
+        )
     if not all(isinstance(part, Mapping) for part in parts.values()):
         raise ValueError("it does not hold the parts of a configuration")
     for part, known in _key_names_by_part().items():

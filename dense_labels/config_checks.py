@@ -11,7 +11,7 @@ from dense_labels.config_keys import Key, names, range_words
 if TYPE_CHECKING:
     from dense_labels.config import DataConfig, ModelConfig, TrainConfig
 
-_LEAST_SIDE = 16  # pixels of a view: eight cells
+_LEAST_SIDE = 16  # pixels of a view: eight cells of 2 pixels
 _WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a string"}
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,7 +46,11 @@ class KeptHeads:
 
     @property
     def best(self) -> Any:
-        """The head that is exported."""
+        """The head that is exported; raises a ValueError where it is of a kind that could not be kept."""
+        if self.result.best not in self.heads:
+            raise ValueError(
+                f"the best head, {self.result.best}, cannot be restored; evaluate the run again with other heads"
+            )
         return self.heads[self.result.best]
 
 
@@ -54,7 +59,7 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
 
     Args:
       workdir: folder of the run.
-      kept: the heads; of a kind that cannot be restored none is kept, which is said.
+      kept: the heads; those of a kind that cannot be restored are not kept, which is said.
 
     Raises:
       OSError: if they cannot be written; nothing of them is left then.
@@ -104,7 +109,7 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
         with np.load(folder / _EXAMPLES, allow_pickle=False) as examples:
             images = examples["images"] / np.float32(_LEVELS)
         config = config_lib.from_dict(index["configuration"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{folder} cannot be read ({error}); evaluate the run again") from error
     return KeptHeads(heads, Result.load(folder / _RESULT), config, images)
 

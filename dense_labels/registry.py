@@ -139,7 +139,7 @@ READERS: Registry = Registry("reader", "input_pipeline.readers")
 WARPS: Registry = Registry("warp", "input_pipeline.views.choices")
 COLOURS: Registry = Registry("change of colour", "input_pipeline.views.choices")
 
-# Not chosen: all that a run has what is needed for.
+# Not chosen: each serves every run that has what it needs.
 METRICS: Registry = Registry("metric", "dense_labels.evaluation.metrics")
 PICTURES: Registry = Registry("picture", "dense_labels.pictures")
 SIGNATURES: Registry = Registry("signature", "dense_labels.exporting.signatures")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import pathlib
@@ -26,7 +27,7 @@ class Match(NamedTuple):
 
     points_in_b: np.ndarray  # float32 [N, h, w, 2], (x, y) in continuous pixels of B as it was given
     probability: np.ndarray  # float32 [N, h, w]: of the most probable cell of B among all its cells
-    confidence: np.ndarray  # float32 [N, h, w]: the inverse of the mean of both cells' 1 / confidence
+    confidence: np.ndarray  # float32 [N, h, w]: the harmonic mean of the confidences of both cells
 
 
 def open_run(workdir: str | os.PathLike) -> Run:
@@ -80,7 +81,11 @@ class Run:
 
     @functools.cached_property
     def network(self) -> tf.keras.Model:
-        """The trained network in float32: images [B, H, W, 3] in [0, 1] -> labels [B, h, w, L]."""
+        """The trained network in float32: images [B, H, W, 3] in [0, 1] -> labels [B, h, w, L].
+
+        Raises:
+          ValueError: if its checkpoint is missing, damaged or of another network.
+        """
         return restored_network(self.config, self.workdir)[0]
 
     def evaluate(
@@ -105,7 +110,7 @@ class Run:
           heads: names of the heads to fit, such as "nearest" and "regress"; those of the configuration if empty.
           few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10).
           cache_dir: folder that resized pictures are kept in, if not the training's.
-          skip_bad_files: leave files out that cannot be read.
+          skip_bad_files: leave out files that cannot be read.
           report: write a page to hand around too, `eval/report.html`.
           untrained: evaluate the network as it was before training, for comparison; no head is kept.
 
@@ -113,7 +118,7 @@ class Run:
           The result, which is also written to `eval/result.json`, beside the pictures.
 
         Raises:
-          ValueError: if an argument does not fit the run, or annotations cannot be read.
+          ValueError: if an argument does not fit the run, annotations cannot be read, or there is no checkpoint.
         """
         from dense_labels import run_evaluation
 
@@ -172,7 +177,8 @@ class Run:
           The folder of the version.
 
         Raises:
-          ValueError: if the kept heads were fitted at another step of the training, or a limit is out of range.
+          ValueError: if there is no checkpoint, the best head was not kept or was fitted at another step of the
+            training, or a limit is out of range.
         """
         from dense_labels.exporting import model_card, saved_model
 
@@ -228,8 +234,6 @@ def restored_network(config: config_lib.Config, workdir: str | os.PathLike | Non
     Raises:
       ValueError: if the checkpoint is missing, damaged or of another network.
     """
-    import copy
-
     import tensorflow as tf
 
     from dense_labels.training import checkpoints

@@ -93,7 +93,7 @@ def settled(config: config_lib.Config, kept: config_lib.Config) -> config_lib.Co
 
 
 def check_same(config: config_lib.Config, kept: config_lib.Config, workdir: str | os.PathLike) -> None:
-    """Refuses to go on with a run under another configuration; where the data are kept may differ.
+    """Refuses to go on with a run under another configuration; where files are kept may differ.
 
     Args:
       config: resolved, of the command.
@@ -110,13 +110,18 @@ def check_same(config: config_lib.Config, kept: config_lib.Config, workdir: str 
         for part, values in new.items()
         if isinstance(values, dict)
         for key, value in values.items()
-        if (part, key) not in may_differ and old[part][key] != value
+        if old[part][key] != value and ((part, key) not in may_differ or _begins_otherwise(key, old[part][key], value))
     ]
     if changed:
         raise ValueError(
             f"{workdir} holds a run with another configuration ({'; '.join(changed)}); "
             "go on with that configuration or choose another --workdir"
         )
+
+
+def _begins_otherwise(key: str, old: str, new: str) -> bool:
+    """Says whether one of two trainings began with the network of another run, wherever that is, and one did not."""
+    return key == "init_from" and bool(old) != bool(new)
 
 
 def save(config: config_lib.Config, workdir: str | os.PathLike) -> None:
@@ -135,7 +140,7 @@ def load(workdir: str | os.PathLike) -> config_lib.Config:
       The checked configuration.
 
     Raises:
-      ValueError: if the folder or its configuration is missing, or that file is not one of ours.
+      ValueError: if the folder or its configuration is missing, or that file is not one of ours; naming the file.
     """
     path = pathlib.Path(workdir) / _FILE
     if not path.parent.is_dir():
@@ -148,6 +153,9 @@ def load(workdir: str | os.PathLike) -> config_lib.Config:
             raise ValueError("it does not hold the parts of a configuration")
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}); train again in another folder") from error
-    config = config_lib.from_dict(values)
-    config_lib.check(config)
+    try:
+        config = config_lib.from_dict(values)
+        config_lib.check(config)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return config

@@ -44,6 +44,8 @@ def evaluate(
     config = _configuration(run, data, heads, few_shot)
     trained_on = run.config.data.dir if run.config.data.name in ("folder", "boxes", "video") else None
     subject = _subject(run, config, untrained)
+    if heads and not subject.source.count("annotated"):
+        raise ValueError(f"heads={','.join(heads)}: they need landmarks; give annotations")
     measured = _measure(subject, few_shot, trained_on)
     progress.say(measured.result.table())
     name = "eval_untrained" if untrained else "eval"
@@ -87,7 +89,7 @@ def _subject(run, config, untrained) -> Subject:
 
 
 def _title(workdir, untrained) -> str:
-    return f"{os.path.basename(workdir)}{', untrained' * untrained}"
+    return os.path.basename(workdir) + (", untrained" if untrained else "")
 
 
 def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None) -> Measured:

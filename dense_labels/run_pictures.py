@@ -33,9 +33,11 @@ class Subject:
 
     @property
     def has_confidence(self) -> bool:
+        """Whether the length of a label is its confidence."""
         return NETWORKS[self.config.model.name].value.has_confidence(self.config.model)
 
     def label_map(self, images: Any) -> batches.LabelMap:
+        """Labels images [B, H, W, 3]."""
         return batches.LabelMap(np.asarray(self.label(images)), self.stride)
 
     def landmarks(self, split: str, count: int = 0) -> batches.LabelledLandmarks:

@@ -69,6 +69,10 @@ def _configuration(pictures_or_config, overrides) -> config_lib.Config:
     if isinstance(pictures_or_config, config_lib.Config):
         config = copy.deepcopy(pictures_or_config)
     elif os.path.isdir(os.path.expanduser(pictures_or_config)):
+        if "data.dir" in overrides:
+            raise ValueError(
+                f"the pictures are in {pictures_or_config} or in data.dir={overrides['data.dir']}; give one"
+            )
         config = config_files.find("folder")
         config.data.dir = os.fspath(pictures_or_config)
     else:

@@ -89,9 +89,10 @@ def run_missing(paths: Iterable[str]) -> None:
 
 
 def registered_by(entries: Iterable[Entry]) -> list[str]:
-    """Lists the files outside the program that have registered some of these entries."""
+    """Lists the files that have registered some of these entries and that the registries do not find by themselves."""
     modules = {getattr(entry.value, "__module__", None) for entry in entries}
-    outside = [name for name in modules if name and name.partition(".")[0] not in (*OURS, "__main__")]
+    found = {*OURS, "__main__"} - {"configs"}  # a configuration file is imported by nothing else
+    outside = [name for name in modules if name and name.partition(".")[0] not in found]
     files = {getattr(sys.modules.get(name), "__file__", None) for name in outside}
     return sorted(os.path.abspath(file) for file in files if file)
 

@@ -232,6 +232,9 @@ def few_shot_batches(
 
     Returns:
       `tf.data.Dataset` of LandmarkBatches.
+
+    Raises:
+      ValueError: if a file of the data set is damaged or gone, or there are no landmarks.
     """
     chosen = tf.data.Dataset.from_tensor_slices(tf.cast(indices, tf.int64))
     plain = source.landmarks("annotated", chosen.map(lambda index: (index, [0, 0])), batch_size=batch_size, count=count)

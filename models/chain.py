@@ -59,7 +59,7 @@ def create(
       norm: "none" (the paper) or "batch", before the activation.
       activation: "relu" (the paper) or "leaky_relu", whose negative slope is 0.2.
       mean: three floats, subtracted from images in [0, 1].
-      std: three floats; images are divided by them then.
+      std: three floats, which images are then divided by.
       dtype: Keras dtype or policy name of all convolutions but the last, such as "mixed_bfloat16".
       name: of the model.
 

@@ -51,7 +51,7 @@ class HeatMapLandmarks(tf.keras.layers.Layer):
 
     @classmethod
     def from_state(cls, state: dict[str, np.ndarray]) -> HeatMapLandmarks:
-        """Makes the layer again that `state()` is of."""
+        """Makes the layer again from its `state()`."""
         head = cls(state["maps"].shape[-1], state["features"].shape[2], int(state["stride"]))
         for name, variable in head._named().items():
             variable.assign(state[name])

@@ -40,7 +40,7 @@ class NearestLandmarks(tf.keras.layers.Layer):
 
     @classmethod
     def from_state(cls, state: dict[str, np.ndarray]) -> NearestLandmarks:
-        """Makes the layer again that `state()` is of."""
+        """Makes the layer again from its `state()`."""
         return cls(state["vectors"], int(state["stride"]), upsample=int(state["upsample"]))
 
     def state(self) -> dict[str, np.ndarray]:
@@ -125,7 +125,8 @@ def _negative_log_likelihood(
       known: label maps of annotated images.
       weights: [N, K], of the landmarks of each image.
     """
-    parts = known.labels.values, known.landmarks, weights
+    landmarks = np.where(weights[..., np.newaxis] > 0, known.landmarks, 0)  # others may be anywhere, and no numbers
+    parts = known.labels.values, landmarks, weights
     batches = tf.data.Dataset.from_tensor_slices(parts).batch(64).cache()
 
     @tf.function
@@ -153,7 +154,7 @@ def check_labels(labels: LabelMap) -> None:
 
 
 def check_annotated(annotated: np.ndarray) -> None:
-    """Refuses landmarks [N, K] one of which is annotated nowhere; raises a ValueError."""
+    """Refuses annotations [N, K] that have a landmark in no image; raises a ValueError."""
     counts = np.sum(annotated, axis=0)  # [K]
     if not counts.all():
         raise ValueError(f"landmark {int(np.argmin(counts))} is annotated in none of the {len(annotated)} images")

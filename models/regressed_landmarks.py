@@ -39,7 +39,7 @@ class RegressedLandmarks(tf.keras.layers.Layer):
 
     @classmethod
     def from_state(cls, state: dict[str, np.ndarray]) -> RegressedLandmarks:
-        """Makes the layer again that `state()` is of."""
+        """Makes the layer again from its `state()`."""
         return cls(state["vectors"], state["matrices"], state["offsets"], int(state["stride"]))
 
     def state(self) -> dict[str, np.ndarray]:

@@ -103,6 +103,7 @@ def ask(paths: Sequence[str], *, address: str, model: str, signature: str, out: 
         raise ValueError(f"{address}: {error.code().name}: {command_line.of_tensorflow(error.details())}") from error
     finally:
         client.close()
+    out = os.path.expanduser(out)
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     files.write_whole(out, tf.io.encode_png(picture).numpy())
     print(f"drawn: {out}")

@@ -36,8 +36,11 @@ def convert(folder: str | os.PathLike, kind: str, *, task: str = "landmarks") ->
       The content of a .tflite or .onnx file.
 
     Raises:
-      ValueError: if the folder holds no such model, it joins requests or lacks that function, or tf2onnx is missing.
+      ValueError: if there is no such kind, the folder holds no such model, it joins requests or lacks that function, or
+        tf2onnx is missing.
     """
+    if kind not in KINDS:
+        raise ValueError(f"--to={kind}: there is no such kind; choose {', '.join(KINDS)}")
     model, size = _load(folder, task)
 
     @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32, "images")])

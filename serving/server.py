@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import os
 import signal
 import threading
 
@@ -126,7 +127,7 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         if value.dtype != spec.dtype.as_datatype_enum:
             raise RequestError(_INVALID, f"{name} must be {spec.dtype.name}; found {_dtype_name(value.dtype)}")
         sizes = [dimension.size for dimension in value.tensor_shape.dim]
-        if value.tensor_shape.unknown_rank or len(sizes) != spec.shape.rank or min(sizes) < 0:
+        if value.tensor_shape.unknown_rank or len(sizes) != spec.shape.rank or min(sizes, default=0) < 0:
             raise RequestError(_INVALID, f"{name} must have the shape {spec.shape.as_list()}; found {sizes}")
         count = int(np.prod(sizes, dtype=object))
         if count * spec.dtype.size > self._max_bytes:
@@ -211,7 +212,7 @@ def _dtype_name(number):
 
 def main() -> None:
     given = flags.FLAGS
-    served = versions.Versions(given.model_base_path, poll_seconds=given.poll_seconds)
+    served = versions.Versions(os.path.expanduser(given.model_base_path), poll_seconds=given.poll_seconds)
     server, port = serve(
         served,
         given.model_name,

@@ -153,6 +153,8 @@ def test_files_that_cannot_be_used_are_all_named_and_left_out_when_told(pictures
         (["--annotations_test=none.csv"], ["annotations_test goes with annotations"]),
         (["--few_shot=1"], ["few_shot needs landmarks; give annotations"]),
         (["--few_shot=1,x"], ["--few_shot=1,x", "whole numbers"]),
+        (["--heads=nearest"], ["heads=nearest: they need landmarks; give annotations"]),
+        (["--batch_requests=8"], ["--max_pixels and --batch_requests go with --export_dir"]),
         (["--heads=heatmap"], ["config.eval.heads='heatmap'", "'nearest'", "'heatmaps'"]),
     ],
 )

@@ -20,7 +20,7 @@ def region_descriptors(maps, boxes, *, bins=7):
     product of two descriptors is the sum of the cosines of their parts.
 
     Args:
-      maps: of (map float32 [h, w, C], stride) pairs: labels, and a layer of the trunk below.
+      maps: pairs (map float32 [h, w, C], stride) of labels and, perhaps, of a layer of the trunk below them.
       boxes: [N, 4], in pixels of the network's input.
       bins: along each side.
 

@@ -130,11 +130,14 @@ def bootstrap_interval(
       `(low, high)`, floats.
 
     Raises:
-      ValueError: as `risk_coverage`, or if `groups` are not as many as the values or `level` is out of range.
+      ValueError: as `risk_coverage`, or if `groups` are not as many as the values, or `level` or `draws` is out of
+        range.
     """
     (values,) = _finite(values=values)
     if not 0 < level < 1:
         raise ValueError(f"level={level}: must be between 0 and 1")
+    if draws < 1:
+        raise ValueError(f"draws={draws}: there must be at least 1")
     groups = np.arange(len(values)) if groups is None else np.asarray(groups)
     if groups.shape != values.shape:
         raise ValueError(f"groups must be one for each value; found shapes {groups.shape} and {values.shape}")

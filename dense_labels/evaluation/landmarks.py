@@ -48,6 +48,9 @@ def label_landmarks(
       network: images [B, H, W, 3] -> labels [B, h, w, L]; a `tf.function` is traced once for all calls.
       batches: LandmarkBatches.
       stride: side of a cell in pixels.
+
+    Returns:
+      The label maps and landmarks of all N images, in their order.
     """
     labels, known = [], []
     for batch in batches:
@@ -69,6 +72,9 @@ def fit_heads(fits: Fits, known: LabelledLandmarks, test: LabelledLandmarks | No
       known: the annotated images.
       test: the test images; None where there are none.
       batch_size: label maps a head is applied to at a time.
+
+    Returns:
+      The heads, and what was predicted by them, or by heads of their kind.
 
     Raises:
       ValueError: if a head cannot be fitted.
@@ -98,6 +104,9 @@ def choose(fits: Fits, known: LabelledLandmarks, *, batch_size: int) -> str:
 
     Args:
       fits, known, batch_size: as in `fit_heads`.
+
+    Returns:
+      A name in `fits`.
 
     Raises:
       ValueError: as `fit_heads`.
@@ -138,7 +147,7 @@ def few_shot(
     """
     check_few_shot(counts, len(known), test)
     errors: dict[str, dict[int, list[float]]] = {}
-    for count in counts:
+    for count in dict.fromkeys(counts):  # one that is there twice is drawn alike
         for seed in range(seeds):
             order = np.random.default_rng([seed, count]).permutation(len(known))
             few = views_of(order[:count], seed)

@@ -78,7 +78,7 @@ def measure(
     curves: dict[str, Any] = {"percent": PERCENT.tolist()}
     for name, points in predicted.items():
         measured = in_pictures(points, images)
-        figures.update({f"{name}_{metric.name}": metric.value(measured) for metric in METRICS.values()})
+        figures.update({f"{name}_{metric.name}": float(metric.value(measured)) for metric in METRICS.values()})
         curves[name] = {
             "cumulative": metrics.cumulative_error_curve(metrics.image_errors(*measured), PERCENT).tolist(),
             "pck": metrics.pck_curve(*measured, PERCENT / 100, average="points").tolist(),
@@ -141,7 +141,15 @@ def worst_images(points: np.ndarray, images: LabelledLandmarks, count: int) -> n
 
 
 def in_pictures(points: np.ndarray, images: LabelledLandmarks) -> metrics.Measured:
-    """Takes predicted and annotated landmarks to pixels of the pictures; those of images whose normaliser is known."""
+    """Takes predicted and annotated landmarks to pixels of their pictures, for the images whose normaliser is known.
+
+    Args:
+      points: [N, K, 2], predicted (x, y) in pixels of the network's input; what is not a number does not count.
+      images: the N images.
+
+    Returns:
+      The landmarks of n <= N pictures.
+    """
     images, points = images.take(images.normaliser > 0), points[images.normaliser > 0]
     scale = images.scale[:, np.newaxis]
     points = points * scale

@@ -30,6 +30,9 @@ def mean_error(predicted, landmarks, annotated, normaliser) -> float:
     Args:
       predicted, landmarks, annotated, normaliser: as of `image_errors`.
 
+    Returns:
+      A percentage, 0 or more.
+
     Raises:
       ValueError: as `image_errors`.
     """

@@ -66,11 +66,11 @@ class Result:
           ValueError: if it is of a newer version, or holds something else.
         """
         fields = {field.name for field in dataclasses.fields(cls)}
+        version = values.get("version", 0) if isinstance(values, dict) else 0
+        if isinstance(version, int) and version > VERSION:  # first, for a newer one may have more fields
+            raise ValueError(f"a result of version {version}; this program reads up to {VERSION}: install a newer one")
         if not isinstance(values, dict) or not isinstance(values.get("metrics"), dict) or set(values) - fields:
             raise ValueError("not the result of an evaluation; give a result.json")
-        version = values.get("version", 0)
-        if version > VERSION:
-            raise ValueError(f"a result of version {version}; this program reads up to {VERSION}: install a newer one")
         few = {
             way: {int(count): errors for count, errors in each.items()}
             for way, each in values.get("few_shot_error_percent", {}).items()

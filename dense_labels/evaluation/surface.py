@@ -32,6 +32,9 @@ def label_surfaces(network: types.LabelNetwork, batches: Iterable[types.SurfaceB
       network: images [B, H, W, 3] -> labels [B, h, w, L].
       batches: SurfaceBatches.
       stride: side of a cell in pixels.
+
+    Returns:
+      The label maps and surfaces of all N images, in their order.
     """
     labels, known = [], []
     for batch in batches:

@@ -30,7 +30,7 @@ _STROKES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
     place=60,
 )
 def draw_curves(material: Material) -> np.ndarray:
-    """Draws how often landmarks are predicted how badly."""
+    """Draws how often the errors of images and of landmarks stay below each limit."""
     return curves_panel(material.curves)
 
 

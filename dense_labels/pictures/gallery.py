@@ -80,7 +80,7 @@ class Material:
 
     @functools.cached_property
     def basis(self) -> np.ndarray | None:
-        """How long labels are seen as colours; see `unfolding.colour_basis`."""
+        """How labels of more than three numbers are seen as colours; see `unfolding.colour_basis`."""
         return unfolding.colour_basis(self.labels_a.values, self.visible)
 
     @property

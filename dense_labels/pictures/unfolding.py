@@ -163,7 +163,7 @@ def check(images: np.ndarray, labels: LabelMap, masks: np.ndarray) -> tuple[np.n
 
 
 def colour_basis(labels: np.ndarray, on_object: np.ndarray) -> np.ndarray | None:
-    """Chooses how long labels are seen as colours.
+    """Chooses how labels of more than three numbers are seen as colours.
 
     Args:
       labels: [N, h, w, L].

@@ -61,7 +61,7 @@ class StopIfNotFinite(tf.keras.callbacks.Callback):
 
 
 class Throughput(tf.keras.callbacks.Callback):
-    """Adds `pairs_per_second` to the logs of an epoch, its first step (where graphs are traced) left out."""
+    """Adds `pairs_per_second` to the logs of an epoch, leaving out its first step, where graphs are traced."""
 
     def __init__(self, batch_size: int):
         """Creates the callback.
@@ -152,7 +152,7 @@ class WarnOfCollapse(tf.keras.callbacks.Callback):
 
 
 class Pictures(tf.keras.callbacks.Callback):
-    """Writes pictures of a few fixed pairs to TensorBoard: how they are bent at first, what is learned every epoch.
+    """Writes pictures of a few fixed pairs to TensorBoard: first how they are warped, then what each epoch has learned.
 
     Pictures come after the checkpoint of their epoch, and one that cannot be drawn ends no run. How many epochs have
     been drawn is noted beside them, so that a run that was stopped while it drew catches up when it goes on.
@@ -184,7 +184,7 @@ class Pictures(tf.keras.callbacks.Callback):
         self._has_confidence, self._chief, self._epochs_done = has_confidence, chief, epochs_done
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Draws the pairs themselves, or of a run that goes on the last epoch, if it was stopped before that."""
+        """Draws the pairs themselves; of a run that goes on, its last epoch, unless that has been drawn."""
         if self._epochs_done == 0 and self._chief:
             self._attempt(self._draw_pairs, "the pairs")
         self.catch_up()

@@ -15,7 +15,7 @@ FOLDER = "checkpoints"  # of the work directory
 
 
 class Checkpoints(tf.keras.callbacks.Callback):
-    """Saves network and optimiser after every epoch."""
+    """Saves the network and the optimiser after every epoch."""
 
     def __init__(self, model: tf.keras.Model, workdir: str, keep: int, chief: bool = True, **state: tf.Module):
         """Creates the callback, for a model that is compiled.

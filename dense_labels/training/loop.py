@@ -61,15 +61,16 @@ def create_strategy() -> tf.distribute.Strategy:
       device there is.
 
     Raises:
-      ValueError: if TF_CONFIG is not JSON.
+      ValueError: if TF_CONFIG is not a JSON object.
     """
     try:
         cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-    except ValueError as error:
+        workers = len(cluster.get("chief", [])) + len(cluster.get("worker", []))
+    except (ValueError, AttributeError, TypeError) as error:  # not JSON, or something else in it
         raise ValueError(
-            f"TF_CONFIG is not JSON ({error}); write it as tf.distribute documents, or unset it"
+            f"TF_CONFIG is not a JSON object ({error}); write it as tf.distribute documents, or unset it"
         ) from error
-    if len(cluster.get("chief", [])) + len(cluster.get("worker", [])) > 1:
+    if workers > 1:
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     if len(gpus) > 1:

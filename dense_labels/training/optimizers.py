@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from dense_labels import progress
+
 if TYPE_CHECKING:
     from dense_labels.config import TrainConfig
 
@@ -46,16 +48,23 @@ def learning_rate(settings: TrainConfig, steps_per_epoch: int) -> tf.keras.optim
 
     Returns:
       A Keras schedule: "cosine" rises from 0 for `warmup_steps` steps, then falls to 0 over the run; "steps" is
-      multiplied by `decay_factor` at the start of each of `decay_epochs`.
+      multiplied by `decay_factor` after each of `decay_epochs`.
     """
+    steps = settings.num_epochs * steps_per_epoch
     if settings.schedule == "cosine":
+        if settings.warmup_steps >= steps:
+            progress.note(
+                f"the learning rate rises for all {steps} steps of this run, which is for trials alone; "
+                f"config.train.warmup_steps={settings.warmup_steps}"
+            )
         return tf.keras.optimizers.schedules.CosineDecay(
             0.0 if settings.warmup_steps else settings.learning_rate,
-            settings.num_epochs * steps_per_epoch - settings.warmup_steps,
+            steps - settings.warmup_steps,
             warmup_target=settings.learning_rate if settings.warmup_steps else None,
             warmup_steps=settings.warmup_steps,
         )
     rates = [settings.learning_rate * settings.decay_factor**n for n in range(len(settings.decay_epochs) + 1)]
+    # The end of the run is a boundary too, for Keras needs one at least.
     last_steps = [epoch * steps_per_epoch - 1 for epoch in (*settings.decay_epochs, settings.num_epochs)]
     return tf.keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, [*rates, rates[-1]])
 

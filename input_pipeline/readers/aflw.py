@@ -6,6 +6,7 @@ used.
 """
 
 import csv
+import io
 import pathlib
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
+from input_pipeline.readers import landmark_files
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
 # Left and right as the picture shows them.
@@ -72,8 +74,7 @@ def _find(folder):
 
 def _read_train(path):
     """Pictures of the rows whose set is 1, and the names of the photographs they were cropped from."""
-    with open(path, newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+    header, *rows = list(csv.reader(io.StringIO(landmark_files.read_text(path)))) or [[]]
     if not set(_TRAIN_COLUMNS) <= set(header) or any(len(row) < _TRAIN_POINTS.stop for row in rows):
         raise ValueError(
             f"{path}: expected rows with {', '.join(_TRAIN_COLUMNS)} and, in columns 5 to 14, five points x, y; "
@@ -88,7 +89,7 @@ def _read_train(path):
 
 def _read_test(path):
     """Pictures of all lines, path x1 ... x5 y1 ... y5 and four attributes, and the names of their photographs."""
-    rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    rows = [line.split() for line in landmark_files.read_text(path).splitlines() if line.strip()]
     wrong = next((row for row in rows if len(row) != 15), None)
     if wrong:
         raise ValueError(f"{path}: expected lines of a path, ten coordinates and four numbers; found {' '.join(wrong)}")
@@ -101,9 +102,12 @@ def _numbers(words, path):
     if not words:
         raise ValueError(f"{path} lists no pictures; get it anew")
     try:
-        return np.array(words, np.float32)
+        numbers = np.array(words, np.float32)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; get it anew") from error
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{path} holds numbers that are not finite; get it anew")
+    return numbers
 
 
 def _pictures(path, names, points):

@@ -62,10 +62,10 @@ def read_file(
 
     Raises:
       ValueError: naming the file and its entry that is missing or wrong, or the picture that is not there; or if there
-        is no box to use, or those that there are need a category.
+        is no box to use, those that there are need a category, or `images` goes with a file that has its own.
     """
     parts, where = _with_boxes(file, images)
-    known = {image["id"]: image for image in parts["images"]}
+    known = coco_parts.images_by_id(parts["images"], images or file)
     entries = []
     for index, box in enumerate(parts["annotations"]):
         place = where.format(index)
@@ -88,6 +88,8 @@ def _with_boxes(file, images):
     """Images and annotations of a COCO file or of a list of results, and how messages name one of these."""
     content = coco_parts.parse(file)
     if not isinstance(content, list):
+        if images:
+            raise ValueError(f"{file} is no list of results and has images of its own; leave config.data.images empty")
         return coco_parts.checked(content, file, ("images", "annotations")), f"{file}: annotations[{{}}]"
     if not images:
         raise ValueError(f"{file} is a list of results; config.data.images must name a COCO file of their pictures")

@@ -72,14 +72,17 @@ def _find(folder):
 
 def _read_points(path):
     """Landmarks [9, 2]: the file holds the number 9, then x and y of each."""
-    words = path.read_text().split()
+    words = landmark_files.read_text(path).split()
     count = len(LANDMARK_NAMES)
     if len(words) != 1 + 2 * count or words[0] != str(count):
         raise ValueError(f"{path}: expected the number {count} and {2 * count} coordinates; found {' '.join(words)}")
     try:
-        return np.array(words[1:], np.float32).reshape(count, 2)
+        points = np.array(words[1:], np.float32).reshape(count, 2)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    if not np.isfinite(points).all():
+        raise ValueError(f"{path}: coordinates must be finite; found {' '.join(words)}")
+    return points
 
 
 def _pictures(paths, landmarks):

@@ -8,6 +8,7 @@ import numpy as np
 
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
+from input_pipeline.readers import landmark_files
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
 BOX = (0, 30, 178, 208)  # the square of a 178 x 218 picture that is used
@@ -80,7 +81,7 @@ def _find(folder):
 
 def _read_rows(path, columns, skip=0):
     """Words of each line, of which there must be as many as columns."""
-    rows = [line.split() for line in path.read_text().splitlines()[skip:] if line.strip()]
+    rows = [line.split() for line in landmark_files.read_text(path).splitlines()[skip:] if line.strip()]
     wrong = next((row for row in rows if len(row) != columns), None)
     if not rows or wrong:
         raise ValueError(f"{path}: expected lines of {columns} words; found {' '.join(wrong or ['none'])}; get it anew")
@@ -98,13 +99,15 @@ def _read_names(path):
 def _read_landmarks(path):
     """Name of a picture -> its landmarks [5, 2]."""
     rows = _read_rows(path, 11, skip=2)
-    count = path.read_text().split(maxsplit=1)[0]
+    count = landmark_files.read_text(path).split(maxsplit=1)[0]
     if count != str(len(rows)):
         raise ValueError(f"{path} is cut short: it holds {len(rows)} rows and says {count}; get it anew")
     try:
         points = np.array([row[1:] for row in rows], np.float32).reshape(-1, 5, 2)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; get it anew") from error
+    if not np.isfinite(points).all():
+        raise ValueError(f"{path} holds numbers that are not finite; get it anew")
     return dict(zip((row[0] for row in rows), points))
 
 

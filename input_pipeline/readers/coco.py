@@ -76,12 +76,15 @@ def _category(categories, file):
             f"{file}: one category with keypoints is expected; {len(with_points)} of its categories have any"
             + ("; config.data.name=boxes trains on boxes alone" if not with_points else "")
         )
+    names = with_points[0]["keypoints"]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"{file}: keypoints of a category must be names, no two alike; found {names}")
     return with_points[0]
 
 
 def _entries(parts, category, file):
     """The annotations that have key points, and these: float64 [N, K, 3], x, y and v."""
-    images = {image["id"]: image for image in parts["images"]}
+    images = coco_parts.images_by_id(parts["images"], file)
     entries, points = [], []
     for index, annotation in enumerate(parts["annotations"]):
         if annotation["category_id"] != category["id"] or not annotation.get("keypoints"):

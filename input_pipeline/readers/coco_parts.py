@@ -67,6 +67,27 @@ def check_entries(entries: Sequence[Any], needed: Mapping[str, Any], where: str)
                 raise ValueError(f"{where.format(index)} has no usable {key}")
 
 
+def images_by_id(images: Sequence[dict[str, Any]], file: str | os.PathLike) -> dict[int | str, dict[str, Any]]:
+    """Returns the images of a COCO file by their ids.
+
+    Args:
+      images: the part, checked.
+      file: its path, as messages name it.
+
+    Raises:
+      ValueError: naming an image that has the id of another file, as in files that were joined without new ids.
+    """
+    known: dict[int | str, dict[str, Any]] = {}
+    for index, image in enumerate(images):
+        first = known.setdefault(image["id"], image)
+        if image["file_name"] != first["file_name"]:
+            raise ValueError(
+                f"{file}: images[{index}], {image['file_name']}, has the id {image['id']}, which is that of "
+                f"{first['file_name']}; give each image an id of its own"
+            )
+    return known
+
+
 def numbers(entry: Mapping[str, Any], key: str, count: int, where: str) -> np.ndarray:
     """Returns the numbers that an entry has under a key, float64 [count].
 

@@ -28,8 +28,8 @@ def texture(places) -> np.ndarray:
     Each axis has a pair of sides: blue and orange, of one hue or the other within these, pale or sooty. Waves of random
     directions and phases blotch them; the narrowest tell near-by points from each other.
 
-    Were there no third pair, labels could tell opposite sides apart by nothing but fine structure, and those that are
-    learnt first would give both the same: no frame shows both, so that nothing would tear them apart again.
+    Without the third pair, fine structure alone would tell opposite sides apart, and early in training both would get
+    the same labels: no frame shows both sides, so nothing would separate them later.
 
     Args:
       places: [..., 3], unit vectors, places on the sphere.

@@ -126,7 +126,7 @@ def _reaching(path, picture, box):
 def _opened(path):
     try:
         if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-            raise _Unsuited("no file but a pipe or a device")  # whose first byte may be long in coming
+            raise _Unsuited("a pipe or a device, not a file")  # whose first byte may be long in coming
         with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError

@@ -86,7 +86,7 @@ def draw_tps(
 def draw_affine(seed: Array, size: tuple[int, int], *, stride: int, crop: int = 0, strength: float = 1.0) -> ViewMaps:
     """Draws views that are two affine maps of the picture.
 
-    As of "Self-supervised learning of geometrically stable features" (CVPR 2018), section 3.4, which does not give the
+    As in "Self-supervised learning of geometrically stable features" (CVPR 2018), section 3.4, which does not give the
     ranges; see `random_maps.draw_axes`. With g and g' the `view_to_source` maps of A and B, a point u of A is found at
     g'^-1(g(u)) in B, exactly; also beyond the picture, for what views show there depends on the place alone.
 
@@ -98,7 +98,7 @@ def draw_affine(seed: Array, size: tuple[int, int], *, stride: int, crop: int = 
       `ViewMaps`, whose `locate` finds every point.
 
     Raises:
-      ValueError: if `strength` is out of its range.
+      ValueError: if the crop leaves nothing, or `strength` is out of its range.
     """
     seed = tf.convert_to_tensor(seed)
 
@@ -109,7 +109,7 @@ def draw_affine(seed: Array, size: tuple[int, int], *, stride: int, crop: int = 
     source_to_a, source_to_b = tf.linalg.inv(a_to_source), tf.linalg.inv(b_to_source)
 
     def at_cells(matrices, stride):
-        rows, columns = ((side - 2 * crop) // stride for side in size)
+        rows, columns = warps.cells_of_view(size, crop=crop, stride=stride)
         cells = geometry.cell_centres(rows, columns, stride) + float(crop)
         cells = tf.broadcast_to(cells, [tf.shape(seed)[0], rows, columns, 2])
         return point_maps.project(matrices, cells, size)

@@ -94,15 +94,25 @@ def on_grid(weights: Array, size: tuple[int, int], *, crop: int = 0, stride: int
       ValueError: if `weights` have another shape or the crop leaves no cell.
     """
     weights = _checked_weights(weights)
+    rows, columns = cells_of_view(size, crop=crop, stride=stride)
+    basis = _grid_basis(rows, columns, crop, stride, tuple(size))  # [103, h w]
+    across = tf.linalg.matrix_transpose(_in_pixels(weights, size))  # [B, 2, 103]
+    points = tf.matmul(tf.reshape(across, [-1, _WEIGHTS]), basis)  # [2 B, h w], faster than its transpose
+    return tf.transpose(tf.reshape(points, [-1, 2, rows, columns]), [0, 2, 3, 1])
+
+
+def cells_of_view(size: tuple[int, int], *, crop: int, stride: int) -> tuple[int, int]:
+    """Returns how many rows and columns of cells a view has; arguments as of `on_grid`.
+
+    Raises:
+      ValueError: if the crop leaves no cell.
+    """
     rows, columns = ((side - 2 * crop) // stride for side in size)
     if min(rows, columns) < 1:
         raise ValueError(
             f"crop={crop} leaves no cell of {stride} pixels of an image of {size[0]} x {size[1]}; it must be smaller"
         )
-    basis = _grid_basis(rows, columns, crop, stride, tuple(size))  # [103, h w]
-    across = tf.linalg.matrix_transpose(_in_pixels(weights, size))  # [B, 2, 103]
-    points = tf.matmul(tf.reshape(across, [-1, _WEIGHTS]), basis)  # [2 B, h w], faster than its transpose
-    return tf.transpose(tf.reshape(points, [-1, 2, rows, columns]), [0, 2, 3, 1])
+    return rows, columns
 
 
 def views_to_source(

@@ -46,7 +46,7 @@ class HeatMaps:
 
     @staticmethod
     def restore(state: dict[str, np.ndarray]) -> HeatMapLandmarks:
-        """Makes the layer again that `state()` is of."""
+        """Makes the layer again from its `state()`."""
         from models import heatmap_landmarks
 
         return heatmap_landmarks.HeatMapLandmarks.from_state(state)

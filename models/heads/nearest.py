@@ -48,7 +48,7 @@ class Nearest:
 
     @staticmethod
     def restore(state: dict[str, np.ndarray]) -> NearestLandmarks:
-        """Makes the layer again that `state()` is of."""
+        """Makes the layer again from its `state()`."""
         from models import nearest_landmarks
 
         return nearest_landmarks.NearestLandmarks.from_state(state)

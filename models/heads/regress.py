@@ -49,7 +49,7 @@ class Regress:
 
     @staticmethod
     def restore(state: dict[str, np.ndarray]) -> RegressedLandmarks:
-        """Makes the layer again that `state()` is of."""
+        """Makes the layer again from its `state()`."""
         from models import regressed_landmarks
 
         return regressed_landmarks.RegressedLandmarks.from_state(state)

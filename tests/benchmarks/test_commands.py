@@ -1,4 +1,4 @@
-"""The commands behind the figures of the README."""
+"""The commands behind the figures of the documentation."""
 
 import importlib
 import inspect

@@ -150,6 +150,7 @@ def script(tmp_path_factory):
     [
         ([], 1, r"error: a configuration must be a dense_labels\.config\.Config; found int"),
         (["--how=program"], 1, r"ValueError: cannot reshape array of size 6 into shape \(4,2\)"),
+        (["--how", "config.csv"], 1, r"error: a configuration must be .*"),  # which is no key
         (["--how=stopped"], 130, "stopped"),
         (["--traceback"], 1, r"ValueError: a configuration must be .*"),
         (["--hwo=x"], 1, r"error: Unknown command line flag 'hwo'\. Did you mean: how .*"),

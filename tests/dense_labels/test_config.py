@@ -250,6 +250,10 @@ def test_a_trunk_has_strides_of_its_own():
             {"loss.name": "introspection", "loss.tau1": 31.0},
             r"config\.loss\.tau1=31\.0: must not be above .*tau2=30\.0",
         ),
+        (
+            {"loss.name": "introspection", "train.jit_compile": True},
+            r"config\.train\.jit_compile=True: XLA cannot compile config\.loss\.name='introspection'",
+        ),
         ({"data.name": "boxes"}, r"config\.data\.name='boxes' needs config\.data\.boxes"),
         ({"data.name": "video", "data.crop": 8}, r"config\.data\.crop=8: is for still pictures"),
         ({"model.name": "introspection", "model.stride": 5}, r"config\.model\.stride=5: must be 16 or 8"),
@@ -312,6 +316,11 @@ def test_a_key_without_effect_is_refused_in_a_line_that_says_whose_it_is(values,
         config_lib.check_used(config, ["data.dir", key])
 
 
+def test_what_the_run_counts_is_not_set():
+    with pytest.raises(ValueError, match=r"^config\.data\.num_pictures is filled in by the run, .*; leave it out$"):
+        config_lib.check_used(config_lib.with_overrides(Config(), {"data.name": "folder"}), ["data.num_pictures"])
+
+
 @pytest.mark.parametrize(
     "values, keys",
     [
@@ -368,7 +377,7 @@ def test_a_configuration_comes_back_from_its_dictionary():
     [
         (
             {"version": config_lib.VERSION + 1},
-            r"it is a configuration of version \d; this program reads up to \d: update",
+            r"it is a configuration of version \d; this program reads up to \d: install a newer one",
         ),
         ({"version": "new"}, r"it is a configuration of version new"),
         ([], "it does not hold the parts of a configuration"),

@@ -3,13 +3,14 @@
 import json
 import os
 import sys
+import types
 
 import pytest
 
 from dense_labels import config as config_lib
 from dense_labels import config_files, user_code
 from dense_labels.config import Config
-from dense_labels.registry import LOSSES
+from dense_labels.registry import LOSSES, Entry
 from tests.commands import ROOT
 
 LOSS = """
@@ -127,6 +128,14 @@ def test_the_dictionary_names_the_files_that_registered_something(outside):
     values = json.loads(json.dumps(config_lib.to_dict(config_files.find(outside))))
     assert values["registered_by"] == [str(outside.parent / "my_loss.py")]
     assert "registered_by" not in config_lib.to_dict(Config())  # which does not use it
+
+
+def test_a_file_among_our_configurations_is_named_too(monkeypatch):
+    module = types.ModuleType("configs.mine")
+    module.__file__ = "/clone/configs/mine.py"
+    monkeypatch.setitem(sys.modules, "configs.mine", module)
+    theirs = type("Theirs", (), {"__module__": "configs.mine"})
+    assert user_code.registered_by([Entry("theirs", "", theirs), LOSSES["log"]]) == ["/clone/configs/mine.py"]
 
 
 def test_another_process_runs_the_files_that_registered_something(outside, capsys):

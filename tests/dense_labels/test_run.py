@@ -177,6 +177,12 @@ def test_a_run_without_a_checkpoint_says_what_to_do(run, tmp_path):
     assert not (tmp_path / "x").exists() and not (tmp_path / "eval").exists()
 
 
+def test_two_folders_of_pictures_are_refused(pictures, tmp_path):
+    with pytest.raises(ValueError, match=rf"the pictures are in {pictures} or in data.dir=elsewhere; give one"):
+        dense_labels.train(pictures, workdir=tmp_path / "run", **{"data.dir": "elsewhere"})
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_override_that_has_no_effect_is_refused(pictures, tmp_path):
     with pytest.raises(ValueError, match="config.loss.tau2 has no effect in this run"):
         dense_labels.train(pictures, workdir=tmp_path / "run", **{**QUICK, "loss.tau2": 9.0})

@@ -128,6 +128,23 @@ def test_data_may_move(tmp_path):
     run_config.check_same(changed("data.dir", "/elsewhere"), run_config.load(tmp_path), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "key, there, now, same",
+    [
+        ("train.init_from", "/runs/first", "/moved/first", True),
+        ("train.init_from", "", "/runs/first", False),
+        ("train.init_from", "/runs/first", "", False),
+        ("model.weights", "/trunk.h5", "none", True),  # the checkpoint has them
+    ],
+)
+def test_the_run_that_a_training_began_with_may_move(tmp_path, key, there, now, same):
+    if same:
+        run_config.check_same(changed(key, now), changed(key, there), tmp_path)
+    else:
+        with pytest.raises(ValueError, match=rf"\({key}: {there} there, {now} now\)"):
+            run_config.check_same(changed(key, now), changed(key, there), tmp_path)
+
+
 def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"--workdir=.*/nowhere does not exist; give the folder a training wrote"):
         run_config.load(tmp_path / "nowhere")
@@ -185,12 +202,13 @@ def test_an_unknown_key_in_the_file_lists_the_right_ones(tmp_path, part, keys, r
 )
 def test_a_loaded_configuration_is_checked(tmp_path, part, keys, message):
     write(tmp_path, **{part: keys})
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/config.json: .*{message}"):
         run_config.load(tmp_path)
 
 
 def test_a_configuration_of_a_newer_version_is_refused(tmp_path):
     values = {**dataclasses.asdict(Config()), "version": VERSION + 1}
     (tmp_path / "config.json").write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=f"version {VERSION + 1}; this program reads up to {VERSION}"):
+    said = f"^{tmp_path}/config.json: .*version {VERSION + 1}; this program reads up to {VERSION}: install a newer one"
+    with pytest.raises(ValueError, match=said):
         run_config.load(tmp_path)

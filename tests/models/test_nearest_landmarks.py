@@ -194,9 +194,10 @@ def test_the_fit_is_the_best_there_is(fitted):
         assert np.all(moved > best)
 
 
-def test_points_that_are_not_annotated_say_nothing(fitted):
+@pytest.mark.parametrize("nothing", [1.0, np.nan])
+def test_points_that_are_not_annotated_say_nothing(fitted, nothing):
     labels, landmarks, annotated, vectors = fitted
-    garbage = np.where(annotated[..., np.newaxis] > 0, landmarks, np.float32(1.0))
+    garbage = np.where(annotated[..., np.newaxis] > 0, landmarks, np.float32(nothing))
     assert np.any(garbage != landmarks)
     again = fit(labels, garbage, annotated)
     np.testing.assert_allclose(again, vectors, rtol=1e-5)

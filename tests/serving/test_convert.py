@@ -85,6 +85,11 @@ def test_a_folder_that_is_no_version_is_refused(tmp_path):
         convert.convert(tmp_path, "lite")
 
 
+def test_a_kind_that_there_is_not_is_refused(folder):
+    with pytest.raises(ValueError, match="--to=int8: there is no such kind; choose lite, lite_int8, onnx"):
+        convert.convert(folder, "int8")
+
+
 def test_onnx_needs_its_package(folder, monkeypatch):
     monkeypatch.setattr(convert.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"--to=onnx needs tf2onnx: pip install -e .\[onnx\]"):

@@ -14,11 +14,15 @@ _POINTS_STRIDE = 4  # pixels between the points that the loss draws from, where 
 
 
 def check(config: Config) -> None:
-    """Refuses thresholds in the wrong order.
+    """Refuses thresholds in the wrong order, and XLA.
 
     Raises:
-      ValueError: if `tau1` is above `tau2`.
+      ValueError: if `tau1` is above `tau2`, or the training step is to be compiled.
     """
+    if config.train.jit_compile:  # how many pairs match is not known before a step; XLA needs static shapes
+        raise ValueError(
+            "config.train.jit_compile=True: XLA cannot compile config.loss.name='introspection'; leave it out"
+        )
     if config.loss.tau1 > config.loss.tau2:
         raise ValueError(f"config.loss.tau1={config.loss.tau1}: must not be above config.loss.tau2={config.loss.tau2}")
 

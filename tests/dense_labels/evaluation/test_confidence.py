@@ -152,6 +152,7 @@ def test_a_paired_difference_is_surer_than_its_parts():
         (lambda: confidence.reliability([1, 0], [1, 2], 0), "bins=0: there must be at least 1"),
         (lambda: confidence.roc_area([1, 1], [1, 2]), "an ROC needs positives and negatives; found 2 and 0"),
         (lambda: confidence.bootstrap_interval([1, 2], seed=0, level=1.0), "level=1.0: must be between 0 and 1"),
+        (lambda: confidence.bootstrap_interval([1, 2], seed=0, draws=0), "draws=0: there must be at least 1"),
         (
             lambda: confidence.bootstrap_interval([1, 2], seed=0, groups=[1]),
             r"groups must be one for each value; found shapes \(1,\) and \(2,\)",

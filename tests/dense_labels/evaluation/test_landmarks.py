@@ -129,7 +129,7 @@ def test_few_images_are_drawn_anew_for_each_seed(images):
         return images.take(np.sort(indices))
 
     fits, options = {"regress": fit(1.0)}, {"seeds": 3, "batch_size": 4}
-    errors = landmarks.few_shot(fits, views_of, images, images, counts=[1, 3], **options)
+    errors = landmarks.few_shot(fits, views_of, images, images, counts=[1, 3, 3], **options)
     assert errors["regress"] == {1: pytest.approx([4.0] * 3), 3: pytest.approx([4.0] * 3)}
     assert len(drawn) == 6 and len({tuple(drawn[3, seed]) for seed in range(3)}) > 1
     assert all(len(set(indices)) == len(indices) for indices in drawn.values())

@@ -8,7 +8,7 @@ import pytest
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.evaluation import measuring, metrics
 from dense_labels.evaluation.result import Result
-from dense_labels.registry import METRICS
+from dense_labels.registry import METRICS, Entry
 
 COUNT, CELLS, STRIDE = 12, 4, 2
 
@@ -70,6 +70,13 @@ def test_measures_are_named_with_how_they_were_made(images):
     lines = Result(**parts, landmark_names=("left eye", "a longer name")).table().splitlines()
     assert [line.split()[-1] for line in lines[2:]] == ["0.000"] * 4 and lines[3].startswith("a longer name ")
     assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_a_figure_of_any_type_can_be_written(images, monkeypatch, tmp_path):
+    monkeypatch.setitem(METRICS._entries, "one", Entry("one", "one", lambda measured: np.float32(1)))
+    parts = measuring.measure({"regress": images.landmarks}, images, "eye distance")
+    Result(**parts).save(tmp_path / "result.json")
+    assert Result.load(tmp_path / "result.json").metrics["regress_one"] == 1
 
 
 def test_heads_that_are_no_better_than_the_mean_shape_are_not_passed_over(images):

@@ -37,6 +37,7 @@ def test_a_result_without_a_version_is_read(tmp_path):
     "text, said",
     [
         ('{"metrics": {}, "version": 99}', "a result of version 99; this program reads up to"),
+        ('{"metrics": {}, "version": 99, "more": 1}', "a result of version 99; this program reads up to"),
         ('{"metrics": []}', "not the result of an evaluation"),
         ('{"metrics": {}, "more": 1}', "not the result of an evaluation"),
         ("[]", "not the result of an evaluation"),

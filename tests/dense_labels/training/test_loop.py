@@ -276,9 +276,10 @@ def test_one_process_is_the_chief(jobs, job, index, chief):
     assert loop.is_chief(types.SimpleNamespace(cluster_resolver=resolver)) == chief
 
 
-def test_a_cluster_that_is_not_json_is_refused(monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", "{worker")
+@pytest.mark.parametrize("cluster", ["{worker", "[]", '{"cluster": ["host:1"]}'])
+def test_a_cluster_that_is_not_a_json_object_is_refused(monkeypatch, cluster):
+    monkeypatch.setenv("TF_CONFIG", cluster)
     with pytest.raises(
-        ValueError, match="^TF_CONFIG is not JSON .*; write it as tf.distribute documents, or unset it$"
+        ValueError, match="^TF_CONFIG is not a JSON object .*; write it as tf.distribute documents, or unset it$"
     ):
         loop.create_strategy()

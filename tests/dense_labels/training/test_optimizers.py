@@ -88,6 +88,11 @@ def test_the_rate_rises_before_it_falls():
     np.testing.assert_allclose(rates, [0, 0.5e-3, 1e-3, 0.5e-3, 0], atol=1e-9)
 
 
+def test_a_rate_that_rises_for_the_whole_run_is_said(capsys):
+    optimizers.learning_rate(TrainConfig(num_epochs=3, schedule="cosine", warmup_steps=3 * STEPS), STEPS)
+    assert "note: the learning rate rises for all 12 steps of this run" in capsys.readouterr().out
+
+
 def test_the_rate_falls_as_a_cosine_over_the_run():
     settings = TrainConfig(num_epochs=3, schedule="cosine")
     rate = optimizers.learning_rate(settings, STEPS)

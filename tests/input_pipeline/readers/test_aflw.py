@@ -80,6 +80,8 @@ def test_what_is_missing_is_named(tmp_path):
         ("MTFL/testing.txt", "image04733", "image00003", "1 of 2 pictures .* are not there, .*0002-image00003.jpg"),
         ("MTFL/testing.txt", " 1 1 2 3", "", "expected lines of a path, ten coordinates .* AFLW/0001-image20056.jpg"),
         ("MTFL/testing.txt", "56.5", "left", "testing.txt: could not convert string to float: 'left'; get it anew"),
+        ("MTFL/testing.txt", "56.5", "nan", "testing.txt holds numbers that are not finite; get it anew"),
+        ("aflw_cropped/facedata_cropped.csv", "50.5", "inf", "cropped.csv holds numbers that are not finite"),
         ("aflw_cropped/facedata_cropped.csv", "crop_file", "crop", "expected rows with .*; found .* image_file, crop,"),
         ("aflw_cropped/facedata_cropped.csv", "101\n", "\n", "could not convert string to float: ''"),
         ("aflw_cropped/facedata_cropped.csv", ",85,101\n", "\n", "in columns 5 to 14, five points"),
@@ -91,6 +93,14 @@ def test_damaged_lists_are_refused(tmp_path, file, old, new, message):
     path = tmp_path / file
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(ValueError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["MTFL/testing.txt", "aflw_cropped/facedata_cropped.csv"])
+def test_lists_that_are_no_text_are_refused(tmp_path, file):
+    write(tmp_path)
+    (tmp_path / file).write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=f"{file}: text in UTF-8 is expected"):
         read(tmp_path)
 
 

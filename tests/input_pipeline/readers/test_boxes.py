@@ -79,7 +79,22 @@ def test_a_box_that_cannot_be_used_is_named(read_boxes, change, options, message
     parts = box_parts()
     parts["annotations"][0].update(change)
     with pytest.raises(ValueError, match=re.escape(message)):
-        read_boxes(parts, **options)
+        read_boxes(parts, of=None, **options)
+
+
+def test_images_beside_a_file_that_has_its_own_are_refused(read_boxes):
+    with pytest.raises(ValueError, match="boxes.json is no list of results and has images of its own; leave config.da"):
+        read_boxes(box_parts(), category="cat")
+
+
+def test_two_pictures_of_one_id_are_refused(read_boxes, tmp_path):
+    parts = box_parts()
+    parts["images"][1]["id"] = 0
+    with pytest.raises(ValueError, match="boxes.json: images.1., in/1.png, has the id 0, which is that of in/0.png"):
+        read_boxes(parts, of=None, category="cat")
+    (tmp_path / "twice.json").write_text(json.dumps({"images": parts["images"]}))
+    with pytest.raises(ValueError, match="twice.json: images.1., in/1.png, has the id 0"):
+        read_boxes(parts["annotations"][:1], of=tmp_path / "twice.json")
 
 
 def test_a_configuration_without_boxes_is_refused():

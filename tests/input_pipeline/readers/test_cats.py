@@ -78,6 +78,7 @@ def test_landmarks_without_a_picture_and_pictures_without_landmarks_are_left_out
         ("9 1 2 3", r"00000002_000.jpg.cat: expected the number 9 and 18 coordinates; found 9 1 2 3"),
         ("8 " + "1 " * 18, "expected the number 9"),
         ("9 " + "x " * 18, "00000002_000.jpg.cat: could not convert string to float: 'x'"),
+        ("9 " + "1 " * 17 + "nan", "00000002_000.jpg.cat: coordinates must be finite; found 9 1 .* nan"),
     ],
 )
 def test_damaged_landmarks_are_refused(tmp_path, text, message):
@@ -85,6 +86,14 @@ def test_damaged_landmarks_are_refused(tmp_path, text, message):
         write(tmp_path, number)
     (tmp_path / "00000002_000.jpg.cat").write_text(text)
     with pytest.raises(ValueError, match=message):
+        read(tmp_path)
+
+
+def test_landmarks_that_are_no_text_are_refused(tmp_path):
+    for number in range(10):
+        write(tmp_path, number)
+    (tmp_path / "00000002_000.jpg.cat").write_bytes(b"9 \xff\xfe")
+    with pytest.raises(ValueError, match="00000002_000.jpg.cat: text in UTF-8 is expected"):
         read(tmp_path)
 
 

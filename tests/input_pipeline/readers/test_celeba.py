@@ -85,6 +85,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path):
             "  left",
             "celeba.txt: could not convert string .* 'left'; get it",
         ),
+        ("list_landmarks_align_celeba.txt", "  109", "  nan", "celeba.txt holds numbers that are not finite"),
         ("list_eval_partition.txt", " 0", "", "expected lines of 2 words; found 000001.jpg"),
     ],
 )
@@ -93,6 +94,14 @@ def test_damaged_lists_are_refused(tmp_path, file, old, new, message):
     path = tmp_path / file
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(ValueError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["testing.txt", "list_landmarks_align_celeba.txt", "list_eval_partition.txt"])
+def test_lists_that_are_no_text_are_refused(tmp_path, file):
+    write(tmp_path)
+    (tmp_path / file).write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=f"{file}: text in UTF-8 is expected"):
         read(tmp_path)
 
 

@@ -144,6 +144,18 @@ def changed(change):
             changed(lambda p: p["categories"][0].update(keypoints=["top"])),
             "coco.json: one category with keypoints is expected; 2 of its categories have any",
         ),
+        (
+            changed(lambda p: p["categories"][1].update(keypoints=["eye", "eye", "nose"])),
+            "coco.json: keypoints of a category must be names, no two alike; found ['eye', 'eye', 'nose']",
+        ),
+        (
+            changed(lambda p: p["categories"][1].update(keypoints=["eye", ["x"], "nose"])),
+            "coco.json: keypoints of a category must be names, no two alike; found ['eye', ['x'], 'nose']",
+        ),
+        (
+            changed(lambda p: p["images"][1].update(id=0)),
+            "coco.json: images[1], in/1.png, has the id 0, which is that of in/0.png; give each image an id of its own",
+        ),
         (coco_parts([[0] * 9]), "coco.json has no annotation with keypoints"),
         (coco_parts([[4, 4, 2] * 3]), "0.png: the eye distance, by which errors are divided, is 0"),
         (coco_parts(WHOLE, OTHERS, [[0, 0, 4, 9], [0, 0, 0, 5]]), "coco.json: annotations[1]: bbox has no area"),

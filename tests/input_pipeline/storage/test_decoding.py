@@ -163,7 +163,7 @@ def huge(side):
         ("a.jpg", lambda path: path.write_text("a letter, not a picture"), "not a picture of a known format"),
         ("a.jpg", lambda path: None, "no such file or directory"),
         ("a.jpg", lambda path: path.mkdir(), "is a directory"),
-        ("a.jpg", lambda path: os.mkfifo(path), "no file but a pipe or a device"),
+        ("a.jpg", lambda path: os.mkfifo(path), "a pipe or a device, not a file"),
         ("a.png", huge(10_000), "more than 89 million pixels"),
         ("a.png", huge(40_000), "more than 89 million pixels"),
         ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "pixels of 32 bits; at most 16 can be read"),

@@ -427,6 +427,12 @@ def test_errors_of_views_say_what_is_wrong(image, seed, kwargs, message):
         pairs.pair_from_image(np.zeros(image, np.float32), seed, stride=2, **kwargs)
 
 
+@pytest.mark.parametrize("warp", ["tps", "affine"])
+def test_a_crop_that_leaves_nothing_is_refused(warp):
+    with pytest.raises(ValueError, match="crop=10 leaves no cell of . pixels of an image of 20 x 30"):
+        draw(seeds(1), (20, 30), stride=2, crop=10, warp=warp)
+
+
 def test_landmarks_of_another_shape_are_refused():
     maps = draw(seeds(1), (20, 20), stride=2)
     with pytest.raises(ValueError, match=re.escape("landmarks must be [B, K, 2]; found (1, 2)")):
