@@ -30,7 +30,8 @@ class FittedHeads:
         there are too few to tell. No test image is seen.
       predicted: decoding -> float [N, K, 2], (x, y) in pixels of the network's input, with `measuring.MEAN_SHAPE` among
         them; not a number where a landmark was not fitted. None where there are too few annotated images to measure on.
-      measured_on: the N images these were predicted in; None likewise.
+      measured_on: the N images these were predicted in; a landmark that was not fitted counts as not annotated. None
+        likewise.
     """
 
     heads: Mapping[str, Head]
@@ -82,19 +83,21 @@ def fit_heads(fits: Fits, known: LabelledLandmarks, test: LabelledLandmarks | No
     heads = {name: fit(known) for name, fit in fits.items()}
     if test is not None:
         predicted = _by_decoding(_predict(heads, test, batch_size), known, test)
-        return FittedHeads(heads, choose(fits, known, batch_size=batch_size), predicted, test)
+        return FittedHeads(heads, choose(fits, known, batch_size=batch_size), predicted, _fitted_alone(test, known))
     if len(known) < FOLDS:
         return FittedHeads(heads, next(iter(fits)), None, None)
     fold = np.arange(len(known)) % FOLDS
-    parts, best = [], ""
+    parts, best, annotated = [], "", known.annotated.copy()
     for k in range(FOLDS):
         rest, part = known.take(fold != k), known.take(fold == k)
         answers = _predict(_fit_present(fits, rest), part, batch_size)
+        part = _fitted_alone(part, rest)
+        annotated[fold == k] = part.annotated
         best = best or _least_error(answers, part)  # of the first part, as `choose` has it
         parts.append(_by_decoding(answers, rest, part))
     order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(FOLDS)]))
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
-    return FittedHeads(heads, best, predicted, known)
+    return FittedHeads(heads, best, predicted, dataclasses.replace(known, annotated=annotated))
 
 
 def choose(fits: Fits, known: LabelledLandmarks, *, batch_size: int) -> str:
@@ -114,8 +117,8 @@ def choose(fits: Fits, known: LabelledLandmarks, *, batch_size: int) -> str:
     if len(fits) == 1 or len(known) < FOLDS:
         return next(iter(fits))
     held_out = np.arange(len(known)) % FOLDS == 0
-    part = known.take(held_out)
-    return _least_error(_predict(_fit_present(fits, known.take(~held_out)), part, batch_size), part)
+    part, rest = known.take(held_out), known.take(~held_out)
+    return _least_error(_predict(_fit_present(fits, rest), part, batch_size), _fitted_alone(part, rest))
 
 
 def few_shot(
@@ -154,7 +157,7 @@ def few_shot(
             measured = known.take(order[count:]) if test is None else test
             answers = _predict(_fit_present(fits, few), measured, batch_size)
             for name, points in _by_decoding(answers, few, measured).items():
-                error = measuring.landmark_errors(points, measured)[-1]
+                error = measuring.landmark_errors(points, _fitted_alone(measured, few))[-1]
                 errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
     return errors
 
@@ -234,12 +237,22 @@ def _by_decoding(answers, known: LabelledLandmarks, images: LabelledLandmarks) -
 def _least_error(answers, images: LabelledLandmarks) -> str:
     """The name of the head whose points err least; the first of several that nothing can be said of."""
     errors = {name: measuring.landmark_errors(answer["points"], images)[-1] for name, answer in answers.items()}
-    return min(errors, key=lambda name: np.inf if errors[name] is None else errors[name])
+    return min(errors, key=lambda name: np.inf if errors[name] is None else np.nan_to_num(errors[name], nan=np.inf))
+
+
+def _fitted_alone(images: LabelledLandmarks, known: LabelledLandmarks) -> LabelledLandmarks:
+    """The images with those landmarks alone annotated that heads can be fitted to on others: of these one has them."""
+    return dataclasses.replace(images, annotated=images.annotated * _present(known))
+
+
+def _present(images: LabelledLandmarks) -> np.ndarray:
+    """Which landmarks are annotated in any of the images, bool [K]."""
+    return images.annotated.any(axis=0)
 
 
 def _fit_present(fits: Fits, images: LabelledLandmarks) -> dict[str, Head]:
     """Fits heads to the landmarks that the images have; the places of others are not numbers."""
-    present = images.annotated.any(axis=0)
+    present = _present(images)
     if present.all():
         return {name: fit(images) for name, fit in fits.items()}
     rest = dataclasses.replace(images, landmarks=images.landmarks[:, present], annotated=images.annotated[:, present])

@@ -38,14 +38,15 @@ def mean_shape(known: LabelledLandmarks, count: int) -> np.ndarray:
 def landmark_errors(points: np.ndarray, images: LabelledLandmarks) -> list[float | None]:
     """Measures the mean error of each landmark, then of all points, with `metrics.mean_error`.
 
-    Pictures whose normaliser is not known are not measured, nor are places that are not numbers.
+    Pictures whose normaliser is not known are not measured.
 
     Args:
       points: [N, K, 2], predicted (x, y) in pixels of the network's input.
       images: the N images.
 
     Returns:
-      K + 1 floats, in percent of the normaliser; None for a landmark that is annotated nowhere.
+      K + 1 floats, in percent of the normaliser; None for a landmark that is annotated nowhere. One is not a number
+      where a prediction is not.
     """
     measured = in_pictures(points, images)
     chosen = [slice(k, k + 1) for k in range(points.shape[1])] + [slice(None)]
@@ -144,7 +145,7 @@ def in_pictures(points: np.ndarray, images: LabelledLandmarks) -> metrics.Measur
     """Takes predicted and annotated landmarks to pixels of their pictures, for the images whose normaliser is known.
 
     Args:
-      points: [N, K, 2], predicted (x, y) in pixels of the network's input; what is not a number does not count.
+      points: [N, K, 2], predicted (x, y) in pixels of the network's input.
       images: the N images.
 
     Returns:
@@ -152,6 +153,4 @@ def in_pictures(points: np.ndarray, images: LabelledLandmarks) -> metrics.Measur
     """
     images, points = images.take(images.normaliser > 0), points[images.normaliser > 0]
     scale = images.scale[:, np.newaxis]
-    points = points * scale
-    annotated = images.annotated * np.isfinite(points).all(axis=-1)
-    return metrics.Measured(points, images.landmarks * scale, annotated, images.normaliser)
+    return metrics.Measured(points * scale, images.landmarks * scale, images.annotated, images.normaliser)

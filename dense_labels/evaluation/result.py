@@ -91,9 +91,7 @@ class Result:
         """
         for name, value in self.metrics.items():
             if value is None or not np.isfinite(value):
-                raise ValueError(
-                    f"metric {name} is {value}: no test landmark is annotated, or the labels are not finite"
-                )
+                raise ValueError(f"metric {name} is {value}: labels, or what a head makes of them, are not finite")
         text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
         files.write_whole(path, text.encode())
 

@@ -52,7 +52,8 @@ def test_heads_are_fitted_on_known_and_measured_on_test_images_in_pixels_of_the_
     known, test = images.take(slice(0, 8)), images.take(slice(8, 12))
     seen = []
     fitted = landmarks.fit_heads({"regress": fit(3.0, seen)}, known, test, batch_size=3)
-    assert seen == [list(range(8))] and fitted.measured_on is test and fitted.heads["regress"].offset == 3.0
+    np.testing.assert_array_equal(fitted.measured_on.picture, test.picture)
+    assert seen == [list(range(8))] and fitted.heads["regress"].offset == 3.0
     assert measuring.landmark_errors(fitted.predicted["regress"], test) == pytest.approx(
         [12.0, 12.0, 12.0]
     )  # 3 px * 2 / 50
@@ -72,7 +73,8 @@ def test_without_test_images_the_known_ones_take_turns(images):
     seen.pop()
     left_out = [sorted(set(range(COUNT)) - set(rest)) for rest in seen[1:]]
     assert sorted(sum(left_out, [])) == list(range(COUNT))
-    assert fitted.measured_on is images
+    np.testing.assert_array_equal(fitted.measured_on.picture, images.picture)
+    np.testing.assert_array_equal(fitted.measured_on.annotated, images.annotated)
     np.testing.assert_allclose(
         fitted.predicted["regress"][:, 0, 0], 10 * np.arange(COUNT) + 1
     )  # in the order of the images
@@ -105,11 +107,21 @@ def test_a_landmark_that_a_part_lacks_is_not_measured_there(images):
 
     assert landmarks.choose({"nearest": fit(9.0), "regress": fitted}, images, batch_size=3) == "regress"
     images.annotated[1, 1] = 0  # now no other part has it
-    predicted = landmarks.fit_heads({"regress": fitted}, images, None, batch_size=3).predicted
+    found = landmarks.fit_heads({"regress": fitted}, images, None, batch_size=3)
+    predicted, measured_on = found.predicted, found.measured_on
     assert np.isnan(predicted["regress"][0, 1]).all() and np.isfinite(predicted["regress"][:, 0]).all()
-    parts = measuring.measure(predicted, images, "picture width")
+    assert images.annotated[0, 1] == 1 and measured_on.annotated[0, 1] == 0
+    parts = measuring.measure(predicted, measured_on, "picture width")
     assert parts["metrics"]["regress_error_percent"] == pytest.approx(4.0)
     assert parts["landmark_error_percent"]["regress"] == [pytest.approx(4.0), None]
+
+
+def test_a_head_that_answers_no_numbers_is_never_the_best_nor_left_out_of_what_is_measured(images):
+    fits = {"regress_each": fit(np.nan), "regress": fit(9.0)}
+    assert landmarks.choose(fits, images, batch_size=3) == "regress"
+    found = landmarks.fit_heads(fits, images, None, batch_size=3)
+    assert found.best == "regress" and (found.measured_on.annotated == 1).all()
+    assert np.isnan(measuring.landmark_errors(found.predicted["regress_each"], found.measured_on)).all()
 
 
 def test_the_best_head_is_chosen_on_images_it_was_not_fitted_on(images):

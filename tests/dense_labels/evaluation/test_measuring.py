@@ -56,6 +56,15 @@ def test_what_is_not_annotated_or_has_no_normaliser_is_not_measured(images):
     assert measuring.landmark_errors(points, images) == [pytest.approx(4.0), None, pytest.approx(4.0)]
 
 
+def test_a_prediction_that_is_no_number_improves_no_error(images, tmp_path):
+    points = images.landmarks + np.float32([1, 0])
+    points[0, 0] = np.nan
+    assert np.isnan(measuring.landmark_errors(points, images)[0])
+    parts = measuring.measure({"regress": points}, images, "eye distance")
+    with pytest.raises(ValueError, match="metric regress_error_percent is nan"):
+        Result(**parts).save(tmp_path / "result.json")
+
+
 def test_measures_are_named_with_how_they_were_made(images):
     predicted = {"mean_shape": images.landmarks + 1, "regress": images.landmarks}
     parts = measuring.measure(predicted, images, "eye distance", head_images=7)
@@ -90,7 +99,7 @@ def test_the_worst_images_come_first_and_those_that_cannot_be_measured_not_at_al
     points = images.landmarks + np.array([1, 4, 2, 9, 3, 8, 5, 0, 0, 0, 0, 0])[:, np.newaxis, np.newaxis] * [1.0, 0.0]
     images.normaliser[3] = 0
     images.annotated[5] = 0
-    points[6, 0] = np.nan  # the other landmark still counts
+    points[6, 0], images.annotated[6, 0] = np.nan, 0  # the other landmark still counts
     np.testing.assert_array_equal(measuring.worst_images(points, images, 4), [6, 1, 4, 2])
     images.normaliser[1] = 10  # errors are in percent of it
     np.testing.assert_array_equal(measuring.worst_images(points, images, 2), [1, 6])
