@@ -74,6 +74,7 @@ def measure(
     """
     if predicted is None or images is None:
         return {"metrics": {}, "protocol": {"tested": "nothing: there are too few annotated images", **protocol}}
+    annotated = _measurable(images, normaliser)
     words = decodings()
     figures: dict[str, float] = {}
     curves: dict[str, Any] = {"percent": PERCENT.tolist()}
@@ -89,13 +90,29 @@ def measure(
         "curves": curves,
         "landmark_error_percent": {name: landmark_errors(points, images)[:-1] for name, points in predicted.items()},
         "protocol": {
-            "test_images": len(images),
-            "test_landmarks": int(images.annotated[images.normaliser > 0].sum()),
+            "test_images": int(annotated.any(axis=1).sum()),
+            "test_landmarks": int(annotated.sum()),
             "error": f"Euclidean distance in % of {normaliser}, mean over all annotated landmarks",
             **{name: words[name] for name in predicted},
             **protocol,
         },
     }
+
+
+def _measurable(images: LabelledLandmarks, normaliser: str) -> np.ndarray:
+    """Which landmarks of the images are measured, bool [N, K]; raises a ValueError where none is."""
+    annotated = images.annotated > 0
+    measured = annotated & (images.normaliser > 0)[:, np.newaxis]
+    if annotated.any() and not measured.any():
+        raise ValueError(
+            f"the {normaliser}, by which errors are divided, is known of none of the {len(images)} pictures to measure "
+            "on; give them the annotations that it needs"
+        )
+    if not measured.any():
+        raise ValueError(
+            f"no landmark that heads were fitted to is annotated in the {len(images)} pictures to measure on"
+        )
+    return measured
 
 
 def pck_area(points: np.ndarray, images: LabelledLandmarks, classes: np.ndarray) -> float:

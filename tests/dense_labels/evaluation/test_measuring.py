@@ -81,6 +81,21 @@ def test_measures_are_named_with_how_they_were_made(images):
     assert len({len(line) for line in lines[1:]}) == 1
 
 
+def test_pictures_and_landmarks_that_are_not_measured_are_not_counted(images):
+    images.annotated[0, 0], images.annotated[1], images.normaliser[2] = 0, 0, 0
+    protocol = measuring.measure({"regress": images.landmarks}, images, "eye distance")["protocol"]
+    assert (protocol["test_images"], protocol["test_landmarks"]) == (COUNT - 2, 2 * (COUNT - 2) - 1)
+
+
+def test_what_cannot_be_measured_for_want_of_a_normaliser_says_so(images):
+    images.normaliser[:] = 0
+    with pytest.raises(ValueError, match="^the eye distance, by which errors are divided, is known of none of the 12 "):
+        measuring.measure({"regress": images.landmarks}, images, "eye distance")
+    images.annotated[:] = 0
+    with pytest.raises(ValueError, match="^no landmark that heads were fitted to is annotated in the 12 pictures"):
+        measuring.measure({"regress": images.landmarks}, images, "eye distance")
+
+
 def test_a_figure_of_any_type_can_be_written(images, monkeypatch, tmp_path):
     monkeypatch.setitem(METRICS._entries, "one", Entry("one", "one", lambda measured: np.float32(1)))
     parts = measuring.measure({"regress": images.landmarks}, images, "eye distance")
