@@ -151,7 +151,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...]) -> Measured:
     from dense_labels.evaluation.result import Result
 
     settings, source = subject.config.eval, subject.source
-    landmarks.check_few_shot(few_shot, len(known), test)
+    landmarks.check_few_shot(few_shot, known, test)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
     seed = subject.config.train.seed
     fits = {

@@ -148,11 +148,12 @@ def few_shot(
     Raises:
       ValueError: if a count is below 1, or so many images cannot be drawn, or none would be left to measure on.
     """
-    check_few_shot(counts, len(known), test)
+    check_few_shot(counts, known, test)
+    pool = _with_landmarks(known)
     errors: dict[str, dict[int, list[float]]] = {}
     for count in dict.fromkeys(counts):  # one that is there twice is drawn alike
         for seed in range(seeds):
-            order = np.random.default_rng([seed, count]).permutation(len(known))
+            order = np.random.default_rng([seed, count]).permutation(pool)
             few = views_of(order[:count], seed)
             measured = known.take(order[count:]) if test is None else test
             answers = _predict(_fit_present(fits, few), measured, batch_size)
@@ -162,12 +163,18 @@ def few_shot(
     return errors
 
 
-def check_few_shot(counts: Sequence[int], pool: int, test: LabelledLandmarks | None) -> None:
-    """Refuses numbers of images that `few_shot` cannot draw from a pool of so many; raises a ValueError."""
+def check_few_shot(counts: Sequence[int], known: LabelledLandmarks, test: LabelledLandmarks | None) -> None:
+    """Refuses numbers of images that `few_shot` cannot draw, whose arguments these are; raises a ValueError."""
+    pool = len(_with_landmarks(known))
     for count in counts:
         if not 1 <= count <= pool - (test is None):
             left = " with one left to measure on; draw fewer, or give annotations to test on" if test is None else ""
             raise ValueError(f"{count} annotated images cannot be drawn from {pool}{left}")
+
+
+def _with_landmarks(images: LabelledLandmarks) -> np.ndarray:
+    """Indices of the images in which a landmark is annotated: of others nothing is learned."""
+    return np.flatnonzero(images.annotated.any(axis=1))
 
 
 def growing_rounds(
@@ -251,8 +258,16 @@ def _present(images: LabelledLandmarks) -> np.ndarray:
 
 
 def _fit_present(fits: Fits, images: LabelledLandmarks) -> dict[str, Head]:
-    """Fits heads to the landmarks that the images have; the places of others are not numbers."""
+    """Fits heads to the landmarks that the images have; the places of others are not numbers.
+
+    Raises:
+      ValueError: if the images have no landmarks, or a head cannot be fitted.
+    """
     present = _present(images)
+    if not present.any():
+        raise ValueError(
+            f"no landmark is annotated in the {len(images)} pictures to fit heads on; annotate more pictures"
+        )
     if present.all():
         return {name: fit(images) for name, fit in fits.items()}
     rest = dataclasses.replace(images, landmarks=images.landmarks[:, present], annotated=images.annotated[:, present])

@@ -150,6 +150,27 @@ def test_few_images_are_drawn_anew_for_each_seed(images):
         landmarks.few_shot(fits, views_of, images, images, counts=[13], **options)
 
 
+def test_images_without_a_landmark_are_not_among_the_few(images):
+    images.annotated[2:] = 0
+    drawn = []
+
+    def views_of(indices, seed):
+        drawn.extend(indices)
+        return images.take(indices)
+
+    options = {"seeds": 5, "batch_size": 4}
+    landmarks.few_shot({"regress": fit(1.0)}, views_of, images, images, counts=[1], **options)
+    assert set(drawn) == {0, 1}
+    with pytest.raises(ValueError, match="^3 annotated images cannot be drawn from 2$"):
+        landmarks.few_shot({"regress": fit(1.0)}, views_of, images, images, counts=[3], **options)
+
+
+def test_heads_are_not_fitted_to_nothing(images):
+    images.annotated[1:] = 0  # the others of the parts that take turns have no landmark
+    with pytest.raises(ValueError, match="^no landmark is annotated in the 9 pictures to fit heads on; annotate more"):
+        landmarks.fit_heads({"regress": fit(1.0)}, images, None, batch_size=3)
+
+
 def test_few_images_are_measured_on_those_not_drawn_where_there_are_no_others(images):
     measured = []
 
