@@ -144,9 +144,9 @@ def _worst(subject: Subject, fitted: Any) -> Any:
     from dense_labels.pictures import gallery
     from input_pipeline import pipeline
 
-    if fitted.predicted is None:
+    if fitted.best_points is None:
         return None
-    points = fitted.predicted[fitted.best if fitted.best in fitted.predicted else "subpixel"]
+    points = fitted.best_points
     indices = measuring.worst_images(points, fitted.measured_on, _WORST)
     if not len(indices):
         return None

@@ -12,6 +12,7 @@ import tensorflow as tf
 from dense_labels import batches as types
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.evaluation import measuring
+from dense_labels.registry import HEADS
 
 FOLDS = 5
 
@@ -30,6 +31,7 @@ class FittedHeads:
         there are too few to tell. No test image is seen.
       predicted: decoding -> float [N, K, 2], (x, y) in pixels of the network's input, with `measuring.MEAN_SHAPE` among
         them; not a number where a landmark was not fitted. None where there are too few annotated images to measure on.
+      best_points: float [N, K, 2], the `points` of heads of the kind of `best`; None likewise.
       measured_on: the N images these were predicted in; a landmark that was not fitted counts as not annotated. None
         likewise.
     """
@@ -37,6 +39,7 @@ class FittedHeads:
     heads: Mapping[str, Head]
     best: str
     predicted: Mapping[str, np.ndarray] | None
+    best_points: np.ndarray | None
     measured_on: LabelledLandmarks | None
 
 
@@ -82,12 +85,13 @@ def fit_heads(fits: Fits, known: LabelledLandmarks, test: LabelledLandmarks | No
     """
     heads = {name: fit(known) for name, fit in fits.items()}
     if test is not None:
-        predicted = _by_decoding(_predict(heads, test, batch_size), known, test)
-        return FittedHeads(heads, choose(fits, known, batch_size=batch_size), predicted, _fitted_alone(test, known))
+        answers, best = _predict(heads, test, batch_size), choose(fits, known, batch_size=batch_size)
+        predicted = _by_decoding(answers, known, test)
+        return FittedHeads(heads, best, predicted, answers[best]["points"], _fitted_alone(test, known))
     if len(known) < FOLDS:
-        return FittedHeads(heads, next(iter(fits)), None, None)
+        return FittedHeads(heads, next(iter(fits)), None, None, None)
     fold = np.arange(len(known)) % FOLDS
-    parts, best, annotated = [], "", known.annotated.copy()
+    parts, points, best, annotated = [], [], "", known.annotated.copy()
     for k in range(FOLDS):
         rest, part = known.take(fold != k), known.take(fold == k)
         answers = _predict(_fit_present(fits, rest), part, batch_size)
@@ -95,9 +99,11 @@ def fit_heads(fits: Fits, known: LabelledLandmarks, test: LabelledLandmarks | No
         annotated[fold == k] = part.annotated
         best = best or _least_error(answers, part)  # of the first part, as `choose` has it
         parts.append(_by_decoding(answers, rest, part))
+        points.append(answers[best]["points"])
     order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(FOLDS)]))
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
-    return FittedHeads(heads, best, predicted, dataclasses.replace(known, annotated=annotated))
+    best_points = np.concatenate(points)[order]
+    return FittedHeads(heads, best, predicted, best_points, dataclasses.replace(known, annotated=annotated))
 
 
 def choose(fits: Fits, known: LabelledLandmarks, *, batch_size: int) -> str:
@@ -233,11 +239,13 @@ def _predict(heads: Mapping[str, Head], images: LabelledLandmarks, batch_size: i
 
 
 def _by_decoding(answers, known: LabelledLandmarks, images: LabelledLandmarks) -> dict[str, np.ndarray]:
-    """Decoding -> [N, K, 2]: of a head with several decodings each by its own name, of others by the head's."""
+    """Decoding -> [N, K, 2]: of a head with several each entry of its answer called so, of others its points."""
     predicted = {measuring.MEAN_SHAPE: measuring.mean_shape(known, len(images))}
     for name, answer in answers.items():
-        own = {decoding: answer[decoding] for decoding in ("cell", "subpixel") if decoding in answer}
-        predicted.update(own or {name: answer["points"]})
+        ways = tuple(HEADS[name].facts.get("decodings", [name]))
+        if taken := predicted.keys() & set(ways):
+            raise ValueError(f"head {name!r}: a decoding {min(taken)!r} is there already; give this one another name")
+        predicted.update({way: answer[way] for way in ways} if len(ways) > 1 else {ways[0]: answer["points"]})
     return predicted
 
 

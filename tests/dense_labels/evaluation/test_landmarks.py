@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dense_labels.batches import LabelledLandmarks, LabelMap, LandmarkBatch
 from dense_labels.evaluation import landmarks, measuring
+from dense_labels.registry import HEADS
 
 COUNT, CELLS, STRIDE = 12, 4, 2
 
@@ -148,6 +149,28 @@ def test_few_images_are_drawn_anew_for_each_seed(images):
     assert min(errors["mean_shape"][1]) > 4
     with pytest.raises(ValueError, match="13 annotated images cannot be drawn from 12$"):
         landmarks.few_shot(fits, views_of, images, images, counts=[13], **options)
+
+
+@pytest.mark.parametrize("decodings", [{"cell": "its one way"}, {"cell": "a way", "top": "another"}])
+def test_a_head_from_outside_names_its_decodings_itself(images, monkeypatch, decodings):
+    monkeypatch.setattr(HEADS, "_entries", dict(HEADS._entries))
+    HEADS.register("outside", "a head", decodings=decodings)(None)
+
+    class Several(Offset):
+        def call(self, labels):
+            points = super().call(labels)["points"]
+            return {"points": points, **{way: points for way in decodings}}
+
+    fits = {"outside": lambda images: Several(2.0), "regress": fit(1.0)}
+    for test in (images, None):
+        found = landmarks.fit_heads(fits, images, test, batch_size=3)
+        assert set(found.predicted) == {"mean_shape", "regress", *decodings} and found.best == "regress"
+        np.testing.assert_array_equal(found.best_points, found.predicted["regress"])
+        alone = landmarks.fit_heads({"outside": fits["outside"]}, images, test, batch_size=3)
+        np.testing.assert_array_equal(alone.best_points, alone.predicted["cell"])
+    HEADS.register("mine", "a head", decodings={"regress": "called as another is"})(None)
+    with pytest.raises(ValueError, match="^head 'mine': a decoding 'regress' is there already; give this one another"):
+        landmarks.fit_heads({**fits, "mine": fit(0.0)}, images, images, batch_size=3)
 
 
 def test_images_without_a_landmark_are_not_among_the_few(images):
