@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -38,6 +40,7 @@ class Entry(Generic[T]):
       keys: keys of the configuration, such as "loss.gamma", that it reads and others of its kind may not.
       check: refuses a configuration that it cannot serve, with a ValueError; None where nothing can be wrong.
       facts: what else its kind knows of it, by name.
+      file: path of the file that registered it; "" for a program itself, or what is typed in.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Entry(Generic[T]):
     keys: tuple[str, ...] = ()
     check: Callable[[Any], None] | None = None
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    file: str = ""
 
 
 class Registry(Mapping[str, Entry[T]]):
@@ -80,16 +84,18 @@ class Registry(Mapping[str, Entry[T]]):
           name, words, keys, check, **facts: see `Entry`.
 
         Raises:
-          ValueError: if the name is taken by something else.
+          ValueError: if the name is taken by something else. A file that is run again takes its own names again.
         """
 
         def add(value: T) -> T:
+            entry = Entry(name, words, value, tuple(keys), check, facts, _file(value))
             known = self._entries.get(name)
-            if known is not None and _origin(known.value) != _origin(value):
+            if known is not None and _origin(known) != _origin(entry):
                 raise ValueError(
-                    f"there is a {self.kind} {name!r} already, in {_origin(known.value)}; choose another name"
+                    f"there is a {self.kind} {name!r} already, in {_place(known)}; choose another name for that in "
+                    f"{_place(entry)}"
                 )
-            self._entries[name] = Entry(name, words, value, tuple(keys), check, facts)
+            self._entries[name] = entry
             return value
 
         return add
@@ -120,14 +126,37 @@ class Registry(Mapping[str, Entry[T]]):
         if self._loaded:
             return
         self._loaded = True  # before the imports, for they may look into the registry
-        for package in self._packages:
-            module = importlib.import_module(package)
-            for found in sorted(pkgutil.iter_modules(getattr(module, "__path__", [])), key=lambda found: found.name):
-                importlib.import_module(f"{package}.{found.name}")
+        try:
+            for package in self._packages:
+                module = importlib.import_module(package)
+                found = sorted(each.name for each in pkgutil.iter_modules(getattr(module, "__path__", [])))
+                for name in found:
+                    importlib.import_module(f"{package}.{name}")
+        except BaseException:
+            self._loaded = False  # who looks again is told the same, not that there is no such choice
+            raise
 
 
-def _origin(value: Any) -> str:
-    return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', '?')}"
+def _file(value: Any) -> str:
+    """The file that is registering a value: that of the value's module, two of which may have one name."""
+    caller = frame = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__") != getattr(value, "__module__", None):
+        frame = frame.f_back
+    running = (frame or caller).f_globals
+    file = "" if running.get("__name__") == "__main__" else running.get("__file__")
+    return os.path.abspath(file) if file else ""
+
+
+def _origin(entry: Entry) -> tuple[str, str]:
+    return _name(entry), os.path.realpath(entry.file)
+
+
+def _name(entry: Entry) -> str:
+    return f"{getattr(entry.value, '__module__', '?')}.{getattr(entry.value, '__qualname__', '?')}"
+
+
+def _place(entry: Entry) -> str:
+    return f"{_name(entry)} ({entry.file})" if entry.file else _name(entry)
 
 
 # Chosen by the configuration: found without TensorFlow.

@@ -90,11 +90,14 @@ def run_missing(paths: Iterable[str]) -> None:
 
 def registered_by(entries: Iterable[Entry]) -> list[str]:
     """Lists the files that have registered some of these entries and that the registries do not find by themselves."""
-    modules = {getattr(entry.value, "__module__", None) for entry in entries}
-    found = {*OURS, "__main__"} - {"configs"}  # a configuration file is imported by nothing else
-    outside = [name for name in modules if name and name.partition(".")[0] not in found]
-    files = {getattr(sys.modules.get(name), "__file__", None) for name in outside}
-    return sorted(os.path.abspath(file) for file in files if file)
+    return sorted({entry.file for entry in entries if entry.file and not _is_ours(entry.file)})
+
+
+def _is_ours(file: str) -> bool:
+    """Says whether a file is one of the program; a configuration file is not, for nothing else imports it."""
+    root = pathlib.Path(os.path.abspath(__file__)).parent.parent
+    name = os.path.relpath(file, root).split(os.sep)[0].removesuffix(".py")
+    return name in OURS and name != "configs"
 
 
 def is_users(file: str | os.PathLike) -> bool:

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import types
 
 import pytest
 
@@ -130,12 +129,25 @@ def test_the_dictionary_names_the_files_that_registered_something(outside):
     assert "registered_by" not in config_lib.to_dict(Config())  # which does not use it
 
 
-def test_a_file_among_our_configurations_is_named_too(monkeypatch):
-    module = types.ModuleType("configs.mine")
-    module.__file__ = "/clone/configs/mine.py"
-    monkeypatch.setitem(sys.modules, "configs.mine", module)
-    theirs = type("Theirs", (), {"__module__": "configs.mine"})
-    assert user_code.registered_by([Entry("theirs", "", theirs), LOSSES["log"]]) == ["/clone/configs/mine.py"]
+def test_a_file_among_our_configurations_is_named_too():
+    mine = str(ROOT / "configs" / "mine.py")
+    assert user_code.registered_by([Entry("mine", "", None, file=mine), LOSSES["log"]]) == [mine]
+
+
+@pytest.mark.parametrize("stem", ["my", "json", "models"])
+def test_files_of_one_name_are_told_apart(tmp_path, restored, stem):
+    """Also one that is called as a module is that has been imported already, or as a part of the program."""
+    files = [tmp_path / folder / f"{stem}.py" for folder in "ab"]
+    for file, name in zip(files, ("loss_of_a", "a_loss_of_b")):
+        file.parent.mkdir()
+        file.write_text(LOSS.replace("my_loss", name))
+        user_code.run(file)
+    assert user_code.registered_by([LOSSES["a_loss_of_b"]]) == [str(files[1])]
+    user_code.run(files[1])  # which may be run again
+    files[1].write_text(LOSS.replace("my_loss", "loss_of_a"))
+    taken = rf"there is a loss 'loss_of_a' already, in {stem}\.create \({files[0]}\); .* that in .* \({files[1]}\)$"
+    with pytest.raises(ValueError, match=taken):
+        user_code.run(files[1])
 
 
 def test_another_process_runs_the_files_that_registered_something(outside, capsys):
