@@ -119,6 +119,18 @@ def check_same(config: config_lib.Config, kept: config_lib.Config, workdir: str 
         )
 
 
+def as_begun(config: config_lib.Config, kept: config_lib.Config) -> config_lib.Config:
+    """Returns the configuration that a run which goes on is kept with: its trunk began with the weights it began with.
+
+    Args:
+      config: of the command, the same as that of the run by `check_same`. A file of weights may have moved.
+      kept: resolved, of the run.
+    """
+    if not {config.model.weights, kept.model.weights} & set(_NO_PATHS):
+        return config
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, weights=kept.model.weights))
+
+
 def _begins_otherwise(key: str, old: str, new: str) -> bool:
     """Says whether one of two trainings began with the network of another run, wherever that is, and one did not."""
     return key == "init_from" and bool(old) != bool(new)

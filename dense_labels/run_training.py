@@ -59,7 +59,7 @@ def train(
     progress.say(f"precision of the convolutions: {precision}")
     os.makedirs(workdir, exist_ok=True)
     if loop.is_chief(strategy):
-        run_config.save(config, workdir)
+        run_config.save(config if kept is None else run_config.as_begun(config, kept), workdir)
     _fit(config, workdir, source, strategy)
     return open_run(workdir)
 

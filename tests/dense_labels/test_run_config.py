@@ -145,6 +145,22 @@ def test_the_run_that_a_training_began_with_may_move(tmp_path, key, there, now, 
             run_config.check_same(changed(key, now), changed(key, there), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "there, now, saved",
+    [
+        ("imagenet", "none", "imagenet"),
+        ("/trunk.h5", "none", "/trunk.h5"),
+        ("none", "/trunk.h5", "none"),
+        ("/trunk.h5", "/moved/trunk.h5", "/moved/trunk.h5"),
+    ],
+)
+def test_a_run_that_goes_on_keeps_the_weights_that_it_began_with(there, now, saved):
+    config = changed("model.weights", now)
+    config.data.dir = "/elsewhere"
+    begun = run_config.as_begun(config, changed("model.weights", there))
+    assert begun.model.weights == saved and begun.data.dir == "/elsewhere" and config.model.weights == now
+
+
 def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"--workdir=.*/nowhere does not exist; give the folder a training wrote"):
         run_config.load(tmp_path / "nowhere")
