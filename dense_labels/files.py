@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-import tempfile
+import secrets
 
 
 def write_whole(path: str | os.PathLike, content: bytes) -> None:
@@ -16,12 +16,11 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
       OSError: if it cannot be written; nothing of it is left then.
     """
     path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:  # readable by whom the umask says; tempfile lets the owner alone read
             file.write(content)
-        os.chmod(temporary, 0o644)  # mkstemp lets the owner alone read it
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
