@@ -138,7 +138,7 @@ def unused(config: Config, name: str) -> str:
     for by, words in claims.items():
         chosen = _chosen(config, by)
         if set(words).isdisjoint(chosen):
-            reasons.append(f"config.{by}={_either(words)}, and this run has {_either(chosen)}")
+            reasons.append(f"config.{by}={_listed(words, 'or')}, and this run has {_listed(chosen, 'and')}")
         elif reason := unused(config, by):
             reasons.append(reason)
         else:
@@ -187,6 +187,6 @@ def _claims(config: Config, name: str) -> dict[str, list[str]]:
     return {by: words for by, words in claims.items() if words}
 
 
-def _either(words: Iterable[str]) -> str:
+def _listed(words: Iterable[str], last_word: str) -> str:
     *rest, last = map(repr, words)
-    return f"{', '.join(rest)} or {last}" if rest else last
+    return f"{', '.join(rest)} {last_word} {last}" if rest else last

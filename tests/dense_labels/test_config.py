@@ -304,7 +304,7 @@ def test_what_has_no_effect_checks_nothing():
         (
             {"eval.heads": ("regress", "heatmaps")},
             "eval.upsample",
-            "'nearest', and this run has 'regress' or 'heatmaps'",
+            "'nearest', and this run has 'regress' and 'heatmaps'",
         ),
     ],
 )
