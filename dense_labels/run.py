@@ -94,8 +94,8 @@ class Run:
         *,
         annotations_test: str | os.PathLike | None = None,
         pictures: str | os.PathLike | None = None,
-        heads: Sequence[str] = (),
-        few_shot: Sequence[int] = (),
+        heads: str | Sequence[str] = (),
+        few_shot: int | Sequence[int] = (),
         cache_dir: str | os.PathLike | None = None,
         skip_bad_files: bool = False,
         report: bool = False,
@@ -107,8 +107,9 @@ class Run:
           annotations: landmarks to fit heads on: COCO .json, .csv, or a folder of .pts files; None for the run's own.
           annotations_test: the same to test on; without it, five parts of the annotated pictures take turns.
           pictures: folder of the pictures, if it is not the training's (any more).
-          heads: names of the heads to fit, such as "nearest" and "regress"; those of the configuration if empty.
-          few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10).
+          heads: names of the heads to fit, such as ("nearest", "regress"), or one name; those of the configuration if
+            empty.
+          few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10), or one number.
           cache_dir: folder that resized pictures are kept in, if not the training's.
           skip_bad_files: leave out files that cannot be read.
           report: write a page to hand around too, `eval/report.html`.
@@ -125,8 +126,8 @@ class Run:
         return run_evaluation.evaluate(
             self,
             run_evaluation.Data(annotations, annotations_test, pictures, cache_dir, skip_bad_files),
-            heads=tuple(heads),
-            few_shot=tuple(few_shot),
+            heads=heads,
+            few_shot=few_shot,
             report=report,
             untrained=untrained,
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dense_labels import batches, kept_heads, progress, run_config, run_pictures
 from dense_labels import config as config_lib
-from dense_labels.registry import HEADS
+from dense_labels.registry import HEADS, READERS, SOURCES
 from dense_labels.run import Run, restored_network
 from dense_labels.run_pictures import Measured, Subject
 
@@ -35,14 +36,15 @@ def evaluate(
     run: Run,
     data: Data = Data(),  # noqa: B008, for it cannot change
     *,
-    heads: tuple[str, ...] = (),
-    few_shot: tuple[int, ...] = (),
+    heads: str | Sequence[str] = (),
+    few_shot: int | Sequence[int] = (),
     report: bool = False,
     untrained: bool = False,
 ) -> Any:
     """Evaluates a run; see `Run.evaluate` for the arguments, the result and the errors."""
+    heads, few_shot = _several(heads), _several(few_shot)
     config = _configuration(run, data, heads, few_shot)
-    trained_on = run.config.data.dir if run.config.data.name in ("folder", "boxes", "video") else None
+    trained_on = run.config.data.dir if _is_unannotated(run.config.data.name) else None
     subject = _subject(run, config, untrained)
     if heads and not subject.source.count("annotated"):
         raise ValueError(f"heads={','.join(heads)}: they need landmarks; give annotations")
@@ -61,6 +63,11 @@ def evaluate(
     return measured.result
 
 
+def _several(given) -> tuple:
+    """What may be given alone as well as with others."""
+    return (given,) if isinstance(given, (str, int, float)) else tuple(given)
+
+
 def _configuration(run, data, heads, few_shot) -> config_lib.Config:
     """The configuration of the run with what the arguments change, checked."""
     if not all(isinstance(count, int) and count > 0 for count in few_shot):
@@ -72,6 +79,11 @@ def _configuration(run, data, heads, few_shot) -> config_lib.Config:
     config.eval.heads = heads or config.eval.heads
     config_lib.check(config)
     return config
+
+
+def _is_unannotated(name: str) -> bool:
+    """Whether a run that trained on this data set saw pictures without landmarks, those of a folder of the user's."""
+    return bool((SOURCES if name in SOURCES else READERS)[name].facts.get("unannotated"))
 
 
 def _subject(run, config, untrained) -> Subject:

@@ -23,6 +23,7 @@ def check(config: Config) -> None:
     keys=("data.max_gap", "data.ignore_still", "data.size", "data.cache_dir", "views.colour"),
     check=check,
     simulated=False,
+    unannotated=True,
 )
 def prepare(config: Config) -> Source:
     """Finds the frames, resizes them and computes their flow, once."""

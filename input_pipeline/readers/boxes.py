@@ -27,6 +27,7 @@ def check(config: Config) -> None:
     "boxes about objects in a COCO file or a list of a detector's results, each a training picture; no landmarks",
     keys=(*STILL_KEYS, "data.boxes", "data.images", "data.category", "data.min_score"),
     check=check,
+    unannotated=True,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the boxes of a configuration; see `read_file`."""

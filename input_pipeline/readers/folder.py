@@ -13,7 +13,7 @@ from input_pipeline.storage import decoding
 _NAMED = 5  # kinds of files that a message names
 
 
-@READERS.register("folder", "any folder of pictures; no landmarks", keys=STILL_KEYS)
+@READERS.register("folder", "any folder of pictures; no landmarks", keys=STILL_KEYS, unannotated=True)
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Finds the pictures in `data.dir`, and says which files are passed over; see `find`."""
     splits = {"train": find(data.dir)}
