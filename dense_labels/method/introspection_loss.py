@@ -89,11 +89,16 @@ class IntrospectionLoss(tf.keras.layers.Layer):
           confidence: whether the length of a label is its confidence. False leaves sigma out ("w/o conf."): the loss is
             l of equation (4) itself.
           tau1: pixels up to which two points match.
-          tau2: pixels beyond which they do not.
+          tau2: pixels beyond which they do not; what lies between is neither.
           points: how many are drawn of an image; all where it has fewer.
           hard_negatives: how many count for each point.
           **kwargs: of `tf.keras.layers.Layer`.
+
+        Raises:
+          ValueError: if `tau1` is below 0 or above `tau2`, where two points would match and not match.
         """
+        if not 0 <= tau1 <= tau2:
+            raise ValueError(f"tau1 must be at least 0 and not above tau2; found tau1={tau1} and tau2={tau2}")
         super().__init__(**{"dtype": "float32", **kwargs})
         self.stride, self.points_stride, self.confidence = stride, points_stride, confidence
         self.tau1, self.tau2, self.points, self.hard_negatives = tau1, tau2, points, hard_negatives

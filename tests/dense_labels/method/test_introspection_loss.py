@@ -255,3 +255,12 @@ def test_a_copy_is_made_from_its_configuration():
 def test_shapes_that_do_not_fit_are_named(shapes, message):
     with pytest.raises(ValueError, match=message):
         layer()(tuple(tf.ones(shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("tau1, tau2", [(9.5, 9.0), (-1.0, 9.0), (float("nan"), 9.0)])
+def test_thresholds_that_would_match_what_they_tell_apart_are_refused(tau1, tau2):
+    with pytest.raises(
+        ValueError, match=f"^tau1 must be at least 0 and not above tau2; found tau1={tau1} and tau2=9.0"
+    ):
+        layer(tau1=tau1, tau2=tau2)
+    assert layer(tau1=9.0, tau2=9.0).tau2 == 9.0  # nothing lies between
