@@ -46,6 +46,9 @@ def with_landmarks(
     """
     config = copy.deepcopy(config)
     config.data.dir = os.fspath(pictures) if pictures else config.data.dir
+    can_choose = "data.whole_pictures" in _keys(config.data.name)
+    if can_choose and config.data.whole_pictures:
+        config.data.boxes = ""  # older versions took both, and whole pictures went first
     if not annotations:
         if annotations_test:
             raise ValueError("annotations_test goes with annotations; give both")
@@ -54,10 +57,14 @@ def with_landmarks(
     kinds = {_annotation_kind(path) for path in paths}
     if len(kinds) > 1:
         raise ValueError(f"annotations {paths[0]} and test annotations {paths[1]} must be of one kind")
-    if "data.whole_pictures" not in _keys(config.data.name) and config.data.name != "boxes":
-        config.data.whole_pictures = True  # as the run saw them
+    if config.data.name == "boxes":
+        config.data.whole_pictures = False
+    elif not can_choose:
+        config.data.whole_pictures, config.data.boxes = True, ""  # as the run saw them
     config.data.name = kinds.pop()
     config.data.annotations, config.data.annotations_test = paths[0], paths[1] if len(paths) > 1 else ""
+    if config.data.boxes:
+        config.data.boxes = paths[0]  # those of these objects; the file of the training may be elsewhere
     return with_absolute_paths(config)
 
 

@@ -19,8 +19,26 @@ from input_pipeline.readers.pictures import Pictures
     annotations=".json",
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
-    """Reads the COCO files of a configuration; see `read_file`."""
-    boxed = bool(data.boxes)  # as training saw the objects
+    """Reads the COCO files of a configuration; see `read_file`.
+
+    Args:
+      data: where it names `boxes`, as of a training that saw boxes, so are the pictures boxes; which, the annotations
+        say themselves.
+
+    Returns:
+      Dictionary split -> `Pictures`.
+
+    Raises:
+      ValueError: as `read_file`, or if there is no file of boxes, or whole pictures are asked for as well.
+    """
+    if data.boxes and data.whole_pictures:
+        raise ValueError(
+            f"config.data.boxes={data.boxes} shows boxes about the objects, and config.data.whole_pictures=True whole "
+            "pictures; leave one of them out"
+        )
+    if data.boxes and not os.path.isfile(os.path.expanduser(data.boxes)):
+        raise ValueError(f"config.data.boxes={data.boxes}: there is no such file; give one that is there, or none")
+    boxed = bool(data.boxes)
     return landmark_files.read_splits(data, lambda annotations: read_file(data.dir, annotations, boxed=boxed))
 
 

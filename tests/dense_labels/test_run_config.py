@@ -58,7 +58,27 @@ def test_a_run_is_evaluated_on_landmarks_of_any_kind(tmp_path, name, kind):
     assert (other.data.name, other.data.annotations, other.data.dir) == (kind, str(tmp_path / name), str(tmp_path))
     assert other.data.whole_pictures  # as the run saw them
     assert config == changed("data.name", "folder")
-    assert not run_config.with_landmarks(changed("data.name", "boxes"), tmp_path / name, None, None).data.whole_pictures
+
+
+@pytest.mark.parametrize(
+    "name, boxes, whole, seen",
+    [
+        ("boxes", "/gone.json", False, ("points.json", False)),
+        ("boxes", "/gone.json", True, ("points.json", False)),  # the key has no effect in that run
+        ("coco", "/gone.json", False, ("points.json", False)),
+        ("coco", "/gone.json", True, ("", True)),
+        ("folder", "/gone.json", False, ("", True)),
+        ("coco", "", False, ("", False)),
+    ],
+)
+def test_a_run_sees_boxes_of_other_landmarks_if_it_saw_boxes(tmp_path, name, boxes, whole, seen):
+    (tmp_path / "points.json").touch()
+    config = changed("data.name", name)
+    config.data.boxes, config.data.whole_pictures = boxes, whole
+    data = run_config.with_landmarks(config, tmp_path / "points.json", None, None).data
+    assert (data.boxes and os.path.basename(data.boxes), data.whole_pictures) == seen
+    own = run_config.with_landmarks(config, None, None, None).data
+    assert own.boxes == ("" if name == "coco" and whole else boxes)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Tests of the reader of key points in COCO files."""
 
+import dataclasses
 import json
 import re
 
 import numpy as np
 import pytest
 
+from dense_labels.config import DataConfig
 from input_pipeline.readers import coco
 from tests.input_pipeline.readers.files import draw, paths
 
@@ -104,6 +106,17 @@ def test_coco_landmarks_are_cut_out_when_boxes_are_asked_for(read_coco, tmp_path
     read_coco(coco_parts(WHOLE, boxes=[[10, 10, 20, 8]] * 2))
     found = coco.read_file(str(tmp_path), str(tmp_path / "coco.json"), boxed=True)
     np.testing.assert_array_equal(found.boxes, [[5, -1, 35, 29]] * 2)
+
+
+def test_boxes_of_a_configuration_must_be_there_and_not_contradict_it(read_coco, tmp_path):
+    read_coco(coco_parts(WHOLE, boxes=[[10, 10, 20, 8]] * 2))
+    file = str(tmp_path / "coco.json")
+    data = DataConfig(name="coco", dir=str(tmp_path), annotations=file, boxes=file)
+    np.testing.assert_array_equal(coco.read(data)["train"].boxes, [[5, -1, 35, 29]] * 2)
+    with pytest.raises(ValueError, match=r"^config\.data\.boxes=gone\.json: there is no such file"):
+        coco.read(dataclasses.replace(data, boxes="gone.json"))
+    with pytest.raises(ValueError, match=r"coco\.json shows boxes .*whole_pictures=True whole pictures; leave one"):
+        coco.read(dataclasses.replace(data, whole_pictures=True))
 
 
 def changed(change):
