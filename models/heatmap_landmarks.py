@@ -189,7 +189,7 @@ def _training_step(head: HeatMapLandmarks, count: int) -> Callable[[tf.Tensor, t
     """Returns the function of a batch that makes one of `count` steps of training."""
     optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_RATE, count))
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(labels, landmarks, annotated):
         with tf.GradientTape() as tape:
             loss = weighted_distance(head.logits(labels, training=True), landmarks, annotated, head.stride)

@@ -129,7 +129,7 @@ def _negative_log_likelihood(
     parts = known.labels.values, landmarks, weights
     batches = tf.data.Dataset.from_tensor_slices(parts).batch(64).cache()
 
-    @tf.function
+    @tf.function(autograph=False)
     def add(vectors, labels, landmarks, weights):
         with tf.GradientTape() as tape:
             tape.watch(vectors)

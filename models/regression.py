@@ -195,7 +195,7 @@ def _descend(
     optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_RATE, steps), amsgrad=True)
     parts = [tf.constant(part, tf.float32) for part in data[:3]]
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(rows):
         labels, targets, annotated = (tf.gather(part, rows) for part in parts)
         with tf.GradientTape() as tape:

@@ -5,6 +5,7 @@ What it can be asked is listed in `signatures`.
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import Any
 
@@ -35,20 +36,27 @@ class ServedModel(tf.Module):
         self.frame, self._limits = frame, limits
         # A tracked Keras object would bring its own traces along, so only variables are tracked.
         self.weights = [*network.variables, *getattr(head, "variables", ())]
-        # Traced once, and called by all signatures: a network of many layers would make each of them long.
+        # Parts are traced once, and called by all signatures: a network of many layers would make each of them long.
+        # They are concrete functions, for others are traced again while they are saved.
         pixels = tf.TensorSpec([None, *frame.input_size, 3], tf.float32)
-        self._network = tf.function(lambda images: network(images, training=False), input_signature=[pixels])
+        self._network = _traced(lambda images: network(images, training=False), pixels)
         if limits.batch_requests:
             self._network = _batched(self._network, limits)
+        self._labels_of = functools.cache(self._traced_label)
         self._label_shape = network(tf.zeros([1, *frame.input_size, 3]), training=False).shape[1:]
-        self.head = None if head is None else lambda labels: head(labels)
+        self.head = None
+        if head is not None:
+            traced = _traced(lambda labels: head(labels), tf.TensorSpec([None, *self._label_shape], tf.float32))
+            self.head = lambda labels: traced(labels)
         answered = _answers(head, self._label_shape)
         tasks = {task: signature for task, signature, _ in signatures.named().values()}
         self._tasks = frozenset(task for task, signature in tasks.items() if answered.issuperset(signature.needs))
         for task in self._tasks:
             if hasattr(self, task):
                 raise ValueError(f"signature {task!r}: a served model has something else of that name; rename it")
-            setattr(self, task, tf.function(types.MethodType(tasks[task].answer, self)))
+            # Python's own control flow on tensors is the user's to have; ours has none, and converting takes seconds.
+            theirs = not tasks[task].__module__.startswith("dense_labels.")
+            setattr(self, task, tf.function(types.MethodType(tasks[task].answer, self), autograph=theirs))
 
     def signatures(self) -> dict[str, Any]:
         """Traces what the model can be asked.
@@ -82,6 +90,15 @@ class ServedModel(tf.Module):
         Returns:
           Their labels and scale.
         """
+        return self._labels_of(images.dtype)(images)
+
+    def _traced_label(self, dtype: tf.DType) -> Any:
+        """The concrete function that labels pictures of a type."""
+        spec = tf.TensorSpec([None] if dtype == tf.string else [None, None, None, 3], dtype)
+        with tf.init_scope():  # not as a part of the signature that asks for it first
+            return _traced(self._label, spec, autograph=False)
+
+    def _label(self, images):
         pixels, scale = self._decode(images) if images.dtype == tf.string else self._resize(images)
         height, width = self.frame.input_size
         pixels = tf.image.crop_to_bounding_box(pixels, self.frame.margin, self.frame.margin, height, width)
@@ -120,6 +137,10 @@ class ServedModel(tf.Module):
     def _check_count(self, count):
         limits = f"a request must have from 1 to {self._limits.max_images} pictures; found"
         return [tf.debugging.Assert((count > 0) & (count <= self._limits.max_images), [limits, count])]
+
+
+def _traced(function, spec, **options) -> Any:
+    return tf.function(function, input_signature=[spec], **options).get_concrete_function()
 
 
 def _answers(head, label_shape) -> set[str]:
