@@ -35,10 +35,10 @@ class Pictures:
     classes: np.ndarray | None = None  # int64 [N], of the objects, where there are several
 
     def __post_init__(self):
-        """Checks that all parts are of N pictures and K landmarks.
+        """Checks that all parts are of N pictures and K landmarks, and that their numbers are finite.
 
         Raises:
-          ValueError: naming the part that does not fit.
+          ValueError: naming the part that does not fit, and the picture whose numbers are not finite.
         """
         count = len(self.paths)
         points = None if self.landmarks is None else self.landmarks.shape[1]
@@ -55,6 +55,17 @@ class Pictures:
                 raise ValueError(f"{name} must be {dtype} {list(shape)}; found {value.dtype} {list(value.shape)}")
         if (self.landmarks is None) != (self.annotated is None):
             raise ValueError("landmarks and annotated come together")
+        known = 0 if self.annotated is None else self.annotated[..., np.newaxis] > 0
+        landmarks = None if self.landmarks is None else np.where(known, self.landmarks, 0)  # others may be anywhere
+        self._check_finite("landmarks", landmarks)
+        for name in ("annotated", "boxes", "normalisers"):
+            self._check_finite(name, getattr(self, name))
+
+    def _check_finite(self, name: str, values: np.ndarray | None) -> None:
+        if values is None or np.isfinite(values).all():
+            return
+        row = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0]
+        raise ValueError(f"{self.paths[row]}: its {name} must be finite; found {np.squeeze(values[row]).tolist()}")
 
     def __len__(self) -> int:
         return len(self.paths)
