@@ -1,8 +1,6 @@
 """Pairs of pictures with matching key points: PF-WILLOW and PF-PASCAL (Ham et al., "Proposal flow", CVPR 2016)."""
 
-import csv
 import dataclasses
-import io
 import itertools
 import os
 
@@ -138,8 +136,7 @@ def _pascal_picture(dir, name):
 
 def _list(path):
     """The lines of a list below its header: where they are, as messages name it, and their cells."""
-    reader = csv.reader(io.StringIO(landmark_files.read_text(path)))
-    lines = [(f"{path}, line {reader.line_num}", cells) for cells in reader if cells]
+    lines = landmark_files.read_csv(path)
     if len(lines) < 2:
         raise ValueError(f"{path} lists no pairs; a header and a line for each pair are expected")
     return lines[1:]

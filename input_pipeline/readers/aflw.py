@@ -5,8 +5,6 @@ ICCV 2017, which leave the photographs of the test crops out. MTFL's own trainin
 used.
 """
 
-import csv
-import io
 import pathlib
 
 import numpy as np
@@ -74,7 +72,7 @@ def _find(folder):
 
 def _read_train(path):
     """Pictures of the rows whose set is 1, and the names of the photographs they were cropped from."""
-    header, *rows = list(csv.reader(io.StringIO(landmark_files.read_text(path)))) or [[]]
+    header, *rows = [cells for _, cells in landmark_files.read_csv(path)] or [[]]
     if not set(_TRAIN_COLUMNS) <= set(header) or any(len(row) < _TRAIN_POINTS.stop for row in rows):
         raise ValueError(
             f"{path}: expected rows with {', '.join(_TRAIN_COLUMNS)} and, in columns 5 to 14, five points x, y; "
@@ -121,7 +119,7 @@ def _pictures(path, names, points):
         paths=tuple(map(str, paths)),
         landmarks=landmarks,
         annotated=np.ones(landmarks.shape[:2], np.float32),
-        normalisers=np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=-1),
+        normalisers=landmark_files.eye_distances(landmarks, "aflw"),
         normaliser="eye distance",
         landmark_names=LANDMARK_NAMES,
     )

@@ -92,7 +92,7 @@ def _pictures(paths, landmarks):
         boxes=landmark_files.square_around(tight),
         landmarks=landmarks,
         annotated=np.ones(landmarks.shape[:2], np.float32),
-        normalisers=np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=-1),
+        normalisers=landmark_files.eye_distances(landmarks, "cats"),
         normaliser="eye distance",
         landmark_names=LANDMARK_NAMES,
     )

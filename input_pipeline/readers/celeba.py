@@ -53,6 +53,11 @@ def read(data: DataConfig) -> dict[str, Pictures]:
         )
     kept_for_test = set(test)
     train = [name for name, part in partition.items() if part == "0" and name not in kept_for_test]
+    if not train:
+        raise ValueError(
+            f"{found['list_eval_partition.txt']} has no picture for training: none is in part 0 and not in MAFL's "
+            "testing.txt; get it anew"
+        )
     landmarks = _read_landmarks(found["list_landmarks_align_celeba.txt"])
     splits = {"train": train, "annotated": annotated, "test": test}
     _check_listed(splits, landmarks, found)
@@ -130,7 +135,7 @@ def pictures_of(paths: Sequence[str], points: np.ndarray) -> Pictures:
         boxes=np.tile(np.float32(BOX), (len(paths), 1)),
         landmarks=landmarks,
         annotated=np.ones(landmarks.shape[:2], np.float32),
-        normalisers=np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=-1),
+        normalisers=landmark_files.eye_distances(landmarks, "celeba"),
         normaliser="eye distance",
         landmark_names=LANDMARK_NAMES,
     )

@@ -1,6 +1,8 @@
 """What the readers of landmark files share: splits, text, boxes, and what errors are divided by."""
 
+import csv
 import dataclasses
+import io
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -8,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dense_labels import progress
 from dense_labels.config import Config, DataConfig
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
@@ -61,6 +64,22 @@ def read_text(path: str | os.PathLike) -> str:
         raise ValueError(f"{path}: {error.strerror}; give a file of landmarks") from error
 
 
+def read_csv(path: str | os.PathLike) -> list[tuple[str, list[str]]]:
+    """Reads the lines of a CSV file that are not empty.
+
+    Returns:
+      Where each line is, as messages name it, and its cells.
+
+    Raises:
+      ValueError: as `read_text`, or naming the line that is no CSV.
+    """
+    reader = csv.reader(io.StringIO(read_text(path)), strict=True)
+    try:
+        return [(f"{path}, line {reader.line_num}", cells) for cells in reader if cells]
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+
+
 def read_matlab(path: str | os.PathLike, name: str, *, structs: bool = False) -> Any:
     """Reads a variable from a MATLAB file.
 
@@ -104,6 +123,25 @@ def square_around(boxes: np.ndarray) -> np.ndarray:
 def eyes(names: Sequence[str]) -> tuple[int, int] | None:
     """Returns the indices of left_eye and right_eye among landmark names, or None if one is not there."""
     return (names.index("left_eye"), names.index("right_eye")) if {"left_eye", "right_eye"} <= set(names) else None
+
+
+def eye_distances(landmarks: np.ndarray, what: str) -> np.ndarray:
+    """Measures the distance of the eyes, the first two landmarks, of published data; says where it is 0.
+
+    An evaluation passes over pictures whose eyes lie at one place, for their errors cannot be divided by it.
+
+    Args:
+      landmarks: float32 [N, K, 2].
+      what: name of the data set, for the note.
+
+    Returns:
+      float32 [N], in pixels.
+    """
+    distances = np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=-1)
+    if alike := int((distances == 0).sum()):
+        where = f"of {alike} of {len(distances)} pictures lie at one place"
+        progress.note(f"{what}: both eyes {where}; no error is measured in them")
+    return distances
 
 
 def add_normalisers(

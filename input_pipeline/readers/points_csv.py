@@ -1,7 +1,5 @@
 """Landmarks from a table: one line a picture, two columns a landmark."""
 
-import csv
-import io
 import math
 import os
 
@@ -62,12 +60,7 @@ def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictur
 
 def _lines(file):
     """The lines that are not empty: where they are, as messages name it, and their cells."""
-    reader = csv.reader(io.StringIO(landmark_files.read_text(file)), strict=True)
-    try:
-        lines = [(f"{file}, line {reader.line_num}", cells) for cells in reader if cells]
-    except csv.Error as error:
-        raise ValueError(f"{file}, line {reader.line_num}: {error}") from error
-    return lines or [(f"{file}, line 1", [])]
+    return landmark_files.read_csv(file) or [(f"{file}, line 1", [])]
 
 
 def _names(header, where):

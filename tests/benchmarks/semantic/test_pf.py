@@ -93,6 +93,7 @@ def overwrite(path, content):
         ("duck(S)/060_0000.mat", {"pts_coord": np.ones([4, 2])}, r"must be finite numbers \[2, K\]; found \[4, 2\]"),
         ("duck(S)/060_0000.mat", {"pts_coord": np.full([2, 4], np.nan)}, "060_0000.mat: pts_coord must be finite"),
         ("list.csv", b"a,b\n", "list.csv lists no pairs"),
+        ("list.csv", b'a,b\n"car(S)/Cars_031.png\n', "list.csv, line 2: unexpected end of data"),
         ("list.csv", b"a,b\ncar(S)/Cars_031.png\n", "list.csv, line 2: the pictures of A and B are expected"),
         ("list.csv", b"a,b\ncar(S)/Cars_031.png,x/y.png\n", "list.csv, line 2: there is no annotated picture x/y.png"),
     ],

@@ -85,6 +85,12 @@ def test_what_is_missing_is_named(tmp_path):
         ("aflw_cropped/facedata_cropped.csv", "crop_file", "crop", "expected rows with .*; found .* image_file, crop,"),
         ("aflw_cropped/facedata_cropped.csv", "101\n", "\n", "could not convert string to float: ''"),
         ("aflw_cropped/facedata_cropped.csv", ",85,101\n", "\n", "in columns 5 to 14, five points"),
+        (
+            "aflw_cropped/facedata_cropped.csv",
+            "image00001",
+            '"image00001',
+            "facedata_cropped.csv, line 4: unexpected end",
+        ),
         ("aflw_cropped/facedata_cropped.csv", "image00001", "image20056", "image20056.jpg is in .*csv and in .*txt"),
     ],
 )

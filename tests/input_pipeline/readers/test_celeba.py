@@ -105,6 +105,22 @@ def test_lists_that_are_no_text_are_refused(tmp_path, file):
         read(tmp_path)
 
 
+def test_a_partition_without_training_pictures_is_refused(tmp_path):
+    write(tmp_path)
+    (tmp_path / "list_eval_partition.txt").write_text(f"{NAMES[2]} 0\n{NAMES[0]} 1\n")  # the first is a test picture
+    with pytest.raises(ValueError, match="list_eval_partition.txt has no picture for training: none is in part 0 and"):
+        read(tmp_path)
+
+
+def test_eyes_at_one_place_are_said(tmp_path, capsys):
+    write(tmp_path)
+    path = tmp_path / "list_landmarks_align_celeba.txt"
+    path.write_text(path.read_text().replace("  ".join(map(str, points_of(2))), "  ".join(["70"] * 10)))  # NAMES[2]
+    assert read(tmp_path)["test"].normalisers[0] == 0
+    said = "note: celeba: both eyes of 1 of 2 pictures lie at one place; no error is measured in them\n"
+    assert capsys.readouterr().out == said
+
+
 def test_listed_pictures_must_be_there(tmp_path):
     write(tmp_path)
     (tmp_path / "img_align_celeba" / NAMES[3]).unlink()
