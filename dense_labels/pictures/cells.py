@@ -58,7 +58,7 @@ def spread(visible: np.ndarray, count: int) -> np.ndarray:
     """Picks visible cells of each map, evenly in row-major order.
 
     Args:
-      visible: bool [B, h, w]; where none is, all are as good.
+      visible: bool [B, h, w]; of a map in which none is, any cells are picked, of which nothing can be said.
       count: how many of each map.
 
     Returns:

@@ -53,11 +53,13 @@ def draw_confidence(material: Material) -> np.ndarray:
     needs=("pairs", "labels_a", "labels_b", "has_confidence"),
     place=120,
 )
-def draw_trust(material: Material) -> np.ndarray:
-    """Draws what confidence says of the matches of all pairs."""
+def draw_trust(material: Material) -> np.ndarray | None:
+    """Draws what confidence says of the matches of all pairs; nothing where nothing is seen in any of them."""
     found = material.nearest
+    if not found.known.any():
+        return None
     errors = 100 * found.errors / material.pairs.image_a.shape[2]
-    return trust_panel(errors.ravel(), found.confidence.ravel(), found.score.ravel())
+    return trust_panel(*(values[found.known] for values in (errors, found.confidence, found.score)))
 
 
 @PICTURES.register(

@@ -40,6 +40,11 @@ class Nearest(NamedTuple):
     points_in_b: np.ndarray | None = None  # [N, P, 2], where they truly are, in pixels of B
 
     @property
+    def known(self) -> np.ndarray:
+        """Which of the points are numbers, bool [N, P]."""
+        return np.isfinite(self.points).all(axis=-1)
+
+    @property
     def errors(self) -> np.ndarray:
         """How far off they are in pixels, [N, P]."""
         return np.linalg.norm(self.places - self.points_in_b, axis=-1)
@@ -52,10 +57,13 @@ class Nearest(NamedTuple):
     needs=("pairs", "labels_a", "labels_b", "has_confidence"),
     place=100,
 )
-def draw_matches(material: Material) -> np.ndarray:
-    """Draws the nearest descriptors of points of every third pair."""
-    image_a, image_b = material.pairs.image_a[::3], material.pairs.image_b[::3]
-    found = Nearest(*(part[::3] for part in material.nearest))
+def draw_matches(material: Material) -> np.ndarray | None:
+    """Draws the nearest descriptors of points of every third pair; nothing where in none of them any is seen."""
+    shown = np.flatnonzero(material.nearest.known[::3].any(axis=1)) * 3
+    if not len(shown):
+        return None
+    image_a, image_b = material.pairs.image_a[shown], material.pairs.image_b[shown]
+    found = Nearest(*(part[shown] for part in material.nearest))
     return matches_panel(image_a, image_b, found, near=descriptor_matching.ALPHA * image_a.shape[2])
 
 
@@ -106,9 +114,13 @@ def find_in_pairs(
       points_in_b: [N, h, w, 2], where each cell of A truly is, (x, y) in pixels of B.
       visible: bool [N, h, w], which of them are seen in B.
       count: how many points of each A.
+
+    Returns:
+      The matches; the points of a pair in which nothing is seen are not numbers.
     """
     points, true = cells.ends(points_in_b, labels_a.stride, cells.spread(visible, count))
-    return find(labels_a, labels_b, points, true)
+    found = find(labels_a, labels_b, points, true)
+    return found._replace(points=np.where(visible.any(axis=(1, 2))[:, np.newaxis, np.newaxis], points, np.nan))
 
 
 def matches_panel(
@@ -140,7 +152,7 @@ def matches_panel(
     )
     for column, title in enumerate(("A", "B, nearest descriptors")):
         tiles.title(column, title)
-    known = np.isfinite(found.points).all(axis=-1)
+    known = found.known
     colours = ScalarMappable(Normalize(found.confidence[known].min(), found.confidence[known].max()), CONFIDENCE)
     for n in range(len(images_a)):
         for column, image in enumerate((images_a[n], images_b[n])):

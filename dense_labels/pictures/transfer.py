@@ -32,18 +32,22 @@ _SHOWN = 3  # pairs of different images
     needs=("pairs", "labels_a", "labels_b"),
     place=20,
 )
-def draw_transfer(material: Material) -> np.ndarray:
-    """Draws where points of every third view A are found in view B."""
-    pairs, thirds = material.pairs, material.thirds
-    chosen = cells.spread(material.visible, _POINTS)
-    points, true = cells.ends(pairs.points_in_b, material.stride, chosen)
+def draw_transfer(material: Material) -> np.ndarray | None:
+    """Draws where points of every third view A are found in view B; nothing where in none of them any is seen."""
+    pairs, visible = material.pairs, material.visible
+    shown = np.arange(len(visible))[material.thirds]
+    shown = shown[visible[shown].any(axis=(1, 2))]
+    if not len(shown):
+        return None
+    chosen = cells.spread(visible[shown], _POINTS)
+    points, true = cells.ends(pairs.points_in_b[shown], material.stride, chosen)
     return transfer_panel(
-        pairs.image_a[thirds],
-        pairs.image_b[thirds],
-        material.labels_a[thirds],
-        material.labels_b[thirds],
-        points[thirds],
-        points_in_b=true[thirds],
+        pairs.image_a[shown],
+        pairs.image_b[shown],
+        material.labels_a[shown],
+        material.labels_b[shown],
+        points,
+        points_in_b=true,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dense_labels.batches import LandmarkBatch
-from dense_labels.pictures import descriptors
+from dense_labels.pictures import confidence, descriptors, transfer
 from dense_labels.pictures.sheet import GAP, LINE, MARGIN
 from tests.dense_labels.pictures import planted
 from tests.dense_labels.pictures.planted import grey_images, matches_colour
@@ -60,6 +60,24 @@ def test_matches_in_pairs_are_those_that_the_warp_says(size, stride):
     # Where the number of columns is no multiple of the stride, the first column of B shows what is left over of A.
     assert np.median(nearest.errors) < stride / 4
     assert 0.99 < nearest.confidence.min() < 2 < nearest.confidence.max() < 4.01
+
+
+def test_pairs_in_which_nothing_is_seen_are_left_out_of_all_pictures_of_matches(monkeypatch):
+    material, drawn = planted.material(count=9), {}
+    material.pairs.visible[[0, 1, 2, 5]] = 0
+    assert material.nearest.known.any(axis=1).tolist() == [False, False, False, True, True, False, True, True, True]
+    panels = {descriptors: "matches_panel", confidence: "trust_panel", transfer: "transfer_panel"}
+    for module, name in panels.items():
+        monkeypatch.setattr(module, name, lambda *parts, name=name, **_: drawn.update({name: parts}) or "drawn")
+    draw = descriptors.draw_matches, confidence.draw_trust, transfer.draw_transfer
+    assert [each(material) for each in draw] == ["drawn"] * 3
+    images = material.pairs.image_a
+    np.testing.assert_array_equal(drawn["matches_panel"][0], images[[3, 6]])  # of pairs 0, 3 and 6
+    assert np.isfinite(drawn["matches_panel"][2].points).all()
+    assert [part.shape for part in drawn["trust_panel"]] == [(5 * 40,)] * 3
+    np.testing.assert_array_equal(drawn["transfer_panel"][0], images[[8]])  # of pairs 2, 5 and 8
+    unseen = dataclasses.replace(material, pairs=material.pairs._replace(visible=0 * material.pairs.visible))
+    assert [each(unseen) for each in draw] == [None] * 3
 
 
 @pytest.mark.parametrize("annotated, drawn", [([[1.0, 0], [1, 0], [0, 1]], True), ([[1.0, 0], [0, 1], [1, 0]], False)])
