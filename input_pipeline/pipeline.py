@@ -111,7 +111,8 @@ def image_batches(source: Source, split: str, *, batch_size: int, count: int | N
     Raises:
       ValueError: if a file of the data set is damaged or gone.
     """
-    count = _at_most(source, split, count)
+    images = source.count_images(split)
+    count = min(count or images, images)
     return source.images(split, _first(count), batch_size=batch_size, count=count).prefetch(tf.data.AUTOTUNE)
 
 

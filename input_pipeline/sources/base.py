@@ -41,6 +41,10 @@ class Source(abc.ABC):
     def count(self, split: str) -> int:
         """Returns how many examples a split has; 0 where there is no such split."""
 
+    def count_images(self, split: str) -> int:
+        """Returns how many images a split has: one an example, unless pairs share them."""
+        return self.count(split)
+
     def classes(self, split: str) -> np.ndarray:
         """Returns the class of each example of a split, int64 [N]; all 0 where there is one class."""
         return np.zeros(self.count(split), np.int64)
@@ -77,7 +81,8 @@ class Source(abc.ABC):
         """Makes batches of images as a user has them, neither warped nor recoloured.
 
         Args:
-          split, indices, batch_size, count: as in `pairs`.
+          split, batch_size, count: as in `pairs`.
+          indices: as in `pairs`, of the `count_images` images of the split.
 
         Returns:
           `tf.data.Dataset` of ImageBatches.

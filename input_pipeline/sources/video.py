@@ -31,6 +31,9 @@ class Clips(base.Source):
     def count(self, split: str) -> int:
         return len(self._chosen(split))
 
+    def count_images(self, split: str) -> int:
+        return len(self._frames(split))
+
     def pairs(
         self, split: str, indices: tf.data.Dataset, *, stride: int, batch_size: int, count: int | None = None
     ) -> tf.data.Dataset:
@@ -61,10 +64,10 @@ class Clips(base.Source):
     def images(
         self, split: str, indices: tf.data.Dataset, *, batch_size: int, count: int | None = None
     ) -> tf.data.Dataset:
-        first, read_image = self._video.first[self._chosen(split)], self._image_reader()
+        frames, read_image = self._frames(split), self._image_reader()
 
         def image(index, _):
-            frame = tf.gather(first, base.spread(index, count, len(first)))
+            frame = tf.gather(frames, base.spread(index, count, len(frames)))
             return ImageBatch(read_image(frame), mask=tf.ones(self.input_size))
 
         return indices.map(image, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
@@ -83,6 +86,11 @@ class Clips(base.Source):
             return tf.image.convert_image_dtype(tf.ensure_shape(image, [*self.input_size, 3]), tf.float32)
 
         return read
+
+    def _frames(self, split: str) -> np.ndarray:
+        """Indices of the frames of the pairs of a split, each once."""
+        chosen = self._chosen(split)
+        return np.union1d(self._video.first[chosen], self._video.second[chosen])
 
     def _chosen(self, split: str) -> np.ndarray:
         """Indices of the pairs of a split; clips too short to hold any out are shown as they are trained on."""

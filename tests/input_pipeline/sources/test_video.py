@@ -55,7 +55,21 @@ def test_validation_frames_are_no_training_frames(config):
     train, validation = source.count("train"), source.count("validation")
     assert (train, validation) == (FRAMES - 3, 1)  # of 24 frames the last two are held out, and no pair holds both
     (images,) = pipeline.image_batches(source, "train", batch_size=100)
-    assert images.image.shape == [train, *SIZE, 3] and images.mask.numpy().all()
+    assert images.image.shape == [FRAMES - 2, *SIZE, 3] and images.mask.numpy().all()
+
+
+def test_each_frame_is_an_image_once_however_many_pairs_it_is_in(config):
+    far = dataclasses.replace(config, data=dataclasses.replace(config.data, max_gap=3))
+    source = pipeline.prepare(far)
+    assert source.count("train") > FRAMES
+    for split, expected in (("train", range(FRAMES - 2)), ("validation", range(FRAMES - 2, FRAMES))):
+        (images,) = pipeline.image_batches(source, split, batch_size=100)
+        assert source.count_images(split) == len(expected)
+        for n, image in zip(expected, images.image.numpy()):
+            frame = np.asarray(Image.open(pathlib.Path(config.data.dir) / f"frame{n}.png"))
+            np.testing.assert_allclose(255 * image, frame, atol=1e-3)
+    images, _ = pipeline.example_images(source, "train", count=5)
+    assert images.image.shape == [5, *SIZE, 3]
 
 
 @pytest.fixture
