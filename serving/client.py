@@ -9,7 +9,6 @@ their EXIF orientation; any other is sent the upright pixels. Landmarks are prin
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -18,12 +17,14 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from absl import flags
-from PIL import Image
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from dense_labels import command_line, files
+from dense_labels.exporting import decoding_graph
 from input_pipeline.storage import decoding
 from serving import drawing
+
+_ANY_SIZE = 2**31 - 1  # pixels: the server knows its own limit
 
 
 class Client:
@@ -136,7 +137,7 @@ def _read(path, dtype):
     """What is sent of a picture, a batch of one, and its pixels as the server sees them."""
     if dtype == tf.string:
         content = _content(path)
-        return np.array([content], object), _stored_pixels(path, content)
+        return np.array([content], object), _stored_pixels(content)
     pixels = decoding.read_picture(path)
     sent = pixels if dtype == tf.uint8 else np.float32(pixels) / 255
     return sent[np.newaxis], pixels
@@ -147,11 +148,11 @@ def _content(path):
         return file.read()
 
 
-def _stored_pixels(path, content):
-    """Not turned upright; what is no picture here is none for the server, which says why."""
+def _stored_pixels(content):
+    """As the model decodes it, which draws on white and turns nothing; what is no picture it refuses, and says why."""
     try:
-        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    except Exception:  # decoders raise almost anything at damaged data
+        return decoding_graph.decode(tf.constant(content), max_pixels=_ANY_SIZE).numpy()
+    except tf.errors.OpError:
         return np.zeros([1, 1, 3], np.uint8)
 
 
