@@ -78,8 +78,16 @@ def read(folder: str | os.PathLike) -> dict[str, Any]:
 
     Raises:
       OSError: if it is not there.
+      ValueError: naming the file, if it is damaged.
     """
-    return json.loads((pathlib.Path(folder) / FILE).read_text())
+    path = pathlib.Path(folder) / FILE
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); export the model again") from error
+    if not isinstance(card, dict):
+        raise ValueError(f"{path} is damaged (it holds no model card); export the model again")
+    return card
 
 
 def _version(package):

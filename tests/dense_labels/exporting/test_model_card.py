@@ -1,5 +1,6 @@
 import json
 
+import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -43,3 +44,11 @@ def test_the_card_says_what_a_run_was_but_not_where_it_lay():
     assert card["data"] == {"name": "coco", "landmarks": ["left_eye", "nose"], "test_images": 600}
     assert card["configuration"]["data"]["dir"] == "faces" and card["configuration"]["model"]["weights"] == "imagenet"
     assert "someone" not in json.dumps(card)
+
+
+@pytest.mark.parametrize("content", ['{"signatures": ', "[1, 2]"])
+def test_a_damaged_card_is_named(tmp_path, content):
+    (tmp_path / model_card.FILE).parent.mkdir()
+    (tmp_path / model_card.FILE).write_text(content)
+    with pytest.raises(ValueError, match=r"assets/model_card\.json is damaged \(.*\); export the model again"):
+        model_card.read(tmp_path)
