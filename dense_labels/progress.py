@@ -17,3 +17,14 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Prints a line about something that is probably not what the user wants."""
     say(f"warning: {text}")
+
+
+def not_installed(what: str, package: str, extra: str) -> ValueError:
+    """Returns the error for a package that only some uses need, and that is missing.
+
+    Args:
+      what: what needs it, as the message begins.
+      package: its name, as a user knows it.
+      extra: of this program, which brings it along.
+    """
+    return ValueError(f'{what} needs {package}, which is not installed: pip install "dense-labels[{extra}]"')

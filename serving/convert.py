@@ -6,7 +6,7 @@ The converted model takes one picture, float32 [1, H, W, 3] from 0 to 1, of the 
 `input_size` and twice `margin`, and answers in its pixels. It does no resizing and reads no files, and points in a
 picture of another size are the caller's to scale. `lite_int8` keeps weights in 8 bits and computes in floats where it
 must (dynamic range). Every signature that takes one picture can be converted, by the name of its function in Python.
-ONNX needs tf2onnx: pip install -e .[onnx]
+ONNX needs tf2onnx: pip install "dense-labels[onnx]"
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 from absl import flags
 
-from dense_labels import command_line, files
+from dense_labels import command_line, files, progress
 from dense_labels.exporting import model_card
 
 KINDS = ("lite", "lite_int8", "onnx")
@@ -82,7 +82,7 @@ def _tasks(card: dict[str, Any]) -> list[str]:
 
 def _to_onnx(answer):
     if importlib.util.find_spec("tf2onnx") is None:
-        raise ValueError("--to=onnx needs tf2onnx: pip install -e .[onnx]")
+        raise progress.not_installed("--to=onnx", "tf2onnx", "onnx")
     import onnx  # an extra
     import tf2onnx
 

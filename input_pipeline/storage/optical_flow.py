@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from dense_labels import progress
 from input_pipeline.readers.folder import files_below
 from input_pipeline.storage import decoding, kept
 
@@ -205,8 +206,5 @@ def _opencv():
     try:
         import cv2
     except ImportError as error:
-        raise ValueError(
-            "the flow between frames is computed with OpenCV, which is not installed: "
-            'pip install "opencv-python-headless<4.12" (4.12 needs numpy 2)'
-        ) from error
+        raise progress.not_installed("the flow between frames", "OpenCV", "video") from error
     return cv2

@@ -155,9 +155,7 @@ def test_opencv_is_needed_for_computing_alone(tmp_path, monkeypatch):
     write_clip(tmp_path / "clip", 2)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "cv2", None)
-        with pytest.raises(
-            ValueError, match=r'OpenCV, which is not installed: pip install "opencv-python-headless<4.12"'
-        ):
+        with pytest.raises(ValueError, match=r'OpenCV, which is not installed: pip install "dense-labels\[video\]"'):
             optical_flow.prepare(tmp_path / "clip", SIZE, tmp_path / "kept")
     optical_flow.prepare(tmp_path / "clip", SIZE, tmp_path / "kept")
     monkeypatch.setitem(sys.modules, "cv2", None)
