@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import coco_parts, landmark_files
@@ -39,7 +40,20 @@ def read(data: DataConfig) -> dict[str, Pictures]:
     if data.boxes and not os.path.isfile(os.path.expanduser(data.boxes)):
         raise ValueError(f"config.data.boxes={data.boxes}: there is no such file; give one that is there, or none")
     boxed = bool(data.boxes)
-    return landmark_files.read_splits(data, lambda annotations: read_file(data.dir, annotations, boxed=boxed))
+    splits = landmark_files.read_splits(data, lambda annotations: read_file(data.dir, annotations, boxed=boxed))
+    if len({_are_centres(pictures) for pictures in splits.values()}) > 1:
+        whole, others = ("annotations", "annotations_test")[:: 1 if _are_centres(splits["annotated"]) else -1]
+        progress.warn(
+            f"the key points of config.data.{whole} are whole numbers, which count pixels at their centres, so half a "
+            f"pixel is added; those of config.data.{others} are not, so none is: if one program wrote both files, they "
+            "differ by half a pixel, and should be written alike"
+        )
+    return splits
+
+
+def _are_centres(pictures):
+    """Whether all landmarks lie at centres of pixels, as whole numbers in the file do."""
+    return bool((pictures.landmarks[pictures.annotated > 0] % 1 == 0.5).all())
 
 
 def read_file(dir: str | os.PathLike, annotations: str | os.PathLike, *, boxed: bool = False) -> Pictures:

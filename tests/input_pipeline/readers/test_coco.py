@@ -119,6 +119,24 @@ def test_boxes_of_a_configuration_must_be_there_and_not_contradict_it(read_coco,
         coco.read(dataclasses.replace(data, whole_pictures=True))
 
 
+@pytest.mark.parametrize("fractional", [None, "annotations", "annotations_test"])
+def test_files_that_may_differ_by_half_a_pixel_are_warned_of(tmp_path, capsys, fractional):
+    draw(tmp_path, "in/0.png", "in/1.png")
+    files = {name: tmp_path / f"{name}.json" for name in ("annotations", "annotations_test")}
+    for name, file in files.items():
+        points = [list(WHOLE[0]), list(WHOLE[1])]
+        points[0][0] += 0.25 * (name == fractional)
+        file.write_text(json.dumps(coco_parts(points)))
+    coco.read(DataConfig(name="coco", dir=str(tmp_path), **{name: str(file) for name, file in files.items()}))
+    said = capsys.readouterr().out
+    if fractional is None:
+        assert said == ""
+    else:
+        (other,) = files.keys() - {fractional}
+        assert said.startswith(f"warning: the key points of config.data.{other} are whole numbers, which count pixels")
+        assert f"; those of config.data.{fractional} are not, so none is: if one program wrote both files" in said
+
+
 def changed(change):
     parts = coco_parts(WHOLE, boxes=[[0, 0, 4, 9], [0, 0, 5, 5]])
     change(parts)
