@@ -16,7 +16,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import commands
+import dense_labels
+from dense_labels import run_pictures
+from dense_labels.exporting import verification
+from dense_labels.reporting import page
+from input_pipeline import pipeline
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 KINDS = ("arm", "stills", "video", "sphere", "introspection")
@@ -24,25 +28,36 @@ TOLERANCE = 1e-5  # of a number, or of 1 where it is smaller
 _VALUES = 16  # of an output
 
 
-def evaluate(run, scratch):
-    """Evaluates and exports a copy of a run, where nothing but flags says where its data are.
+def evaluate(run, scratch, patch):
+    """Evaluates and exports a copy of a run, where nothing but arguments says where its data are.
+
+    What is compared are numbers. So nothing is drawn, which `test_mains` sees to, and the export is not compared with
+    the live model, which `exporting/test_publishing.py` sees to: what it answers is compared here.
 
     Args:
       run: folder of the run, which is written to; its name is that of a kind.
       scratch: folder for what is simulated, kept and exported.
+      patch: `pytest.MonkeyPatch`.
 
     Returns:
       What an expected.json holds.
     """
+    patch.setattr(run_pictures, "write", _images_alone)
+    patch.setattr(verification, "verify", lambda *_: None)
     pictures, frames = FIXTURES / "pictures", FIXTURES / "frames"
-    annotated = [f"--annotations={pictures / 'points.json'}", f"--annotations_test={pictures / 'points_test.json'}"]
-    simulated, kept = [f"--pictures={scratch / 'data'}"], f"--cache_dir={scratch / 'cache'}"
-    flags = {"arm": simulated, "sphere": simulated, "video": [f"--pictures={frames}", kept]}
-    flags = flags.get(run.name, [f"--pictures={pictures}", *annotated, kept])
-    result = commands.run("eval_main.py", f"--workdir={run}", f"--export_dir={scratch / 'served'}", *flags, timeout=900)
-    assert result.returncode == 0, result.stderr
+    annotated = {"annotations": pictures / "points.json", "annotations_test": pictures / "points_test.json"}
+    simulated, kept = {"pictures": scratch / "data"}, {"cache_dir": scratch / "cache"}
+    given = {"arm": simulated, "sphere": simulated, "video": {"pictures": frames, **kept}}
+    opened = dense_labels.open_run(run)
+    opened.evaluate(**given.get(run.name, {"pictures": pictures, **annotated, **kept}))
     written = json.loads((run / "eval" / "result.json").read_text())
-    return {"result": written, "answers": answers(scratch / "served" / "1")}
+    return {"result": written, "answers": answers(opened.export(scratch / "served"))}
+
+
+def _images_alone(subject, *_, **__):
+    """What `run_pictures.write` returns."""
+    images, _ = pipeline.example_images(subject.source, subject.split, count=page.MOST_PICTURES)
+    return np.asarray(images.image)
 
 
 def answers(served):
@@ -88,11 +103,11 @@ def _assert_same(found, expected, where):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_old_run_gives_the_numbers_it_gave(kind, tmp_path):
+def test_an_old_run_gives_the_numbers_it_gave(kind, tmp_path, monkeypatch):
     expected = json.loads((FIXTURES / "runs" / kind / "expected.json").read_text())
     run = tmp_path / kind
     shutil.copytree(FIXTURES / "runs" / kind, run)
-    found = evaluate(run, tmp_path)
+    found = evaluate(run, tmp_path, monkeypatch)
     for texts in (found["result"], expected["result"]):
         texts.pop("protocol", None)  # words, which may be put better
     _assert_same(found, expected, kind)
