@@ -19,8 +19,7 @@ import tensorflow as tf
 import dense_labels
 from dense_labels import run_pictures
 from dense_labels.exporting import verification
-from dense_labels.reporting import page
-from input_pipeline import pipeline
+from tests import evaluated
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 KINDS = ("arm", "stills", "video", "sphere", "introspection")
@@ -42,7 +41,7 @@ def evaluate(run, scratch, patch):
     Returns:
       What an expected.json holds.
     """
-    patch.setattr(run_pictures, "write", _images_alone)
+    patch.setattr(run_pictures, "write", evaluated.images_alone)
     patch.setattr(verification, "verify", lambda *_: None)
     pictures, frames = FIXTURES / "pictures", FIXTURES / "frames"
     annotated = {"annotations": pictures / "points.json", "annotations_test": pictures / "points_test.json"}
@@ -52,12 +51,6 @@ def evaluate(run, scratch, patch):
     opened.evaluate(**given.get(run.name, {"pictures": pictures, **annotated, **kept}))
     written = json.loads((run / "eval" / "result.json").read_text())
     return {"result": written, "answers": answers(opened.export(scratch / "served"))}
-
-
-def _images_alone(subject, *_, **__):
-    """What `run_pictures.write` returns."""
-    images, _ = pipeline.example_images(subject.source, subject.split, count=page.MOST_PICTURES)
-    return np.asarray(images.image)
 
 
 def answers(served):

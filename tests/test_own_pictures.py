@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
+from tests import evaluated
 from tests.commands import run
 
 SHORT = [
@@ -67,12 +68,10 @@ def trained(pictures, tmp_path_factory):
     return workdir
 
 
-def test_pictures_in_and_a_landmark_detector_out(pictures, trained, tmp_path):
+def test_pictures_in_and_a_landmark_detector_out(pictures, trained, tmp_path, capsys):
     config = json.loads((trained / "config.json").read_text())
     assert config["data"]["size"] == [84, 100] and config["train"]["batch_size"] == 10
-    table = f"--annotations={pictures / 'eyes.csv'}"
-    result = run("eval_main.py", f"--workdir={trained}", table, "--few_shot=2", f"--export_dir={tmp_path}")
-    assert result.returncode == 0, result.stderr
+    evaluated.evaluate(trained, annotations=pictures / "eyes.csv", few_shot=["2"], export_dir=tmp_path)
     written = json.loads((trained / "eval" / "result.json").read_text())
     assert written["protocol"]["test_images"] == written["protocol"]["head_images"] == 10  # they take turns
     assert written["protocol"]["error"].startswith("Euclidean distance in % of eye distance")
@@ -80,7 +79,8 @@ def test_pictures_in_and_a_landmark_detector_out(pictures, trained, tmp_path):
         assert written["metrics"][f"{name}_error_percent"] > 0
         assert [len(each) for each in written["few_shot_error_percent"][name].values()] == [3]
     assert set(written["metrics"]) >= {"matching_same_cell_px", "matching_different_cell_px"}
-    assert "left_eye " in result.stdout and "right_eye " in result.stdout
+    said = capsys.readouterr().out
+    assert "left_eye " in said and "right_eye " in said
 
     served = tf.saved_model.load(str(tmp_path / "1"))
     names = ["huge.jpg", "b.png", "grey.png"]
@@ -95,21 +95,18 @@ def test_pictures_in_and_a_landmark_detector_out(pictures, trained, tmp_path):
         )
 
 
-def test_a_few_annotations_are_fitted_on_though_not_measured(pictures, trained, tmp_path):
+def test_a_few_annotations_are_fitted_on_though_not_measured(pictures, trained, tmp_path, capsys):
     table = (pictures / "eyes.csv").read_text().splitlines()
     (tmp_path / "few.csv").write_text("\n".join(table[:4]))
-    few = f"--annotations={tmp_path / 'few.csv'}"
-    result = run("eval_main.py", f"--workdir={trained}", few)
-    assert result.returncode == 0, result.stderr
-    assert "too few annotated images to measure on" in result.stdout
+    evaluated.evaluate(trained, annotations=tmp_path / "few.csv")
+    assert "too few annotated images to measure on" in capsys.readouterr().out
     written = json.loads((trained / "eval" / "result.json").read_text())
     assert written["protocol"]["exported"] == "nearest" and written["protocol"]["head_images"] == 3
 
 
-def test_without_annotations_labels_alone_are_drawn_and_exported(trained, tmp_path):
-    result = run("eval_main.py", f"--workdir={trained}", f"--export_dir={tmp_path}")
-    assert result.returncode == 0, result.stderr
-    assert "landmark" not in result.stdout
+def test_without_annotations_labels_alone_are_drawn_and_exported(trained, tmp_path, capsys):
+    evaluated.evaluate(trained, export_dir=tmp_path, drawn=True)
+    assert "landmark" not in capsys.readouterr().out
     assert set(tf.saved_model.load(str(tmp_path / "1")).signatures) >= {"serving_default", "encoded", "match_encoded"}
     assert (trained / "eval" / "mean_object.png").exists()
 
@@ -146,26 +143,31 @@ def test_files_that_cannot_be_used_are_all_named_and_left_out_when_told(pictures
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "options, words",
     [
-        (["--annotations=eyes.txt"], ["eyes.txt", "a COCO .json, a .csv or a folder of .pts files is expected"]),
-        (["--annotations=none.csv"], ["none.csv", "there is no such file"]),
-        (["--annotations_test=none.csv"], ["annotations_test goes with annotations"]),
-        (["--few_shot=1"], ["few_shot needs landmarks; give annotations"]),
-        (["--few_shot=1,x"], ["--few_shot=1,x", "whole numbers"]),
-        (["--heads=nearest"], ["heads=nearest: they need landmarks; give annotations"]),
-        (["--batch_requests=8"], ["--max_pixels and --batch_requests go with --export_dir"]),
-        (["--heads=heatmap"], ["config.eval.heads='heatmap'", "'nearest'", "'heatmaps'"]),
+        ({"annotations": "eyes.txt"}, ["eyes.txt", "a COCO .json, a .csv or a folder of .pts files is expected"]),
+        ({"annotations": "none.csv"}, ["none.csv", "there is no such file"]),
+        ({"annotations_test": "none.csv"}, ["annotations_test goes with annotations"]),
+        ({"few_shot": ["1"]}, ["few_shot needs landmarks; give annotations"]),
+        ({"heads": ["nearest"]}, ["heads=nearest: they need landmarks; give annotations"]),
+        ({"batch_requests": 8}, ["--max_pixels and --batch_requests go with --export_dir"]),
+        ({"heads": ["heatmap"]}, ["config.eval.heads='heatmap'", "'nearest'", "'heatmaps'"]),
     ],
 )
-def test_a_mistake_in_the_evaluation_is_one_line(trained, arguments, words):
-    result = run("eval_main.py", f"--workdir={trained}", *arguments)
+def test_a_mistake_in_the_evaluation_is_told(trained, options, words):
+    error = evaluated.refusal(trained, **options)
+    assert all(word in error for word in words), error
+
+
+def test_a_mistake_in_the_evaluation_is_one_line(trained):
+    result = run("eval_main.py", f"--workdir={trained}", "--few_shot=1,x")
     assert result.returncode == 1
     line = result.stderr.splitlines()[-1]
-    assert "Traceback" not in result.stderr and line.startswith("error: ") and all(word in line for word in words)
+    assert "Traceback" not in result.stderr and line.startswith("error: ")
+    assert all(word in line for word in ("--few_shot=1,x", "whole numbers"))
 
 
-def test_a_trunk_becomes_descriptors_and_is_not_needed_any_more(pictures, tmp_path):
+def test_a_trunk_becomes_descriptors_and_is_not_needed_any_more(pictures, tmp_path, capsys):
     """The second paper's road: weights from a file that is gone when the run is evaluated and served."""
     weights, workdir = tmp_path / "trunk.h5", tmp_path / "run"
     tf.keras.applications.MobileNetV2(include_top=False, weights=None).save_weights(weights)
@@ -176,13 +178,11 @@ def test_a_trunk_becomes_descriptors_and_is_not_needed_any_more(pictures, tmp_pa
     result = run("train_main.py", "--config=configs/introspection.py", f"--workdir={workdir}", *data, *options, *short)
     assert result.returncode == 0, result.stderr
     weights.unlink()
-    eyes = f"--annotations={pictures / 'eyes.csv'}"
-    result = run("eval_main.py", f"--workdir={workdir}", eyes, f"--export_dir={tmp_path / 'served'}")
-    assert result.returncode == 0, result.stderr
+    evaluated.evaluate(workdir, annotations=pictures / "eyes.csv", export_dir=tmp_path / "served", drawn=True)
     figures = json.loads((workdir / "eval" / "result.json").read_text())["metrics"]
     assert 0 < figures["nearest_descriptor_error_percent"] == pytest.approx(figures["risk_at_random"], rel=1e-5)
     assert figures["risk_of_the_errors"] < figures["risk_by_confidence"] and 0 < figures["confidence_roc_area"] < 1
-    assert "matched by the nearest descriptor: error in % of the width" in result.stdout
+    assert "matched by the nearest descriptor: error in % of the width" in capsys.readouterr().out
     for name in ("confidence", "matches", "trust", "matches_between", "trust_between"):
         assert (workdir / "eval" / f"{name}.png").exists()
     served = tf.saved_model.load(str(tmp_path / "served" / "1")).signatures["descriptors"]
