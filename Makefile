@@ -1,11 +1,17 @@
-# `make demo` needs Python 3.10 or 3.11 and nothing else, `make test` also g++.
-PYTHON ?= $(shell for p in python3.11 python3.10 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
+# `make demo` needs a Python from 3.10 to 3.13, or uv, and nothing else; `make test` also g++.
+PYTHON =# a version such as 3.13, or the path of a Python; empty: the best there is
 VENV ?= .venv
+NEWEST ?= .venv-newest
 RUN = $(VENV)/bin/python
 DEMO = runs/demo
+PYTEST = -m pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# What the newest TensorFlow and Keras could change: all that touches Keras or `dense_labels/compat.py`, and old runs.
+DIFFERS = tests/dense_labels/test_compat.py tests/dense_labels/training tests/models tests/dense_labels/method \
+	tests/dense_labels/test_kept_heads.py tests/dense_labels/exporting tests/input_pipeline/views \
+	tests/input_pipeline/simulation tests/test_old_runs.py
 export PYTHONDONTWRITEBYTECODE =# or every process would compile TensorFlow anew, which takes 10 seconds
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-newest lint clean
 
 demo: $(VENV)/installed
 	$(RUN) train_main.py --config=configs/demo.py --workdir=$(DEMO)
@@ -13,7 +19,10 @@ demo: $(VENV)/installed
 	$(RUN) eval_main.py --workdir=$(DEMO) --export_dir=$(DEMO)/served
 
 test: $(VENV)/installed
-	$(RUN) -m pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	$(RUN) $(PYTEST)
+
+test-newest: $(NEWEST)/installed
+	$(NEWEST)/bin/python $(PYTEST) $(DIFFERS)
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
@@ -21,9 +30,10 @@ lint: $(VENV)/installed
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(NEWEST) runs
 
 $(VENV)/installed: setup.cfg pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --no-compile --editable .[test]
-	touch $@
+	tools/make_environment $(VENV) $(PYTHON)
+
+$(NEWEST)/installed: setup.cfg pyproject.toml
+	tools/make_environment $(NEWEST) 3.13

@@ -89,8 +89,8 @@ def ours(*, network, norm, size, visible, precision, loss=True):
     model = _model(network, norm, precision, loss)
     pairs = PairBatch(**inputs(size=size, visible=visible))
     batches = iter(tf.data.Dataset.from_tensors((pairs,)).repeat().prefetch(1))
-    step = model.make_train_function()
-    return lambda: {name: value.numpy() for name, value in step(batches).items()}
+    model.make_train_function()
+    return lambda: {name: value.numpy() for name, value in model.train_function(batches).items()}
 
 
 def _model(network, norm, precision, loss=True):

@@ -181,12 +181,12 @@ def _is_raise(file: str, line: int) -> bool:
 def _is_from_outside(error: Any) -> bool:
     """Says the same of a TensorFlow error; one from a Python function in a graph has a stack trace in its message."""
     kind, message = type(error).__name__, error.message
-    inside = re.search(r"(\w+)(: [^\n]*)?\nTraceback \(most recent call last\):(.*)", message, flags=re.S)
-    places = re.findall(r'File "(.+?)", line (\d+)', inside[3]) if inside else []
+    before, _, trace = message.partition("\nTraceback (most recent call last):")
+    places = re.findall(r'File "(.+?)", line (\d+)', trace)
     if places:
-        raised = getattr(builtins, inside[1], None)
-        return (isinstance(raised, type) and issubclass(raised, OSError)) or _is_raise(
-            places[-1][0], int(places[-1][1])
-        )
+        names = re.findall(r"\w+(?=: |$)", before.rpartition("\n")[2])  # the newest says first where in a dataset it is
+        kinds = [getattr(builtins, name, None) for name in names]
+        of_the_system = any(isinstance(kind, type) and issubclass(kind, OSError) for kind in kinds)
+        return of_the_system or _is_raise(places[-1][0], int(places[-1][1]))
     directory = kind == "FailedPreconditionError" and "directory" in message
     return kind in _FROM_OUTSIDE or directory or "assertion failed" in message

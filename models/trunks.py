@@ -65,7 +65,8 @@ def create(
     trunk = _cut(name, [ENDS[name]] if name in ENDS else [], weights, stride, dtype)
     _freeze(trunk, frozen, norms=weights != "none")
     images = tf.keras.Input([None, None, 3], name="images")
-    (cells,) = Cells(name, (stride,), stride)([images, trunk(PlainImages(name, stride, dtype=dtype)(images))])
+    maps = tf.nest.flatten(trunk(PlainImages(name, stride, dtype=dtype)(images)))  # a list of one in Keras 3
+    (cells,) = Cells(name, (stride,), stride)([images, *maps])
     return tf.keras.Model(images, cells, name=f"trunk_{name}")
 
 

@@ -38,7 +38,7 @@ std::map<std::string, std::string> Entries(const std::string& message, int numbe
   fields.ParseFromString(message);
   for (int i = 0; i < fields.field_count(); ++i) {
     if (fields.field(i).number() != number) continue;
-    const std::string entry = fields.field(i).length_delimited();
+    const std::string entry(fields.field(i).length_delimited());
     found[Field(entry, 1)] = Field(entry, 2);
   }
   return found;

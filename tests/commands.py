@@ -5,7 +5,7 @@ process does that once, and is forked for each command: it has no thread of its 
 """
 
 import functools
-import inspect
+import importlib.util
 import json
 import os
 import pathlib
@@ -51,21 +51,6 @@ def run(main, *arguments, cwd=ROOT, timeout=300, **variables):
         return subprocess.CompletedProcess(argv, code, *(pathlib.Path(path).read_text() for path in outputs))
 
 
-def import_graphics():
-    """Imports what we use of TensorFlow Graphics, in one second instead of fifteen, or fifty where the stack is deep.
-
-    At their end its modules look for their caller in the whole stack, with the lines of source of each frame.
-    """
-    whole = inspect.stack
-    inspect.stack = lambda: [(sys._getframe(1),), (sys._getframe(2),)]
-    try:
-        from tensorflow_graphics.geometry.transformation import rotation_matrix_3d  # noqa: F401
-        from tensorflow_graphics.math import spherical_harmonics  # noqa: F401
-        from tensorflow_graphics.rendering.camera import perspective  # noqa: F401
-    finally:
-        inspect.stack = whole
-
-
 @functools.cache
 def _server():
     """The process that is forked; it ends when this one does, which closes its input."""
@@ -78,12 +63,14 @@ def _serve():
     """Forks for each task that is read, and writes its return code."""
     import matplotlib.figure  # noqa: F401
     import scipy.optimize  # noqa: F401
-    import tensorflow_addons  # noqa: F401
     import tensorflow_datasets  # noqa: F401
     from tensorboard.plugins.hparams import api  # noqa: F401
 
-    import_graphics()
+    if importlib.util.find_spec("tensorflow_addons"):  # Keras 3 would start threads
+        from dense_labels import compat
 
+        compat.resampler()
+        compat.graphics("math.spherical_harmonics")
     threads = os.listdir("/proc/self/task") if os.path.exists("/proc/self/task") else [0]
     assert len(threads) == 1, f"the libraries have started {len(threads) - 1} threads, which a fork would not have"
     for line in sys.stdin:

@@ -13,9 +13,7 @@ tf.config.set_logical_device_configuration(
 )
 
 from dense_labels.batches import Limits  # noqa: E402, for TensorFlow must not have begun before the devices are set
-from tests import colours, commands  # noqa: E402, for the same reason
-
-commands.import_graphics()
+from tests import colours  # noqa: E402, for the same reason
 
 ARM_PAIRS, ARM_SEED = 240, 0
 

@@ -73,6 +73,6 @@ def test_every_folder_says_what_it_is():
 
 
 def test_folders_are_small():
-    """A folder that nobody can overlook: at most sixteen modules in each."""
+    """A folder that nobody can overlook: at most eighteen modules in each."""
     count = collections.Counter(str(path.parent.relative_to(ROOT)) for path in modules(*TYPED))
-    assert {folder: number for folder, number in count.items() if number > 17} == {}
+    assert {folder: number for folder, number in count.items() if number > 18} == {}

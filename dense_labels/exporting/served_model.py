@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from dense_labels import compat
 from dense_labels.batches import Frame, Limits
 from dense_labels.exporting import decoding_graph, signatures
 from dense_labels.exporting.signatures import Head, Labelled
@@ -35,7 +36,7 @@ class ServedModel(tf.Module):
         super().__init__(name="served_model")
         self.frame, self._limits = frame, limits
         # A tracked Keras object would bring its own traces along, so only variables are tracked.
-        self.weights = [*network.variables, *getattr(head, "variables", ())]
+        self.weights = [*compat.variables(network), *compat.variables(head)]
         # Parts are traced once, and called by all signatures: a network of many layers would make each of them long.
         # They are concrete functions, for others are traced again while they are saved.
         pixels = tf.TensorSpec([None, *frame.input_size, 3], tf.float32)

@@ -8,7 +8,11 @@ second. Arrays in, arrays out: nothing here is part of a graph.
 from __future__ import annotations
 
 import numpy as np
-from tensorflow_graphics.math import math_helpers, spherical_harmonics
+
+from dense_labels import compat
+
+math_helpers = compat.graphics("math.math_helpers")
+spherical_harmonics = compat.graphics("math.spherical_harmonics")
 
 # The colours are the surface of an ellipsoid in CIELAB (D65): the largest inside the sRGB gamut whose longest axis is
 # at most twice its shortest (found by constrained optimisation, rounded inwards). So there is no seam, no pole and no

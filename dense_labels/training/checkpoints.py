@@ -9,7 +9,7 @@ import tempfile
 
 import tensorflow as tf
 
-from dense_labels import progress
+from dense_labels import compat, progress
 
 FOLDER = "checkpoints"  # of the work directory
 
@@ -30,7 +30,9 @@ class Checkpoints(tf.keras.callbacks.Callback):
         """
         super().__init__()
         self._optimizer, self._workdir = model.optimizer, workdir
-        checkpoint = tf.train.Checkpoint(network=model.network, optimizer=model.optimizer, **state)
+        checkpoint = tf.train.Checkpoint(
+            network=compat.saved_network(model.network), optimizer=compat.saved_optimizer(model.optimizer), **state
+        )
         self._shared = tf.train.CheckpointManager(checkpoint, os.path.join(workdir, FOLDER), keep)
         self._scratch = None if chief else tempfile.TemporaryDirectory()
         self._own = self._shared if chief else tf.train.CheckpointManager(checkpoint, self._scratch.name, 1)
@@ -113,7 +115,7 @@ def restore_network(network: tf.keras.Model, workdir: str) -> int:
       ValueError: if there is no checkpoint, or it is damaged or does not fit the network.
     """
     step = newest_step(workdir)
-    _restore(tf.train.Checkpoint(network=network), str(newest(workdir)))
+    _restore(tf.train.Checkpoint(network=compat.saved_network(network)), str(newest(workdir)))
     return step
 
 

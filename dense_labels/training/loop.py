@@ -11,8 +11,8 @@ from typing import Any
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
+from dense_labels import compat, progress
 from dense_labels import config as config_lib
-from dense_labels import progress
 from dense_labels.batches import PairBatch
 from dense_labels.registry import LOSSES, NETWORKS
 from dense_labels.training import callbacks, checkpoints, optimizers
@@ -209,9 +209,9 @@ def _compiled(
     settings, precision = config.train, choose_precision(config.train)
     model = PairModel(network(precision), LOSSES[config.loss.name].value(config, stride))
     optimizer = optimizers.create(settings, steps_per_epoch)
-    optimizer.build(model.network.trainable_variables)
     if precision == "mixed_float16":
-        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+        optimizer = compat.loss_scaled(optimizer)
+    optimizer.build(model.network.trainable_variables)
     model.compile(optimizer, jit_compile=settings.jit_compile)
     return model
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from dense_labels import progress
+from dense_labels import compat, progress
 
 if TYPE_CHECKING:
     from dense_labels.config import TrainConfig
@@ -59,7 +59,7 @@ def learning_rate(settings: TrainConfig, steps_per_epoch: int) -> tf.keras.optim
             )
         return tf.keras.optimizers.schedules.CosineDecay(
             0.0 if settings.warmup_steps else settings.learning_rate,
-            steps - settings.warmup_steps,
+            max(1, steps - settings.warmup_steps),
             warmup_target=settings.learning_rate if settings.warmup_steps else None,
             warmup_steps=settings.warmup_steps,
         )
@@ -69,7 +69,7 @@ def learning_rate(settings: TrainConfig, steps_per_epoch: int) -> tf.keras.optim
     return tf.keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, [*rates, rates[-1]])
 
 
-class AdagradMomentum(tf.keras.optimizers.Optimizer):
+class AdagradMomentum(compat.SlotOptimizer):
     """AdaGrad with momentum.
 
     The CVPR 2018 paper trains with "the AdaGrad solver" and momentum 0.9 (section 3.6), which is no published method.
@@ -103,31 +103,16 @@ class AdagradMomentum(tf.keras.optimizers.Optimizer):
         Raises:
           ValueError: if `momentum` is out of range.
         """
-        super().__init__(name=name, **kwargs)
+        super().__init__(learning_rate, name, **kwargs)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum={momentum}: must be at least 0 and below 1")
-        self._learning_rate = self._build_learning_rate(learning_rate)
         self.momentum, self.epsilon = momentum, epsilon
         self.initial_accumulator_value = initial_accumulator_value
+        self.slots = {"squares": initial_accumulator_value, "velocity": 0.0}
 
-    def build(self, var_list: list[tf.Variable]) -> None:
-        """Creates the accumulators of the variables."""
-        super().build(var_list)
-        if getattr(self, "_built", False):
-            return
-        self._built = True
-        self._squares, self._velocities = [], []
-        for variable in var_list:
-            start = tf.fill(variable.shape, tf.cast(self.initial_accumulator_value, variable.dtype))
-            self._squares.append(self.add_variable_from_reference(variable, "squares", initial_value=start))
-            self._velocities.append(self.add_variable_from_reference(variable, "velocity"))
-
-    def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
-        """Makes the step of one variable; the gradient may be sparse, which is made dense."""
-        index = self._index_dict[self._var_key(variable)]
-        square, velocity = self._squares[index], self._velocities[index]
-        gradient = tf.convert_to_tensor(gradient)
-        rate = tf.cast(self.learning_rate, variable.dtype)
+    def step(self, gradient: tf.Tensor, variable: tf.Variable, rate: tf.Tensor, *slots: tf.Variable) -> None:
+        """Makes the step of one variable."""
+        square, velocity = slots
         square.assign_add(tf.square(gradient))
         velocity.assign(self.momentum * velocity + rate * gradient * tf.math.rsqrt(square + self.epsilon))
         variable.assign_sub(velocity)
@@ -136,7 +121,6 @@ class AdagradMomentum(tf.keras.optimizers.Optimizer):
         """Returns the arguments that make the optimiser again."""
         return {
             **super().get_config(),
-            "learning_rate": self._serialize_hyperparameter(self._learning_rate),
             "momentum": self.momentum,
             "initial_accumulator_value": self.initial_accumulator_value,
             "epsilon": self.epsilon,

@@ -7,10 +7,12 @@ R takes the second to the first, `normal = R place`. All functions are exact, an
 """
 
 import tensorflow as tf
-from tensorflow_graphics.rendering.camera import perspective
 
+from dense_labels import compat
 from dense_labels.batches import Array
 from dense_labels.method import geometry
+
+perspective = compat.graphics("rendering.camera.perspective")
 
 FRAME_SIZE = 90  # pixels
 DISTANCE = 4.0  # radii from the camera to the sphere's centre

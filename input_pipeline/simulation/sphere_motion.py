@@ -7,7 +7,10 @@ normal, and keeps a share of itself from frame to frame.
 from collections.abc import Iterator
 
 import numpy as np
-from tensorflow_graphics.geometry.transformation import rotation_matrix_3d
+
+from dense_labels import compat
+
+rotation_matrix_3d = compat.graphics("geometry.transformation.rotation_matrix_3d")
 
 # The paper says nothing of its video. Here the sphere turns by 44 degrees from frame to frame on average. The less it
 # turns, the nearer to right are labels that stay in place in the frame, and the harder it is to learn others.

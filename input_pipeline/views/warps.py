@@ -16,19 +16,15 @@ warps, it is one product of their weights with a basis that is computed once. Th
 """
 
 import functools
-import warnings
 
 import tensorflow as tf
 
+from dense_labels import compat
 from dense_labels.batches import Array
 from dense_labels.method import geometry
 from input_pipeline.views import point_maps
 from input_pipeline.views.point_maps import PointMap
 from input_pipeline.views.random_maps import CENTRES, CENTRES_PER_SIDE
-
-with warnings.catch_warnings():  # that the package will not be developed further is known, and no user's matter
-    warnings.filterwarnings("ignore", message=r"\s*TensorFlow Addons")
-    import tensorflow_addons as tfa
 
 BORDERS = ("zero", "edge", "mirror")
 _WEIGHTS = CENTRES + 3
@@ -182,7 +178,7 @@ def sample(maps: Array, points: Array, *, border: str) -> tf.Tensor:
     points -= 0.5  # the resampler counts from the centre of the first pixel
     if border != "zero":
         points = tf.clip_by_value(points, 0.0, extent - 1.0)
-    return tfa.image.resampler(maps, tf.reshape(points, shape))
+    return compat.resampler()(maps, tf.reshape(points, shape))
 
 
 def _checked_weights(weights):

@@ -10,7 +10,7 @@ from benchmarks import warps as benchmark
     "factory, packages, special",
     [
         ("ours", [], {}),
-        ("sparse_image_warp", [], {"points": 3, "fixed_ends": True}),
+        ("sparse_image_warp", ["tensorflow_addons"], {"points": 3, "fixed_ends": True}),
         ("kornia_tps", ["torch", "kornia"], {"points": 3}),
         ("cv2_remap", ["cv2"], {"dtype": "uint8"}),
     ],

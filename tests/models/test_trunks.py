@@ -38,7 +38,7 @@ def saved(tmp_path_factory):
         for layer in whole.layers:
             if isinstance(layer, tf.keras.layers.BatchNormalization):  # statistics that are not the identity
                 layer.set_weights([rng.uniform(0.5, 1.5, size=w.shape) for w in layer.get_weights()])
-        path = str(folder / f"{name}.h5")
+        path = str(folder / f"{name}.weights.h5")
         whole.save_weights(path)
         return whole, path
 
@@ -84,6 +84,13 @@ def inner(network):
     return next(layer for layer in network.layers if isinstance(layer, tf.keras.Model))
 
 
+class Plain(tf.keras.layers.Layer):
+    """Hands on what it is given."""
+
+    def call(self, values, mask=None):
+        return values
+
+
 def linear(network):
     """The same network of one channel, without rectifiers; its filters are of one number each, its pools means."""
 
@@ -94,7 +101,7 @@ def linear(network):
         if isinstance(layer, tf.keras.layers.MaxPooling2D):
             return tf.keras.layers.AveragePooling2D.from_config(config)
         if isinstance(layer, (tf.keras.layers.ReLU, tf.keras.layers.Activation, tf.keras.layers.BatchNormalization)):
-            return tf.keras.layers.Activation("linear", name=layer.name)
+            return Plain(name=layer.name)
         if "filters" in config:
             config["filters"] = 1
         if "activation" in config:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmarks import pf as command
 from benchmarks.semantic import pf_data
-from dense_labels import run_config
+from dense_labels import compat, run_config
 from dense_labels.config import Config
 from dense_labels.registry import NETWORKS
 from models import descriptors, trunks
@@ -250,7 +250,7 @@ def test_a_runs_row_is_its_newest_checkpoint_with_the_layer_below_the_labels(tmp
     config.model.name, config.model.confidence = "introspection", confidence
     network = create(config.model)
     run_config.save(config, str(tmp_path))
-    checkpoint = tf.train.Checkpoint(network=network)
+    checkpoint = tf.train.Checkpoint(network=compat.saved_network(network))
     tf.train.CheckpointManager(checkpoint, str(tmp_path / "checkpoints"), 1).save(checkpoint_number=7)
     row = command.trained_row(str(tmp_path))
     assert (row.name, row.stride, row.unit) == (f"{tmp_path} (step 7)", 16, not confidence)
@@ -263,7 +263,8 @@ def test_a_runs_row_is_its_newest_checkpoint_with_the_layer_below_the_labels(tmp
 def test_a_row_of_the_first_papers_network_has_labels_alone(tmp_path):
     config = Config()
     run_config.save(config, str(tmp_path))
-    checkpoint = tf.train.Checkpoint(network=NETWORKS[config.model.name].value.create(config.model, "float32"))
+    network = NETWORKS[config.model.name].value.create(config.model, "float32")
+    checkpoint = tf.train.Checkpoint(network=compat.saved_network(network))
     tf.train.CheckpointManager(checkpoint, str(tmp_path / "checkpoints"), 1).save(checkpoint_number=1)
     row = command.trained_row(str(tmp_path))
     assert (row.stride, row.unit) == (2, False)

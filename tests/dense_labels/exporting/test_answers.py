@@ -66,11 +66,11 @@ def colour_served(colour_served_dir):
 @pytest.fixture(scope="module")
 def heatmap_served(colour_network, tmp_path_factory):
     """The same network, with a head whose map k is high where colour k is missing from white."""
-    head = heatmap_landmarks.HeatMapLandmarks(3, 3, STRIDE)
     features, maps = np.zeros([3, 3, 3, 512], np.float32), np.zeros([3, 3, 512, 3], np.float32)
     features[1, 1, range(3), range(3)], maps[1, 1, range(3), range(3)] = -1.0, 6.0
-    gamma, beta, mean, variance = np.ones(512), np.ones(512), np.zeros(512), np.ones(512)
-    head.set_weights([features, gamma, beta, maps, np.full(3, -3.0), mean, variance])
+    norm = {"gamma": np.ones(512), "beta": np.ones(512), "moving_mean": np.zeros(512), "moving_variance": np.ones(512)}
+    state = {"features": features, **norm, "maps": maps, "biases": np.full(3, -3.0), "stride": STRIDE}
+    head = heatmap_landmarks.HeatMapLandmarks.from_state(state)
     only = ("keypoints", "keypoints_float", "landmarks_float")
     return tf.saved_model.load(str(publish(colour_network, head, tmp_path_factory.mktemp("heatmaps"), only=only)))
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_addons as tfa
 
 from dense_labels.method import geometry
 
@@ -87,6 +86,7 @@ def test_sampling_is_exact_on_linear_functions(stride):
 
 
 def test_sampling_agrees_with_tensorflow_addons():
+    tfa = pytest.importorskip("tensorflow_addons")
     rng = np.random.default_rng(1)
     maps = rng.normal(size=[3, HEIGHT, WIDTH, 4]).astype(np.float32)
     points = rng.uniform(-3, 2 * WIDTH + 3, size=[3, 50, 2]).astype(np.float32)

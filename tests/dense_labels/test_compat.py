@@ -1,0 +1,143 @@
+"""Both stacks give the same: stand-ins what the packages give, checkpoints of each are read by the other.
+
+fixtures/checkpoints/keras2 and keras3 were written by this file: `python -m tests.dense_labels.test_compat FOLDER`.
+"""
+
+import ast
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels import compat
+from dense_labels.config import TrainConfig
+from dense_labels.method import stand_ins
+from dense_labels.training import checkpoints, optimizers
+from models import chain
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CHECKPOINTS = ROOT / "tests/fixtures/checkpoints"
+OPTIMIZERS = ("adam", "amsgrad", "adagrad", "adagrad_momentum")
+STEP = 3
+
+
+def network():
+    """A network of few weights that has a batch norm and a dilated convolution, inside of another."""
+    filters = [(3, 4, 1), (3, 4, 2)]
+    options = {"stride": 2, "norm": "batch", "activation": "relu", "mean": (0.5,) * 3, "std": (1.0,) * 3}
+    inner = chain.create(filters, 4, dtype="float32", name="inner", **options)
+    images = tf.keras.Input([None, None, 3])
+    x = tf.keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise")(inner(images))
+    return tf.keras.Model(images, tf.keras.layers.Conv2D(3, 1, name="label")(x))
+
+
+def model(kind):
+    """A model that is compiled with an optimiser, as a training has it."""
+    made = tf.keras.Sequential()
+    made.network = network()
+    optimizer = optimizers.create(TrainConfig(optimizer=kind, schedule="cosine"), 10)
+    optimizer.build(made.network.trainable_variables)
+    made.compile(optimizer)
+    return made
+
+
+def values(made):
+    """Everything that goes on in another process: weights, steps made, and the optimiser's numbers of each weight."""
+    steps = made.optimizer.iterations
+    slots = [v for v in made.optimizer.variables if v is not steps and "learning_rate" not in v.name]
+    slots = [v for v in slots if v.name.partition(":")[0] not in ("iteration", "iterations")]
+    return [*made.network.weights, *slots, steps]
+
+
+def write(folder):
+    """Writes a checkpoint of each optimiser, in which each variable has numbers of its own."""
+    for kind in OPTIMIZERS:
+        made = model(kind)
+        for index, variable in enumerate(values(made)[:-1]):
+            variable.assign(np.full(variable.shape, index + 1.0, np.float32))
+        made.optimizer.iterations.assign(STEP)
+        checkpoints.Checkpoints(made, str(pathlib.Path(folder) / kind), 1).on_epoch_end(0)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("stack", ["keras2", "keras3"])
+def test_a_checkpoint_of_either_stack_is_restored_whole(stack, kind):
+    made = model(kind)
+    assert checkpoints.Checkpoints(made, str(CHECKPOINTS / stack / kind), 1).restore() == STEP
+    *numbers, steps = values(made)
+    for index, variable in enumerate(numbers):
+        np.testing.assert_array_equal(variable.numpy(), index + 1.0, err_msg=variable.name)
+    assert int(steps.numpy()) == STEP and len(numbers) > 2 * len(made.network.trainable_weights)
+
+
+@pytest.mark.parametrize("stack", ["keras2", "keras3"])
+def test_the_network_alone_is_restored_from_either_stack(stack):
+    restored = network()
+    assert checkpoints.restore_network(restored, str(CHECKPOINTS / stack / "adam")) == STEP
+    assert [float(np.ptp(w)) for w in restored.get_weights()] == [0.0] * len(restored.weights)
+    assert [float(np.mean(w)) for w in restored.get_weights()] == list(range(1, len(restored.weights) + 1))
+
+
+@pytest.mark.skipif(not compat.HAS_ADDONS, reason="there is nothing to compare with")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_resampler_is_that_of_tensorflow_addons(channels):
+    random = np.random.default_rng(0)
+    maps = random.normal(size=[2, 9, 14, channels]).astype(np.float32)
+    points = random.uniform(-3, 17, size=[2, 40, 50, 2]).astype(np.float32)
+    points[0, 0, :4] = [[0, 0], [13, 8], [-1, 3], [13.5, 8.5]]
+    found = stand_ins.resampler(maps, points)
+    assert found.shape == [2, 40, 50, channels]
+    np.testing.assert_allclose(found, compat.resampler()(maps, points), atol=1e-5)
+
+
+def test_the_resampler_is_the_definition():
+    maps = tf.constant(np.arange(12, dtype=np.float32).reshape(1, 3, 4, 1))
+    points = tf.constant([[[0, 0], [2.5, 1], [3, 1.5], [-0.5, 0], [3.25, 2], [9, 0], [-1, -1]]], tf.float32)
+    np.testing.assert_allclose(stand_ins.resampler(maps, points)[0, :, 0], [0, 6.5, 9, 0, 8.25, 0, 0], atol=1e-6)
+
+
+RANDOM = np.random.default_rng(1)
+AXES = RANDOM.normal(size=[20, 3])
+AXES /= np.linalg.norm(AXES, axis=-1, keepdims=True)
+QUATERNION = np.array([0.5, -0.1, 0.7, 0.5]) / np.linalg.norm([0.5, -0.1, 0.7, 0.5])
+POINTS = np.concatenate([RANDOM.normal(size=[20, 3]), np.zeros([1, 3]), np.eye(3), -np.eye(3)])
+CAMERA = (tf.constant([3.0, 4.0], tf.float64), tf.constant([1.0, 2.0], tf.float64))
+DEGREES, ORDERS = (np.broadcast_to(each.numpy(), [20, 49]) for each in stand_ins.generate_l_m_permutations(6))
+ANGLES = (RANDOM.uniform(0, np.pi, [20, 1]), RANDOM.uniform(0, 2 * np.pi, [20, 1]))
+
+
+@pytest.mark.skipif(not compat.HAS_GRAPHICS, reason="there is nothing to compare with")
+@pytest.mark.parametrize(
+    "module, name, arguments",
+    [
+        ("rendering.camera.perspective", "ray", (tf.constant(POINTS[:, :2]), *CAMERA)),
+        ("rendering.camera.perspective", "project", (tf.constant(POINTS[:20] + [0, 0, 9]), *CAMERA)),
+        ("geometry.transformation.rotation_matrix_3d", "from_axis_angle", (AXES, RANDOM.uniform(0, 6, [20, 1]))),
+        ("geometry.transformation.rotation_matrix_3d", "from_quaternion", (QUATERNION,)),
+        ("math.math_helpers", "cartesian_to_spherical_coordinates", (POINTS,)),
+        ("math.math_helpers", "spherical_to_cartesian_coordinates", (np.abs(POINTS),)),
+        ("math.spherical_harmonics", "generate_l_m_permutations", (5,)),
+        ("math.spherical_harmonics", "evaluate_spherical_harmonics", (DEGREES, ORDERS, *ANGLES)),
+    ],
+)
+def test_stand_ins_are_what_tensorflow_graphics_has(module, name, arguments):
+    expected = getattr(compat.graphics(module), name)(*arguments)
+    np.testing.assert_allclose(getattr(stand_ins, name)(*arguments), expected, atol=1e-5)
+
+
+def test_the_stack_is_asked_for_in_one_module():
+    """And that stays short."""
+    lines = (ROOT / "dense_labels/compat.py").read_text().splitlines()
+    assert len(lines) <= 150
+    folders = ("dense_labels", "models", "input_pipeline")
+    ours = [*ROOT.glob("*.py"), *(path for folder in folders for path in (ROOT / folder).rglob("*.py"))]
+    asks = {"KERAS_3", "HAS_ADDONS", "HAS_GRAPHICS", "__version__"}
+    for path in ours:
+        found = {getattr(n, "attr", getattr(n, "id", None)) for n in ast.walk(ast.parse(path.read_text()))} & asks
+        assert not found or path.name == "compat.py", (path, found)
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])
