@@ -129,22 +129,24 @@ def _negative_log_likelihood(
     parts = known.labels.values, landmarks, weights
     batches = tf.data.Dataset.from_tensor_slices(parts).batch(64).cache()
 
-    @tf.function(autograph=False)
-    def add(vectors, labels, landmarks, weights):
-        with tf.GradientTape() as tape:
-            tape.watch(vectors)
-            flat = tf.reshape(labels, [tf.shape(labels)[0], -1, known.labels.length])
-            scores = tf.einsum("kl,nml->nkm", vectors, flat)
-            target = geometry.bilinear_sample(labels, landmarks, known.labels.stride)  # [n, K, L]
-            true_scores = tf.reduce_sum(vectors * target, axis=-1)
-            value = tf.reduce_sum((tf.reduce_logsumexp(scores, axis=-1) - true_scores) * tf.cast(weights, tf.float32))
-        return value, tape.gradient(value, vectors)
-
     def likelihood(vectors):
-        values, gradients = zip(*(add(vectors, *batch) for batch in batches))
+        values, gradients = zip(*(_add(vectors, *batch, known.labels.stride) for batch in batches))
         return float(tf.add_n(values)), tf.add_n(gradients).numpy()
 
     return likelihood
+
+
+@tf.function(autograph=False)  # of the module, for it is traced once for all fits to as many images
+def _add(vectors, labels, landmarks, weights, stride):
+    """The part of the likelihood that some images have, and its gradient."""
+    with tf.GradientTape() as tape:
+        tape.watch(vectors)
+        flat = tf.reshape(labels, [tf.shape(labels)[0], -1, labels.shape[-1]])
+        scores = tf.einsum("kl,nml->nkm", vectors, flat)
+        target = geometry.bilinear_sample(labels, landmarks, stride)  # [n, K, L]
+        true_scores = tf.reduce_sum(vectors * target, axis=-1)
+        value = tf.reduce_sum((tf.reduce_logsumexp(scores, axis=-1) - true_scores) * tf.cast(weights, tf.float32))
+    return value, tape.gradient(value, vectors)
 
 
 def check_labels(labels: LabelMap) -> None:
