@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import inspect
 import sys
+import unittest.mock
 import warnings
 from collections.abc import Callable
 from types import ModuleType
@@ -130,8 +130,6 @@ def graphics(module: str) -> ModuleType:
     """Returns a module of TensorFlow Graphics, such as "math.math_helpers", or what stands in for it."""
     if not HAS_GRAPHICS:
         return stand_ins
-    whole, inspect.stack = inspect.stack, lambda: [(sys._getframe(1),), (sys._getframe(2),)]
-    try:  # each module looks for its caller, in the whole stack with all lines of source: that takes 15 seconds or more
+    # Each module looks for its caller, in the whole stack with all lines of source, which takes 15 seconds or more.
+    with unittest.mock.patch("inspect.stack", lambda: [(sys._getframe(1),), (sys._getframe(2),)]):
         return importlib.import_module(f"tensorflow_graphics.{module}")
-    finally:
-        inspect.stack = whole

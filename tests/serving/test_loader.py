@@ -22,7 +22,8 @@ def loader(tmp_path_factory):
     assert compiler, "g++ is not there; the loader is compiled with it"
     program, library = tmp_path_factory.mktemp("loader") / "loader", tf.sysconfig.get_lib()
     flags = tf.sysconfig.get_compile_flags()
-    libraries = ["-Wl,--no-as-needed", "-l:libtensorflow_cc.so.2", *tf.sysconfig.get_link_flags(), f"-Wl,-rpath,{library}"]
+    all_of_it = ["-Wl,--no-as-needed", "-l:libtensorflow_cc.so.2"]  # which the program never names
+    libraries = [*all_of_it, *tf.sysconfig.get_link_flags(), f"-Wl,-rpath,{library}"]
     command = [compiler, "-O0", "-w", *flags, ROOT / "serving" / "loader.cc", "-o", program, *libraries]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
