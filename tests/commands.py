@@ -100,4 +100,5 @@ def _become(task):
 
 
 if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # and not tests, which has a folder dense_labels too
     _serve()
