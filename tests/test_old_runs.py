@@ -17,13 +17,14 @@ import pytest
 import tensorflow as tf
 
 import dense_labels
-from dense_labels import run_pictures
+from dense_labels import compat, run_pictures
 from dense_labels.exporting import verification
 from tests import evaluated
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 KINDS = ("arm", "stills", "video", "sphere", "introspection")
-TOLERANCE = 1e-5  # of a number, or of 1 where it is smaller
+# Of a number, or of 1 where it is smaller. The newest TensorFlow rounds convolutions in another way.
+TOLERANCE = 1e-4 if compat.KERAS_3 else 1e-5
 _VALUES = 16  # of an output
 
 

@@ -197,6 +197,7 @@ def train(
         epochs=settings.num_epochs,
         steps_per_epoch=steps_per_epoch,
         callbacks=around,
+        shuffle=False,  # the data set has seen to it
         verbose=1 if sys.stdout.isatty() else 2,
     )
     return model.network
