@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import models
-from benchmarks import faces, matching, roboarm, sphere, timing, train_step, trunks
+from benchmarks import faces, matching, roboarm, sphere, stacks, timing, train_step, trunks
 from dense_labels import run_config
 from dense_labels.config import Config, ModelConfig
 
@@ -377,3 +377,17 @@ def test_the_peers_step_is_ours(monkeypatch):
 def test_a_step_in_bfloat16_with_the_loss_that_costs_nothing():
     case = {"network": "simple", "norm": "none", "size": 20, "visible": 1.0, "precision": "bfloat16"}
     assert np.isfinite(train_step.ours(**case, loss=False)()["loss"])
+
+
+def test_two_models_are_compared_output_by_output(colour_served_dir):
+    found = stacks.answers(str(colour_served_dir / "1"), 2)
+    assert {"labels_float/labels", "match/points_in_b"} <= set(found)
+    assert set(stacks.differences(found, found).values()) == {0.0}
+    moved = {
+        **found,
+        "labels_float/labels": found["labels_float/labels"] + 0.25 * np.abs(found["labels_float/labels"]).max(),
+    }
+    assert stacks.differences(moved, found)["labels_float"] == pytest.approx(0.25)
+    del moved["labels_float/labels"]
+    with pytest.raises(ValueError, match="one model has signatures that the other lacks: .'labels/labels'"):
+        stacks.differences(moved, found)
