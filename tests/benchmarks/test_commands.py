@@ -389,5 +389,5 @@ def test_two_models_are_compared_output_by_output(colour_served_dir):
     }
     assert stacks.differences(moved, found)["labels_float"] == pytest.approx(0.25)
     del moved["labels_float/labels"]
-    with pytest.raises(ValueError, match="one model has signatures that the other lacks: .'labels/labels'"):
+    with pytest.raises(ValueError, match="one model has signatures that the other lacks: .'labels_float/labels'"):
         stacks.differences(moved, found)
