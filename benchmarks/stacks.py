@@ -1,11 +1,15 @@
-"""One run on two stacks: what each exports, and what each answers with what the other has exported.
+"""Two stacks: what each exports and answers with what the other has exported, and how fast each is.
 
-python -m benchmarks.stacks --workdir=runs/mine --python=OTHER/bin/python [--count=8]
+python -m benchmarks.stacks --python=OTHER/bin/python --workdir=runs/mine [--count=8]
+python -m benchmarks.stacks --python=OTHER/bin/python --speed
 
 `--python` names a Python that has the other TensorFlow and what this project needs. Both open the run and export it:
 both read its checkpoint and its kept heads. Then both load both models and answer the same random pictures by every
 signature. Prints a Markdown table: the largest difference of an output from what this Python answers with its own
 model, as a share of the output's largest value.
+
+With `--speed` the two take turns at the training steps of `benchmarks.train_step`, on the processor, and at the warps
+of `benchmarks.warps`. Prints the milliseconds of each, and how many times as fast the other is.
 """
 
 import os
@@ -19,6 +23,7 @@ import tensorflow as tf
 from absl import flags
 
 import dense_labels
+from benchmarks import timing, train_step
 from dense_labels import command_line
 from dense_labels.exporting import signatures
 
@@ -76,12 +81,25 @@ def _run(python, task, *arguments):
     return done.stdout.strip().splitlines()[-1]
 
 
-def main():
-    given = flags.FLAGS
-    if not (given.workdir and given.python):
-        raise ValueError("--workdir and --python say what is compared; one is missing")
-    workdir = os.path.abspath(os.path.expanduser(given.workdir))
-    pythons = {"here": sys.executable, "there": os.path.abspath(os.path.expanduser(given.python))}
+def _compare_speed(pythons):
+    """Prints a row for each training step and for the warps."""
+    work = {
+        f"step, {case}, {precision}": ("benchmarks.train_step:ours", {**settings, "precision": precision})
+        for case, settings in train_step.CASES.items()
+        for precision in train_step.PRECISIONS
+    }
+    work["warps of a batch"] = ("benchmarks.warps:ours", {"size": 100, "batch": 16, "threads": 2})
+    print("| work | ms here | ms there | there is faster by |", "|---" * 4 + "|", sep="\n")
+    for name, (factory, settings) in work.items():
+        contenders = {key: timing.Contender(factory, settings, python=python) for key, python in pythons.items()}
+        timings = timing.compare(contenders)
+        ratio, least, most = timings["there"].ratio_to(timings["here"])
+        took = " | ".join(f"{1000 * timings[key].median:.1f}" for key in pythons)
+        print(f"| {name} | {took} | {ratio:.2f} ({least:.2f} - {most:.2f}) |", flush=True)
+
+
+def _compare_answers(pythons, workdir, count):
+    """Prints a row for each signature."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         versions = {name: _run(python, "export", workdir, folder / name) for name, python in pythons.items()}
@@ -89,7 +107,7 @@ def main():
         for reader, python in pythons.items():
             for writer in pythons:
                 path = folder / f"{writer}_{reader}.npz"
-                _run(python, "answer", folder / writer, given.count, path)
+                _run(python, "answer", folder / writer, count, path)
                 with np.load(path) as arrays:
                     found[writer, reader] = dict(arrays)
     expected = found.pop(("here", "here"))
@@ -100,9 +118,21 @@ def main():
         print(f"| {name} | {' | '.join(f'{column[name]:.0e}' for column in columns)} |")
 
 
+def main():
+    given = flags.FLAGS
+    if not given.python or bool(given.workdir) == given.speed:
+        raise ValueError("--python names the other Python; --workdir or --speed says what is compared; one is missing")
+    pythons = {"here": sys.executable, "there": os.path.abspath(os.path.expanduser(given.python))}
+    if given.speed:
+        _compare_speed(pythons)
+    else:
+        _compare_answers(pythons, os.path.abspath(os.path.expanduser(given.workdir)), given.count)
+
+
 def _define_flags():
     flags.DEFINE_string("workdir", None, "Folder of a run.")
     flags.DEFINE_string("python", None, "A Python with another TensorFlow.")
+    flags.DEFINE_bool("speed", False, "Compare how fast the two are.")
     flags.DEFINE_integer("count", 8, "Pictures, or pairs of them.", 1)
 
 

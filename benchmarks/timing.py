@@ -36,13 +36,14 @@ class Contender:
 
     The function must not return before the work is done. `factory` is named "module:function", so that only the
     contender's own process imports what it needs. `environment` holds variables of that process, such as
-    `KEEP_MEMORY`, which go before those of the caller.
+    `KEEP_MEMORY`, which go before those of the caller. `python` is the path of another Python, which runs it then.
     """
 
     factory: str
     kwargs: dict = dataclasses.field(default_factory=dict)
     threads: int = 2
     environment: dict = dataclasses.field(default_factory=dict)
+    python: str = sys.executable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,10 +150,11 @@ def _start(contender, seconds):
         **os.environ,
         **contender.environment,
         **dict.fromkeys(THREADS, str(contender.threads)),
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
     }
+    if contender.python == sys.executable:
+        around["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
     command = f"from benchmarks import timing; timing.serve({theirs.fileno()})"
-    process = subprocess.Popen([sys.executable, "-c", command], env=around, pass_fds=[theirs.fileno()])
+    process = subprocess.Popen([contender.python, "-c", command], env=around, pass_fds=[theirs.fileno()])
     theirs.close()
     ours.send((contender, seconds))
     return ours, process
