@@ -20,7 +20,7 @@ demo: $(VENV)/installed
 	$(RUN) eval_main.py --workdir=$(DEMO) --export_dir=$(DEMO)/served
 
 test: $(VENV)/installed
-	$(RUN) $(PYTEST)
+	$(RUN) $(PYTEST) tests/test_*.py tests   # the longest first, so that none is left alone at the end
 
 test-newest: $(NEWEST)/installed
 	$(NEWEST)/bin/python $(PYTEST) $(DIFFERS)

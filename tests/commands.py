@@ -5,6 +5,7 @@ process does that once, and is forked for each command: it has no thread of its 
 """
 
 import functools
+import importlib
 import importlib.util
 import json
 import os
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -66,11 +68,16 @@ def _serve():
     import tensorflow_datasets  # noqa: F401
     from tensorboard.plugins.hparams import api  # noqa: F401
 
-    if importlib.util.find_spec("tensorflow_addons"):  # Keras 3 would start threads
-        from dense_labels import compat
-
-        compat.resampler()
-        compat.graphics("math.spherical_harmonics")
+    graphics = (
+        "geometry.transformation.rotation_matrix_3d",
+        "math.spherical_harmonics",
+        "rendering.camera.perspective",
+    )
+    for name in ("tensorflow_addons", *(f"tensorflow_graphics.{module}" for module in graphics)):
+        if importlib.util.find_spec(name.partition(".")[0]):
+            # As in `dense_labels.compat`, which is not imported: where a script finds our packages is its own matter.
+            with unittest.mock.patch("inspect.stack", lambda: [(sys._getframe(1),), (sys._getframe(2),)]):
+                importlib.import_module(name)
     threads = os.listdir("/proc/self/task") if os.path.exists("/proc/self/task") else [0]
     assert len(threads) == 1, f"the libraries have started {len(threads) - 1} threads, which a fork would not have"
     for line in sys.stdin:
