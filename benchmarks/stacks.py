@@ -25,7 +25,9 @@ from absl import flags
 import dense_labels
 from benchmarks import timing, train_step
 from dense_labels import command_line
+from dense_labels.config import TrainConfig
 from dense_labels.exporting import signatures
+from dense_labels.training import loop
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _STEP = "import sys; from benchmarks import stacks; stacks.step(*sys.argv[1:])"
@@ -82,13 +84,15 @@ def _run(python, task, *arguments):
 
 
 def _compare_speed(pythons):
-    """Prints a row for each training step and for the warps."""
-    work = {
+    """Prints a row for the warps and for each training step, in bfloat16 where the processor has units for it."""
+    units = loop.choose_precision(TrainConfig()) == "mixed_bfloat16"
+    precisions = train_step.PRECISIONS if units else train_step.PRECISIONS[:1]
+    work = {"warps of a batch": ("benchmarks.warps:ours", {"size": 100, "batch": 16, "threads": 2})}
+    work |= {
         f"step, {case}, {precision}": ("benchmarks.train_step:ours", {**settings, "precision": precision})
         for case, settings in train_step.CASES.items()
-        for precision in train_step.PRECISIONS
+        for precision in precisions
     }
-    work["warps of a batch"] = ("benchmarks.warps:ours", {"size": 100, "batch": 16, "threads": 2})
     print("| work | ms here | ms there | there is faster by |", "|---" * 4 + "|", sep="\n")
     for name, (factory, settings) in work.items():
         contenders = {key: timing.Contender(factory, settings, python=python) for key, python in pythons.items()}
