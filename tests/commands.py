@@ -5,6 +5,7 @@ process does that once, and is forked for each command: it has no thread of its 
 """
 
 import functools
+import gc
 import importlib
 import importlib.util
 import json
@@ -78,6 +79,8 @@ def _serve():
             # As in `dense_labels.compat`, which is not imported: where a script finds our packages is its own matter.
             with unittest.mock.patch("inspect.stack", lambda: [(sys._getframe(1),), (sys._getframe(2),)]):
                 importlib.import_module(name)
+    gc.freeze()  # as conftest.py does
+    gc.set_threshold(50_000, 20, 20)
     threads = os.listdir("/proc/self/task") if os.path.exists("/proc/self/task") else [0]
     assert len(threads) == 1, f"the libraries have started {len(threads) - 1} threads, which a fork would not have"
     for line in sys.stdin:
