@@ -14,7 +14,7 @@ import unittest.mock
 import warnings
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
@@ -23,6 +23,12 @@ from dense_labels.method import stand_ins
 KERAS_3 = hasattr(tf.keras, "ops")
 HAS_ADDONS = importlib.util.find_spec("tensorflow_addons") is not None
 HAS_GRAPHICS = importlib.util.find_spec("tensorflow_graphics") is not None
+_Function = TypeVar("_Function", bound=Callable)
+
+
+def without_autograph(function: _Function) -> _Function:
+    """Traces what a function traces without AutoGraph, as Keras 3 trains; reading its source would take seconds."""
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 def variables(layer: Any) -> list[tf.Variable]:

@@ -98,7 +98,7 @@ def _subject(run, config, untrained) -> Subject:
         run.network = network  # what is exported next
     source = pipeline.prepare(config)
     split = next(name for name in ("test", "annotated", "validation") if source.count(name))
-    label = tf.function(network, reduce_retracing=True)
+    label = tf.function(network, reduce_retracing=True, autograph=False)
     return Subject(config, label, run.stride, step, source, split)
 
 

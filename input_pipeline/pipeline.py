@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from dense_labels.batches import AnnotatedPairBatch, ImageBatch, LandmarkBatch, PairBatch
+from dense_labels.compat import without_autograph
 from dense_labels.config import Config
 from dense_labels.registry import READERS, SOURCES
 from input_pipeline.sources import stills
@@ -35,6 +36,7 @@ def prepare(config: Config) -> Source:
     return entry.value(config) if simulated_or_video else stills.prepare(config)
 
 
+@without_autograph
 def training_pairs(
     source: Source,
     *,
@@ -80,6 +82,7 @@ def training_pairs(
     return pairs.prefetch(tf.data.AUTOTUNE)
 
 
+@without_autograph
 def example_pairs(source: Source, split: str, *, stride: int, count: int) -> PairBatch:
     """Makes a few pairs of a split, for pictures; always the same, and from all over it.
 
@@ -99,6 +102,7 @@ def example_pairs(source: Source, split: str, *, stride: int, count: int) -> Pai
     return next(iter(source.pairs(split, _first(count), stride=stride, batch_size=count, count=count)))
 
 
+@without_autograph
 def image_batches(source: Source, split: str, *, batch_size: int, count: int | None = None) -> tf.data.Dataset:
     """Makes ImageBatches of a split, as a user has the images, each once, with a mask of the object.
 
@@ -116,6 +120,7 @@ def image_batches(source: Source, split: str, *, batch_size: int, count: int | N
     return source.images(split, _first(count), batch_size=batch_size, count=count).prefetch(tf.data.AUTOTUNE)
 
 
+@without_autograph
 def example_images(source: Source, split: str, *, count: int) -> tuple[ImageBatch, LandmarkBatch | None]:
     """Makes a few images of a split as a user has them, from all over it, with their landmarks where they have any.
 
@@ -135,6 +140,7 @@ def example_images(source: Source, split: str, *, count: int) -> tuple[ImageBatc
     return images, next(iter(landmark_batches(source, split, batch_size=count, count=count)))
 
 
+@without_autograph
 def landmark_batches(source: Source, split: str, *, batch_size: int, count: int | None = None) -> tf.data.Dataset:
     """Makes LandmarkBatches of a split, each image once.
 
@@ -154,6 +160,7 @@ def landmark_batches(source: Source, split: str, *, batch_size: int, count: int 
     return source.landmarks(split, _first(count), batch_size=batch_size, count=count).prefetch(tf.data.AUTOTUNE)
 
 
+@without_autograph
 def landmark_images(
     source: Source, split: str, indices: Sequence[int] | np.ndarray, *, count: int | None = None
 ) -> np.ndarray:
@@ -174,6 +181,7 @@ def landmark_images(
     return next(iter(source.landmarks(split, chosen, batch_size=len(indices), count=count))).image.numpy()
 
 
+@without_autograph
 def surface_batches(
     source: Source, split: str, *, stride: int, batch_size: int, count: int | None = None
 ) -> tf.data.Dataset:
@@ -195,6 +203,7 @@ def surface_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
+@without_autograph
 def annotated_pairs(
     source: Source, split: str, *, stride: int, batch_size: int, count: int | None = None
 ) -> tf.data.Dataset:
@@ -218,6 +227,7 @@ def annotated_pairs(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
+@without_autograph
 def few_shot_batches(
     source: Source, indices: Sequence[int] | np.ndarray, *, count: int, batch_size: int, seed: int, copies: int = 8
 ) -> tf.data.Dataset:

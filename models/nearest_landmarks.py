@@ -127,7 +127,7 @@ def _negative_log_likelihood(
     """
     landmarks = np.where(weights[..., np.newaxis] > 0, known.landmarks, 0)  # others may be anywhere, and no numbers
     parts = known.labels.values, landmarks, weights
-    batches = tf.data.Dataset.from_tensor_slices(parts).batch(64).cache()
+    batches = list(tf.data.Dataset.from_tensor_slices(parts).batch(64))
 
     def likelihood(vectors):
         values, gradients = zip(*(_add(vectors, *batch, known.labels.stride) for batch in batches))

@@ -27,6 +27,8 @@ class PairModel(tf.keras.Model):
     Keras takes tuples apart, so an element of a dataset that it is trained on is `(PairBatch,)`.
     """
 
+    train_step = compat.without_autograph(tf.keras.Model.train_step)
+
     def __init__(self, network: tf.keras.Model, loss: tf.keras.layers.Layer, **kwargs):
         """Creates the model.
 
@@ -135,6 +137,7 @@ def pairs_stride(config: config_lib.Config, stride: int) -> int:
     return min(stride, of_points) if of_points else stride
 
 
+@compat.without_autograph
 def train(
     config: config_lib.Config,
     workdir: str,

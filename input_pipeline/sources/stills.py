@@ -135,8 +135,12 @@ class Stills(base.Source):
         """Returns the share of the cells of A that lie in B, over a few warps as they are drawn in training."""
         seeds = tf.stack([tf.zeros(count, tf.int64), tf.range(count, dtype=tf.int64)], axis=-1)
         views = self._views
-        points_in_b = tf.function(lambda seeds: self._draw_maps(seeds, 2, views, views.strength).points_in_b)(seeds)
-        return float(tf.reduce_mean(tf.cast(point_maps.inside(points_in_b, self.input_size), tf.float32)))
+
+        @tf.function(autograph=False)
+        def points_in_b():
+            return self._draw_maps(seeds, 2, views, views.strength).points_in_b
+
+        return float(tf.reduce_mean(tf.cast(point_maps.inside(points_in_b(), self.input_size), tf.float32)))
 
     def _draw_maps(self, seeds: tf.Tensor, stride: int, views: ViewsConfig, strength: float) -> ViewMaps:
         draw = WARPS[views.warp].value
