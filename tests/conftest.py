@@ -29,6 +29,14 @@ def fixed_seeds():
     tf.keras.utils.set_random_seed(0)
 
 
+@pytest.fixture(scope="module")
+def undrawn():
+    """Draws no pictures of training and evaluation, for modules that test something else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dense_labels.pictures.gallery.draw", lambda material, **_: {})
+        yield
+
+
 @pytest.fixture(scope="session")
 def arm_dir(tmp_path_factory):
     """Folder that holds a small roboarm data set."""

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tests import commands, evaluated
 from tests.commands import ROOT
 
-STEPS = 10
+STEPS, EPOCHS = 6, 2
 
 
 def _arm(data, workdir):
@@ -29,7 +29,7 @@ def _arm(data, workdir):
         f"--config.data.num_pairs={data.num_pairs}",
         f"--config.train.steps_per_epoch={STEPS}",
         "--config.train.batch_size=4",
-        "--config.train.num_epochs=3",
+        f"--config.train.num_epochs={EPOCHS}",
         "--config.train.warmup_steps=0",
         "--config.train.precision=float32",
         "--config.train.optimizer=adagrad",  # Adam makes whole steps of the rounding of a gradient that is nearly 0
@@ -77,7 +77,7 @@ def test_evaluation_writes_figures_pictures_and_a_model(trained, tmp_path):
         assert f"{error:.3f}" in next(line for line in result.stdout.splitlines() if line.startswith("mean"))
         each = written["landmark_error_percent"][name]
         assert len(each) == 7 and min(each) <= error <= max(each)
-    assert written["protocol"]["test_images"] == 20 and written["step"] == 3 * STEPS
+    assert written["protocol"]["test_images"] == 20 and written["step"] == EPOCHS * STEPS
     names = ["labels", "sphere", "hemispheres", "transfer", "pairs", "match_errors", "precision_recall", "mean_object"]
     names += ["landmarks", "transfer_between", "worst_landmarks", "curves"]
     for name in names:
@@ -110,8 +110,8 @@ def test_killed_in_mid_epoch_it_ends_with_the_weights_of_a_whole_run(trained, ar
         said = []
         for line in process.stdout:
             said.append(line)
-            if line.startswith("Epoch 2/3"):
-                time.sleep(0.1)  # a step takes about that long, the epoch ten times
+            if line.startswith(f"Epoch 2/{EPOCHS}"):
+                time.sleep(0.1)  # a step takes about that long, the epoch six times
                 break
         assert process.poll() is None, "".join(said)
     finally:
@@ -124,7 +124,7 @@ def test_killed_in_mid_epoch_it_ends_with_the_weights_of_a_whole_run(trained, ar
     assert result.returncode == 0, result.stderr
     assert f"going on from {workdir}/checkpoints/ckpt-{STEPS}" in result.stdout
     (whole, whole_step), (resumed, resumed_step) = _weights(trained), _weights(workdir)
-    assert whole_step == resumed_step == 3 * STEPS
+    assert whole_step == resumed_step == EPOCHS * STEPS
     assert whole.keys() == resumed.keys() and len(whole) >= 12
     for name, value in whole.items():
         np.testing.assert_array_equal(value, resumed[name], err_msg=name)
@@ -159,7 +159,7 @@ def test_two_workers_train_together(trained, arm_data, tmp_path):
         for process in processes:
             process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
-    assert _weights(workdir)[1] == 3 * STEPS
+    assert _weights(workdir)[1] == EPOCHS * STEPS
     # After the first epoch, for later the rounding of sums in another order has grown with every step.
     (alone, _), (together, _) = _weights(trained, STEPS), _weights(workdir, STEPS)
     for name, value in alone.items():

@@ -11,7 +11,7 @@ from tests import test_readme
 NOTEBOOK = pathlib.Path(__file__).resolve().parents[1] / "notebooks" / "landmarks.ipynb"
 
 
-def test_its_cells_run_from_pictures_to_landmarks(tmp_path, monkeypatch, capsys):
+def test_its_cells_run_from_pictures_to_landmarks(tmp_path, monkeypatch, capsys, undrawn):
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]

@@ -11,7 +11,6 @@ from PIL import Image
 import dense_labels
 from dense_labels import config as config_lib
 from dense_labels import config_files
-from dense_labels.pictures import gallery
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,9 +59,8 @@ def pictures(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_python_face_does_what_the_readme_shows(pictures, monkeypatch, capsys):
+def test_the_python_face_does_what_the_readme_shows(pictures, monkeypatch, capsys, undrawn):
     train, tiny = dense_labels.train, {**TINY, "data.cache_dir": str(pictures / "cache")}
-    monkeypatch.setattr(gallery, "draw", lambda material, **_: {})  # what is drawn is tested where it is drawn
     monkeypatch.setattr(dense_labels, "train", lambda *args, **kwargs: train(*args, **kwargs, **tiny))
     whole, labels_and_matches = examples("README.md", "The same in Python")
     names = {}

@@ -46,7 +46,7 @@ import tensorflow; model = tensorflow.saved_model.load(str(served))
 
 
 @pytest.fixture(scope="module")
-def notebook(pictures, tmp_path_factory):
+def notebook(pictures, tmp_path_factory, undrawn):
     """What five lines leave behind: a run that was trained, evaluated and exported."""
     out = tmp_path_factory.mktemp("notebook")
     points = str(pictures.parent / "points.csv")

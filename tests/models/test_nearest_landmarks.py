@@ -113,7 +113,7 @@ def test_the_vectors_are_the_layers_only_weight_and_are_frozen():
 
 def test_sizes_may_be_known_only_when_run():
     head = nearest_landmarks.NearestLandmarks(np.eye(2), STRIDE, upsample=4)
-    run = tf.function(head, input_signature=[tf.TensorSpec([None, None, None, 2])])
+    run = tf.function(head, input_signature=[tf.TensorSpec([None, None, None, 2])], autograph=False)
     labels = planted([(1, 6), (3, 2)], 2)
     for name, values in head(labels).items():
         np.testing.assert_allclose(run(labels)[name], values, rtol=1e-6)

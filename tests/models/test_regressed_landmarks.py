@@ -66,7 +66,9 @@ def test_a_saved_model_holds_it_whole(tmp_path):
     head, labels = midpoint_head(), np.random.default_rng(0).normal(size=[3, 7, 6, 2]).astype(np.float32)
     module = tf.Module()
     module.variables_of_head = head.variables
-    module.locate = tf.function(lambda x: head(x), input_signature=[tf.TensorSpec([None, None, None, 2])])
+    module.locate = tf.function(
+        lambda x: head(x), input_signature=[tf.TensorSpec([None, None, None, 2])], autograph=False
+    )
     tf.saved_model.save(module, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
     for name, values in loaded.locate(labels).items():

@@ -288,7 +288,7 @@ def test_sizes_may_be_known_only_when_run(pack):
     layer = layers.create("dist", STRIDE, gamma=0.5, pack=pack)
     maps = tf.TensorSpec([None, None, None, LENGTH])
     specs = (maps, maps, tf.TensorSpec([None, None, None, 2]), tf.TensorSpec([None, None, None]))
-    run = tf.function(lambda inputs: layer(inputs)["loss"], input_signature=[specs])
+    run = tf.function(lambda inputs: layer(inputs)["loss"], input_signature=[specs], autograph=False)
     np.testing.assert_allclose(run(as_tensors(batch)), oracle("dist", 0.5, *batch), rtol=1e-5)
 
 
@@ -296,7 +296,7 @@ def test_sizes_may_be_known_only_when_run(pack):
 def test_xla_compiles_the_whole_comparison(name, gamma):
     layer = layers.create(name, STRIDE, gamma=gamma, pack=False)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def compiled(labels_a, labels_b, points_in_b, visible):
         with tf.GradientTape() as tape:
             tape.watch([labels_a, labels_b])

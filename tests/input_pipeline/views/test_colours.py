@@ -15,7 +15,9 @@ from input_pipeline.views import colours, random_maps
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:C\+\+/CUDA kernel of `adjust_hsv_in_yiq`:DeprecationWarning")
 
-CHANGE = tf.function(colours.change)  # one for all tests: it is traced once for what several of them ask for
+CHANGE = tf.function(
+    colours.change, autograph=False
+)  # one for all tests: it is traced once for what several of them ask for
 OFF = dict.fromkeys(["brightness", "contrast", "saturation", "hue", "lighting", "jpeg", "rescale"], 0)
 GREY = np.array([0.299, 0.587, 0.114])
 FACTORS = ["brightness", "contrast", "saturation"]

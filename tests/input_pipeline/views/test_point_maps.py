@@ -25,7 +25,7 @@ def test_homographies_take_points_where_a_matrix_product_by_hand_does(size):
     expected = [[projected_by_hand(h, p, size) for p in ps] for h, ps in zip(HOMOGRAPHIES, points)]
     found = point_maps.project(HOMOGRAPHIES, points, size)
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    on_a_grid = tf.function(point_maps.project)(HOMOGRAPHIES, points.reshape([2, 3, 4, 2]), size)
+    on_a_grid = tf.function(point_maps.project, autograph=False)(HOMOGRAPHIES, points.reshape([2, 3, 4, 2]), size)
     np.testing.assert_allclose(on_a_grid, np.reshape(expected, [2, 3, 4, 2]), atol=1e-4)
     same = point_maps.project(
         np.eye(3, dtype=np.float32)[np.newaxis], cell_centres(*size)[np.newaxis].astype("f"), size
@@ -111,7 +111,9 @@ def test_what_a_warp_shows_is_found_up_to_the_corners_of_the_frame(strength, lea
     view = np.repeat(frame_points(size), count, axis=0)
     source = view_to_source(view)
     inside = tf.reduce_all((source > 0) & (source < [100.0, 80.0]), axis=-1)
-    places, found = tf.function(lambda points: point_maps.invert_at(view_to_source, points, size))(source)
+    places, found = tf.function(lambda points: point_maps.invert_at(view_to_source, points, size), autograph=False)(
+        source
+    )
     distances = np.linalg.norm(places - view, axis=-1)
     assert np.mean(found[inside]) > least
     assert np.mean(distances[inside] < 0.05) > same

@@ -13,7 +13,7 @@ from tests.input_pipeline.views.by_hand import IDENTITY
 def draw_many(draw_one, count, *, seed=7):
     """What `draw_one` makes of the seeds [seed, 0], [seed, 1], ..., in one graph: float64 [count, ...]."""
     seeds = tf.stack([tf.fill([count], seed), tf.range(count)], axis=-1)
-    draw_all = tf.function(lambda: tf.map_fn(draw_one, seeds, fn_output_signature=tf.float32))
+    draw_all = tf.function(lambda: tf.map_fn(draw_one, seeds, fn_output_signature=tf.float32), autograph=False)
     return np.float64(draw_all())
 
 

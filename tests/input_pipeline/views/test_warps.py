@@ -157,7 +157,7 @@ def test_it_is_the_same_inside_a_dataset_whose_batches_differ():
 def test_the_basis_is_computed_once_though_a_graph_asks_for_it_first():
     weights = draw(2)
     warps._grid_basis.cache_clear()
-    in_a_graph = tf.function(lambda weights: warps.on_grid(weights, (18, 14)))(weights)
+    in_a_graph = tf.function(lambda weights: warps.on_grid(weights, (18, 14)), autograph=False)(weights)
     np.testing.assert_allclose(in_a_graph, warps.on_grid(weights, (18, 14)), atol=1e-5)
     assert warps._grid_basis.cache_info().misses == 1
 
