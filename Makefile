@@ -20,7 +20,7 @@ demo: $(VENV)/installed
 	$(RUN) eval_main.py --workdir=$(DEMO) --export_dir=$(DEMO)/served
 
 test: $(VENV)/installed
-	$(RUN) $(PYTEST) tests/test_*.py tests   # the longest first, so that none is left alone at the end
+	$(RUN) $(PYTEST) tests
 
 test-newest: $(NEWEST)/installed
 	$(NEWEST)/bin/python $(PYTEST) $(DIFFERS)

@@ -23,6 +23,11 @@ gc.set_threshold(50_000, 20, 20)
 ARM_PAIRS, ARM_SEED = 240, 0
 
 
+def pytest_collection_modifyitems(items):
+    """Begins with the files at the top, which take longest, so that none is left to run alone at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "tests")
+
+
 @pytest.fixture(autouse=True)
 def fixed_seeds():
     """Every test starts from the same random state, alone or among others."""
