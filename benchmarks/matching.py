@@ -3,12 +3,13 @@
 python -m benchmarks.matching [--cells=35,45,48,64,96,128] [--batch=4] [--label_size=3] [--loss=dist] [--out=FILE]
 python -m benchmarks.matching --grow [--out=FILE]
 
-All cells of both images are visible. "ours" is the loss layer; "plain" is TensorFlow's automatic gradient through the
-whole matrix of scores with one power of the squared distances, "plain_sqrt" the same with two square roots (what
-TensorFlow also makes of a square root and a power of 0.5); "torch" is the PyTorch eager loss as public
-implementations have it (benchmarks/torch_peer.py), with PyTorch as it is installed; "torch_tuned" has the distances
-computed the fastest way and a C library told to keep memory for the next call, as TensorFlow does: faster, and larger.
-From 64 x 64 cells on the batch is 1, and "-" stands where a matrix would not fit. Times are milliseconds a pair, memory
+All cells of both images are visible. "ours" is the loss layer, "exchange" the same with labels of A expressed through a
+third image first (`config.loss.exchange`); "plain" is TensorFlow's automatic gradient through the whole matrix of
+scores with one power of the squared distances, "plain_sqrt" the same with two square roots (what TensorFlow also makes
+of a square root and a power of 0.5); "torch" is the PyTorch eager loss as public implementations have it
+(benchmarks/torch_peer.py), with PyTorch as it is installed; "torch_tuned" has the distances computed the fastest way
+and a C library told to keep memory for the next call, as TensorFlow does: faster, and larger. From 64 x 64 cells on the
+batch is 1; "-" stands where a matrix would not fit or there is no third image. Times are milliseconds a pair, memory
 is the process' peak in MB above inputs and libraries; on the CPU. `--grow` shows how the cost of ours grows with cells,
 batch, length of a label and share of visible cells.
 """
@@ -24,6 +25,7 @@ from benchmarks import timing
 STRIDE, GAMMA = 2, 0.5
 CONTENDERS = {  # name -> function, its own arguments, environment
     "ours": ("ours", {}, {}),
+    "exchange": ("ours", {"exchange": True}, {}),
     "plain": ("plain", {}, {}),
     "plain_sqrt": ("plain", {"sqrt": True}, {}),
     "torch": ("torch", {}, {}),
@@ -68,12 +70,16 @@ def inputs(*, cells, batch, label_size, visible=1.0, seed=0):
     return tuple(np.float32(values) for values in (labels_a, labels_b, np.clip(points, 0, size), seen))
 
 
-def ours(**kwargs):
-    """Contender: the loss layer as it is; `kwargs` as of `inputs`, and `loss`."""
+def ours(*, exchange=False, **kwargs):
+    """Contender: the loss layer as it is; `kwargs` as of `inputs`, and `loss`; `exchange` as of the layer."""
     from dense_labels.method import losses
 
     is_log = kwargs.pop("loss") == "log"
-    layer = losses.LogLikelihoodLoss(STRIDE) if is_log else losses.DistanceLoss(STRIDE, gamma=GAMMA)
+    layer = (
+        losses.LogLikelihoodLoss(STRIDE, exchange=exchange)
+        if is_log
+        else losses.DistanceLoss(STRIDE, gamma=GAMMA, exchange=exchange)
+    )
     return _tensorflow(lambda *batch: layer(batch)["loss"], kwargs)
 
 
@@ -219,7 +225,9 @@ def _contenders(kwargs, threads):
 
 
 def _fits(name, kwargs):
-    """Whether the matrices of a contender fit into the memory that is free now."""
+    """Whether the matrices of a contender fit into the memory that is free now; or there is a pair to exchange with."""
+    if name == "exchange":
+        return kwargs["batch"] > 1
     needed = _MATRICES * kwargs["batch"] * 4 * kwargs["cells"] ** 4
     free = timing.free_memory()
     return name == "ours" or free is None or needed < 0.8 * free

@@ -9,8 +9,8 @@ batch norm and a tenth of the cells, as configs/roboarm.py, "dilations" 70 pixel
 memory formats and a C library told to keep memory for the next step; "best" is the faster format at the same precision,
 "tuned" the format channels_last with the distances of the loss computed the fastest way rather than as public
 implementations do. The second table says what ours spends its time on: "network" is the step with a loss that costs
-nothing. With --data_dir it says what the robot arm's input alone delivers, and how long a training in bfloat16 waits
-for it.
+nothing, "with exchange" the time of the step with `config.loss.exchange`, where that without is 1. With --data_dir it
+says what the robot arm's input alone delivers, and how long a training in bfloat16 waits for it.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def inputs(*, size, visible, seed=0):
     return {"image_a": image_a, "image_b": image_b, "points_in_b": points, "visible": seen}
 
 
-def ours(*, network, norm, size, visible, precision, loss=True):
+def ours(*, network, norm, size, visible, precision, loss=True, exchange=False):
     """Contender: the training step that Keras builds for `loop.PairModel`.
 
     Args:
@@ -78,6 +78,7 @@ def ours(*, network, norm, size, visible, precision, loss=True):
       visible: share of visible cells.
       precision: "float32" or "bfloat16".
       loss: False for the mean of the labels in place of the matching loss.
+      exchange: whether labels are exchanged, as `config.loss.exchange` says.
 
     Returns:
       The function that does one step.
@@ -86,14 +87,14 @@ def ours(*, network, norm, size, visible, precision, loss=True):
 
     from dense_labels.batches import PairBatch
 
-    model = _model(network, norm, precision, loss)
+    model = _model(network, norm, precision, loss, exchange)
     pairs = PairBatch(**inputs(size=size, visible=visible))
     batches = iter(tf.data.Dataset.from_tensors((pairs,)).repeat().prefetch(1))
     model.make_train_function()
     return lambda: {name: value.numpy() for name, value in model.train_function(batches).items()}
 
 
-def _model(network, norm, precision, loss=True):
+def _model(network, norm, precision, loss=True, exchange=False):
     """A compiled `loop.PairModel` on the CPU."""
     import tensorflow as tf
 
@@ -104,7 +105,8 @@ def _model(network, norm, precision, loss=True):
 
     tf.config.set_visible_devices([], "GPU")
     with loop.create_strategy().scope():
-        layer = losses.DistanceLoss(matching.STRIDE, gamma=GAMMA) if loss else _mean_of_labels()
+        distance = losses.DistanceLoss(matching.STRIDE, gamma=GAMMA, exchange=exchange)
+        layer = distance if loss else _mean_of_labels()
         settings = ModelConfig(name=network, norm=norm, label_size=LABEL_SIZE)
         net = NETWORKS[network].value.create(settings, _policy(precision))
         model = loop.PairModel(net, layer)
@@ -154,6 +156,9 @@ def _measure(case, precision, arguments):
         "ours": timing.Contender("benchmarks.train_step:ours", kwargs, arguments.threads),
         "network": timing.Contender("benchmarks.train_step:ours", {**kwargs, "loss": False}, arguments.threads),
     }
+    contenders["exchange"] = timing.Contender(
+        "benchmarks.train_step:ours", {**kwargs, "exchange": True}, arguments.threads
+    )
     for name, own in PEERS.items():
         factory = "benchmarks.train_step:torch"
         contenders[name] = timing.Contender(factory, {**kwargs, **own}, arguments.threads, timing.KEEP_MEMORY)
@@ -166,6 +171,7 @@ def _measure(case, precision, arguments):
         "ratio": timings["ours"].ratio_to(timings[best]),
         "ratio_to_tuned": timings["ours"].ratio_to(timings["tuned"]),
         "network_share": timings["ours"].ratio_to(timings["network"]),
+        "with_exchange": timings["ours"].ratio_to(timings["exchange"]),
     }
 
 
@@ -186,8 +192,9 @@ def _shares(results):
     for case, rows in results.items():
         for precision, row in rows.items():
             step, (share, *_) = 1e3 * statistics.median(row["seconds"]["ours"]) / BATCH, row["network_share"]
-            lines.append([case, precision, f"{step:.1f}", f"{share:.0%}", f"{1 - share:.0%}"])
-    return timing.table(["step of ours", "precision", "ms a pair", "network", "loss"], lines)
+            exchange = "{:.2f} ({:.2f} - {:.2f})".format(*row["with_exchange"])
+            lines.append([case, precision, f"{step:.1f}", f"{share:.0%}", f"{1 - share:.0%}", exchange])
+    return timing.table(["step of ours", "precision", "ms a pair", "network", "loss", "with exchange"], lines)
 
 
 def _input(folder, batches=300):

@@ -99,6 +99,7 @@ class LossConfig:
 
     name: str = key("log", "loss", choices=LOSSES)
     gamma: float = key(0.5, "exponent of the distance", above=0)
+    exchange: bool = key(False, "whether labels of A are first expressed through another picture of the batch")
     tau1: float = key(1.0, "distance up to which two points match", least=0, unit="px")
     tau2: float = key(30.0, "distance beyond which they do not; pairs in between do not count", least=0, unit="px")
     points: int = key(700, "points drawn from an image; each is compared with the matches of all", least=2)

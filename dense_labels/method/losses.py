@@ -31,17 +31,20 @@ class MatchingLoss(tf.keras.layers.Layer):
     `visible`.
     """
 
-    def __init__(self, stride: int, *, pack: bool = True, **kwargs):
+    def __init__(self, stride: int, *, exchange: bool = False, pack: bool = True, **kwargs):
         """Creates the layer.
 
         Args:
           stride: side of a cell in pixels.
+          exchange: whether the labels of A are first expressed through the image A of the pair before, of the same
+            batch; see `matching.one_pass`. Then `matching_error` is of those labels too.
           pack: compare the visible cells alone, so that the work grows with the object rather than with the frame.
             False compares all cells and masks afterwards, with static shapes, as XLA needs.
           **kwargs: of `tf.keras.layers.Layer`.
         """
         super().__init__(**{"dtype": "float32", **kwargs})
         self.stride = stride
+        self.exchange = exchange
         self.pack = pack
 
     def value_and_gradient(
@@ -51,20 +54,33 @@ class MatchingLoss(tf.keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} does not define value_and_gradient")
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Compares the label maps of pairs; see the class."""
+        """Compares the label maps of pairs; see the class.
+
+        Raises:
+          ValueError: if shapes do not fit together, or there is one pair alone and labels are to be exchanged.
+        """
         labels_a, labels_b, points_in_b, visible = inputs
         _check_shapes(labels_a, labels_b, points_in_b, visible)
+        if self.exchange and labels_a.shape[0] == 1:
+            raise ValueError("labels are exchanged with another pair of the batch; found one pair, where 2 are needed")
         visible_cells = tf.reduce_sum(visible, axis=[1, 2])
         weights = tf.math.divide_no_nan(visible, visible_cells[:, tf.newaxis, tf.newaxis])
         loss, error = matching.one_pass(
-            self.value_and_gradient, labels_a, labels_b, points_in_b, weights, self.stride, pack=self.pack
+            self.value_and_gradient,
+            labels_a,
+            labels_b,
+            points_in_b,
+            weights,
+            self.stride,
+            labels_c=tf.roll(labels_a, 1, axis=0) if self.exchange else None,
+            pack=self.pack,
         )
         self.add_loss(tf.reduce_mean(loss))
         return {"loss": loss, "matching_error": error, "visible_cells": visible_cells}
 
     def get_config(self) -> dict:
         """Returns the arguments that make the layer again."""
-        return {**super().get_config(), "stride": self.stride, "pack": self.pack}
+        return {**super().get_config(), "stride": self.stride, "exchange": self.exchange, "pack": self.pack}
 
 
 class LogLikelihoodLoss(MatchingLoss):

@@ -6,7 +6,7 @@ image labelling", NIPS 2017.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -80,6 +80,7 @@ def one_pass(
     weights: tf.Tensor,
     stride: int,
     *,
+    labels_c: tf.Tensor | None = None,
     pack: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Sums a weighted value per cell of A and forms the gradient of the sum in the same sweep over the scores.
@@ -106,12 +107,15 @@ def one_pass(
         are 0.
       weights: [B, h, w], 0 or more.
       stride: side of a cell in pixels.
+      labels_c: [B, h'', w'', L], of a third image for each pair, or None. With it each label a of A takes part as
+        softmax(a c^T) c, the mean of the labels c of the third image by how well they match a: the exchange of Thewlis,
+        Albanie, Bilen and Vedaldi, "Unsupervised learning of landmarks by descriptor vector exchange", ICCV 2019.
       pack: whether cells of weight 0 are left out, so that the work grows with the others. False has static shapes,
         as XLA needs.
 
     Returns:
       `(values, errors)`, both [B]: the weighted sums over the cells of A of their values and of the distance in pixels
-      from the best match to the true place. The first is differentiable by both label maps, once.
+      from the best match to the true place. The first is differentiable by all label maps, once.
 
     Raises:
       NotImplementedError: when a second derivative is asked for.
@@ -120,42 +124,38 @@ def one_pass(
     points_in_b, weights = tf.cast(points_in_b, dtype), tf.cast(weights, dtype)
 
     @tf.custom_gradient
-    def sweep(labels_a, labels_b):
+    def sweep(*labels):
         def image(inputs):
-            return _sweep_image(value_and_gradient, *inputs, stride, pack)
+            of_image, points, weight = inputs
+            return _sweep_image(value_and_gradient, of_image, points, weight, stride, pack)
 
-        inputs = (tf.cast(labels_a, dtype), tf.cast(labels_b, dtype), points_in_b, weights)
-        signature = (
-            tf.TensorSpec([], dtype),
-            tf.TensorSpec([], dtype),
-            tf.TensorSpec(labels_a.shape[1:], dtype),
-            tf.TensorSpec(labels_b.shape[1:], dtype),
-        )
-        values, errors, d_a, d_b = tf.map_fn(
-            image, inputs, fn_output_signature=signature, parallel_iterations=_PARALLEL_IMAGES
+        inputs = ([tf.cast(each, dtype) for each in labels], points_in_b, weights)
+        number, maps = tf.TensorSpec([], dtype), [tf.TensorSpec(each.shape[1:], dtype) for each in labels]
+        values, errors, d_labels = tf.map_fn(
+            image, inputs, fn_output_signature=(number, number, maps), parallel_iterations=_PARALLEL_IMAGES
         )
 
         def gradient(d_values, d_errors):
             del d_errors
             by_image = d_values[:, tf.newaxis, tf.newaxis, tf.newaxis]
-            first = tf.cast(d_a * by_image, labels_a.dtype), tf.cast(d_b * by_image, labels_b.dtype)
-            return _first_order(*first, labels_a, labels_b)
+            first = [tf.cast(by_image * d_each, each.dtype) for d_each, each in zip(d_labels, labels)]
+            return _first_order(*first, *labels)
 
         return (values, errors), gradient
 
-    return sweep(labels_a, labels_b)
+    return sweep(labels_a, labels_b) if labels_c is None else sweep(labels_a, labels_b, labels_c)
 
 
 def _sweep_image(
     value_and_gradient: ValueAndGradient,
-    labels_a: tf.Tensor,
-    labels_b: tf.Tensor,
+    labels: Sequence[tf.Tensor],
     points_in_b: tf.Tensor,
     weights: tf.Tensor,
     stride: int,
     pack: bool,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Does `one_pass` for one image: its value, its error and the gradients by labels_a and labels_b."""
+) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    """Does `one_pass` for one image, whose labels are of A, B and perhaps C: its value, its error, the gradients."""
+    labels_a, labels_b, *labels_c = labels
     shape, length = tf.shape(labels_a), labels_a.shape[-1]
     cells = shape[0] * shape[1]
     weights = tf.reshape(weights, [cells])
@@ -167,31 +167,38 @@ def _sweep_image(
         tape.watch(labels_b)
         true_labels = geometry.bilinear_sample(labels_b[tf.newaxis], places[tf.newaxis], stride)[0]
 
-    value, error, d_a, d_true_labels, d_b = _sweep_rows(
-        value_and_gradient, a, labels_b, true_labels, places, weights, stride
+    value, error, d_a, d_true_labels, d_b, *d_c = _sweep_rows(
+        value_and_gradient, a, labels_b, labels_c, true_labels, places, weights, stride
     )
     d_a = tf.scatter_nd(kept[:, tf.newaxis], d_a, tf.cast([cells, length], tf.int64))
     d_b += tape.gradient(true_labels, labels_b, output_gradients=d_true_labels)
-    return value, error, tf.reshape(d_a, shape), d_b
+    return value, error, [tf.reshape(d_a, shape), d_b, *d_c]
 
 
 def _sweep_rows(
     value_and_gradient: ValueAndGradient,
     a: tf.Tensor,
     labels_b: tf.Tensor,
+    labels_c: list[tf.Tensor],
     true_labels: tf.Tensor,
     places: tf.Tensor,
     weights: tf.Tensor,
     stride: int,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Sweeps N rows of one image in blocks; returns the two sums and the gradients by a, true_labels and labels_b."""
+) -> tuple[tf.Tensor, ...]:
+    """Sweeps N rows of one image in blocks.
+
+    Returns:
+      The two sums and the gradients by a, true_labels, labels_b and each of labels_c, of which there is one or none.
+    """
     centres = tf.cast(geometry.cell_centres(tf.shape(labels_b)[0], tf.shape(labels_b)[1], stride), a.dtype)
     b = tf.reshape(labels_b, [-1, labels_b.shape[-1]])  # [M, L]
+    c = [tf.reshape(each, [-1, each.shape[-1]]) for each in labels_c]
     number = tf.shape(a)[0]
     count, (a, true_labels, places, weights) = _blocks(tf.shape(b)[0], a, true_labels, places, weights)
 
-    def step(index, value, error, d_b, d_a, d_true_labels):
-        row, true_label, place, weight = a[index], true_labels[index], places[index], weights[index, :, tf.newaxis]
+    def step(index, value, error, d_a, d_true_labels, d_b, *d_c):
+        true_label, place, weight = true_labels[index], places[index], weights[index, :, tf.newaxis]
+        row, gradients_of_row = _exchange(a[index], *c) if c else (a[index], lambda d_row: (d_row,))
         scores = tf.matmul(row, b, transpose_b=True)  # [R, M]
         best = tf.argmax(scores, axis=-1, output_type=tf.int32)
         true_scores = tf.reduce_sum(row * true_label, axis=-1)
@@ -200,23 +207,45 @@ def _sweep_rows(
         )
         d_true_scores = weight * d_true_scores[:, tf.newaxis]
         off = tf.norm(tf.gather(tf.reshape(centres, [-1, 2]), best) - place, axis=-1)
+        d_row, *d_of_c = gradients_of_row(weight * tf.matmul(d_scores, b) + d_true_scores * true_label)
         return (
             index + 1,
             value + tf.reduce_sum(values * weight[:, 0]),
             error + tf.reduce_sum(off * weight[:, 0]),
-            d_b + tf.matmul(row * weight, d_scores, transpose_a=True),  # [L, M]: its transpose is a third slower
-            d_a.write(index, weight * tf.matmul(d_scores, b) + d_true_scores * true_label),
+            d_a.write(index, d_row),
             d_true_labels.write(index, d_true_scores * row),
+            d_b + tf.matmul(row * weight, d_scores, transpose_a=True),  # [L, M]: its transpose is a third slower
+            *(so_far + d_each for so_far, d_each in zip(d_c, d_of_c)),
         )
 
     zero = tf.zeros([], a.dtype)
     arrays = [tf.TensorArray(a.dtype, count, element_shape=a.shape[1:]) for _ in range(2)]
-    start = (0, zero, zero, tf.zeros_like(tf.transpose(b)), *arrays)
-    _, value, error, d_b, *arrays = tf.while_loop(
+    start = (0, zero, zero, *arrays, *(tf.zeros_like(tf.transpose(each)) for each in (b, *c)))
+    _, value, error, d_a, d_true_labels, *d_maps = tf.while_loop(
         lambda index, *_: index < count, step, start, parallel_iterations=_PARALLEL_BLOCKS
     )
-    d_a, d_true_labels = (tf.reshape(array.stack(), [-1, a.shape[-1]])[:number] for array in arrays)
-    return value, error, d_a, d_true_labels, tf.reshape(tf.transpose(d_b), tf.shape(labels_b))
+    d_rows = (tf.reshape(array.stack(), [-1, a.shape[-1]])[:number] for array in (d_a, d_true_labels))
+    maps = (labels_b, *labels_c)
+    return value, error, *d_rows, *(tf.reshape(tf.transpose(d), tf.shape(of)) for d, of in zip(d_maps, maps))
+
+
+def _exchange(a: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Expresses labels a [R, L] through those of a third image, c [M, L].
+
+    Returns:
+      p c [R, L] with p = softmax(a c^T); and a function from g, the gradient of a sum by p c, to those by a [R, L] and
+      by c, transposed [L, M]. The one by the scores a c^T is p (g c^T - g (p c)), row by row.
+    """
+    probability = tf.nn.softmax(tf.matmul(a, c, transpose_b=True))  # [R, M]
+    exchanged = tf.matmul(probability, c)
+
+    def gradients(by_exchanged):
+        mean = tf.reduce_sum(by_exchanged * exchanged, axis=-1, keepdims=True)
+        d_scores = probability * (tf.matmul(by_exchanged, c, transpose_b=True) - mean)
+        d_c = tf.matmul(by_exchanged, probability, transpose_a=True) + tf.matmul(a, d_scores, transpose_a=True)
+        return tf.matmul(d_scores, c), d_c
+
+    return exchanged, gradients
 
 
 def _blocks(columns: int | tf.Tensor, *rows: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -249,8 +278,11 @@ def _squared_distances(points: tf.Tensor, centres: tf.Tensor) -> tf.Tensor:
 
 
 @tf.custom_gradient
-def _first_order(d_a: tf.Tensor, d_b: tf.Tensor, labels_a: tf.Tensor, labels_b: tf.Tensor):
-    """Passes the gradients on, and refuses to be differentiated once more."""
+def _first_order(*gradients_and_labels: tf.Tensor):
+    """Passes the gradients, the first half, on, and refuses to be differentiated once more.
+
+    The labels are arguments so that a second derivative by them comes here.
+    """
 
     def refuse(*_):
         raise NotImplementedError(
@@ -258,5 +290,4 @@ def _first_order(d_a: tf.Tensor, d_b: tf.Tensor, labels_a: tf.Tensor, labels_b: 
             "differentiate once"
         )
 
-    del labels_a, labels_b  # they are arguments so that a second derivative by them comes here
-    return (d_a, d_b), refuse
+    return gradients_and_labels[: len(gradients_and_labels) // 2], refuse

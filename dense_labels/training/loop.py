@@ -169,11 +169,13 @@ def train(
 
     Raises:
       FloatingPointError: if the loss or a weight is not finite; the last good checkpoint stays.
-      ValueError: if a checkpoint is damaged or does not fit the network, or XLA is asked for with several replicas.
+      ValueError: if a checkpoint is damaged or does not fit the network, XLA is asked for with several replicas, or
+        labels are to be exchanged and a replica has one pair alone.
     """
     settings, strategy = config.train, strategy or create_strategy()
     if settings.jit_compile and strategy.num_replicas_in_sync > 1:
         raise ValueError("config.train.jit_compile=True: is for one replica; leave it out where several train together")
+    _check_exchange(config, strategy.num_replicas_in_sync)
     tf.keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = _compiled(config, network, steps_per_epoch, stride)
@@ -204,6 +206,16 @@ def train(
         verbose=1 if sys.stdout.isatty() else 2,
     )
     return model.network
+
+
+def _check_exchange(config: config_lib.Config, replicas: int) -> None:
+    """Refuses batches that leave a replica no second pair to exchange labels with."""
+    batch_size = config.train.batch_size
+    if config.loss.exchange and "loss.exchange" in LOSSES[config.loss.name].keys and batch_size < 2 * replicas:
+        raise ValueError(
+            f"config.loss.exchange=True: labels are exchanged with another pair of the batch; "
+            f"config.train.batch_size={batch_size} must be at least {2 * replicas}"
+        )
 
 
 def _compiled(

@@ -280,9 +280,9 @@ def test_matching_table_leaves_out_what_would_not_fit(fixed_times, monkeypatch, 
     monkeypatch.setattr(timing, "free_memory", lambda: 10**9)
     _run(monkeypatch, matching, "--cells=35,128", "--batch=2")
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "| 35 x 35 | 2 | 200 ms, 3 MB | 250 ms, 3 MB, 1.2 (1.2 - 1.2) | 500 ms, 3 MB, 2.5 (2.5 - 2.5) | "
-        "250 ms, 3 MB, 1.2 (1.2 - 1.2) | 550 ms, 3 MB, 2.8 (2.8 - 2.8) |",
-        "| 128 x 128 | 1 | 400 ms, 3 MB | - | - | - | - |",
+        "| 35 x 35 | 2 | 200 ms, 3 MB | 400 ms, 3 MB, 2.0 (2.0 - 2.0) | 250 ms, 3 MB, 1.2 (1.2 - 1.2) | "
+        "500 ms, 3 MB, 2.5 (2.5 - 2.5) | 250 ms, 3 MB, 1.2 (1.2 - 1.2) | 550 ms, 3 MB, 2.8 (2.8 - 2.8) |",
+        "| 128 x 128 | 1 | 400 ms, 3 MB | - | - | - | - | - |",
     ]
 
 
@@ -298,7 +298,7 @@ def test_step_table_compares_with_the_faster_memory_format(fixed_times, monkeypa
     lines = capsys.readouterr().out.splitlines()
     ratios = "2.50 (2.50 - 2.50) | 1.25 (1.25 - 1.25)"
     assert lines[2] == f"| arm | float32 | 20.0 | 8.0 | 6.2 | 16.0 | contiguous | {ratios} |"
-    assert lines[-1] == "| arm | bfloat16 | 50.0 | 175% | -75% |"
+    assert lines[-1] == "| arm | bfloat16 | 50.0 | 175% | -75% | 2.00 (2.00 - 2.00) |"
 
 
 def test_an_unknown_step_is_refused(monkeypatch, capsys):

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 @LOSSES.register(
     "dist",
     "expected distance to the true match, to the power gamma (paper 1, equation 5)",
-    keys=("loss.gamma",),
+    keys=("loss.gamma", "loss.exchange"),
     points_stride=None,
 )
 def create(config: Config, stride: int) -> DistanceLoss:
     """Creates the loss layer of a run whose cells are `stride` pixels."""
     from dense_labels.method import losses
 
-    return losses.DistanceLoss(stride, gamma=config.loss.gamma, pack=not config.train.jit_compile)
+    return losses.DistanceLoss(
+        stride, gamma=config.loss.gamma, exchange=config.loss.exchange, pack=not config.train.jit_compile
+    )

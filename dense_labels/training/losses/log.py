@@ -11,9 +11,14 @@ if TYPE_CHECKING:
     from dense_labels.method.losses import LogLikelihoodLoss
 
 
-@LOSSES.register("log", "negative log-likelihood of the true match (paper 1, equation 4)", points_stride=None)
+@LOSSES.register(
+    "log",
+    "negative log-likelihood of the true match (paper 1, equation 4)",
+    keys=("loss.exchange",),
+    points_stride=None,
+)
 def create(config: Config, stride: int) -> LogLikelihoodLoss:
     """Creates the loss layer of a run whose cells are `stride` pixels."""
     from dense_labels.method import losses
 
-    return losses.LogLikelihoodLoss(stride, pack=not config.train.jit_compile)
+    return losses.LogLikelihoodLoss(stride, exchange=config.loss.exchange, pack=not config.train.jit_compile)

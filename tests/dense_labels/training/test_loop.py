@@ -70,6 +70,12 @@ def test_xla_with_several_replicas_is_refused(config, tmp_path):
         tiny.train(config, tmp_path, strategy=tiny.two_replicas())
 
 
+def test_a_replica_without_a_second_pair_cannot_exchange(config, tmp_path):
+    config.loss.exchange, config.train.batch_size = True, 2
+    with pytest.raises(ValueError, match=r"exchange=True: .* config\.train\.batch_size=2 must be at least 4"):
+        tiny.train(config, tmp_path, strategy=tiny.two_replicas())
+
+
 # --- stopping and going on ---
 
 

@@ -17,8 +17,10 @@ def test_a_name_makes_the_layer_of_its_equation(name, kind):
     layer = LOSSES[name].value(config, 4)
     assert type(layer) is kind and layer.stride == 4 and layer.pack is False
     assert name == "log" or layer.gamma == 0.3
-    config.train.jit_compile = False
-    assert LOSSES[name].value(config, 2).pack is True
+    assert layer.exchange is False
+    config.train.jit_compile, config.loss.exchange = False, True
+    layer = LOSSES[name].value(config, 2)
+    assert layer.pack is True and layer.exchange is True
 
 
 def test_the_second_papers_loss_has_its_settings():

@@ -1,0 +1,123 @@
+"""Tests of the exchange: labels of A take part as they are expressed through another image of the batch."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels.method import losses, matching
+from tests.dense_labels.method import layers, test_losses, test_one_pass
+
+STRIDE = 2
+each_loss = pytest.mark.parametrize("name, gamma", [("log", None), ("dist", 0.5), ("margin", 0.5)])
+
+
+def create(name, gamma, **options):
+    return layers.KINDS[name](STRIDE, exchange=True, **({"gamma": gamma} if gamma else {}), **options)
+
+
+def exchanged(labels_a):
+    """Every label of A through the image of the pair before, one cell and one other cell at a time."""
+    result = np.zeros_like(labels_a)
+    for image, (a, c) in enumerate(zip(labels_a, np.roll(labels_a, 1, axis=0))):
+        for u in np.ndindex(*a.shape[:2]):
+            weights = {v: np.exp(np.dot(a[u], c[v])) for v in np.ndindex(*c.shape[:2])}
+            result[image][u] = sum(weight * c[v] for v, weight in weights.items()) / sum(weights.values())
+    return result
+
+
+def oracle(name, gamma, labels_a, *others):
+    return test_losses.oracle(name, gamma, exchanged(labels_a), *others)
+
+
+def plain(name, gamma, labels_a, labels_b, points_in_b, visible):
+    """Loss of each image and the gradients of their mean, from whole matrices that TensorFlow differentiates."""
+    with tf.GradientTape() as tape:
+        tape.watch([labels_a, labels_b])
+        rows = tf.reshape(labels_a, [labels_a.shape[0], -1, labels_a.shape[-1]])
+        others = tf.roll(rows, 1, axis=0)
+        through = tf.reshape(tf.nn.softmax(rows @ tf.transpose(others, [0, 2, 1])) @ others, labels_a.shape)
+        values = test_one_pass.plain_values(name, gamma, through, labels_b, points_in_b)
+        weights = tf.reshape(tf.cast(visible, labels_a.dtype), [labels_a.shape[0], -1])
+        loss = tf.math.divide_no_nan(tf.reduce_sum(values * weights, axis=1), tf.reduce_sum(weights, axis=1))
+        mean = tf.reduce_mean(loss)
+    return loss, *tape.gradient(mean, [labels_a, labels_b])
+
+
+def one_pass(layer, *batch, jit_compile=False):
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def run(labels_a, labels_b):
+        with tf.GradientTape() as tape:
+            tape.watch([labels_a, labels_b])
+            loss = layer((labels_a, labels_b, *batch[2:]))["loss"]
+            mean = tf.reduce_mean(loss)
+        return loss, *tape.gradient(mean, [labels_a, labels_b])
+
+    return run(*batch[:2])
+
+
+@each_loss
+def test_values_and_gradients_are_those_of_plain_loops(name, gamma):
+    batch, epsilon = test_losses.batch_of_pairs(), 1e-5
+    value, outputs, found = test_losses.value_and_gradients(create(name, gamma), batch)
+    expected = oracle(name, gamma, *batch)
+    assert not np.allclose(expected, test_losses.oracle(name, gamma, *batch), rtol=1e-2)
+    np.testing.assert_allclose(outputs["loss"], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(value, expected.mean(), rtol=1e-5)
+    errors = test_losses.image_means(test_losses.error_at_u, exchanged(batch[0]), *batch[1:])
+    np.testing.assert_allclose(outputs["matching_error"], errors, rtol=1e-5)
+    random = np.random.default_rng(0)
+    for which, gradient in enumerate(found):  # A counts twice: as A of its pair and as C of the next
+        direction = random.normal(size=batch[which].shape)
+        above, below = ([*batch], [*batch])
+        above[which], below[which] = batch[which] + epsilon * direction, batch[which] - epsilon * direction
+        slope = (oracle(name, gamma, *above).mean() - oracle(name, gamma, *below).mean()) / (2 * epsilon)
+        assert abs(slope) > 1e-3
+        assert np.sum(gradient * direction) == pytest.approx(slope, rel=1e-3)
+
+
+@pytest.mark.parametrize("length", [3, 64])
+@pytest.mark.parametrize("pack", [True, False])
+@each_loss
+def test_any_blocks_give_the_whole_matrices(name, gamma, pack, length, monkeypatch):
+    monkeypatch.setattr(matching, "_block_bytes", lambda: 2**14)
+    batch = test_one_pass.pairs(12, length=length, dtype=tf.float64)
+    found = one_pass(create(name, gamma, pack=pack, dtype="float64"), *batch)
+    test_one_pass.assert_equal(found, plain(name, gamma, *batch), 1e-12)
+
+
+@each_loss
+def test_float32_is_as_exact(name, gamma):
+    batch = test_one_pass.pairs(12, dtype=tf.float64)
+    single = [tf.cast(values, tf.float32) for values in batch]
+    test_one_pass.assert_equal(one_pass(create(name, gamma), *single), plain(name, gamma, *batch), 1e-5)
+
+
+def test_xla_compiles_it():
+    batch = test_one_pass.pairs(12)
+    found = one_pass(create("dist", 0.5, pack=False), *batch, jit_compile=True)
+    test_one_pass.assert_equal(found, plain("dist", 0.5, *batch), 1e-5)
+
+
+def test_each_replica_exchanges_among_its_own_pairs():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    batch = test_one_pass.pairs(8, images=4, visible=(1.0, 1.0, 0.4, 0.8))
+    halves = [[values[start : start + 2] for values in batch] for start in (0, 2)]
+    per_replica = strategy.experimental_distribute_values_from_function(
+        lambda context: tuple(halves[context.replica_id_in_sync_group])
+    )
+    with strategy.scope():
+        layer = create("dist", 0.5)
+    found = strategy.run(lambda pairs: layer(pairs)["loss"], [per_replica])
+    for loss, half in zip(strategy.experimental_local_results(found), halves):
+        np.testing.assert_allclose(loss, plain("dist", 0.5, *half)[0], rtol=1e-5)
+
+
+def test_it_is_kept_in_the_configuration_of_the_layer():
+    layer = losses.DistanceLoss(STRIDE, gamma=0.5, exchange=True)
+    assert losses.DistanceLoss.from_config(layer.get_config()).exchange
+
+
+def test_one_pair_has_no_other_to_exchange_with():
+    batch = test_one_pass.pairs(8, images=1, visible=(1.0,))
+    with pytest.raises(ValueError, match="found one pair, where 2 are needed"):
+        create("dist", 0.5)(batch)
