@@ -9,7 +9,9 @@ PYTEST = -m pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 DIFFERS = tests/test_old_runs.py tests/dense_labels/test_compat.py tests/dense_labels/test_kept_heads.py \
 	tests/dense_labels/training tests/dense_labels/exporting tests/models tests/serving/test_loader.py \
 	$(addprefix tests/dense_labels/method/,test_losses.py test_introspection_loss.py test_label_sphere.py) \
-	tests/input_pipeline/views/test_warps.py tests/input_pipeline/simulation
+	tests/input_pipeline/views/test_warps.py tests/input_pipeline/simulation \
+	tests/test_mains.py::test_two_workers_train_together \
+	tests/test_own_pictures.py::test_a_trunk_becomes_descriptors_and_is_not_needed_any_more
 export PYTHONDONTWRITEBYTECODE =# or every process would compile TensorFlow anew, which takes 10 seconds
 
 .PHONY: demo test test-newest lint clean

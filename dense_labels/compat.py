@@ -69,6 +69,16 @@ def saved_optimizer(optimizer: tf.keras.optimizers.Optimizer) -> Any:
     return tf.train.Checkpoint(_iterations=optimizer.iterations.value, _variables=numbered, _current_learning_rate=rate)
 
 
+def several_workers(strategy: tf.distribute.Strategy) -> tf.distribute.Strategy:
+    """Lets Keras 3 train on a MultiWorkerMirroredStrategy, which it gives whole batches and scalars to reduce."""
+    if KERAS_3:  # github.com/keras-team/keras/issues/20585
+        reduce, local = strategy.reduce, strategy.experimental_local_results
+        strategy.reduce = lambda operation, values, axis=None: tf.nest.map_structure(
+            lambda value: reduce(operation, value, axis=axis if local(value)[0].shape.rank else None), values
+        )
+    return strategy
+
+
 def loss_scaled(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
     """Wraps an optimiser for training in float16, whose small gradients must be scaled."""
     keras = tf.keras.optimizers if KERAS_3 else tf.keras.mixed_precision  # it has moved
@@ -97,10 +107,8 @@ class SlotOptimizer(tf.keras.optimizers.Optimizer):
         if getattr(self, "_slots", None) is not None:
             return
         super().build(var_list)
-        self._built, self._slots = True, []
-        for variable in var_list:
-            for name, value in self.slots.items():
-                self._slots.append(self._slot(variable, name, value))
+        self._built = True
+        self._slots = [self._slot(variable, *slot) for variable in var_list for slot in self.slots.items()]
 
     def _slot(self, variable, name, value):
         if KERAS_3:

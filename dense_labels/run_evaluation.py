@@ -18,6 +18,7 @@ from dense_labels.run_pictures import Measured, Subject
 
 _SURFACES = 200  # images whose surface is measured
 _MATCHED = 500  # images whose landmarks are matched
+_CYCLED = 50  # images whose labels are matched into one another and back
 _KEPT = 9  # images that an export is checked on
 _SEEDS = 3  # draws of few annotated pictures
 
@@ -49,6 +50,7 @@ def evaluate(
     if heads and not subject.source.count("annotated"):
         raise ValueError(f"heads={','.join(heads)}: they need landmarks; give annotations")
     measured = _measure(subject, few_shot, trained_on)
+    measured = dataclasses.replace(measured, result=measured.result.with_metrics(_carried_over(subject)))
     progress.say(measured.result.table())
     name = "eval_untrained" if untrained else "eval"
     folder, logs = os.path.join(run.workdir, name), os.path.join(run.workdir, "tensorboard", name)
@@ -100,6 +102,19 @@ def _subject(run, config, untrained) -> Subject:
     split = next(name for name in ("test", "annotated", "validation") if source.count(name))
     label = tf.function(network, reduce_retracing=True, autograph=False)
     return Subject(config, label, run.stride, step, source, split)
+
+
+def _carried_over(subject: Subject) -> dict[str, float]:
+    """Measures, without annotations, how well labels carry over to other pictures."""
+    from dense_labels.evaluation import cycle_consistency
+    from input_pipeline import pipeline
+
+    settings = {"batch_size": subject.config.eval.batch_size, "count": _CYCLED}
+    images = list(pipeline.image_batches(subject.source, subject.split, **settings))
+    labels = np.concatenate([np.asarray(subject.label(batch.image)) for batch in images])
+    masks = np.concatenate([np.asarray(batch.mask) for batch in images])
+    cosine = subject.config.model.name == "introspection"
+    return cycle_consistency.measure(labels, masks, stride=subject.stride, cosine=cosine)
 
 
 def _title(workdir, untrained) -> str:

@@ -106,7 +106,10 @@ def test_a_few_annotations_are_fitted_on_though_not_measured(pictures, trained, 
 
 def test_without_annotations_labels_alone_are_drawn_and_exported(trained, tmp_path, capsys):
     evaluated.evaluate(trained, export_dir=tmp_path, drawn=True)
-    assert "landmark" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "landmark" not in said and "matched into another picture and back, " in said
+    figures = json.loads((trained / "eval" / "result.json").read_text())["metrics"]
+    assert figures["cycle_median_px"] >= 0 and 0 <= figures["cycle_within_percent"] <= 100
     assert set(tf.saved_model.load(str(tmp_path / "1")).signatures) >= {"serving_default", "encoded", "match_encoded"}
     assert (trained / "eval" / "mean_object.png").exists()
 
@@ -169,7 +172,7 @@ def test_a_mistake_in_the_evaluation_is_one_line(trained):
 
 def test_a_trunk_becomes_descriptors_and_is_not_needed_any_more(pictures, tmp_path, capsys):
     """The second paper's road: weights from a file that is gone when the run is evaluated and served."""
-    weights, workdir = tmp_path / "trunk.h5", tmp_path / "run"
+    weights, workdir = tmp_path / "trunk.weights.h5", tmp_path / "run"
     tf.keras.applications.MobileNetV2(include_top=False, weights=None).save_weights(weights)
     short = ["--config.train.steps_per_epoch=2", "--config.train.num_epochs=1", "--config.data.size=(64, 64)"]
     data = [f"--config.data.dir={pictures}", f"--config.data.cache_dir={pictures.parent / 'cache'}"]

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dense_labels.evaluation import tables
+from dense_labels.evaluation import cycle_consistency, tables
 from dense_labels.evaluation.result import Result
 from dense_labels.pictures import gallery
 from dense_labels.registry import METRICS, PICTURES
@@ -27,6 +27,7 @@ def numbers(result: Result) -> str:
     parts = [
         _landmark_figures(result),
         _matching(result.metrics),
+        _carried_over(result.metrics),
         _other_figures(result),
         _few_shot(result.few_shot_error_percent),
         _each_landmark(result.landmark_error_percent, result.landmark_names),
@@ -87,10 +88,19 @@ def _matching(metrics: Mapping[str, float]) -> str:
     return _table(["found in", *_DECODED.values()], rows, caption) if rows else ""
 
 
+def _carried_over(metrics: Mapping[str, float]) -> str:
+    sentence = cycle_consistency.summary(metrics)
+    return f"<p>By labels alone: {html.escape(sentence)}.</p>" if sentence else ""
+
+
 def _other_figures(result: Result) -> str:
     known = {f"{way}_{name}" for way in _ways(result) for name in METRICS}
     known |= {f"matching_{kind}_{way}_px" for kind in _MATCHED for way in _DECODED}
-    rows = [[_spaced(name), f"{value:.3f}"] for name, value in result.metrics.items() if name not in known]
+    rows = [
+        [_spaced(name), f"{value:.3f}"]
+        for name, value in result.metrics.items()
+        if name not in known and not cycle_consistency.is_figure(name)
+    ]
     return _table(["figure", ""], rows, "") if rows else ""
 
 

@@ -73,7 +73,7 @@ def create_strategy() -> tf.distribute.Strategy:
             f"TF_CONFIG is not a JSON object ({error}); write it as tf.distribute documents, or unset it"
         ) from error
     if workers > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return compat.several_workers(tf.distribute.MultiWorkerMirroredStrategy())
     gpus = tf.config.list_logical_devices("GPU")
     if len(gpus) > 1:
         return tf.distribute.MirroredStrategy()

@@ -217,7 +217,8 @@ def test_the_client_prints_landmarks_and_draws(address, model, picture, tmp_path
     assert np.ptp(drawn) > 100 and printed[-1] == f"drawn: {tmp_path / 'out' / 'a.png'}"
     if signature in ("landmarks", "encoded"):
         pixels = tf.io.decode_png(pathlib.Path(picture).read_bytes())[tf.newaxis]
-        (x, y), score = (values[0, 0].numpy() for values in model.landmarks(pixels).values())
+        found = model.landmarks(pixels)
+        (x, y), score = (found[name][0, 0].numpy() for name in ("points", "score"))
         assert printed[0] == f"{picture}  landmark 0: {x:.2f} {y:.2f}  score {score:.3f}"
         assert len(printed) == 2 * 3 + 1
 

@@ -204,6 +204,11 @@ def test_of_a_run_without_landmarks_the_page_says_so(tmp_path):
     assert page_text.numbers(Result()) == "<p>Nothing was measured.</p>"
 
 
+def test_how_labels_carry_over_is_a_sentence():
+    said = page_text.numbers(Result(metrics={"cycle_median_px": 2.345, "cycle_within_percent": 71.2}))
+    assert "71 % of the points end within 5 px" in said and "<table" not in said and "Nothing" not in said
+
+
 def test_landmarks_that_are_not_annotated_are_not_places():
     landmarks = [each["landmarks"] for each in page.page_data(examples())["pictures"]]
     assert [[point is None for point in points] for points in landmarks] == [[0, 0], [0, 1], [1, 0]]
