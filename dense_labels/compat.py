@@ -59,9 +59,10 @@ def saved_optimizer(optimizer: tf.keras.optimizers.Optimizer) -> Any:
     """Returns what a checkpoint holds of an optimiser that is built; see `saved_network`. All of it carries over."""
     if not KERAS_3:
         return optimizer
-    if isinstance(optimizer, tf.keras.optimizers.LossScaleOptimizer):
-        scale = tf.train.Checkpoint(current_loss_scale=optimizer.dynamic_scale.value)
-        return tf.train.Checkpoint(_optimizer=saved_optimizer(optimizer.inner_optimizer), _loss_scale=scale)
+    if isinstance(optimizer, tf.keras.optimizers.LossScaleOptimizer):  # its count of good steps begins anew
+        state, good_steps = saved_optimizer(optimizer.inner_optimizer), tf.Variable(0, dtype=tf.int64)
+        state.loss_scale = tf.train.Checkpoint(current_loss_scale=optimizer.dynamic_scale.value, good_steps=good_steps)
+        return state
     of_all = ("iteration", "learning_rate")  # the others are of one weight each
     slots = [variable.value for variable in optimizer.variables if variable.name not in of_all]
     numbered = tf.train.Checkpoint(**{str(index): slot for index, slot in enumerate(slots, start=1)})

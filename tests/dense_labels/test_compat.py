@@ -141,3 +141,26 @@ def test_the_stack_is_asked_for_in_one_module():
 
 if __name__ == "__main__":
     write(sys.argv[1])
+
+
+def test_the_state_of_a_training_in_float16_has_the_same_names_and_types_on_both_stacks(tmp_path):
+    rate = tf.keras.optimizers.schedules.ExponentialDecay(0.001, 10, 0.5)  # as `optimizers.create` has one, always
+    optimizer = compat.loss_scaled(tf.keras.optimizers.Adam(rate))
+    layer = tf.keras.layers.Dense(1, use_bias=False)
+    layer.build([None, 2])
+    optimizer.build(layer.trainable_variables)
+    path = tf.train.Checkpoint(optimizer=compat.saved_optimizer(optimizer)).write(str(tmp_path / "ckpt"))
+    types = {
+        name.partition("/.ATTRIBUTES")[0]: dtype
+        for name, dtype in tf.train.load_checkpoint(path).get_variable_to_dtype_map().items()
+    }
+    types.pop("_CHECKPOINTABLE_OBJECT_GRAPH")
+    types.pop("save_counter", None)
+    assert types == {
+        "optimizer/_current_learning_rate": tf.float32,
+        "optimizer/_iterations": tf.int64,
+        "optimizer/_variables/1": tf.float32,
+        "optimizer/_variables/2": tf.float32,
+        "optimizer/loss_scale/current_loss_scale": tf.float32,
+        "optimizer/loss_scale/good_steps": tf.int64,
+    }
