@@ -2,8 +2,8 @@
 
 make demo
 
-Takes about 4 minutes of training on two cores with bfloat16 units, half an hour and more on slow ones without. Expected:
-0.33 % of the image width with sub-pixel decoding, 0.99 % by cells.
+Takes about 4 minutes of training on two cores with bfloat16 units, half an hour and more on slow ones without.
+Expected: 0.33 % of the image width with sub-pixel decoding, 0.99 % by cells.
 """
 
 from dense_labels.config import Config
