@@ -253,7 +253,9 @@ def test_the_rows_of_benchmarks_are_accepted(name):
     data = {"data.dir": "IMAGES", "data.annotations": "TRAIN.json", "data.annotations_test": "TEST.json"}
     code = f"import json; from benchmarks import {name}; print(json.dumps(list({name}.ROWS.values())))"
     listed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    for row in json.loads(listed.stdout):  # in a process of its own, for benchmarks define flags of the same names
+    rows = json.loads(listed.stdout)
+    assert rows
+    for row in rows:  # in a process of its own, for benchmarks define flags of the same names
         changes = row[0] if isinstance(row, list) else row
         _refused(
             name, {**(data if name in ("faces", "introspection") else {}), **{k: str(v) for k, v in changes.items()}}

@@ -265,7 +265,11 @@ def test_what_is_chosen_checks_the_configuration(values, message):
 
 
 def test_what_is_not_chosen_checks_nothing():
-    config_lib.check(config_lib.with_overrides(Config(), {"model.stride": 5, "data.crop": 8, "loss.tau1": 31.0}))
+    config = config_lib.with_overrides(Config(), {"model.stride": 5, "data.crop": 8, "loss.tau1": 31.0})
+    config_lib.check(config)
+    config.loss.name = "introspection"
+    with pytest.raises(ValueError, match="loss.tau1=31.0"):  # as soon as it is chosen
+        config_lib.check(config)
 
 
 def test_what_has_no_effect_checks_nothing():

@@ -1,5 +1,7 @@
 """Tests of the exchange: labels of A take part as they are expressed through another image of the batch."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +14,7 @@ each_loss = pytest.mark.parametrize("name, gamma", [("log", None), ("dist", 0.5)
 
 
 def create(name, gamma, **options):
-    return layers.KINDS[name](STRIDE, exchange=True, **({"gamma": gamma} if gamma else {}), **options)
+    return layers.create(name, STRIDE, gamma=gamma, exchange=True, **options)
 
 
 def exchanged(labels_a):
@@ -29,30 +31,14 @@ def oracle(name, gamma, labels_a, *others):
     return test_losses.oracle(name, gamma, exchanged(labels_a), *others)
 
 
-def plain(name, gamma, labels_a, labels_b, points_in_b, visible):
-    """Loss of each image and the gradients of their mean, from whole matrices that TensorFlow differentiates."""
-    with tf.GradientTape() as tape:
-        tape.watch([labels_a, labels_b])
-        rows = tf.reshape(labels_a, [labels_a.shape[0], -1, labels_a.shape[-1]])
-        others = tf.roll(rows, 1, axis=0)
-        through = tf.reshape(tf.nn.softmax(rows @ tf.transpose(others, [0, 2, 1])) @ others, labels_a.shape)
-        values = test_one_pass.plain_values(name, gamma, through, labels_b, points_in_b)
-        weights = tf.reshape(tf.cast(visible, labels_a.dtype), [labels_a.shape[0], -1])
-        loss = tf.math.divide_no_nan(tf.reduce_sum(values * weights, axis=1), tf.reduce_sum(weights, axis=1))
-        mean = tf.reduce_mean(loss)
-    return loss, *tape.gradient(mean, [labels_a, labels_b])
+def through_the_image_before(labels_a):
+    """The same from whole matrices, which TensorFlow differentiates."""
+    rows = tf.reshape(labels_a, [labels_a.shape[0], -1, labels_a.shape[-1]])
+    others = tf.roll(rows, 1, axis=0)
+    return tf.reshape(tf.nn.softmax(rows @ tf.transpose(others, [0, 2, 1])) @ others, labels_a.shape)
 
 
-def one_pass(layer, *batch, jit_compile=False):
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def run(labels_a, labels_b):
-        with tf.GradientTape() as tape:
-            tape.watch([labels_a, labels_b])
-            loss = layer((labels_a, labels_b, *batch[2:]))["loss"]
-            mean = tf.reduce_mean(loss)
-        return loss, *tape.gradient(mean, [labels_a, labels_b])
-
-    return run(*batch[:2])
+plain = functools.partial(test_one_pass.plain, through=through_the_image_before)
 
 
 @each_loss
@@ -81,7 +67,7 @@ def test_values_and_gradients_are_those_of_plain_loops(name, gamma):
 def test_any_blocks_give_the_whole_matrices(name, gamma, pack, length, monkeypatch):
     monkeypatch.setattr(matching, "_block_bytes", lambda: 2**14)
     batch = test_one_pass.pairs(12, length=length, dtype=tf.float64)
-    found = one_pass(create(name, gamma, pack=pack, dtype="float64"), *batch)
+    found = layers.loss_and_gradients(create(name, gamma, pack=pack, dtype="float64"), *batch)
     test_one_pass.assert_equal(found, plain(name, gamma, *batch), 1e-12)
 
 
@@ -89,12 +75,14 @@ def test_any_blocks_give_the_whole_matrices(name, gamma, pack, length, monkeypat
 def test_float32_is_as_exact(name, gamma):
     batch = test_one_pass.pairs(12, dtype=tf.float64)
     single = [tf.cast(values, tf.float32) for values in batch]
-    test_one_pass.assert_equal(one_pass(create(name, gamma), *single), plain(name, gamma, *batch), 1e-5)
+    test_one_pass.assert_equal(
+        layers.loss_and_gradients(create(name, gamma), *single), plain(name, gamma, *batch), 1e-5
+    )
 
 
 def test_xla_compiles_it():
     batch = test_one_pass.pairs(12)
-    found = one_pass(create("dist", 0.5, pack=False), *batch, jit_compile=True)
+    found = layers.loss_and_gradients(create("dist", 0.5, pack=False), *batch, jit_compile=True)
     test_one_pass.assert_equal(found, plain("dist", 0.5, *batch), 1e-5)
 
 

@@ -29,12 +29,12 @@ def plain_values(name, gamma, labels_a, labels_b, points_in_b):
     return tf.nn.relu(tf.reduce_max(scores + distances, axis=-1) - true_scores)
 
 
-def plain(name, gamma, labels_a, labels_b, points_in_b, visible):
-    """Loss per image and the gradients of its mean over the batch by both label maps."""
+def plain(name, gamma, labels_a, labels_b, points_in_b, visible, *, through=tf.identity):
+    """Loss per image and the gradients of its mean over the batch by both label maps; A takes part as through(A)."""
     with tf.GradientTape() as tape:
         tape.watch([labels_a, labels_b])
         weights = tf.reshape(tf.cast(visible, labels_a.dtype), [labels_a.shape[0], -1])
-        values = plain_values(name, gamma, labels_a, labels_b, points_in_b)
+        values = plain_values(name, gamma, through(labels_a), labels_b, points_in_b)
         loss = tf.math.divide_no_nan(tf.reduce_sum(values * weights, axis=1), tf.reduce_sum(weights, axis=1))
         mean = tf.reduce_mean(loss)
     return loss, *tape.gradient(mean, [labels_a, labels_b])
@@ -43,16 +43,7 @@ def plain(name, gamma, labels_a, labels_b, points_in_b, visible):
 def one_pass(name, gamma, *batch, pack=True, jit_compile=False):
     layer = layers.create(name, STRIDE, gamma=gamma, pack=pack)
     layer = type(layer).from_config({**layer.get_config(), "dtype": batch[0].dtype.name})
-
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def run(labels_a, labels_b):
-        with tf.GradientTape() as tape:
-            tape.watch([labels_a, labels_b])
-            loss = layer((labels_a, labels_b, *batch[2:]))["loss"]
-            mean = tf.reduce_mean(loss)
-        return loss, *tape.gradient(mean, [labels_a, labels_b])
-
-    return run(*batch[:2])
+    return layers.loss_and_gradients(layer, *batch, jit_compile=jit_compile)
 
 
 def pairs(size, *, images=3, length=3, dtype=tf.float32, visible=(1.0, 0.3, 0.0)):

@@ -35,4 +35,5 @@ def test_numbers_that_are_not_finite_are_refused_with_their_picture(name, place,
 
 def test_a_landmark_that_is_not_annotated_may_be_anywhere():
     landmarks = np.full([1, 2, 2], np.nan, np.float32)
-    Pictures(("a.png",), landmarks=landmarks, annotated=np.zeros([1, 2], np.float32))
+    pictures = Pictures(("a.png",), landmarks=landmarks, annotated=np.zeros([1, 2], np.float32))
+    assert np.isnan(pictures.landmarks).all()
