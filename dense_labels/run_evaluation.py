@@ -19,6 +19,7 @@ from dense_labels.run_pictures import Measured, Subject
 _SURFACES = 200  # images whose surface is measured
 _MATCHED = 500  # images whose landmarks are matched
 _CYCLED = 50  # images whose labels are matched into one another and back
+_SHIFTED = 20  # images of which shifted views are matched
 _KEPT = 9  # images that an export is checked on
 _SEEDS = 3  # draws of few annotated pictures
 
@@ -105,16 +106,19 @@ def _subject(run, config, untrained) -> Subject:
 
 
 def _carried_over(subject: Subject) -> dict[str, float]:
-    """Measures, without annotations, how well labels carry over to other pictures."""
-    from dense_labels.evaluation import cycle_consistency
+    """Measures, without annotations, how well labels carry over to other pictures and to other places in the frame."""
+    from dense_labels.evaluation import border_reliance, cycle_consistency
     from input_pipeline import pipeline
 
     settings = {"batch_size": subject.config.eval.batch_size, "count": _CYCLED}
-    images = list(pipeline.image_batches(subject.source, subject.split, **settings))
-    labels = np.concatenate([np.asarray(subject.label(batch.image)) for batch in images])
-    masks = np.concatenate([np.asarray(batch.mask) for batch in images])
-    cosine = subject.config.model.name == "introspection"
-    return cycle_consistency.measure(labels, masks, stride=subject.stride, cosine=cosine)
+    shown = list(pipeline.image_batches(subject.source, subject.split, **settings))
+    images, masks = (np.concatenate([np.asarray(batch[k]) for batch in shown]) for k in (0, 1))
+    labels = np.concatenate([np.asarray(subject.label(batch.image)) for batch in shown])
+    stride, cosine = subject.stride, subject.config.model.name == "introspection"
+    return {
+        **cycle_consistency.measure(labels, masks, stride=stride, cosine=cosine),
+        **border_reliance.measure(subject.label, images[:_SHIFTED], stride=stride, cosine=cosine),
+    }
 
 
 def _title(workdir, untrained) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dense_labels.evaluation import cycle_consistency, descriptor_matching, measuring, surface
+from dense_labels.evaluation import border_reliance, cycle_consistency, descriptor_matching, measuring, surface
 
 if TYPE_CHECKING:
     from dense_labels.evaluation.result import Result
@@ -27,7 +27,7 @@ def everything(result: Result) -> str:
         parts.append(descriptor_matching.summary(result.metrics))
     if result.matching_by_turn:
         parts.append(surface.table(result))
-    parts.append(cycle_consistency.summary(result.metrics))
+    parts += [cycle_consistency.summary(result.metrics), border_reliance.summary(result.metrics)]
     return "\n".join(part for part in parts if part)
 
 

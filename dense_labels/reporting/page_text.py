@@ -6,13 +6,14 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dense_labels.evaluation import cycle_consistency, tables
+from dense_labels.evaluation import border_reliance, cycle_consistency, tables
 from dense_labels.evaluation.result import Result
 from dense_labels.pictures import gallery
 from dense_labels.registry import METRICS, PICTURES
 
 _MATCHED = {"same": "another view of the picture", "different": "another picture"}
 _DECODED = {"cell": "best cell", "subpixel": "expected place on labels made 4 times finer"}
+_UNANNOTATED = (cycle_consistency, border_reliance)  # what is measured of every run
 
 
 def numbers(result: Result) -> str:
@@ -89,8 +90,8 @@ def _matching(metrics: Mapping[str, float]) -> str:
 
 
 def _carried_over(metrics: Mapping[str, float]) -> str:
-    sentence = cycle_consistency.summary(metrics)
-    return f"<p>By labels alone: {html.escape(sentence)}.</p>" if sentence else ""
+    clauses = [clause for kind in _UNANNOTATED if (clause := kind.summary(metrics))]
+    return f"<p>By labels alone: {html.escape('; '.join(clauses))}.</p>" if clauses else ""
 
 
 def _other_figures(result: Result) -> str:
@@ -99,7 +100,7 @@ def _other_figures(result: Result) -> str:
     rows = [
         [_spaced(name), f"{value:.3f}"]
         for name, value in result.metrics.items()
-        if name not in known and not cycle_consistency.is_figure(name)
+        if name not in known and not any(kind.is_figure(name) for kind in _UNANNOTATED)
     ]
     return _table(["figure", ""], rows, "") if rows else ""
 
