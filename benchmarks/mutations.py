@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import grpc
 import numpy as np
 import tensorflow as tf
 from PIL import Image
@@ -160,6 +161,18 @@ def request(model, signature, **inputs):
     for name, value in inputs.items():
         made.inputs[name].CopyFrom(tf.make_tensor_proto(value))
     return made
+
+
+def refusal(client, request):
+    """Sends a `PredictRequest`; returns the message that it failed with, or None."""
+    try:
+        client.send(request)
+    except grpc.RpcError as error:
+        refused = error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
+        if not (refused and error.details()):
+            raise
+        return error.details()
+    return None
 
 
 def _encoded(file, model):

@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 
-import grpc
 import numpy as np
 import tensorflow as tf
 from absl import flags
@@ -123,7 +122,7 @@ def soak(address, model, files, *, count, clients=4, watch=lambda done: None):
     def ask(n):
         client = connections[n % clients]
         if n % _BAD == _BAD - 1:
-            return "refused" if refusal(client, bad[n // _BAD % len(bad)]) else "answered"
+            return "refused" if mutations.refusal(client, bad[n // _BAD % len(bad)]) else "answered"
         k = n % len(files)
         points = client.predict("encoded", images=np.array([files[k]], object))["points"][0]
         return "right" if np.abs(points - expected[k]).max() < _POINT_TOLERANCE else "wrong"
@@ -137,18 +136,6 @@ def soak(address, model, files, *, count, clients=4, watch=lambda done: None):
     return outcomes
 
 
-def refusal(client, request):
-    """Sends a `PredictRequest`; returns the message that it failed with, or None."""
-    try:
-        client.send(request)
-    except grpc.RpcError as error:
-        refused = error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
-        if not (refused and error.details()):
-            raise
-        return error.details()
-    return None
-
-
 def mutate(address, model, files, *, count):
     """Sends damaged requests; each must be refused with a message, or answered as its pixels are.
 
@@ -157,7 +144,7 @@ def mutate(address, model, files, *, count):
     """
     client, outcomes = Client(address, MODEL), collections.defaultdict(collections.Counter)
     for kind, request, file in mutations.requests(files, MODEL, count=count):
-        refused = refusal(client, request)
+        refused = mutations.refusal(client, request)
         outcome = "refused" if refused else "right" if file and _is_right(client, model, file) else "wrong"
         outcomes[kind][outcome] += 1
     client.close()

@@ -38,7 +38,8 @@ def body_lines(node):
 
 
 def test_no_module_is_long():
-    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in modules(*TYPED)}
+    every = modules(*TYPED, "benchmarks", "configs")
+    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in every}
     assert {path: lines for path, lines in long.items() if lines > LONGEST_MODULE} == {}
 
 

@@ -139,7 +139,7 @@ def test_a_bad_tensor_is_refused_with_what_is_needed(connection, images, message
 def test_a_tensor_that_claims_more_than_it_holds_is_not_unpacked(connection):
     request = mutations.request(MODEL, "landmarks", images=np.zeros([1, 1, 1, 3], np.uint8))
     request.inputs["images"].tensor_shape.dim[1].size = 10**9
-    assert measured.refusal(connection, request).startswith(
+    assert mutations.refusal(connection, request).startswith(
         "images must have at most 4194304 bytes; found the shape [1,"
     )
 
