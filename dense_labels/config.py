@@ -63,6 +63,12 @@ class ViewsConfig:
     warp: str = key("tps", "how the picture is warped", choices=WARPS)
     strength: float = key(1.0, "strength of the warps; 1: as published", least=0)
     projective: float = key(0.0, "strength of a change of perspective", least=0)
+    shift: float = key(
+        0.0,
+        "largest shift of each view along x and along y, beside the warp, as a share of the longer side",
+        least=0,
+        most=0.5,
+    )
     flip: bool = key(False, "mirror half of the pictures, both views alike")
     border: str = key("edge", "what lies beyond the picture", choices=("zero", "edge", "mirror"))
     colour: str = key("dve", "how colours are changed", choices=COLOURS)
@@ -84,6 +90,7 @@ class ModelConfig:
     label_size: int = key(3, "how many numbers a label is (L)", least=2)
     norm: str = key("none", "normalisation; batch: over the images of one replica", choices=("none", "batch"))
     activation: str = key("relu", "activation of the hidden layers", choices=("relu", "leaky_relu"))
+    padding: str = key("zero", "what convolutions see beyond the border", choices=("zero", "mirror"))
     mean: tuple[float, ...] = key((0.0, 0.0, 0.0), "colour that the network subtracts from its images in [0, 1]")
     std: tuple[float, ...] = key((1.0, 1.0, 1.0), "colour that it then divides them by")
     trunk: str = key("mobilenet_v2", "published network to start from", choices="models.networks.introspection:TRUNKS")

@@ -24,6 +24,31 @@ class DilatedConv2D(tf.keras.layers.Conv2D):
         return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper(), dilations=self.dilation_rate)
 
 
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class MirrorPadding2D(tf.keras.layers.Layer):
+    """Goes on beyond the border with a mirror image, [B, H, W, C] -> [B, H + 2 P, W + 2 P, C], P at most H and W.
+
+    Zeros tell a convolution where the frame ends, which a mirror image hardly does.
+    """
+
+    def __init__(self, padding: int, **kwargs):
+        """Creates the layer; `padding` is P, in pixels of the layer's input."""
+        super().__init__(**kwargs)
+        self.padding = padding
+
+    def call(self, inputs):
+        around = [self.padding, self.padding]
+        return tf.pad(inputs, [[0, 0], around, around, [0, 0]], "SYMMETRIC")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        height, width = (None if side is None else side + 2 * self.padding for side in (height, width))
+        return (batch, height, width, channels)
+
+    def get_config(self):
+        return {**super().get_config(), "padding": self.padding}
+
+
 @functools.cache
 def _dilates_in_place(dtype: tf.DType) -> bool:
     """Says whether TensorFlow differentiates a dilated convolution of this dtype on this machine."""
@@ -45,12 +70,13 @@ def create(
     stride: int,
     norm: str,
     activation: str,
+    padding: str,
     mean: Sequence[float],
     std: Sequence[float],
     dtype: str,
     name: str,
 ) -> tf.keras.Model:
-    """Creates (h1,c1)+ (2,mp) down2 (h2,c2,d2)+ ... (1,L): max-pooling after the first convolution, "same" padding.
+    """Creates (h1,c1)+ (2,mp) down2 (h2,c2,d2)+ ... (1,L): max-pooling after the first convolution, sides kept.
 
     Args:
       filters: one `(size, filters, dilation)` for each convolution before the last.
@@ -58,6 +84,7 @@ def create(
       stride: side and stride of the max-pooling, so the side of a cell in pixels.
       norm: "none" (the paper) or "batch", before the activation.
       activation: "relu" (the paper) or "leaky_relu", whose negative slope is 0.2.
+      padding: "zero" (the paper) or "mirror": what convolutions see beyond the border.
       mean: three floats, subtracted from images in [0, 1].
       std: three floats, which images are then divided by.
       dtype: Keras dtype or policy name of all convolutions but the last, such as "mixed_bfloat16".
@@ -73,23 +100,27 @@ def create(
     between = "float32" if dtype == "mixed_bfloat16" and not bare else dtype
     x = tf.keras.layers.Normalization(mean=mean, variance=variance, dtype=dtype, name="normalise")(images)
     for index, (size, channels, dilation) in enumerate(filters, start=1):
-        x = _convolution(x, size, channels, dilation, dtype, f"conv{index}")
+        x = _convolution(x, size, channels, dilation, padding, dtype, f"conv{index}")
         if norm == "batch":
             x = tf.keras.layers.BatchNormalization(dtype=between, name=f"norm{index}")(x)
         x = _activation(activation, between, f"activation{index}")(x)
         if index == 1:
             x = tf.keras.layers.MaxPooling2D(stride, stride, dtype=dtype, name="pool")(x)
     # The labels of a trained network are long, and so are the steps of 16-bit numbers of their size: float32 here.
-    labels = _convolution(x, 1, label_size, 1, "float32", "label")
+    labels = _convolution(x, 1, label_size, 1, "zero", "float32", "label")
     return tf.keras.Model(images, labels, name=name)
 
 
-def _convolution(x: tf.Tensor, size: int, channels: int, dilation: int, dtype: str, name: str) -> tf.Tensor:
+def _convolution(
+    x: tf.Tensor, size: int, channels: int, dilation: int, padding: str, dtype: str, name: str
+) -> tf.Tensor:
+    if padding == "mirror":
+        x = MirrorPadding2D(dilation * (size // 2), dtype=dtype, name=f"{name}_mirror")(x)
     layer = tf.keras.layers.Conv2D if dilation == 1 else DilatedConv2D
     return layer(
         channels,
         size,
-        padding="same",
+        padding="valid" if padding == "mirror" else "same",
         dilation_rate=dilation,
         kernel_initializer="glorot_normal",
         dtype=dtype,

@@ -111,7 +111,7 @@ class Stills(base.Source):
         count: int | None = None,
     ) -> tf.data.Dataset:
         store, read = self._annotated_store(split), self._reader(split, count)
-        views = dataclasses.replace(self._views, projective=0.0)  # mild: neither tilted nor mirrored
+        views = dataclasses.replace(self._views, projective=0.0, shift=0.0)  # mild: neither tilted nor mirrored
 
         def annotated_views(index, seed):
             picture = base.spread(index, count, len(store.images))

@@ -34,7 +34,8 @@ def draw_tps(
     """Draws thin-plate splines; see `view_maps.draw_tps`."""
     from input_pipeline.views import view_maps
 
-    return view_maps.draw_tps(seed, size, stride=stride, crop=crop, strength=strength, projective=views.projective)
+    strengths = {"strength": strength, "projective": views.projective, "shift": views.shift}
+    return view_maps.draw_tps(seed, size, stride=stride, crop=crop, **strengths)
 
 
 def _check_affine(config: Config) -> None:
@@ -52,7 +53,7 @@ def draw_affine(
     """Draws affine maps; see `view_maps.draw_affine`."""
     from input_pipeline.views import view_maps
 
-    return view_maps.draw_affine(seed, size, stride=stride, crop=crop, strength=strength)
+    return view_maps.draw_affine(seed, size, stride=stride, crop=crop, strength=strength, shift=views.shift)
 
 
 @COLOURS.register(

@@ -14,7 +14,10 @@ from dense_labels.method import geometry
 from input_pipeline.views import point_maps, random_maps, warps
 from input_pipeline.views.point_maps import PointMap
 
-_PROJECTIVE = 1  # folded into a seed, for a draw that leaves the others as they are
+_PROJECTIVE, _SHIFT = 1, 3  # folded into a seed, for a draw that leaves the others as they are; `pairs` has 2
+
+
+_REACH = 0.25  # of the longer side: how far beyond B its warp is known, where views are not shifted
 
 
 class Located(NamedTuple):
@@ -47,11 +50,12 @@ def draw_tps(
     crop: int = 0,
     strength: float = 1.0,
     projective: float = 0.0,
+    shift: float = 0.0,
 ) -> ViewMaps:
     """Draws views of which B is the picture warped by W1, and A is view B warped by W2 (the NIPS 2017 paper).
 
     Each of the two is a thin-plate spline plus an affine map, the spline of W1 at half strength, and then, if asked
-    for, a projective map.
+    for, a projective map. Last, each view is shifted by itself: A and B show their parts of the picture from elsewhere.
 
     Convention: `points_in_b` is W2 at the centres of A's cells, in pixels of view B; it is not interpolated.
 
@@ -62,28 +66,32 @@ def draw_tps(
       crop: pixels that the views lack on each side, so that warps bring in more of the picture and less of its border.
       strength: multiplies the standard deviations of both warps, but for their projective parts.
       projective: multiplies the standard deviations of the projective parts; 0 is none, and takes no time.
+      shift: how far a view is shifted along x and along y at most, as a share of the longer side.
 
     Returns:
       `ViewMaps`. A point that its `locate` does not find is not shown by the view, or was missed (see
       `point_maps.invert_at`).
 
     Raises:
-      ValueError: if the crop leaves nothing, or `strength` or `projective` is negative.
+      ValueError: if the crop leaves nothing, or `strength`, `projective` or `shift` is negative.
     """
     seed = tf.convert_to_tensor(seed)
     first, second = _draw_two_warps(seed, strength)
-    tilt_1, tilt_2 = _draw_two_tilts(seed, projective, size)
+    end_1, end_2 = _draw_two_ends(seed, projective, shift, size)
+    reach = (_REACH + 2 * shift) * max(size)
     a_to_source, b_to_source = warps.views_to_source(
-        first, second, size, crop=crop, after_first=tilt_1, after_second=tilt_2
+        first, second, size, crop=crop, after_first=end_1, after_second=end_2, reach=reach
     )
-    points_in_b = tilt_2(warps.on_grid(second, size, crop=crop, stride=stride)) - float(crop)
-    w1 = point_maps.compose(tilt_1, functools.partial(warps.at_points, first, size=size))
-    w2 = point_maps.compose(tilt_2, functools.partial(warps.at_points, second, size=size))
-    locate = functools.partial(_locate, w1=w1, w2=w2, size=size, crop=crop)
+    points_in_b = end_2(warps.on_grid(second, size, crop=crop, stride=stride)) - float(crop)
+    w1 = point_maps.compose(end_1, functools.partial(warps.at_points, first, size=size))
+    w2 = point_maps.compose(end_2, functools.partial(warps.at_points, second, size=size))
+    locate = functools.partial(_locate, w1=w1, w2=w2, size=size, crop=crop, reach=reach)
     return ViewMaps(a_to_source, b_to_source, points_in_b, locate)
 
 
-def draw_affine(seed: Array, size: tuple[int, int], *, stride: int, crop: int = 0, strength: float = 1.0) -> ViewMaps:
+def draw_affine(
+    seed: Array, size: tuple[int, int], *, stride: int, crop: int = 0, strength: float = 1.0, shift: float = 0.0
+) -> ViewMaps:
     """Draws views that are two affine maps of the picture.
 
     As in "Self-supervised learning of geometrically stable features" (CVPR 2018), section 3.4, which does not give the
@@ -91,14 +99,14 @@ def draw_affine(seed: Array, size: tuple[int, int], *, stride: int, crop: int = 
     g'^-1(g(u)) in B, exactly; also beyond the picture, for what views show there depends on the place alone.
 
     Args:
-      seed, size, stride, crop: as in `draw_tps`.
+      seed, size, stride, crop, shift: as in `draw_tps`.
       strength: multiplies all ranges; below 4.
 
     Returns:
       `ViewMaps`, whose `locate` finds every point.
 
     Raises:
-      ValueError: if the crop leaves nothing, or `strength` is out of its range.
+      ValueError: if the crop leaves nothing, `strength` is out of its range, or `shift` is negative.
     """
     seed = tf.convert_to_tensor(seed)
 
@@ -106,6 +114,12 @@ def draw_affine(seed: Array, size: tuple[int, int], *, stride: int, crop: int = 
         return tf.stack([random_maps.draw_axes(one, strength=strength) for one in random_maps.split(seed, 2)])
 
     a_to_source, b_to_source = tf.unstack(tf.map_fn(draw, seed, fn_output_signature=tf.float32), axis=1)
+    if shift:
+        _, half = point_maps.frame(size)
+        by_a, by_b = (
+            tf.pad(by[..., tf.newaxis] / half, [[0, 0], [0, 1], [2, 0]]) for by in _draw_two_shifts(seed, shift, size)
+        )
+        a_to_source, b_to_source = a_to_source + by_a, b_to_source + by_b
     source_to_a, source_to_b = tf.linalg.inv(a_to_source), tf.linalg.inv(b_to_source)
 
     def at_cells(matrices, stride):
@@ -137,8 +151,33 @@ def _draw_two_warps(seeds, strength):
     return tf.unstack(tf.map_fn(draw, seeds, fn_output_signature=tf.float32), axis=1)
 
 
+def _draw_two_ends(seeds, projective, shift, size) -> tuple[PointMap, PointMap]:
+    """The maps that W1 and W2 end in: a projective one, then a shift; that of W2 takes back the shift of W1."""
+    tilts = _draw_two_tilts(seeds, projective, size)
+    if shift == 0:
+        return tilts
+    of_a, of_b = _draw_two_shifts(seeds, shift, size)
+    return _then_shift(tilts[0], of_b), _then_shift(tilts[1], of_a - of_b)
+
+
+def _then_shift(first, by):
+    """A map, then a shift by [B, 2] pixels."""
+    return lambda points: first(points) + tf.reshape(by, [-1, *[1] * (points.shape.rank - 2), 2])
+
+
+def _draw_two_shifts(seeds, shift, size):
+    """How far views A and B are shifted, each [B, 2] in pixels."""
+    if not shift >= 0:
+        raise ValueError(f"shift={shift} must not be negative; 0 is none, 0.1 up to a tenth of the longer side")
+
+    def draw(seed):
+        return tf.random.stateless_uniform([2, 2], tf.random.fold_in(seed, _SHIFT), -1.0, 1.0)
+
+    return tf.unstack(shift * max(size) * tf.map_fn(draw, seeds, fn_output_signature=tf.float32), axis=1)
+
+
 def _draw_two_tilts(seeds, strength, size) -> tuple[PointMap, PointMap]:
-    """The projective maps that W1 and W2 end in."""
+    """The projective maps that W1 and W2 have."""
     if strength == 0:
         return tf.identity, tf.identity
     if not strength >= 0:
@@ -153,11 +192,11 @@ def _draw_two_tilts(seeds, strength, size) -> tuple[PointMap, PointMap]:
     return first, second
 
 
-def _locate(points, *, w1, w2, size, crop):
+def _locate(points, *, w1, w2, size, crop, reach):
     """Inverts W1 and W2, which are exact and of the frame before it is cropped, at points of the pictures."""
     in_b, found_b = point_maps.invert_at(w1, points, size)
     in_a, found_a = point_maps.invert_at(w2, in_b, size)
     in_a, in_b = in_a - float(crop), in_b - float(crop)
     view = (size[0] - 2 * crop, size[1] - 2 * crop)
-    found_a &= found_b & point_maps.inside(in_b, view, margin=max(size) / 4)  # further out A shows something else
+    found_a &= found_b & point_maps.inside(in_b, view, margin=reach)  # further out A shows something else
     return Located(in_a, in_b, found_a, found_b)

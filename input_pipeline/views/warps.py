@@ -119,11 +119,12 @@ def views_to_source(
     crop: int = 0,
     after_first: PointMap = tf.identity,
     after_second: PointMap = tf.identity,
+    reach: float | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the maps that two views are sampled by from one source: B by W1, and A by W1 of W2, as B warped by W2.
 
     So the pixel u of A is found in B at W2(u) exactly, and A's pixels are still sampled once. W1 is computed on a grid
-    of one pixel that reaches a quarter of the frame beyond B, and read there bilinearly at W2(u); warps bend so little
+    of one pixel that reaches beyond B, and read there bilinearly at W2(u); warps bend so little
     within a pixel that, for frames of 60 pixels or more and warps of strength 1, this is within 0.01 px of
     `at_points(first, W2(u))`, in a tenth of the time, and within 0.02 px of it inside B where both end in a projective
     map of strength 1. Further out W1 stays what it is at the end of the grid; A shows nothing there that is in B.
@@ -135,6 +136,7 @@ def views_to_source(
       crop: int, the pixels that the views lack on each side.
       after_first: a map that W1 ends in, for instance a projective one: W1 is `after_first` of the warp of `first`.
       after_second: likewise of W2.
+      reach: how far beyond B in pixels; None for a quarter of the longer side, enough for warps of strength 1.
 
     Returns:
       `(a_to_source, b_to_source)`: float32 [B, height - 2 crop, width - 2 crop, 2], pixels of the source frame.
@@ -143,7 +145,7 @@ def views_to_source(
       ValueError: as `on_grid`.
     """
     a_to_b = after_second(on_grid(second, size, crop=crop))
-    margin = max(size) // 4 + 1
+    margin = int(max(size) / 4 if reach is None else reach) + 1
     around_b = after_first(on_grid(first, size, crop=crop - margin))
     a_to_source = sample(around_b, a_to_b - float(crop - margin), border="edge")
     return a_to_source, around_b[:, margin:-margin, margin:-margin]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dense_labels.config import ModelConfig
 
-KEYS = ("model.norm", "model.activation", "model.mean", "model.std")
+KEYS = ("model.norm", "model.activation", "model.padding", "model.mean", "model.std")
 
 
 @NETWORKS.register("simple", "six convolutions at stride 2; a label sees 26 pixels (paper 1)", keys=KEYS)
@@ -36,6 +36,7 @@ class Simple:
             stride=cls.STRIDE,
             norm=settings.norm,
             activation=settings.activation,
+            padding=settings.padding,
             mean=settings.mean,
             std=settings.std,
             dtype=precision,

@@ -84,6 +84,24 @@ def test_a_label_map_has_half_the_sides_of_its_image(name, height, width):
     assert shared(name).output_shape == (None, None, None, 3)
 
 
+@both_networks
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_mirror_padding_hides_where_the_frame_ends(name, norm):
+    """A plain picture has one label all over; padded with zeros it has not. Away from the border nothing changes."""
+    zero, mirror = (create(name, norm=norm, padding=padding) for padding in ("zero", "mirror"))
+    zero.set_weights([np.abs(np.random.default_rng(0).normal(0.1, 0.1, w.shape)) for w in zero.get_weights()])
+    mirror.set_weights(zero.get_weights())
+    plain = tf.fill([1, 41, 36, 3], 0.7)
+    spread = [np.ptp(network(plain), axis=(1, 2)).max() for network in (zero, mirror)]
+    assert spread[1] < 1e-4 * np.abs(mirror(plain)).max() and spread[0] > 1e-2 * np.abs(zero(plain)).max()
+    picture = np.random.default_rng(1).uniform(size=[2, 90, 81, 3]).astype(np.float32)
+    labels, expected = mirror(picture).numpy(), zero(picture).numpy()
+    assert labels.shape == expected.shape and np.abs(labels - expected).max() > 1e-2 * np.abs(expected).max()
+    inner = RECEPTIVE_FIELD[name] // 4 + 1  # cells
+    inside = np.s_[:, inner:-inner, inner:-inner]
+    np.testing.assert_allclose(labels[inside], expected[inside], rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
 def test_they_say_their_stride_and_that_their_labels_carry_no_confidence():
     for name in PAPER:
         network = NETWORKS[name].value

@@ -190,6 +190,8 @@ def at_rest(images):
         (50, 0, 1, {}),
         (100, 15, 2, {"projective": 1.0}),
         (64, 3, 2, {"projective": 1.0, "flip": True}),
+        (100, 15, 2, {"shift": 0.1}),
+        (100, 10, 2, {"shift": 0.1, "warp": "affine", "border": "mirror", "strength": 0.5}),
         (64, 3, 2, {"warp": "affine", "border": "mirror", "flip": True}),
         (100, 15, 4, {"warp": "affine", "border": "mirror"}),
     ],
@@ -226,6 +228,8 @@ def places_of_pixels(count, height, width):
         (2, 15, {"projective": 1.0, "flip": True}),
         (20, 6, {"strength": 2.0, "projective": 1.0, "flip": True}),
         (2, 10, {"warp": "affine", "border": "edge", "flip": True}),
+        (2, 15, {"shift": 0.2, "projective": 1.0}),
+        (2, 10, {"shift": 0.2, "warp": "affine", "flip": True}),
     ],
 )
 def test_a_view_shows_at_a_landmark_what_the_image_has_there(edge, crop, more):
@@ -249,6 +253,23 @@ def test_a_view_shows_at_a_landmark_what_the_image_has_there(edge, crop, more):
         assert np.mean(visible[nearest < 0.4]) > (0.98 if "strength" in more else 0.999)
         assert np.all((places >= 0) & (places <= last + 0.5), axis=-1)[visible].all()
         assert 0.2 < np.mean(visible) < 0.95 and np.isfinite(places).all()
+
+
+@pytest.mark.parametrize("warp", ["tps", "affine"])
+def test_each_view_is_shifted_by_itself_and_otherwise_warped_as_it_was(warp):
+    plain, shifted = (draw(seeds(200), (40, 60), stride=2, crop=4, warp=warp, shift=shift) for shift in (0.0, 0.2))
+    by_b = (shifted.b_to_source - plain.b_to_source).numpy()
+    np.testing.assert_allclose(by_b, by_b[:, :1, :1] + np.zeros_like(by_b), atol=1e-4)
+    still_a, still_b = (
+        getattr(draw(seeds(200), (40, 60), stride=2, warp=warp, shift=0.2, strength=0), view)[:, 20, 30]
+        - np.float32([30.5, 20.5])
+        for view in ("a_to_source", "b_to_source")
+    )
+    np.testing.assert_allclose(by_b[:, 0, 0], still_b, atol=1e-4)
+    for shift in (still_a.numpy(), still_b.numpy()):
+        assert 11 < np.abs(shift).max() <= 12.001  # a fifth of the longer side
+        np.testing.assert_allclose(shift.mean(axis=0), [0, 0], atol=1.5)
+    assert abs(np.corrcoef(still_a[:, 0], still_b[:, 0])[0, 1]) < 0.2
 
 
 def test_mirrored_pairs_are_the_pairs_of_mirrored_images():
@@ -427,6 +448,12 @@ def test_views_are_recoloured_each_from_a_seed_of_its_own(colour):
 def test_errors_of_views_say_what_is_wrong(image, seed, kwargs, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         pairs.pair_from_image(np.zeros(image, np.float32), seed, stride=2, **kwargs)
+
+
+@pytest.mark.parametrize("warp", ["tps", "affine"])
+def test_a_shift_below_0_is_refused(warp):
+    with pytest.raises(ValueError, match="shift=-0.1 must not be negative"):
+        draw(seeds(1), (20, 30), stride=2, warp=warp, shift=-0.1)
 
 
 @pytest.mark.parametrize("warp", ["tps", "affine"])
