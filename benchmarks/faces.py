@@ -1,7 +1,7 @@
 """Table 3 of "Unsupervised learning of object frames" (NIPS 2017) on faces of your own: networks, losses, lengths.
 
 python -m benchmarks.faces --workdir=runs/faces --images=IMAGES --annotations=TRAIN.json --annotations_test=TEST.json \
-    [--only=dilations_dist,simple_log] [-- --config.train.num_epochs=10 ...]
+    [--only=dilations_dist,simple_log] [--results=benchmarks/results/faces] [-- --config.train.num_epochs=10 ...]
 
 Training sees the pictures of TRAIN.json and none of its landmarks; heads are fitted on those and measured on TEST.json.
 What follows `--` goes to every training. Stopped and started again, it goes on where it was; rows that are done are
@@ -18,8 +18,14 @@ ROWS = {
     "dilations_log": ({"loss.name": "log"}, (11.05, 5.83)),
     "simple_dist": ({"model.name": "simple"}, (13.29, 7.18)),
     "simple_log": ({"model.name": "simple", "loss.name": "log"}, (75.02, None)),
-    "dilations_dist_L16": ({"model.label_size": 16}, (None, None)),
-    "dilations_dist_L64": ({"model.label_size": 64}, (None, None)),
+    **{f"dilations_dist_L{length}": ({"model.label_size": length}, (None, None)) for length in (16, 32, 64)},
+    **{
+        f"dilations_dist_L{length}_exchange": ({"model.label_size": length, "loss.exchange": True}, (None, None))
+        for length in (3, 16, 32, 64)
+    },
+    "dilations_dist_mirror": ({"model.padding": "mirror"}, (None, None)),
+    "dilations_dist_shift": ({"views.shift": 0.1}, (None, None)),
+    "dilations_dist_mirror_shift": ({"model.padding": "mirror", "views.shift": 0.1}, (None, None)),
 }
 FIGURES = (
     "mean_shape_error_percent",
@@ -29,6 +35,8 @@ FIGURES = (
     "regress_each_error_percent",
     "matching_same_cell_px",
     "matching_different_cell_px",
+    "cycle_median_px",
+    "border_reliance_percent",
 )
 _FEW = "1,5,10,20,100"
 
@@ -39,7 +47,7 @@ def main(argv):
     measured = {}
     for name, workdir in chosen.items():
         changes = [f"--config.{key}={value}" for key, value in {**rows.data(), **ROWS[name][0]}.items()]
-        few = [f"--few_shot={_FEW}"] if name == first else []
+        few = [f"--few_shot={_FEW if name == first else 20}"]
         measured[name] = rows.run("configs/faces.py", workdir, [*changes, *argv[1:]], evaluation=few)
     measured["untrained"] = rows.untrained(chosen[first])
     print(_table(measured))

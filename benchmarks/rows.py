@@ -1,4 +1,8 @@
-"""Rows of a table: trainings of one configuration with a few changes each, run once and then only read; their flags."""
+"""Rows of a table: trainings of one configuration with a few changes each, run once and then only read; their flags.
+
+With `--results=FOLDER`, FOLDER/ROW.json records a finished row: its commands, what it took, and its figures. Recorded
+rows are read wherever they were made, and need no work directory.
+"""
 
 import json
 import os
@@ -8,10 +12,13 @@ import time
 
 from absl import flags
 
+from dense_labels import files
+
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs.")
 _IMAGES = flags.DEFINE_string("images", None, "Folder of the pictures.")
 _ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO key points whose pictures are trained on.")
 _ANNOTATIONS_TEST = flags.DEFINE_string("annotations_test", None, "COCO key points that are measured on.")
+_RESULTS = flags.DEFINE_string("results", None, "Folder of the records of finished rows; those in it are only read.")
 _ONLY = flags.DEFINE_list("only", [], "The rows to train; all of them where none is named.")
 
 
@@ -83,6 +90,11 @@ def run(config, workdir, changes, *, evaluation=()):
     Returns:
       What eval_main.py wrote, with the `minutes` of the training where it was not stopped.
     """
+    options = {"config": config, "changes": changes, "evaluation": evaluation}
+    return _recorded(workdir, options, lambda: _run(workdir, **options))
+
+
+def _run(workdir, *, config, changes, evaluation):
     written = os.path.join(workdir, "eval", "result.json")
     timing = os.path.join(workdir, "minutes.json")
     if not os.path.exists(written):
@@ -100,10 +112,49 @@ def run(config, workdir, changes, *, evaluation=()):
 
 def untrained(workdir):
     """Evaluates the network of a row as it was before training, unless that is done; returns the result."""
+    return _recorded(f"{workdir}_untrained", {"changes": ["--untrained"]}, lambda: _untrained(workdir))
+
+
+def _untrained(workdir):
     written = os.path.join(workdir, "eval_untrained", "result.json")
     if not os.path.exists(written):
         _command("eval_main.py", f"--workdir={workdir}", "--untrained")
     return read(written)
+
+
+def _recorded(workdir, options, make):
+    """A result from its record, or made and then recorded; where there is a folder of records."""
+    if not _RESULTS.value:
+        return make()
+    path = os.path.join(_RESULTS.value, f"{os.path.basename(workdir)}.json")
+    how = {name: value if isinstance(value, str) else _without_paths(value) for name, value in options.items()}
+    if os.path.exists(path):
+        record = read(path)
+        if record["how"] != how:
+            sys.exit(f"error: {path} was made in another way ({record['how']}); give another --results, or remove it")
+        return record["result"]
+    result = {name: value for name, value in make().items() if name != "curves"}
+    os.makedirs(_RESULTS.value, exist_ok=True)
+    text = json.dumps({"how": how, "command": _typed_command(), "result": result}, indent=1) + "\n"
+    files.write_whole(path, text.encode())
+    return result
+
+
+def _without_paths(options):
+    """Flags, less those that say where something lies on this machine."""
+    of_data = tuple(f"--config.{name}=" for name in ("data.dir", "data.annotations", "data.annotations_test"))
+    return [option for option in options if not option.startswith((*of_data, "--config.model.weights="))]
+
+
+def _typed_command():
+    """The command, with the names of the flags in place of paths."""
+
+    def shown(argument):
+        flag, _, value = argument.partition("=")
+        return f"{flag}={flag.strip('-').upper()}" if os.sep in value else argument
+
+    module = os.path.basename(sys.argv[0]).removesuffix(".py")
+    return " ".join([f"python -m benchmarks.{module}", *map(shown, sys.argv[1:])])
 
 
 def minutes(result):

@@ -8,13 +8,14 @@ import pathlib
 import re
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import models
-from benchmarks import faces, matching, roboarm, sphere, stacks, timing, train_step, trunks
+from benchmarks import faces, matching, roboarm, rows, sphere, stacks, timing, train_step, trunks
 from dense_labels import run_config
 from dense_labels.config import Config, ModelConfig
 
@@ -33,9 +34,9 @@ def test_table_sets_the_figures_beside_the_paper():
 
 
 def test_table_of_faces_has_heads_matching_and_an_untrained_network():
-    figures = dict(zip(faces.FIGURES, (18.2, 14.6, 13.0, 10.8, 10.4, 1.25, 4.65)))
+    figures = dict(zip(faces.FIGURES, (18.2, 14.6, 13.0, 10.8, 10.4, 1.25, 4.65, 2.31, 40.0)))
     results = {"dilations_dist": {"metrics": figures, "minutes": 41.2}, "untrained": {"metrics": figures}}
-    cells = "18.20 % | 14.60 % | 13.00 % | 10.80 % | 10.40 % | 1.25 px | 4.65 px"
+    cells = "18.20 % | 14.60 % | 13.00 % | 10.80 % | 10.40 % | 1.25 px | 4.65 px | 2.31 px | 40.00 %"
     assert faces._table(results).splitlines()[2:] == [
         f"| dilations_dist | 10.53 % | 5.87 % | {cells} | 41 |",
         f"| untrained | - | - | {cells} | - |",
@@ -47,6 +48,28 @@ def test_table_of_faces_has_heads_matching_and_an_untrained_network():
         "| 1 | 22.0 ± 2.8 % | 15.0 ± 0.0 % |",
         "| 5 | 19.0 ± 0.0 % | 12.5 ± 0.7 % |",
     ]
+
+
+def test_a_recorded_row_is_read_wherever_it_was_made(tmp_path, monkeypatch):
+    """And is not taken for a row that was made in another way."""
+    records, made = tmp_path / "records", []
+
+    def evaluated(workdir, **options):
+        made.append(workdir)
+        return {"metrics": {"regress_error_percent": 7.4}, "curves": {"percent": [0, 1]}, "minutes": 3.0}
+
+    monkeypatch.setattr(rows, "_run", evaluated)
+    monkeypatch.setattr(sys, "argv", ["/elsewhere/benchmarks/faces.py", f"--images={tmp_path}", "--only=row"])
+    monkeypatch.setattr(rows, "_RESULTS", types.SimpleNamespace(value=str(records)))
+    changes = ["--config.model.label_size=3"]
+    first = rows.run("configs/faces.py", tmp_path / "here" / "row", [*changes, "--config.data.dir=/here"])
+    again = rows.run("configs/faces.py", tmp_path / "there" / "row", [*changes, "--config.data.dir=/there"])
+    assert first == again == {"metrics": {"regress_error_percent": 7.4}, "minutes": 3.0} and len(made) == 1
+    with pytest.raises(SystemExit, match=r"row.json was made in another way .* give another --results"):
+        rows.run("configs/faces.py", tmp_path / "row", ["--config.model.label_size=64"])
+    record = (records / "row.json").read_text()
+    assert json.loads(record)["command"] == "python -m benchmarks.faces --images=IMAGES --only=row"
+    assert "/here" not in record and str(tmp_path) not in record
 
 
 def test_table_of_the_sphere_has_medians_and_means_and_chance():
