@@ -40,6 +40,7 @@ def console() -> None:
         flags.DEFINE_string("annotations", None, "Landmarks to fit heads on: COCO .json, .csv, folder of .pts."),
         flags.DEFINE_string("annotations_test", None, "The same to test on; without it, five parts take turns."),
         flags.DEFINE_string("pictures", None, "Folder of the pictures, if it is not the training's (any more)."),
+        flags.DEFINE_string("category", None, "Name or id of the objects, where annotations are of several kinds."),
         flags.DEFINE_string("cache_dir", None, "Folder of resized pictures, if it is not the training's."),
         flags.DEFINE_bool("skip_bad_files", False, "Leave out files that cannot be read."),
         flags.DEFINE_list("few_shot", [], "Fit heads on few annotated pictures too, such as 1,5,10,20."),

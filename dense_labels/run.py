@@ -94,6 +94,7 @@ class Run:
         *,
         annotations_test: str | os.PathLike | None = None,
         pictures: str | os.PathLike | None = None,
+        category: str | None = None,
         heads: str | Sequence[str] = (),
         few_shot: int | Sequence[int] = (),
         cache_dir: str | os.PathLike | None = None,
@@ -107,6 +108,7 @@ class Run:
           annotations: landmarks to fit heads on: COCO .json, .csv, or a folder of .pts files; None for the run's own.
           annotations_test: the same to test on; without it, five parts of the annotated pictures take turns.
           pictures: folder of the pictures, if it is not the training's (any more).
+          category: name or id of the objects, where annotations are of several kinds.
           heads: names of the heads to fit, such as ("nearest", "regress"), or one name; those of the configuration if
             empty.
           few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10), or one number.
@@ -125,7 +127,7 @@ class Run:
 
         return run_evaluation.evaluate(
             self,
-            run_evaluation.Data(annotations, annotations_test, pictures, cache_dir, skip_bad_files),
+            run_evaluation.Data(annotations, annotations_test, pictures, category, cache_dir, skip_bad_files),
             heads=heads,
             few_shot=few_shot,
             report=report,

@@ -30,6 +30,7 @@ class Data(NamedTuple):
     annotations: str | os.PathLike | None = None
     annotations_test: str | os.PathLike | None = None
     pictures: str | os.PathLike | None = None
+    category: str | None = None
     cache_dir: str | os.PathLike | None = None
     skip_bad_files: bool = False
 
@@ -76,6 +77,9 @@ def _configuration(run, data, heads, few_shot) -> config_lib.Config:
     if not all(isinstance(count, int) and count > 0 for count in few_shot):
         raise ValueError(f"few_shot={few_shot}: must be whole numbers above 0, such as 1, 5, 10")
     config = run_config.with_landmarks(run.config, data.annotations, data.annotations_test, data.pictures)
+    if data.category is not None:
+        config.data.category = data.category
+        config_lib.check_used(config, ["data.category"])
     if data.cache_dir:
         config.data.cache_dir = os.path.abspath(os.path.expanduser(os.fspath(data.cache_dir)))
     config.data.skip_bad_files |= data.skip_bad_files

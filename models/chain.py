@@ -40,7 +40,7 @@ class MirrorPadding2D(tf.keras.layers.Layer):
         around = [self.padding, self.padding]
         return tf.pad(inputs, [[0, 0], around, around, [0, 0]], "SYMMETRIC")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, height, width, channels = input_shape
         height, width = (None if side is None else side + 2 * self.padding for side in (height, width))
         return (batch, height, width, channels)

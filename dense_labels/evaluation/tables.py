@@ -38,7 +38,9 @@ def landmarks(result: Result) -> str:
         return "there are too few annotated images to measure on"
     names = list(result.landmark_names) or [str(k) for k in range(len(next(iter(each.values()))))]
     first = max(map(len, ["landmark", *names]))
-    lines = [result.protocol["error"], f"{'landmark':<{first}}" + "".join(f"{name:>{_WIDTH}}" for name in each)]
+    counts = [result.protocol.get(f"test_{what}") for what in ("landmarks", "images")]
+    of = f", {counts[0]} in {counts[1]} pictures" if all(counts) else ""
+    lines = [result.protocol["error"] + of, f"{'landmark':<{first}}" + "".join(f"{name:>{_WIDTH}}" for name in each)]
     for landmark, values in zip(names, zip(*each.values())):
         numbers = ("-" if value is None else f"{value:.3f}" for value in values)
         lines.append(f"{landmark:<{first}}" + "".join(f"{number:>{_WIDTH}}" for number in numbers))

@@ -72,16 +72,19 @@ def read_file(
         place = where.format(index)
         if box.get("iscrowd") or "bbox" not in box or _score(box, place) < min_score:
             continue
-        if box["image_id"] not in known:
+        if str(box["image_id"]) not in known:
             raise ValueError(f"{place}: there is no image whose id is {box['image_id']}")
-        entries.append(Entry(place, box, known[box["image_id"]]))
+        entries.append(Entry(place, box, known[str(box["image_id"])]))
     if not entries:
         least = f" and a score of at least {min_score}" if min_score else ""
         raise ValueError(f"{file} has no annotation with a bbox{least}")
     entries = _of_category(entries, parts.get("categories", []), category, file)
+    objects = coco_parts.boxes_of(entries)
     return Pictures(
-        tuple(coco_parts.picture_of(dir, entry) for entry in entries),
-        landmark_files.square_around(coco_parts.boxes_of(entries)),
+        coco_parts.pictures_of(dir, entries),
+        boxes=landmark_files.square_around(objects),
+        claimed=coco_parts.claimed_sizes(entries),
+        objects=objects.astype("float32"),
     )
 
 
@@ -108,13 +111,13 @@ def _score(box, where):
 
 def _of_category(entries, categories, wanted, file):
     """The entries of one category, by its name or id; refuses those of several where none is named."""
-    names = {each.get("id"): each.get("name") for each in categories if isinstance(each, dict)}
-    of = [str(names.get(entry.annotation["category_id"], entry.annotation["category_id"])) for entry in entries]
+    names = {str(each.get("id")): each.get("name") for each in categories if isinstance(each, dict)}
+    ids = [str(entry.annotation["category_id"]) for entry in entries]
+    of = [str(names.get(each, each)) for each in ids]
     some = ", ".join(sorted(set(of))[:_NAMED])
     if not wanted and len(set(of)) > 1:
         raise ValueError(f"{file} has boxes of {len(set(of))} categories ({some}); name one: config.data.category")
-    pairs = zip(of, entries)
-    chosen = [entry for name, entry in pairs if wanted in ("", name, str(entry.annotation["category_id"]))]
+    chosen = [entry for name, each, entry in zip(of, ids, entries) if wanted in ("", name, each)]
     if not chosen:
         raise ValueError(f"{file} has no box of config.data.category={wanted!r}; it has those of {some}")
     return chosen

@@ -1,5 +1,6 @@
 """The cat head data set of Zhang, Sun and Tang, ECCV 2008: photographs of cats, nine landmarks on each head."""
 
+import filecmp
 import pathlib
 
 import numpy as np
@@ -30,7 +31,7 @@ def read(data: DataConfig) -> dict[str, Pictures]:
 
     "test" is the folder CAT_06 or, where there is no such folder, every tenth picture in order of folder and name;
     "train" and "annotated" are both all others. The published data set has no fixed split. Some copies of it hold every
-    folder twice; of pictures with the same folder and name one is taken.
+    folder twice: of files with the same folder, name and content one is taken, and a note says how many are not.
 
     Convention: landmarks count pixels from 0 at their centre, so half a pixel is added. The box is a square about the
     landmarks, with a margin, see `landmark_files.square_around`; it may reach beyond the picture.
@@ -57,17 +58,33 @@ def read(data: DataConfig) -> dict[str, Pictures]:
 def _find(folder):
     """The annotations that have a picture, each once, in order of folder and name."""
     paths = sorted(folder.rglob("*.cat"), key=lambda path: (len(path.parts), path))
-    once = {(path.parent.name, path.name): path for path in reversed(paths)}
-    found = sorted(path for path in once.values() if path.with_suffix("").is_file())
-    if len(found) < len(once):
-        alone = len(once) - len(found)
-        progress.note(f"cats: {alone} of {len(once)} files of landmarks have no picture and are left out")
+    with_picture = [path for path in paths if path.with_suffix("").is_file()]
+    if alone := len(paths) - len(with_picture):
+        progress.note(f"cats: {alone} of {len(paths)} files of landmarks have no picture and are left out")
+    found = _without_copies(with_picture)
+    if copies := len(with_picture) - len(found):
+        progress.note(f"cats: {copies} of {len(with_picture)} pictures are copies of others and are left out")
     if len(found) < 10:
         raise ValueError(
             f"{folder} holds {len(found)} pictures with landmarks, too few to train and test on; it must hold the "
             "folders CAT_00 to CAT_06, with NAME.jpg and NAME.jpg.cat in them"
         )
     return found
+
+
+def _without_copies(paths):
+    """Of annotations with the same folder and name, those whose landmarks or pictures differ."""
+    alike = {}
+    for path in paths:
+        others = alike.setdefault((path.parent.name, path.name), [])
+        if not any(_are_copies(path, other) for other in others):
+            others.append(path)
+    return sorted(path for group in alike.values() for path in group)
+
+
+def _are_copies(first, second):
+    pairs = ((first, second), (first.with_suffix(""), second.with_suffix("")))
+    return all(filecmp.cmp(one, other, shallow=False) for one, other in pairs)
 
 
 def _read_points(path):

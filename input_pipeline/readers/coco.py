@@ -15,7 +15,7 @@ from input_pipeline.readers.pictures import Pictures
 @READERS.register(
     "coco",
     "pictures with key points in a COCO file",
-    keys=(*landmark_files.KEYS, "data.whole_pictures", "data.boxes"),
+    keys=(*landmark_files.KEYS, "data.whole_pictures", "data.boxes", "data.category"),
     check=landmark_files.check,
     annotations=".json",
 )
@@ -40,7 +40,9 @@ def read(data: DataConfig) -> dict[str, Pictures]:
     if data.boxes and not os.path.isfile(os.path.expanduser(data.boxes)):
         raise ValueError(f"config.data.boxes={data.boxes}: there is no such file; give one that is there, or none")
     boxed = bool(data.boxes)
-    splits = landmark_files.read_splits(data, lambda annotations: read_file(data.dir, annotations, boxed=boxed))
+    splits = landmark_files.read_splits(
+        data, lambda annotations: read_file(data.dir, annotations, boxed=boxed, category=data.category)
+    )
     if len({_are_centres(pictures) for pictures in splits.values()}) > 1:
         whole, others = ("annotations", "annotations_test")[:: 1 if _are_centres(splits["annotated"]) else -1]
         progress.warn(
@@ -56,24 +58,29 @@ def _are_centres(pictures):
     return bool((pictures.landmarks[pictures.annotated > 0] % 1 == 0.5).all())
 
 
-def read_file(dir: str | os.PathLike, annotations: str | os.PathLike, *, boxed: bool = False) -> Pictures:
+def read_file(
+    dir: str | os.PathLike, annotations: str | os.PathLike, *, boxed: bool = False, category: str = ""
+) -> Pictures:
     """Reads the annotations that have key points, and leaves out pictures and annotations without any.
+
+    Landmarks have the names that the category gives them; where it gives none, they are numbered.
 
     Convention: COCO's own key points are whole numbers that count pixels from 0 at their centres, so where all of a
     file are whole, half a pixel is added; fractional ones are continuous pixels already. A landmark is annotated where
-    v is 1 or 2.
+    v is 1 or 2; elsewhere its numbers mean nothing, and may be null or NaN.
 
     The boxes are None, the whole pictures, where no picture has two annotations with key points, unless they are asked
     for. Else they are squares about each annotation's bbox, see `landmark_files.square_around`.
 
     Errors are divided by the eye distance where there are landmarks left_eye and right_eye, see
-    `landmark_files.add_normalisers`; else by the box size, sqrt(w h) of the bbox, where all annotations have one; else
-    by the picture width.
+    `landmark_files.add_normalisers`; else by the box size, sqrt(w h) of the bbox, where all annotations have one with
+    an area; else by the picture width.
 
     Args:
       dir: folder that `file_name` starts from.
       annotations: path of the JSON file.
       boxed: whether boxes are asked for.
+      category: name or id of the objects, where several kinds have key points.
 
     Returns:
       `Pictures`, one for each annotation, in the order of the file.
@@ -82,64 +89,104 @@ def read_file(dir: str | os.PathLike, annotations: str | os.PathLike, *, boxed: 
       ValueError: naming the file and its entry that is missing or wrong, or the picture that is not there.
     """
     parts = coco_parts.checked(coco_parts.parse(annotations), annotations, coco_parts.NEEDED)
-    category = _category(parts["categories"], annotations)
-    names = tuple(category["keypoints"])
-    entries, points = _entries(parts, category, annotations)
+    chosen = _category(parts, category, annotations)
+    names = _names(chosen, annotations)
+    entries, points = _entries(parts, chosen, annotations)
     annotated = points[..., 2] > 0
     half = 0.0 if (points[annotated][:, :2] % 1).any() else 0.5
-    boxed |= len({entry.annotation["image_id"] for entry in entries}) < len(entries)
+    boxed |= len({str(entry.annotation["image_id"]) for entry in entries}) < len(entries)
+    objects = coco_parts.boxes_of(entries) if boxed or _have_boxes(entries) else None
     pictures = Pictures(
-        tuple(coco_parts.picture_of(dir, entry) for entry in entries),
-        boxes=landmark_files.square_around(coco_parts.boxes_of(entries)) if boxed else None,
+        coco_parts.pictures_of(dir, entries),
+        boxes=landmark_files.square_around(objects) if boxed else None,
         landmarks=np.where(annotated[..., np.newaxis], points[..., :2] + half, 0).astype(np.float32),
         annotated=annotated.astype(np.float32),
         landmark_names=names,
+        claimed=coco_parts.claimed_sizes(entries),
+        objects=None if objects is None else objects.astype(np.float32),
     )
     return landmark_files.add_normalisers(
-        pictures, landmark_files.eyes(names), "eye distance", otherwise=lambda: _sizes(entries, annotations)
+        pictures, landmark_files.eyes(names), "eye distance", otherwise=lambda: _sizes(pictures)
     )
 
 
-def _category(categories, file):
-    """The one category that has key points."""
-    with_points = [each for each in categories if isinstance(each.get("keypoints"), list) and each["keypoints"]]
-    if len(with_points) != 1:
-        raise ValueError(
-            f"{file}: one category with keypoints is expected; {len(with_points)} of its categories have any"
-            + ("; config.data.name=boxes trains on boxes alone" if not with_points else "")
-        )
-    names = with_points[0]["keypoints"]
-    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+def _category(parts, wanted, file):
+    """The category whose key points are read: the one that has any, or is asked for."""
+    categories = {str(each["id"]): each for each in parts["categories"]}
+    if len(categories) < len(parts["categories"]):
+        raise ValueError(f"{file}: several categories have one id; give each an id of its own")
+    named = [each for each in categories.values() if isinstance(each.get("keypoints"), list) and each["keypoints"]]
+    used = {str(each["category_id"]) for each in parts["annotations"] if each.get("keypoints")}
+    named = [each for each in named if str(each["id"]) in used] or named
+    having = named or [categories.get(each, {"id": each}) for each in sorted(used)]
+    chosen = [each for each in having if wanted in ("", str(each["id"]), each.get("name"))]
+    if len(chosen) == 1:
+        return chosen[0]
+    some = ", ".join(str(each.get("name", each["id"])) for each in having)
+    if not having:
+        raise ValueError(f"{file} has no key points; config.data.name=boxes trains on boxes alone")
+    if wanted:
+        raise ValueError(f"{file} has no key points of the category {wanted!r}; it has those of {some}")
+    raise ValueError(f"{file} has key points of {len(having)} categories ({some}); name one: config.data.category")
+
+
+def _names(category, file):
+    """Names of the landmarks of a category; none where it gives none."""
+    names = category.get("keypoints") or ()
+    if not all(isinstance(name, (str, int)) for name in names) or len({str(name) for name in names}) < len(names):
         raise ValueError(f"{file}: keypoints of a category must be names, no two alike; found {names}")
-    return with_points[0]
+    return tuple(str(name) for name in names)
 
 
 def _entries(parts, category, file):
     """The annotations that have key points, and these: float64 [N, K, 3], x, y and v."""
     images = coco_parts.images_by_id(parts["images"], file)
+    count = len(category.get("keypoints") or ())
     entries, points = [], []
     for index, annotation in enumerate(parts["annotations"]):
-        if annotation["category_id"] != category["id"] or not annotation.get("keypoints"):
+        if str(annotation["category_id"]) != str(category["id"]) or not annotation.get("keypoints"):
             continue
         where = f"{file}: annotations[{index}]"
-        values = coco_parts.numbers(annotation, "keypoints", 3 * len(category["keypoints"]), where).reshape([-1, 3])
-        if annotation["image_id"] not in images:
+        count = count or _count(annotation, where)
+        values = _key_points(annotation, count, where)
+        if str(annotation["image_id"]) not in images:
             raise ValueError(f"{where}: there is no image whose id is {annotation['image_id']}")
         if (values[:, 2] > 0).any():
-            entries.append(Entry(where, annotation, images[annotation["image_id"]]))
+            entries.append(Entry(where, annotation, images[str(annotation["image_id"])]))
             points.append(values)
     if not entries:
         raise ValueError(f"{file} has no annotation with keypoints")
     return entries, np.stack(points)
 
 
-def _sizes(entries, file):
+def _count(annotation, where):
+    """How many landmarks there are, where only an annotation says it."""
+    points = annotation["keypoints"]
+    if not isinstance(points, list) or len(points) % 3:
+        raise ValueError(f"{where}: keypoints must be x, y and v of each landmark")
+    return len(points) // 3
+
+
+def _key_points(annotation, count, where):
+    """x, y and v of each landmark, float64 [K, 3]; 0 where it is not annotated."""
+    values = coco_parts.numbers(annotation, "keypoints", 3 * count, where, finite=False).reshape([-1, 3])
+    known = ~(values[:, 2] <= 0)
+    for k in np.flatnonzero(known & ~np.isfinite(values).all(axis=1)):
+        raise ValueError(f"{where}: keypoints must be numbers where v is above 0; landmark {k} is {values[k].tolist()}")
+    return np.where(known[:, np.newaxis], values, 0)
+
+
+def _have_boxes(entries):
+    """Whether every annotation has a bbox with an area."""
+    if not all("bbox" in entry.annotation for entry in entries):
+        return False
+    return all((coco_parts.numbers(each.annotation, "bbox", 4, each.where)[2:] > 0).all() for each in entries)
+
+
+def _sizes(pictures):
     """What errors are divided by where there are no eyes, and its name."""
-    if all("bbox" in entry.annotation for entry in entries):
-        boxes = coco_parts.boxes_of(entries)
-        return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)), "box size"
-    widths = [entry.image.get("width") for entry in entries]
-    for entry, width in zip(entries, widths):
-        if not isinstance(width, (int, float)) or width <= 0:
-            raise ValueError(f"{file}: the image whose id is {entry.image['id']} has no usable width")
-    return widths, "picture width"
+    if pictures.objects is not None:
+        return np.sqrt(np.prod(pictures.objects[:, 2:] - pictures.objects[:, :2], axis=1)), "box size"
+    if (pictures.claimed > 0).all():
+        return pictures.claimed[:, 1], "picture width"
+    return landmark_files.picture_widths(pictures.paths), "picture width"

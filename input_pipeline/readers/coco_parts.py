@@ -67,8 +67,8 @@ def check_entries(entries: Sequence[Any], needed: Mapping[str, Any], where: str)
                 raise ValueError(f"{where.format(index)} has no usable {key}")
 
 
-def images_by_id(images: Sequence[dict[str, Any]], file: str | os.PathLike) -> dict[int | str, dict[str, Any]]:
-    """Returns the images of a COCO file by their ids.
+def images_by_id(images: Sequence[dict[str, Any]], file: str | os.PathLike) -> dict[str, dict[str, Any]]:
+    """Returns the images of a COCO file by their ids, as strings: some programs write 1 here and "1" there.
 
     Args:
       images: the part, checked.
@@ -77,9 +77,9 @@ def images_by_id(images: Sequence[dict[str, Any]], file: str | os.PathLike) -> d
     Raises:
       ValueError: naming an image that has the id of another file, as in files that were joined without new ids.
     """
-    known: dict[int | str, dict[str, Any]] = {}
+    known: dict[str, dict[str, Any]] = {}
     for index, image in enumerate(images):
-        first = known.setdefault(image["id"], image)
+        first = known.setdefault(str(image["id"]), image)
         if image["file_name"] != first["file_name"]:
             raise ValueError(
                 f"{file}: images[{index}], {image['file_name']}, has the id {image['id']}, which is that of "
@@ -88,33 +88,52 @@ def images_by_id(images: Sequence[dict[str, Any]], file: str | os.PathLike) -> d
     return known
 
 
-def numbers(entry: Mapping[str, Any], key: str, count: int, where: str) -> np.ndarray:
+def numbers(entry: Mapping[str, Any], key: str, count: int, where: str, *, finite: bool = True) -> np.ndarray:
     """Returns the numbers that an entry has under a key, float64 [count].
 
+    Args:
+      entry: of a part.
+      key: of the entry.
+      count: how many numbers are expected.
+      where: how messages name the entry.
+      finite: whether all must be; else some may be null or NaN.
+
     Raises:
-      ValueError: if it has not that many finite numbers there.
+      ValueError: if it has not that many numbers there.
     """
     try:
         values = np.asarray(entry.get(key), np.float64)
     except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
-    if values.shape != (count,) or not np.isfinite(values).all():
+    if values.shape != (count,) or (finite and not np.isfinite(values).all()):
         found = entry.get(key)
         number = f"; found {len(found)}" if isinstance(found, list) and len(found) != count else ""
         raise ValueError(f"{where}: {key} must be {count} numbers{number}")
     return values
 
 
-def picture_of(dir: str | os.PathLike, entry: Entry) -> str:
-    """Returns the path of the picture that an entry is about, in a folder.
+def pictures_of(dir: str | os.PathLike, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Returns the paths of the pictures that entries are about, in a folder; see `landmark_files.find_picture`.
 
     Raises:
-      ValueError: if it is not there.
+      ValueError: if one is not there, or two names are found as one file.
     """
-    path = os.path.join(dir, entry.image["file_name"])
-    if not os.path.isfile(path):
-        raise ValueError(f"{entry.where}: there is no picture {path}")
-    return path
+    names, paths = [entry.image["file_name"] for entry in entries], []
+    found: dict[str, str | None] = {}
+    for entry, name in zip(entries, names):
+        path = found[name] = found[name] if name in found else landmark_files.find_picture(dir, name)
+        if path is None:
+            raise ValueError(f"{entry.where}: there is no picture {os.path.join(dir, name)}")
+        paths.append(path)
+    landmark_files.check_found(names, paths)
+    return tuple(paths)
+
+
+def claimed_sizes(entries: Sequence[Entry]) -> np.ndarray:
+    """Returns the (height, width) that the file says of the image of each entry, int64 [N, 2]; 0 where it does not."""
+    sides = [[entry.image.get(side) for side in ("height", "width")] for entry in entries]
+    usable = [[side if isinstance(side, (int, float)) and 0 < side < 1e9 else 0 for side in pair] for pair in sides]
+    return np.asarray(usable, np.int64).reshape([-1, 2])
 
 
 def boxes_of(entries: Sequence[Entry]) -> np.ndarray:

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import os
 import pathlib
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import Config, DataConfig
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
+from input_pipeline.storage import decoding
 
+_LEAST_SHARE = 0.15  # of what is annotated: a smaller distance says nothing about the size of the object
 KEYS = (*STILL_KEYS, "data.annotations", "data.annotations_test")  # of readers whose landmarks are files
 
 
@@ -48,6 +51,53 @@ def read_splits(data: DataConfig, read: Callable[[str], Pictures]) -> dict[str, 
     if data.whole_pictures:
         splits = {split: dataclasses.replace(each, boxes=None) for split, each in splits.items()}
     return splits
+
+
+def find_picture(dir: str | os.PathLike, name: str) -> str | None:
+    """Finds a picture by its name in a file of annotations, which may have been written on another system.
+
+    Where there is no such file, backslashes are taken for slashes, letters with accents are looked for in the other
+    form of Unicode, composed or not, as file systems differ, and folders that the name begins with are left out one by
+    one. Two names may then be found as one file; see `check_found`.
+
+    Args:
+      dir: folder that the name starts from.
+      name: of the file, with its folders.
+
+    Returns:
+      The path, or None where there is none.
+    """
+    parts = name.replace("\\", "/").split("/")
+    for place in (name, *("/".join(parts[first:]) for first in range(len(parts)))):
+        for form in (None, "NFC", "NFD"):
+            path = os.path.join(dir, unicodedata.normalize(form, place) if form else place)
+            if os.path.isfile(path):
+                return path
+    return None
+
+
+def check_found(names: Sequence[str], paths: Sequence[str]) -> None:
+    """Refuses different names [N] of a file of annotations that `find_picture` found as one file, `paths` [N].
+
+    Raises:
+      ValueError: naming two such names.
+    """
+    first: dict[str, str] = {}
+    for name, path in zip(names, paths):
+        other = first.setdefault(os.path.realpath(path), name)
+        if other != name and os.path.normpath(other) != os.path.normpath(name):
+            raise ValueError(f"{other} and {name} are both found as {path}; give the folder that names start from")
+
+
+def picture_widths(paths: Sequence[str]) -> list[int]:
+    """Reads the widths of pictures; 0 for a damaged one, about which `resized.prepare` has more to say."""
+    widths = []
+    for path in paths:
+        try:
+            widths.append(decoding.read_size(path)[1])
+        except decoding.PictureError:
+            widths.append(0)
+    return widths
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -152,7 +202,8 @@ def add_normalisers(
 ) -> Pictures:
     """Fills in what errors are divided by: the distance between two landmarks, or else a size.
 
-    The distance is taken where at least one picture has both landmarks annotated. Those that lack one get 0: their
+    The distance is taken where at least one picture has both landmarks annotated, and it is no small part of what is
+    annotated: eyes are a good measure of a face, not of a body. Pictures that lack one of the landmarks get 0: their
     errors cannot be measured so, and an evaluation passes over them.
 
     Args:
@@ -176,4 +227,20 @@ def add_normalisers(
         raise ValueError(
             f"{pictures.paths[index]}: the {name}, by which errors are divided, is 0; correct its landmarks"
         )
+    share = np.median(distances[known] / _extents(pictures)[known])
+    if share < _LEAST_SHARE:
+        sizes, other = otherwise()
+        progress.note(
+            f"errors are divided by the {other}, not by the {name}, which is only {share:.0%} of what is annotated"
+        )
+        return dataclasses.replace(pictures, normalisers=np.asarray(sizes, np.float32), normaliser=other)
     return dataclasses.replace(pictures, normalisers=np.where(known, distances, 0).astype(np.float32), normaliser=name)
+
+
+def _extents(pictures):
+    """Longer side of the bounding box of the annotated landmarks of each picture, [N]; those without any have 1."""
+    known = pictures.annotated[..., np.newaxis] > 0
+    low = np.where(known, pictures.landmarks, np.inf).min(axis=1)
+    high = np.where(known, pictures.landmarks, -np.inf).max(axis=1)
+    extents = (high - low).max(axis=1)
+    return np.where(np.isfinite(extents) & (extents > 0), extents, 1)

@@ -33,6 +33,8 @@ class Pictures:
     normaliser: str = ""  # what that is: "eye distance", "picture width", "box size"
     landmark_names: tuple[str, ...] = ()  # K, where the format gives them
     classes: np.ndarray | None = None  # int64 [N], of the objects, where there are several
+    claimed: np.ndarray | None = None  # int64 [N, 2], (height, width) that the annotations say of the picture; 0: none
+    objects: np.ndarray | None = None  # float32 [N, 4], as `boxes`: of the objects alone, whatever is shown
 
     def __post_init__(self):
         """Checks that all parts are of N pictures and K landmarks, and that their numbers are finite.
@@ -48,9 +50,11 @@ class Pictures:
             "annotated": (count, points),
             "normalisers": (count,),
             "classes": (count,),
+            "claimed": (count, 2),
+            "objects": (count, 4),
         }
         for name, shape in shapes.items():
-            value, dtype = getattr(self, name), "int64" if name == "classes" else "float32"
+            value, dtype = getattr(self, name), "int64" if name in ("classes", "claimed") else "float32"
             if value is not None and (value.shape != shape or value.dtype != dtype):
                 raise ValueError(f"{name} must be {dtype} {list(shape)}; found {value.dtype} {list(value.shape)}")
         if (self.landmarks is None) != (self.annotated is None):
@@ -58,7 +62,7 @@ class Pictures:
         known = 0 if self.annotated is None else self.annotated[..., np.newaxis] > 0
         landmarks = None if self.landmarks is None else np.where(known, self.landmarks, 0)  # others may be anywhere
         self._check_finite("landmarks", landmarks)
-        for name in ("annotated", "boxes", "normalisers"):
+        for name in ("annotated", "boxes", "normalisers", "objects"):
             self._check_finite(name, getattr(self, name))
 
     def _check_finite(self, name: str, values: np.ndarray | None) -> None:
@@ -75,6 +79,6 @@ class Pictures:
         indices = np.asarray(indices)
         arrays = {
             name: None if getattr(self, name) is None else getattr(self, name)[indices]
-            for name in ("boxes", "landmarks", "annotated", "normalisers", "classes")
+            for name in ("boxes", "landmarks", "annotated", "normalisers", "classes", "claimed", "objects")
         }
         return dataclasses.replace(self, paths=tuple(self.paths[i] for i in indices), **arrays)

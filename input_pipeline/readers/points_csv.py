@@ -9,7 +9,6 @@ from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import landmark_files
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import decoding
 
 _HEADERS = "file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,..."
 
@@ -51,10 +50,14 @@ def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictur
     if not rows:
         raise ValueError(f"{annotations} lists no pictures")
     paths, points = zip(*rows)
+    landmark_files.check_found([cells[0] for _, cells in lines], paths)
     points = np.array(points, np.float32)  # [N, K, 3]
     pictures = Pictures(paths, landmarks=points[..., :2].copy(), annotated=points[..., 2].copy(), landmark_names=names)
     return landmark_files.add_normalisers(
-        pictures, landmark_files.eyes(names), "eye distance", otherwise=lambda: (_widths(paths), "picture width")
+        pictures,
+        landmark_files.eyes(names),
+        "eye distance",
+        otherwise=lambda: (landmark_files.picture_widths(paths), "picture width"),
     )
 
 
@@ -80,9 +83,9 @@ def _row(dir, header, cells, where):
     """Path and points [K, 3], x, y and 1 where annotated, of a line."""
     if len(cells) != len(header):
         raise ValueError(f"{where}: {len(header)} cells are expected, as in the header; found {len(cells)}")
-    path = os.path.join(dir, cells[0])
-    if not os.path.isfile(path):
-        raise ValueError(f"{where}: there is no picture {path}")
+    path = landmark_files.find_picture(dir, cells[0])
+    if path is None:
+        raise ValueError(f"{where}: there is no picture {os.path.join(dir, cells[0])}")
     numbers = [_number(cell.strip(), column, where) for cell, column in zip(cells[1:], header[1:])]
     pairs = list(zip(numbers[::2], numbers[1::2]))
     for (x, y), column in zip(pairs, header[1::2]):
@@ -99,14 +102,3 @@ def _number(cell, column, where):
     if number is not None and not math.isfinite(number):
         raise ValueError(f"{where}: {cell!r} in column {column} is not a number")
     return number
-
-
-def _widths(paths):
-    """Widths of the pictures; 0 for a damaged one, about which `resized.prepare` has more to say."""
-    widths = []
-    for path in paths:
-        try:
-            widths.append(decoding.read_size(path)[1])
-        except decoding.PictureError:
-            widths.append(0)
-    return widths

@@ -12,6 +12,7 @@ from dense_labels import progress
 from dense_labels.batches import AnnotatedPairBatch, ImageBatch, LandmarkBatch
 from dense_labels.config import Config, ViewsConfig
 from dense_labels.registry import READERS, WARPS
+from input_pipeline.readers import consistency
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.sources import base, sizes
 from input_pipeline.storage import resized
@@ -197,12 +198,14 @@ def prepare(config: Config) -> Stills:
     data = config.data
     splits = READERS[data.name].value(data)
     _check_alike(splits)
+    consistency.check_one_answer(splits)
     size = sizes.choose(data, splits["train"])
+    several = {id(pictures): pictures for pictures in splits.values()}  # training may see what is annotated
     stores = {
-        split: resized.prepare(pictures, size, data.cache_dir, skip_bad_files=data.skip_bad_files)
-        for split, pictures in splits.items()
+        each: resized.prepare(pictures, size, data.cache_dir, skip_bad_files=data.skip_bad_files)
+        for each, pictures in several.items()
     }
-    source = Stills(stores, config.views, data.crop)
+    source = Stills({split: stores[id(pictures)] for split, pictures in splits.items()}, config.views, data.crop)
     _warn_of_warps(source)
     return source
 

@@ -75,7 +75,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
 
 def read_resized(
     path: str | os.PathLike, box: Sequence[float] | None, size: tuple[int, int]
-) -> tuple[np.ndarray, tuple[float, float]]:
+) -> tuple[np.ndarray, tuple[float, float], tuple[int, int]]:
     """Reads a picture and resizes a box of it, antialiased; the picture is stretched where the shapes differ.
 
     It is resized as `tf.image.resize(..., antialias=True)` does it, with which a served model meets its pictures.
@@ -87,12 +87,14 @@ def read_resized(
       size: (height, width) in pixels.
 
     Returns:
-      uint8 [height, width, 3], and how many pixels of the picture one of these is, along x and y.
+      uint8 [height, width, 3]; how many pixels of the picture one of these is, along x and y; and the (height, width)
+      of the upright picture.
 
     Raises:
       PictureError: as `read_picture`, or if the box lies outside of the picture.
     """
     picture = read_picture(path)
+    whole = picture.shape[:2]
     box = (0, 0, picture.shape[1], picture.shape[0]) if box is None else box
     scale = ((box[2] - box[0]) / size[1], (box[3] - box[1]) / size[0])
     picture, box = _reaching(path, picture, box)
@@ -102,7 +104,7 @@ def read_resized(
         box=(box[0], box[1], box[2], box[3]),
         reducing_gap=3.0,  # by whole factors first: ten times as fast for large pictures
     )
-    return np.asarray(image), scale
+    return np.asarray(image), scale, whole
 
 
 def _reaching(path, picture, box):

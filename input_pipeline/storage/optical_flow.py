@@ -4,6 +4,7 @@ The flow is estimated, by dense inverse search (Kroeger et al., ECCV 2016) as Op
 """
 
 import dataclasses
+import fractions
 import hashlib
 import json
 import os
@@ -93,6 +94,9 @@ def prepare(
 def find_clips(folder: str | os.PathLike) -> list[list[pathlib.Path]]:
     """Finds the frames: the pictures of one folder are one clip, in order of the numbers in their names.
 
+    Numbers may have fractions, as seconds do: t0.25 comes before t0.5. Where a fraction ends in 0, as in 1.10, both
+    parts are whole numbers: 1.9 comes before 1.10.
+
     Args:
       folder: is searched, and all folders in it. One with a single picture is no clip.
 
@@ -107,7 +111,7 @@ def find_clips(folder: str | os.PathLike) -> list[list[pathlib.Path]]:
     by_folder = {}
     for path in sorted(paths, key=lambda path: _natural(path.relative_to(folder))):
         by_folder.setdefault(path.parent, []).append(path)
-    clips = [clip for clip in by_folder.values() if len(clip) > 1]
+    clips = [_in_order(clip) for clip in by_folder.values() if len(clip) > 1]
     if not clips:
         raise ValueError(
             f"{folder} holds no two frames in one folder; give a folder with the frames of a video as pictures "
@@ -116,10 +120,24 @@ def find_clips(folder: str | os.PathLike) -> list[list[pathlib.Path]]:
     return clips
 
 
-def _natural(path):
+def _in_order(clip):
+    """The frames of a clip in order of the numbers in their names, which may have fractions."""
+    parts = {found for path in clip for found in re.findall(r"\d+\.(\d+)", path.name)}
+    if any(len(part) > 1 and part.endswith("0") for part in parts):
+        return clip
+    ordered = sorted(clip, key=lambda path: _natural(pathlib.Path(path.name), r"(\d+(?:\.\d+)?)"))
+    if ordered != clip:
+        first, second = next((a, b) for a, b in zip(ordered, ordered[1:]) if clip.index(a) > clip.index(b))
+        progress.note(f"{clip[0].parent}: the numbers in names have fractions: {first.name} is before {second.name}")
+    return ordered
+
+
+def _natural(path, number=r"(\d+)"):
     """Sorts frame2 before frame10, folder by folder."""
-    pieces = [re.split(r"(\d+)", part) for part in path.parts]
-    return [[int(word) if k % 2 else word for k, word in enumerate(words)] for words in pieces], str(path)
+    pieces = [re.split(number, part) for part in path.parts]
+    return [[fractions.Fraction(word) if k % 2 else word for k, word in enumerate(words)] for words in pieces], str(
+        path
+    )
 
 
 def _pairs(lengths, max_gap):

@@ -14,12 +14,14 @@ import numpy as np
 from tqdm import tqdm
 
 from dense_labels import progress
+from input_pipeline.readers import consistency
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding, kept
 
-_VERSION = 1  # of what is kept: raised whenever pictures are decoded, cut or resized in another way
+_VERSION = 2  # of what is kept: raised whenever pictures are decoded, cut or resized in another way
 _IN_FLIGHT = 256  # pictures that are resized but not yet written: they bound the memory
 _NAMED = 5  # files that a message names
+_DARK = 32  # of 255: pictures that are darker all over are probably not what they were
 _SAMPLE = 1000  # headers that `look` reads
 
 
@@ -52,8 +54,8 @@ def prepare(pictures: Pictures, size: tuple[int, int], cache_dir: str, *, skip_b
       A `Store`.
 
     Raises:
-      ValueError: if files cannot be used, or none can; or if there is no picture, `size` is no size or a box has no
-        area.
+      ValueError: if files cannot be used, or none can; if there is no picture, `size` is no size or a box has no area;
+        or if annotations contradict the pictures, see `consistency.checked`.
       OSError: if the images cannot be written; nothing of them is left then.
     """
     _check(pictures, size)
@@ -92,9 +94,11 @@ def _state(path):
 def _write(begun, folder, pictures, size, skip_bad_files):
     """Writes all that is kept in `folder` into the folder `begun`, which is given its name when all is written."""
     try:
-        scale, bad = _write_images(begun / "images", pictures, size)
+        scale, sizes, brightest, bad = _write_images(begun / "images", pictures, size)
         (begun / "bad_files.json").write_text(json.dumps(bad))
         np.save(begun / "scale.npy", scale)
+        np.save(begun / "sizes.npy", sizes)
+        np.save(begun / "brightest.npy", brightest)
         if bad:
             lines = [f"{_printable(pictures.paths[index])}: {reason}\n" for index, reason in bad]
             _listing(folder).write_text("".join(lines), encoding="utf-8")
@@ -111,32 +115,35 @@ def _write_images(path, pictures, size):
     A full disk is an error of `write`; written through a memory map, it would end the process.
 
     Returns:
-      Their scale, float32 [N, 2], and (index, reason) of each picture that cannot be used.
+      Their scale, float32 [N, 2]; the (height, width) of the pictures, int64 [N, 2]; the largest value of any pixel;
+      and (index, reason) of each picture that cannot be used.
     """
     boxes = [None] * len(pictures) if pictures.boxes is None else pictures.boxes.tolist()
-    scale, bad = [], []
+    scales, sizes, bad, brightest = [], [], [], 0
     with (
         open(path, "wb") as file,
         concurrent.futures.ThreadPoolExecutor() as pool,
-        tqdm(total=len(pictures), desc="Resizing the pictures", unit=" pictures") as progress,
+        tqdm(total=len(pictures), desc="Resizing the pictures", unit=" pictures") as bar,
     ):
         for start in range(0, len(pictures), _IN_FLIGHT):
             part = slice(start, start + _IN_FLIGHT)
             results = pool.map(functools.partial(_resized, size=size), pictures.paths[part], boxes[part])
-            for index, (image, result) in enumerate(results, start):
+            for index, (image, *about) in enumerate(results, start):
                 if image is None:
-                    bad.append((index, result))
+                    bad.append((index, *about))
                 else:
                     file.write(image)
-                    scale.append(result)
-                progress.update()
+                    scales.append(about[0])
+                    sizes.append(about[1])
+                    brightest = max(brightest, int(image.max()))
+                bar.update()
         file.flush()
         os.fsync(file.fileno())  # some file systems notice here that they are full
-    return np.array(scale, np.float32).reshape([-1, 2]), bad
+    return np.array(scales, np.float32).reshape([-1, 2]), np.array(sizes, np.int64).reshape([-1, 2]), brightest, bad
 
 
 def _resized(path, box, size):
-    """Image and scale of a picture, or None and why there is no image."""
+    """Image, scale and size of a picture; or None, and why there is no image."""
     try:
         return decoding.read_resized(path, box, size)
     except decoding.PictureError as error:
@@ -152,12 +159,22 @@ def _open(folder, pictures, size, skip_bad_files):
         progress.note(f"{report}; they are left out")
         pictures = pictures.take(np.delete(np.arange(len(pictures)), [index for index, _ in bad]))
     scale = np.load(folder / "scale.npy")
+    pictures = consistency.checked(pictures, np.load(folder / "sizes.npy"))
+    _warn_of_darkness(len(pictures), int(np.load(folder / "brightest.npy")))
     landmarks = pictures.landmarks
     if landmarks is not None:
         corners = np.float32(0) if pictures.boxes is None else pictures.boxes[:, np.newaxis, :2]
         landmarks = (landmarks - corners) / scale[:, np.newaxis]
     images = np.memmap(folder / "images", np.uint8, mode="r", shape=(len(pictures), *size, 3))
     return Store(images, pictures, scale, landmarks, pictures.annotated, pictures.normalisers)
+
+
+def _warn_of_darkness(count, brightest):
+    if brightest < _DARK:
+        progress.warn(
+            f"no pixel of {count} pictures is brighter than {brightest} of 255; where 16-bit files hold 10 or 12 bits, "
+            "scale them to the full range, for they are seen nearly black"
+        )
 
 
 def _listing(folder):

@@ -53,13 +53,24 @@ def test_without_that_folder_every_tenth_picture_is_in_the_test_set(tmp_path, fo
     assert sorted(numbers(splits["train"]) + numbers(splits["test"])) == list(range(21))
 
 
-def test_a_second_copy_of_the_folders_is_passed_over(tmp_path):
+def test_a_second_copy_of_the_folders_is_passed_over(tmp_path, capsys):
     for place in ("CAT_05", "CAT_06", "cats/CAT_05", "cats/CAT_06"):
         for number in range(10):
             write(tmp_path / place, number)
     splits = read(tmp_path)
+    assert capsys.readouterr().out == "note: cats: 20 of 40 pictures are copies of others and are left out\n"
     assert [len(splits[split]) for split in ("train", "test")] == [10, 10]
     assert not any("cats" in path.removeprefix(str(tmp_path)) for path in splits["train"].paths + splits["test"].paths)
+
+
+def test_other_pictures_of_the_same_name_are_kept(tmp_path):
+    """Sessions whose folders and files are named alike; by their landmarks, or by their pixels alone."""
+    for session, shift in (("one", 0), ("two", 3), ("three", 0)):
+        for number in range(5):
+            write(tmp_path / session / "head", number, shift=shift)
+            (tmp_path / session / "head" / f"{number:08d}_000.jpg").write_text("three" if session == "three" else "")
+    splits = read(tmp_path)
+    assert len(splits["train"]) + len(splits["test"]) == 15
 
 
 def test_landmarks_without_a_picture_and_pictures_without_landmarks_are_left_out(tmp_path, capsys):

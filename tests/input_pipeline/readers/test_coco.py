@@ -169,11 +169,11 @@ def changed(change):
         ),
         (
             changed(lambda p: p["annotations"][0]["keypoints"].__setitem__(0, float("nan"))),
-            "coco.json: annotations[0]: keypoints must be 9 numbers",
+            "coco.json: annotations[0]: keypoints must be numbers where v is above 0; landmark 0 is [nan, 20.0, 2.0]",
         ),
         (
-            changed(lambda p: p["categories"][0].update(keypoints=["top"])),
-            "coco.json: one category with keypoints is expected; 2 of its categories have any",
+            changed(lambda p: (p["categories"][0].update(keypoints=["x"]), p["annotations"][0].update(category_id=1))),
+            "coco.json has key points of 2 categories (tree, face); name one: config.data.category",
         ),
         (
             changed(lambda p: p["categories"][1].update(keypoints=["eye", "eye", "nose"])),
@@ -187,11 +187,83 @@ def changed(change):
             changed(lambda p: p["images"][1].update(id=0)),
             "coco.json: images[1], in/1.png, has the id 0, which is that of in/0.png; give each image an id of its own",
         ),
+        (changed(lambda p: p["categories"][0].update(id="7")), "coco.json: several categories have one id"),
         (coco_parts([[0] * 9]), "coco.json has no annotation with keypoints"),
         (coco_parts([[4, 4, 2] * 3]), "0.png: the eye distance, by which errors are divided, is 0"),
-        (coco_parts(WHOLE, OTHERS, [[0, 0, 4, 9], [0, 0, 0, 5]]), "coco.json: annotations[1]: bbox has no area"),
+        (
+            coco_parts([WHOLE[0]] * 2, OTHERS, [[0, 0, 4, 9], [0, 0, 0, 5]], [0, 0]),
+            "coco.json: annotations[1]: bbox has no area",
+        ),
+        (
+            changed(lambda p: p["categories"][1].update(keypoints=[2, "2", "nose"])),
+            "no two alike; found [2, '2', 'nose']",
+        ),
     ],
 )
 def test_coco_errors_name_the_entry(read_coco, parts, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         read_coco(parts)
+
+
+# --- what other programs write ---
+
+
+def test_key_points_may_be_named_by_numbers_or_not_at_all(read_coco):
+    assert read_coco(coco_parts(WHOLE, names=[0, 1, 2])).landmark_names == ("0", "1", "2")
+    parts = coco_parts(WHOLE)
+    del parts["categories"][1]["keypoints"]
+    found = read_coco(parts)
+    assert found.landmark_names == () and found.normaliser == "picture width"
+    np.testing.assert_array_equal(found.annotated, [[1, 1, 0], [1, 1, 1]])
+    parts["annotations"][1]["keypoints"] = WHOLE[1][:6]
+    with pytest.raises(ValueError, match=r"annotations\[1\]: keypoints must be 9 numbers; found 6"):
+        read_coco(parts)
+
+
+def test_ids_may_be_numbers_here_and_text_there(read_coco):
+    parts = coco_parts(WHOLE)
+    for image in parts["images"]:
+        image["id"] = str(image["id"])
+    parts["categories"][1]["id"] = "7"
+    assert len(read_coco(parts)) == 2
+
+
+@pytest.mark.parametrize("nothing", [float("nan"), None])
+def test_what_is_not_annotated_needs_no_numbers(read_coco, nothing):
+    found = read_coco(coco_parts([[*WHOLE[0][:6], nothing, nothing, 0], WHOLE[1]]))
+    np.testing.assert_array_equal(found.landmarks[0, 2], [0, 0])
+    np.testing.assert_array_equal(found.annotated[0], [1, 1, 0])
+
+
+def test_one_of_several_kinds_of_objects_is_chosen(read_coco, tmp_path):
+    parts = coco_parts(WHOLE)
+    parts["categories"][0]["keypoints"] = ["top"]
+    assert len(read_coco(parts)) == 2  # no tree is annotated
+    parts["annotations"].append({"image_id": 0, "category_id": 1, "keypoints": [3, 4, 2]})
+    with pytest.raises(ValueError, match="name one: config.data.category"):
+        read_coco(parts)
+    for wanted in ("tree", "1"):
+        found = coco.read_file(tmp_path, tmp_path / "coco.json", category=wanted)
+        assert found.landmark_names == ("top",) and len(found) == 1
+    with pytest.raises(ValueError, match="no key points of the category 'bush'; it has those of tree, face"):
+        coco.read_file(tmp_path, tmp_path / "coco.json", category="bush")
+
+
+def test_boxes_without_area_are_not_what_errors_are_divided_by(read_coco):
+    found = read_coco(coco_parts(WHOLE, OTHERS, [[0, 0, 4, 9], [0, 0, 0, 5]]))
+    assert (found.normaliser, found.normalisers.tolist()) == ("picture width", [64, 64])
+
+
+def test_what_the_file_says_of_pictures_and_objects_is_kept(read_coco):
+    parts = coco_parts(WHOLE, OTHERS, [[1, 2, 4, 9], [0, 0, 5, 5]])
+    parts["images"][1].pop("width")
+    found = read_coco(parts)
+    np.testing.assert_array_equal(found.claimed, [[48, 64], [48, 0]])
+    np.testing.assert_array_equal(found.objects, [[1, 2, 5, 11], [0, 0, 5, 5]])
+
+
+def test_errors_of_bodies_are_not_divided_by_the_distance_of_their_eyes(read_coco, capsys):
+    body = [20, 5, 2, 23, 5, 2, 21, 45, 2]
+    found = read_coco(coco_parts([body, body], boxes=[[10, 2, 16, 36]] * 2))
+    assert (found.normaliser, found.normalisers.tolist()) == ("box size", [24, 24])
+    assert "errors are divided by the box size, not by the eye distance, which is only 8% of" in capsys.readouterr().out

@@ -6,6 +6,34 @@ import pytest
 from dense_labels.config import Config, DataConfig
 from input_pipeline.readers import coco, landmark_files, points_csv
 from input_pipeline.readers.pictures import Pictures
+from tests.input_pipeline.readers.files import draw
+
+
+@pytest.mark.parametrize(
+    "written, there",
+    [
+        ("a/b.png", "a/b.png"),
+        ("a\\b.png", "a/b.png"),
+        ("..\\media\\a\\b.png", "a/b.png"),
+        ("C:\\Users\\me\\b.png", "b.png"),
+        ("/home/me/pics/b.png", "b.png"),
+        ("M\u00fcller.png", "Mu\u0308ller.png"),
+        ("Mu\u0308ller.png", "M\u00fcller.png"),
+        ("x\\M\u00fcller.png", "Mu\u0308ller.png"),
+    ],
+)
+def test_pictures_are_found_by_names_of_other_systems(tmp_path, written, there):
+    draw(tmp_path, there)
+    assert landmark_files.find_picture(tmp_path, written) == str(tmp_path / there)
+    assert landmark_files.find_picture(tmp_path, "c.png") is None
+
+
+def test_two_names_are_not_one_picture(tmp_path):
+    draw(tmp_path, "0.png")
+    paths = [landmark_files.find_picture(tmp_path, name) for name in ("one/0.png", "two/0.png")]
+    with pytest.raises(ValueError, match=r"one/0.png and two/0.png are both found as .*0.png; give the folder"):
+        landmark_files.check_found(["one/0.png", "two/0.png"], paths)
+    landmark_files.check_found(["0.png", "./0.png", "0.png"], [paths[0]] * 3)
 
 
 @pytest.mark.parametrize("read", [coco.read_file, points_csv.read_table])

@@ -194,7 +194,7 @@ def test_a_box_is_resized_to_where_it_should_be(tmp_path, size, orientation):
     """Of a picture whose red is its column and whose green its row, resizing gives the coordinates themselves."""
     rows, columns = np.indices([240, 255])
     save_turned(tmp_path / "a.png", np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8), orientation)
-    found, scale = decoding.read_resized(tmp_path / "a.png", (60.25, 50.5, 190.25, 170.5), size)
+    found, scale, _ = decoding.read_resized(tmp_path / "a.png", (60.25, 50.5, 190.25, 170.5), size)
     assert scale == (130 / size[1], 120 / size[0])
     rows, columns = np.indices(size) + 0.5
     np.testing.assert_allclose(found[..., 0], 60.25 + columns * scale[0] - 0.5, atol=0.8)
@@ -204,10 +204,10 @@ def test_a_box_is_resized_to_where_it_should_be(tmp_path, size, orientation):
 def test_edges_are_repeated_where_the_box_reaches_beyond(tmp_path):
     Image.fromarray(four_colours(8, 8)).save(tmp_path / "a.png")
     expected = np.repeat(np.repeat(four_colours(2, 2), [7, 9], axis=0), [5, 4], axis=1)  # 3, 5, 1 and 0 beyond
-    found, scale = decoding.read_resized(tmp_path / "a.png", (-1, -3, 8, 13), (16, 9))
+    found, scale, _ = decoding.read_resized(tmp_path / "a.png", (-1, -3, 8, 13), (16, 9))
     assert scale == (1, 1)
     np.testing.assert_array_equal(found, expected)
-    whole, _ = decoding.read_resized(tmp_path / "a.png", None, (8, 8))
+    whole, *_ = decoding.read_resized(tmp_path / "a.png", None, (8, 8))
     np.testing.assert_array_equal(whole, four_colours(8, 8))
 
 

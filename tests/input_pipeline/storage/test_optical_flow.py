@@ -106,6 +106,24 @@ def test_frames_are_in_order_of_their_numbers_and_pairs_keep_to_one_clip(tmp_pat
     assert set(zip(wider.first, wider.second)) == pairs and len(wider.flow) == len(pairs) == 22
 
 
+@pytest.mark.parametrize(
+    "names, said",
+    [
+        (["t0", "t0.25", "t0.5", "t1", "t1.25", "t10", "t10.5"], "have fractions: t0.png is before t0.25.png"),
+        (["1.0", "1.25", "1.5", "2.0"], "have fractions: 1.25.png is before 1.5.png"),
+        (["v1.8", "v1.9", "v1.10", "v1.11"], ""),
+        (["f1_s2.0", "f2_s2.0", "f10_s2.0"], ""),
+    ],
+)
+def test_numbers_in_names_may_have_fractions(tmp_path, capsys, names, said):
+    for name in names:
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    ((*clip,),) = optical_flow.find_clips(tmp_path)
+    assert [path.stem for path in clip] == names
+    noted = capsys.readouterr().out
+    assert said in noted if said else noted == ""
+
+
 @pytest.mark.parametrize("max_gap", [1, 3])
 def test_the_last_tenth_of_each_clip_is_for_validation_and_shares_no_frame(tmp_path, monkeypatch, max_gap):
     monkeypatch.setattr(optical_flow, "_flow", no_flow)

@@ -1,0 +1,157 @@
+"""What annotations say, held against the pictures themselves: one check for every reader, those yet to come as well.
+
+An annotation can be well formed and yet be of another picture: one that was resized or turned since, one that counts in
+other units, or two where one is meant. What contradicts itself is refused, or left out with a word.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from dense_labels import progress
+from input_pipeline.readers.pictures import Pictures
+
+_FAR = 0.5  # of the longer side of the picture: landmarks further outside are mistakes, not cut off
+_MANY = 0.25  # of the landmarks
+_BEYOND = 0.1  # of the longer side: how far beyond its picture a box may end
+_SMALLEST = 8  # pixels: in smaller pictures shares of a side could be pixels
+_LARGE = 250  # pixels: in smaller pictures percent could be pixels
+
+
+def check_one_answer(splits: Mapping[str, Pictures]) -> None:
+    """Refuses pictures that are annotated twice and shown whole: they would have two answers.
+
+    Args:
+      splits: name -> `Pictures`.
+
+    Raises:
+      ValueError: naming such a picture.
+    """
+    for pictures in splits.values():
+        if pictures.landmarks is None or pictures.boxes is not None:
+            continue
+        files = [os.path.realpath(path) for path in pictures.paths]
+        seen = set()
+        for path, file in zip(pictures.paths, files):
+            if file in seen:
+                raise ValueError(
+                    f"{path} has {files.count(file)} annotated objects, and whole pictures are shown, which have one "
+                    "answer each; leave one object a picture, or train on boxes about the objects "
+                    "(config.data.name=boxes, or coco without config.data.whole_pictures)"
+                )
+            seen.add(file)
+
+
+def checked(pictures: Pictures, sizes: np.ndarray) -> Pictures:
+    """Holds what is known about pictures against their sizes.
+
+    Args:
+      pictures: `Pictures`.
+      sizes: int [N, 2], (height, width) in pixels of the upright pictures, as they are read from disk.
+
+    Returns:
+      The pictures; landmarks that lie far outside are no longer annotated, and a warning says how many.
+
+    Raises:
+      ValueError: in one line that names a picture: its size is another than the annotations say, most landmarks or
+        boxes lie outside, or landmarks cannot be in pixels.
+    """
+    sizes = np.asarray(sizes)
+    _check_claimed(pictures, sizes)
+    _check_objects(pictures, sizes)
+    if pictures.landmarks is None or not pictures.annotated.any():
+        return pictures
+    _check_units(pictures, sizes)
+    return _without_far(pictures, sizes)
+
+
+def _check_claimed(pictures, sizes):
+    """The sizes that the annotations say."""
+    if pictures.claimed is None:
+        return
+    other = (pictures.claimed > 0).all(axis=1) & (pictures.claimed != sizes).any(axis=1)
+    if not other.any():
+        return
+    first = np.flatnonzero(other)[0]
+    (height, width), (said_height, said_width) = sizes[first], pictures.claimed[first]
+    turned = (height, width) == (said_width, said_height)
+    todo = (
+        "annotate the picture as viewers show it, turned as its EXIF orientation says, or correct width and height"
+        if turned
+        else "annotate these pictures, or give those that were annotated"
+    )
+    raise ValueError(
+        f"{pictures.paths[first]} is {width} x {height} pixels, its annotations are of {said_width} x {said_height} "
+        f"({other.sum()} of {len(other)} pictures differ): {todo}"
+    )
+
+
+def _check_objects(pictures, sizes):
+    """The boxes of the objects themselves, which pictures contain, but for objects that are cut off."""
+    if pictures.objects is None:
+        return
+    beyond = pictures.objects[:, 2:] - sizes[:, ::-1] > _BEYOND * sizes.max(axis=1, keepdims=True)
+    beyond = beyond.any(axis=1)
+    if beyond.mean() <= 0.5:
+        return
+    first = np.flatnonzero(beyond)[0]
+    (left, top, right, bottom), (height, width) = pictures.objects[first], sizes[first]
+    raise ValueError(
+        f"{pictures.paths[first]} is {width} x {height} pixels, and its box goes from ({left:g}, {top:g}) to "
+        f"({right:g}, {bottom:g}); {beyond.sum()} of {len(beyond)} boxes end beyond their pictures: a bbox is left, "
+        f"top, width, height, not left, top, right, bottom"
+    )
+
+
+def _check_units(pictures, sizes):
+    """Landmarks in pixels, of pictures that are large enough to tell."""
+    known = pictures.landmarks[pictures.annotated > 0]
+    largest = np.abs(known).max()
+    if largest <= 1.5 and len(known) > 1 and sizes.min() > _SMALLEST:  # 1 and the half pixel of whole numbers
+        raise ValueError(
+            f"{pictures.paths[0]}: all landmarks lie within the first pixel, as shares of the picture's sides do; give "
+            "them in pixels"
+        )
+    if 50 < largest <= 100 and sizes.min() >= _LARGE:
+        progress.warn(
+            f"all landmarks lie within 100 pixels of the top left corner of pictures of {sizes.min()} pixels and more; "
+            "if they are in percent, give them in pixels"
+        )
+
+
+def _without_far(pictures, sizes):
+    """The pictures without the landmarks that lie far outside."""
+    annotated = pictures.annotated > 0
+    beyond = _beyond(pictures.landmarks, sizes)
+    outside, far = annotated & (beyond > 1), annotated & (beyond > _FAR * sizes.max(axis=1, keepdims=True))
+    share = outside.sum() / annotated.sum()
+    if share > _MANY:
+        row, k = np.argwhere(outside)[0]
+        exchanged = _beyond(pictures.landmarks[..., ::-1], sizes)
+        hint = "; x and y may be exchanged" if not (annotated & (exchanged > 1)).any() else ""
+        raise ValueError(
+            f"{_of(pictures, row, k, sizes)}, and so do {outside.sum()} of {annotated.sum()} landmarks: annotations "
+            f"must be in pixels of these very pictures{hint}"
+        )
+    if not far.any():
+        return pictures
+    row, k = np.argwhere(far)[0]
+    progress.warn(
+        f"{far.sum()} of {annotated.sum()} landmarks are taken for not annotated, for they lie far outside: "
+        f"{_of(pictures, row, k, sizes)}"
+    )
+    left, landmarks = (annotated & ~far).astype(np.float32), np.where(far[..., np.newaxis], 0, pictures.landmarks)
+    return dataclasses.replace(pictures, annotated=left, landmarks=landmarks)
+
+
+def _beyond(landmarks, sizes):
+    """How far landmarks [N, K, 2] lie outside their pictures, in pixels; 0 inside."""
+    return np.maximum(0, np.maximum(-landmarks, landmarks - sizes[:, np.newaxis, ::-1])).max(axis=-1)
+
+
+def _of(pictures, row, k, sizes):
+    name = pictures.landmark_names[k] if pictures.landmark_names else f"landmark {k}"
+    (x, y), (height, width) = pictures.landmarks[row, k], sizes[row]
+    return f"{pictures.paths[row]}: {name} lies at ({x:g}, {y:g}), outside the {width} x {height} pixels"

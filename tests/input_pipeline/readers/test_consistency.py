@@ -1,0 +1,106 @@
+"""Tests of annotations that contradict their pictures."""
+
+import numpy as np
+import pytest
+
+from input_pipeline.readers import consistency
+from input_pipeline.readers.pictures import Pictures
+
+SIZES = np.array([[48, 64], [60, 40]])  # height, width
+NAMES = ("nose", "tail")
+
+
+def pictures(landmarks=(((10, 20), (30, 40)), ((5, 6), (39, 59))), annotated=((1, 1), (1, 1)), **parts):
+    return Pictures(
+        paths=("a.png", "b.png"),
+        landmarks=np.float32(landmarks),
+        annotated=np.float32(annotated),
+        landmark_names=NAMES,
+        **parts,
+    )
+
+
+def checked(found, sizes=SIZES):
+    return consistency.checked(found, sizes)
+
+
+def test_what_fits_stays_as_it_is(capsys):
+    found = pictures(claimed=np.array([[48, 64], [0, 40]]), objects=np.float32([[0, 0, 64, 48], [0, 0, 40, 60]]))
+    assert checked(found) is found and checked(Pictures(("a.png", "b.png"))).landmarks is None
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "claimed, message",
+    [
+        ([[48, 64], [40, 60]], r"b.png is 40 x 60 pixels, its annotations are of 60 x 40 \(1 of 2 .*EXIF orientation"),
+        ([[96, 128], [120, 80]], r"a.png is 64 x 48 pixels, its annotations are of 128 x 96 \(2 of 2 .*were annotated"),
+    ],
+)
+def test_sizes_that_are_not_those_of_the_pictures_are_refused(claimed, message):
+    with pytest.raises(ValueError, match=message):
+        checked(pictures(claimed=np.array(claimed)))
+
+
+def test_landmarks_far_outside_are_not_annotated_and_that_is_said(capsys):
+    landmarks = np.full([2, 4, 2], 10, np.float32)
+    landmarks[1, 3] = -700.5, 2300.25
+    found = Pictures(("a.png", "b.png"), landmarks=landmarks, annotated=np.ones([2, 4], np.float32))
+    left = checked(found)
+    np.testing.assert_array_equal(left.annotated, [[1, 1, 1, 1], [1, 1, 1, 0]])
+    said = capsys.readouterr().out
+    assert said.startswith("warning: 1 of 8 landmarks are taken for not annotated")
+    assert "b.png: landmark 3 lies at (-700.5, 2300.25), outside the 40 x 60 pixels" in said
+
+
+def test_landmarks_a_little_outside_stay(capsys):
+    found = pictures([[[-10, 20], [30, 40]], [[5, 6], [39, 59]]])
+    assert checked(found) is found and capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "landmarks, hint",
+    [([[[100, 20], [30, 99]], [[5, 6], [7, 8]]], "$"), ([[[20, 60], [9, 60]], [[5, 6], [7, 8]]], "; x")],
+)
+def test_annotations_of_other_pictures_are_refused(landmarks, hint):
+    with pytest.raises(ValueError, match=rf"a.png: nose lies at .* 2 of 4 landmarks: .* these very pictures{hint}"):
+        checked(pictures(landmarks))
+
+
+def test_what_is_not_annotated_may_be_anywhere():
+    found = pictures([[[900, 900], [30, 40]], [[5, 6], [39, 59]]], [[0, 1], [1, 1]])
+    assert checked(found) is found
+
+
+def test_shares_of_the_sides_are_refused():
+    with pytest.raises(ValueError, match="a.png: all landmarks lie within the first pixel, as shares"):
+        checked(pictures([[[0.2, 0.4], [0.9, 1]], [[0.5, 0.5], [0.1, 0.3]]]))
+
+
+def test_percent_is_warned_of(capsys):
+    found = pictures([[[20, 40], [90, 100]], [[50, 50], [10, 30]]])
+    checked(found, 10 * SIZES)
+    assert "if they are in percent" in capsys.readouterr().out
+    checked(found, np.array([[99, 101], [120, 100]]))
+    assert capsys.readouterr().out == ""
+
+
+def test_boxes_by_their_corners_are_refused():
+    """Left, top, right, bottom taken for left, top, width, height."""
+    with pytest.raises(
+        ValueError, match=r"box goes from \(20, 10\) to \(80, 50\); 2 of 2 .* a bbox is left, top, width"
+    ):
+        checked(pictures(objects=np.float32([[20, 10, 80, 50], [10, 30, 45, 85]])))
+    found = pictures(objects=np.float32([[20, 10, 80, 50], [10, 30, 35, 55]]))  # one may be cut off
+    assert checked(found) is found
+
+
+def test_one_picture_shown_whole_has_one_answer(tmp_path):
+    twice = Pictures(
+        ("a.png", "b.png", "./a.png"), landmarks=np.zeros([3, 1, 2], np.float32), annotated=np.ones([3, 1], np.float32)
+    )
+    with pytest.raises(ValueError, match=r"a.png has 2 annotated objects, and whole pictures are shown"):
+        consistency.check_one_answer({"annotated": twice})
+    boxes = np.float32([[0, 0, 9, 9]] * 3)
+    boxed = Pictures(twice.paths, boxes=boxes, landmarks=twice.landmarks, annotated=twice.annotated)
+    consistency.check_one_answer({"annotated": boxed, "train": Pictures(("a.png", "a.png"))})
