@@ -14,8 +14,8 @@ from dense_labels import progress
 from input_pipeline.readers.pictures import Pictures
 
 _FAR = 0.5  # of the longer side of the picture: landmarks further outside are mistakes, not cut off
-_MANY = 0.25  # of the landmarks
-_BEYOND = 0.1  # of the longer side: how far beyond its picture a box may end
+_MANY = 0.25  # of the landmarks, or of boxes that would lie inside if they were written in another way
+_BEYOND, _ROUNDED = 0.02, 2  # of the side; pixels: how far beyond its picture a box may end
 _SMALLEST = 8  # pixels: in smaller pictures shares of a side could be pixels
 _LARGE = 250  # pixels: in smaller pictures percent could be pixels
 
@@ -89,19 +89,24 @@ def _check_claimed(pictures, sizes):
 
 
 def _check_objects(pictures, sizes):
-    """The boxes of the objects themselves, which pictures contain, but for objects that are cut off."""
+    """The boxes of the objects themselves: pictures contain them, but for those that are cut off."""
     if pictures.objects is None:
         return
-    beyond = pictures.objects[:, 2:] - sizes[:, ::-1] > _BEYOND * sizes.max(axis=1, keepdims=True)
-    beyond = beyond.any(axis=1)
-    if beyond.mean() <= 0.5:
+    boxes, sides = pictures.objects, sizes[:, ::-1]
+    beyond = (boxes[:, 2:] - sides > np.maximum(_ROUNDED, _BEYOND * sides)).any(axis=1)
+    extents = boxes[:, 2:] - boxes[:, :2]
+    by_corners = (
+        (extents > boxes[:, :2]) & (extents <= sides + _ROUNDED)
+    ).all()  # width and height as right and bottom
+    if beyond.mean() <= (_MANY if by_corners else 0.5):
         return
     first = np.flatnonzero(beyond)[0]
-    (left, top, right, bottom), (height, width) = pictures.objects[first], sizes[first]
+    (left, top, right, bottom), (height, width) = boxes[first], sizes[first]
+    what = "a bbox is left, top, width, height; these look like left, top, right, bottom"
     raise ValueError(
         f"{pictures.paths[first]} is {width} x {height} pixels, and its box goes from ({left:g}, {top:g}) to "
-        f"({right:g}, {bottom:g}); {beyond.sum()} of {len(beyond)} boxes end beyond their pictures: a bbox is left, "
-        f"top, width, height, not left, top, right, bottom"
+        f"({right:g}, {bottom:g}); {beyond.sum()} of {len(beyond)} boxes end beyond their pictures: "
+        f"{what if by_corners else 'boxes must be in pixels of these very pictures'}"
     )
 
 

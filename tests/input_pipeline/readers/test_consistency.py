@@ -86,12 +86,23 @@ def test_percent_is_warned_of(capsys):
 
 
 def test_boxes_by_their_corners_are_refused():
-    """Left, top, right, bottom taken for left, top, width, height."""
+    """Left, top, right, bottom taken for left, top, width, height; one of the two still ends inside its picture."""
+    corners = np.float32([[10, 5, 20, 15], [10, 30, 35, 55]])
+    written = np.concatenate([corners[:, :2], corners[:, :2] + corners[:, 2:]], axis=1)
     with pytest.raises(
-        ValueError, match=r"box goes from \(20, 10\) to \(80, 50\); 2 of 2 .* a bbox is left, top, width"
+        ValueError, match=r"box goes from \(10, 30\) to \(45, 85\); 1 of 2 .* these look like left, top, r"
     ):
-        checked(pictures(objects=np.float32([[20, 10, 80, 50], [10, 30, 45, 85]])))
-    found = pictures(objects=np.float32([[20, 10, 80, 50], [10, 30, 35, 55]]))  # one may be cut off
+        checked(pictures(objects=written))
+    found = pictures(objects=corners)
+    assert checked(found) is found
+
+
+def test_boxes_of_other_pictures_are_refused():
+    with pytest.raises(
+        ValueError, match="2 of 2 boxes end beyond their pictures: boxes must be in pixels of these very"
+    ):
+        checked(pictures(objects=np.float32([[60, 10, 80, 20], [70, 30, 90, 50]])))
+    found = pictures(objects=np.float32([[60, 10, 80, 20], [10, 30, 35, 55]]))  # one may be cut off
     assert checked(found) is found
 
 
