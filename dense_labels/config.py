@@ -87,7 +87,7 @@ class ModelConfig:
     """Which network."""
 
     name: str = key("simple", "network", choices=NETWORKS)
-    label_size: int = key(3, "how many numbers a label is (L)", least=2)
+    label_size: int = key(3, "how many numbers a label is (L)", least=2, most=4096)
     norm: str = key("none", "normalisation; batch: over the images of one replica", choices=("none", "batch"))
     activation: str = key("relu", "activation of the hidden layers", choices=("relu", "leaky_relu"))
     padding: str = key("zero", "what convolutions see beyond the border", choices=("zero", "mirror"))
@@ -148,7 +148,7 @@ class EvalConfig:
     batch_size: int = key(32, "images in a batch", least=1)
     heads: tuple[str, ...] = key(("nearest",), "landmark heads to fit; the best is exported", choices=HEADS)
     head_images: int = key(0, "annotated training images to fit heads on; 0: all", least=0)
-    upsample: int = key(4, "how much finer than the label map sub-pixel decoding works", least=1)
+    upsample: int = key(4, "how much finer than the label map sub-pixel decoding works", least=1, most=64)
 
 
 @dataclasses.dataclass

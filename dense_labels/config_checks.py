@@ -6,12 +6,13 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
-from dense_labels.config_keys import Key, names, range_words
+from dense_labels.config_keys import LARGEST, Key, names, range_words
 
 if TYPE_CHECKING:
     from dense_labels.config import DataConfig, ModelConfig, TrainConfig
 
 _LEAST_SIDE = 16  # pixels of a view: eight cells of 2 pixels
+_LARGEST_SIDE = 4096  # pixels: of larger images one alone does not fit into memory while it is trained on
 _WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a string"}
 
 
@@ -39,6 +40,9 @@ def check_types(part: str, values: Any, defaults: Any) -> None:
             valid = _is(kind, given)
         if not valid:
             raise ValueError(f"config.{part}.{field.name}={given!r}: must be {word}")
+        numbers = given if isinstance(given, (tuple, list)) else [given]
+        if any(isinstance(number, int) and abs(number) > LARGEST for number in numbers):
+            raise ValueError(f"config.{part}.{field.name} must be at most {LARGEST}; found one of more digits")
 
 
 def check_value(name: str, facts: Key, given: Any) -> None:
@@ -71,6 +75,8 @@ def check_data(data: DataConfig) -> None:
     size, crop = tuple(data.size), data.crop
     if len(size) != 2 or not all(isinstance(side, int) for side in size):
         raise ValueError(f"config.data.size={size}: must be two whole numbers, height and width")
+    if max(size) > _LARGEST_SIDE:
+        raise ValueError(f"config.data.size={size}: at most {_LARGEST_SIDE} pixels a side; choose a smaller size")
     if any(size) and min(size) - 2 * crop < _LEAST_SIDE:
         raise ValueError(
             f"config.data.size={size} less config.data.crop={crop} on each side leaves views smaller than "
@@ -109,7 +115,7 @@ def _is(kind: type, item: Any) -> bool:
 
 def _within(facts: Key, given: float) -> bool:
     return (
-        math.isfinite(given)
+        abs(given) <= LARGEST  # so it is finite
         and (facts.least is None or given >= facts.least)
         and (facts.most is None or given <= facts.most)
         and (facts.above is None or given > facts.above)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import pkgutil
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,7 @@ from dense_labels.registry import Entry, Registry
 if TYPE_CHECKING:
     from dense_labels.config import Config
 
+LARGEST = 2**32 - 1  # of numbers: no key means more, and TensorFlow has whole ones in 32 or 64 bits
 T = TypeVar("T")
 Choices = tuple[str, ...] | Registry | tuple[Registry, ...] | str
 
@@ -155,6 +157,8 @@ def described(name: str, facts: Key, default: Any) -> str:
 
 def range_words(facts: Key, given: float | None = None) -> str:
     """What a value must be: the end of the range that it misses, or both."""
+    if given is not None and LARGEST < abs(given) < math.inf:
+        return f"at most {LARGEST}"
     lower = f"at least {facts.least}" if facts.least is not None else ""
     lower = f"above {facts.above}" if facts.above is not None else lower
     upper = f"at most {facts.most}" if facts.most is not None else ""

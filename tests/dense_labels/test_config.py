@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -110,6 +111,7 @@ def test_what_is_registered_can_be_chosen():
         ("train.seed", -1, "at least 0"),
         ("train.learning_rate", 0.0, "above 0"),
         ("train.learning_rate", float("inf"), "above 0"),
+        ("loss.gamma", 1e30, "at most 4294967295"),
         ("train.decay_factor", 0.0, "above 0"),
         ("eval.batch_size", 0, "at least 1"),
         ("eval.head_images", -1, "at least 0"),
@@ -124,7 +126,7 @@ def test_what_is_registered_can_be_chosen():
     ],
 )
 def test_a_value_out_of_range_is_refused(key, value, valid):
-    with pytest.raises(ValueError, match=rf"^config\.{key}={value}: must be {valid}$"):
+    with pytest.raises(ValueError, match=rf"^config\.{key}={re.escape(str(value))}: must be {valid}$"):
         config_lib.check(changed(key, value))
 
 
@@ -405,3 +407,19 @@ def test_choices_are_known_without_tensorflow():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert ran.stdout == "False\n", ran.stderr
+
+
+def test_images_that_no_memory_holds_are_refused():
+    with pytest.raises(ValueError, match=r"size=\(10000000, 48\): at most 4096 pixels a side; choose a smaller size"):
+        config_lib.check(config_lib.with_overrides(Config(), {"data.size": (10_000_000, 48)}))
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("nan"), 1e300, None, [], {}, "words", [10**400] * 2])
+def test_whatever_a_file_holds_is_refused_in_one_line_or_is_a_configuration(value):
+    whole = config_lib.to_dict(config_lib.Config())
+    for part, name in [(part, name) for part, values in whole.items() if part != "version" for name in values]:
+        changed = json.loads(json.dumps({**whole, part: {**whole[part], name: value}}))
+        try:
+            config_lib.check(config_lib.from_dict(changed))
+        except ValueError as error:
+            assert f"config.{part}.{name}" in str(error) and len(str(error)) < 1000
