@@ -53,6 +53,10 @@ class Source(abc.ABC):
         """Counts the files of a split that lie in a folder; 0 where they are not a user's own files."""
         return 0
 
+    def files(self, split: str) -> dict[str, str]:
+        """Returns the path of each file of a split and its SHA-256; nothing where they are not a user's own files."""
+        return {}
+
     @abc.abstractmethod
     def pairs(
         self, split: str, indices: tf.data.Dataset, *, stride: int, batch_size: int, count: int | None = None

@@ -59,6 +59,10 @@ class Stills(base.Source):
         paths = self._store(split).pictures.paths if self._has(split) else ()
         return sum(os.path.commonpath([folder, os.path.realpath(path)]) == folder for path in paths)
 
+    def files(self, split: str) -> dict[str, str]:
+        store = self._store(split)
+        return {os.path.abspath(path): digest for path, digest in zip(store.pictures.paths, store.digests)}
+
     def pairs(
         self, split: str, indices: tf.data.Dataset, *, stride: int, batch_size: int, count: int | None = None
     ) -> tf.data.Dataset:

@@ -9,6 +9,7 @@ import math
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -35,6 +36,15 @@ class Store:
     landmarks: np.ndarray | None  # float32 [N, K, 2], pixels of the image
     annotated: np.ndarray | None  # float32 [N, K], as in `pictures`
     normalisers: np.ndarray | None  # float32 [N], pixels of the picture, as in `pictures`
+    digests: tuple[str, ...]  # N: SHA-256 of the files
+
+
+class _Made(NamedTuple):
+    """What is kept of a picture that was resized."""
+
+    scale: tuple[float, float]  # along x and y
+    size: tuple[int, int]  # (height, width) of the upright picture
+    digest: str
 
 
 def prepare(pictures: Pictures, size: tuple[int, int], cache_dir: str, *, skip_bad_files: bool) -> Store:
@@ -94,10 +104,12 @@ def _state(path):
 def _write(begun, folder, pictures, size, skip_bad_files):
     """Writes all that is kept in `folder` into the folder `begun`, which is given its name when all is written."""
     try:
-        scale, sizes, brightest, bad = _write_images(begun / "images", pictures, size)
+        made, brightest, bad = _write_images(begun / "images", pictures, size)
+        scale = np.array([each.scale for each in made], np.float32).reshape([-1, 2])
         (begun / "bad_files.json").write_text(json.dumps(bad))
         np.save(begun / "scale.npy", scale)
-        np.save(begun / "sizes.npy", sizes)
+        np.save(begun / "sizes.npy", np.array([each.size for each in made], np.int64).reshape([-1, 2]))
+        (begun / "digests.txt").write_text("".join(f"{each.digest}\n" for each in made))
         np.save(begun / "brightest.npy", brightest)
         if bad:
             lines = [f"{_printable(pictures.paths[index])}: {reason}\n" for index, reason in bad]
@@ -115,11 +127,10 @@ def _write_images(path, pictures, size):
     A full disk is an error of `write`; written through a memory map, it would end the process.
 
     Returns:
-      Their scale, float32 [N, 2]; the (height, width) of the pictures, int64 [N, 2]; the largest value of any pixel;
-      and (index, reason) of each picture that cannot be used.
+      A `_Made` of each; the largest value of any pixel; and (index, reason) of each picture that cannot be used.
     """
     boxes = [None] * len(pictures) if pictures.boxes is None else pictures.boxes.tolist()
-    scales, sizes, bad, brightest = [], [], [], 0
+    made, bad, brightest = [], [], 0
     with (
         open(path, "wb") as file,
         concurrent.futures.ThreadPoolExecutor() as pool,
@@ -128,26 +139,26 @@ def _write_images(path, pictures, size):
         for start in range(0, len(pictures), _IN_FLIGHT):
             part = slice(start, start + _IN_FLIGHT)
             results = pool.map(functools.partial(_resized, size=size), pictures.paths[part], boxes[part])
-            for index, (image, *about) in enumerate(results, start):
+            for index, (image, result) in enumerate(results, start):
                 if image is None:
-                    bad.append((index, *about))
+                    bad.append((index, result))
                 else:
                     file.write(image)
-                    scales.append(about[0])
-                    sizes.append(about[1])
+                    made.append(result)
                     brightest = max(brightest, int(image.max()))
                 bar.update()
         file.flush()
         os.fsync(file.fileno())  # some file systems notice here that they are full
-    return np.array(scales, np.float32).reshape([-1, 2]), np.array(sizes, np.int64).reshape([-1, 2]), brightest, bad
+    return made, brightest, bad
 
 
 def _resized(path, box, size):
-    """Image, scale and size of a picture; or None, and why there is no image."""
+    """Image of a picture, and a `_Made`; or None, and why there is no image."""
     try:
-        return decoding.read_resized(path, box, size)
+        image, scale, whole = decoding.read_resized(path, box, size)
     except decoding.PictureError as error:
         return None, error.reason
+    return image, _Made(scale, whole, hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest())
 
 
 def _open(folder, pictures, size, skip_bad_files):
@@ -166,7 +177,8 @@ def _open(folder, pictures, size, skip_bad_files):
         corners = np.float32(0) if pictures.boxes is None else pictures.boxes[:, np.newaxis, :2]
         landmarks = (landmarks - corners) / scale[:, np.newaxis]
     images = np.memmap(folder / "images", np.uint8, mode="r", shape=(len(pictures), *size, 3))
-    return Store(images, pictures, scale, landmarks, pictures.annotated, pictures.normalisers)
+    digests = tuple((folder / "digests.txt").read_text().split())
+    return Store(images, pictures, scale, landmarks, pictures.annotated, pictures.normalisers, digests)
 
 
 def _warn_of_darkness(count, brightest):

@@ -1,0 +1,61 @@
+"""Tests of what tells whether a run goes on with the pictures that it began with."""
+
+import json
+
+import pytest
+
+from dense_labels.training import manifest
+
+
+def check(workdir, pictures, folder="/pics", allow_changes=False):
+    paths = {f"{folder}/{name}": digest for name, digest in pictures.items()}
+    manifest.check(workdir, paths, folder, allow_changes=allow_changes)
+
+
+BEGUN = {"a.png": "1", "in/b.png": "2", "c.png": "3"}
+
+
+def test_the_same_pictures_go_on_wherever_they_lie(tmp_path, capsys):
+    check(tmp_path, BEGUN)
+    check(tmp_path, BEGUN)
+    check(tmp_path, BEGUN, folder="/moved/pics")
+    assert capsys.readouterr().out == ""
+    assert json.loads((tmp_path / manifest.FILE).read_text()) == {"version": 1, "sha256": BEGUN}
+
+
+@pytest.mark.parametrize(
+    "now, words",
+    [
+        ({**BEGUN, "a.png": "9"}, "1 edited (a.png)"),
+        ({"a.png": "1", "c.png": "3"}, "1 gone (in/b.png)"),
+        ({**BEGUN, "d.png": "4"}, "1 new (d.png)"),
+        ({"a.png": "1", "in/z.png": "2", "c.png": "3"}, "1 renamed (in/b.png)"),
+        ({"a.png": "3", "in/b.png": "2", "c.png": "1"}, "2 edited (a.png, c.png)"),
+        ({str(k): "5" for k in range(5)}, "3 gone (a.png, c.png, in/b.png), 5 new (0, 1, 2, ...)"),
+    ],
+)
+def test_other_pictures_are_refused_unless_that_is_allowed(tmp_path, capsys, now, words):
+    check(tmp_path, BEGUN)
+    with pytest.raises(ValueError) as refused:
+        check(tmp_path, now)
+    assert f"not those that {tmp_path} began with: {words}; bring these back" in str(refused.value)
+    assert json.loads((tmp_path / manifest.FILE).read_text())["sha256"] == BEGUN
+    check(tmp_path, now, allow_changes=True)
+    assert f"not those that the run began with: {words}\n" in capsys.readouterr().out
+    check(tmp_path, now)  # it has gone on with these
+
+
+def test_a_run_of_an_older_version_and_a_simulation_go_on(tmp_path):
+    check(tmp_path, {})
+    assert not (tmp_path / manifest.FILE).exists()
+    check(tmp_path, BEGUN)
+    assert (tmp_path / manifest.FILE).exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', '{"sha256": 3}', "\x00" * 9])
+def test_a_damaged_list_is_said_and_made_anew(tmp_path, capsys, content):
+    (tmp_path / manifest.FILE).write_text(content)
+    check(tmp_path, BEGUN)
+    assert "cannot be told" in capsys.readouterr().out
+    check(tmp_path, {**BEGUN}, allow_changes=False)
+    assert capsys.readouterr().out == ""
