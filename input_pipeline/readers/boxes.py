@@ -111,7 +111,8 @@ def _score(box, where):
 
 def _of_category(entries, categories, wanted, file):
     """The entries of one category, by its name or id; refuses those of several where none is named."""
-    names = {str(each.get("id")): each.get("name") for each in categories if isinstance(each, dict)}
+    listed = categories if isinstance(categories, list) else []
+    names = {str(each.get("id")): each.get("name") for each in listed if isinstance(each, dict)}
     ids = [str(entry.annotation["category_id"]) for entry in entries]
     of = [str(names.get(each, each)) for each in ids]
     some = ", ".join(sorted(set(of))[:_NAMED])

@@ -132,8 +132,9 @@ def _category(parts, wanted, file):
 
 def _names(category, file):
     """Names of the landmarks of a category; none where it gives none."""
-    names = category.get("keypoints") or ()
-    if not all(isinstance(name, (str, int)) for name in names) or len({str(name) for name in names}) < len(names):
+    names = category.get("keypoints") or []
+    usable = isinstance(names, list) and all(isinstance(name, (str, int)) for name in names)
+    if not usable or len({str(name) for name in names}) < len(names):
         raise ValueError(f"{file}: keypoints of a category must be names, no two alike; found {names}")
     return tuple(str(name) for name in names)
 

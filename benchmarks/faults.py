@@ -1,0 +1,213 @@
+"""Damaged annotations through every reader of a user's own files: each is read, or refused in one line.
+
+python -m benchmarks.faults [--count=2000] [--seed=0]
+
+Writes a small data set of each format, damages its annotations (bytes, words, lines, entries) and reads them as a
+training does, with the checks against the pictures. Prints how many were read and how many refused, format by format.
+Anything else, an error that is a mistake of the program, is wrong: it is printed, and the command exits with 1.
+"""
+
+import collections
+import contextlib
+import copy
+import io
+import json
+import pathlib
+import re
+import sys
+import tempfile
+import traceback
+
+import numpy as np
+from absl import flags
+from PIL import Image
+
+from dense_labels import command_line
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
+from input_pipeline.readers import consistency
+from input_pipeline.storage import decoding
+
+_PICTURES = 12
+_SIZE = (64, 48)  # width, height
+_NAMES = ("left_eye", "right_eye", "nose")
+_VALUES = ("nan", "inf", "1e400", "-1", "0", "9" * 400, "", "null", '"x"', "[]", "{}", "true", "\x00", "é", "-0.0")
+
+
+def write(folder: pathlib.Path) -> dict[str, tuple[pathlib.Path, DataConfig]]:
+    """Writes a sound data set of each format into a folder.
+
+    Returns:
+      Format -> the file to damage, and the configuration that reads it.
+    """
+    pictures, random = folder / "pictures", np.random.default_rng(0)
+    pictures.mkdir(parents=True)
+    points = random.uniform(4, 44, [_PICTURES, len(_NAMES), 2]).round(2)
+    for index in range(_PICTURES):
+        Image.new("RGB", _SIZE, (index, 99, 200)).save(pictures / f"{index}.png")
+    made = {}
+    for name, (file, content) in _sound(points).items():
+        path = (pictures if name == "pts" else folder) / file
+        path.write_text(content)
+        key = "boxes" if name == "boxes" else "annotations"
+        named = pictures if name == "pts" else path
+        made[name] = (path, DataConfig(name=name.removesuffix("_boxed"), dir=str(pictures), **{key: str(named)}))
+    made["coco_boxed"][1].boxes = str(made["coco_boxed"][0])
+    return made
+
+
+def _sound(points):
+    """Format -> name and content of the annotations."""
+    columns = [f"{name}_{axis}" for name in _NAMES for axis in "xy"]
+    rows = [[f"{index}.png", *map(str, each.ravel())] for index, each in enumerate(points)]
+    coco = {
+        "images": [
+            {"id": i, "file_name": f"{i}.png", "width": _SIZE[0], "height": _SIZE[1]} for i in range(len(points))
+        ],
+        "annotations": [
+            {
+                "id": i,
+                "image_id": i,
+                "category_id": 1,
+                "keypoints": np.append(each, np.full([len(each), 1], 2), axis=1).ravel().tolist(),
+                "bbox": [*each.min(axis=0), *np.ptp(each, axis=0)],
+            }
+            for i, each in enumerate(points)
+        ],
+        "categories": [{"id": 1, "name": "face", "keypoints": list(_NAMES)}],
+    }
+    lines = "".join(f"{x} {y}\n" for x, y in points[0])
+    return {
+        "coco": ("points.json", json.dumps(coco)),
+        "coco_boxed": ("boxed.json", json.dumps(coco)),
+        "boxes": ("boxes.json", json.dumps(coco)),
+        "csv": ("points.csv", "\n".join(",".join(row) for row in [["file", *columns], *rows])),
+        "pts": ("0.pts", f"version: 1\nn_points: {len(points[0])}\n{{\n{lines}}}\n"),
+    }
+
+
+def damaged(content: str, random: np.random.Generator) -> bytes:
+    """Damages the content of a file, in one to three ways at once."""
+    data = content.encode()
+    for _ in range(random.integers(1, 4)):
+        data = _WAYS[random.integers(len(_WAYS))](data, random)
+    return data
+
+
+def _truncated(data, random):
+    return data[: random.integers(len(data) + 1)]
+
+
+def _flipped(data, random):
+    content = bytearray(data)
+    if content:
+        content[random.integers(len(content))] ^= 1 << random.integers(8)
+    return bytes(content)
+
+
+def _word_replaced(data, random):
+    words = list(re.finditer(rb"[-\w.]+", data))
+    if not words:
+        return data
+    word = words[random.integers(len(words))]
+    return data[: word.start()] + _VALUES[random.integers(len(_VALUES))].encode() + data[word.end() :]
+
+
+def _line_moved(data, random):
+    lines = data.splitlines(keepends=True)
+    if len(lines) > 1:
+        line = lines.pop(random.integers(len(lines)))
+        for _ in range(random.integers(3)):
+            lines.insert(random.integers(len(lines) + 1), line)
+    return b"".join(lines)
+
+
+def _entry_changed(data, random):
+    """One place in what JSON holds: removed, doubled, or something else."""
+    try:
+        root = json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+    holders = [each for each in _walk(root) if each]
+    if not holders:
+        return data
+    holder = holders[random.integers(len(holders))]
+    key = list(holder)[random.integers(len(holder))] if isinstance(holder, dict) else int(random.integers(len(holder)))
+    other = holders[random.integers(len(holders))]
+    change = random.integers(4)
+    if change == 0:
+        del holder[key]
+    elif change == 1:
+        holder[key] = copy.deepcopy(other)
+    elif change == 2 and isinstance(holder, list):
+        holder.append(copy.deepcopy(holder[key]))
+    else:
+        holder[key] = (None, -1, 1.5, "x", [], {}, True, 10**400, float("nan"))[random.integers(9)]
+    return json.dumps(root).encode()
+
+
+def _walk(value):
+    if isinstance(value, (dict, list)):
+        yield value
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _walk(each)
+
+
+_WAYS = (_truncated, _flipped, _word_replaced, _word_replaced, _line_moved, _entry_changed, _entry_changed)
+
+
+def outcome(config: DataConfig) -> str:
+    """Reads a data set as a training does.
+
+    Returns:
+      "read", "refused", or the stack trace of an error that is a mistake of the program.
+    """
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            splits = READERS[config.name].value(config)
+            consistency.check_one_answer(splits)
+            for pictures in splits.values():
+                consistency.checked(pictures, np.array([decoding.read_size(path) for path in pictures.paths]))
+        return "read"
+    except Exception as error:
+        if command_line.is_expected(error) and str(error).strip():
+            return "refused"
+        return traceback.format_exc()
+
+
+def measure(count: int, seed: int) -> tuple[dict[str, collections.Counter[str]], list[str]]:
+    """Damages `count` files of annotations, shared by the formats.
+
+    Returns:
+      Format -> a counter of `read`, `refused` and `wrong`; and the stack traces of what went wrong.
+    """
+    random, counters, wrong = np.random.default_rng(seed), collections.defaultdict(collections.Counter), []
+    with tempfile.TemporaryDirectory() as folder:
+        sets = write(pathlib.Path(folder) / "sound")
+        for name, (path, config) in sets.items():
+            content = path.read_text()
+            if (first := outcome(config)) != "read":
+                raise RuntimeError(f"{name}: the sound data set is not read: {first}")
+            for _ in range(count // len(sets)):
+                path.write_bytes(damaged(content, random))
+                found = outcome(config)
+                counters[name][found if found in ("read", "refused") else "wrong"] += 1
+                if found not in ("read", "refused"):
+                    wrong.append(f"{name}: {path.read_bytes()[:2000]!r}\n{found}")
+            path.write_text(content)
+    return dict(counters), wrong
+
+
+def main(count: int, seed: int) -> None:
+    counters, wrong = measure(count, seed)
+    print("\n\n".join(wrong))
+    print("| format | read | refused | wrong |\n|---|---|---|---|")
+    for name, counted in counters.items():
+        print(f"| {name} | {counted['read']} | {counted['refused']} | {counted['wrong']} |")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    _COUNT = flags.DEFINE_integer("count", 2000, "How many files of annotations to damage.", 1)
+    _SEED = flags.DEFINE_integer("seed", 0, "Of the damage.", 0)
+    command_line.run(lambda: main(_COUNT.value, _SEED.value))
