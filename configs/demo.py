@@ -2,7 +2,8 @@
 
 make demo
 
-Trains for 2 minutes on two cores with bfloat16 units, for 20 and more on slow ones without.
+Trains for 2 minutes on two cores with bfloat16 units, for about 20 on slow ones without. Expected: 0.48 % of the image
+width with sub-pixel decoding, 1.10 % by cells; with config.train.num_epochs = 8, twice as long, 0.30 and 0.99 %.
 """
 
 from dense_labels.config import Config
