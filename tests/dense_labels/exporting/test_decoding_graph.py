@@ -15,7 +15,7 @@ MOST = 64
 
 @pytest.fixture(scope="module")
 def decode():
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)  # as a served model does
     def decoded(file):
         return decoding_graph.decode(file, max_pixels=MOST)
 
