@@ -113,6 +113,8 @@ def jpegs():
     start = file.index(b"Exif") - 4
     yield "jpeg with filling", file[:start] + b"\xff\xff" + file[start:], UPRIGHT[6](pixels)
     yield "jpeg EXIF cut", saved("JPEG", pixels, exif=b"Exif\0\0" + exif(6)[:25], **best), pixels
+    lost = file.replace(b"\x10\1\2\0\2\0\0\0", b"\x10\1\2\0\x99\0\0\0")  # the name of the camera lies nowhere
+    yield "jpeg turned, EXIF damaged", lost, UPRIGHT[6](pixels)
     note = struct.pack(">H", 8 + len(exif(6))) + b"Exif\0\0" + exif(6)
     yield "jpeg with EXIF in a comment", plain[:2] + b"\xff\xfe" + note + plain[2:], pixels
     xmp = b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>'

@@ -95,6 +95,7 @@ def _colours(header):
 def _palette(file, header):
     """uint8 [256, 3], RGB; black where there are fewer colours."""
     colours = _colours(header)
-    content = tf.strings.substr(file, 14 + header.length, 4 * colours)  # blue, green, red and a byte for each
+    place = tf.minimum(14 + header.length, tf.strings.length(file))
+    content = tf.strings.substr(file, place, 4 * colours)  # blue, green, red and a byte for each
     palette = tf.reshape(tf.io.decode_raw(content, tf.uint8), [-1, 4])[:, 2::-1]
     return tf.pad(palette, [[0, 256 - tf.shape(palette)[0]], [0, 0]])

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import struct
 import warnings
 from collections.abc import Sequence
 
@@ -17,6 +18,9 @@ MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # beyond, Pillow suspects a file made to f
 _TOO_MANY = f"more than {MOST_PIXELS / 1e6:.0f} million pixels"
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
 _GREYS = {"L;2": 85, "L;4": 17}  # of few bits: what Pillow multiplies them with, but not the transparent one
+_EXIF = b"Exif\0\0"  # begins EXIF data, but for some programs
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of the bytes of a number in EXIF data
+_WHOLE_NUMBERS = {3: "H", 4: "I", 8: "h", 9: "i"}  # types of EXIF values
 _TURNS = {  # EXIF orientation -> what makes the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -156,16 +160,22 @@ def _reason(path, error):
 
 
 def _orientation(image):
-    """EXIF orientation, 1 to 8; 1 is upright."""
+    """EXIF orientation, 1 to 8; 1 is upright. Read as in `dense_labels.exporting.viewing_graph`."""
     if image.format == "TIFF":
         return 1  # Pillow turns these itself
-    try:
-        exif = Image.Exif()  # the image's own would also look into what viewers pass over
-        exif.load(image.info.get("exif", b""))
-        found = exif.get(ExifTags.Base.Orientation, 1)
-        return found if isinstance(found, int) else 1
-    except Exception:  # as varied as what EXIF data may hold
+    exif = image.info.get("exif", b"")
+    while exif.startswith(_EXIF):
+        exif = exif[len(_EXIF) :]
+    found, order = 1, _ORDERS.get(exif[:4])
+    if order is None:
         return 1
+    with contextlib.suppress(struct.error):  # what is damaged ends here; Pillow would give up at any other value
+        start = struct.unpack_from(f"{order}I", exif, 4)[0] + 2
+        for place in range(start, start + 12 * struct.unpack_from(f"{order}H", exif, start - 2)[0], 12):
+            tag, kind, count = struct.unpack_from(f"{order}HHI", exif, place)
+            if tag == ExifTags.Base.Orientation and count == 1 and kind in _WHOLE_NUMBERS:
+                found = struct.unpack_from(f"{order}{_WHOLE_NUMBERS[kind]}", exif, place + 8)[0]
+    return found
 
 
 def _mend(image):
