@@ -23,7 +23,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from dense_labels import config as config_lib
-from dense_labels import config_files, config_keys, user_code
+from dense_labels import config_files, config_keys, progress, user_code
 
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where in the code an error came from.")
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -162,7 +162,8 @@ def _fail(error: Exception) -> None:
     if flags.FLAGS.is_parsed() and _TRACEBACK.value:
         raise error
     message = of_tensorflow(error.message) if hasattr(error, "message") else str(error)
-    print(f"error: {' '.join(message.split()) or type(error).__name__}", file=sys.stderr)
+    line = progress.printable(" ".join(message.split()))
+    print(f"error: {line or type(error).__name__}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -1,12 +1,13 @@
 """The one place that speaks to the user while work goes on: lines, notes and warnings, on standard output.
 
-Nothing else below the mains prints. Progress bars are tqdm's and Keras' own.
+Nothing else below the mains prints. Progress bars are tqdm's and Keras' own. A text may hold the name of a file that
+somebody else has chosen: what would steer a terminal, such as an escape character, is spelt out.
 """
 
 
 def say(text: str) -> None:
     """Prints a line, or a table of several, at once."""
-    print(text, flush=True)
+    print("\n".join(printable(line) for line in text.split("\n")), flush=True)
 
 
 def note(text: str) -> None:
@@ -17,6 +18,11 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Prints a line about something that is probably not what the user wants."""
     say(f"warning: {text}")
+
+
+def printable(text: str) -> str:
+    """Returns a text with line breaks, control characters and bytes that are no text spelt out, such as \\n."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def not_installed(what: str, package: str, extra: str) -> ValueError:

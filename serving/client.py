@@ -3,8 +3,8 @@
 python -m serving.client --address=localhost:8500 --model=mine --signature=landmarks picture.jpg ... [--out=answers.png]
 
 It works with any server of the gRPC API of TensorFlow Serving. Each picture is a request of its own; a signature with
-two inputs, such as `match`, takes two. A signature that takes files is sent the files, which a server reads without
-their EXIF orientation; any other is sent the upright pixels. Landmarks are printed as x and y in pixels of the picture.
+two inputs, such as `match`, takes two. A signature that takes files is sent the files, any other is sent the pixels: of
+the upright picture, on white, as a server reads files. Landmarks are printed as x and y in pixels of that picture.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tensorflow as tf
 from absl import flags
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from dense_labels import command_line, files
+from dense_labels import command_line, files, progress
 from dense_labels.exporting import decoding_graph
 from input_pipeline.storage import decoding
 from serving import drawing
@@ -97,6 +97,7 @@ def ask(paths: Sequence[str], *, address: str, model: str, signature: str, out: 
     """
     if not paths:
         raise ValueError("no picture is named; give the files after the options")
+    paths = [os.path.expanduser(path) for path in paths]
     client = Client(address, model, timeout_s=timeout_s)
     try:
         picture = _ask(client, signature, paths)
@@ -107,7 +108,7 @@ def ask(paths: Sequence[str], *, address: str, model: str, signature: str, out: 
     out = os.path.expanduser(out)
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     files.write_whole(out, tf.io.encode_png(picture).numpy())
-    print(f"drawn: {out}")
+    progress.say(f"drawn: {progress.printable(out)}")
 
 
 def _ask(client, signature, paths):
@@ -137,7 +138,7 @@ def _read(path, dtype):
     """What is sent of a picture, a batch of one, and its pixels as the server sees them."""
     if dtype == tf.string:
         content = _content(path)
-        return np.array([content], object), _stored_pixels(content)
+        return np.array([content], object), _seen_pixels(content)
     pixels = decoding.read_picture(path)
     sent = pixels if dtype == tf.uint8 else np.float32(pixels) / 255
     return sent[np.newaxis], pixels
@@ -148,8 +149,8 @@ def _content(path):
         return file.read()
 
 
-def _stored_pixels(content):
-    """As the model decodes it, which draws on white and turns nothing; what is no picture it refuses, and says why."""
+def _seen_pixels(content):
+    """As the model decodes it; what it cannot decode it refuses, and says why."""
     try:
         return decoding_graph.decode(tf.constant(content), max_pixels=_ANY_SIZE).numpy()
     except tf.errors.OpError:
@@ -159,7 +160,7 @@ def _stored_pixels(content):
 def _print(path, answer):
     for k, (x, y) in enumerate(answer.get("points", ())):
         score = f"  score {answer['score'][k]:.3f}" if "score" in answer else ""
-        print(f"{path}  landmark {k}: {x:.2f} {y:.2f}{score}")
+        progress.say(f"{progress.printable(path)}  landmark {k}: {x:.2f} {y:.2f}{score}")
 
 
 def main(paths: list[str]) -> None:

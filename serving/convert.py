@@ -108,7 +108,7 @@ def main() -> None:
     given = flags.FLAGS
     content = convert(os.path.expanduser(given.model), given.to, task=given.signature)
     files.write_whole(os.path.expanduser(given.out), content)
-    print(f"{given.out}: {len(content) / 2**20:.2f} MiB")
+    progress.say(f"{given.out}: {len(content) / 2**20:.2f} MiB")
 
 
 def _define_flags():

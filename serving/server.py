@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import os
 import signal
 import threading
 
@@ -212,7 +211,7 @@ def _dtype_name(number):
 
 def main() -> None:
     given = flags.FLAGS
-    served = versions.Versions(os.path.expanduser(given.model_base_path), poll_seconds=given.poll_seconds)
+    served = versions.Versions(given.model_base_path, poll_seconds=given.poll_seconds)
     server, port = serve(
         served,
         given.model_name,

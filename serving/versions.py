@@ -10,6 +10,8 @@ import threading
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
 
+from dense_labels import progress
+
 _WARMUP = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _STATE = get_model_status_pb2.ModelVersionStatus.State
 
@@ -43,13 +45,13 @@ class Versions:
         """Loads the highest version.
 
         Args:
-          folder: of the versions, folders whose names are numbers; a folder appears there whole.
+          folder: of the versions, folders whose names are numbers; a folder appears there whole. ~ is the home folder.
           poll_seconds: time between two looks at it.
 
         Raises:
           ValueError: if it holds no version that can be loaded.
         """
-        self._folder, self._states = pathlib.Path(folder), {}
+        self._folder, self._states = pathlib.Path(folder).expanduser(), {}
         self._poll_seconds, self._stopped = poll_seconds, threading.Event()
         self._current: Version | None = None
         self._look()
@@ -86,13 +88,14 @@ class Versions:
             loaded = Version(str(self._folder / str(newest)))
         except Exception as error:  # whatever is in that folder, what is served must go on
             self._states[newest] = _STATE.END
-            print(f"version {newest} cannot be loaded: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+            reason = progress.printable(" ".join(str(error).split()))
+            print(f"version {newest} cannot be loaded: {reason}", file=sys.stderr, flush=True)
             return
         old, self._current = self._current, loaded
         self._states[newest] = _STATE.AVAILABLE
         if old:
             self._states[old.number] = _STATE.END
-        print(f"version {newest} of {self._folder} answers", flush=True)
+        progress.say(f"version {newest} of {self._folder} answers")
 
 
 def _warmup_requests(folder):

@@ -1,5 +1,8 @@
 """Picture files -> pixels inside a graph, for files that anybody may send.
 
+A file means the same here as in `input_pipeline.storage.decoding`, which reads pictures for training: upright, and on
+white where it is transparent. What cannot be read so is refused.
+
 A few bytes can claim a picture that fills the memory, so its size is read from the file's header, and refused, before
 anything is decoded. Two kinds of file get around any header, and are refused for what they are:
 
@@ -11,14 +14,18 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from dense_labels.exporting import bmp_graph, viewing_graph
+from dense_labels.exporting.bmp_graph import DO
+
 MOST_SCANS = 64  # encoders write about ten
-_HEADER = 30  # bytes
-_JPEG, _PNG, _BMP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"  # as `tf.io.decode_image` tells them apart
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")  # begins a JPEG, PNG and BMP
+_ADOBE = b"\xff\xee\0\x0eAdobe"
+_PNG_HEADER = 26  # bytes
 _START_OF_SCAN = b"\xff\xda"  # within the data of a scan, 0xff is followed by 0
 
 
 def decode(file: tf.Tensor, *, max_pixels: int) -> tf.Tensor:
-    """Decodes a JPEG, PNG or BMP file as it is stored, on white: the EXIF orientation of a JPEG is not applied.
+    """Decodes a JPEG, PNG or BMP file as a viewer shows it: upright, on white.
 
     Args:
       file: string [], the content of the file.
@@ -30,16 +37,15 @@ def decode(file: tf.Tensor, *, max_pixels: int) -> tf.Tensor:
     Raises:
       tf.errors.InvalidArgumentError: if the file is of another kind, damaged, or has too many pixels.
     """
-    header = tf.strings.substr(file, 0, _HEADER)
-    is_jpeg, is_png, is_bmp = (_starts_with(header, magic) for magic in (_JPEG, _PNG, _BMP))
-    known = tf.debugging.Assert(is_jpeg | is_png | is_bmp, ["not a picture: it must be a JPEG, PNG or BMP file"])
-    with tf.control_dependencies([known]):
-        size = tf.case(
-            [(is_jpeg, lambda: _jpeg_size(file)), (is_png, lambda: _png_size(header))],
-            default=lambda: _bmp_size(header),
-        )
+    kind = tf.where(tf.stack([_starts_with(file, magic) for magic in _MAGIC]))  # [1, 1], or [0, 1] where it is none
+    with tf.control_dependencies(
+        [tf.debugging.Assert(tf.size(kind) > 0, [f"not a picture: it must be a JPEG, PNG or BMP file; {DO}"])]
+    ):
+        kind = tf.cast(kind[0, 0], tf.int32)
+    size = tf.switch_case(kind, [lambda: _jpeg_size(file), lambda: _png_size(file), lambda: bmp_graph.size(file)])
     with tf.control_dependencies(check_size(size, max_pixels=max_pixels)):
-        return _on_white(tf.io.decode_image(tf.identity(file), expand_animations=False))
+        file = tf.identity(file)
+    return tf.switch_case(kind, [lambda: _jpeg(file), lambda: _png(file), lambda: bmp_graph.decode(file)])
 
 
 def check_size(size: tf.Tensor, *, max_pixels: int) -> list[tf.Operation]:
@@ -64,44 +70,50 @@ def check_size(size: tf.Tensor, *, max_pixels: int) -> list[tf.Operation]:
     return [some, few]
 
 
-def _starts_with(header, magic):
-    return tf.strings.substr(header, 0, len(magic)) == magic
+def _jpeg(file):
+    # As exact as Pillow decodes; TensorFlow's usual way is off by up to six. Inks and grey become RGB.
+    picture = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
+    return viewing_graph.turn(picture, viewing_graph.of_jpeg(file))
+
+
+def _png(file):
+    # Asked for alpha, the decoder also reads a colour that is said to be transparent. Where there is no alpha at all,
+    # it must not be asked: of pixels of less than a byte it would give a wrong one.
+    before = tf.strings.split([file], b"IDAT").values[:1]
+    has_key = tf.strings.split(before, b"tRNS").row_lengths()[0] > 1
+    has_alpha = tf.reduce_any(tf.strings.substr(_png_header(file), 25, 1) == [b"\4", b"\6"])  # colour types
+    picture = tf.cond(
+        has_key | has_alpha,
+        lambda: viewing_graph.on_white(tf.io.decode_png(file, channels=4)),
+        lambda: tf.io.decode_png(file, channels=3),
+    )
+    return viewing_graph.turn(picture, viewing_graph.of_png(file))
+
+
+def _starts_with(file, magic):
+    return tf.strings.substr(file, 0, len(magic)) == magic
 
 
 def _jpeg_size(file):
     scans = tf.strings.split([file], _START_OF_SCAN).row_lengths()[0] - 1
     few = tf.debugging.Assert(scans <= MOST_SCANS, [f"a JPEG must have at most {MOST_SCANS} scans; found", scans])
     with tf.control_dependencies([few]):
-        return tf.cast(tf.io.extract_jpeg_shape(tf.identity(file))[:2], tf.int64)
+        shape = tf.io.extract_jpeg_shape(tf.identity(file))
+    inks = (shape[2] == 4) & (tf.strings.split([file], _ADOBE).row_lengths()[0] == 1)
+    message = f"a JPEG of inks must be Adobe's, for others do not say which value means no ink; {DO}"
+    with tf.control_dependencies([tf.debugging.Assert(~inks, [message])]):
+        return tf.cast(shape[:2], tf.int64)
 
 
-def _png_size(header):
+def _png_size(file):
     """Height and width; the chunk that holds them must be the first, for decoders look for it further down."""
-    content = _bytes(header)
-    first = tf.debugging.Assert(tf.reduce_all(content[12:16] == list(b"IHDR")), ["a damaged PNG: IHDR is not first"])
+    header = _png_header(file)
+    first = tf.debugging.Assert(tf.strings.substr(header, 12, 4) == b"IHDR", ["a damaged PNG: IHDR is not first"])
     with tf.control_dependencies([first]):
-        return tf.reduce_sum(tf.reshape(content[16:24], [2, 4]) * [2**24, 2**16, 2**8, 1], axis=1)[::-1]
+        size = tf.io.decode_raw(tf.strings.substr(header, 16, 8), tf.int32, little_endian=False)
+    return tf.cast(tf.bitcast(size, tf.uint32), tf.int64)[::-1]
 
 
-def _bmp_size(header):
-    """Height and width; rows are stored from the top where the height is below 0."""
-    unsigned = tf.reduce_sum(tf.reshape(_bytes(header)[18:26], [2, 4]) * [1, 2**8, 2**16, 2**24], axis=1)[::-1]
-    return tf.abs(tf.where(unsigned < 2**31, unsigned, unsigned - 2**32))
-
-
-def _bytes(header):
-    """The header as int64 [30], filled up with zeros where the file ends before."""
-    filled = tf.strings.substr(header + b"\0" * _HEADER, 0, _HEADER)
-    return tf.cast(tf.ensure_shape(tf.io.decode_raw(filled, tf.uint8), [_HEADER]), tf.int64)
-
-
-def _on_white(picture):
-    """uint8 [H, W, 1 to 4], grey or RGB, without or with alpha -> uint8 [H, W, 3]."""
-    channels = tf.shape(picture)[2]
-    opaque = tf.cond(channels % 2 > 0, lambda: picture, lambda: _blend(picture[..., :-1], picture[..., -1:]))
-    return tf.cond(channels > 2, lambda: opaque, lambda: tf.repeat(opaque, 3, axis=2))
-
-
-def _blend(colour, alpha):
-    colour, alpha = tf.cast(colour, tf.uint16), tf.cast(alpha, tf.uint16)  # half of what floats would take
-    return tf.cast((colour * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
+def _png_header(file):
+    """Zeros where the file ends before: an error of `substr` would show the bytes of the file."""
+    return tf.strings.substr(file, 0, _PNG_HEADER) + b"\0" * _PNG_HEADER

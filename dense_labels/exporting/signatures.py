@@ -37,7 +37,9 @@ Head = Callable[[Any], dict[str, Any]]  # labels [N, h, w, L] -> `points` [N, K,
 Tensors = dict[str, Any]  # tensors or arrays by name
 
 _CELLS_FIRST = (0, 2, 3, 1)  # takes heat maps [N, K, h, w] to [N, h, w, K]
-_IMAGES = "pictures, RGB: uint8 from 0 to 255, float32 from 0 to 1, or strings, whole JPEG, PNG or BMP files"
+_IMAGES = (
+    "pictures, RGB: uint8 from 0 to 255, float32 from 0 to 1, or strings, whole JPEG, PNG or BMP files, seen upright"
+)
 _LABELS = (
     "label of each cell, without unit: with s the stride and m the margin that this card has, cell (i, j) lies at "
     "(m + (j + 0.5) s, m + (i + 0.5) s) pixels of the picture once it is resized to the input size and twice the margin"
@@ -211,7 +213,7 @@ class Keypoints(Landmarks):
 
 @SIGNATURES.register("describe", "labels and landmarks of picture files, each of a size of its own")
 class Describe(Signature):
-    """Transparent pixels are seen on white. The EXIF orientation is not applied: points are in the stored pixels."""
+    """Transparent pixels are seen on white. Points are in pixels of the picture turned upright, as EXIF says."""
 
     types = {"encoded": tf.string}
     outputs = {**Labels.outputs, **Landmarks.outputs}

@@ -3,17 +3,24 @@
 import contextlib
 import math
 import os
+import struct
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from dense_labels import progress
+
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # beyond, Pillow suspects a file made to fill the memory
 
 _TOO_MANY = f"more than {MOST_PIXELS / 1e6:.0f} million pixels"
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
+_GREYS = {"L;2": 85, "L;4": 17}  # of few bits: what Pillow multiplies them with, but not the transparent one
+_EXIF = b"Exif\0\0"  # begins EXIF data, but for some programs
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of the bytes of a number in EXIF data
+_WHOLE_NUMBERS = {3: "H", 4: "I", 8: "h", 9: "i"}  # types of EXIF values
 _TURNS = {  # EXIF orientation -> what makes the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -31,7 +38,7 @@ class PictureError(ValueError):
     """A file that cannot be used as a picture; `reason` says why in a few words."""
 
     def __init__(self, path: str | os.PathLike, reason: str):
-        super().__init__(f"{path}: {reason}")
+        super().__init__(progress.printable(f"{path}: {reason}"))
         self.reason = reason
 
 
@@ -43,7 +50,8 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture as a viewer would show it: upright, and over white where it is transparent.
 
     The format is told by the content, whatever the name. Of an animation the first frame is read; 16 bits are scaled
-    to 8. A picture whose EXIF data cannot be read is taken for upright, as viewers do.
+    to 8. A picture whose EXIF data cannot be read is taken for upright, as viewers do; other data, such as XMP, turn
+    nothing. Served models see the same pixels of the formats that they read.
 
     Args:
       path: of a JPEG, PNG, WebP, BMP, GIF or TIFF file.
@@ -56,6 +64,7 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
         damaged, or has more than `MOST_PIXELS` pixels.
     """
     with _opened(path) as image:
+        _mend(image)
         image.load()
         turn = _TURNS.get(_orientation(image))
         upright = _to_rgb(image)
@@ -153,29 +162,52 @@ def _reason(path, error):
 
 
 def _orientation(image):
-    """EXIF orientation, 1 to 8; 1 is upright."""
+    """EXIF orientation, 1 to 8; 1 is upright. Read as in `dense_labels.exporting.viewing_graph`."""
     if image.format == "TIFF":
         return 1  # Pillow turns these itself
-    try:
-        exif = Image.Image.getexif(image)  # PNG's own would decode the pixels to look behind them
-        return int(exif.get(ExifTags.Base.Orientation, 1))
-    except Exception:  # as varied as what EXIF data may hold
+    exif = image.info.get("exif", b"")
+    while exif.startswith(_EXIF):
+        exif = exif[len(_EXIF) :]
+    found, order = 1, _ORDERS.get(exif[:4])
+    if order is None:
         return 1
+    with contextlib.suppress(struct.error):  # what is damaged ends here; Pillow would give up at any other value
+        start = struct.unpack_from(f"{order}I", exif, 4)[0] + 2
+        for place in range(start, start + 12 * struct.unpack_from(f"{order}H", exif, start - 2)[0], 12):
+            tag, kind, count = struct.unpack_from(f"{order}HHI", exif, place)
+            if tag == ExifTags.Base.Orientation and count == 1 and kind in _WHOLE_NUMBERS:
+                found = struct.unpack_from(f"{order}{_WHOLE_NUMBERS[kind]}", exif, place + 8)[0]
+    return found
+
+
+def _mend(image):
+    """Sets right what Pillow takes from a header, before it reads the pixels, or refuses what it would read wrongly."""
+    stored = image.tile[0][3] if image.tile else ""  # what the pixels are in the file, such as L;4
+    if image.format == "PNG" and "transparency" in image.info:
+        if stored == "RGB;16B":
+            raise _Unsuited("a transparent colour of 16 bits; save it as a PNG of 8 bits")
+        if stored in _GREYS:
+            image.info["transparency"] *= _GREYS[stored]
+    if image.format == "BMP" and image.mode == "1":
+        image.fp.seek(28)
+        if image.fp.read(1) != b"\1":
+            raise _Unsuited("a BMP of black and white in more than one bit; save it as a PNG")
 
 
 def _to_rgb(image):
     if image.mode == "F":
         raise _Unsuited("pixels of 32 bits; at most 16 can be read")
     if image.mode.startswith("I"):
-        return _from_16_bits(np.asarray(image)).convert("RGB")
+        return _from_16_bits(np.asarray(image), image.info.get("transparency")).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
 
 
-def _from_16_bits(values):
-    """Scales 0..65535 to 0..255; Pillow's own conversion would clip at 255."""
+def _from_16_bits(values, transparent):
+    """Scales 0..65535 to 0..255, the transparent value to white; Pillow's own conversion would clip at 255."""
     if values.min() < 0 or values.max() > 65535:
         raise _Unsuited("pixels of 32 bits; at most 16 can be read")
-    return Image.fromarray(((values.astype(np.int32) + 128) // 257).astype(np.uint8))
+    scaled = ((values.astype(np.int32) + 128) // 257).astype(np.uint8)
+    return Image.fromarray(scaled if transparent is None else np.where(values == transparent, np.uint8(255), scaled))

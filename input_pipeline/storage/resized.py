@@ -112,7 +112,7 @@ def _write(begun, folder, pictures, size, skip_bad_files):
         (begun / "digests.txt").write_text("".join(f"{each.digest}\n" for each in made))
         np.save(begun / "brightest.npy", brightest)
         if bad:
-            lines = [f"{_printable(pictures.paths[index])}: {reason}\n" for index, reason in bad]
+            lines = [f"{progress.printable(pictures.paths[index])}: {reason}\n" for index, reason in bad]
             _listing(folder).write_text("".join(lines), encoding="utf-8")
             _refuse(_report(folder, pictures, bad), skip_bad_files, left=len(scale))
     except OSError as error:
@@ -197,7 +197,9 @@ def _listing(folder):
 def _report(folder, pictures, bad):
     found = list(dict.fromkeys((pictures.paths[index], reason) for index, reason in bad))
     below = _common_folder(pictures.paths)
-    named = ", ".join(f"{_printable(os.path.relpath(path, below))} ({reason})" for path, reason in found[:_NAMED])
+    named = ", ".join(
+        f"{progress.printable(os.path.relpath(path, below))} ({reason})" for path, reason in found[:_NAMED]
+    )
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     total = len(set(pictures.paths))
     return f"{len(found)} of {total} files cannot be used: {named}{more} (all are listed in {_listing(folder)})"
@@ -205,11 +207,6 @@ def _report(folder, pictures, bad):
 
 def _common_folder(paths):
     return os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
-
-
-def _printable(path):
-    """The path, or where it holds line breaks or bytes that are no text, the path with these spelt out."""
-    return path if path.isprintable() else repr(path)
 
 
 def _refuse(report, skip_bad_files, left=1):

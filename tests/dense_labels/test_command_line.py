@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels import batches, command_line, config, config_files, config_keys
+from dense_labels import batches, command_line, config, config_files, config_keys, progress
 from dense_labels.registry import LOSSES
 from tests import commands
 from tests.commands import ROOT
@@ -50,6 +50,15 @@ runs/ckpt-6_temp/part-0; File too large
 )
 def test_the_line_that_tells_is_picked(message, line):
     assert command_line.of_tensorflow(message).strip() == line
+
+
+def test_what_would_steer_a_terminal_is_spelt_out(capsys):
+    with pytest.raises(SystemExit):
+        command_line._fail(ValueError("a\x1b[2J.png: a mistake,\nin two lines"))
+    progress.note("a table\nwith \x1b[31mred.png and caf\udce9, café, 日本")
+    shown = capsys.readouterr()
+    assert shown.err == "error: a\\x1b[2J.png: a mistake, in two lines\n"
+    assert shown.out == "note: a table\nwith \\x1b[31mred.png and caf\\udce9, café, 日本\n"
 
 
 # --- whose mistake it is ---

@@ -3,9 +3,11 @@
 import io
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from PIL import Image
 
+from input_pipeline.storage import decoding
 from serving import client
 
 
@@ -14,18 +16,42 @@ def encoded(pixels, **options):
 
 
 def test_a_file_that_is_sent_is_drawn_as_the_model_sees_it():
-    """On white where it is transparent, the high bits of 16, and not turned upright."""
+    """On white where it is transparent, the high bits of 16, and turned upright."""
     clear, opaque = np.full([2, 3, 4], 7, np.uint8), np.full([2, 3, 4], 255, np.uint8)
     clear[..., 3], opaque[..., :3] = 0, 100
-    np.testing.assert_array_equal(client._stored_pixels(encoded(clear)), np.full([2, 3, 3], 255))
-    np.testing.assert_array_equal(client._stored_pixels(encoded(opaque)), np.full([2, 3, 3], 100))
+    np.testing.assert_array_equal(client._seen_pixels(encoded(clear)), np.full([2, 3, 3], 255))
+    np.testing.assert_array_equal(client._seen_pixels(encoded(opaque)), np.full([2, 3, 3], 100))
     deep = np.full([2, 3, 1], 200 * 257, np.uint16)
-    np.testing.assert_array_equal(client._stored_pixels(encoded(deep)), np.full([2, 3, 3], 200))
+    np.testing.assert_array_equal(client._seen_pixels(encoded(deep)), np.full([2, 3, 3], 200))
     turned, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (20, 10)).save(turned, "jpeg", exif=exif)
-    assert client._stored_pixels(turned.getvalue()).shape == (10, 20, 3)
+    assert client._seen_pixels(turned.getvalue()).shape == (20, 10, 3)
 
 
 def test_what_is_no_picture_is_left_to_the_server_to_refuse():
-    assert client._stored_pixels(b"no picture").shape == (1, 1, 3)
+    assert client._seen_pixels(b"no picture").shape == (1, 1, 3)
+
+
+def test_a_picture_is_opened_only_as_one_of_the_formats_that_are_named(tmp_path, monkeypatch):
+    """Of all that Pillow knows, PostScript would start another program."""
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("a program was started"))
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (20, 10)).save(path, "EPS")
+    with pytest.raises(decoding.PictureError, match="photo.jpg: not a picture of a known format"):
+        client._read(str(path), tf.uint8)
+
+
+def test_the_name_of_a_file_does_not_steer_the_terminal(capsys):
+    client._print("\x1b[2J\nphoto.jpg", {"points": [(1, 2)]})
+    assert capsys.readouterr().out == "\\x1b[2J\\nphoto.jpg  landmark 0: 1.00 2.00\n"
+
+
+def test_pictures_and_the_drawing_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = []
+    monkeypatch.setattr(client, "_ask", lambda _, __, paths: asked.extend(paths) or np.zeros([2, 2, 3], np.uint8))
+    given = {"address": "localhost:1", "model": "mine", "signature": "landmarks", "timeout_s": 1.0}
+    client.ask(["~/photo.jpg"], out="~/drawn/answers.png", **given)
+    assert asked == [str(tmp_path / "photo.jpg")]
+    assert (tmp_path / "drawn" / "answers.png").exists()

@@ -192,6 +192,13 @@ def test_a_folder_without_a_version_is_refused(tmp_path):
         versions.Versions(tmp_path)
 
 
+def test_the_folder_of_a_server_may_lie_in_the_home_folder(followed, monkeypatch):
+    monkeypatch.setenv("HOME", str(followed.parent))
+    served = versions.Versions(f"~/{followed.name}")
+    served.stop()
+    assert served.current.signatures
+
+
 def test_a_port_that_is_taken_is_refused(address):
     host, _, port = address.partition(":")
     with pytest.raises(ValueError, match=f"--host={host} --port={port}: cannot listen there; is the port taken?"):

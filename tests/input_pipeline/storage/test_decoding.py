@@ -1,4 +1,5 @@
 import os
+import pathlib
 import re
 import struct
 import zlib
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from input_pipeline.storage import decoding
+from tests import picture_files
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 90)
 
@@ -219,3 +221,30 @@ def test_boxes_that_show_nothing_are_refused(tmp_path, box, reason):
     Image.fromarray(four_colours(8, 8)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=f"a.png: {reason}"):
         decoding.read_resized(tmp_path / "a.png", box, (4, 4))
+
+
+def test_only_this_module_opens_pictures():
+    """Whatever else did might open files of formats that run programs."""
+    root = pathlib.Path(__file__).parents[3]
+    folders = ("dense_labels", "input_pipeline", "models", "serving")
+    paths = [path for folder in folders for path in root.glob(f"{folder}/**/*.py")]
+    assert [path.name for path in paths if "Image.open" in path.read_text()] == ["decoding.py"]
+
+
+def test_the_name_of_a_file_does_not_steer_the_terminal(tmp_path):
+    with pytest.raises(decoding.PictureError, match=re.escape(r"\x1b[2J\n.png: no such file")):
+        decoding.read_picture(tmp_path / "\x1b[2J\n.png")
+
+
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("png RGB 16 with a key", "a transparent colour of 16 bits; save it as a PNG of 8 bits"),
+        ("bmp black and white in 8 bits", "a BMP of black and white in more than one bit; save it as a PNG"),
+    ],
+)
+def test_what_pillow_would_read_wrongly_is_refused(tmp_path, name, reason):
+    files = {name: file for kind in (picture_files.pngs, picture_files.bmps) for name, file, _ in kind()}
+    (tmp_path / "a.file").write_bytes(files[name])
+    with pytest.raises(decoding.PictureError, match=f"a.file: .*{reason}"):
+        decoding.read_picture(tmp_path / "a.file")
