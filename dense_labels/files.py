@@ -84,7 +84,7 @@ def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def is_pattern(path: str | os.PathLike) -> bool:
-    """Says whether TensorFlow may take a path for a pattern of paths: brackets, braces, stars and the like are in it."""
+    """Says whether TensorFlow may take a path for a pattern: brackets, braces, stars and the like are in it."""
     return bool(_PATTERNS.search(os.fspath(path)))
 
 

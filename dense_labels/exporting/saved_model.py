@@ -12,7 +12,6 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -58,8 +57,8 @@ def export_saved_model(
       Path of the version folder: one above the highest number in `export_dir`, or 1.
 
     Raises:
-      ValueError: if TensorFlow takes `export_dir` for a pattern, `example_images` are not such images, the network gives no such labels, the head answers no points
-        and scores, or a registered signature cannot be served.
+      ValueError: if TensorFlow takes `export_dir` for a pattern, `example_images` are not such images, the network
+        gives no such labels, the head answers no points and scores, or a registered signature cannot be served.
       RuntimeError: if the written model does not answer as the live one does, or needs more than TensorFlow itself.
     """
     files.check_plain(export_dir, "export_dir")
