@@ -141,13 +141,13 @@ def _is_alive(path: pathlib.Path, held: dict[str, Any]) -> bool:
     """Says whether the holder of a lock still trains in this folder."""
     if held.get("machine") != _machine():
         return _age(path) < _DEAD
-    return _is_running(held.get("pid"), held.get("started")) and not _is_copy(path, held)
+    return _is_running(held.get("pid"), held.get("started")) and not _is_elsewhere(path, held)
 
 
-def _is_copy(path: pathlib.Path, held: dict[str, Any]) -> bool:
-    """Says whether this is a copy of a work directory whose training goes on elsewhere on this machine."""
-    original = str(held.get("folder"))
-    return original != os.path.realpath(path.parent) and _read(pathlib.Path(original) / FILE) == held
+def _is_elsewhere(path: pathlib.Path, held: dict[str, Any]) -> bool:
+    """Says whether the holder, of this machine, trains in another folder: this one is a copy of it, or was moved."""
+    folder = str(held.get("folder"))
+    return not (os.path.exists(folder) and os.path.samefile(folder, path.parent))
 
 
 def _age(path: pathlib.Path) -> float:

@@ -110,10 +110,15 @@ def test_a_copy_of_a_run_in_training_may_be_trained(tmp_path, holder):
     assert held(tmp_path / "run")["pid"] == holder.pid
 
 
-def test_a_run_that_is_moved_while_it_trains_is_still_held(tmp_path, holder):
+def test_a_run_that_was_moved_may_be_trained_for_its_training_writes_where_it_was(tmp_path, holder):
     (tmp_path / "run").rename(tmp_path / "moved")
+    take(tmp_path / "moved")
+
+
+def test_another_path_to_the_same_folder_is_no_other_folder(tmp_path, holder):
+    (tmp_path / "link").symlink_to(tmp_path / "run")
     with pytest.raises(ValueError, match=f"process {holder.pid} on "):
-        take(tmp_path / "moved")
+        take(tmp_path / "link")
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, None])
@@ -149,7 +154,8 @@ def test_a_dead_lock_that_another_has_just_taken_over_is_put_back(tmp_path):
 def test_of_many_that_begin_at_once_one_trains(tmp_path, monkeypatch, links):
     if not links:
         monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(PermissionError("no links here")))
-    (tmp_path / lock.FILE).write_text(json.dumps({"pid": 2**22 + 1, "machine": lock._machine()}))  # dead
+    dead = {"pid": 2**22 + 1, "machine": lock._machine(), "folder": str(tmp_path)}
+    (tmp_path / lock.FILE).write_text(json.dumps(dead))
     begin, end, outcomes = threading.Barrier(8), threading.Barrier(8), []
 
     def train():
