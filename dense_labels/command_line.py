@@ -14,6 +14,7 @@ import builtins
 import os
 import pathlib
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -96,9 +97,9 @@ def of_tensorflow(message: str) -> str:
 
 
 def python() -> str:
-    """Returns the command that runs this Python, as short as it can be written."""
+    """Returns the command that runs this Python, as short as it can be written, quoted for a shell."""
     inside = os.path.relpath(sys.executable)
-    return sys.executable if inside.startswith(os.pardir) else inside
+    return shlex.quote(sys.executable if inside.startswith(os.pardir) else inside)
 
 
 def _parse(argv: list[str], takes_files: bool) -> list[str]:

@@ -1,8 +1,24 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and paths that mean themselves."""
 
+from __future__ import annotations
+
+import contextlib
 import os
 import pathlib
+import re
 import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+_PATTERNS = re.compile(r"[*?\[\]{}\\]")  # TensorFlow takes a path with one of these for a pattern, at places
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")
+
+
+def temporary_name(path: str | os.PathLike) -> pathlib.Path:
+    """Returns a new hidden name beside a file, for what is not whole yet; `remove_temporary` knows such names."""
+    path = pathlib.Path(path)
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
 
 
 def write_whole(path: str | os.PathLike, content: bytes) -> None:
@@ -15,8 +31,7 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
     Raises:
       OSError: if it cannot be written; nothing of it is left then.
     """
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = temporary_name(path)
     try:
         with open(temporary, "xb") as file:  # readable by whom the umask says; tempfile lets the owner alone read
             file.write(content)
@@ -24,3 +39,89 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_temporary(folder: str | os.PathLike) -> None:
+    """Removes the files and folders under temporary names that killed processes left in a folder, if there is one.
+
+    Args:
+      folder: its path; no other process may be writing there.
+    """
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if _TEMPORARY.fullmatch(name):
+            remove(os.path.join(folder, name))
+
+
+def remove(path: str | os.PathLike) -> None:
+    """Removes a file, or a folder with what is in it, unless it is gone."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Makes a folder where there is none; takes it away again where what follows fails and nothing else is in it.
+
+    Args:
+      path: of the folder; those above it are made as well.
+
+    Yields:
+      Its absolute path.
+    """
+    out = pathlib.Path(path).expanduser().absolute()
+    created = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield out
+    except BaseException:
+        with contextlib.suppress(OSError):  # something of another program is in it by now
+            for folder in created:
+                folder.rmdir()
+        raise
+
+
+def is_pattern(path: str | os.PathLike) -> bool:
+    """Says whether TensorFlow may take a path for a pattern: brackets, braces, stars and the like are in it."""
+    return bool(_PATTERNS.search(os.fspath(path)))
+
+
+def check_plain(path: str | os.PathLike, name: str) -> None:
+    """Refuses a path from which TensorFlow could not load a model.
+
+    Args:
+      path: of a folder, which need not exist.
+      name: of the argument, for the message.
+
+    Raises:
+      ValueError: if TensorFlow may take it for a pattern.
+    """
+    whole = os.path.abspath(os.path.expanduser(path))
+    if is_pattern(whole):
+        raise ValueError(
+            f"{name}={path}: {whole} holds one of * ? [ ] {{ }} \\, which TensorFlow takes for a pattern when it loads "
+            "a model; choose a path without them"
+        )
+
+
+@contextlib.contextmanager
+def plain_path(folder: str | os.PathLike) -> Iterator[str]:
+    """Gives a folder a path that TensorFlow takes for nothing but a path: its own, or that of a link to it.
+
+    Args:
+      folder: that exists.
+
+    Yields:
+      The path, which is good until the block ends.
+    """
+    folder = os.fspath(folder)
+    if not is_pattern(folder):
+        yield folder
+        return
+    usual = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(dir="/tmp" if is_pattern(usual) else usual) as temporary:
+        link = os.path.join(temporary, "folder")
+        os.symlink(os.path.abspath(folder), link)
+        yield link

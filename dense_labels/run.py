@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dense_labels import config as config_lib
-from dense_labels import kept_heads, run_config
+from dense_labels import files, kept_heads, run_config
 from dense_labels.batches import Frame, LabelMap, Limits
 from dense_labels.registry import NETWORKS, SOURCES
 
@@ -60,7 +60,12 @@ class Run:
 
     @property
     def step(self) -> int:
-        """How many steps the network has been trained for; raises a ValueError where there is no checkpoint."""
+        """How many steps the network has been trained for; raises a ValueError where there is no checkpoint to read.
+
+        Once the network is in use it is that network's, also where the training has gone on since.
+        """
+        if "restored" in self.__dict__:
+            return self.restored[1]
         from dense_labels.training import checkpoints
 
         return checkpoints.newest_step(self.workdir)
@@ -79,14 +84,23 @@ class Run:
         height, width = (int(side) - 2 * data.crop for side in data.size)
         return Frame((height, width), self.stride, data.crop)
 
-    @functools.cached_property
+    @property
     def network(self) -> tf.keras.Model:
         """The trained network in float32: images [B, H, W, 3] in [0, 1] -> labels [B, h, w, L].
 
         Raises:
           ValueError: if its checkpoint is missing, damaged or of another network.
         """
-        return restored_network(self.config, self.workdir)[0]
+        return self.restored[0]
+
+    @functools.cached_property
+    def restored(self) -> tuple[tf.keras.Model, int]:
+        """The trained network, and how many steps it was trained for: those of the newest checkpoint that can be read.
+
+        Raises:
+          ValueError: as `network`.
+        """
+        return restored_network(self.config, self.workdir)
 
     def evaluate(
         self,
@@ -181,11 +195,12 @@ class Run:
 
         Raises:
           ValueError: if there is no checkpoint, the best head was not kept or was fitted at another step of the
-            training, or a limit is out of range.
+            training, a limit is out of range, or TensorFlow would take the folder for a pattern.
         """
+        files.check_plain(export_dir, "export_dir")
         from dense_labels.exporting import model_card, saved_model
 
-        kept = kept_heads.newest(self.workdir)
+        network, kept = self.network, kept_heads.newest(self.workdir)
         if kept is not None and kept.result.step != self.step:
             raise ValueError(
                 f"the heads in {self.workdir} were fitted at step {kept.result.step} of the training, which is at step "
@@ -194,7 +209,7 @@ class Run:
         limits = Limits(batch_requests=batch_requests, **({"max_pixels": max_pixels} if max_pixels else {}))
         description = model_card.describe_run(*((kept.config, kept.result) if kept else (self.config, self._result())))
         return saved_model.export_saved_model(
-            self.network,
+            network,
             kept.best if kept else None,
             export_dir,
             frame=self.frame,

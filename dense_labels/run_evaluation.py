@@ -102,7 +102,7 @@ def _subject(run, config, untrained) -> Subject:
     begun_with = config.train.init_from or None if untrained else run.workdir
     network, step = restored_network(config, begun_with)
     if not untrained:
-        run.network = network  # what is exported next
+        run.restored = network, step  # what is exported next
     source = pipeline.prepare(config)
     split = next(name for name in ("test", "annotated", "validation") if source.count(name))
     label = tf.function(network, reduce_retracing=True, autograph=False)

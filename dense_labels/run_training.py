@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -9,7 +10,7 @@ import os
 from typing import Any
 
 from dense_labels import config as config_lib
-from dense_labels import config_files, progress, run_config
+from dense_labels import config_files, files, progress, run_config
 from dense_labels.registry import NETWORKS, SOURCES
 from dense_labels.run import Run, open_run
 
@@ -35,7 +36,8 @@ def train(
       The run.
 
     Raises:
-      ValueError: if the configuration, the data set or the run in `workdir` cannot be used.
+      ValueError: if the configuration, the data set or the run in `workdir` cannot be used, or another process is
+        training there.
       FloatingPointError: if the loss or a weight is no longer finite; the last good checkpoint stays.
     """
     config = _configuration(pictures_or_config, overrides)
@@ -43,11 +45,21 @@ def train(
 
     import tensorflow as tf  # after the configuration is known to be right, for this is slow
 
-    from dense_labels.training import checkpoints, loop
-    from input_pipeline import pipeline
+    from dense_labels.training import lock, loop
 
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     strategy = loop.create_strategy()  # first: it must meet the other workers before anything else runs
+    with lock.hold(workdir) if loop.is_chief(strategy) else contextlib.nullcontext():
+        _train(config, workdir, strategy)
+    return open_run(workdir)
+
+
+def _train(config: config_lib.Config, workdir: str, strategy: Any) -> None:
+    """Trains as the only process that writes into the work directory, or beside that process."""
+    from dense_labels.training import checkpoints, loop
+    from input_pipeline import pipeline
+
+    # A run that was killed before its first checkpoint has nothing to go on from: its configuration is replaced.
     kept = run_config.load(workdir) if checkpoints.newest(workdir) else None
     if kept is not None:
         config = run_config.settled(config, kept)
@@ -59,9 +71,9 @@ def train(
     progress.say(f"precision of the convolutions: {precision}")
     os.makedirs(workdir, exist_ok=True)
     if loop.is_chief(strategy):
+        files.remove_temporary(workdir)
         run_config.save(config if kept is None else run_config.as_begun(config, kept), workdir)
     _fit(config, workdir, source, strategy)
-    return open_run(workdir)
 
 
 def _configuration(pictures_or_config, overrides) -> config_lib.Config:

@@ -67,7 +67,8 @@ def _load(folder, task):
     tasks = _tasks(card)
     if task not in tasks:
         raise ValueError(f"--signature={task}: {folder} has {', '.join(tasks)}")
-    return tf.saved_model.load(str(folder)), [side + 2 * properties["margin"] for side in properties["input_size"]]
+    with files.plain_path(folder) as plain:
+        return tf.saved_model.load(plain), [side + 2 * properties["margin"] for side in properties["input_size"]]
 
 
 def _tasks(card: dict[str, Any]) -> list[str]:

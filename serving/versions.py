@@ -10,7 +10,7 @@ import threading
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
 
-from dense_labels import progress
+from dense_labels import files, progress
 
 _WARMUP = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _STATE = get_model_status_pb2.ModelVersionStatus.State
@@ -26,7 +26,8 @@ class Version:
           folder: of the SavedModel; its name is the number.
         """
         self.number = int(os.path.basename(folder))
-        self._loaded = tf.saved_model.load(folder)  # its signatures do not keep it
+        with files.plain_path(folder) as plain:
+            self._loaded = tf.saved_model.load(plain)  # its signatures do not keep it
         self.signatures = dict(self._loaded.signatures)
         for request in _warmup_requests(folder):
             signature = self.signatures[request.model_spec.signature_name]

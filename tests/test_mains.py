@@ -123,11 +123,12 @@ def test_killed_in_mid_epoch_it_ends_with_the_weights_of_a_whole_run(trained, ar
         process.send_signal(signal.SIGKILL)
         rest = process.communicate()[0]
     assert not any(line.startswith(f"{STEPS}/{STEPS} - ") for line in rest.splitlines()), "the epoch was over"
-    assert _weights(workdir)[1] == STEPS
+    assert _weights(workdir)[1] == STEPS and (workdir / "training.lock").exists()
 
     result = commands.run("train_main.py", *flags)
     assert result.returncode == 0, result.stderr
     assert f"going on from {workdir}/checkpoints/ckpt-{STEPS}" in result.stdout
+    assert not (workdir / "training.lock").exists()
     (whole, whole_step), (resumed, resumed_step) = _weights(trained), _weights(workdir)
     assert whole_step == resumed_step == EPOCHS * STEPS
     assert whole.keys() == resumed.keys() and len(whole) >= 12
@@ -240,8 +241,12 @@ def test_a_work_directory_without_a_run_is_one_line(trained, tmp_path):
     error = evaluated.refusal(tmp_path)
     assert "holds no checkpoint" in error and "train" in error
     shutil.copytree(trained / "checkpoints", tmp_path / "checkpoints")
-    (tmp_path / "checkpoints" / "checkpoint").write_text("?")
-    _assert_one_line(commands.run("eval_main.py", f"--workdir={tmp_path}"), "'checkpoint'", "is damaged")
+    for path in (tmp_path / "checkpoints").glob("*.index"):
+        path.write_text("?")
+    said = ["no checkpoint there can be read", f"ckpt-{STEPS} is damaged", f"ckpt-{EPOCHS * STEPS} is damaged"]
+    _assert_one_line(commands.run("eval_main.py", f"--workdir={tmp_path}"), *said, "another --workdir")
+    error = evaluated.refusal(trained, export_dir=tmp_path / "served[1]")
+    assert "--export_dir=" in error and "choose a path without them" in error
     (tmp_path / "config.json").write_text("{")
     assert "config.json is damaged" in evaluated.refusal(tmp_path)
 

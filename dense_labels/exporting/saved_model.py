@@ -12,12 +12,12 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from dense_labels import files
 from dense_labels.batches import Frame, Limits
 from dense_labels.exporting import model_card, signatures, verification, warmup_requests
 from dense_labels.exporting.served_model import USUAL_LIMITS, ServedModel
@@ -57,16 +57,17 @@ def export_saved_model(
       Path of the version folder: one above the highest number in `export_dir`, or 1.
 
     Raises:
-      ValueError: if `example_images` are not such images, the network gives no such labels, the head answers no points
-        and scores, or a registered signature cannot be served.
+      ValueError: if TensorFlow takes `export_dir` for a pattern, `example_images` are not such images, the network
+        gives no such labels, the head answers no points and scores, or a registered signature cannot be served.
       RuntimeError: if the written model does not answer as the live one does, or needs more than TensorFlow itself.
     """
+    files.check_plain(export_dir, "export_dir")
     example_images = np.asarray(example_images)
     _check_images(example_images)
     _check_network(network, frame)
     served = ServedModel(network, head, frame=frame, limits=limits)
     with (
-        _new_folder(export_dir) as out,
+        files.new_folder(export_dir) as out,
         _sole_writer(out),
         tempfile.TemporaryDirectory(prefix=_PREFIX, dir=out) as temp,
     ):
@@ -96,21 +97,6 @@ def _check_network(network, frame):
     if labels.dtype != tf.float32 or labels.shape[:-1] != [1, height, width]:
         needed = f"float32 [N, {height}, {width}, L] at input_size={frame.input_size}, stride={frame.stride}"
         raise ValueError(f"labels must be {needed}; found {labels.dtype.name} {list(labels.shape)}")
-
-
-@contextlib.contextmanager
-def _new_folder(path) -> Iterator[pathlib.Path]:
-    """Makes a folder where there is none; takes it away again where what follows fails and nothing else is in it."""
-    out = pathlib.Path(path).expanduser().absolute()
-    created = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        yield out
-    except BaseException:
-        with contextlib.suppress(OSError):  # something of another program is in it by now
-            for folder in created:
-                folder.rmdir()
-        raise
 
 
 @contextlib.contextmanager

@@ -63,21 +63,32 @@ def create_strategy() -> tf.distribute.Strategy:
       device there is.
 
     Raises:
-      ValueError: if TF_CONFIG is not a JSON object.
+      ValueError: if TF_CONFIG is not a JSON object that names a cluster, and this process in it.
     """
-    try:
-        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-        workers = len(cluster.get("chief", [])) + len(cluster.get("worker", []))
-    except (ValueError, AttributeError, TypeError) as error:  # not JSON, or something else in it
-        raise ValueError(
-            f"TF_CONFIG is not a JSON object ({error}); write it as tf.distribute documents, or unset it"
-        ) from error
+    cluster = _cluster()
+    workers = len(cluster.get("chief", [])) + len(cluster.get("worker", []))
     if workers > 1:
         return compat.several_workers(tf.distribute.MultiWorkerMirroredStrategy())
     gpus = tf.config.list_logical_devices("GPU")
     if len(gpus) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+
+
+def _cluster() -> dict[str, list[str]]:
+    """Reads the addresses of each job from TF_CONFIG, {} where it is not set; raises a ValueError if it is wrong."""
+    advice = "write it as tf.distribute documents, or unset it"
+    try:
+        given = json.loads(os.environ.get("TF_CONFIG") or "{}")
+    except ValueError as error:
+        raise ValueError(f"TF_CONFIG is not a JSON object ({error}); {advice}") from error
+    cluster, task = (given.get(key, {}) if isinstance(given, dict) else None for key in ("cluster", "task"))
+    if not isinstance(cluster, dict) or not all(isinstance(addresses, list) for addresses in cluster.values()):
+        raise ValueError(f"TF_CONFIG is not a JSON object whose cluster holds lists (found {given!r}); {advice}")
+    kind, index = (task.get(key) if isinstance(task, dict) else None for key in ("type", "index"))
+    if cluster and not (str(kind) in cluster and str(index).isdecimal() and int(str(index)) < len(cluster[str(kind)])):
+        raise ValueError(f"TF_CONFIG has a task that is not one of its cluster (found {task!r}); {advice}")
+    return cluster
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

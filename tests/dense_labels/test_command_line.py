@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -269,3 +270,8 @@ def test_the_rows_of_benchmarks_are_accepted(name):
         _refused(
             name, {**(data if name in ("faces", "introspection") else {}), **{k: str(v) for k, v in changes.items()}}
         )
+
+
+def test_the_python_in_a_printed_command_can_be_pasted(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/opt/my pythons/$1/python")
+    assert shlex.split(command_line.python()) == ["/opt/my pythons/$1/python"]

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files appear whole or not at all, and paths mean themselves."""
 
 import os
 import stat
@@ -32,3 +32,52 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path, monkeyp
         files.write_whole(tmp_path / "a.json", b"two")
     assert (tmp_path / "a.json").read_bytes() == b"one"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_was_killed_within_its_writing_is_removed_and_nothing_else(tmp_path):
+    whole = ("a.json", ".gitignore", ".a.json.12", ".a.json.0123456789abcdeg", "a.json.0123456789abcdef")
+    for name in (*whole, files.temporary_name(tmp_path / "a.json").name):
+        (tmp_path / name).write_text("")
+    unfinished = files.temporary_name(tmp_path / "folder")
+    unfinished.mkdir()
+    (unfinished / "part").write_text("")
+    files.remove_temporary(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(whole)
+    files.remove_temporary(tmp_path / "none")
+    files.remove(tmp_path / "none")
+
+
+def test_a_new_folder_goes_where_nothing_comes_of_it(tmp_path):
+    for left in ((), ("mine",)):
+        with pytest.raises(KeyError), files.new_folder(tmp_path / "a" / "b") as folder:
+            for name in left:
+                (folder / name).write_text("")
+            raise KeyError
+        assert (tmp_path / "a" / "b").exists() == bool(left)
+    assert (tmp_path / "a" / "b" / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "a'b$c%03d;~#&", "a[1]", "a*", "a?", "a]", "{a,b}", "a\\b", "[x]/y"])
+def test_a_plain_path_leads_to_the_folder(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path / name, name):
+        with files.plain_path(folder) as plain:
+            assert not files.is_pattern(plain) and os.path.samefile(plain, tmp_path / name)
+            assert files.is_pattern(name) == (plain != os.fspath(folder))
+        assert os.path.exists(plain) == (plain == os.fspath(folder))
+
+
+def test_a_plain_path_does_not_lie_in_a_folder_that_is_a_pattern(tmp_path, monkeypatch):
+    (tmp_path / "t[1]").mkdir()
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path / "t[1]"))
+    with files.plain_path(tmp_path / "t[1]") as plain:
+        assert not files.is_pattern(plain)
+
+
+def test_a_pattern_is_refused_wherever_it_comes_from(tmp_path, monkeypatch):
+    files.check_plain(tmp_path / "plain", "--export_dir")
+    (tmp_path / "a[1]").mkdir()
+    monkeypatch.chdir(tmp_path / "a[1]")
+    with pytest.raises(ValueError, match=r"^--export_dir=served: .*a\[1\]/served holds one of .* without them$"):
+        files.check_plain("served", "--export_dir")

@@ -57,6 +57,11 @@ def connection(address):
     connected.close()
 
 
+def test_the_name_of_a_folder_is_no_pattern(colour_served_dir, tmp_path):
+    shutil.copytree(colour_served_dir / "1", tmp_path / "served[1]" / "3")
+    assert versions.Version(str(tmp_path / "served[1]" / "3")).number == 3
+
+
 def test_every_signature_is_described_as_it_is(connection, model):
     described = connection.signatures()
     assert set(described) == set(model.signatures) == set(signatures.named())

@@ -282,10 +282,33 @@ def test_one_process_is_the_chief(jobs, job, index, chief):
     assert loop.is_chief(types.SimpleNamespace(cluster_resolver=resolver)) == chief
 
 
-@pytest.mark.parametrize("cluster", ["{worker", "[]", '{"cluster": ["host:1"]}'])
-def test_a_cluster_that_is_not_a_json_object_is_refused(monkeypatch, cluster):
-    monkeypatch.setenv("TF_CONFIG", cluster)
-    with pytest.raises(
-        ValueError, match="^TF_CONFIG is not a JSON object .*; write it as tf.distribute documents, or unset it$"
-    ):
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ("{worker", "is not a JSON object (Expecting property name enclosed in double quotes: line 1"),
+        ("[]", "is not a JSON object whose cluster holds lists (found [])"),
+        ("null", "is not a JSON object whose cluster holds lists (found None)"),
+        ('"x"', "is not a JSON object whose cluster holds lists (found 'x')"),
+        ('{"cluster": null}', "is not a JSON object whose cluster holds lists (found {'cluster': None})"),
+        ('{"cluster": ["host:1"]}', "is not a JSON object whose cluster holds lists (found {'cluster': ['host:1']})"),
+        ('{"cluster": {"worker": null}}', "whose cluster holds lists (found {'cluster': {'worker': None}})"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "has a task that is not one of its cluster (found {})"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": null}', "has a task that is not one of its cluster (found None)"),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+            "has a task that is not one of its cluster (found {'type': 'worker', 'index': 1})",
+        ),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": ["worker"], "index": 0}}', "is not one of its cluster"),
+    ],
+)
+def test_a_cluster_that_is_not_a_json_object_is_refused(monkeypatch, given, said):
+    monkeypatch.setenv("TF_CONFIG", given)
+    with pytest.raises(ValueError, match="^TF_CONFIG .*; write it as tf.distribute documents, or unset it$") as raised:
         loop.create_strategy()
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("given", ["", "{}", '{"cluster": {}}', '{"task": {"type": "worker", "index": 0}}'])
+def test_without_a_cluster_one_process_trains(monkeypatch, given):
+    monkeypatch.setenv("TF_CONFIG", given)
+    assert loop.is_chief(loop.create_strategy())

@@ -1,0 +1,249 @@
+"""Runs are safe: killed at any instant they go on, one process writes, names are names, configurations do not mix."""
+
+import hashlib
+import os
+import shutil
+import sys
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import dense_labels
+from dense_labels import files, run_training
+from dense_labels.training import callbacks, checkpoints, lock, loop
+from tests import drawn
+
+SIDE, EPOCHS, STEPS = 32, 3, 2
+KINDS = ("index", "data-00000-of-00001")  # of the files of a checkpoint
+QUICK = {  # what makes a training take a second
+    "model.name": "simple",
+    "model.norm": "none",
+    "data.size": (SIDE, SIDE),
+    "train.num_epochs": EPOCHS,
+    "train.steps_per_epoch": STEPS,
+    "train.keep_checkpoints": 2,
+    "train.warmup_steps": 0,
+    "train.batch_size": 2,
+    "train.precision": "float32",
+}
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    """The arguments of a quick training, all but where; nothing is drawn, and nothing written for TensorBoard."""
+    folder = tmp_path_factory.mktemp("faces")
+    drawn.faces(folder / "pictures", side=SIDE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks.Pictures, "_attempt", lambda *_: None)
+        patch.setattr(loop, "_for_the_chief", lambda *_: [])
+        yield {"pictures_or_config": str(folder / "pictures"), **QUICK, "data.cache_dir": str(folder / "cache")}
+
+
+def weights(workdir):
+    """The step and all variables of the newest checkpoint."""
+    folder, name = os.path.split(checkpoints.newest(workdir))
+    with files.plain_path(folder) as plain:
+        reader = tf.train.load_checkpoint(os.path.join(plain, name))
+        names = [name for name in reader.get_variable_to_shape_map() if "OBJECT" not in name]
+        return int(name.rpartition("-")[2]), {name: reader.get_tensor(name) for name in names}
+
+
+def assert_same(found, expected):
+    assert found[0] == expected[0] and found[1].keys() == expected[1].keys()
+    for name, value in expected[1].items():
+        np.testing.assert_array_equal(found[1][name], value, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def recorded(options, tmp_path_factory):
+    """A whole run, and copies of its work directory: one of each state that it was in when a file was touched."""
+    folder = tmp_path_factory.mktemp("recorded")
+    run, states = folder / "run", {}
+    run.mkdir()
+    hook = types.SimpleNamespace(on=True)
+    touching = ("open", "os.", "shutil.")
+
+    def watch(event, _):  # called before each event; it cannot be removed
+        if hook.on and event.startswith(touching) and event not in ("os.listdir", "os.scandir"):
+            hook.on = False
+            try:
+                _keep(run, states, folder)
+            finally:
+                hook.on = True
+
+    sys.addaudithook(watch)
+    write = tf.train.Checkpoint.write
+
+    def write_and_watch(self, *args, **kwargs):  # TensorFlow's files are no event of Python's
+        watch("open", None)
+        path = write(self, *args, **kwargs)
+        watch("open", None)
+        return path
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.train.Checkpoint, "write", write_and_watch)
+        dense_labels.train(workdir=run, **options)
+    hook.on = False
+    return run, list(states.values())
+
+
+def _keep(run, states, folder):
+    """Copies a work directory, unless it was as it is now before; names drawn by chance are all alike."""
+    digest = hashlib.sha1()
+    for path in sorted(run.rglob("*")):
+        parts = [part.rpartition(".")[0] if part.startswith(".") else part for part in path.relative_to(run).parts]
+        digest.update("/".join(parts).encode())
+        digest.update(path.read_bytes() if path.is_file() and path.name != lock.FILE else b"")
+    if digest.digest() not in states:
+        states[digest.digest()] = folder / f"{len(states):03}"
+        shutil.copytree(run, states[digest.digest()])
+
+
+def test_killed_at_any_instant_a_run_can_be_opened_at_its_last_checkpoint(recorded):
+    run, states = recorded
+    final, found = weights(run), []
+    for state in states:
+        step = checkpoints.newest_step(state) if checkpoints.newest(state) else 0
+        if step:
+            opened = dense_labels.open_run(state)  # its configuration came first
+            assert opened.step == step and opened.config.train.num_epochs == EPOCHS
+        found.append(step)
+    assert found == sorted(found) and set(found) == {0, *(STEPS * epoch for epoch in range(1, EPOCHS + 1))}
+    assert len(states) > 20 and final[0] == EPOCHS * STEPS
+
+
+def test_killed_at_any_instant_a_run_goes_on_to_the_same_weights(recorded, options, tmp_path, capsys):
+    """One state of each kind is gone on from: before and after the first checkpoint, with what is not whole yet."""
+    run, states = recorded
+    expected, tried = weights(run), {}
+    for state in states:
+        names = {path.name for path in state.rglob("*")}
+        unfinished = any(name.startswith(".") for name in names)
+        data = {name.split(".")[0] for name in names if ".data-" in name}
+        without_index = any(f"{name}.index" not in names for name in data)
+        step = checkpoints.newest_step(state) if checkpoints.newest(state) else 0
+        tried.setdefault((step > 0, unfinished, without_index), state)
+    assert len(tried) >= 5
+    for state in tried.values():
+        workdir = tmp_path / state.name
+        shutil.copytree(state, workdir)
+        dense_labels.train(workdir=workdir, **options)
+        assert_same(weights(workdir), expected)
+        assert sorted(path.name for path in workdir.iterdir() if path.name != "tensorboard") == [
+            checkpoints.FOLDER,
+            "config.json",
+        ]
+        assert sorted(os.listdir(workdir / checkpoints.FOLDER)) == sorted(os.listdir(run / checkpoints.FOLDER))
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_a_damaged_newest_checkpoint_is_trained_again(recorded, options, tmp_path, capsys):
+    expected, workdir = weights(recorded[0]), tmp_path / "run"
+    shutil.copytree(recorded[0], workdir)
+    path = workdir / checkpoints.FOLDER / f"ckpt-{EPOCHS * STEPS}.{KINDS[1]}"
+    path.write_bytes(path.read_bytes()[:-20])
+    opened = dense_labels.open_run(workdir)
+    assert opened.step == (EPOCHS - 1) * STEPS
+    opened.labels(np.zeros([1, SIDE, SIDE, 3], np.uint8))
+    run = dense_labels.train(workdir=workdir, **options)
+    assert_same(weights(workdir), expected)
+    assert run.step == EPOCHS * STEPS and opened.step == (EPOCHS - 1) * STEPS  # that of the network it labels with
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert len(said) == 1 and "is damaged" in said[0] and said[0].endswith(f"ckpt-{(EPOCHS - 1) * STEPS}, is used")
+
+
+def test_a_run_whose_name_is_a_pattern_goes_on_and_leaves_others_alone(recorded, options, tmp_path):
+    expected = weights(recorded[0])
+    for name in ("runs1/run1", "runs[12]/run[123]"):
+        shutil.copytree(recorded[0], tmp_path / name)
+    workdir, last = tmp_path / "runs[12]" / "run[123]", f"ckpt-{EPOCHS * STEPS}.index"
+    (workdir / checkpoints.FOLDER / last).unlink()
+    run = dense_labels.train(workdir=workdir, **options)
+    assert_same(weights(workdir), expected)
+    assert_same(weights(tmp_path / "runs1" / "run1"), expected)
+    assert run.labels(np.zeros([1, SIDE, SIDE, 3], np.uint8)).length == 3
+
+
+def test_a_pattern_is_refused_as_a_folder_of_exports_before_anything_is_done(recorded, tmp_path):
+    run = dense_labels.open_run(recorded[0])
+    with pytest.raises(ValueError, match=r"^export_dir=.*served\[1\]: .* holds one of .*; choose a path without them$"):
+        run.export(tmp_path / "served[1]")
+    assert "restored" not in vars(run) and not list(tmp_path.iterdir())
+
+
+# --- configurations ---
+
+
+def test_a_run_killed_before_its_first_checkpoint_may_be_begun_otherwise(recorded, options, tmp_path):
+    begun = [state for state in recorded[1] if (state / "config.json").exists() and not checkpoints.newest(state)]
+    other = {**options, "loss.name": "log", "train.num_epochs": 1}
+    dense_labels.train(workdir=tmp_path / "alone", **other)
+    shutil.copytree(begun[-1], tmp_path / "run")  # all of the first checkpoint is in its place but the index
+    assert list((tmp_path / "run" / checkpoints.FOLDER).glob("ckpt-*.data-*"))
+    run = dense_labels.train(workdir=tmp_path / "run", **other)
+    assert run.config.loss.name == "log"
+    assert_same(weights(tmp_path / "run"), weights(tmp_path / "alone"))
+    names = [path.name for path in (tmp_path / "run" / checkpoints.FOLDER).iterdir()]
+    assert sorted(names) == ["checkpoint", *(f"ckpt-{STEPS}.{kind}" for kind in sorted(KINDS))]
+
+
+def test_once_there_is_a_checkpoint_another_configuration_changes_nothing(recorded, options, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(recorded[0], workdir)
+    before = {path: path.read_bytes() for path in sorted(workdir.rglob("*")) if path.is_file()}
+    for damage in (False, True):
+        with pytest.raises(ValueError, match="another configuration|no checkpoint there can be read"):
+            dense_labels.train(workdir=workdir, **options, **{"loss.name": "log"})
+        assert {path: path.read_bytes() for path in sorted(workdir.rglob("*")) if path.is_file()} == before
+        for path in [] if damage else list(before):
+            if path.suffix == ".index":
+                path.write_bytes(b"?")
+                before[path] = b"?"
+
+
+# --- one writer ---
+
+
+def test_a_second_training_is_refused_and_changes_nothing(options, tmp_path, monkeypatch):
+    workdir, refused = tmp_path / "run", []
+
+    def fit(*_):
+        before = (workdir / "config.json").read_bytes()
+        for more in ({}, {"loss.name": "log"}):  # there is no checkpoint, so the second would write its configuration
+            with pytest.raises(ValueError, match=rf"^{workdir}: process {os.getpid()} on .* has been training there"):
+                dense_labels.train(workdir=workdir, **options, **more)
+            refused.append((workdir / "config.json").read_bytes() == before)
+
+    monkeypatch.setattr(run_training, "_fit", fit)
+    dense_labels.train(workdir=workdir, **options)
+    assert refused == [True, True] and [path.name for path in workdir.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
+def test_an_error_or_an_interrupt_leaves_no_lock(options, tmp_path, monkeypatch, error):
+    def stop(*_):
+        assert (tmp_path / "run" / lock.FILE).exists()
+        raise error
+
+    monkeypatch.setattr(run_training, "_fit", stop)
+    with pytest.raises(error):
+        dense_labels.train(workdir=tmp_path / "run", **options)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+
+
+def test_those_that_only_take_part_do_not_lock_and_write_nothing(options, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "is_chief", lambda strategy: False)
+    monkeypatch.setattr(run_training, "_fit", lambda *_: None)
+    with pytest.raises(ValueError, match=r"holds no config\.json"):  # which the chief writes
+        dense_labels.train(workdir=tmp_path / "run", **options)
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_what_a_killed_writing_left_is_removed(options, tmp_path, monkeypatch):
+    (tmp_path / ".config.json.0123456789abcdef").write_text("{")
+    (tmp_path / ".mine.txt").write_text("")
+    monkeypatch.setattr(run_training, "_fit", lambda *_: None)
+    dense_labels.train(workdir=tmp_path, **options)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.txt", "config.json"]
