@@ -11,9 +11,9 @@ import dense_labels
 from dense_labels import command_line, progress
 
 
-def main(config: dense_labels.Config, workdir: str) -> None:
+def main(config: dense_labels.Config, workdir: str, allow_changed_data: bool) -> None:
     """Trains, and says what to run next."""
-    dense_labels.train(config, workdir=workdir)
+    dense_labels.train(config, workdir=workdir, allow_changed_data=allow_changed_data)
     progress.say(f"next: {command_line.python()} eval_main.py --workdir={shlex.quote(workdir)}")
 
 
@@ -21,8 +21,9 @@ def console() -> None:
     """Defines the flags and runs; the console script dense-labels-train."""
     config = command_line.define_config()
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, TensorBoard, results.")
+    changed = flags.DEFINE_bool("allow_changed_data", False, "Go on although the pictures have changed.")
     flags.mark_flags_as_required(["config", "workdir"])
-    command_line.run(lambda: main(config.value, workdir.value))
+    command_line.run(lambda: main(config.value, workdir.value, changed.value))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,11 @@ _EXAMPLES = 6  # pairs in the pictures of a training
 
 
 def train(
-    pictures_or_config: str | os.PathLike | config_lib.Config, *, workdir: str | os.PathLike, **overrides: Any
+    pictures_or_config: str | os.PathLike | config_lib.Config,
+    *,
+    workdir: str | os.PathLike,
+    allow_changed_data: bool = False,
+    **overrides: Any,
 ) -> Run:
     """Trains a labelling network, or goes on with a training that was stopped.
 
@@ -30,14 +34,15 @@ def train(
       pictures_or_config: a folder of pictures of one kind of object; or the name of a configuration, such as "faces",
         the path of its file, or a `Config`.
       workdir: folder of the run, which is created where it is absent.
+      allow_changed_data: go on although pictures were edited, renamed, added or removed since the run began.
       **overrides: keys of the configuration and their values, such as `**{"train.num_epochs": 3}`.
 
     Returns:
       The run.
 
     Raises:
-      ValueError: if the configuration, the data set or the run in `workdir` cannot be used, or another process is
-        training there.
+      ValueError: if the configuration, the data set or the run in `workdir` cannot be used, its pictures have changed,
+        or another process is training there.
       FloatingPointError: if the loss or a weight is no longer finite; the last good checkpoint stays.
     """
     config = _configuration(pictures_or_config, overrides)
@@ -50,13 +55,13 @@ def train(
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     strategy = loop.create_strategy()  # first: it must meet the other workers before anything else runs
     with lock.hold(workdir) if loop.is_chief(strategy) else contextlib.nullcontext():
-        _train(config, workdir, strategy)
+        _train(config, workdir, strategy, allow_changed_data)
     return open_run(workdir)
 
 
-def _train(config: config_lib.Config, workdir: str, strategy: Any) -> None:
+def _train(config: config_lib.Config, workdir: str, strategy: Any, allow_changed_data: bool) -> None:
     """Trains as the only process that writes into the work directory, or beside that process."""
-    from dense_labels.training import checkpoints, loop
+    from dense_labels.training import checkpoints, loop, manifest
     from input_pipeline import pipeline
 
     # A run that was killed before its first checkpoint has nothing to go on from: its configuration is replaced.
@@ -66,13 +71,17 @@ def _train(config: config_lib.Config, workdir: str, strategy: Any) -> None:
     precision = loop.choose_precision(config.train)
     source = pipeline.prepare(config)
     config = _resolved(config, source, precision)
+    pictures = manifest.relative(source.files("train"), config.data.dir)
     if kept is not None:
+        if manifest.check(workdir, pictures, allow_changes=allow_changed_data):
+            kept.data.num_pictures = config.data.num_pictures
         run_config.check_same(config, kept, workdir)
     progress.say(f"precision of the convolutions: {precision}")
     os.makedirs(workdir, exist_ok=True)
     if loop.is_chief(strategy):
         files.remove_temporary(workdir)
         run_config.save(config if kept is None else run_config.as_begun(config, kept), workdir)
+        manifest.save(workdir, pictures)
     _fit(config, workdir, source, strategy)
 
 

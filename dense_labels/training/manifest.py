@@ -14,32 +14,44 @@ _VERSION = 1
 _NAMED = 3  # files that a message names
 
 
-def check(workdir: str | os.PathLike, pictures: Mapping[str, str], folder: str, *, allow_changes: bool) -> None:
-    """Holds the pictures of a training against those that the run in a work directory began with, and keeps them.
+def relative(pictures: Mapping[str, str], folder: str) -> dict[str, str]:
+    """Names pictures from their folder, which may be moved as a whole: path -> SHA-256 becomes name -> SHA-256."""
+    return {pathlib.PurePath(os.path.relpath(path, folder)).as_posix(): digest for path, digest in pictures.items()}
+
+
+def check(workdir: str | os.PathLike, pictures: Mapping[str, str], *, allow_changes: bool) -> bool:
+    """Holds the pictures of a training against those that the run in a work directory began with.
 
     The order in which pictures are drawn follows their names: a picture that was renamed changes a training, too.
 
     Args:
-      workdir: existing folder of the run.
-      pictures: path -> SHA-256 of each picture; none where they are simulated.
-      folder: of the pictures, which may have moved as a whole since.
+      workdir: folder of the run.
+      pictures: name -> SHA-256 of each picture; none where they are simulated.
       allow_changes: go on with other pictures, and say what changed.
+
+    Returns:
+      Whether something changed, which is allowed.
 
     Raises:
       ValueError: saying what changed, unless that is allowed.
     """
-    now = {pathlib.PurePath(os.path.relpath(path, folder)).as_posix(): digest for path, digest in pictures.items()}
+    kept = _read(pathlib.Path(workdir) / FILE)
+    changes = differences(kept, pictures) if kept is not None else ""
+    if changes and not allow_changes:
+        raise ValueError(
+            f"the pictures are not those that {workdir} began with: {changes}; bring these back, choose another "
+            "--workdir, or go on with --allow_changed_data"
+        )
+    if changes:
+        progress.warn(f"the pictures are not those that the run began with: {changes}")
+    return bool(changes)
+
+
+def save(workdir: str | os.PathLike, pictures: Mapping[str, str]) -> None:
+    """Keeps which pictures, name -> SHA-256, a run is trained on; there is nothing to keep of simulated ones."""
     path = pathlib.Path(workdir) / FILE
-    kept = _read(path)
-    if kept is not None and (changes := differences(kept, now)):
-        if not allow_changes:
-            raise ValueError(
-                f"{folder}: the pictures are not those that {workdir} began with: {changes}; bring these back, choose "
-                "another --workdir, or go on with --allow_changed_data"
-            )
-        progress.warn(f"{folder}: the pictures are not those that the run began with: {changes}")
-    if now and kept != now:
-        text = json.dumps({"version": _VERSION, "sha256": now}, indent=0, sort_keys=True) + "\n"
+    if pictures:
+        text = json.dumps({"version": _VERSION, "sha256": dict(pictures)}, indent=0, sort_keys=True) + "\n"
         files.write_whole(path, text.encode())
 
 

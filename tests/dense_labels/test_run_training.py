@@ -12,11 +12,12 @@ import tensorflow as tf
 
 import dense_labels
 from dense_labels import files, run_training
-from dense_labels.training import callbacks, checkpoints, lock, loop
+from dense_labels.training import callbacks, checkpoints, lock, loop, manifest
 from tests import drawn
 
 SIDE, EPOCHS, STEPS = 32, 3, 2
 KINDS = ("index", "data-00000-of-00001")  # of the files of a checkpoint
+WRITTEN = ["config.json", manifest.FILE]  # into the work directory before the training begins
 QUICK = {  # what makes a training take a second
     "model.name": "simple",
     "model.norm": "none",
@@ -133,7 +134,7 @@ def test_killed_at_any_instant_a_run_goes_on_to_the_same_weights(recorded, optio
         assert_same(weights(workdir), expected)
         assert sorted(path.name for path in workdir.iterdir() if path.name != "tensorboard") == [
             checkpoints.FOLDER,
-            "config.json",
+            *WRITTEN,
         ]
         assert sorted(os.listdir(workdir / checkpoints.FOLDER)) == sorted(os.listdir(run / checkpoints.FOLDER))
     assert "warning" not in capsys.readouterr().out
@@ -203,6 +204,32 @@ def test_once_there_is_a_checkpoint_another_configuration_changes_nothing(record
                 before[path] = b"?"
 
 
+# --- the same pictures ---
+
+
+def test_a_run_goes_on_with_other_pictures_only_where_that_is_allowed(recorded, options, tmp_path, capsys):
+    shutil.copytree(recorded[0], tmp_path / "run")
+    shutil.copytree(options["pictures_or_config"], tmp_path / "pictures")
+    moved = {**options, "pictures_or_config": str(tmp_path / "pictures"), "train.num_epochs": EPOCHS}
+    dense_labels.train(workdir=tmp_path / "run", **moved)  # the folder may have moved
+    first, second, *_ = sorted(path for path in (tmp_path / "pictures").iterdir())
+    shutil.copy(second, first)
+    with pytest.raises(
+        ValueError, match=rf"began with: 1 edited \({first.name}\); bring these back, .*allow_changed_data"
+    ):
+        dense_labels.train(workdir=tmp_path / "run", **moved)
+    first.unlink()
+    with pytest.raises(ValueError, match=rf"began with: 1 gone \({first.name}\)"):
+        dense_labels.train(workdir=tmp_path / "run", **moved)
+    capsys.readouterr()
+    run = dense_labels.train(workdir=tmp_path / "run", allow_changed_data=True, **moved)
+    assert (
+        f"warning: the pictures are not those that the run began with: 1 gone ({first.name})" in capsys.readouterr().out
+    )
+    assert run.step == EPOCHS * STEPS
+    dense_labels.train(workdir=tmp_path / "run", **moved)
+
+
 # --- one writer ---
 
 
@@ -218,7 +245,7 @@ def test_a_second_training_is_refused_and_changes_nothing(options, tmp_path, mon
 
     monkeypatch.setattr(run_training, "_fit", fit)
     dense_labels.train(workdir=workdir, **options)
-    assert refused == [True, True] and [path.name for path in workdir.iterdir()] == ["config.json"]
+    assert refused == [True, True] and sorted(path.name for path in workdir.iterdir()) == WRITTEN
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
@@ -230,7 +257,7 @@ def test_an_error_or_an_interrupt_leaves_no_lock(options, tmp_path, monkeypatch,
     monkeypatch.setattr(run_training, "_fit", stop)
     with pytest.raises(error):
         dense_labels.train(workdir=tmp_path / "run", **options)
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == WRITTEN
 
 
 def test_those_that_only_take_part_do_not_lock_and_write_nothing(options, tmp_path, monkeypatch):
@@ -246,4 +273,4 @@ def test_what_a_killed_writing_left_is_removed(options, tmp_path, monkeypatch):
     (tmp_path / ".mine.txt").write_text("")
     monkeypatch.setattr(run_training, "_fit", lambda *_: None)
     dense_labels.train(workdir=tmp_path, **options)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.txt", "config.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.txt", *WRITTEN]

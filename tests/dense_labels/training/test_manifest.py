@@ -8,8 +8,10 @@ from dense_labels.training import manifest
 
 
 def check(workdir, pictures, folder="/pics", allow_changes=False):
-    paths = {f"{folder}/{name}": digest for name, digest in pictures.items()}
-    manifest.check(workdir, paths, folder, allow_changes=allow_changes)
+    """As a training does."""
+    found = manifest.relative({f"{folder}/{name}": digest for name, digest in pictures.items()}, folder)
+    manifest.check(workdir, found, allow_changes=allow_changes)
+    manifest.save(workdir, found)
 
 
 BEGUN = {"a.png": "1", "in/b.png": "2", "c.png": "3"}
