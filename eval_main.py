@@ -17,8 +17,7 @@ def main(workdir: str, export_dir: str | None, max_pixels: int, batch_requests: 
     """Evaluates with the options of `Run.evaluate`, then exports where it is asked for."""
     if export_dir and options["untrained"]:
         raise ValueError("--untrained goes without --export_dir: a network that is not trained is not served")
-    if export_dir:
-        files.check_plain(export_dir, "--export_dir")
+    files.check_plain(export_dir, "--export_dir")
     if not export_dir and (max_pixels, batch_requests) != (Limits.max_pixels, 0):
         raise ValueError("--max_pixels and --batch_requests go with --export_dir: they are of the model that it writes")
     counts = options.pop("few_shot")

@@ -88,17 +88,17 @@ def is_pattern(path: str | os.PathLike) -> bool:
     return bool(_PATTERNS.search(os.fspath(path)))
 
 
-def check_plain(path: str | os.PathLike, name: str) -> None:
+def check_plain(path: str | os.PathLike | None, name: str) -> None:
     """Refuses a path from which TensorFlow could not load a model.
 
     Args:
-      path: of a folder, which need not exist.
+      path: of a folder, which need not exist; None where none is given.
       name: of the argument, for the message.
 
     Raises:
       ValueError: if TensorFlow may take it for a pattern.
     """
-    whole = os.path.abspath(os.path.expanduser(path))
+    whole = os.path.abspath(os.path.expanduser(path)) if path else ""
     if is_pattern(whole):
         raise ValueError(
             f"{name}={path}: {whole} holds one of * ? [ ] {{ }} \\, which TensorFlow takes for a pattern when it loads "
