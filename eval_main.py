@@ -4,7 +4,6 @@ python eval_main.py --workdir=runs/mine [--annotations=points.json] [--report] [
 """
 
 import shlex
-from typing import Any
 
 from absl import flags
 
@@ -50,11 +49,7 @@ def console() -> None:
         flags.DEFINE_bool("untrained", False, "Evaluate the network as it was before training, for comparison."),
     ]
     flags.mark_flag_as_required("workdir")
-    command_line.run(lambda: main(**_values(holders)))
-
-
-def _values(holders: list[flags.FlagHolder]) -> dict[str, Any]:
-    return {holder.name: holder.value for holder in holders}
+    command_line.run(lambda: main(**{holder.name: holder.value for holder in holders}))
 
 
 if __name__ == "__main__":

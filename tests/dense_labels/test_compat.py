@@ -27,7 +27,7 @@ def network():
     """A network of few weights that has a batch norm and a dilated convolution, inside of another."""
     filters = [(3, 4, 1), (3, 4, 2)]
     options = {"stride": 2, "norm": "batch", "activation": "relu", "mean": (0.5,) * 3, "std": (1.0,) * 3}
-    inner = chain.create(filters, 4, dtype="float32", name="inner", **options)
+    inner = chain.create(filters, 4, padding="zero", dtype="float32", name="inner", **options)
     images = tf.keras.Input([None, None, 3])
     x = tf.keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise")(inner(images))
     return tf.keras.Model(images, tf.keras.layers.Conv2D(3, 1, name="label")(x))
