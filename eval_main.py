@@ -32,7 +32,7 @@ def main(workdir: str, export_dir: str | None, max_pixels: int, batch_requests: 
 
 def console() -> None:
     """Defines the flags and runs; the console script dense-labels-eval."""
-    holders = [
+    holders: list[flags.FlagHolder] = [
         flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote."),
         flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version."),
         flags.DEFINE_integer("max_pixels", Limits.max_pixels, "The SavedModel refuses pictures of more pixels.", 1),
