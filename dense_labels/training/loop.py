@@ -88,6 +88,8 @@ def _cluster() -> dict[str, list[str]]:
     kind, index = (task.get(key) if isinstance(task, dict) else None for key in ("type", "index"))
     if cluster and not (str(kind) in cluster and str(index).isdecimal() and int(str(index)) < len(cluster[str(kind)])):
         raise ValueError(f"TF_CONFIG has a task that is not one of its cluster (found {task!r}); {advice}")
+    if cluster and kind not in ("chief", "worker"):
+        raise ValueError(f"TF_CONFIG gives this process the role {kind!r}; chief and worker train, start no other here")
     return cluster
 
 

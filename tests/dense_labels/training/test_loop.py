@@ -1,6 +1,7 @@
 """Training: one replica equals two, a stopped run ends where an unstopped one does, a begun one begins anew."""
 
 import io
+import json
 import types
 
 import numpy as np
@@ -306,6 +307,15 @@ def test_a_cluster_that_is_not_a_json_object_is_refused(monkeypatch, given, said
     with pytest.raises(ValueError, match="^TF_CONFIG .*; write it as tf.distribute documents, or unset it$") as raised:
         loop.create_strategy()
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("role", ["ps", "evaluator"])
+def test_a_process_that_does_not_train_is_refused(monkeypatch, role):
+    """It would take itself for the chief, and write into the work directory of the others."""
+    cluster = {"worker": ["a:1"], role: ["b:1"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": role, "index": 0}}))
+    with pytest.raises(ValueError, match=f"this process the role '{role}'; chief and worker train"):
+        loop.create_strategy()
 
 
 @pytest.mark.parametrize("given", ["", "{}", '{"cluster": {}}', '{"task": {"type": "worker", "index": 0}}'])
