@@ -1,6 +1,8 @@
 """Video as a source of pairs: two frames of a clip and the optical flow between them (section 3.3)."""
 
 import functools
+import hashlib
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -33,6 +35,10 @@ class Clips(base.Source):
 
     def count_images(self, split: str) -> int:
         return len(self._frames(split))
+
+    def files(self, split: str) -> dict[str, str]:
+        frames = [pathlib.Path(self._video.paths[frame]) for frame in self._frames(split)]
+        return {str(path.absolute()): hashlib.sha256(path.read_bytes()).hexdigest() for path in frames}
 
     def pairs(
         self, split: str, indices: tf.data.Dataset, *, stride: int, batch_size: int, count: int | None = None

@@ -41,6 +41,7 @@ class Video:
     visible: np.ndarray  # uint8 [P, H, W], on disk
     seen: np.ndarray  # float32 [P], the part of `visible` that is 1
     splits: dict[str, np.ndarray]  # "train" and "validation" -> int64, indices of pairs
+    paths: tuple[str, ...]  # F, of the frames
 
 
 def prepare(
@@ -88,7 +89,8 @@ def prepare(
     whole = cache_dir / "video" / _key(frames, folder, [*map(int, size), max_gap, ignore_still])
     kept.make_once(whole, lambda begun: _write(begun, frames, size, list(zip(first, second)), ignore_still))
     arrays = {name: np.load(whole / f"{name}.npy", mmap_mode="r") for name in ("images", "flow", "visible")}
-    return Video(first=first, second=second, seen=np.load(whole / "seen.npy"), splits=splits, **arrays)
+    seen, paths = np.load(whole / "seen.npy"), tuple(map(str, frames))
+    return Video(first=first, second=second, seen=seen, splits=splits, paths=paths, **arrays)
 
 
 def find_clips(folder: str | os.PathLike) -> list[list[pathlib.Path]]:

@@ -1,6 +1,7 @@
 """Tests of video as a source: true motion between frames on disk."""
 
 import dataclasses
+import hashlib
 import pathlib
 import shutil
 
@@ -48,6 +49,12 @@ def test_cells_on_what_moves_are_found_where_it_moved_to(config):
     seen = batch.visible.numpy() > 0
     assert 0.05 < seen.mean() < 0.4  # the square alone: what stands still is left out
     np.testing.assert_allclose(np.median(motion.numpy()[seen], axis=0), [STEP, 0], atol=0.2)
+
+
+def test_frames_are_known_by_what_they_hold(config):
+    found = pipeline.prepare(config).files("train")
+    frames = [pathlib.Path(config.data.dir) / f"frame{n}.png" for n in range(FRAMES - 2)]
+    assert found == {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in frames}
 
 
 def test_validation_frames_are_no_training_frames(config):
