@@ -5,7 +5,8 @@
     run = dense_labels.train("PICTURES", workdir="runs/mine")  # or dense_labels.open_run("runs/mine")
     result = run.evaluate("points.csv")  # fits landmark heads, measures them, keeps them in the run
     print(result.table())
-    run.export("served/mine")  # a SavedModel for TensorFlow Serving
+    run.predict("MORE_PICTURES", out="points")  # points/points.csv: the landmarks of all of them
+    run.export("served/mine")  # a SavedModel for TensorFlow Serving; dense_labels.load("served/mine") predicts as well
 
 What is named here is imported when it is first used: `import dense_labels` itself imports no TensorFlow.
 """
@@ -16,20 +17,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dense_labels.batches import LabelMap
+    from dense_labels.batches import LabelMap, Match
     from dense_labels.config import Config
     from dense_labels.evaluation.result import Result
-    from dense_labels.run import Match, Run, open_run
+    from dense_labels.prediction.predictions import Predictions
+    from dense_labels.prediction.predictor import load
+    from dense_labels.run import Run, open_run
     from dense_labels.run_training import train
 
-__all__ = ["Config", "LabelMap", "Match", "Result", "Run", "open_run", "train"]
+__all__ = ["Config", "LabelMap", "Match", "Predictions", "Result", "Run", "load", "open_run", "train"]
 
 _HOMES = {
     "Config": "dense_labels.config",
     "LabelMap": "dense_labels.batches",
-    "Match": "dense_labels.run",
+    "Match": "dense_labels.batches",
+    "Predictions": "dense_labels.prediction.predictions",
     "Result": "dense_labels.evaluation.result",
     "Run": "dense_labels.run",
+    "load": "dense_labels.prediction.predictor",
     "open_run": "dense_labels.run",
     "train": "dense_labels.run_training",
 }

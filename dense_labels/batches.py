@@ -150,6 +150,14 @@ class LabelledSurfaces(_Rows):
     limb: np.ndarray
 
 
+class Match(NamedTuple):
+    """Where each cell of images A is found in images B."""
+
+    points_in_b: np.ndarray  # float32 [N, h, w, 2], (x, y) in continuous pixels of B as it was given
+    probability: np.ndarray  # float32 [N, h, w]: of the most probable cell of B among all its cells
+    confidence: np.ndarray  # float32 [N, h, w]: the harmonic mean of the confidences of both cells
+
+
 @dataclasses.dataclass(frozen=True)
 class Frame:
     """The frame a network sees its images in."""

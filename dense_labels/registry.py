@@ -168,6 +168,9 @@ READERS: Registry = Registry("reader", "input_pipeline.readers")
 WARPS: Registry = Registry("warp", "input_pipeline.views.choices")
 COLOURS: Registry = Registry("change of colour", "input_pipeline.views.choices")
 
+# Chosen where predictions are written.
+FORMATS: Registry = Registry("format", "dense_labels.prediction.formats")
+
 # Not chosen: each serves every run that has what it needs.
 METRICS: Registry = Registry("metric", "dense_labels.evaluation.metrics")
 PICTURES: Registry = Registry("picture", "dense_labels.pictures")

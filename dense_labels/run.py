@@ -7,27 +7,18 @@ import functools
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from dense_labels import config as config_lib
 from dense_labels import files, kept_heads, run_config
-from dense_labels.batches import Frame, LabelMap, Limits
+from dense_labels.batches import Frame, LabelMap, Limits, Match
 from dense_labels.registry import NETWORKS, SOURCES
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from dense_labels.evaluation.result import Result
-
-
-class Match(NamedTuple):
-    """Where each cell of images A is found in images B."""
-
-    points_in_b: np.ndarray  # float32 [N, h, w, 2], (x, y) in continuous pixels of B as it was given
-    probability: np.ndarray  # float32 [N, h, w]: of the most probable cell of B among all its cells
-    confidence: np.ndarray  # float32 [N, h, w]: the harmonic mean of the confidences of both cells
+    from dense_labels.prediction.predictions import Predictions
 
 
 def open_run(workdir: str | os.PathLike) -> Run:
@@ -160,7 +151,9 @@ class Run:
         Raises:
           ValueError: if the images are of another shape, type or range.
         """
-        answer = self._served.labels(_checked(images))
+        from dense_labels.exporting import served_model
+
+        answer = self._served.labels(served_model.checked_images(images))
         return LabelMap(answer["labels"].numpy(), self.stride)
 
     def match(self, images_a: Any, images_b: Any) -> Match:
@@ -176,7 +169,9 @@ class Run:
         Raises:
           ValueError: as `labels`, or if there are not as many of both.
         """
-        images_a, images_b = _checked(images_a), _checked(images_b)
+        from dense_labels.exporting import served_model
+
+        images_a, images_b = (served_model.checked_images(images) for images in (images_a, images_b))
         if len(images_a) != len(images_b):
             raise ValueError(f"A and B must be as many images; found {len(images_a)} and {len(images_b)}")
         answer = self._served.match(images_a, images_b)
@@ -200,12 +195,7 @@ class Run:
         files.check_plain(export_dir, "export_dir")
         from dense_labels.exporting import model_card, saved_model
 
-        network, kept = self.network, kept_heads.newest(self.workdir)
-        if kept is not None and kept.result.step != self.step:
-            raise ValueError(
-                f"the heads in {self.workdir} were fitted at step {kept.result.step} of the training, which is at step "
-                f"{self.step} now; evaluate the run again before it is exported"
-            )
+        network, kept = self.network, self._kept_heads()
         limits = Limits(batch_requests=batch_requests, **({"max_pixels": max_pixels} if max_pixels else {}))
         description = model_card.describe_run(*((kept.config, kept.result) if kept else (self.config, self._result())))
         return saved_model.export_saved_model(
@@ -214,9 +204,57 @@ class Run:
             export_dir,
             frame=self.frame,
             limits=limits,
-            example_images=kept.example_images if kept else self._example_images(),
+            example_images=kept.example_images if kept else saved_model.noise(self.frame),
             description=description,
         )
+
+    def predict(
+        self,
+        pictures: str | os.PathLike | Sequence[str | os.PathLike],
+        *,
+        out: str | os.PathLike | None = None,
+        formats: str | Sequence[str] = ("csv",),
+    ) -> Predictions:
+        """Predicts the landmarks of pictures with the best head that was kept; needs no annotations.
+
+        Args:
+          pictures: a folder, a pattern such as "in/*.jpg", a text file with a name a line, a picture, or paths.
+          out: folder to write to; called again with the same one, a prediction that was stopped goes on where it was.
+          formats: what to write there, such as ("csv", "coco", "deeplabcut", "tps", "sheet").
+
+        Returns:
+          The predictions, in continuous pixels of the upright pictures.
+
+        Raises:
+          ValueError: if no head was kept or it was fitted at another step of the training, there are no pictures, none
+            can be read, or there is no such format.
+        """
+        return self._predictor.predict(pictures, out=out, formats=formats)
+
+    @functools.cached_property
+    def _predictor(self) -> Any:
+        from dense_labels import progress
+        from dense_labels.exporting.served_model import ServedModel
+        from dense_labels.prediction.predictor import Predictor
+
+        network, kept = self.network, self._kept_heads()
+        if kept is None:
+            raise ValueError(f"{self.workdir} has no landmark head; evaluate it with annotations first")
+        if kept.config.data.name == "boxes" or kept.config.data.boxes:
+            progress.note("the network saw boxes about the objects; give pictures that are cropped alike")
+        identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "figures": kept.result.metrics}
+        model = ServedModel(network, kept.best, frame=self.frame)
+        return Predictor(model.landmarks, self.frame, kept.result.landmark_names, identity)
+
+    def _kept_heads(self) -> kept_heads.KeptHeads | None:
+        """The heads of the newest evaluation; refuses those of another step of the training."""
+        kept = kept_heads.newest(self.workdir)
+        if kept is not None and kept.result.step != self.step:
+            raise ValueError(
+                f"the heads in {self.workdir} were fitted at step {kept.result.step} of the training, which is at step "
+                f"{self.step} now; evaluate the run again"
+            )
+        return kept
 
     @functools.cached_property
     def _served(self) -> Any:
@@ -229,14 +267,6 @@ class Run:
         from dense_labels.evaluation.result import Result
 
         return Result(step=self.step)
-
-    def _example_images(self) -> np.ndarray:
-        """A few images for the check of an export, where no evaluation has kept any: noise in blocks."""
-        random = np.random.default_rng(0)
-        height, width = self.frame.input_size
-        coarse = random.uniform(size=[2, -(-height // 8) + 1, -(-width // 8) + 1, 3])
-        fine = np.repeat(np.repeat(coarse, 8, axis=1), 8, axis=2)
-        return np.float32(fine[:, :height, :width])
 
 
 def restored_network(config: config_lib.Config, workdir: str | os.PathLike | None) -> tuple[tf.keras.Model, int]:
@@ -262,17 +292,3 @@ def restored_network(config: config_lib.Config, workdir: str | os.PathLike | Non
         model.weights = "none"  # those of a trunk are in the checkpoint
     network = NETWORKS[model.name].value.create(model, "float32")
     return network, checkpoints.restore_network(network, os.fspath(workdir)) if workdir else 0
-
-
-def _checked(images: Any) -> np.ndarray:
-    """Images as [N, H, W, 3], uint8 or float32 in [0, 1]."""
-    images = np.asarray(images)
-    images = images[np.newaxis] if images.ndim == 3 else images
-    if images.ndim != 4 or images.shape[-1] != 3 or not images.size:
-        raise ValueError(f"images must be [N, H, W, 3] or [H, W, 3]; found {list(images.shape)}")
-    if images.dtype == np.uint8:
-        return images
-    if not np.issubdtype(images.dtype, np.floating) or not (images.min() >= 0 and images.max() <= 1):
-        span = f"{images.dtype} from {images.min()} to {images.max()}"
-        raise ValueError(f"images must be uint8, or floating point in [0, 1]; found {span}")
-    return images.astype(np.float32)

@@ -19,7 +19,17 @@ from dense_labels import progress
 from dense_labels.registry import Entry
 
 _FOLDERS: set[pathlib.Path] = set()  # of the files that were run
-OURS = ("dense_labels", "input_pipeline", "models", "serving", "benchmarks", "configs", "train_main", "eval_main")
+OURS = (
+    "dense_labels",
+    "input_pipeline",
+    "models",
+    "serving",
+    "benchmarks",
+    "configs",
+    "train_main",
+    "eval_main",
+    "predict_main",
+)
 
 
 def run(path: str | os.PathLike) -> types.ModuleType:

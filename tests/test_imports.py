@@ -12,6 +12,7 @@ OURS = {
     "models",
     "train_main",
     "eval_main",
+    "predict_main",
     "configs",
     "benchmarks",
     "serving",
@@ -46,6 +47,10 @@ ALLOWED = {  # which of our modules the modules of a folder may import, each fol
     "dense_labels/pictures": BOTTOM | METHOD | PARTS["evaluation"],
     "dense_labels/reporting": BOTTOM | METHOD | PARTS["evaluation"] | PARTS["pictures"],
     "dense_labels/exporting": BOTTOM | METHOD | PARTS["evaluation"],
+    "dense_labels/prediction": BOTTOM
+    | PARTS["pictures"]
+    | PARTS["exporting"]
+    | {"dense_labels.prediction", "input_pipeline"},
     "dense_labels/training": BOTTOM | METHOD | PARTS["evaluation"] | PARTS["pictures"] | PARTS["reporting"],
 }
 
@@ -103,8 +108,9 @@ def test_the_bottom_imports_nothing_above_it():
 
 
 def test_networks_and_data_meet_in_the_runs_alone():
-    """Only what the mains call imports `models` and `input_pipeline`."""
-    inside = modules("dense_labels/*/**/*.py")
+    """Only what the mains call imports `models` and `input_pipeline`; predictions read pictures."""
+    predicting = set(modules("dense_labels/prediction/**/*.py"))
+    inside = [path for path in modules("dense_labels/*/**/*.py") if path not in predicting]
     assert importers("input_pipeline", inside) == []
     assert importers("models", inside) == []
     above = {pathlib.Path(path).stem for path in importers("input_pipeline", modules("dense_labels/*.py"))}
@@ -138,7 +144,7 @@ def test_tensorflow_addons_never_lies_on_an_exported_graph():
 def test_flags_are_read_by_the_mains_alone():
     below_the_mains = modules("dense_labels/**/*.py", "models/**/*.py", "input_pipeline/**/*.py")
     assert set(importers("absl.flags", below_the_mains)) == {"dense_labels/command_line.py"} | COMMANDS
-    assert importers("absl.flags", modules("*_main.py")) == ["eval_main.py", "train_main.py"]
+    assert importers("absl.flags", modules("*_main.py")) == ["eval_main.py", "predict_main.py", "train_main.py"]
 
 
 def test_nothing_below_the_mains_prints_but_through_one_place():

@@ -14,6 +14,7 @@ from PIL import Image
 from tests import commands
 from tests.commands import ROOT
 
+MAINS = ("train_main.py", "eval_main.py", "predict_main.py")
 PACKAGES = ("configs", "dense_labels", "input_pipeline", "models", "serving")
 
 
@@ -25,7 +26,7 @@ def wheel(tmp_path_factory):
     source.mkdir()
     for name in PACKAGES:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "train_main.py", "eval_main.py"):
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", *MAINS):
         shutil.copy(ROOT / name, source)
     build = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
     ran = subprocess.run([sys.executable, "-c", build, str(folder)], cwd=source, capture_output=True, text=True)
@@ -42,8 +43,8 @@ def test_the_wheel_holds_every_module_and_what_they_read(wheel):
         assert f"{name}/py.typed" in inside
     templates = {str(path.relative_to(ROOT)) for path in ROOT.glob("dense_labels/reporting/templates/*")}
     assert templates and templates <= inside
-    assert {"train_main.py", "eval_main.py"} <= inside
-    others = {path.partition("/")[0] for path in inside} - {*PACKAGES, "train_main.py", "eval_main.py"}
+    assert {*MAINS} <= inside
+    others = {path.partition("/")[0] for path in inside} - {*PACKAGES, *MAINS}
     assert all(name.endswith(".dist-info") for name in others)
     assert any(path.endswith("LICENSE") for path in inside)
 
@@ -54,6 +55,7 @@ def test_the_console_scripts_are_those_of_the_mains(wheel):
     assert dict(entries["console_scripts"]) == {
         "dense-labels-train": "train_main:console",
         "dense-labels-eval": "eval_main:console",
+        "dense-labels-predict": "predict_main:console",
     }
 
 

@@ -117,3 +117,12 @@ def _requests(functions, images):
     """A request for each signature that the model has: its name and inputs."""
     known = {name: each for name, each in signatures.named().items() if name in functions}
     return [(name, signature.request(dtype, [images])) for name, (_, signature, dtype) in known.items()]
+
+
+def noise(frame: Frame) -> np.ndarray:
+    """Makes two images float32 [2, H, W, 3] in [0, 1] for the check of an export, where there are no others."""
+    random = np.random.default_rng(0)
+    height, width = frame.input_size
+    coarse = random.uniform(size=[2, -(-height // 8) + 1, -(-width // 8) + 1, 3])
+    fine = np.repeat(np.repeat(coarse, 8, axis=1), 8, axis=2)
+    return np.float32(fine[:, :height, :width])

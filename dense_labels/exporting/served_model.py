@@ -9,6 +9,7 @@ import functools
 import types
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from dense_labels import compat
@@ -165,3 +166,21 @@ def _batched(network, limits):
         allowed_batch_sizes=sizes,  # a batch in between is filled up to the next: one plan of the kernels for each
         max_enqueued_batches=_QUEUE,
     )(network)
+
+
+def checked_images(images: Any) -> np.ndarray:
+    """Returns images as [N, H, W, 3], uint8 or float32 in [0, 1].
+
+    Raises:
+      ValueError: if they are of another shape, type or range.
+    """
+    images = np.asarray(images)
+    images = images[np.newaxis] if images.ndim == 3 else images
+    if images.ndim != 4 or images.shape[-1] != 3 or not images.size:
+        raise ValueError(f"images must be [N, H, W, 3] or [H, W, 3]; found {list(images.shape)}")
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating) or not (images.min() >= 0 and images.max() <= 1):
+        span = f"{images.dtype} from {images.min()} to {images.max()}"
+        raise ValueError(f"images must be uint8, or floating point in [0, 1]; found {span}")
+    return images.astype(np.float32)

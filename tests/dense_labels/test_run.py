@@ -187,3 +187,23 @@ def test_an_override_that_has_no_effect_is_refused(pictures, tmp_path):
     with pytest.raises(ValueError, match="config.loss.tau2 has no effect in this run"):
         dense_labels.train(pictures, workdir=tmp_path / "run", **{**QUICK, "loss.tau2": 9.0})
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_and_its_export_predict_alike(run, notebook, pictures, tmp_path):
+    """And as the served model does that is sent the pictures."""
+    found = run.predict(pictures, out=tmp_path / "run", formats=("csv", "sheet"))
+    exported = dense_labels.load(notebook["served"]).predict(pictures, out=tmp_path / "exported")
+    assert found.landmark_names == exported.landmark_names == tuple(drawn.NAMES)
+    np.testing.assert_allclose(found.points, exported.points, atol=1e-2)
+    for name, points in list(zip(found.names, found.points))[:3]:
+        sent = tf.image.decode_png((pictures / name).read_bytes())[tf.newaxis]
+        np.testing.assert_allclose(notebook["model"].landmarks(sent)["points"][0], points, atol=0.05)
+    assert (tmp_path / "run" / "sheet.png").exists()
+
+
+def test_a_run_without_a_head_cannot_predict(run, tmp_path, pictures):
+    bare = shutil.copytree(run.workdir, tmp_path / "bare", ignore=shutil.ignore_patterns("heads"))
+    with pytest.raises(ValueError, match="has no landmark head; evaluate it with annotations first"):
+        dense_labels.open_run(bare).predict(pictures)
+    with pytest.raises(ValueError, match="holds no exported model; give the folder that an export wrote"):
+        dense_labels.load(tmp_path)

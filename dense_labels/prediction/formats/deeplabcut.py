@@ -1,0 +1,34 @@
+"""The CSV file that DeepLabCut writes for the pictures that it analysed: three rows of headings, then x, y, likelihood.
+
+DeepLabCut counts pixels from 0 at their centre: what its users click in napari at the centre of the first pixel is
+(0, 0). So half a pixel is taken off. `likelihood` is the score, which is not calibrated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dense_labels.prediction.formats import csv
+from dense_labels.registry import FORMATS
+
+if TYPE_CHECKING:
+    from dense_labels.prediction.predictions import Predictions
+
+SCORER = "DenseLabels"
+_HALF = 0.5
+
+
+@FORMATS.register("deeplabcut", "DeepLabCut's CSV of x, y and likelihood", file="points_deeplabcut.csv")
+def write(predictions: Predictions) -> bytes:
+    """Writes the rows `scorer`, `bodyparts` and `coords`, then a row for each picture."""
+    names = predictions.landmark_names
+    headings = [
+        ["scorer", *[SCORER] * (3 * len(names))],
+        ["bodyparts", *(name for name in names for _ in range(3))],
+        ["coords", *("x", "y", "likelihood") * len(names)],
+    ]
+    values = np.concatenate([predictions.points - _HALF, predictions.score[..., np.newaxis]], axis=-1)
+    rows = ([name, *(f"{number:.4f}" for number in row.ravel())] for name, row in zip(predictions.names, values))
+    return csv.table(headings, rows)

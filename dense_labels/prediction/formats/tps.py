@@ -1,0 +1,29 @@
+"""TPS files of tpsDig: landmarks of each picture, whose y counts from the BOTTOM of the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dense_labels.registry import FORMATS
+
+if TYPE_CHECKING:
+    from dense_labels.prediction.predictions import Predictions
+
+
+@FORMATS.register("tps", "tpsDig's landmarks, y from the bottom", file="points.tps")
+def write(predictions: Predictions) -> bytes:
+    """Writes LM, a line for each landmark, IMAGE and ID of each picture.
+
+    Raises:
+      ValueError: if the name of a picture has a line break, which the format cannot say.
+    """
+    blocks = []
+    for index, (name, (height, _)) in enumerate(zip(predictions.names, predictions.sizes.tolist())):
+        if not name.isprintable():
+            raise ValueError(f"{name!r}: a TPS file cannot hold this name; rename the picture or choose another format")
+        points = predictions.points[index] * [1, -1] + [0, height]
+        lines = "".join(f"{x:.5f} {y:.5f}\n" for x, y in np.float64(points))
+        blocks.append(f"LM={len(points)}\n{lines}IMAGE={name}\nID={index}\n")
+    return "".join(blocks).encode()

@@ -1,0 +1,60 @@
+"""What has been predicted so far, a line a picture, so that a prediction that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+FILE = "unfinished.jsonl"  # in the folder of the output, until that is whole
+
+
+class Journal:
+    """The lines of one prediction: a heading that says by what is predicted, then a line for each picture.
+
+    Attributes:
+      done: name of a picture -> its line, of pictures that are as they were.
+    """
+
+    def __init__(self, out: str | os.PathLike, heading: dict[str, Any]):
+        """Opens the journal of a folder, which exists; one with another heading is begun anew."""
+        self._path, self.done = pathlib.Path(out) / FILE, {}
+        lines = self._whole_lines()
+        if not lines or lines[0] != heading:
+            self._path.write_text(json.dumps(heading) + "\n", encoding="utf-8")
+            lines = [heading]
+        self.done = {line["name"]: line for line in lines[1:]}
+        self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115, it is open as long as this lives
+
+    def _whole_lines(self):
+        """Reads the lines, and cuts off one that a kill left half written."""
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return []
+        lines, whole = [], 0
+        for line in content.splitlines(keepends=True):
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                break
+            if not line.endswith(b"\n"):
+                lines.pop()
+                break
+            whole += len(line)
+        if whole < len(content):
+            os.truncate(self._path, whole)
+        return lines
+
+    def add(self, lines: list[dict[str, Any]]) -> None:
+        """Writes the lines of some pictures; each has the `name` of its picture."""
+        self._file.write("".join(json.dumps(line) + "\n" for line in lines))
+        self._file.flush()
+        self.done.update((line["name"], line) for line in lines)
+
+    def close(self, *, finished: bool) -> None:
+        """Closes the journal, and removes it where the output is whole."""
+        self._file.close()
+        if finished:
+            self._path.unlink()

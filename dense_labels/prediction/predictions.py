@@ -1,0 +1,65 @@
+"""Predicted landmarks as a value, and as files in the formats that are registered."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from dense_labels import files
+from dense_labels.registry import FORMATS
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+    """The landmarks of N pictures that could be read.
+
+    Convention: points are (x, y) in continuous pixels of the upright picture: its outer top-left corner is (0, 0).
+
+    Attributes:
+      folder: that the names start from.
+      names: of the pictures, with forward slashes.
+      sizes: int64 [N, 2], (height, width) of the pictures in pixels.
+      landmark_names: K; numbers where landmarks have no names.
+      points: float32 [N, K, 2].
+      score: float32 [N, K], from 0 to 1, the higher the more certain. It is not calibrated.
+      failed: (name, reason) of each picture that could not be read.
+      named: whether the landmarks have names of their own.
+    """
+
+    folder: str
+    names: tuple[str, ...]
+    sizes: np.ndarray
+    landmark_names: tuple[str, ...]
+    points: np.ndarray
+    score: np.ndarray
+    failed: tuple[tuple[str, str], ...] = ()
+    named: bool = True
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def save(self, out: str | os.PathLike, formats: str | Sequence[str] = ("csv",)) -> list[pathlib.Path]:
+        """Writes the predictions in some formats, each file whole or not at all.
+
+        Args:
+          out: folder of the files; created where it is absent.
+          formats: names of the registry FORMATS, or one name.
+
+        Returns:
+          The files that were written.
+
+        Raises:
+          ValueError: if there is no such format, or a format cannot say what was predicted.
+          OSError: if a file cannot be written.
+        """
+        folder = pathlib.Path(os.path.expanduser(os.fspath(out)))
+        chosen = [FORMATS[name] for name in ([formats] if isinstance(formats, str) else formats)]
+        contents = [(entry.facts["file"], entry.value(self)) for entry in chosen]
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents:
+            files.write_whole(folder / name, content)
+        return [folder / name for name, _ in contents]

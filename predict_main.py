@@ -1,0 +1,36 @@
+"""Predicts the landmarks of many pictures, by a run that was evaluated or a model that was exported.
+
+python predict_main.py --model=runs/mine --pictures=PICTURES --out=points [--formats=csv,coco,deeplabcut,tps,sheet]
+"""
+
+import os
+
+from absl import flags
+
+import dense_labels
+from dense_labels import command_line
+from dense_labels.registry import FORMATS
+
+
+def main(model: str, pictures: str, out: str, formats: list[str]) -> None:
+    """Predicts with the folder of a run or of an exported model."""
+    is_run = os.path.exists(os.path.join(os.path.expanduser(model), "config.json"))
+    predictor = dense_labels.open_run(model) if is_run else dense_labels.load(model)
+    predictor.predict(pictures, out=out, formats=formats)
+
+
+def console() -> None:
+    """Defines the flags and runs; the console script dense-labels-predict."""
+    words = "; ".join(f"{entry.name}: {entry.words}" for entry in FORMATS.values())
+    holders: list[flags.FlagHolder] = [
+        flags.DEFINE_string("model", None, "Folder of a run, or of an exported model."),
+        flags.DEFINE_string("pictures", None, "Folder, pattern in quotes, .txt with a name a line, or picture."),
+        flags.DEFINE_string("out", None, "Folder to write to; the same command goes on where it was stopped."),
+        flags.DEFINE_list("formats", ["csv", "scores", "sheet"], f"What to write. {words}."),
+    ]
+    flags.mark_flags_as_required(["model", "pictures", "out"])
+    command_line.run(lambda: main(**{holder.name: holder.value for holder in holders}))
+
+
+if __name__ == "__main__":
+    console()

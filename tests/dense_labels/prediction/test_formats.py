@@ -1,0 +1,106 @@
+"""Tests of the formats of predictions; what our own readers read comes back."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dense_labels.prediction.predictions import Predictions
+from dense_labels.registry import FORMATS
+from input_pipeline.readers import coco, points_csv
+
+NAMES = ("left_eye", "right_eye", "nose, tip")
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    """Two pictures in a folder, one of them in a folder below, with points of three landmarks."""
+    for name, size in (("a.png", (64, 48)), ("in/b,c.png", (30, 90))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", size, (90, 160, 200)).save(tmp_path / name)
+    points = np.float32([[[10.25, 20], [30, 40.5], [12, 13]], [[1, 2], [3, 4], [25.125, 80.0625]]])
+    score = np.float32([[0.9, 0.5, 0.25], [0.125, 0.75, 1]])
+    sizes = np.array([[48, 64], [90, 30]])
+    return Predictions(str(tmp_path), ("a.png", "in/b,c.png"), sizes, NAMES, points, score)
+
+
+def content(predictions, name):
+    return FORMATS[name].value(predictions)
+
+
+def test_tables_are_what_annotations_are_read_from(predictions, tmp_path):
+    (tmp_path / "points.csv").write_bytes(content(predictions, "csv"))
+    found = points_csv.read_table(tmp_path, tmp_path / "points.csv")
+    assert found.paths == (str(tmp_path / "a.png"), str(tmp_path / "in/b,c.png")) and found.landmark_names == NAMES
+    np.testing.assert_allclose(found.landmarks, predictions.points, atol=6e-4)
+    assert found.annotated.all()
+
+
+def test_landmarks_without_names_are_numbered(predictions, tmp_path):
+    bare = Predictions(
+        str(tmp_path), predictions.names, predictions.sizes, ("0", "1", "2"), predictions.points, predictions.score,
+        named=False,
+    )  # fmt: skip
+    (tmp_path / "points.csv").write_bytes(content(bare, "csv"))
+    assert points_csv.read_table(tmp_path, tmp_path / "points.csv").landmark_names == ()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_coco_is_read_back_without_half_a_pixel_more(predictions, tmp_path, whole):
+    """Also where all numbers happen to be whole, which COCO's own are that count pixels at their centres."""
+    if whole:
+        np.round(predictions.points, out=predictions.points)
+    (tmp_path / "points.json").write_bytes(content(predictions, "coco"))
+    found = coco.read_file(tmp_path, tmp_path / "points.json")
+    np.testing.assert_allclose(found.landmarks, predictions.points, atol=2e-3)
+    assert found.landmark_names == NAMES and found.boxes is None
+    np.testing.assert_array_equal(found.claimed, predictions.sizes)
+    written = json.loads((tmp_path / "points.json").read_text())["annotations"]
+    assert written[1]["keypoint_scores"] == [0.125, 0.75, 1.0] and written[1]["score"] == 0.625
+
+
+def test_scores_are_a_table(predictions):
+    lines = content(predictions, "scores").decode().splitlines()
+    assert lines == [
+        'file,left_eye,right_eye,"nose, tip"',
+        "a.png,0.9000,0.5000,0.2500",
+        '"in/b,c.png",0.1250,0.7500,1.0000',
+    ]
+
+
+def test_deeplabcut_counts_pixels_at_their_centres(predictions):
+    lines = content(predictions, "deeplabcut").decode().splitlines()
+    assert lines[0] == "scorer," + ",".join(["DenseLabels"] * 9)
+    assert lines[1].startswith("bodyparts,left_eye,left_eye,left_eye,right_eye,")
+    assert lines[2] == "coords," + ",".join(["x", "y", "likelihood"] * 3)
+    assert lines[3].startswith("a.png,9.7500,19.5000,0.9000,29.5000,40.0000,0.5000,")
+
+
+def test_tps_counts_from_the_bottom(predictions, tmp_path):
+    text = content(predictions, "tps").decode()
+    first, second = text.split("LM=")[1:]
+    assert first == "3\n10.25000 28.00000\n30.00000 7.50000\n12.00000 35.00000\nIMAGE=a.png\nID=0\n"
+    assert second.endswith("25.12500 9.93750\nIMAGE=in/b,c.png\nID=1\n")
+    broken = Predictions(str(tmp_path), ("a\n.png",), *(part[:1] for part in (predictions.sizes,)), NAMES,
+                         predictions.points[:1], predictions.score[:1])  # fmt: skip
+    with pytest.raises(ValueError, match=r"'a\\n.png': a TPS file cannot hold this name"):
+        content(broken, "tps")
+
+
+def test_the_sheet_begins_with_the_least_certain_picture(predictions, tmp_path):
+    (tmp_path / "sheet.png").write_bytes(content(predictions, "sheet"))
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert sheet.ndim == 3 and sheet.shape[1] > 2 * 220
+    colours = {tuple(colour) for colour in sheet.reshape(-1, 3)[::7]}
+    assert (90, 160, 200) in colours and len(colours) > 10
+
+
+def test_files_are_written_whole_or_not_at_all(predictions, tmp_path):
+    written = predictions.save(tmp_path / "out", ("csv", "tps"))
+    assert (
+        [path.name for path in written]
+        == ["points.csv", "points.tps"]
+        == sorted(p.name for p in (tmp_path / "out").iterdir())
+    )
+    assert predictions.save(tmp_path / "out", "scores")[0].name == "scores.csv"

@@ -1,0 +1,162 @@
+"""Tests of predicting many pictures: with a stand-in for a network, which finds the brightest pixel."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dense_labels.batches import Frame
+from dense_labels.prediction import inputs, journal, predictor
+from dense_labels.prediction.predictor import Predictor
+
+FRAME = Frame((16, 24), 2, margin=2)  # a picture becomes 20 x 28
+NAMES = ("spot", "corner")
+
+
+def brightest(images):
+    """The brightest pixel of each image, and its corner."""
+    height, width = images.shape[1:3]
+    assert images.dtype == np.uint8 and (height, width) == FRAME.full_size
+    y, x = np.divmod(images.sum(axis=-1).reshape(len(images), -1).argmax(axis=1), width)
+    spot = np.stack([x, y], axis=-1) + 0.5
+    return {"points": np.stack([spot, np.zeros_like(spot)], axis=1), "score": np.tile([0.9, 0.1], [len(images), 1])}
+
+
+def model(**identity):
+    return Predictor(brightest, FRAME, NAMES, {"model": "brightest", **identity})
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """40 pictures four times the size of the frame, each with a bright square; returns the folder and its centres."""
+    folder, random, places = tmp_path / "pictures", np.random.default_rng(0), {}
+    folder.mkdir()
+    for index in range(40):
+        column, row = random.integers(28), random.integers(20)
+        picture = np.zeros([80, 112, 3], np.uint8)
+        picture[4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 255
+        Image.fromarray(picture).save(folder / f"{index:02}.png")
+        places[f"{index:02}.png"] = [4 * column + 2, 4 * row + 2]
+    return folder, places
+
+
+def test_points_are_in_pixels_of_the_pictures(pictures):
+    folder, places = pictures
+    found = model().predict(folder)
+    assert found.names == tuple(places) and found.landmark_names == NAMES and len(found) == 40
+    np.testing.assert_allclose(found.points[:, 0], list(places.values()), atol=1e-3)
+    np.testing.assert_array_equal(found.sizes, [[80, 112]] * 40)
+    np.testing.assert_allclose(found.score, [[0.9, 0.1]] * 40, atol=1e-6)
+
+
+def test_pictures_that_cannot_be_read_are_listed_and_cost_nothing_else(pictures, capsys):
+    folder, places = pictures
+    (folder / "07.png").write_bytes(b"")
+    (folder / "11.png").write_bytes((folder / "11.png").read_bytes()[:60])
+    found = model().predict(folder)
+    assert [name for name, _ in found.failed] == ["07.png", "11.png"] and len(found) == 38
+    assert "warning: 2 of 40 pictures cannot be read: 07.png (empty), 11.png (" in capsys.readouterr().out
+    np.testing.assert_allclose(found.points[6:8, 0], [places["06.png"], places["08.png"]], atol=1e-3)
+
+
+def test_where_none_can_be_read_there_is_no_output(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="none of the 1 pictures can be read"):
+        model().predict(tmp_path / "in")
+
+
+def stopped_at(count, monkeypatch):
+    """A model that is stopped when it sees its batch of that number."""
+    seen = []
+
+    def landmarks(images):
+        seen.append(len(images))
+        if len(seen) == count:
+            raise KeyboardInterrupt
+        return brightest(images)
+
+    return Predictor(landmarks, FRAME, NAMES, {"model": "brightest"}), seen
+
+
+def test_a_prediction_that_was_stopped_goes_on_to_the_same_output(pictures, tmp_path, monkeypatch, capsys):
+    folder, _ = pictures
+    monkeypatch.setattr(predictor, "BATCH_SIZE", 8)
+    expected = model().predict(folder, out=tmp_path / "whole", formats=("csv", "scores"))
+    stopping, _ = stopped_at(3, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        stopping.predict(folder, out=tmp_path / "out", formats=("csv", "scores"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [journal.FILE]
+    with open(tmp_path / "out" / journal.FILE, "a") as file:
+        file.write('{"name": "16.png", "sta')  # as a kill leaves it
+    capsys.readouterr()
+    going_on, seen = stopped_at(0, monkeypatch)
+    found = going_on.predict(folder, out=tmp_path / "out", formats=("csv", "scores"))
+    assert "going on: 16 of 40 pictures were predicted before" in capsys.readouterr().out and len(seen) == 3
+    np.testing.assert_array_equal(found.points, expected.points)
+    for name in ("points.csv", "scores.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["points.csv", "scores.csv"]
+
+
+@pytest.mark.parametrize("other", ["model", "picture"])
+def test_what_another_model_or_picture_gave_is_not_gone_on_with(pictures, tmp_path, monkeypatch, capsys, other):
+    folder, places = pictures
+    monkeypatch.setattr(predictor, "BATCH_SIZE", 8)
+    stopping, _ = stopped_at(2, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        stopping.predict(folder, out=tmp_path / "out")
+    if other == "picture":
+        (folder / "39.png").replace(folder / "03.png")
+        places["03.png"] = places.pop("39.png")
+    found = model(**({"step": 2} if other == "model" else {})).predict(folder, out=tmp_path / "out")
+    assert ("going on: 7 of 39" in capsys.readouterr().out) == (other == "picture")
+    np.testing.assert_allclose(found.points[:, 0], [places[name] for name in found.names], atol=1e-3)
+
+
+def test_an_unknown_format_is_refused_before_the_work(pictures, tmp_path):
+    with pytest.raises(ValueError, match="there is no format 'xls'; choose 'coco', 'csv'"):
+        Predictor(None, FRAME, NAMES, {}).predict(pictures[0], out=tmp_path / "out", formats=("csv", "xls"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 1}\n{', "\x00" * 9])
+def test_a_damaged_journal_is_begun_anew_or_cut_off(tmp_path, content):
+    (tmp_path / journal.FILE).write_text(content)
+    opened = journal.Journal(tmp_path, {"version": 1})
+    opened.add([{"name": "a.png"}])
+    opened.close(finished=False)
+    lines = (tmp_path / journal.FILE).read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"version": 1}, {"name": "a.png"}]
+
+
+# --- which pictures ---
+
+
+def test_pictures_are_found_by_folder_pattern_list_and_path(pictures, tmp_path):
+    folder, _ = pictures
+    (folder / "more").mkdir()
+    (folder / "05.png").rename(folder / "more" / "05 [x].png")
+    whole = inputs.find(folder)
+    assert len(whole.names) == 40 and "more/05 [x].png" in whole.names and whole.folder == str(folder)
+    assert inputs.find(f"{folder}/0*.png").names == tuple(f"0{k}.png" for k in (0, 1, 2, 3, 4, 6, 7, 8, 9))
+    assert inputs.find(folder / "03.png") == (str(folder), ("03.png",))
+    (folder / "some.txt").write_text("07.png\n\nmore\\05 [x].png\n07.png\n")
+    assert inputs.find(folder / "some.txt") == (str(folder), ("07.png", "more/05 [x].png"))
+    assert inputs.find([folder / "02.png", str(folder / "01.png")]) == (str(folder), ("02.png", "01.png"))
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [("none", "there is no such picture or folder"), ("*.jpg", "no such picture or folder"), ([], "no such")],
+)
+def test_no_pictures_are_refused(tmp_path, given, said):
+    with pytest.raises(ValueError, match=said):
+        inputs.find(given if isinstance(given, list) else tmp_path / given)
+
+
+def test_a_name_of_a_list_that_is_not_there_is_refused(tmp_path):
+    (tmp_path / "some.txt").write_text("gone.png\n")
+    with pytest.raises(ValueError, match="some.txt: there is no picture .*gone.png"):
+        inputs.find(tmp_path / "some.txt")
