@@ -162,6 +162,7 @@ def test_another_process_opens_it(workdir):
 
 
 def test_a_name_that_is_taken_is_refused():
+    list(registry.LOSSES)  # ours are there
     with pytest.raises(ValueError, match="there is a loss 'dist' already, in dense_labels.training.losses.dist.create"):
         registry.LOSSES.register("dist", "something else")(lambda config, stride: None)
 
@@ -182,6 +183,17 @@ def test_what_the_configuration_can_choose_is_found_without_tensorflow():
 
 
 def test_every_entry_has_words_for_the_documentation():
-    for name in ("NETWORKS", "HEADS", "LOSSES", "SOURCES", "READERS", "WARPS", "COLOURS", "METRICS", "SIGNATURES"):
+    for name in (
+        "NETWORKS",
+        "HEADS",
+        "LOSSES",
+        "SOURCES",
+        "READERS",
+        "WARPS",
+        "COLOURS",
+        "METRICS",
+        "FORMATS",
+        "SIGNATURES",
+    ):
         for entry in getattr(registry, name).values():
             assert entry.words and not entry.words.endswith("."), entry
