@@ -184,7 +184,8 @@ def _figures(run):
         else:
             found["texts"][path] = value
 
-    walk("", json.loads((run / "eval" / "result.json").read_text()))
+    result = json.loads((run / "eval" / "result.json").read_text())
+    walk("", {key: value for key, value in result.items() if key != "digest"})  # of all the others
     return found
 
 

@@ -34,6 +34,11 @@ def requests(files, model, *, count, seed=0):
     return drawn
 
 
+def damaged(file, random):
+    """Damages a picture file in one of the ways that may leave it sound, drawn by chance."""
+    return _KINDS[MAY_BE_SOUND[random.integers(len(MAY_BE_SOUND))]](file, random)
+
+
 def _truncated(file, random):
     return file[: random.integers(len(file))]
 

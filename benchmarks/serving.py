@@ -224,7 +224,7 @@ def _soak(folder, files, count):
     with started(folder) as (address, process):
 
         def watch(done):
-            resident.append(_resident_mib(process))
+            resident.append(resident_mib(process))
             print(f"{done} of {count} answered; the server has {resident[-1]} MiB", flush=True)
 
         outcomes = soak(address, _newest(folder), files, count=count, watch=watch)
@@ -237,7 +237,7 @@ def _soak(folder, files, count):
 def _mutate(folder, files, count):
     with started(folder) as (address, process):
         outcomes = mutate(address, _newest(folder), files, count=count)
-        alive, mib = process.poll() is None, _resident_mib(process)
+        alive, mib = process.poll() is None, resident_mib(process)
     for kind, counted in outcomes.items():
         print(f"{kind}: {dict(counted)}")
     print(f"the server is {'alive' if alive else 'gone'}, with {mib} MiB")
@@ -264,7 +264,7 @@ def _newest(folder):
     return tf.saved_model.load(_newest_folder(folder))
 
 
-def _resident_mib(process):
+def resident_mib(process):
     with open(f"/proc/{process.pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 

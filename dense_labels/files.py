@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import pathlib
 import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 _PATTERNS = re.compile(r"[*?\[\]{}\\]")  # TensorFlow takes a path with one of these for a pattern, at places
+_DIGEST = "digest"  # key of what JSON says of all its other values
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")
 
 
@@ -41,6 +45,11 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
         raise
 
 
+def is_temporary(path: str | os.PathLike) -> bool:
+    """Says whether a file or folder has a temporary name, for something is not whole yet."""
+    return bool(_TEMPORARY.fullmatch(os.path.basename(path)))
+
+
 def remove_temporary(folder: str | os.PathLike) -> None:
     """Removes the files and folders under temporary names that killed processes left in a folder, if there is one.
 
@@ -48,7 +57,7 @@ def remove_temporary(folder: str | os.PathLike) -> None:
       folder: its path; no other process may be writing there.
     """
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        if _TEMPORARY.fullmatch(name):
+        if is_temporary(name):
             remove(os.path.join(folder, name))
 
 
@@ -59,6 +68,26 @@ def remove(path: str | os.PathLike) -> None:
     else:
         with contextlib.suppress(FileNotFoundError):
             os.remove(path)
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what JSON is to hold, with a digest of it, by which `unsealed` tells whether it is still the same."""
+    return {**values, _DIGEST: _digest(values)}
+
+
+def unsealed(values: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Takes the digest off what `sealed` returned, once JSON has been read.
+
+    Returns:
+      The values, and whether they are those that were sealed; True as well of what earlier versions wrote, without one.
+    """
+    rest = {key: value for key, value in values.items() if key != _DIGEST}
+    return rest, _DIGEST not in values or values[_DIGEST] == _digest(rest)
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    as_read = json.loads(json.dumps(values))  # tuples are lists there, and all keys are text
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager

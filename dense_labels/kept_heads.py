@@ -8,18 +8,18 @@ images, which an export is checked on.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from dense_labels import config as config_lib
-from dense_labels import progress
+from dense_labels import files, progress
 from dense_labels.evaluation.result import Result
 from dense_labels.registry import HEADS
 
@@ -76,8 +76,10 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
             np.savez(written / f"{name}.npz", **kept.heads[name].state())
         np.savez_compressed(written / _EXAMPLES, images=np.uint8(np.rint(kept.example_images * _LEVELS)))
         kept.result.save(written / _RESULT)
-        index = {"version": VERSION, "heads": names, "configuration": config_lib.to_dict(kept.config)}
-        (written / _INDEX).write_text(json.dumps(index, indent=2) + "\n")
+        digests = {path.name: _digest(path) for path in sorted(written.iterdir())}
+        configuration = config_lib.to_dict(kept.config)
+        index = {"version": VERSION, "heads": names, "sha256": digests, "configuration": configuration}
+        (written / _INDEX).write_text(json.dumps(files.sealed(index), indent=2) + "\n")
         newest = max(_versions(folder), default=0)
         written.rename(folder / str(newest + 1))
 
@@ -99,7 +101,7 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
         return None
     folder = pathlib.Path(workdir) / _FOLDER / str(versions[-1])
     try:
-        index = json.loads((folder / _INDEX).read_text())
+        index = _index(folder)
         if index["version"] > VERSION:
             raise ValueError(f"version {index['version']}; this program reads up to {VERSION}: install a newer one")
         heads = {}
@@ -109,9 +111,27 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
         with np.load(folder / _EXAMPLES, allow_pickle=False) as examples:
             images = examples["images"] / np.float32(_LEVELS)
         config = config_lib.from_dict(index["configuration"])
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{folder} cannot be read ({error}); evaluate the run again") from error
-    return KeptHeads(heads, Result.load(folder / _RESULT), config, images)
+        return KeptHeads(heads, Result.load(folder / _RESULT), config, images)
+    except MemoryError:
+        raise  # the files may be as good as any
+    except Exception as error:  # numpy, zip and JSON raise almost anything at damaged data
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{folder} cannot be read ({reason}); evaluate the run again") from error
+
+
+def _index(folder: pathlib.Path) -> dict[str, Any]:
+    """Reads the index of a version, and holds the other files against the digests in it; older ones have none."""
+    index, intact = files.unsealed(json.loads((folder / _INDEX).read_text()))
+    if not intact:
+        raise ValueError(f"{_INDEX} is damaged")
+    for name, digest in index.get("sha256", {}).items():
+        if _digest(folder / name) != digest:
+            raise ValueError(f"{name} is damaged")
+    return index
+
+
+def _digest(path: pathlib.Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _versions(folder: pathlib.Path) -> list[int]:

@@ -9,7 +9,7 @@ import os
 import pathlib
 
 from dense_labels import config as config_lib
-from dense_labels import files
+from dense_labels import files, progress
 from dense_labels.registry import READERS
 
 _FILE = "config.json"
@@ -145,7 +145,7 @@ def _begins_otherwise(key: str, old: str, new: str) -> bool:
 
 def save(config: config_lib.Config, workdir: str | os.PathLike) -> None:
     """Writes the resolved configuration into an existing work directory, whole or not at all."""
-    text = json.dumps(config_lib.to_dict(config), indent=2) + "\n"
+    text = json.dumps(files.sealed(config_lib.to_dict(config)), indent=2) + "\n"
     files.write_whole(pathlib.Path(workdir) / _FILE, text.encode())
 
 
@@ -170,8 +170,11 @@ def load(workdir: str | os.PathLike) -> config_lib.Config:
         values = json.loads(path.read_text())
         if not isinstance(values, dict) or not all(isinstance(values.get(part, {}), dict) for part in _PARTS):
             raise ValueError("it does not hold the parts of a configuration")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); train again in another folder") from error
+    values, intact = files.unsealed(values)
+    if not intact:
+        progress.warn(f"{path} is not as the training wrote it: it was edited, or the disk is at fault")
     try:
         config = config_lib.from_dict(values)
         config_lib.check(config)

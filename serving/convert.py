@@ -19,7 +19,7 @@ import tensorflow as tf
 from absl import flags
 
 from dense_labels import command_line, files, progress
-from dense_labels.exporting import model_card
+from dense_labels.exporting import checksums, model_card
 
 KINDS = ("lite", "lite_int8", "onnx")
 
@@ -36,8 +36,8 @@ def convert(folder: str | os.PathLike, kind: str, *, task: str = "landmarks") ->
       The content of a .tflite or .onnx file.
 
     Raises:
-      ValueError: if there is no such kind, the folder holds no such model, it joins requests or lacks that function, or
-        tf2onnx is missing.
+      ValueError: if there is no such kind, the folder holds no such model, its files are damaged, it joins requests or
+        lacks that function, or tf2onnx is missing.
     """
     if kind not in KINDS:
         raise ValueError(f"--to={kind}: there is no such kind; choose {', '.join(KINDS)}")
@@ -56,6 +56,7 @@ def convert(folder: str | os.PathLike, kind: str, *, task: str = "landmarks") ->
 
 
 def _load(folder, task):
+    checksums.check(folder)
     try:
         card = model_card.read(folder)
     except FileNotFoundError:

@@ -9,8 +9,7 @@ batching of its own: a model exported with `--batch_requests` joins requests its
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
+import asyncio
 import signal
 import threading
 
@@ -29,9 +28,11 @@ from tensorflow_serving.apis import (
 )
 
 from dense_labels import command_line
-from serving import versions
+from serving import listening, versions
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+_MOST_VALUES = 2**22  # of a tensor one by one, which Python unpacks while everybody else waits
+_MOST_SAID = 1000  # characters of a message: what a stranger sends may be in it
 _INVALID, _NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 
 
@@ -51,7 +52,7 @@ def serve(
     port: int = 0,
     threads: int = 16,
     max_bytes: int = 2**27,
-) -> tuple[grpc.Server, int]:
+) -> tuple[listening.Server, int]:
     """Starts a server.
 
     Args:
@@ -68,51 +69,58 @@ def serve(
     Raises:
       ValueError: if the port is taken.
     """
-    options = [("grpc.max_receive_message_length", max_bytes), ("grpc.so_reuseport", 0)]
-    server = grpc.server(concurrent.futures.ThreadPoolExecutor(threads), options=options)
-    prediction = _PredictionService(served, name, max_bytes)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(served, name), server)
+
+    def services(server, pool):
+        prediction = _PredictionService(served, name, max_bytes, pool)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(served, name, pool), server)
+
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        server = listening.Server(services, f"{host}:{port}", threads, max_bytes)
     except RuntimeError as error:
         raise ValueError(f"--host={host} --port={port}: cannot listen there; is the port taken?") from error
-    server.start()
-    return server, bound
+    return server, server.port
 
 
 class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, served, name, max_bytes):
-        self._served, self._name, self._max_bytes = served, name, max_bytes
+    def __init__(self, served, name, max_bytes, pool):
+        self._served, self._name, self._max_bytes, self._pool = served, name, max_bytes, pool
 
-    def Predict(self, request, context):
-        with _answered(context):
-            version = _version(self._served, self._name, request.model_spec)
-            name = request.model_spec.signature_name or "serving_default"
-            function = _signature(version, name)
-            found = function(**self._inputs(request, function))
-            response = predict_pb2.PredictResponse()
-            _specify(response.model_spec, self._name, version.number, name)
-            for key in request.output_filter or found:
-                if key not in found:
-                    raise RequestError(_INVALID, f"output_filter: {name} gives {', '.join(found)}; not {key}")
-                response.outputs[key].CopyFrom(tf.make_tensor_proto(found[key].numpy()))
-            return response
+    async def Predict(self, request, context):
+        return await _answered(context, self._pool, self._predict, request)
 
-    def GetModelMetadata(self, request, context):
-        with _answered(context):
-            if list(request.metadata_field) != ["signature_def"]:
-                raise RequestError(_INVALID, "metadata_field must be signature_def")
-            version = _version(self._served, self._name, request.model_spec)
-            response = get_model_metadata_pb2.GetModelMetadataResponse()
-            _specify(response.model_spec, self._name, version.number, "")
-            signatures = get_model_metadata_pb2.SignatureDefMap()
-            for name, function in version.signatures.items():
-                signatures.signature_def[name].CopyFrom(_signature_def(function))
-            packed = any_pb2.Any()
-            packed.Pack(signatures)
-            response.metadata["signature_def"].CopyFrom(packed)
-            return response
+    async def GetModelMetadata(self, request, context):
+        return await _answered(context, self._pool, self._metadata, request)
+
+    def _predict(self, request):
+        version = _version(self._served, self._name, request.model_spec)
+        name = request.model_spec.signature_name or "serving_default"
+        function = _signature(version, name)
+        asked = dict.fromkeys(request.output_filter)  # each once, however often it is named
+        for key in asked:
+            if key not in function.structured_outputs:
+                outputs = ", ".join(sorted(function.structured_outputs))
+                raise RequestError(_INVALID, f"output_filter: {name} gives {outputs}; not {key}")
+        found = function(**self._inputs(request, function))
+        response = predict_pb2.PredictResponse()
+        _specify(response.model_spec, self._name, version.number, name)
+        for key in asked or found:
+            response.outputs[key].CopyFrom(tf.make_tensor_proto(found[key].numpy()))
+        return response
+
+    def _metadata(self, request):
+        if list(request.metadata_field[:2]) != ["signature_def"]:
+            raise RequestError(_INVALID, "metadata_field must be signature_def")
+        version = _version(self._served, self._name, request.model_spec)
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        _specify(response.model_spec, self._name, version.number, "")
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        for name, function in version.signatures.items():
+            signatures.signature_def[name].CopyFrom(_signature_def(function))
+        packed = any_pb2.Any()
+        packed.Pack(signatures)
+        response.metadata["signature_def"].CopyFrom(packed)
+        return response
 
     def _inputs(self, request, function):
         specs = function.structured_input_signature[1]
@@ -122,7 +130,7 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return {name: self._tensor(name, request.inputs[name], spec) for name, spec in specs.items()}
 
     def _tensor(self, name, value, spec):
-        """Unpacks a tensor; its proto may claim a shape with a single value for all of it."""
+        """Unpacks a tensor; its proto may claim a shape with a single value for all of it, but no shape of files."""
         if value.dtype != spec.dtype.as_datatype_enum:
             raise RequestError(_INVALID, f"{name} must be {spec.dtype.name}; found {_dtype_name(value.dtype)}")
         sizes = [dimension.size for dimension in value.tensor_shape.dim]
@@ -131,34 +139,50 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         count = int(np.prod(sizes, dtype=object))
         if count * spec.dtype.size > self._max_bytes:
             raise RequestError(_INVALID, f"{name} must have at most {self._max_bytes} bytes; found the shape {sizes}")
+        self._check_values(name, value, spec, sizes, count)
         try:
             return tf.constant(tf.make_ndarray(value))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise RequestError(_INVALID, f"{name} does not hold what its shape {sizes} needs: {error}") from error
+
+    def _check_values(self, name, value, spec, sizes, count):
+        """Refuses values that are too many, too few or too large, before anything is made of them."""
+        given = sum(len(values) for field, values in value.ListFields() if field.name.endswith("_val"))
+        of_files = spec.dtype == tf.string and len(value.string_val) != count
+        if of_files or given > count or max(sizes, default=0) > self._max_bytes:
+            raise RequestError(_INVALID, f"{name} must hold what its shape {sizes} needs; found {given} values")
+        if given > _MOST_VALUES:
+            raise RequestError(_INVALID, f"{name} has {given} values one by one; send them as tensor_content")
+        if value.int_val and spec.dtype.is_integer:
+            least, most = spec.dtype.min, spec.dtype.max
+            if not least <= min(value.int_val) <= max(value.int_val) <= most:
+                raise RequestError(_INVALID, f"{name} must hold values from {least} to {most}")
 
 
 class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, served, name):
-        self._served, self._name = served, name
+    def __init__(self, served, name, pool):
+        self._served, self._name, self._pool = served, name, pool
 
-    def GetModelStatus(self, request, context):
-        with _answered(context):
-            _check_name(self._name, request.model_spec)
-            response = get_model_status_pb2.GetModelStatusResponse()
-            for number, state in sorted(self._served.states().items(), reverse=True):
-                response.model_version_status.add(version=number, state=state)
-            return response
+    async def GetModelStatus(self, request, context):
+        return await _answered(context, self._pool, self._status, request)
+
+    def _status(self, request):
+        _check_name(self._name, request.model_spec)
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for number, state in sorted(self._served.states().items(), reverse=True):
+            response.model_version_status.add(version=number, state=state)
+        return response
 
 
-@contextlib.contextmanager
-def _answered(context):
-    """Turns what goes wrong with a request into its gRPC status: that request fails, and nothing else."""
+async def _answered(context, pool, answer, request):
+    """Answers in one of the threads; what goes wrong with a request is its gRPC status, and nothing else fails."""
     try:
-        yield
+        return await asyncio.get_running_loop().run_in_executor(pool, answer, request)
     except RequestError as error:
-        context.abort(error.code, str(error))
+        code, message = error.code, str(error)
     except tf.errors.OpError as error:
-        context.abort(_CODES[error.error_code], error.message)
+        code, message = _CODES[error.error_code], error.message
+    await context.abort(code, message[:_MOST_SAID])
 
 
 def _version(served, name, model_spec):
@@ -225,7 +249,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     stop.wait()
-    server.stop(grace=5).wait()
+    server.stop(grace=5)
     served.stop()
 
 

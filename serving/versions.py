@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
 
 from dense_labels import files, progress
+from dense_labels.exporting import checksums
 
 _WARMUP = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _STATE = get_model_status_pb2.ModelVersionStatus.State
@@ -24,7 +25,11 @@ class Version:
 
         Args:
           folder: of the SavedModel; its name is the number.
+
+        Raises:
+          ValueError: if its files are not as they were written.
         """
+        checksums.check(folder)
         self.number = int(os.path.basename(folder))
         with files.plain_path(folder) as plain:
             self._loaded = tf.saved_model.load(plain)  # its signatures do not keep it
@@ -39,7 +44,7 @@ class Versions:
 
     A request that holds the old version goes on with it while others get the new one: there is no moment without a
     version, and none at which one disappears under a request. A version that cannot be loaded is reported once
-    and passed over; the one before goes on.
+    and passed over; the one before goes on, or begins.
     """
 
     def __init__(self, folder: str | os.PathLike, *, poll_seconds: float = 1.0):
@@ -81,22 +86,28 @@ class Versions:
 
     def _look(self):
         numbers = [int(entry.name) for entry in self._folder.glob("[0-9]*") if entry.name.isdecimal()]
-        newest = max((n for n in numbers if self._states.get(n) != _STATE.END), default=None)
-        if newest is None or self._current and newest <= self._current.number:
-            return
-        self._states[newest] = _STATE.LOADING
+        for number in sorted(numbers, reverse=True):
+            if self._current and number <= self._current.number:
+                return
+            if self._states.get(number) != _STATE.END and self._begin(number):
+                return
+
+    def _begin(self, number):
+        """Loads a version, which answers from then on; says whether that went well."""
+        self._states[number] = _STATE.LOADING
         try:
-            loaded = Version(str(self._folder / str(newest)))
+            loaded = Version(str(self._folder / str(number)))
         except Exception as error:  # whatever is in that folder, what is served must go on
-            self._states[newest] = _STATE.END
+            self._states[number] = _STATE.END
             reason = progress.printable(" ".join(str(error).split()))
-            print(f"version {newest} cannot be loaded: {reason}", file=sys.stderr, flush=True)
-            return
+            print(f"version {number} cannot be loaded: {reason}", file=sys.stderr, flush=True)
+            return False
         old, self._current = self._current, loaded
-        self._states[newest] = _STATE.AVAILABLE
+        self._states[number] = _STATE.AVAILABLE
         if old:
             self._states[old.number] = _STATE.END
-        progress.say(f"version {newest} of {self._folder} answers")
+        progress.say(f"version {number} of {self._folder} answers")
+        return True
 
 
 def _warmup_requests(folder):

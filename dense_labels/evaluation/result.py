@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dense_labels import files
+from dense_labels import files, progress
 
 VERSION = 1  # of the file; results without one are read as well
 
@@ -92,7 +92,7 @@ class Result:
         for name, value in self.metrics.items():
             if value is None or not np.isfinite(value):
                 raise ValueError(f"metric {name} is {value}: labels, or what a head makes of them, are not finite")
-        text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        text = json.dumps(files.sealed(self.to_dict()), indent=2, allow_nan=False) + "\n"
         files.write_whole(path, text.encode())
 
     @classmethod
@@ -104,8 +104,15 @@ class Result:
         """
         try:
             with open(path, encoding="utf-8") as file:
-                return cls.from_dict(json.load(file))
+                values = json.load(file)
+            values, intact = files.unsealed(values) if isinstance(values, dict) else (values, True)
+            read = cls.from_dict(values)
         except FileNotFoundError as error:
             raise ValueError(f"{path}: there is no such file; evaluate the run first") from error
-        except ValueError as error:
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"{path}: not the result of an evaluation ({error}); give a result.json") from error
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from error
+        if not intact:
+            progress.warn(f"{path} is not as the evaluation wrote it: it was edited, or the disk is at fault")
+        return read

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from dense_labels import files
 from dense_labels.batches import Frame, Limits
-from dense_labels.exporting import model_card, signatures, verification, warmup_requests
+from dense_labels.exporting import checksums, model_card, signatures, verification, warmup_requests
 from dense_labels.exporting.served_model import USUAL_LIMITS, ServedModel
 from dense_labels.exporting.signatures import Head
 
@@ -76,6 +76,7 @@ def export_saved_model(
         tf.saved_model.save(served, written, signatures=functions)
         model_card.write(written, functions, description or {}, frame=frame, limits=limits)
         warmup_requests.write(written, _requests(functions, example_images[:1]))
+        checksums.write(written)
         verification.check_operations(written)
         with tf.device("CPU:0"):  # a GPU may round convolutions too coarsely to compare
             verification.verify(written, verification.LiveModel(network, head, frame), example_images)

@@ -51,7 +51,9 @@ def save(workdir: str | os.PathLike, pictures: Mapping[str, str]) -> None:
     """Keeps which pictures, name -> SHA-256, a run is trained on; there is nothing to keep of simulated ones."""
     path = pathlib.Path(workdir) / FILE
     if pictures:
-        text = json.dumps({"version": _VERSION, "sha256": dict(pictures)}, indent=0, sort_keys=True) + "\n"
+        text = (
+            json.dumps(files.sealed({"version": _VERSION, "sha256": dict(pictures)}), indent=0, sort_keys=True) + "\n"
+        )
         files.write_whole(path, text.encode())
 
 
@@ -77,10 +79,12 @@ def _some(names):
 def _read(path):
     """The pictures that a run began with, or None where that was not kept or cannot be read."""
     try:
-        content = json.loads(path.read_text("utf-8"))
-        return dict(content["sha256"])
+        content, intact = files.unsealed(json.loads(path.read_text("utf-8")))
+        if intact:
+            return dict(content["sha256"])
     except FileNotFoundError:
         return None  # a new run, or one of an older version
-    except (ValueError, KeyError, TypeError):
-        progress.warn(f"{path} is damaged: whether the pictures are still the same cannot be told")
-        return None
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        pass
+    progress.warn(f"{path} is damaged: whether the pictures are still the same cannot be told")
+    return None

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and paths mean themselves."""
 
+import json
 import os
 import stat
 
@@ -81,3 +82,12 @@ def test_a_pattern_is_refused_wherever_it_comes_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "a[1]")
     with pytest.raises(ValueError, match=r"^--export_dir=served: .*a\[1\]/served holds one of .* without them$"):
         files.check_plain("served", "--export_dir")
+
+
+def test_what_is_not_as_it_was_sealed_is_told(tmp_path):
+    values = {"b": (1, 2), "a": {3: 0.1, 20: None}, "c": "é"}
+    text = json.dumps(files.sealed(values))
+    assert files.unsealed(json.loads(text)) == (json.loads(json.dumps(values)), True)
+    assert files.unsealed({"b": 1}) == ({"b": 1}, True)  # of an earlier version
+    for old, new in (("0.1", "0.3"), ('"c"', '"k"'), ("[1, 2]", "[1, 3]"), ("null", "true")):
+        assert old in text and not files.unsealed(json.loads(text.replace(old, new)))[1]

@@ -1,5 +1,7 @@
 """Tests of heads kept in a run: what damaged files say, and a best head that cannot be restored."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,28 @@ def test_a_truncated_file_says_what_to_do(tmp_path, name, length):
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(ValueError, match=r"heads/1 cannot be read \(.*\); evaluate the run again"):
         kept_heads.newest(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["heads.json", "kept.npz", "examples.npz", "result.json"])
+def test_any_byte_that_has_turned_is_noticed(tmp_path, name):
+    """A zip holds fields without a checksum, JSON no checksum at all."""
+    save(tmp_path, "kept")
+    path = tmp_path / "heads" / "1" / name
+    content = path.read_bytes()
+    for place in range(0, len(content), 7):
+        changed = bytearray(content)
+        changed[place] ^= 4
+        unsealed = content.find(b'"digest"') <= place < content.find(b'"digest"') + 8  # its name says nothing else
+        if name == "heads.json" and (unsealed or content[place : place + 1].isspace()):
+            continue  # all values are as they were
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"heads/1 cannot be read \(.+\); evaluate the run again"):
+            kept_heads.newest(tmp_path)
+
+
+def test_heads_of_an_earlier_version_are_read(tmp_path):
+    save(tmp_path, "kept")
+    path = tmp_path / "heads" / "1" / "heads.json"
+    index = json.loads(path.read_text())
+    path.write_text(json.dumps({key: index[key] for key in ("version", "heads", "configuration")}))
+    assert kept_heads.newest(tmp_path).best.number == 7

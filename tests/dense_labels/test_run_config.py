@@ -248,3 +248,14 @@ def test_a_configuration_of_a_newer_version_is_refused(tmp_path):
     said = f"^{tmp_path}/config.json: .*version {VERSION + 1}; this program reads up to {VERSION}: install a newer one"
     with pytest.raises(ValueError, match=said):
         run_config.load(tmp_path)
+
+
+def test_a_configuration_that_was_changed_is_said_and_used(tmp_path, capsys):
+    run_config.save(Config(), tmp_path)
+    assert run_config.load(tmp_path) == Config() and capsys.readouterr().out == ""
+    path = tmp_path / "config.json"
+    values = json.loads(path.read_text())
+    values["train"]["seed"] += 1
+    path.write_text(json.dumps(values))
+    assert run_config.load(tmp_path).train.seed == Config().train.seed + 1
+    assert f"warning: {path} is not as the training wrote it" in capsys.readouterr().out

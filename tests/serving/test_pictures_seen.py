@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks import picture_files
 from dense_labels.exporting import decoding_graph
 from input_pipeline.storage import decoding
 from serving import client
-from tests import picture_files
 
 MOST = 3  # of 255: how far two roads may be apart. Only JPEGs are apart by more than 1
 FILES = {

@@ -14,8 +14,9 @@ from PIL import Image
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
-from benchmarks import mutations
+from benchmarks import faults, mutations
 from benchmarks import serving as measured
+from benchmarks.faults import server as hostile
 from dense_labels.exporting import signatures
 from serving import client, server, versions
 
@@ -190,6 +191,53 @@ def states(address):
     with grpc.insecure_channel(address) as channel:
         status = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request)
     return {each.version: each.state for each in status.model_version_status}
+
+
+def test_a_version_in_which_a_bit_has_turned_is_passed_over(colour_served_dir, tmp_path, capsys):
+    for number in ("1", "2"):
+        shutil.copytree(colour_served_dir / "1", tmp_path / number)
+    path = tmp_path / "2" / "saved_model.pb"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    served = versions.Versions(tmp_path)
+    served.stop()
+    assert served.current.number == 1
+    assert f"version 2 cannot be loaded: {tmp_path}/2: saved_model.pb is damaged; export the" in capsys.readouterr().err
+
+
+# --- strangers ---
+
+
+def test_requests_that_are_begun_and_not_sent_take_nothing_from_others(address, model, files):
+    with hostile._connections(address):  # more than there are threads
+        assert measured.soak(address, model, files, count=8) == {"right": 8}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in hostile.REQUESTS if " MB " not in kind])
+def test_a_lie_is_refused_with_a_message(address, kind):
+    with grpc.insecure_channel(address) as channel:
+        assert hostile.refusal(channel, hostile.REQUESTS[kind]().SerializeToString()).kind == faults.REFUSED
+
+
+def test_a_lie_that_is_answered_would_be_noticed(address):
+    request = mutations.request(MODEL, "landmarks", images=np.zeros([1, 8, 8, 3], np.uint8))
+    with grpc.insecure_channel(address) as channel:
+        assert hostile.refusal(channel, request.SerializeToString()) == (faults.WRONG, "it was answered")
+
+
+def test_an_output_that_is_asked_for_again_and_again_is_given_once(connection, files):
+    request = mutations.request(MODEL, "encoded", images=np.array(files[:1], object))
+    request.output_filter.extend(["points"] * 10**5)
+    assert list(connection.send(request).outputs) == ["points"]
+
+
+def test_a_message_is_short_whatever_was_sent(connection):
+    request = hostile.REQUESTS["no rank"]()
+    request.model_spec.name = "x" * 10**5
+    with pytest.raises(grpc.RpcError, match="there is no model 'xxx") as raised:
+        connection.send(request)
+    assert len(raised.value.details()) == 1000
 
 
 def test_a_folder_without_a_version_is_refused(tmp_path):

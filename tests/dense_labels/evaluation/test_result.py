@@ -40,6 +40,8 @@ def test_a_result_without_a_version_is_read(tmp_path):
         ('{"metrics": {}, "version": 99, "more": 1}', "a result of version 99; this program reads up to"),
         ('{"metrics": []}', "not the result of an evaluation"),
         ('{"metrics": {}, "more": 1}', "not the result of an evaluation"),
+        ('{"metrics": {}, "few_shot_error_percent": [1]}', "not the result of an evaluation"),
+        ('{"metrics": {}, "protocol": 3}', "not the result of an evaluation"),
         ("[]", "not the result of an evaluation"),
         ("{", "result.json: "),
     ],
@@ -72,3 +74,11 @@ def test_few_shot_figures_are_means_and_deviations():
         ["1", "2.00", "±", "1.41", "5.00"],
         ["20", "2.00", "±", "0.00", "-"],
     ]
+
+
+def test_a_result_in_which_a_digit_has_changed_is_said(tmp_path, capsys):
+    path = tmp_path / "result.json"
+    RESULT.save(path)
+    path.write_text(path.read_text().replace(": 7.5", ": 1.5"))
+    assert Result.load(path).metrics == {"regress_error_percent": 1.5}
+    assert f"warning: {path} is not as the evaluation wrote it" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dense_labels import files
 from dense_labels.training import manifest
 
 
@@ -22,7 +23,8 @@ def test_the_same_pictures_go_on_wherever_they_lie(tmp_path, capsys):
     check(tmp_path, BEGUN)
     check(tmp_path, BEGUN, folder="/moved/pics")
     assert capsys.readouterr().out == ""
-    assert json.loads((tmp_path / manifest.FILE).read_text()) == {"version": 1, "sha256": BEGUN}
+    written = json.loads((tmp_path / manifest.FILE).read_text())
+    assert files.unsealed(written) == ({"version": 1, "sha256": BEGUN}, True)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,15 @@ def test_a_run_of_an_older_version_and_a_simulation_go_on(tmp_path):
     assert not (tmp_path / manifest.FILE).exists()
     check(tmp_path, BEGUN)
     assert (tmp_path / manifest.FILE).exists()
+
+
+def test_a_name_or_digest_in_which_a_bit_has_turned_is_no_other_picture(tmp_path, capsys):
+    for old, new in (("a.png", "q.png"), (': "2"', ': "3"'), ("version", "vershon")):
+        check(tmp_path, BEGUN)
+        path = tmp_path / manifest.FILE
+        path.write_text(path.read_text().replace(old, new))
+        check(tmp_path, BEGUN)
+        assert f"warning: {path} is damaged: whether the pictures are still the same" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', '{"sha256": 3}', "\x00" * 9])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import picture_files
 from input_pipeline.storage import decoding
-from tests import picture_files
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 90)
 

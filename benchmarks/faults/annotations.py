@@ -1,10 +1,7 @@
 """Damaged annotations through every reader of a user's own files: each is read, or refused in one line.
 
-python -m benchmarks.faults [--count=2000] [--seed=0]
-
 Writes a small data set of each format, damages its annotations (bytes, words, lines, entries) and reads them as a
-training does, with the checks against the pictures. Prints how many were read and how many refused, format by format.
-Anything else, an error that is a mistake of the program, is wrong: it is printed, and the command exits with 1.
+training does, with the checks against the pictures.
 """
 
 import collections
@@ -14,15 +11,12 @@ import io
 import json
 import pathlib
 import re
-import sys
 import tempfile
-import traceback
 
 import numpy as np
-from absl import flags
 from PIL import Image
 
-from dense_labels import command_line
+from benchmarks import faults
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import consistency
@@ -156,58 +150,33 @@ def _walk(value):
 _WAYS = (_truncated, _flipped, _word_replaced, _word_replaced, _line_moved, _entry_changed, _entry_changed)
 
 
-def outcome(config: DataConfig) -> str:
-    """Reads a data set as a training does.
-
-    Returns:
-      "read", "refused", or the stack trace of an error that is a mistake of the program.
-    """
+def outcome(config: DataConfig) -> faults.Outcome:
+    """Reads a data set as a training does; what is read is right."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             splits = READERS[config.name].value(config)
             consistency.check_one_answer(splits)
             for pictures in splits.values():
                 consistency.checked(pictures, np.array([decoding.read_size(path) for path in pictures.paths]))
-        return "read"
+        return faults.Outcome(faults.RIGHT)
     except Exception as error:
-        if command_line.is_expected(error) and str(error).strip():
-            return "refused"
-        return traceback.format_exc()
+        return faults.of_error(error)
 
 
 def measure(count: int, seed: int) -> tuple[dict[str, collections.Counter[str]], list[str]]:
-    """Damages `count` files of annotations, shared by the formats.
-
-    Returns:
-      Format -> a counter of `read`, `refused` and `wrong`; and the stack traces of what went wrong.
-    """
+    """Damages `count` files of annotations, shared by the formats; see `benchmarks.faults`."""
     random, counters, wrong = np.random.default_rng(seed), collections.defaultdict(collections.Counter), []
     with tempfile.TemporaryDirectory() as folder:
         sets = write(pathlib.Path(folder) / "sound")
         for name, (path, config) in sets.items():
             content = path.read_text()
-            if (first := outcome(config)) != "read":
+            if (first := outcome(config)).kind != faults.RIGHT:
                 raise RuntimeError(f"{name}: the sound data set is not read: {first}")
             for _ in range(count // len(sets)):
                 path.write_bytes(damaged(content, random))
-                found = outcome(config)
-                counters[name][found if found in ("read", "refused") else "wrong"] += 1
-                if found not in ("read", "refused"):
-                    wrong.append(f"{name}: {path.read_bytes()[:2000]!r}\n{found}")
+                kind, text = outcome(config)
+                counters[name][kind] += 1
+                if kind == faults.WRONG:
+                    wrong.append(f"{name}: {path.read_bytes()[:2000]!r}\n{text}")
             path.write_text(content)
     return dict(counters), wrong
-
-
-def main(count: int, seed: int) -> None:
-    counters, wrong = measure(count, seed)
-    print("\n\n".join(wrong))
-    print("| format | read | refused | wrong |\n|---|---|---|---|")
-    for name, counted in counters.items():
-        print(f"| {name} | {counted['read']} | {counted['refused']} | {counted['wrong']} |")
-    sys.exit(1 if wrong else 0)
-
-
-if __name__ == "__main__":
-    _COUNT = flags.DEFINE_integer("count", 2000, "How many files of annotations to damage.", 1)
-    _SEED = flags.DEFINE_integer("seed", 0, "Of the damage.", 0)
-    command_line.run(lambda: main(_COUNT.value, _SEED.value))
