@@ -40,8 +40,9 @@ def check(folder: str | os.PathLike) -> None:
 
 
 def _digests(folder: pathlib.Path) -> dict[str, str]:
-    """Name -> SHA-256 of each file but that of the checksums."""
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    """Name -> SHA-256 of each file but that of the checksums, and what file managers hide beside them."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    names = sorted(path.relative_to(folder) for path in found)
     return {name.as_posix(): _digest(folder / name) for name in names if name != FILE}
 
 

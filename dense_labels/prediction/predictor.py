@@ -152,13 +152,14 @@ def load(folder: str | os.PathLike) -> Predictor:
     """Loads an exported model: the folder of a version, or of the versions, of which the newest is taken.
 
     Raises:
-      ValueError: if there is no exported model, or it has no landmark head.
+      ValueError: if there is no exported model, it is damaged, or it has no landmark head.
     """
     import tensorflow as tf
 
-    from dense_labels.exporting import model_card
+    from dense_labels.exporting import checksums, model_card
 
     path = _version(pathlib.Path(os.path.expanduser(os.fspath(folder))))
+    checksums.check(path)
     card = model_card.read(path)
     with files.plain_path(str(path)) as plain:
         model = tf.saved_model.load(plain)

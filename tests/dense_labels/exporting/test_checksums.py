@@ -35,6 +35,8 @@ def test_a_file_that_is_damaged_missing_or_new_is_named(written, name):
     with pytest.raises(ValueError, match=f"{name} is missing"):
         checksums.check(written)
     (written / name).write_bytes(content)
+    (written / ".DS_Store").write_bytes(b"of a file manager")
+    checksums.check(written)
     (written / "new").write_bytes(b"")
     with pytest.raises(ValueError, match="new is damaged"):
         checksums.check(written)
