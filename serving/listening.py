@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
+import ctypes
+import gc
 import threading
 from collections.abc import Callable
 
@@ -16,6 +19,7 @@ _OPTIONS = [
     ("grpc.max_connection_idle_ms", 600_000),
     ("grpc.keepalive_time_ms", 60_000),
 ]
+_TIDY = 5.0  # seconds from one giving back of memory to the next
 
 Services = Callable[[grpc.aio.Server, concurrent.futures.Executor], None]
 
@@ -51,6 +55,7 @@ class Server:
 
     def stop(self, grace: float) -> None:
         """Takes no more requests; those that run have `grace` seconds left."""
+        self._loop.call_soon_threadsafe(self._tidying.cancel)
         self._run(self._server.stop(grace))
         self._end()
 
@@ -60,7 +65,13 @@ class Server:
         services(self._server, self._threads)
         port = self._server.add_insecure_port(address)
         await self._server.start()
+        self._tidying = asyncio.create_task(self._tidy())
         return port
+
+    async def _tidy(self):
+        while True:
+            await asyncio.sleep(_TIDY)
+            await self._loop.run_in_executor(None, _give_back)
 
     def _run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
@@ -69,3 +80,10 @@ class Server:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._turning.join()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _give_back() -> None:
+    """Gives memory that large requests took back to the system, where its C library can; else it would stay."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -10,6 +10,7 @@ batching of its own: a model exported with `--batch_requests` joins requests its
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 
@@ -176,13 +177,21 @@ class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
 
 async def _answered(context, pool, answer, request):
     """Answers in one of the threads; what goes wrong with a request is its gRPC status, and nothing else fails."""
+    response, code, message = await asyncio.get_running_loop().run_in_executor(pool, _tried, answer, request)
+    if code is not None:  # `context.abort` would hold its error, which holds the request, in a circle
+        context.set_code(code)
+        context.set_details(message[:_MOST_SAID])
+    return response
+
+
+def _tried(answer, request):
+    """The response, or None with a status code and a message."""
     try:
-        return await asyncio.get_running_loop().run_in_executor(pool, answer, request)
+        return answer(request), None, ""
     except RequestError as error:
-        code, message = error.code, str(error)
+        return None, error.code, str(error)
     except tf.errors.OpError as error:
-        code, message = _CODES[error.error_code], error.message
-    await context.abort(code, message[:_MOST_SAID])
+        return None, _CODES[error.error_code], error.message
 
 
 def _version(served, name, model_spec):
@@ -236,6 +245,7 @@ def _dtype_name(number):
 def main() -> None:
     given = flags.FLAGS
     served = versions.Versions(given.model_base_path, poll_seconds=given.poll_seconds)
+    gc.freeze()  # a graph is many objects that stay
     server, port = serve(
         served,
         given.model_name,

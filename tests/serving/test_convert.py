@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dense_labels.batches import Frame
-from dense_labels.exporting import model_card
+from dense_labels.exporting import checksums, model_card
 from models import nearest_landmarks
 from serving import convert
 from tests.colours import publish
@@ -61,11 +61,20 @@ def test_a_model_that_joins_requests_is_refused(folder, tmp_path):
 
 
 def copy_with(folder, copy, change):
-    """Copies a version, with another model card."""
+    """Copies a version, with another model card, as if it had been exported so."""
     shutil.copytree(folder, copy, dirs_exist_ok=True)
     card = model_card.read(folder)
     change(card)
     (copy / model_card.FILE).write_text(json.dumps(card))
+    checksums.write(copy)
+
+
+def test_a_model_in_which_a_bit_has_turned_is_refused(folder, tmp_path):
+    copy_with(folder, tmp_path, lambda card: None)
+    path = tmp_path / "variables" / "variables.index"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(ValueError, match="variables/variables.index is damaged; export the model again"):
+        convert.convert(tmp_path, "lite")
 
 
 def test_what_takes_one_picture_can_be_converted_and_nothing_else(folder):
