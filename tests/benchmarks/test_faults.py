@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from benchmarks import faults
 from benchmarks.faults import annotations, disk, files, pictures
+from dense_labels import files as program_files
 from dense_labels import kept_heads, run_config
 from dense_labels.config import Config, DataConfig
 from dense_labels.evaluation.result import Result
@@ -78,9 +79,21 @@ def test_damage_is_of_three_kinds():
     assert sum(a != b for a, b in zip(flipped, b"abcdef")) == 1
 
 
-def test_a_writing_that_fails_is_one_line_and_the_training_goes_on():
-    counters, wrong = disk.measure(2, seed=1)
-    assert wrong == [] and sum(map(sum, (each.values() for each in counters.values()))) == 2
+def test_a_disk_that_is_full_leaves_half_of_one_writing(tmp_path):
+    """A training on such a disk takes long, and is left to the command."""
+
+    def write(disk):
+        with disk.mounted():
+            (tmp_path / "first").write_text("whole")
+            program_files.write_whole(tmp_path / "second", b"whole")
+
+    counting = disk._Disk(tmp_path, 0)
+    write(counting)
+    assert counting.count == 3  # two files are opened, and one is renamed
+    for fails, left in ((1, {"first": b"wh", "second": b"whole"}), (2, {"first": b"whole", "second": b"whole"})):
+        with pytest.raises(OSError, match="No space left on device"):
+            write(disk._Disk(tmp_path, fails))
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == left
 
 
 # --- pictures ---
