@@ -122,7 +122,7 @@ def test_a_run_goes_on_with_the_pictures_it_was_begun_with(pictures, trained):
         result = run("train_main.py", *flags(pictures, trained))
     finally:
         (pictures / "added.png").unlink()
-    assert result.returncode == 1 and "data.num_pictures: 10 there, 11 now" in result.stderr
+    assert result.returncode == 1 and "began with: 1 new (added.png); bring these back" in result.stderr
 
 
 def test_files_that_cannot_be_used_are_all_named_and_left_out_when_told(pictures, tmp_path):
