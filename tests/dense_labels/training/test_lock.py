@@ -69,14 +69,19 @@ def test_another_process_is_refused_while_one_trains(tmp_path, holder):
 def test_a_killed_holder_is_followed_at_once(tmp_path, holder):
     holder.kill()  # nobody has asked for its exit code yet, so its number is still taken
     os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+    assert held(tmp_path / "run")["pid"] == holder.pid
     take(tmp_path / "run")
+    assert not (tmp_path / "run" / lock.FILE).exists()
 
 
 def test_a_later_process_of_the_same_number_is_another(tmp_path, holder):
     if not held(tmp_path / "run")["started"]:
         pytest.skip("this system does not say when a process started")
+    with pytest.raises(ValueError, match=f"process {holder.pid} on "):
+        take(tmp_path / "run")
     change(tmp_path / "run", started="1")
     take(tmp_path / "run")
+    assert not (tmp_path / "run" / lock.FILE).exists()
 
 
 @pytest.mark.parametrize("where", [{"machine": "elsewhere", "host": "elsewhere", "pid": 1}, None])
@@ -112,7 +117,9 @@ def test_a_copy_of_a_run_in_training_may_be_trained(tmp_path, holder):
 
 def test_a_run_that_was_moved_may_be_trained_for_its_training_writes_where_it_was(tmp_path, holder):
     (tmp_path / "run").rename(tmp_path / "moved")
+    assert held(tmp_path / "moved")["pid"] == holder.pid
     take(tmp_path / "moved")
+    assert not (tmp_path / "moved" / lock.FILE).exists()
 
 
 def test_another_path_to_the_same_folder_is_no_other_folder(tmp_path, holder):
