@@ -45,6 +45,7 @@ def console() -> None:
         flags.DEFINE_bool("skip_bad_files", False, "Leave out files that cannot be read."),
         flags.DEFINE_list("few_shot", [], "Fit heads on few annotated pictures too, such as 1,5,10,20."),
         flags.DEFINE_list("heads", [], "Landmark heads to fit, such as nearest,regress; if not the configuration's."),
+        flags.DEFINE_string("weights", "imagenet", "Of a detector's trunk: imagenet, a Keras .h5 file, or none."),
         flags.DEFINE_bool("report", False, "Write a page to hand around too: WORKDIR/eval/report.html."),
         flags.DEFINE_bool("untrained", False, "Evaluate the network as it was before training, for comparison."),
     ]

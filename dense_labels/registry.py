@@ -161,7 +161,7 @@ def _place(entry: Entry) -> str:
 
 # Chosen by the configuration: found without TensorFlow.
 NETWORKS: Registry = Registry("network", "models.networks")
-HEADS: Registry = Registry("landmark head", "models.heads")
+HEADS: Registry = Registry("landmark head", "models.heads", "dense_labels.detection.head")
 LOSSES: Registry = Registry("loss", "dense_labels.training.losses")
 SOURCES: Registry = Registry("source", "input_pipeline.data_sets")
 READERS: Registry = Registry("reader", "input_pipeline.readers")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import os
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dense_labels import config as config_lib
 from dense_labels import files, kept_heads, run_config
 from dense_labels.batches import Frame, LabelMap, Limits, Match
 from dense_labels.registry import NETWORKS, SOURCES
@@ -91,7 +89,9 @@ class Run:
         Raises:
           ValueError: as `network`.
         """
-        return restored_network(self.config, self.workdir)
+        from dense_labels.training import restoring
+
+        return restoring.restored_network(self.config, self.workdir)
 
     def evaluate(
         self,
@@ -102,6 +102,7 @@ class Run:
         category: str | None = None,
         heads: str | Sequence[str] = (),
         few_shot: int | Sequence[int] = (),
+        weights: str | os.PathLike = "imagenet",
         cache_dir: str | os.PathLike | None = None,
         skip_bad_files: bool = False,
         report: bool = False,
@@ -117,6 +118,8 @@ class Run:
           heads: names of the heads to fit, such as ("nearest", "regress"), or one name; those of the configuration if
             empty.
           few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10), or one number.
+          weights: of the detector's trunk, MobileNetV2: "imagenet" (they are downloaded once), the path of a Keras .h5
+            file of it without its top, or "none".
           cache_dir: folder that resized pictures are kept in, if not the training's.
           skip_bad_files: leave out files that cannot be read.
           report: write a page to hand around too, `eval/report.html`.
@@ -135,6 +138,7 @@ class Run:
             run_evaluation.Data(annotations, annotations_test, pictures, category, cache_dir, skip_bad_files),
             heads=heads,
             few_shot=few_shot,
+            weights=os.path.expanduser(os.fspath(weights)),
             report=report,
             untrained=untrained,
         )
@@ -198,10 +202,12 @@ class Run:
         network, kept = self.network, self._kept_heads()
         limits = Limits(batch_requests=batch_requests, **({"max_pixels": max_pixels} if max_pixels else {}))
         description = model_card.describe_run(*((kept.config, kept.result) if kept else (self.config, self._result())))
+        head, detector = _parts(kept.best if kept else None)
         return saved_model.export_saved_model(
             network,
-            kept.best if kept else None,
+            head,
             export_dir,
+            detector=detector,
             frame=self.frame,
             limits=limits,
             example_images=kept.example_images if kept else saved_model.noise(self.frame),
@@ -243,8 +249,9 @@ class Run:
         if kept.config.data.name == "boxes" or kept.config.data.boxes:
             progress.note("the network saw boxes about the objects; give pictures that are cropped alike")
         identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "figures": kept.result.metrics}
-        model = ServedModel(network, kept.best, frame=self.frame)
-        return Predictor(model.landmarks, self.frame, kept.result.landmark_names, identity)
+        head, detector = _parts(kept.best)
+        model = ServedModel(network, head, frame=self.frame, detector=detector)
+        return Predictor(model.landmarks, model.locator.frame, kept.result.landmark_names, identity)
 
     def _kept_heads(self) -> kept_heads.KeptHeads | None:
         """The heads of the newest evaluation; refuses those of another step of the training."""
@@ -269,26 +276,6 @@ class Run:
         return Result(step=self.step)
 
 
-def restored_network(config: config_lib.Config, workdir: str | os.PathLike | None) -> tuple[tf.keras.Model, int]:
-    """Creates the network of a configuration, with the weights of the newest checkpoint of a run.
-
-    Args:
-      config: of the network.
-      workdir: folder of the run; None for a network that is not trained.
-
-    Returns:
-      `(network, step)`: in float32, and how many steps it was trained for.
-
-    Raises:
-      ValueError: if the checkpoint is missing, damaged or of another network.
-    """
-    import tensorflow as tf
-
-    from dense_labels.training import checkpoints
-
-    tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
-    model = copy.copy(config.model)
-    if workdir:
-        model.weights = "none"  # those of a trunk are in the checkpoint
-    network = NETWORKS[model.name].value.create(model, "float32")
-    return network, checkpoints.restore_network(network, os.fspath(workdir)) if workdir else 0
+def _parts(best: Any) -> tuple[Any, Any]:
+    """What locates landmarks: a head, which reads labels, or a detector, which has a network; the other is None."""
+    return (None, best) if hasattr(best, "network") else (best, None)

@@ -13,7 +13,7 @@ import numpy as np
 from dense_labels import batches, kept_heads, progress, run_config, run_pictures
 from dense_labels import config as config_lib
 from dense_labels.registry import HEADS, READERS, SOURCES
-from dense_labels.run import Run, restored_network
+from dense_labels.run import Run
 from dense_labels.run_pictures import Measured, Subject
 
 _SURFACES = 200  # images whose surface is measured
@@ -41,6 +41,7 @@ def evaluate(
     *,
     heads: str | Sequence[str] = (),
     few_shot: int | Sequence[int] = (),
+    weights: str = "imagenet",
     report: bool = False,
     untrained: bool = False,
 ) -> Any:
@@ -51,7 +52,7 @@ def evaluate(
     subject = _subject(run, config, untrained)
     if heads and not subject.source.count("annotated"):
         raise ValueError(f"heads={','.join(heads)}: they need landmarks; give annotations")
-    measured = _measure(subject, few_shot, trained_on)
+    measured = _measure(subject, few_shot, trained_on, weights)
     measured = dataclasses.replace(measured, result=measured.result.with_metrics(_carried_over(subject)))
     progress.say(measured.result.table())
     name = "eval_untrained" if untrained else "eval"
@@ -96,11 +97,12 @@ def _is_unannotated(name: str) -> bool:
 def _subject(run, config, untrained) -> Subject:
     import tensorflow as tf
 
+    from dense_labels.training import restoring
     from input_pipeline import pipeline
 
     tf.keras.utils.set_random_seed(config.train.seed)
     begun_with = config.train.init_from or None if untrained else run.workdir
-    network, step = restored_network(config, begun_with)
+    network, step = restoring.restored_network(config, begun_with)
     if not untrained:
         run.restored = network, step  # what is exported next
     source = pipeline.prepare(config)
@@ -129,14 +131,14 @@ def _title(workdir, untrained) -> str:
     return os.path.basename(workdir) + (", untrained" if untrained else "")
 
 
-def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None) -> Measured:
+def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None, weights: str) -> Measured:
     """Measures what the data set has the truth of: landmarks, or the surface of the object."""
     from dense_labels.evaluation import surface
     from dense_labels.evaluation.result import Result
     from input_pipeline import pipeline
 
     if subject.source.count("annotated"):
-        return _measure_landmarks(subject, few_shot, trained_on)
+        return _measure_landmarks(subject, few_shot, trained_on, weights)
     if few_shot:
         raise ValueError("few_shot needs landmarks; give annotations")
     if not subject.source.knows_surface:
@@ -154,7 +156,7 @@ def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None
     return Measured(dataclasses.replace(surface.measure(known, test, pairs=_SURFACES), step=subject.step))
 
 
-def _measure_landmarks(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None) -> Measured:
+def _measure_landmarks(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None, weights: str) -> Measured:
     """Fits the heads of the configuration, measures them, and matches landmarks by labels alone."""
     from dense_labels.evaluation import descriptor_matching, label_matching
     from input_pipeline import pipeline
@@ -162,7 +164,7 @@ def _measure_landmarks(subject: Subject, few_shot: tuple[int, ...], trained_on: 
     config, source = subject.config, subject.source
     known = subject.landmarks("annotated", config.eval.head_images)
     test = subject.landmarks("test") if source.count("test") else None
-    measured = _fit(subject, known, test, few_shot)
+    measured = _fit(subject, known, test, few_shot, weights)
     result = measured.result
     if source.warps_pictures:
         views = pipeline.annotated_pairs(
@@ -182,33 +184,35 @@ def _measure_landmarks(subject: Subject, few_shot: tuple[int, ...], trained_on: 
     return dataclasses.replace(measured, result=result.with_metrics(figures), matches=matches)
 
 
-def _fit(subject: Subject, known, test, few_shot: tuple[int, ...]) -> Measured:
+def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], weights: str) -> Measured:
     """Fits and measures the heads of the configuration, on labelled annotated and on test images or None."""
+    from dense_labels.detection import evaluating
     from dense_labels.evaluation import landmarks, measuring
     from dense_labels.evaluation.result import Result
 
     settings, source = subject.config.eval, subject.source
     landmarks.check_few_shot(few_shot, known, test)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
-    seed = subject.config.train.seed
+    seed, names = subject.config.train.seed, tuple(source.landmark_names)
     fits = {
-        name: functools.partial(HEADS[name].value.fit, upsample=settings.upsample, seed=seed) for name in settings.heads
+        name: functools.partial(HEADS[name].value.fit, upsample=settings.upsample, seed=seed)
+        for name in settings.heads
+        if not HEADS[name].facts.get("reads_pictures")
     }
-    fitted = landmarks.fit_heads(fits, known, test, batch_size=settings.batch_size)
+    several = {"batch_size": settings.batch_size, "compare": len(settings.heads) > 1}
+    fitted = landmarks.fit_heads(fits, known, test, **several) if fits else None
+    if len(fits) < len(settings.heads):
+        detector = evaluating.Fitting(subject.config, source, names=names, weights=weights)
+        fitted = evaluating.together(fitted, detector.fit(known, test), settings.heads)
     parts = measuring.measure(
         fitted.predicted, fitted.measured_on, source.normaliser, head_images=len(known), exported=fitted.best
     )
     if few_shot:
-        parts["few_shot_error_percent"] = landmarks.few_shot(
-            fits,
-            functools.partial(_few_views, subject, len(known)),
-            known,
-            test,
-            counts=few_shot,
-            seeds=_SEEDS,
-            batch_size=settings.batch_size,
-        )
-    names = tuple(source.landmark_names)
+        draws = {"counts": few_shot, "seeds": _SEEDS}
+        views_of = functools.partial(_few_views, subject, len(known))
+        errors = landmarks.few_shot(fits, views_of, known, test, batch_size=settings.batch_size, **draws)
+        of_detector = detector.few_shot(**draws) if len(fits) < len(settings.heads) else {}
+        parts["few_shot_error_percent"] = {**errors, **of_detector}
     return Measured(Result(**parts, landmark_names=names, best=fitted.best, step=subject.step), fitted)
 
 

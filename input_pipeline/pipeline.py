@@ -1,6 +1,6 @@
 """From a data set to batches: shuffle, repeat, share, read, pair, batch, prefetch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +9,7 @@ from dense_labels.batches import AnnotatedPairBatch, ImageBatch, LandmarkBatch, 
 from dense_labels.compat import without_autograph
 from dense_labels.config import Config
 from dense_labels.registry import READERS, SOURCES
+from input_pipeline import order
 from input_pipeline.sources import stills
 from input_pipeline.sources.base import Source
 
@@ -70,7 +71,7 @@ def training_pairs(
     examples = source.count("train")
     if batch_size > examples:
         raise ValueError(f"config.train.batch_size={batch_size} is more than the {examples} training pairs")
-    indices = tf.data.Dataset.counter().flat_map(_shuffled(examples, seed))
+    indices = tf.data.Dataset.counter().flat_map(order.shuffled(examples, seed))
     indices = indices.skip(start_step * batch_size)
     if input_context is not None:
         replicas = input_context.num_replicas_in_sync
@@ -277,18 +278,6 @@ def _both_views(batch: AnnotatedPairBatch) -> LandmarkBatch:
 def _at_most(source: Source, split: str, count: int | None) -> int:
     """How many examples are asked for, where None or 0 is all of the split, and no more than it has."""
     return min(count or source.count(split), source.count(split))
-
-
-def _shuffled(examples: int, seed: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """Epoch -> its (index, seed) in random order; the second number of a seed counts on through all epochs."""
-
-    def indices(epoch):
-        order = tf.random.experimental.stateless_shuffle(tf.range(examples, dtype=tf.int64), seed=[seed, epoch])
-        places = epoch * examples + tf.range(examples, dtype=tf.int64)
-        seeds = tf.stack([tf.fill([examples], tf.constant(seed, tf.int64)), places], axis=-1)
-        return tf.data.Dataset.from_tensor_slices((order, seeds))
-
-    return indices
 
 
 def _first(count: int) -> tf.data.Dataset:

@@ -62,8 +62,8 @@ def create(
     Raises:
       ValueError: if there is no such trunk, stride or layer, or the file holds no weights of this trunk.
     """
-    trunk = _cut(name, [ENDS[name]] if name in ENDS else [], weights, stride, dtype)
-    _freeze(trunk, frozen, norms=weights != "none")
+    trunk = cut(name, [ENDS[name]] if name in ENDS else [], weights, stride, dtype)
+    freeze(trunk, frozen, norms=weights != "none")
     images = tf.keras.Input([None, None, 3], name="images")
     maps = tf.nest.flatten(trunk(PlainImages(name, stride, dtype=dtype)(images)))  # a list of one in Keras 3
     (cells,) = Cells(name, (stride,), stride)([images, *maps])
@@ -89,7 +89,7 @@ def features(
     Raises:
       ValueError: as `create`.
     """
-    trunk = _cut(name, list(layers), weights, 16, dtype)
+    trunk = cut(name, list(layers), weights, 16, dtype)
     strides = [_stride(tf.keras.Model(trunk.input, output)) for output in trunk.outputs]
     images = tf.keras.Input([None, None, 3], name="images")
     maps = tf.nest.flatten(trunk(PlainImages(name, max(strides), dtype=dtype)(images)))
@@ -170,10 +170,18 @@ class UnitLength(tf.keras.layers.Layer):
         return tf.math.l2_normalize(tf.concat(unit, axis=-1), axis=-1)
 
 
-def _cut(name: str, layers: Sequence[str], weights: str, stride: int, dtype: str) -> tf.keras.Model:
+def cut(name: str, layers: Sequence[str], weights: str, stride: int, dtype: str) -> tf.keras.Model:
     """Returns the classifier up to some of its layers, with other strides and another dtype than it was published with.
 
-    Its outputs are those of the layers.
+    Args:
+      name, weights, stride, dtype: as in `create`.
+      layers: names of layers as in `tf.keras.applications`.
+
+    Returns:
+      `tf.keras.Model` from what `PlainImages` makes of images to the maps of the layers.
+
+    Raises:
+      ValueError: as `create`.
     """
     if name not in TRUNKS:
         raise ValueError(f"there is no trunk {name!r}; choose {', '.join(map(repr, TRUNKS))}")
@@ -229,8 +237,12 @@ def _stride(trunk: tf.keras.Model) -> int:
     return side // trunk.compute_output_shape([1, side, side, 3])[1]
 
 
-def _freeze(trunk: tf.keras.Model, last: str, *, norms: bool) -> None:
-    """Stops the training of all layers up to the last, and with `norms` that of every batch norm."""
+def freeze(trunk: tf.keras.Model, last: str, *, norms: bool) -> None:
+    """Stops the training of all layers up to the last, and with `norms` that of every batch norm.
+
+    Raises:
+      ValueError: if there is no such layer.
+    """
     names = [layer.name for layer in trunk.layers]
     if last and last not in names:
         raise ValueError(f"frozen={last!r}: there is no such layer; the layers are {', '.join(names)}")

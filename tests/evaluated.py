@@ -17,6 +17,7 @@ _DEFAULTS = {
     "batch_requests": 0,
     **dict.fromkeys(("annotations", "annotations_test", "pictures", "cache_dir")),
     **dict.fromkeys(("skip_bad_files", "report", "untrained"), False),
+    "weights": "imagenet",
     "few_shot": [],
     "heads": [],
 }

@@ -51,6 +51,10 @@ ALLOWED = {  # which of our modules the modules of a folder may import, each fol
     | PARTS["pictures"]
     | PARTS["exporting"]
     | {"dense_labels.prediction", "input_pipeline"},
+    "dense_labels/detection": BOTTOM
+    | METHOD
+    | PARTS["evaluation"]
+    | {"dense_labels.detection", "input_pipeline", "models"},
     "dense_labels/training": BOTTOM | METHOD | PARTS["evaluation"] | PARTS["pictures"] | PARTS["reporting"],
 }
 
@@ -108,11 +112,11 @@ def test_the_bottom_imports_nothing_above_it():
 
 
 def test_networks_and_data_meet_in_the_runs_alone():
-    """Only what the mains call imports `models` and `input_pipeline`; predictions read pictures."""
-    predicting = set(modules("dense_labels/prediction/**/*.py"))
-    inside = [path for path in modules("dense_labels/*/**/*.py") if path not in predicting]
+    """Only what the mains call imports `models` and `input_pipeline`; predictions and detectors read pictures."""
+    reading = {path for part in ("prediction", "detection") for path in modules(f"dense_labels/{part}/**/*.py")}
+    inside = [path for path in modules("dense_labels/*/**/*.py") if path not in reading]
     assert importers("input_pipeline", inside) == []
-    assert importers("models", inside) == []
+    assert importers("models", [*inside, *modules("dense_labels/prediction/**/*.py")]) == []
     above = {pathlib.Path(path).stem for path in importers("input_pipeline", modules("dense_labels/*.py"))}
     assert {f"dense_labels.{name}" for name in above} <= RUN
 

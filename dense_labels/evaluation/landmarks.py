@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ class FittedHeads:
       best_points: float [N, K, 2], the `points` of heads of the kind of `best`; None likewise.
       measured_on: the N images these were predicted in; a landmark that was not fitted counts as not annotated. None
         likewise.
+      errors: name -> mean error in percent on a fifth of the annotated images, of the head fitted on the others; None
+        where nothing can be said. Empty where heads were not compared.
     """
 
     heads: Mapping[str, Head]
@@ -41,6 +43,7 @@ class FittedHeads:
     predicted: Mapping[str, np.ndarray] | None
     best_points: np.ndarray | None
     measured_on: LabelledLandmarks | None
+    errors: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
 
 def label_landmarks(
@@ -64,7 +67,14 @@ def label_landmarks(
     return LabelledLandmarks(LabelMap(np.concatenate(labels), stride), *joined[1:])
 
 
-def fit_heads(fits: Fits, known: LabelledLandmarks, test: LabelledLandmarks | None, *, batch_size: int) -> FittedHeads:
+def fit_heads(
+    fits: Fits,
+    known: LabelledLandmarks,
+    test: LabelledLandmarks | None,
+    *,
+    batch_size: int,
+    compare: bool | None = None,
+) -> FittedHeads:
     """Fits landmark heads on frozen labels of annotated images, and measures each on others.
 
     Sections 4.1 and 4.3 of the NIPS 2017 paper. Without test images the annotated ones take turns: each of five parts
@@ -76,6 +86,8 @@ def fit_heads(fits: Fits, known: LabelledLandmarks, test: LabelledLandmarks | No
       known: the annotated images.
       test: the test images; None where there are none.
       batch_size: label maps a head is applied to at a time.
+      compare: whether to hold a fifth out to compare heads on; None: where there are several. A head with a method
+        `calibrate`, of its scores and errors in pixels there, is given them.
 
     Returns:
       The heads, and what was predicted by them, or by heads of their kind.
@@ -84,47 +96,53 @@ def fit_heads(fits: Fits, known: LabelledLandmarks, test: LabelledLandmarks | No
       ValueError: if a head cannot be fitted.
     """
     heads = {name: fit(known) for name, fit in fits.items()}
-    if test is not None:
-        answers, best = _predict(heads, test, batch_size), choose(fits, known, batch_size=batch_size)
-        predicted = _by_decoding(answers, known, test)
-        return FittedHeads(heads, best, predicted, answers[best]["points"], _fitted_alone(test, known))
-    if len(known) < FOLDS:
+    if len(known) < FOLDS and test is None:
         return FittedHeads(heads, next(iter(fits)), None, None, None)
+    if test is None:
+        return _in_turns(fits, known, heads, batch_size)
+    answers, errors = _predict(heads, test, batch_size), {}
+    if len(known) >= FOLDS and (len(fits) > 1 if compare is None else compare):
+        _, part, held_out = _turn(fits, known, np.arange(len(known)) % FOLDS == 0, batch_size)
+        errors = _errors(held_out, part)
+        _calibrate(heads, held_out, part)
+    best = least(errors, fits)
+    predicted = _by_decoding(answers, known, test)
+    return FittedHeads(heads, best, predicted, answers[best]["points"], _fitted_alone(test, known), errors)
+
+
+def _in_turns(fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], batch_size: int) -> FittedHeads:
+    """Measures heads of the kind of those given on the annotated images, each of five parts by the other four."""
     fold = np.arange(len(known)) % FOLDS
-    parts, points, best, annotated = [], [], "", known.annotated.copy()
-    for k in range(FOLDS):
-        rest, part = known.take(fold != k), known.take(fold == k)
-        answers = _predict(_fit_present(fits, rest), part, batch_size)
-        part = _fitted_alone(part, rest)
-        annotated[fold == k] = part.annotated
-        best = best or _least_error(answers, part)  # of the first part, as `choose` has it
-        parts.append(_by_decoding(answers, rest, part))
-        points.append(answers[best]["points"])
+    turns = [_turn(fits, known, fold == k, batch_size) for k in range(FOLDS)]
+    errors = _errors(turns[0][2], turns[0][1])
+    best = least(errors, fits)
     order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(FOLDS)]))
+    parts = [_by_decoding(answers, rest, part) for rest, part, answers in turns]
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
-    best_points = np.concatenate(points)[order]
-    return FittedHeads(heads, best, predicted, best_points, dataclasses.replace(known, annotated=annotated))
+    together = {
+        name: {key: np.concatenate([answers[name][key] for *_, answers in turns])[order] for key in turns[0][2][name]}
+        for name in fits
+    }
+    annotated = np.concatenate([part.annotated for _, part, _ in turns])[order]
+    measured_on = dataclasses.replace(known, annotated=annotated)
+    _calibrate(heads, together, measured_on)
+    return FittedHeads(heads, best, predicted, together[best]["points"], measured_on, errors)
 
 
-def choose(fits: Fits, known: LabelledLandmarks, *, batch_size: int) -> str:
-    """Names the head that errs least on a fifth of the annotated images, fitted on the others; no test image is seen.
+def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int) -> tuple:
+    """The images that heads are fitted on, those held out, and what the heads answer on these."""
+    rest, part = known.take(~held_out), known.take(held_out)
+    answers = _predict(_fit_present(fits, rest), part, batch_size)
+    return rest, _fitted_alone(part, rest), answers
 
-    Where there is one head, or too few images, it is the first.
 
-    Args:
-      fits, known, batch_size: as in `fit_heads`.
-
-    Returns:
-      A name in `fits`.
-
-    Raises:
-      ValueError: as `fit_heads`.
-    """
-    if len(fits) == 1 or len(known) < FOLDS:
-        return next(iter(fits))
-    held_out = np.arange(len(known)) % FOLDS == 0
-    part, rest = known.take(held_out), known.take(~held_out)
-    return _least_error(_predict(_fit_present(fits, rest), part, batch_size), _fitted_alone(part, rest))
+def _calibrate(heads: Mapping[str, Head], answers, images: LabelledLandmarks) -> None:
+    """Tells heads that want to know how far they were off on images that they were not fitted on."""
+    for name, head in heads.items():
+        if hasattr(head, "calibrate"):
+            known = images.annotated > 0
+            distance = np.linalg.norm(answers[name]["points"] - images.landmarks, axis=-1)
+            head.calibrate(answers[name]["score"][known], distance[known])
 
 
 def few_shot(
@@ -183,42 +201,6 @@ def _with_landmarks(images: LabelledLandmarks) -> np.ndarray:
     return np.flatnonzero(images.annotated.any(axis=1))
 
 
-def growing_rounds(
-    fit: Callable[[LabelledLandmarks, Head | None], Head],
-    views_of: Callable[[np.ndarray, int], LabelledLandmarks],
-    classes: np.ndarray,
-    *,
-    counts: Sequence[int],
-    seed: int,
-) -> Iterator[tuple[int, Head]]:
-    """Fits a head on annotations that grow from round to round, section 4.3 of the CVPR 2018 paper.
-
-    Each round has the images of the one before and as many more of each class; its head begins as theirs.
-
-    Args:
-      fit: `(images, head of the round before or None) -> head`.
-      views_of: as in `few_shot`, of all images of a round.
-      classes: integer [N], the class of each annotated image.
-      counts: how many images of each class a round has, rising; of a class with fewer, all.
-      seed: of what is drawn.
-
-    Yields:
-      `(count, head)`, round by round.
-
-    Raises:
-      ValueError: if the counts do not rise from at least 1, or no class has as many images as the last.
-    """
-    members = [np.flatnonzero(classes == each) for each in np.unique(classes)]
-    most = max(map(len, members))
-    if list(counts) != sorted(set(counts)) or not 1 <= counts[0] <= counts[-1] <= most:
-        raise ValueError(f"counts={list(counts)}: must rise from at least 1 to at most {most}, the images of a class")
-    orders = [np.random.default_rng([seed, k]).permutation(each) for k, each in enumerate(members)]
-    head = None
-    for count in counts:
-        head = fit(views_of(np.concatenate([order[:count] for order in orders]), seed), head)
-        yield count, head
-
-
 def predict(head: Head, labels: LabelMap, batch_size: int) -> dict[str, np.ndarray]:
     """Applies a landmark head to label maps.
 
@@ -230,7 +212,8 @@ def predict(head: Head, labels: LabelMap, batch_size: int) -> dict[str, np.ndarr
     Returns:
       The dictionary, as arrays over all N maps.
     """
-    parts = [head(batch) for batch in tf.data.Dataset.from_tensor_slices(labels.values).batch(batch_size)]
+    rows = range(0, len(labels), batch_size)
+    parts = [head(tf.constant(labels.values[row : row + batch_size])) for row in rows]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
 
 
@@ -249,10 +232,19 @@ def _by_decoding(answers, known: LabelledLandmarks, images: LabelledLandmarks) -
     return predicted
 
 
-def _least_error(answers, images: LabelledLandmarks) -> str:
-    """The name of the head whose points err least; the first of several that nothing can be said of."""
-    errors = {name: measuring.landmark_errors(answer["points"], images)[-1] for name, answer in answers.items()}
-    return min(errors, key=lambda name: np.inf if errors[name] is None else np.nan_to_num(errors[name], nan=np.inf))
+def least(errors: Mapping[str, float | None], fits: Iterable[str]) -> str:
+    """Names the head that errs least; the first of several that nothing can be said of.
+
+    Args:
+      errors: as of `FittedHeads`.
+      fits: names of the heads, in their order.
+    """
+    known = {name: errors.get(name) for name in fits}
+    return min(known, key=lambda name: np.inf if known[name] is None else np.nan_to_num(known[name], nan=np.inf))
+
+
+def _errors(answers, images: LabelledLandmarks) -> dict[str, float | None]:
+    return {name: measuring.landmark_errors(answer["points"], images)[-1] for name, answer in answers.items()}
 
 
 def _fitted_alone(images: LabelledLandmarks, known: LabelledLandmarks) -> LabelledLandmarks:

@@ -51,6 +51,7 @@ def write(
     *,
     frame: Frame,
     limits: Limits,
+    landmarks: Frame,
 ) -> None:
     """Writes the model card of a SavedModel.
 
@@ -60,11 +61,13 @@ def write(
       description: what `describe_run` returned, or another dictionary that JSON can hold.
       frame: what the network sees.
       limits: what the model refuses.
+      landmarks: what is seen where landmarks are located.
     """
     card = {
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "model": {**dataclasses.asdict(frame), **dataclasses.asdict(limits)},
+        "landmarks": dataclasses.asdict(landmarks),
         **description,
         "signatures": {name: _signature(name, function) for name, function in functions.items()},
     }

@@ -20,7 +20,7 @@ import tensorflow as tf
 from dense_labels import files
 from dense_labels.batches import Frame, Limits
 from dense_labels.exporting import checksums, model_card, signatures, verification, warmup_requests
-from dense_labels.exporting.served_model import USUAL_LIMITS, ServedModel
+from dense_labels.exporting.served_model import USUAL_LIMITS, Detector, ServedModel
 from dense_labels.exporting.signatures import Head
 
 _PREFIX = ".export-"  # TensorFlow Serving passes over names that are not a number
@@ -35,6 +35,7 @@ def export_saved_model(
     limits: Limits = USUAL_LIMITS,
     example_images: np.ndarray,
     description: dict[str, Any] | None = None,
+    detector: Detector | None = None,
 ) -> pathlib.Path:
     """Writes the next version of a SavedModel, whole and checked, or nothing.
 
@@ -52,6 +53,7 @@ def export_saved_model(
       limits: what the model refuses, and what it joins: a request may wait 2 ms for others.
       example_images: float32 [N, H, W, 3] in [0, 1]; what the model is compared on. A few do.
       description: dictionary for the model card, such as `model_card.describe_run` makes it.
+      detector: locates the landmarks in place of the head, in a frame of its own; None where the head does.
 
     Returns:
       Path of the version folder: one above the highest number in `export_dir`, or 1.
@@ -65,7 +67,7 @@ def export_saved_model(
     example_images = np.asarray(example_images)
     _check_images(example_images)
     _check_network(network, frame)
-    served = ServedModel(network, head, frame=frame, limits=limits)
+    served = ServedModel(network, head, frame=frame, limits=limits, detector=detector)
     with (
         files.new_folder(export_dir) as out,
         _sole_writer(out),
@@ -74,12 +76,14 @@ def export_saved_model(
         written = os.path.join(temp, "model")  # inside: the temporary folder is readable by its owner only
         functions = served.signatures()
         tf.saved_model.save(served, written, signatures=functions)
-        model_card.write(written, functions, description or {}, frame=frame, limits=limits)
+        model_card.write(
+            written, functions, description or {}, frame=frame, limits=limits, landmarks=served.locator.frame
+        )
         warmup_requests.write(written, _requests(functions, example_images[:1]))
         checksums.write(written)
         verification.check_operations(written)
         with tf.device("CPU:0"):  # a GPU may round convolutions too coarsely to compare
-            verification.verify(written, verification.LiveModel(network, head, frame), example_images)
+            verification.verify(written, verification.LiveModel(network, head, frame, detector), example_images)
         taken = [int(entry.name) for entry in out.iterdir() if entry.name.isdecimal()]
         return pathlib.Path(written).rename(out / str(max(taken, default=0) + 1))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import types
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +23,14 @@ _QUEUE = 100  # batches that wait before a server says it is busy
 _BATCH_THREADS, _BATCH_WAIT_MICROS = 2, 2000
 
 
+class Detector(Protocol):
+    """A network and its head that see pictures in a frame of their own."""
+
+    network: Any  # images [N, H, W, 3] in [0, 1] -> features, which the head takes
+    head: Head
+    frame: Frame
+
+
 class ServedModel(tf.Module):
     """A network and its landmark head, for callers with pictures of any size.
 
@@ -32,9 +40,18 @@ class ServedModel(tf.Module):
     for the network, x is scaled by W / W_full and y by H / H_full on return.
     """
 
-    def __init__(self, network: tf.keras.Model, head: Head | None, *, frame: Frame, limits: Limits = USUAL_LIMITS):
+    def __init__(
+        self,
+        network: tf.keras.Model,
+        head: Head | None,
+        *,
+        frame: Frame,
+        limits: Limits = USUAL_LIMITS,
+        detector: Detector | None = None,
+    ):
         """Creates the module; the arguments are those of `saved_model.export_saved_model`."""
         super().__init__(name="served_model")
+        self._locator = detector and ServedModel(detector.network, detector.head, frame=detector.frame, limits=limits)
         self.frame, self._limits = frame, limits
         # A tracked Keras object would bring its own traces along, so only variables are tracked.
         self.weights = [*compat.variables(network), *compat.variables(head)]
@@ -50,15 +67,20 @@ class ServedModel(tf.Module):
         if head is not None:
             traced = _traced(lambda labels: head(labels), tf.TensorSpec([None, *self._label_shape], tf.float32))
             self.head = lambda labels: traced(labels)
-        answered = _answers(head, self._label_shape)
+        self.answered = self.locator.answered if detector else _answers(head, self._label_shape)
         tasks = {task: signature for task, signature, _ in signatures.named().values()}
-        self._tasks = frozenset(task for task, signature in tasks.items() if answered.issuperset(signature.needs))
+        self._tasks = frozenset(task for task, signature in tasks.items() if self.answered.issuperset(signature.needs))
         for task in self._tasks:
             if hasattr(self, task):
                 raise ValueError(f"signature {task!r}: a served model has something else of that name; rename it")
             # Python's own control flow on tensors is the user's to have; ours has none, and converting takes seconds.
             theirs = not tasks[task].__module__.startswith("dense_labels.")
             setattr(self, task, tf.function(types.MethodType(tasks[task].answer, self), autograph=theirs))
+
+    @property
+    def locator(self) -> ServedModel:
+        """The model that locates the landmarks: this one, or that of a detector with its own view of the pictures."""
+        return self._locator or self
 
     def signatures(self) -> dict[str, Any]:
         """Traces what the model can be asked.

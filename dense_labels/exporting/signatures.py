@@ -47,6 +47,7 @@ _LABELS = (
 _LENGTH = "length of the label of each cell, above 0: the higher the more certain"
 _POINTS = "landmarks (x, y) in continuous pixels of the picture sent: (0, 0) is its outer top-left corner"
 _SCORE = "of each landmark, from 0 to 1, the higher the more certain"
+_ERROR = "how far each landmark is expected to be off, in pixels of the picture; not a number where it is not known"
 
 
 class Labelled(NamedTuple):
@@ -61,6 +62,7 @@ class Model(Protocol):
 
     frame: Frame
     head: Head | None
+    locator: Model  # what locates the landmarks: the model itself, or its detector
 
     def label(self, images: Any) -> Labelled:
         """Labels pictures [N, H, W, 3] or files [N]."""
@@ -190,13 +192,13 @@ class Descriptors(Signature):
 @SIGNATURES.register("landmarks", "the landmarks of a picture, between its pixels")
 class Landmarks(Signature):
     types = {"landmarks": tf.uint8, "landmarks_float": tf.float32}
-    outputs = {"points": _POINTS, "score": _SCORE}
+    outputs = {"points": _POINTS, "score": _SCORE, "expected_error": _ERROR}
     needs: ClassVar[tuple[str, ...]] = ("points", "score")
     tolerances = {"points": agreement.POINT}
 
     @staticmethod
     def answer(model: Model, images: Any) -> Tensors:
-        return _located(model, *model.label(images))[0]
+        return _located(model, images)[0]
 
 
 @SIGNATURES.register("keypoints", "the landmarks, with the heat maps they are the peaks of")
@@ -207,7 +209,7 @@ class Keypoints(Landmarks):
 
     @staticmethod
     def answer(model: Model, images: Any) -> Tensors:
-        placed, found = _located(model, *model.label(images))
+        placed, found = _located(model, images)
         return {**placed, "heatmaps": tf.transpose(found["heatmaps"], _CELLS_FIRST)}
 
 
@@ -220,12 +222,12 @@ class Describe(Signature):
 
     @staticmethod
     def answer(model: Model, images: Any) -> Tensors:
-        labels, scale = model.label(images)
-        return {**_confident(labels), **({} if model.head is None else _located(model, labels, scale)[0])}
+        confident = _confident(model.label(images).labels)
+        return {**confident, **({} if model.locator.head is None else _located(model, images)[0])}
 
     @classmethod
     def verify(cls, found: dict[str, np.ndarray], live: Model, inputs: dict[str, tf.Tensor]) -> None:
-        for part in (Labels, *([] if live.head is None else [Landmarks])):
+        for part in (Labels, *([] if live.locator.head is None else [Landmarks])):
             part.verify(found, live, inputs)
 
 
@@ -280,9 +282,14 @@ def _confident(labels: tf.Tensor) -> Tensors:
     return {"labels": labels, "confidence": tf.norm(labels, axis=-1)}
 
 
-def _located(model: Model, labels: tf.Tensor, scale: tf.Tensor) -> tuple[Tensors, Tensors]:
+def _located(model: Model, images: Any) -> tuple[Tensors, Tensors]:
     """The landmarks in pixels of the pictures, and all that the head answers."""
-    if model.head is None:
+    locator = model.locator
+    if locator.head is None:
         raise ValueError("a model without a head has no landmarks")
-    found = model.head(labels)
-    return {"points": model.to_pictures(found["points"], scale), "score": found["score"]}, found
+    labels, scale = locator.label(images)
+    found = locator.head(labels)
+    placed = {"points": locator.to_pictures(found["points"], scale), "score": found["score"]}
+    if "expected_error" in found:
+        placed["expected_error"] = found["expected_error"] * tf.reduce_mean(scale, axis=-1)
+    return placed, found

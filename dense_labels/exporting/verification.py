@@ -11,6 +11,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from dense_labels.batches import Frame
 from dense_labels.exporting import signatures
+from dense_labels.exporting.served_model import Detector
 from dense_labels.exporting.signatures import Head, Labelled
 
 _NEED_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}  # TensorFlow's own, but no server runs them
@@ -19,8 +20,9 @@ _NEED_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}  # TensorFlow's own,
 class LiveModel:
     """A network and its head as they are in this process, asked as a served model is."""
 
-    def __init__(self, network: tf.keras.Model, head: Head | None, frame: Frame):
+    def __init__(self, network: tf.keras.Model, head: Head | None, frame: Frame, detector: Detector | None = None):
         self.head, self.frame = head, frame
+        self.locator = LiveModel(detector.network, detector.head, detector.frame) if detector else self
         self._network = network
         self._known: dict[tuple[tuple[int, ...], bytes], Labelled] = {}
 

@@ -165,7 +165,8 @@ def load(folder: str | os.PathLike) -> Predictor:
         model = tf.saved_model.load(plain)
     if not hasattr(model, "landmarks"):
         raise ValueError(f"{path} has no landmark head; evaluate the run with annotations, and export it again")
-    frame = Frame(tuple(card["model"]["input_size"]), card["model"]["stride"], card["model"]["margin"])
+    seen = card.get("landmarks", card["model"])  # older cards have one frame
+    frame = Frame(tuple(seen["input_size"]), seen["stride"], seen["margin"])
     identity = {"model": str(path.resolve()), "created": card["created"]}
     # The model, and not its function alone, for its variables go with it.
     return Predictor(lambda images: model.landmarks(images), frame, card.get("data", {}).get("landmarks", ()), identity)

@@ -53,6 +53,14 @@ class Source(abc.ABC):
         """Counts the files of a split that lie in a folder; 0 where they are not a user's own files."""
         return 0
 
+    def picture_size(self, longer_side: int) -> tuple[int, int]:
+        """Returns the (height, width) of the median picture or box, shrunk to at most `longer_side` pixels.
+
+        Raises:
+          ValueError: if the data set is no still pictures.
+        """
+        raise ValueError("a detector needs still pictures with landmarks; this data set has none; choose other heads")
+
     def files(self, split: str) -> dict[str, str]:
         """Returns the path of each file of a split and its SHA-256; nothing where they are not a user's own files."""
         return {}

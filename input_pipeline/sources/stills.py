@@ -136,6 +136,11 @@ class Stills(base.Source):
 
         return indices.batch(batch_size).map(annotated_views, num_parallel_calls=tf.data.AUTOTUNE)
 
+    def picture_size(self, longer_side: int) -> tuple[int, int]:
+        """Returns the size that the pictures suggest; see `resized.pick_size`."""
+        pictures = next(iter(self._stores.values())).pictures
+        return resized.pick_size(resized.look(pictures).sizes, longer_side)
+
     def visible_share(self, *, count: int) -> float:
         """Returns the share of the cells of A that lie in B, over a few warps as they are drawn in training."""
         seeds = tf.stack([tf.zeros(count, tf.int64), tf.range(count, dtype=tf.int64)], axis=-1)

@@ -105,7 +105,7 @@ def pair_from_maps(image: Array, seed: Array, maps: ViewMaps, *, border: str, fl
     """
     image, seed = _checked(image, seed)
     if flip:
-        image = tf.where(_mirrored(seed)[:, tf.newaxis, tf.newaxis, tf.newaxis], tf.image.flip_left_right(image), image)
+        image = tf.where(mirrored(seed)[:, tf.newaxis, tf.newaxis, tf.newaxis], tf.image.flip_left_right(image), image)
     image = tf.image.convert_image_dtype(image, tf.float32)
     inside = point_maps.inside(maps.points_in_b, tuple(maps.b_to_source.shape[1:3]))
     return PairBatch(
@@ -149,8 +149,8 @@ def landmarks_in_views(
         raise ValueError(f"landmarks must be [B, K, 2]; found {landmarks.shape}")
     landmarks = tf.cast(landmarks, tf.float32)
     if flip:
-        mirrored = _mirrored(tf.convert_to_tensor(seed))[:, tf.newaxis, tf.newaxis]
-        landmarks = tf.where(mirrored, point_maps.flip(landmarks, size), landmarks)
+        mirrored_here = mirrored(tf.convert_to_tensor(seed))[:, tf.newaxis, tf.newaxis]
+        landmarks = tf.where(mirrored_here, point_maps.flip(landmarks, size), landmarks)
     view = tuple(maps.b_to_source.shape[1:3])
     places = maps.locate(landmarks)
     return LandmarksInViews(
@@ -187,8 +187,15 @@ def _checked(image, seed):
     return image, seed
 
 
-def _mirrored(seeds):
-    """bool [B]: which images are mirrored, a random half of them."""
+def mirrored(seeds: tf.Tensor) -> tf.Tensor:
+    """Says which images `pair_from_maps` mirrors, a random half of them.
+
+    Args:
+      seeds: integer [B, 2], those given to it.
+
+    Returns:
+      bool [B].
+    """
 
     def draw(seed):
         return tf.random.stateless_uniform([], tf.random.fold_in(seed, _FLIP)) < 0.5

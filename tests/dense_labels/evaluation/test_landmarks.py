@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dense_labels.batches import LabelledLandmarks, LabelMap, LandmarkBatch
-from dense_labels.evaluation import landmarks, measuring
+from dense_labels.evaluation import growing, landmarks, measuring
 from dense_labels.registry import HEADS
 
 COUNT, CELLS, STRIDE = 12, 4, 2
@@ -49,6 +49,11 @@ def fit(offset, seen=None):
     return fitted
 
 
+def chosen(fits, images):
+    """The best of some heads, fitted and measured on the same images."""
+    return landmarks.fit_heads(fits, images, images, batch_size=3).best
+
+
 def test_heads_are_fitted_on_known_and_measured_on_test_images_in_pixels_of_the_picture(images):
     known, test = images.take(slice(0, 8)), images.take(slice(8, 12))
     seen = []
@@ -68,10 +73,8 @@ def test_without_test_images_the_known_ones_take_turns(images):
     fits = {"regress": fit(1.0, seen), "regress_each": fit(2.0)}
     fitted = landmarks.fit_heads(fits, images, None, batch_size=3)
     assert seen[0] == list(range(COUNT)) and len(seen) == 1 + landmarks.FOLDS  # the head that is kept sees all
-    assert (
-        fitted.best == landmarks.choose(fits, images, batch_size=3) == "regress"
-    )  # by the first part, not fitted anew
-    seen.pop()
+    assert fitted.best == "regress"  # by the first part, not fitted anew
+    assert fitted.errors == {"regress": pytest.approx(4.0), "regress_each": pytest.approx(8.0)}
     left_out = [sorted(set(range(COUNT)) - set(rest)) for rest in seen[1:]]
     assert sorted(sum(left_out, [])) == list(range(COUNT))
     np.testing.assert_array_equal(fitted.measured_on.picture, images.picture)
@@ -106,7 +109,7 @@ def test_a_landmark_that_a_part_lacks_is_not_measured_there(images):
         head.count = images.landmarks.shape[1]
         return head
 
-    assert landmarks.choose({"nearest": fit(9.0), "regress": fitted}, images, batch_size=3) == "regress"
+    assert chosen({"heatmaps": fit(9.0), "regress": fitted}, images) == "regress"
     images.annotated[1, 1] = 0  # now no other part has it
     found = landmarks.fit_heads({"regress": fitted}, images, None, batch_size=3)
     predicted, measured_on = found.predicted, found.measured_on
@@ -119,7 +122,7 @@ def test_a_landmark_that_a_part_lacks_is_not_measured_there(images):
 
 def test_a_head_that_answers_no_numbers_is_never_the_best_nor_left_out_of_what_is_measured(images):
     fits = {"regress_each": fit(np.nan), "regress": fit(9.0)}
-    assert landmarks.choose(fits, images, batch_size=3) == "regress"
+    assert chosen(fits, images) == "regress"
     found = landmarks.fit_heads(fits, images, None, batch_size=3)
     assert found.best == "regress" and (found.measured_on.annotated == 1).all()
     assert np.isnan(measuring.landmark_errors(found.predicted["regress_each"], found.measured_on)).all()
@@ -127,11 +130,22 @@ def test_a_head_that_answers_no_numbers_is_never_the_best_nor_left_out_of_what_i
 
 def test_the_best_head_is_chosen_on_images_it_was_not_fitted_on(images):
     seen = []
-    fits = {"nearest": fit(5.0), "regress": fit(-1.0, seen), "regress_each": fit(2.0)}
-    assert landmarks.choose(fits, images, batch_size=3) == "regress"
-    assert seen == [[n for n in range(COUNT) if n % 5]]
-    assert landmarks.choose({"nearest": None}, images, batch_size=3) == "nearest"  # there is nothing to choose
-    assert landmarks.choose(fits, images.take(slice(0, 4)), batch_size=3) == "nearest"  # nor to choose by
+    fits = {"heatmaps": fit(5.0), "regress": fit(-1.0, seen), "regress_each": fit(2.0)}
+    assert chosen(fits, images) == "regress"
+    assert seen == [list(range(COUNT)), [n for n in range(COUNT) if n % 5]]
+    assert chosen(fits, images.take(slice(0, 4))) == "heatmaps"  # nor to choose by
+
+
+def test_a_head_that_wants_it_is_told_how_far_it_was_off_on_images_it_was_not_fitted_on(images):
+    class Told(Offset):
+        def calibrate(self, scores, distances):
+            self.told = scores, distances
+
+    images.annotated[5, 0] = 0
+    for test, count in ((images, 3 * 2 - 1), (None, 2 * COUNT - 1)):
+        fitted = landmarks.fit_heads({"regress": lambda _: Told(3.0)}, images, test, batch_size=3, compare=True)
+        scores, distances = fitted.heads["regress"].told
+        assert len(scores) == count and distances == pytest.approx(3.0)
 
 
 def test_few_images_are_drawn_anew_for_each_seed(images):
@@ -229,7 +243,7 @@ def test_rounds_grow_by_images_of_each_class_and_go_on_from_the_last_head(images
         return images.take(indices)
 
     options = {"counts": [1, 3, 8], "seed": 5}
-    assert list(landmarks.growing_rounds(fit, views_of, classes, **options)) == [(1, 1), (3, 2), (8, 3)]
+    assert list(growing.growing_rounds(fit, views_of, classes, **options)) == [(1, 1), (3, 2), (8, 3)]
     drawn, begun_as = zip(*rounds)
     assert begun_as == (None, 1, 2)
     assert [[sum(classes[image] == 7), sum(classes[image] == 2)] for image in map(list, drawn)] == [
@@ -239,11 +253,11 @@ def test_rounds_grow_by_images_of_each_class_and_go_on_from_the_last_head(images
     ]
     assert set(drawn[0]) < set(drawn[1]) < set(drawn[2]) == set(range(COUNT))
     rounds.clear()
-    list(landmarks.growing_rounds(fit, lambda indices, _: images.take(indices), classes, counts=[3], seed=6))
+    list(growing.growing_rounds(fit, lambda indices, _: images.take(indices), classes, counts=[3], seed=6))
     assert rounds[0][0] != drawn[1]  # drawn anew
     for counts in ([0, 1], [3, 2], [2, 2], [1, 9]):
         with pytest.raises(ValueError, match="must rise from at least 1 to at most 8, the images of a class"):
-            next(landmarks.growing_rounds(fit, views_of, classes, counts=counts, seed=0))
+            next(growing.growing_rounds(fit, views_of, classes, counts=counts, seed=0))
 
 
 def test_annotated_images_are_labelled_once_and_keep_their_stride():

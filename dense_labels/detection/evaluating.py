@@ -1,0 +1,144 @@
+"""Fits detectors where landmark heads are fitted, on the same pictures, and measures them by the same protocol."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dense_labels.batches import LabelledLandmarks
+from dense_labels.config import Config
+from dense_labels.detection import fitting, sides
+from dense_labels.evaluation import landmarks
+from dense_labels.evaluation.landmarks import FittedHeads
+from dense_labels.evaluation.measuring import MEAN_SHAPE
+from input_pipeline import pipeline
+from models.detectors import MULTIPLE
+
+NAME = "detector"
+_LONGER_SIDE = 256  # pixels of the images, or fewer where the pictures are smaller
+_AT_ONCE = 16  # images that a detector sees together
+
+
+def prepare(config: Config, source: Any) -> Any:
+    """Finds the pictures of a run again, whole and at the size that a detector sees them in.
+
+    Args:
+      config: of the evaluation.
+      source: its pictures, at the size that the run sees them in.
+
+    Returns:
+      A source of the same pictures.
+
+    Raises:
+      ValueError: as `pipeline.prepare`, or if the data set is no still pictures.
+      OSError: likewise.
+    """
+    config = copy.deepcopy(config)
+    height, width = source.picture_size(_LONGER_SIDE)
+    config.data.size = tuple(max(round(side / MULTIPLE), 2) * MULTIPLE for side in (height, width))
+    config.data.crop = 0
+    return pipeline.prepare(config)
+
+
+def annotated_images(source: Any, split: str, count: int = 0) -> LabelledLandmarks:
+    """Reads annotated images, as label maps of stride 1 that hold their pixels.
+
+    Args:
+      source: what `prepare` returned.
+      split: name of the split.
+      count: how many, from all over it; 0 for all.
+
+    Returns:
+      The images, uint8, and their landmarks.
+    """
+    read = pipeline.landmark_batches(source, split, batch_size=_AT_ONCE, count=count)
+    return landmarks.label_landmarks(lambda images: tf.cast(tf.round(images * 255.0), tf.uint8), read, 1)
+
+
+class Fitting:
+    """Fits detectors to the annotated pictures of a run.
+
+    A detector is measured by the protocols of `evaluation.landmarks`, on the same pictures as other heads.
+    """
+
+    def __init__(self, config: Config, source: Any, *, names: Sequence[str], weights: str):
+        """Reads the annotated pictures.
+
+        Args:
+          config: of the evaluation.
+          source: the pictures of the run.
+          names: of the landmarks; none where they have no names. Pairs of left and right ones are told by them.
+          weights: of the trunk; see `models.detectors.create_features`.
+
+        Raises:
+          ValueError: as `prepare`.
+        """
+        self._config, self._names, self._weights = config, names, weights
+        own = prepare(config, source)
+        self.known = annotated_images(own, "annotated", config.eval.head_images)
+        self.test = annotated_images(own, "test") if own.count("test") else None
+
+    def fit(self, known: LabelledLandmarks, test: LabelledLandmarks | None) -> FittedHeads:
+        """Fits a detector, and measures it or others of its kind.
+
+        Args:
+          known, test: the annotated and test images as the run labels them; what is predicted is in pixels of these.
+
+        Returns:
+          As `landmarks.fit_heads`.
+
+        Raises:
+          ValueError: if the weights cannot be read.
+        """
+        fits = {NAME: self._fit}
+        fitted = landmarks.fit_heads(fits, self.known, self.test, batch_size=_AT_ONCE, compare=True)
+        if fitted.predicted is None:
+            return fitted
+        shown, own = (known, self.known) if test is None else (test, self.test)
+        points = _in_frame(fitted.predicted[NAME], own, shown, self._config.data.crop)
+        mean_shape = _in_frame(fitted.predicted[MEAN_SHAPE], own, shown, self._config.data.crop)
+        measured_on = dataclasses.replace(shown, annotated=fitted.measured_on.annotated)
+        predicted = {MEAN_SHAPE: mean_shape, NAME: points}
+        return dataclasses.replace(fitted, predicted=predicted, best_points=points, measured_on=measured_on)
+
+    def few_shot(self, *, counts: Sequence[int], seeds: int) -> dict[str, dict[int, list[float]]]:
+        """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`."""
+        views_of = lambda indices, _: self.known.take(indices)  # noqa: E731, they are warped while it is trained
+        settings = {"counts": counts, "seeds": seeds, "batch_size": _AT_ONCE}
+        errors = landmarks.few_shot({NAME: self._fit}, views_of, self.known, self.test, **settings)
+        return {NAME: errors[NAME]}
+
+    def _fit(self, images: LabelledLandmarks) -> Any:
+        pairs = sides.flip_pairs(self._names) if len(self._names) == images.landmarks.shape[1] else ()
+        options = {"weights": self._weights, "seed": self._config.train.seed, "flip_pairs": pairs}
+        return fitting.fit(images, self._config.views, **options)
+
+
+def _in_frame(points: np.ndarray, own: LabelledLandmarks, shown: LabelledLandmarks, margin: int) -> np.ndarray:
+    """Takes points [N, K, 2] in pixels of a detector's images to those of the run's, which lack a margin."""
+    return np.float32(points * (own.scale / shown.scale)[:, np.newaxis] - margin)
+
+
+def together(first: FittedHeads | None, second: FittedHeads, names: Sequence[str]) -> FittedHeads:
+    """Joins heads that were fitted apart, on the same pictures.
+
+    Args:
+      first, second: the heads; `first` is None where there are no others.
+      names: of all heads, in the order of the configuration.
+
+    Returns:
+      All heads; the best of both is best.
+    """
+    if first is None:
+        return second
+    heads = {name: {**first.heads, **second.heads}[name] for name in names}
+    errors = {**first.errors, **second.errors}
+    best = landmarks.least(errors, names)
+    owner = first if best in first.heads else second
+    predicted = None if first.predicted is None else {**first.predicted, **(second.predicted or {})}
+    return FittedHeads(heads, best, predicted, owner.best_points, first.measured_on, errors)

@@ -1,0 +1,99 @@
+"""Trains a detector end to end on annotated images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from dense_labels.batches import LabelledLandmarks
+from dense_labels.config import ViewsConfig
+from dense_labels.detection import views as views_lib
+from models import heat_maps
+from models.detectors import STRIDE, Detector
+
+_BATCH, _RATE, _WARMUP = 16, 1e-3, 50
+_STEPS, _MORE, _MOST = 400, 4, 1200  # and one more for so many annotated images, up to
+
+
+def steps_for(images: int) -> int:
+    """Says how many steps a detector is trained for on so many annotated images."""
+    return min(_STEPS + images // _MORE, _MOST)
+
+
+def fit(
+    known: LabelledLandmarks,
+    views: ViewsConfig,
+    *,
+    weights: str,
+    seed: int,
+    start: Sequence[np.ndarray] | None = None,
+    flip_pairs: Sequence[tuple[int, int]] = (),
+    steps: int | None = None,
+) -> Detector:
+    """Trains a detector on warped, recoloured and mirrored views of annotated images.
+
+    The loss of a map is the cross-entropy of its cells with a Gaussian about the landmark, summed over the cells, and
+    averaged over the landmarks that the views show. Adam; the rate rises for 50 steps and falls to 0 along a cosine.
+
+    Args:
+      known: annotated images, uint8 [N, H, W, 3], as label maps of stride 1; sides are multiples of 16.
+      views: how colours are changed, and what lies beyond the border.
+      weights: of the trunk, as `models.detectors.create_features` takes them.
+      seed: of the weights, of the order of the images and of their views.
+      start: weights of the features, as `pile.learn` returns them; None: those of the trunk, and random ones.
+      flip_pairs: landmarks that a mirror exchanges.
+      steps: of 16 views; None: `steps_for` so many images.
+
+    Returns:
+      The detector, which is not calibrated.
+
+    Raises:
+      ValueError: as `Detector.create`.
+    """
+    count = known.landmarks.shape[1]
+    known = known.take(known.annotated.any(axis=1))
+    detector = Detector.create(count, known.labels.cells, weights=weights, seed=seed)
+    if start:
+        detector.network.set_weights(start)
+    if steps is None:
+        steps = steps_for(len(known))
+    step = _training_step(detector, steps)
+    data = views_lib.batches(known, views, flip_pairs=flip_pairs, batch_size=_BATCH, seed=seed)
+    with tqdm(data.take(steps), total=steps, desc="Training a detector", unit=" steps", leave=False) as bar:
+        for done, batch in enumerate(bar):
+            loss = step(*batch)
+            if done % 20 == 0:
+                bar.set_postfix(loss=f"{float(loss):.1f}")
+    return detector
+
+
+def _training_step(detector: Detector, count: int) -> Callable[..., tf.Tensor]:
+    """Returns the function of a batch that makes one of `count` steps of training."""
+    variables = [*detector.network.trainable_variables, *detector.head.trainable_variables]
+    optimizer = tf.keras.optimizers.Adam(warmed_up(_RATE, count))
+    height, width = (side // STRIDE for side in detector.frame.input_size)
+
+    @tf.function(autograph=False)
+    def step(images, landmarks, weights):
+        target = heat_maps.gaussians(landmarks, height, width, STRIDE)
+        with tf.GradientTape() as tape:
+            logits = detector.head.logits(detector.network(images, training=True))
+            cells = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits)
+            each = tf.reduce_sum(cells, axis=[1, 2])  # [N, K]
+            loss = tf.math.divide_no_nan(tf.reduce_sum(each * weights), tf.reduce_sum(weights))
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        return loss
+
+    return step
+
+
+def warmed_up(rate: float, steps: int) -> Any:
+    """Returns the learning rate of each of some steps: rising for 50 of them, then falling to 0 along a cosine."""
+    warmup = min(_WARMUP, max(steps // 4, 1))
+    return tf.keras.optimizers.schedules.CosineDecay(
+        rate / warmup, max(steps - warmup, 1), warmup_target=rate, warmup_steps=warmup
+    )

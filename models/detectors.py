@@ -1,0 +1,207 @@
+"""A detector of landmarks: an ImageNet trunk trained end to end, up-sampled to a quarter of the image, and heat maps.
+
+Both papers end in a representation that is read through a frozen map. Where pictures are annotated, a network that is
+trained for them locates landmarks better; see `dense_labels.detection` for how it is trained.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from dense_labels import compat
+from dense_labels.batches import Frame
+from models import heat_maps, trunks
+
+STRIDE = 4  # side of a cell of the heat maps, in pixels of the image
+MULTIPLE = 16  # of which the sides of the images must be multiples: the stride of the deepest map
+_TRUNK = "mobilenet_v2"
+_TAPS = ("block_3_expand_relu", "block_6_expand_relu", "block_13_expand_relu")  # of strides 4, 8 and 16
+_WIDTHS = (64, 96, 128)  # channels of the features at strides 4, 8 and 16
+_JOINED = (32, 64)  # channels of the trunk's own maps at strides 4 and 8
+_MOMENTUM = 0.9  # of the moving statistics: a few hundred steps are enough for them
+_LEAST, _ENOUGH = 1e-2, 20  # pixels that a distance counts as at least; distances that a line can be fitted to
+_RARE = -4.0  # the logit of a response before training: nearly all cells are empty
+
+
+def create_features(*, weights: str, seed: int, frozen_norms: bool | None = None) -> tf.keras.Model:
+    """Creates the trunk and what up-samples it.
+
+    Args:
+      weights: "imagenet" (Keras downloads them), the path of a Keras .h5 file of MobileNetV2 without its top, or
+        "none" for random ones.
+      seed: of the other weights.
+      frozen_norms: whether the batch norms of the trunk keep what they are; None: those of weights that were trained.
+
+    Returns:
+      `tf.keras.Model` from images float32 [B, H, W, 3] in [0, 1], sides multiples of 16, to features float32
+      [B, H / 4, W / 4, 64].
+
+    Raises:
+      ValueError: if the file holds no weights of the trunk.
+    """
+    trunk = trunks.cut(_TRUNK, _TAPS, weights, 16, "float32")
+    trunks.freeze(trunk, "", norms=weights != "none" if frozen_norms is None else frozen_norms)
+    for layer in trunk.layers:
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            layer.momentum = _MOMENTUM  # that of the release is for a million steps
+    seeds = iter(range(100 * seed, 2**31))
+
+    def block(values, width, kernel):
+        random = tf.keras.initializers.GlorotUniform(seed=next(seeds))
+        options = {"padding": "same", "use_bias": False, "kernel_initializer": random}
+        values = tf.keras.layers.Conv2D(width, kernel, **options)(values)
+        return tf.keras.layers.ReLU()(tf.keras.layers.BatchNormalization(momentum=_MOMENTUM)(values))
+
+    def joined(deep, own, width, own_width):
+        finer = tf.keras.layers.UpSampling2D(2, interpolation="bilinear")(deep)
+        both = tf.keras.layers.Concatenate()([finer, block(own, own_width, 1)])
+        return block(both, width, 3)
+
+    images = tf.keras.Input([None, None, 3], name="images")
+    at_4, at_8, at_16 = trunk(tf.keras.layers.Rescaling(2.0, offset=-1.0)(images))
+    values = block(at_16, _WIDTHS[2], 1)
+    values = joined(values, at_8, _WIDTHS[1], _JOINED[1])
+    values = joined(values, at_4, _WIDTHS[0], _JOINED[0])
+    return tf.keras.Model(images, values, name="detector_features")
+
+
+class HeatMaps(tf.keras.layers.Layer):
+    """Turns features into a heat map for each landmark, and locates its peak."""
+
+    def __init__(self, count: int, *, seed: int = 0, **kwargs):
+        """Creates the layer with random weights.
+
+        Args:
+          count: K, how many landmarks.
+          seed: of the weights.
+          **kwargs: of `tf.keras.layers.Layer`.
+        """
+        super().__init__(dtype="float32", **kwargs)
+        self.count = count
+        self._maps = tf.keras.layers.Conv2D(
+            count,
+            1,
+            kernel_initializer=tf.keras.initializers.RandomNormal(stddev=0.01, seed=seed),
+            bias_initializer=tf.keras.initializers.Constant(_RARE),
+            dtype="float32",
+            name="maps",
+        )
+        self._maps.build([None, None, None, _WIDTHS[0]])
+        self.expected: tuple[float, float] | None = None  # see `expect`
+
+    def logits(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns the responses before the sigmoid, float32 [N, h, w, K], to features [N, h, w, C]."""
+        return self._maps(features)
+
+    def expect(self, offset: float, slope: float) -> None:
+        """Sets how far landmarks are expected to be off: exp(offset + slope * logit of the score) pixels."""
+        self.expected = (float(offset), float(slope))
+
+    def call(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Locates the landmarks.
+
+        Args:
+          features: float32 [N, h, w, C].
+
+        Returns:
+          A dictionary: `points` [N, K, 2], (x, y) in pixels of the image; `score` [N, K], the response of the most
+          responsive cell; `heatmaps` [N, K, h, w], the responses, from 0 to 1; and once it is known what to `expect`,
+          `expected_error` [N, K] in pixels of the image.
+        """
+        heatmaps = tf.transpose(tf.sigmoid(self.logits(features)), [0, 3, 1, 2])
+        score = tf.reduce_max(heatmaps, axis=[2, 3])
+        found = {"points": heat_maps.window_means(heatmaps, STRIDE), "score": score, "heatmaps": heatmaps}
+        if self.expected:
+            offset, slope = self.expected
+            found["expected_error"] = tf.exp(offset + slope * logit(score))
+        return found
+
+
+def logit(score: tf.Tensor) -> tf.Tensor:
+    """Returns the logarithm of the odds of scores from 0 to 1, within 12 of 0."""
+    return tf.clip_by_value(tf.math.log(score) - tf.math.log1p(-score), -12.0, 12.0)
+
+
+class Detector:
+    """A network and heat maps that locate landmarks in images of one size.
+
+    Attributes:
+      network: images [N, H, W, 3] in [0, 1] -> features.
+      head: features -> landmarks.
+      frame: what it sees of a picture: all of it, resized.
+    """
+
+    def __init__(self, network: tf.keras.Model, head: HeatMaps, size: tuple[int, int]):
+        """Creates a detector for images of `size` (height, width), whose sides are multiples of 16."""
+        self.network, self.head, self.frame = network, head, Frame((int(size[0]), int(size[1])), STRIDE)
+
+    @classmethod
+    def create(
+        cls, count: int, size: tuple[int, int], *, weights: str, seed: int, frozen_norms: bool | None = None
+    ) -> Detector:
+        """Creates a detector of `count` landmarks that is not trained; see `create_features`.
+
+        Raises:
+          ValueError: as `create_features`, or if a side is no multiple of 16.
+        """
+        if any(side % MULTIPLE for side in size):
+            raise ValueError(f"size={tuple(size)}: both sides must be multiples of {MULTIPLE}")
+        features = create_features(weights=weights, seed=seed, frozen_norms=frozen_norms)
+        return cls(features, HeatMaps(count, seed=seed), size)
+
+    def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Locates the landmarks of images uint8 [N, H, W, 3], or floating point in [0, 1]; see `HeatMaps.call`."""
+        return self.head(self.network(tf.image.convert_image_dtype(images, tf.float32), training=False))
+
+    def calibrate(self, scores: np.ndarray, distances: np.ndarray) -> None:
+        """Learns how far landmarks are off, from those of images that another detector of its kind was not fitted to.
+
+        The logarithm of the distance is a line in the logit of the score, by least squares, and the line is moved so
+        that it is right on average. With fewer than 20 landmarks, or where a higher score does not mean a smaller
+        distance, the mean distance is expected of all.
+
+        Args:
+          scores: float [M], from 0 to 1.
+          distances: float [M], how far each was off, in pixels of the image.
+        """
+        known = np.isfinite(distances)
+        scores, distances = np.float64(scores[known]), np.maximum(np.float64(distances[known]), _LEAST)
+        if not len(distances):
+            return
+        odds, slope = logit(tf.constant(scores)).numpy(), 0.0
+        if len(distances) >= _ENOUGH and odds.std() > 0:
+            slope = min(np.polyfit(odds, np.log(distances), 1)[0], 0.0)
+        self.head.expect(np.log(distances.mean() / np.exp(slope * odds).mean()), slope)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """Everything that is fitted or kept."""
+        return [*compat.variables(self.network), *compat.variables(self.head)]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns all that the detector was fitted to, as arrays by name."""
+        weights = {f"weight_{index:03}": variable.numpy() for index, variable in enumerate(self.variables)}
+        norms = (each for each in self.network.submodules if isinstance(each, tf.keras.layers.BatchNormalization))
+        facts = {
+            "size": self.frame.input_size,
+            "count": self.head.count,
+            **({"expected": self.head.expected} if self.head.expected else {}),
+            "frozen_norms": any(not norm.trainable for norm in norms),  # the order of the weights depends on it
+        }
+        return {**weights, **{name: np.asarray(value) for name, value in facts.items()}}
+
+    @classmethod
+    def from_state(cls, state: dict[str, np.ndarray]) -> Detector:
+        """Makes the detector again from its `state()`.
+
+        Raises:
+          ValueError: if the state is of another network.
+        """
+        settings = {"weights": "none", "seed": 0, "frozen_norms": bool(state["frozen_norms"])}
+        detector = cls.create(int(state["count"]), tuple(state["size"].tolist()), **settings)
+        for index, variable in enumerate(detector.variables):
+            variable.assign(state[f"weight_{index:03}"])
+        if "expected" in state:
+            detector.head.expect(*state["expected"].tolist())
+        return detector

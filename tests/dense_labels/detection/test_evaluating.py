@@ -1,0 +1,77 @@
+"""A detector from annotations to predictions: fitted and measured beside other heads, kept, exported, used."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import dense_labels
+from dense_labels.detection import evaluating, fitting
+from tests import drawn
+from tests.dense_labels.test_run import QUICK
+
+SIDE, COUNT = 48, 12
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, undrawn):
+    """A run whose network lacks a margin of the pictures; points.csv and test.csv beside it have half of them each."""
+    out = tmp_path_factory.mktemp("detector")
+    points = list(drawn.faces(out / "pictures", side=SIDE, count=COUNT).items())
+    drawn.write_csv(out / "points.csv", dict(points[: COUNT // 2]))
+    drawn.write_csv(out / "test.csv", dict(points[COUNT // 2 :]))
+    data = {"data.size": (36, 36), "data.crop": 2, "data.cache_dir": out / "cache"}
+    return dense_labels.train(str(out / "pictures"), workdir=out / "run", **{**QUICK, **data})
+
+
+def annotations(run):
+    out = run.workdir.removesuffix("/run")
+    return {"annotations": f"{out}/points.csv", "annotations_test": f"{out}/test.csv", "weights": "none"}
+
+
+class Red:
+    """Finds every landmark in the middle of what is red, which the mouths of the drawn faces are."""
+
+    def __call__(self, images):
+        red, green, blue = tf.unstack(tf.cast(images, tf.float32), axis=-1)
+        mouth = tf.cast((red > 140) & (green < 90) & (blue < 90), tf.float32)
+        x, y = (tf.range(side, dtype=tf.float32) + 0.5 for side in images.shape[2:0:-1])
+        middle = tf.stack(
+            [tf.reduce_sum(mouth * x, axis=[1, 2]), tf.reduce_sum(mouth * y[:, tf.newaxis], axis=[1, 2])], axis=-1
+        )
+        points = tf.repeat((middle / tf.reduce_sum(mouth, axis=[1, 2])[:, tf.newaxis])[:, tf.newaxis], 3, axis=1)
+        return {"points": points, "score": tf.ones_like(points[..., 0])}
+
+    def state(self):
+        return {}
+
+
+def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch):
+    seen = []
+    monkeypatch.setattr(fitting, "fit", lambda images, views, **options: seen.append((images, options)) or Red())
+    result = run.evaluate(heads=("nearest", "detector"), few_shot=2, **annotations(run))
+    assert result.landmark_error_percent["detector"][2] < 8 < 50 < result.landmark_error_percent["detector"][0]
+    assert {"detector", "subpixel", "mean_shape"} <= result.landmark_error_percent.keys()
+    assert len(result.few_shot_error_percent["detector"][2]) == 3
+    (known, options), counts = seen[0], [len(images) for images, _ in seen]
+    assert counts == [6, 4, 2, 2, 2]  # all, those not held out, and the draws
+    assert known.labels.values.dtype == np.uint8 and known.labels.cells == (SIDE, SIDE)  # whole, of the pictures' size
+    assert options["flip_pairs"] == ((0, 1),)
+
+
+def test_it_predicts_from_the_run_and_from_the_export_alike(run, tmp_path, monkeypatch):
+    together = evaluating.together
+    monkeypatch.setattr(fitting, "steps_for", lambda images: 4)
+    monkeypatch.setattr(evaluating, "together", lambda *heads: dataclasses.replace(together(*heads), best="detector"))
+    run.evaluate(heads=("nearest", "detector"), **annotations(run))
+    of_run = dense_labels.open_run(run.workdir).predict(run.config.data.dir)
+    of_export = dense_labels.load(run.export(tmp_path / "served")).predict(run.config.data.dir)
+    assert of_run.points.shape == (COUNT, 3, 2) and (of_run.points > 0).all() and (of_run.points < SIDE).all()
+    np.testing.assert_allclose(of_run.points, of_export.points, atol=0.02)
+    np.testing.assert_allclose(of_run.score, of_export.score, atol=1e-3)
+
+
+def test_weights_that_are_not_there_are_named(run, tmp_path):
+    with pytest.raises(ValueError, match="weights=.*gone.h5: there is no such file"):
+        run.evaluate(heads="detector", **{**annotations(run), "weights": tmp_path / "gone.h5"})

@@ -1,0 +1,26 @@
+"""Tests of the pairs of left and right landmarks."""
+
+import pytest
+
+from dense_labels.detection import sides
+
+
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        (("left_eye", "right_eye", "nose", "left_mouth", "right_mouth"), ((0, 1), (3, 4))),
+        (("snout", "leftear", "rightear", "tailbase"), ((1, 2),)),
+        (("Right ear", "Left ear"), ((1, 0),)),
+        (("eyeLeft", "eyeRight"), ((0, 1),)),
+        (("l_hip", "r_hip", "hip r", "hip l"), ((0, 1), (3, 2))),
+        (("left_eye", "nose"), ()),  # no partner
+        (("tail", "trail", "cleft"), ()),  # letters inside a word
+        ((), ()),
+    ],
+)
+def test_left_and_right_are_told_by_names(names, pairs):
+    assert sides.flip_pairs(names) == pairs
+
+
+def test_pairs_change_places():
+    assert sides.exchanged(5, [(0, 1), (3, 4)]) == [1, 0, 2, 4, 3]

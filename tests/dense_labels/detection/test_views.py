@@ -1,0 +1,70 @@
+"""Tests of the views of annotated images: a drawn dot is where its landmark is said to be."""
+
+import numpy as np
+import pytest
+
+from dense_labels.batches import LabelledLandmarks, LabelMap
+from dense_labels.config import ViewsConfig
+from dense_labels.detection import views
+
+SIZE = (48, 64)
+COLOURS = ViewsConfig(brightness=0.0, contrast=0.0, saturation=0.0, lighting=0.0, jpeg=0.0, rescale=0.0)
+
+
+@pytest.fixture(scope="module")
+def dots():
+    """Four grey images with a red dot at landmark 0 and a green one at landmark 1; landmark 2 is annotated in none."""
+    random = np.random.default_rng(0)
+    places = np.float32(random.uniform([12, 12], [24, 36], size=[4, 3, 2]) + [[0, 0], [26, 0], [0, 0]])  # apart
+    x, y = np.meshgrid(np.arange(SIZE[1]) + 0.5, np.arange(SIZE[0]) + 0.5)
+    images = np.full([4, *SIZE, 3], 40.0)
+    for image, points in zip(images, places):
+        for channel in range(2):
+            dot = np.exp(-((x - points[channel, 0]) ** 2 + (y - points[channel, 1]) ** 2) / (2 * 2.0**2))
+            image[..., channel] += 200 * dot
+    annotated = np.float32(np.tile([1, 1, 0], [4, 1]))
+    ones = np.ones([4, 2], np.float32)
+    return LabelledLandmarks(LabelMap(np.uint8(images), 1), places, annotated, ones, ones[:, 0], np.arange(4))
+
+
+def drawn(dots, pairs, count=6, seed=3):
+    data = views.batches(dots, COLOURS, flip_pairs=pairs, batch_size=8, seed=seed).take(count)
+    return [np.concatenate(parts) for parts in zip(*(map(np.asarray, batch) for batch in data))]
+
+
+def centre(image, channel):
+    """Where a dot is: the mean place under its excess over the other channel."""
+    weight = np.maximum(image[..., channel] - image[..., 2] - 0.1, 0)
+    x, y = np.meshgrid(np.arange(SIZE[1]) + 0.5, np.arange(SIZE[0]) + 0.5)
+    return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+
+
+@pytest.mark.parametrize("pairs", [(), ((0, 1),)])
+def test_a_dot_is_where_its_landmark_is(dots, pairs):
+    images, landmarks, known = drawn(dots, pairs)
+    assert images.shape == (48, *SIZE, 3) and not known[:, 2].any() and known[:, :2].mean() > 0.8
+    exchanged, errors = 0, []
+    for image, points, here in zip(images, landmarks, known):
+        inside = here[:2].all() and (points[:2] > 8).all() and (points[:2] < [SIZE[1] - 8, SIZE[0] - 8]).all()
+        if not inside:
+            continue
+        found = np.stack([centre(image, 0), centre(image, 1)])
+        swapped = np.abs(found[::-1] - points[:2]).max() < np.abs(found - points[:2]).max()
+        exchanged += swapped  # in a mirror image the red dot is at what is landmark 1 now
+        errors += np.linalg.norm((found[::-1] if swapped else found) - points[:2], axis=-1).tolist()
+    assert (exchanged > 0) == bool(pairs)
+    assert len(errors) > 20 and np.median(errors) < 0.4  # a bent dot has its middle elsewhere
+
+
+def test_views_are_a_function_of_the_seed(dots):
+    first, again, other = (drawn(dots, (), count=1, seed=seed)[0] for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+
+
+def test_all_images_are_drawn_in_turn(dots):
+    images = np.stack([np.full([*SIZE, 3], 60 * n, np.uint8) for n in range(4)])
+    plain = LabelledLandmarks(LabelMap(images, 1), *(getattr(dots, name) for name in (
+        "landmarks", "annotated", "scale", "normaliser", "picture")))  # fmt: skip
+    found, *_ = drawn(plain, (), count=1)
+    assert sorted(np.rint(255 * found.mean(axis=(1, 2, 3))).astype(int)) == sorted([0, 60, 120, 180] * 2)

@@ -1,0 +1,44 @@
+"""Tests of heat maps: where the peak of a drawn dot is found."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import heat_maps
+
+STRIDE = 4
+
+
+@pytest.fixture(scope="module")
+def places():
+    """Places of dots all over a map of 24 x 32 cells, 4 cells and more from its border, which would cut the dot."""
+    random = np.random.default_rng(0)
+    return np.float32(random.uniform([16, 16], [32 * STRIDE - 16, 24 * STRIDE - 16], size=[40, 5, 2]))
+
+
+def test_a_target_is_one_at_the_landmark_and_falls_as_a_gaussian():
+    (target,) = heat_maps.gaussians(tf.constant([[[10.0, 6.0]]]), 4, 6, STRIDE).numpy()[..., 0]
+    assert target[1, 2] == pytest.approx(1.0)
+    assert target[1, 3] == pytest.approx(np.exp(-1 / (2 * heat_maps.SPREAD**2)))
+    assert target[3, 2] == pytest.approx(np.exp(-4 / (2 * heat_maps.SPREAD**2)))
+
+
+def test_the_peak_of_a_drawn_dot_is_found_within_a_twentieth_of_a_cell(places):
+    maps = tf.transpose(heat_maps.gaussians(places, 24, 32, STRIDE), [0, 3, 1, 2])
+    error = np.linalg.norm(heat_maps.window_means(maps, STRIDE) - places, axis=-1)
+    assert error.max() < 0.05 * STRIDE
+
+
+def test_a_far_second_dot_does_not_pull():
+    places = tf.constant([[[20.0, 30.0]], [[100.0, 70.0]]])
+    first, second = heat_maps.gaussians(places, 24, 32, STRIDE)
+    maps = tf.transpose((first + 0.7 * second)[tf.newaxis], [0, 3, 1, 2])
+    np.testing.assert_allclose(heat_maps.window_means(maps, STRIDE)[0, 0], [20.0, 30.0], atol=0.05 * STRIDE)
+
+
+def test_a_map_and_its_mirror_image_have_mirrored_peaks(places):
+    random = np.random.default_rng(1)
+    maps = np.float32(random.uniform(size=[3, 2, 12, 16]))
+    found = heat_maps.window_means(tf.constant(maps), STRIDE).numpy()
+    mirrored = heat_maps.window_means(tf.constant(maps[..., ::-1].copy()), STRIDE).numpy()
+    np.testing.assert_allclose(mirrored, [16 * STRIDE, 0] + found * [-1, 1], atol=1e-3)
