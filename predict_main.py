@@ -1,4 +1,4 @@
-"""Predicts the landmarks of many pictures, by a run that was evaluated or a model that was exported.
+"""Predicts the landmarks of many pictures or a video, by a run that was evaluated or a model that was exported.
 
 python predict_main.py --model=runs/mine --pictures=PICTURES --out=points [--formats=csv,coco,deeplabcut,tps,sheet]
 """
@@ -24,7 +24,7 @@ def console() -> None:
     words = "; ".join(f"{entry.name}: {entry.words}" for entry in FORMATS.values())
     holders: list[flags.FlagHolder] = [
         flags.DEFINE_string("model", None, "Folder of a run, or of an exported model."),
-        flags.DEFINE_string("pictures", None, "Folder, pattern in quotes, .txt with a name a line, or picture."),
+        flags.DEFINE_string("pictures", None, "Folder, pattern in quotes, .txt with a name a line, picture, or video."),
         flags.DEFINE_string("out", None, "Folder to write to; the same command goes on where it was stopped."),
         flags.DEFINE_list("formats", ["csv", "scores", "sheet"], f"What to write. {words}."),
     ]

@@ -218,7 +218,7 @@ class Run:
         """Predicts the landmarks of pictures with the best head that was kept; needs no annotations.
 
         Args:
-          pictures: a folder, a pattern such as "in/*.jpg", a text file with a name a line, a picture, or paths.
+          pictures: a folder, a pattern such as "in/*.jpg", a text file with a name a line, a picture, video or paths.
           out: folder to write to; called again with the same one, a prediction that was stopped goes on where it was.
           formats: what to write there, such as ("csv", "coco", "deeplabcut", "tps", "sheet").
 

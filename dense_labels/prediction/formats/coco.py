@@ -19,19 +19,19 @@ _WHOLE = 0.001  # is added to a number, for where all are whole, readers take th
 
 @FORMATS.register("coco", "COCO key points in JSON, with the score of each", file="points.json")
 def write(predictions: Predictions) -> bytes:
-    """Writes an image and an annotation for each picture; `keypoint_scores` is not of COCO's own keys."""
+    """Writes an image for each picture, and its annotations; `keypoint_scores` is not of COCO's own keys."""
     points = np.float64(predictions.points).round(_DIGITS)
     if points.size and not (points % 1).any():
         points[0, 0, 0] += _WHOLE
-    images, annotations = [], []
+    images, annotations = {}, []
     for index, (name, (height, width)) in enumerate(zip(predictions.names, predictions.sizes.tolist()), start=1):
-        images.append({"id": index, "file_name": name, "width": width, "height": height})
+        images.setdefault(name, {"id": len(images) + 1, "file_name": name, "width": width, "height": height})
         placed, score = points[index - 1], predictions.score[index - 1]
         flat = [number for x, y in placed.tolist() for number in (x, y, _VISIBLE)]
         annotations.append(
             {
                 "id": index,
-                "image_id": index,
+                "image_id": images[name]["id"],
                 "category_id": _CATEGORY,
                 "keypoints": flat,
                 "num_keypoints": len(placed),
@@ -41,4 +41,6 @@ def write(predictions: Predictions) -> bytes:
             }
         )
     category = {"id": _CATEGORY, "name": "object", "keypoints": list(predictions.landmark_names), "skeleton": []}
-    return (json.dumps({"images": images, "annotations": annotations, "categories": [category]}) + "\n").encode()
+    return (
+        json.dumps({"images": list(images.values()), "annotations": annotations, "categories": [category]}) + "\n"
+    ).encode()
