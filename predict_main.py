@@ -12,11 +12,11 @@ from dense_labels import command_line
 from dense_labels.registry import FORMATS
 
 
-def main(model: str, pictures: str, out: str, formats: list[str]) -> None:
+def main(model: str, pictures: str, out: str, formats: list[str], smooth: bool) -> None:
     """Predicts with the folder of a run or of an exported model."""
     is_run = os.path.exists(os.path.join(os.path.expanduser(model), "config.json"))
     predictor = dense_labels.open_run(model) if is_run else dense_labels.load(model)
-    predictor.predict(pictures, out=out, formats=formats)
+    predictor.predict(pictures, out=out, formats=formats, smooth=smooth)
 
 
 def console() -> None:
@@ -27,6 +27,7 @@ def console() -> None:
         flags.DEFINE_string("pictures", None, "Folder, pattern in quotes, .txt with a name a line, picture, or video."),
         flags.DEFINE_string("out", None, "Folder to write to; the same command goes on where it was stopped."),
         flags.DEFINE_list("formats", ["csv", "scores", "sheet"], f"What to write. {words}."),
+        flags.DEFINE_bool("smooth", False, "Smooth the tracks of a video; points_raw.csv has them as they were found."),
     ]
     flags.mark_flags_as_required(["model", "pictures", "out"])
     command_line.run(lambda: main(**{holder.name: holder.value for holder in holders}))

@@ -214,6 +214,7 @@ class Run:
         *,
         out: str | os.PathLike | None = None,
         formats: str | Sequence[str] = ("csv",),
+        **options: Any,
     ) -> Predictions:
         """Predicts the landmarks of pictures with the best head that was kept; needs no annotations.
 
@@ -221,6 +222,7 @@ class Run:
           pictures: a folder, a pattern such as "in/*.jpg", a text file with a name a line, a picture, video or paths.
           out: folder to write to; called again with the same one, a prediction that was stopped goes on where it was.
           formats: what to write there, such as ("csv", "coco", "deeplabcut", "tps", "sheet").
+          **options: such as `smooth=True`, the others of `prediction.predictor.Predictor.predict`.
 
         Returns:
           The predictions, in continuous pixels of the upright pictures.
@@ -229,7 +231,7 @@ class Run:
           ValueError: if no head was kept or it was fitted at another step of the training, there are no pictures, none
             can be read, or there is no such format.
         """
-        return self._predictor.predict(pictures, out=out, formats=formats)
+        return self._predictor.predict(pictures, out=out, formats=formats, **options)
 
     @functools.cached_property
     def _predictor(self) -> Any:

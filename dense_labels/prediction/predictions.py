@@ -7,11 +7,14 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from dense_labels import files
 from dense_labels.registry import FORMATS
+
+_RAW_POINTS = "points_raw.csv"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,6 +38,7 @@ class Predictions:
       frames: int64 [N], the number of the frame in the video, from 0; None of pictures.
       seconds: float64 [N], the time stamps of the frames; None of pictures.
       expected_error: float32 [N, K], how far off a point is expected to be, in pixels of the picture; None: unknown.
+      raw_points: float32 [N, K, 2], as they were found, where `points` were smoothed; None where they were not.
     """
 
     folder: str
@@ -51,6 +55,7 @@ class Predictions:
     frames: np.ndarray | None = None
     seconds: np.ndarray | None = None
     expected_error: np.ndarray | None = None
+    raw_points: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -72,7 +77,8 @@ class Predictions:
 
         Args:
           out: folder of the files; created where it is absent.
-          formats: names of the registry FORMATS, or one name.
+          formats: names of the registry FORMATS, or one name. Where points were smoothed, `points_raw.csv` has them as
+            they were found.
 
         Returns:
           The files that were written.
@@ -83,7 +89,9 @@ class Predictions:
         """
         folder = pathlib.Path(os.path.expanduser(os.fspath(out)))
         chosen = [FORMATS[name] for name in ([formats] if isinstance(formats, str) else formats)]
-        contents = {entry.facts["file"]: entry.value(self) for entry in chosen}
+        contents: dict[str, Any] = {entry.facts["file"]: entry.value(self) for entry in chosen}
+        if self.raw_points is not None:
+            contents[_RAW_POINTS] = FORMATS["csv"].value(dataclasses.replace(self, points=self.raw_points))
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             if isinstance(content, bytes):

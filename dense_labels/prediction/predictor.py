@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dense_labels import files, progress
 from dense_labels.batches import Frame
-from dense_labels.prediction import reading
+from dense_labels.prediction import reading, smoothing
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.journal import Journal, Key, Line, packed
 from dense_labels.prediction.predictions import Predictions
@@ -59,6 +59,7 @@ class Predictor:
         out: str | os.PathLike | None = None,
         formats: str | Sequence[str] = ("csv",),
         boxes: Boxes | None = None,
+        smooth: bool = False,
     ) -> Predictions:
         """Predicts the landmarks of pictures, of objects in them, or of the frames of a video.
 
@@ -67,27 +68,31 @@ class Predictor:
           out: folder to write to; called again with the same one, a prediction that was stopped goes on where it was.
           formats: names of the registry FORMATS to write there, or one name.
           boxes: about the objects, where the network saw such boxes; None for whole pictures.
+          smooth: smooth the tracks of a video; see `smoothing.smooth`.
 
         Returns:
           The predictions. Pictures that cannot be read are left out and listed.
 
         Raises:
           ValueError: if there are no pictures, none can be read, the video cannot be opened, boxes do not fit, or there
-            is no such format, or none for pictures.
+            is no such format, or it or `smooth` is not for pictures.
           OSError: if the output cannot be written.
         """
         _check_formats(formats)
         source = reading.find(pictures, boxes)
         _check_formats(formats, source)
+        if smooth:
+            smoothing.check(source.video, source.folder)
+        finish = smoothing.smooth if smooth else lambda predicted: predicted
         if out is None:
-            return self._predictions(source, self._lines(source, {}, lambda lines: None))
+            return finish(self._predictions(source, self._lines(source, {}, lambda lines: None)))
         with files.new_folder(os.path.expanduser(os.fspath(out))) as folder:
             files.remove_temporary(folder)
             heading = {"version": 2, "model": self._identity, "folder": source.folder, "video": source.video}
             journal = Journal(folder, heading)
             finished = False
             try:
-                predicted = self._predictions(source, self._lines(source, journal.done, journal.add))
+                predicted = finish(self._predictions(source, self._lines(source, journal.done, journal.add)))
                 written = predicted.save(folder, formats)
                 finished = True
             finally:

@@ -83,7 +83,8 @@ def read_frames(
                 whole, picture = video.retrieve()
                 if not whole:
                     return
-                yield VideoFrame(index, seconds, np.rot90(picture[..., ::-1], -turns))
+                picture = np.rot90(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), -turns)
+                yield VideoFrame(index, seconds, np.ascontiguousarray(picture))
             index += 1
 
 
