@@ -235,18 +235,16 @@ class Run:
 
     @functools.cached_property
     def _predictor(self) -> Any:
-        from dense_labels import progress
         from dense_labels.exporting.served_model import ServedModel
         from dense_labels.prediction.predictor import Predictor
 
         network, kept = self.network, self._kept_heads()
         if kept is None:
             raise ValueError(f"{self.workdir} has no landmark head; evaluate it with annotations first")
-        if kept.config.data.name == "boxes" or kept.config.data.boxes:
-            progress.note("the network saw boxes about the objects; give pictures that are cropped alike")
         identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "figures": kept.result.metrics}
         model = ServedModel(network, kept.best, frame=self.frame)
-        return Predictor(model.landmarks, self.frame, kept.result.landmark_names, identity)
+        names, saw_boxes = kept.result.landmark_names, bool(kept.config.data.boxes)
+        return Predictor(model.landmarks, self.frame, names, identity, saw_boxes=saw_boxes)
 
     def _kept_heads(self) -> kept_heads.KeptHeads | None:
         """The heads of the newest evaluation; refuses those of another step of the training."""

@@ -39,6 +39,8 @@ class Predictor:
         frame: Frame,
         landmark_names: Sequence[str],
         identity: dict[str, Any],
+        *,
+        saw_boxes: bool = False,
     ):
         """Creates a predictor; see `load` and `dense_labels.Run.predict`.
 
@@ -48,9 +50,10 @@ class Predictor:
           frame: what the network sees.
           landmark_names: K, or none.
           identity: what tells this model from others; JSON can hold it.
+          saw_boxes: whether training saw boxes about objects, not whole pictures.
         """
         self._landmarks, self.frame = landmarks, frame
-        self.landmark_names, self._identity = tuple(landmark_names), identity
+        self.landmark_names, self._identity, self._saw_boxes = tuple(landmark_names), identity, saw_boxes
 
     def predict(
         self,
@@ -80,6 +83,8 @@ class Predictor:
         """
         _check_formats(formats)
         source = reading.find(pictures, boxes)
+        if self._saw_boxes and boxes is None:
+            progress.note("the network saw boxes about the objects; give boxes, or pictures that are cropped alike")
         _check_formats(formats, source)
         if smooth:
             smoothing.check(source.video, source.folder)
@@ -183,9 +188,11 @@ def load(folder: str | os.PathLike) -> Predictor:
     if not hasattr(model, "landmarks"):
         raise ValueError(f"{path} has no landmark head; evaluate the run with annotations, and export it again")
     frame = Frame(tuple(card["model"]["input_size"]), card["model"]["stride"], card["model"]["margin"])
+    saw_boxes = bool(card.get("configuration", {}).get("data", {}).get("boxes"))
     identity = {"model": str(path.resolve()), "created": card["created"]}
     # The model, and not its function alone, for its variables go with it.
-    return Predictor(lambda images: model.landmarks(images), frame, card.get("data", {}).get("landmarks", ()), identity)
+    names = card.get("data", {}).get("landmarks", ())
+    return Predictor(lambda images: model.landmarks(images), frame, names, identity, saw_boxes=saw_boxes)
 
 
 def _version(folder: pathlib.Path) -> pathlib.Path:
