@@ -14,12 +14,12 @@ from dense_labels.prediction.inputs import Boxes
 from dense_labels.registry import FORMATS
 
 
-def main(model: str, pictures: str, out: str, formats: list[str], smooth: bool, boxes: dict[str, Any]) -> None:
+def main(model: str, pictures: str, boxes: dict[str, Any], **options: Any) -> None:
     """Predicts with the folder of a run or of an exported model; `boxes` are the arguments of `Boxes`."""
     is_run = os.path.exists(os.path.join(os.path.expanduser(model), "config.json"))
     predictor = dense_labels.open_run(model) if is_run else dense_labels.load(model)
     objects = Boxes(**boxes) if boxes["file"] else None
-    predictor.predict(pictures, out=out, formats=formats, smooth=smooth, boxes=objects)
+    predictor.predict(pictures, boxes=objects, **options)
 
 
 def console() -> None:
@@ -31,6 +31,7 @@ def console() -> None:
         flags.DEFINE_string("out", None, "Folder to write to; the same command goes on where it was stopped."),
         flags.DEFINE_list("formats", ["csv", "scores", "sheet"], f"What to write. {words}."),
         flags.DEFINE_bool("smooth", False, "Smooth the tracks of a video; points_raw.csv has them as they were found."),
+        flags.DEFINE_integer("outliers", 0, "How many that stand out to list in outliers.csv and draw.", lower_bound=0),
     ]
     of_boxes = {
         "file": flags.DEFINE_string("boxes", "", "Boxes about the objects: a COCO file, or a detector's results."),

@@ -244,7 +244,7 @@ class Run:
         identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "figures": kept.result.metrics}
         model = ServedModel(network, kept.best, frame=self.frame)
         names, saw_boxes = kept.result.landmark_names, bool(kept.config.data.boxes)
-        return Predictor(model.landmarks, self.frame, names, identity, saw_boxes=saw_boxes)
+        return Predictor(model.landmarks, self.frame, names, identity, saw_boxes=saw_boxes, annotated=kept.landmarks)
 
     def _kept_heads(self) -> kept_heads.KeptHeads | None:
         """The heads of the newest evaluation; refuses those of another step of the training."""

@@ -34,6 +34,7 @@ class FittedHeads:
       best_points: float [N, K, 2], the `points` of heads of the kind of `best`; None likewise.
       measured_on: the N images these were predicted in; a landmark that was not fitted counts as not annotated. None
         likewise.
+      fitted_on: float32 [M, K, 2], the landmarks of all annotated images; not a number where one is not annotated.
     """
 
     heads: Mapping[str, Head]
@@ -41,6 +42,7 @@ class FittedHeads:
     predicted: Mapping[str, np.ndarray] | None
     best_points: np.ndarray | None
     measured_on: LabelledLandmarks | None
+    fitted_on: np.ndarray | None = None
 
 
 def label_landmarks(
@@ -84,12 +86,13 @@ def fit_heads(fits: Fits, known: LabelledLandmarks, test: LabelledLandmarks | No
       ValueError: if a head cannot be fitted.
     """
     heads = {name: fit(known) for name, fit in fits.items()}
+    shapes = np.where(known.annotated[..., np.newaxis] > 0, known.landmarks, np.float32(np.nan))
     if test is not None:
         answers, best = _predict(heads, test, batch_size), choose(fits, known, batch_size=batch_size)
         predicted = _by_decoding(answers, known, test)
-        return FittedHeads(heads, best, predicted, answers[best]["points"], _fitted_alone(test, known))
+        return FittedHeads(heads, best, predicted, answers[best]["points"], _fitted_alone(test, known), shapes)
     if len(known) < FOLDS:
-        return FittedHeads(heads, next(iter(fits)), None, None, None)
+        return FittedHeads(heads, next(iter(fits)), None, None, None, shapes)
     fold = np.arange(len(known)) % FOLDS
     parts, points, best, annotated = [], [], "", known.annotated.copy()
     for k in range(FOLDS):
@@ -103,7 +106,7 @@ def fit_heads(fits: Fits, known: LabelledLandmarks, test: LabelledLandmarks | No
     order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(FOLDS)]))
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     best_points = np.concatenate(points)[order]
-    return FittedHeads(heads, best, predicted, best_points, dataclasses.replace(known, annotated=annotated))
+    return FittedHeads(heads, best, predicted, best_points, dataclasses.replace(known, annotated=annotated), shapes)
 
 
 def choose(fits: Fits, known: LabelledLandmarks, *, batch_size: int) -> str:

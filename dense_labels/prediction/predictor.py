@@ -41,6 +41,7 @@ class Predictor:
         identity: dict[str, Any],
         *,
         saw_boxes: bool = False,
+        annotated: np.ndarray | None = None,
     ):
         """Creates a predictor; see `load` and `dense_labels.Run.predict`.
 
@@ -51,9 +52,12 @@ class Predictor:
           landmark_names: K, or none.
           identity: what tells this model from others; JSON can hold it.
           saw_boxes: whether training saw boxes about objects, not whole pictures.
+          annotated: float32 [M, K, 2], the landmarks that the head was fitted on, in pixels of what the network sees;
+            not a number where one was not annotated. None where they are not known.
         """
         self._landmarks, self.frame = landmarks, frame
         self.landmark_names, self._identity, self._saw_boxes = tuple(landmark_names), identity, saw_boxes
+        self._annotated = None if annotated is None else annotated + frame.margin  # in pixels of the full size
 
     def predict(
         self,
@@ -63,6 +67,7 @@ class Predictor:
         formats: str | Sequence[str] = ("csv",),
         boxes: Boxes | None = None,
         smooth: bool = False,
+        outliers: int = 0,
     ) -> Predictions:
         """Predicts the landmarks of pictures, of objects in them, or of the frames of a video.
 
@@ -72,6 +77,7 @@ class Predictor:
           formats: names of the registry FORMATS to write there, or one name.
           boxes: about the objects, where the network saw such boxes; None for whole pictures.
           smooth: smooth the tracks of a video; see `smoothing.smooth`.
+          outliers: how many of the predictions that stand out to list and draw in `out`; see `outliers.find`.
 
         Returns:
           The predictions. Pictures that cannot be read are left out and listed.
@@ -83,27 +89,36 @@ class Predictor:
         """
         _check_formats(formats)
         source = reading.find(pictures, boxes)
-        if self._saw_boxes and boxes is None:
-            progress.note("the network saw boxes about the objects; give boxes, or pictures that are cropped alike")
         _check_formats(formats, source)
         if smooth:
             smoothing.check(source.video, source.folder)
-        finish = smoothing.smooth if smooth else lambda predicted: predicted
+        if self._saw_boxes and boxes is None:
+            progress.note("the network saw boxes about the objects; give boxes, or pictures that are cropped alike")
         if out is None:
-            return finish(self._predictions(source, self._lines(source, {}, lambda lines: None)))
+            found = self._predictions(source, self._lines(source, {}, lambda lines: None))
+            return smoothing.smooth(found) if smooth else found
         with files.new_folder(os.path.expanduser(os.fspath(out))) as folder:
             files.remove_temporary(folder)
             heading = {"version": 2, "model": self._identity, "folder": source.folder, "video": source.video}
             journal = Journal(folder, heading)
             finished = False
             try:
-                predicted = finish(self._predictions(source, self._lines(source, journal.done, journal.add)))
-                written = predicted.save(folder, formats)
+                found = self._predictions(source, self._lines(source, journal.done, journal.add))
+                predicted = smoothing.smooth(found) if smooth else found
+                written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder)]
                 finished = True
             finally:
                 journal.close(finished=finished)
         progress.say(f"predicted {len(predicted)} {source.noun}: {', '.join(map(str, written))}")
         return predicted
+
+    def _write_outliers(self, found: Predictions, count: int, folder: pathlib.Path) -> list[pathlib.Path]:
+        if not count:
+            return []
+        from dense_labels.prediction import outliers
+
+        listed = outliers.find(found, count, shapes=self._annotated, size=self.frame.full_size)
+        return outliers.write(found, listed, folder)
 
     def _lines(self, source: reading.Source, done: dict[Key, Line], keep: Callable[[list[Line]], None]) -> list[Line]:
         """The lines of all rows: as they were kept, or predicted now."""
