@@ -6,7 +6,6 @@ import os
 import pathlib
 
 from dense_labels import files
-from dense_labels.prediction.formats import csv
 from input_pipeline.readers import landmark_files
 
 
@@ -27,6 +26,8 @@ def merge_annotations(
       ValueError: if a table cannot be read or names a picture twice, the landmarks differ, or `out` is one of the two.
       OSError: if the file cannot be written.
     """
+    from dense_labels.prediction.formats import csv  # not above: formats are listed in the order of imports
+
     older, newer, out = (pathlib.Path(os.path.expanduser(os.fspath(path))) for path in (older, newer, out))
     if out.resolve() in (older.resolve(), newer.resolve()):
         raise ValueError(f"{out} is one of the tables to merge, which are kept; give another name to write to")

@@ -1,6 +1,10 @@
 """Tests of predicting many pictures: with a stand-in for a network, which finds the brightest pixel."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from dense_labels.prediction import inputs, journal, predictor
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.predictor import Predictor
 from input_pipeline.readers import coco
+from tests.commands import ROOT, environment
 
 FRAME = Frame((16, 24), 2, margin=2)  # a picture becomes 20 x 28
 NAMES = ("spot", "corner")
@@ -100,6 +105,45 @@ def test_a_prediction_that_was_stopped_goes_on_to_the_same_output(pictures, tmp_
     for name in ("points.csv", "scores.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["points.csv", "scores.csv"]
+
+
+SLOW = """
+import sys, time
+from dense_labels.prediction import predictor
+from tests.dense_labels.prediction import test_predictor as stand_in
+
+def slowly(images):
+    time.sleep(0.1)
+    return stand_in.brightest(images)
+
+predictor.BATCH_SIZE = 2
+model = predictor.Predictor(slowly, stand_in.FRAME, stand_in.NAMES, {"model": "brightest"})
+model.predict(sys.argv[1], out=sys.argv[2], formats=("csv", "scores", "drawn"))
+"""
+
+
+def test_killed_twice_it_ends_with_the_output_of_one_that_was_not(pictures, tmp_path):
+    """By signal 9, which no program can do anything about."""
+    folder, out = pictures[0], tmp_path / "out"
+
+    def start():
+        return subprocess.Popen([sys.executable, "-c", SLOW, folder, out], cwd=ROOT, env=environment())
+
+    for lines in (5, 20):
+        process = start()
+        while process.poll() is None and not (out / journal.FILE).exists():
+            time.sleep(0.01)
+        while process.poll() is None and (out / journal.FILE).read_bytes().count(b"\n") < lines:
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert start().wait() == 0
+    model().predict(folder, out=tmp_path / "whole", formats=("csv", "scores", "drawn"))
+    whole, killed = (
+        {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*.*")}
+        for top in (tmp_path / "whole", out)
+    )
+    assert whole == killed and len(whole) == 2 + 40
 
 
 @pytest.mark.parametrize("other", ["model", "picture"])
