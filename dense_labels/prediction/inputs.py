@@ -134,7 +134,9 @@ def _listed(file):
 
 def _from_common_folder(paths, given):
     if not paths:
-        raise ValueError(f"{given}: there is no such picture or folder; give a folder, a pattern, a list or a picture")
+        raise ValueError(
+            f"{given}: there is no such picture or folder; give a folder, a pattern, a list, a picture or one video"
+        )
     paths = [os.path.abspath(os.path.expanduser(path)) for path in paths]
     for path in paths:
         if not os.path.isfile(path):

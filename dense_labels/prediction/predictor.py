@@ -84,7 +84,7 @@ class Predictor:
 
         Raises:
           ValueError: if there are no pictures, none can be read, the video cannot be opened, boxes do not fit, or there
-            is no such format, or it or `smooth` is not for pictures.
+            is no such format, or it or `smooth` is not for pictures, or `outliers` are asked for without `out`.
           OSError: if the output cannot be written.
         """
         _check_formats(formats)
@@ -92,6 +92,8 @@ class Predictor:
         _check_formats(formats, source)
         if smooth:
             smoothing.check(source.video, source.folder)
+        if outliers and out is None:
+            raise ValueError(f"outliers={outliers} are written as files; give out, the folder to write to")
         if self._saw_boxes and boxes is None:
             progress.note("the network saw boxes about the objects; give boxes, or pictures that are cropped alike")
         if out is None:

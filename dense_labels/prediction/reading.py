@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +69,7 @@ class Pictures:
         """Yields a function for each row that is not kept, which reads it at a (height, width)."""
         for place, row in self._rows.items():
             if place not in kept:
-                yield lambda row=row: self._read(row, size)
+                yield functools.partial(self._read, row, size)
 
     def _read(self, row, size):
         try:
@@ -107,7 +108,7 @@ class Video:
         """Yields functions without end, each of which reads the next frame that is not kept; None after the last."""
         frames = videos.read_frames(self.video, first=len(kept))
         while True:
-            yield lambda: self._read(frames, size)
+            yield functools.partial(self._read, frames, size)
 
     def _read(self, frames, size):
         frame = next(frames, None)

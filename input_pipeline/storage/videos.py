@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,8 @@ class VideoError(ValueError):
     """A file that cannot be read as a video: one line that says why."""
 
 
-class VideoFrame(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class VideoFrame:
     """A frame of a video."""
 
     index: int  # from 0

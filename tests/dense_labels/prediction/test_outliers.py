@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dense_labels.batches import Frame
 from dense_labels.prediction import outliers
 from dense_labels.prediction.predictions import Predictions
+from dense_labels.prediction.predictor import Predictor
 
 SHAPE = np.float64([[10, 10], [30, 12], [20, 30], [12, 40], [33, 38]])
 
@@ -117,3 +119,9 @@ def test_outliers_are_written_as_a_table_and_drawn(tmp_path):
         header, first, _ = csv.reader(file)
     assert header == ["file", "object", "why", "value"] and first == ["2.png", "1", "low score of b", "0.1"]
     assert Image.open(written[1]).size[0] > 400
+
+
+def test_outliers_without_a_folder_are_refused(tmp_path):
+    Image.new("RGB", (10, 8)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="outliers=3 are written as files; give out, the folder to write to"):
+        Predictor(None, Frame((8, 8), 2), (), {}).predict(tmp_path, outliers=3)
