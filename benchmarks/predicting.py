@@ -9,14 +9,15 @@ network and the head alone, in batches of the same size that lie in memory; then
 alone. The table has the pictures per second of each, and the first beside the second, round by round. Below it stands
 what would be the most, if decoding and network shared the processors without a loss.
 
-The peak memory is that of processes of their own (`wait4`), one for a tenth of the files and one for all. With `--kill`
-another is killed with signal 9 after a third and after two thirds, started again, and its output held against that of
-the one that was not.
+The peak memory is that of processes of their own (`VmHWM` of Linux), one for a tenth of the files and one for all. With
+`--kill` another is killed with signal 9 after a third and after two thirds, started again, and its output held against
+that of the one that was not.
 """
 
 import argparse
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -148,14 +149,15 @@ def _speeds(rows):
 
 
 def predict(folder, count, out):
-    """Predicts the first pictures of a folder; what the processes of their own do."""
+    """Predicts the first pictures of a folder; what the processes of their own do. Prints the peak memory in kB."""
     paths = [pathlib.Path(folder) / f"{index:06}.jpg" for index in range(int(count))]
     predictor()[0].predict(paths, out=out, formats=_FORMATS)
+    print(re.search(r"VmHWM:\s*(\d+)", pathlib.Path("/proc/self/status").read_text()).group(1))
 
 
 def _start(folder, count, out):
     command = [sys.executable, "-c", _PREDICT, str(folder), str(count), str(out)]
-    return subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 def _peaks(folder, count, temporary):
@@ -163,11 +165,10 @@ def _peaks(folder, count, temporary):
     peaks = {}
     for part in (max(1, count // 10), count):
         process = _start(folder, part, temporary / f"whole-{part}")
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        said, _ = process.communicate()
         if process.returncode:
             raise RuntimeError(f"predicting {part} pictures failed with {process.returncode}")
-        peaks[part] = usage.ru_maxrss / 1000
+        peaks[part] = int(said.split()[-1]) / 1000
     return peaks
 
 
@@ -185,7 +186,9 @@ def _killed(folder, count, temporary):
         process.send_signal(signal.SIGKILL)
         process.wait()
         print(f"killed after {_lines(out / journal.FILE) - 1} pictures")
-    if _start(folder, count, out).wait():
+    last = _start(folder, count, out)
+    last.communicate()
+    if last.returncode:
         raise RuntimeError("it did not go on")
     whole = {path.name: path.read_bytes() for path in (temporary / f"whole-{count}").iterdir()}
     return whole == {path.name: path.read_bytes() for path in out.iterdir()}
