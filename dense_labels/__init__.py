@@ -20,12 +20,24 @@ if TYPE_CHECKING:
     from dense_labels.batches import LabelMap, Match
     from dense_labels.config import Config
     from dense_labels.evaluation.result import Result
+    from dense_labels.prediction.merging import merge_annotations
     from dense_labels.prediction.predictions import Predictions
     from dense_labels.prediction.predictor import load
     from dense_labels.run import Run, open_run
     from dense_labels.run_training import train
 
-__all__ = ["Config", "LabelMap", "Match", "Predictions", "Result", "Run", "load", "open_run", "train"]
+__all__ = [
+    "Config",
+    "LabelMap",
+    "Match",
+    "Predictions",
+    "Result",
+    "Run",
+    "load",
+    "merge_annotations",
+    "open_run",
+    "train",
+]
 
 _HOMES = {
     "Config": "dense_labels.config",
@@ -35,6 +47,7 @@ _HOMES = {
     "Result": "dense_labels.evaluation.result",
     "Run": "dense_labels.run",
     "load": "dense_labels.prediction.predictor",
+    "merge_annotations": "dense_labels.prediction.merging",
     "open_run": "dense_labels.run",
     "train": "dense_labels.run_training",
 }

@@ -2,7 +2,7 @@
 
 Each evaluation writes a folder of its own, `heads/1`, `heads/2`, ..., whole or not at all; the newest is used. In it
 are `heads.json`, a file of arrays for each head, the result and the configuration of the evaluation, and a few of its
-images, which an export is checked on.
+images, which an export is checked on, with the landmarks that the heads were fitted on.
 """
 
 from __future__ import annotations
@@ -37,12 +37,15 @@ class KeptHeads:
       result: of the evaluation; `result.best` names the head that is exported, `result.step` the checkpoint.
       config: of the evaluation.
       example_images: float32 [N, H, W, 3] in [0, 1], a few images as the network sees them.
+      landmarks: float32 [M, K, 2], that the heads were fitted on, in pixels of what the network sees; not a number
+        where one was not annotated. None where they are not known, as of earlier versions.
     """
 
     heads: Mapping[str, Any]
     result: Result
     config: config_lib.Config
     example_images: np.ndarray
+    landmarks: np.ndarray | None = None
 
     @property
     def best(self) -> Any:
@@ -74,7 +77,9 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
         written.mkdir()
         for name in names:
             np.savez(written / f"{name}.npz", **kept.heads[name].state())
-        np.savez_compressed(written / _EXAMPLES, images=np.uint8(np.rint(kept.example_images * _LEVELS)))
+        landmarks = {} if kept.landmarks is None else {"landmarks": kept.landmarks}
+        images = np.uint8(np.rint(kept.example_images * _LEVELS))
+        np.savez_compressed(written / _EXAMPLES, images=images, **landmarks)
         kept.result.save(written / _RESULT)
         digests = {path.name: _digest(path) for path in sorted(written.iterdir())}
         configuration = config_lib.to_dict(kept.config)
@@ -110,8 +115,9 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
                 heads[name] = HEADS[name].value.restore(dict(state))
         with np.load(folder / _EXAMPLES, allow_pickle=False) as examples:
             images = examples["images"] / np.float32(_LEVELS)
+            landmarks = examples.get("landmarks")  # None of earlier versions
         config = config_lib.from_dict(index["configuration"])
-        return KeptHeads(heads, Result.load(folder / _RESULT), config, images)
+        return KeptHeads(heads, Result.load(folder / _RESULT), config, images, landmarks)
     except MemoryError:
         raise  # the files may be as good as any
     except Exception as error:  # numpy, zip and JSON raise almost anything at damaged data

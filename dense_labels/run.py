@@ -220,13 +220,15 @@ class Run:
         *,
         out: str | os.PathLike | None = None,
         formats: str | Sequence[str] = ("csv",),
+        **options: Any,
     ) -> Predictions:
         """Predicts the landmarks of pictures with the best head that was kept; needs no annotations.
 
         Args:
-          pictures: a folder, a pattern such as "in/*.jpg", a text file with a name a line, a picture, or paths.
+          pictures: a folder, a pattern such as "in/*.jpg", a text file with a name a line, a picture, video or paths.
           out: folder to write to; called again with the same one, a prediction that was stopped goes on where it was.
           formats: what to write there, such as ("csv", "coco", "deeplabcut", "tps", "sheet").
+          **options: such as `smooth=True`, the others of `prediction.predictor.Predictor.predict`.
 
         Returns:
           The predictions, in continuous pixels of the upright pictures.
@@ -235,23 +237,21 @@ class Run:
           ValueError: if no head was kept or it was fitted at another step of the training, there are no pictures, none
             can be read, or there is no such format.
         """
-        return self._predictor.predict(pictures, out=out, formats=formats)
+        return self._predictor.predict(pictures, out=out, formats=formats, **options)
 
     @functools.cached_property
     def _predictor(self) -> Any:
-        from dense_labels import progress
         from dense_labels.exporting.served_model import ServedModel
         from dense_labels.prediction.predictor import Predictor
 
         network, kept = self.network, self._kept_heads()
         if kept is None:
             raise ValueError(f"{self.workdir} has no landmark head; evaluate it with annotations first")
-        if kept.config.data.name == "boxes" or kept.config.data.boxes:
-            progress.note("the network saw boxes about the objects; give pictures that are cropped alike")
         identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "figures": kept.result.metrics}
         head, detector = _parts(kept.best)
         model = ServedModel(network, head, frame=self.frame, detector=detector)
-        return Predictor(model.landmarks, model.locator.frame, kept.result.landmark_names, identity)
+        seen = {"saw_boxes": bool(kept.config.data.boxes), "annotated": kept.landmarks}
+        return Predictor(model.landmarks, model.locator.frame, kept.result.landmark_names, identity, **seen)
 
     def _kept_heads(self) -> kept_heads.KeptHeads | None:
         """The heads of the newest evaluation; refuses those of another step of the training."""

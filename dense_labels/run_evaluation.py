@@ -61,7 +61,8 @@ def evaluate(
     measured.result.save(os.path.join(folder, "result.json"))
     examples = run_pictures.write(subject, measured, folder, logs, report=report, title=_title(run.workdir, untrained))
     if measured.fitted is not None and not untrained:
-        kept = kept_heads.KeptHeads(measured.fitted.heads, measured.result, config, examples[:_KEPT])
+        fitted = measured.fitted
+        kept = kept_heads.KeptHeads(fitted.heads, measured.result, config, examples[:_KEPT], fitted.fitted_on)
         kept_heads.save(run.workdir, kept)
     if subject.source.boxed:
         progress.note("the network saw boxes about the objects; crop what the served model is given alike")

@@ -97,6 +97,7 @@ class Fitting:
         """
         fits = {NAME: self._fit}
         fitted = landmarks.fit_heads(fits, self.known, self.test, batch_size=_AT_ONCE, compare=True)
+        fitted = dataclasses.replace(fitted, fitted_on=landmarks.shapes(known))
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)
@@ -141,4 +142,4 @@ def together(first: FittedHeads | None, second: FittedHeads, names: Sequence[str
     best = landmarks.least(errors, names)
     owner = first if best in first.heads else second
     predicted = None if first.predicted is None else {**first.predicted, **(second.predicted or {})}
-    return FittedHeads(heads, best, predicted, owner.best_points, first.measured_on, errors)
+    return FittedHeads(heads, best, predicted, owner.best_points, first.measured_on, errors, first.fitted_on)

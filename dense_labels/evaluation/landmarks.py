@@ -36,6 +36,7 @@ class FittedHeads:
         likewise.
       errors: name -> mean error in percent on a fifth of the annotated images, of the head fitted on the others; None
         where nothing can be said. Empty where heads were not compared.
+      fitted_on: float32 [M, K, 2], the landmarks of all annotated images; not a number where one is not annotated.
     """
 
     heads: Mapping[str, Head]
@@ -44,6 +45,7 @@ class FittedHeads:
     best_points: np.ndarray | None
     measured_on: LabelledLandmarks | None
     errors: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+    fitted_on: np.ndarray | None = None
 
 
 def label_landmarks(
@@ -97,7 +99,7 @@ def fit_heads(
     """
     heads = {name: fit(known) for name, fit in fits.items()}
     if len(known) < FOLDS and test is None:
-        return FittedHeads(heads, next(iter(fits)), None, None, None)
+        return FittedHeads(heads, next(iter(fits)), None, None, None, fitted_on=shapes(known))
     if test is None:
         return _in_turns(fits, known, heads, batch_size)
     answers, errors = _predict(heads, test, batch_size), {}
@@ -107,7 +109,8 @@ def fit_heads(
         _calibrate(heads, held_out, part)
     best = least(errors, fits)
     predicted = _by_decoding(answers, known, test)
-    return FittedHeads(heads, best, predicted, answers[best]["points"], _fitted_alone(test, known), errors)
+    measured_on = _fitted_alone(test, known)
+    return FittedHeads(heads, best, predicted, answers[best]["points"], measured_on, errors, shapes(known))
 
 
 def _in_turns(fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], batch_size: int) -> FittedHeads:
@@ -126,7 +129,12 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], b
     annotated = np.concatenate([part.annotated for _, part, _ in turns])[order]
     measured_on = dataclasses.replace(known, annotated=annotated)
     _calibrate(heads, together, measured_on)
-    return FittedHeads(heads, best, predicted, together[best]["points"], measured_on, errors)
+    return FittedHeads(heads, best, predicted, together[best]["points"], measured_on, errors, shapes(known))
+
+
+def shapes(known: LabelledLandmarks) -> np.ndarray:
+    """The landmarks of annotated images, float32 [N, K, 2]; not a number where one is not annotated."""
+    return np.where(known.annotated[..., np.newaxis] > 0, known.landmarks, np.float32(np.nan))
 
 
 def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int) -> tuple:

@@ -1,17 +1,23 @@
-"""Which pictures to predict: a folder, a pattern, a list of names, or one file."""
+"""What to predict: pictures by a folder, a pattern, a list of names or one file, objects in them, or a video."""
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import os
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from dense_labels import progress
+from input_pipeline.readers import boxes as boxes_reader
 from input_pipeline.readers import folder, landmark_files
 from input_pipeline.storage import decoding
 
 _LIST = ".txt"
+_NAMED = 5  # pictures that a message names
 
 
 class Inputs(NamedTuple):
@@ -24,6 +30,23 @@ class Inputs(NamedTuple):
     def paths(self) -> tuple[str, ...]:
         """Where the pictures lie."""
         return tuple(os.path.join(self.folder, name) for name in self.names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Boxes:
+    """Boxes about objects in pictures, from a file; see `input_pipeline.readers.boxes.read_file`.
+
+    Attributes:
+      file: a COCO file, or the list of results of a detector.
+      images: a COCO file with the images of such a list; "" otherwise.
+      category: name or id of the objects, where there are several kinds.
+      min_score: boxes whose score is lower are left out.
+    """
+
+    file: str | os.PathLike
+    images: str | os.PathLike = ""
+    category: str = ""
+    min_score: float = 0.0
 
 
 def find(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> Inputs:
@@ -51,6 +74,50 @@ def find(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> Inputs:
     return _from_common_folder(sorted(path for path in glob.glob(given, recursive=True) if _is_picture(path)), given)
 
 
+def find_video(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> str | None:
+    """Returns the path of a file that is neither a picture nor a list of names, so may be a video; None of others."""
+    if not isinstance(pictures, (str, os.PathLike)):
+        return None
+    given = os.path.expanduser(os.fspath(pictures))
+    if not os.path.isfile(given) or given.lower().endswith((_LIST, *decoding.EXTENSIONS)):
+        return None
+    try:
+        decoding.read_size(given)
+    except decoding.PictureError:
+        return given
+    return None
+
+
+def read_boxes(found: Inputs, boxes: Boxes) -> dict[str, np.ndarray]:
+    """Reads the boxes about objects in pictures, and says of how many pictures there is none.
+
+    Args:
+      found: the pictures.
+      boxes: where the boxes are; those about other pictures are passed over.
+
+    Returns:
+      Name of a picture -> float32 [B, 4], left, top, right and bottom of the squares that training sees, in continuous
+      pixels of the upright picture.
+
+    Raises:
+      ValueError: if the file cannot be read, names a picture that is not in the folder, or has no box about these.
+    """
+    read = boxes_reader.read_file(
+        found.folder, boxes.file, images=boxes.images, category=boxes.category, min_score=boxes.min_score
+    )
+    names = {os.path.realpath(path): name for name, path in zip(found.names, found.paths)}
+    by_name: dict[str, list[np.ndarray]] = {}
+    for path, box in zip(read.paths, read.boxes):
+        if name := names.get(os.path.realpath(path)):
+            by_name.setdefault(name, []).append(box)
+    if not by_name:
+        raise ValueError(f"{boxes.file} has no box about the {len(names)} pictures in {found.folder}")
+    if without := [name for name in found.names if name not in by_name]:
+        some = ", ".join(map(progress.printable, without[:_NAMED])) + ", ..." * (len(without) > _NAMED)
+        progress.note(f"{len(without)} of {len(names)} pictures have no box and are left out: {some}")
+    return {name: np.stack(each) for name, each in by_name.items()}
+
+
 def _is_picture(path):
     return os.path.isfile(path) and path.lower().endswith(decoding.EXTENSIONS)
 
@@ -67,7 +134,9 @@ def _listed(file):
 
 def _from_common_folder(paths, given):
     if not paths:
-        raise ValueError(f"{given}: there is no such picture or folder; give a folder, a pattern, a list or a picture")
+        raise ValueError(
+            f"{given}: there is no such picture or folder; give a folder, a pattern, a list, a picture or one video"
+        )
     paths = [os.path.abspath(os.path.expanduser(path)) for path in paths]
     for path in paths:
         if not os.path.isfile(path):

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from dense_labels import files
 from dense_labels.registry import FORMATS
 
+_RAW_POINTS = "points_raw.csv"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
-    """The landmarks of N pictures that could be read.
+    """The landmarks of N pictures that could be read, or of N objects in them, or of the N frames of a video.
 
     Convention: points are (x, y) in continuous pixels of the upright picture: its outer top-left corner is (0, 0).
 
     Attributes:
       folder: that the names start from.
-      names: of the pictures, with forward slashes.
+      names: of the pictures, with forward slashes; of frames, as DeepLabCut names those that it takes out of a video.
       sizes: int64 [N, 2], (height, width) of the pictures in pixels.
       landmark_names: K; numbers where landmarks have no names.
       points: float32 [N, K, 2].
       score: float32 [N, K], from 0 to 1, the higher the more certain. It is not calibrated.
       failed: (name, reason) of each picture that could not be read.
       named: whether the landmarks have names of their own.
+      objects: int64 [N], the number of the object among those of its picture, from 1; None where pictures are whole.
+      boxes: float32 [N, 4], left, top, right, bottom of what was shown of the pictures; None for all of them.
+      video: path of the video; "" of pictures.
+      frames: int64 [N], the number of the frame in the video, from 0; None of pictures.
+      seconds: float64 [N], the time stamps of the frames; None of pictures.
+      expected_error: float32 [N, K], how far off a point is expected to be, in pixels of the picture; None: unknown.
+      raw_points: float32 [N, K, 2], as they were found, where `points` were smoothed; None where they were not.
     """
 
     folder: str
@@ -38,16 +49,36 @@ class Predictions:
     score: np.ndarray
     failed: tuple[tuple[str, str], ...] = ()
     named: bool = True
+    objects: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    video: str = ""
+    frames: np.ndarray | None = None
+    seconds: np.ndarray | None = None
+    expected_error: np.ndarray | None = None
+    raw_points: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def check_alone(self, format: str) -> None:
+        """Refuses what has two objects in one picture, for a format that has one row a picture.
+
+        Raises:
+          ValueError: naming the format and the picture.
+        """
+        for name, count in collections.Counter(self.names).items():
+            if count > 1:
+                raise ValueError(
+                    f"{format} has one row a picture, and {name} has {count} objects; choose 'csv' or 'coco'"
+                )
 
     def save(self, out: str | os.PathLike, formats: str | Sequence[str] = ("csv",)) -> list[pathlib.Path]:
         """Writes the predictions in some formats, each file whole or not at all.
 
         Args:
           out: folder of the files; created where it is absent.
-          formats: names of the registry FORMATS, or one name.
+          formats: names of the registry FORMATS, or one name. Where points were smoothed, `points_raw.csv` has them as
+            they were found.
 
         Returns:
           The files that were written.
@@ -58,8 +89,13 @@ class Predictions:
         """
         folder = pathlib.Path(os.path.expanduser(os.fspath(out)))
         chosen = [FORMATS[name] for name in ([formats] if isinstance(formats, str) else formats)]
-        contents = [(entry.facts["file"], entry.value(self)) for entry in chosen]
+        contents: dict[str, Any] = {entry.facts["file"]: entry.value(self) for entry in chosen}
+        if self.raw_points is not None:
+            contents[_RAW_POINTS] = FORMATS["csv"].value(dataclasses.replace(self, points=self.raw_points))
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents:
-            files.write_whole(folder / name, content)
-        return [folder / name for name, _ in contents]
+        for name, content in contents.items():
+            if isinstance(content, bytes):
+                files.write_whole(folder / name, content)
+            else:
+                files.make_whole(folder / name, content)
+        return [folder / name for name in contents]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,16 +12,17 @@ from tqdm import tqdm
 
 from dense_labels import files, progress
 from dense_labels.batches import Frame
-from dense_labels.prediction import inputs
-from dense_labels.prediction.journal import Journal
+from dense_labels.prediction import reading, smoothing
+from dense_labels.prediction.inputs import Boxes
+from dense_labels.prediction.journal import Journal, Key, Line, packed
 from dense_labels.prediction.predictions import Predictions
+from dense_labels.prediction.reading import Seen
 from dense_labels.registry import FORMATS
-from input_pipeline.storage import decoding
 
 BATCH_SIZE = 32
 _AHEAD = 4  # batches that are decoded, or are being decoded, before the network wants them
 _NAMED = 5  # pictures that a message names
-_DIGITS = 4  # after the point: a ten-thousandth of a pixel
+_DIGITS = {"points": 4, "score": 6, "expected_error": 4}  # after the point; pixels to a ten-thousandth
 
 
 class Predictor:
@@ -40,18 +39,25 @@ class Predictor:
         frame: Frame,
         landmark_names: Sequence[str],
         identity: dict[str, Any],
+        *,
+        saw_boxes: bool = False,
+        annotated: np.ndarray | None = None,
     ):
         """Creates a predictor; see `load` and `dense_labels.Run.predict`.
 
         Args:
-          landmarks: uint8 images [N, H, W, 3] of the frame's full size -> `points` [N, K, 2] in pixels of these, and
-            `score` [N, K].
+          landmarks: uint8 images [N, H, W, 3] of the frame's full size -> `points` [N, K, 2] in pixels of these,
+            `score` [N, K] and, where it is known, `expected_error` [N, K] in pixels of these.
           frame: what the network sees.
           landmark_names: K, or none.
           identity: what tells this model from others; JSON can hold it.
+          saw_boxes: whether training saw boxes about objects, not whole pictures.
+          annotated: float32 [M, K, 2], the landmarks that the head was fitted on, in pixels of what the network sees;
+            not a number where one was not annotated. None where they are not known.
         """
         self._landmarks, self.frame = landmarks, frame
-        self.landmark_names, self._identity = tuple(landmark_names), identity
+        self.landmark_names, self._identity, self._saw_boxes = tuple(landmark_names), identity, saw_boxes
+        self._annotated = None if annotated is None else annotated + frame.margin  # in pixels of the full size
 
     def predict(
         self,
@@ -59,92 +65,125 @@ class Predictor:
         *,
         out: str | os.PathLike | None = None,
         formats: str | Sequence[str] = ("csv",),
+        boxes: Boxes | None = None,
+        smooth: bool = False,
+        outliers: int = 0,
     ) -> Predictions:
-        """Predicts the landmarks of pictures.
+        """Predicts the landmarks of pictures, of objects in them, or of the frames of a video.
 
         Args:
-          pictures: a folder, a pattern, a list or a picture, as of `inputs.find`.
+          pictures: a folder, a pattern, a list or a picture, as of `inputs.find`; or a video.
           out: folder to write to; called again with the same one, a prediction that was stopped goes on where it was.
           formats: names of the registry FORMATS to write there, or one name.
+          boxes: about the objects, where the network saw such boxes; None for whole pictures.
+          smooth: smooth the tracks of a video; see `smoothing.smooth`.
+          outliers: how many of the predictions that stand out to list and draw in `out`; see `outliers.find`.
 
         Returns:
           The predictions. Pictures that cannot be read are left out and listed.
 
         Raises:
-          ValueError: if there are no pictures, none can be read, or there is no such format.
+          ValueError: if there are no pictures, none can be read, the video cannot be opened, boxes do not fit, or there
+            is no such format, or it or `smooth` is not for pictures, or `outliers` are asked for without `out`.
           OSError: if the output cannot be written.
         """
-        found = inputs.find(pictures)
-        for name in [formats] if isinstance(formats, str) else formats:
-            FORMATS[name]  # refuses an unknown one before the work
+        _check_formats(formats)
+        source = reading.find(pictures, boxes)
+        _check_formats(formats, source)
+        if smooth:
+            smoothing.check(source.video, source.folder)
+        if outliers and out is None:
+            raise ValueError(f"outliers={outliers} are written as files; give out, the folder to write to")
+        if self._saw_boxes and boxes is None:
+            progress.note("the network saw boxes about the objects; give boxes, or pictures that are cropped alike")
         if out is None:
-            return self._predictions(found, self._lines(found, {}))
+            found = self._predictions(source, self._lines(source, {}, lambda lines: None))
+            return smoothing.smooth(found) if smooth else found
         with files.new_folder(os.path.expanduser(os.fspath(out))) as folder:
-            journal = Journal(folder, {"version": 1, "model": self._identity, "folder": found.folder})
+            files.remove_temporary(folder)
+            heading = {"version": 2, "model": self._identity, "folder": source.folder, "video": source.video}
+            journal = Journal(folder, heading)
             finished = False
             try:
-                predicted = self._predictions(found, self._lines(found, journal.done, journal.add))
-                written = predicted.save(folder, formats)
+                found = self._predictions(source, self._lines(source, journal.done, journal.add))
+                predicted = smoothing.smooth(found) if smooth else found
+                written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder)]
                 finished = True
             finally:
                 journal.close(finished=finished)
-        progress.say(f"predicted {len(predicted)} pictures: {', '.join(map(str, written))}")
+        progress.say(f"predicted {len(predicted)} {source.noun}: {', '.join(map(str, written))}")
         return predicted
 
-    def _lines(
-        self, found: inputs.Inputs, done: dict[str, dict[str, Any]], keep: Callable[[list], None] = lambda lines: None
-    ) -> list[dict[str, Any]]:
-        """A line for each picture: as it was kept, or predicted now."""
-        states = {name: _state(path) for name, path in zip(found.names, found.paths)}
-        kept = {name: line for name, line in done.items() if line["state"] == states.get(name)}
-        todo = [(name, path) for name, path in zip(found.names, found.paths) if name not in kept]
-        if kept:
-            progress.say(f"going on: {len(kept)} of {len(found.names)} pictures were predicted before")
-        with tqdm(total=len(found.names), initial=len(kept), desc="Predicting", unit=" pictures") as bar:
-            for batch in _batches(_decoded(todo, self.frame.full_size)):
-                lines = self._of_batch(batch, states)
-                keep(lines)
-                kept.update((line["name"], line) for line in lines)
-                bar.update(len(lines))
-        return [kept[name] for name in found.names]
+    def _write_outliers(self, found: Predictions, count: int, folder: pathlib.Path) -> list[pathlib.Path]:
+        if not count:
+            return []
+        from dense_labels.prediction import outliers
 
-    def _of_batch(self, batch: list, states: dict[str, list]) -> list[dict[str, Any]]:
-        lines = [{"name": name, "state": states[name], "failed": read} for name, read in batch if isinstance(read, str)]
-        good = [(name, read) for name, read in batch if not isinstance(read, str)]
+        listed = outliers.find(found, count, shapes=self._annotated, size=self.frame.full_size)
+        return outliers.write(found, listed, folder)
+
+    def _lines(self, source: reading.Source, done: dict[Key, Line], keep: Callable[[list[Line]], None]) -> list[Line]:
+        """The lines of all rows: as they were kept, or predicted now."""
+        kept = source.kept(done)
+        if kept:
+            progress.say(f"going on: {len(kept)} of {source.count} {source.noun} were predicted before")
+        with tqdm(total=source.count, initial=len(kept), desc="Predicting", unit=f" {source.noun}") as bar:
+            for batch in _batches(reading.ahead(source, self.frame.full_size, dict(kept), _AHEAD * BATCH_SIZE)):
+                lines = self._of_batch(batch)
+                keep(lines)
+                kept.update(packed(lines))
+                bar.update(len(lines))
+        return source.in_order(kept)
+
+    def _of_batch(self, batch: list[Seen]) -> list[Line]:
+        """Predicts a batch; returns the lines of its rows, with lists of numbers."""
+        good = [seen for seen in batch if seen.image is not None]
+        lines = [dict(seen.facts) for seen in batch if seen.image is None]
         if not good:
             return lines
-        images = np.stack([image for _, (image, _, _) in good])
+        images = np.stack([seen.image for seen in good])
         images = np.concatenate(
             [images, np.repeat(images[-1:], BATCH_SIZE - len(images), axis=0)]
         )  # one size: one trace
         answer = self._landmarks(images)
-        points, score = (np.asarray(answer[name])[: len(good)] for name in ("points", "score"))
-        for (name, (_, scale, size)), found, scores in zip(good, points, score):
-            placed = np.float64(found) * scale
-            parts = {"size": list(size), "points": placed.round(_DIGITS).tolist(), "score": np.float64(scores).tolist()}
-            lines.append({"name": name, "state": states[name], **parts})
+        answer = {name: np.asarray(answer[name], np.float64) for name in _DIGITS if name in answer}
+        for k, seen in enumerate(good):
+            left_top = seen.facts.get("box", [0, 0])[:2]
+            numbers = {"points": answer["points"][k] * seen.scale + left_top, "score": answer["score"][k]}
+            if "expected_error" in answer:
+                numbers["expected_error"] = answer["expected_error"][k] * np.sqrt(np.mean(np.square(seen.scale)))
+            lines.append({**seen.facts, **{name: each.round(_DIGITS[name]).tolist() for name, each in numbers.items()}})
         return lines
 
-    def _predictions(self, found: inputs.Inputs, lines: list[dict[str, Any]]) -> Predictions:
+    def _predictions(self, source: reading.Source, lines: list[Line]) -> Predictions:
         good = [line for line in lines if "failed" not in line]
         failed = tuple((line["name"], line["failed"]) for line in lines if "failed" in line)
         if failed:
             some = ", ".join(progress.printable(f"{name} ({reason})") for name, reason in failed[:_NAMED])
             more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-            progress.warn(f"{len(failed)} of {len(lines)} pictures cannot be read: {some}{more}")
+            progress.warn(f"{len(failed)} of {len(lines)} {source.noun} cannot be read: {some}{more}")
         if not good:
-            raise ValueError(f"{found.folder}: none of the {len(lines)} pictures can be read")
-        points = np.array([line["points"] for line in good], np.float32)
-        numbers = tuple(str(k) for k in range(points.shape[1]))
+            raise ValueError(f"{source.folder}: none of the {len(lines)} {source.noun} can be read")
+
+        def joined(name: str, dtype: type) -> Any:
+            return np.array([line[name] for line in good], dtype) if name in good[0] else None
+
+        points = joined("points", np.float32)
         return Predictions(
-            folder=found.folder,
+            folder=source.folder,
             names=tuple(line["name"] for line in good),
-            sizes=np.array([line["size"] for line in good], np.int64),
-            landmark_names=self.landmark_names or numbers,
+            sizes=joined("size", np.int64),
+            landmark_names=self.landmark_names or tuple(str(k) for k in range(points.shape[1])),
             points=points,
-            score=np.array([line["score"] for line in good], np.float32),
+            score=joined("score", np.float32),
             failed=failed,
             named=bool(self.landmark_names),
+            objects=joined("object", np.int64),
+            boxes=joined("box", np.float32),
+            video=source.video,
+            frames=joined("frame", np.int64),
+            seconds=joined("seconds", np.float64),
+            expected_error=joined("expected_error", np.float32),
         )
 
 
@@ -167,9 +206,11 @@ def load(folder: str | os.PathLike) -> Predictor:
         raise ValueError(f"{path} has no landmark head; evaluate the run with annotations, and export it again")
     seen = card.get("landmarks", card["model"])  # older cards have one frame
     frame = Frame(tuple(seen["input_size"]), seen["stride"], seen["margin"])
+    saw_boxes = bool(card.get("configuration", {}).get("data", {}).get("boxes"))
     identity = {"model": str(path.resolve()), "created": card["created"]}
     # The model, and not its function alone, for its variables go with it.
-    return Predictor(lambda images: model.landmarks(images), frame, card.get("data", {}).get("landmarks", ()), identity)
+    names = card.get("data", {}).get("landmarks", ())
+    return Predictor(lambda images: model.landmarks(images), frame, names, identity, saw_boxes=saw_boxes)
 
 
 def _version(folder: pathlib.Path) -> pathlib.Path:
@@ -182,34 +223,12 @@ def _version(folder: pathlib.Path) -> pathlib.Path:
     return folder / str(max(numbers))
 
 
-def _state(path: str) -> list[int]:
-    """What changes when a file does."""
-    try:
-        state = os.stat(path)
-        return [state.st_size, state.st_mtime_ns]
-    except OSError:
-        return []
-
-
-def _decoded(pictures: Sequence[tuple[str, str]], size: tuple[int, int]) -> Iterator[tuple[str, Any]]:
-    """Name and image, scale and size of each picture, or why there is none; a few are decoded ahead."""
-    waiting: collections.deque = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        for name, path in pictures:
-            waiting.append((name, pool.submit(_read, path, size)))
-            if len(waiting) >= _AHEAD * BATCH_SIZE:
-                name, future = waiting.popleft()
-                yield name, future.result()
-        while waiting:
-            name, future = waiting.popleft()
-            yield name, future.result()
-
-
-def _read(path, size):
-    try:
-        return decoding.read_resized(path, None, size)
-    except decoding.PictureError as error:
-        return error.reason
+def _check_formats(formats: str | Sequence[str], source: reading.Source | None = None) -> None:
+    """Refuses, before the work, a format that is not there, and one of a video where the source is none."""
+    for name in [formats] if isinstance(formats, str) else formats:
+        needs_video = FORMATS[name].facts.get("needs_video", False)
+        if source and needs_video and not source.video:
+            raise ValueError(f"format {name!r} is of videos, and {source.folder} holds pictures; choose 'drawn'")
 
 
 def _batches(pictures: Iterable) -> Iterator[list]:

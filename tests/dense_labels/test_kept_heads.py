@@ -1,5 +1,6 @@
 """Tests of heads kept in a run: what damaged files say, and a best head that cannot be restored."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -45,6 +46,15 @@ def save(workdir, best):
 def test_a_head_is_restored_as_it_was(tmp_path):
     save(tmp_path, "kept")
     assert kept_heads.newest(tmp_path).best.number == 7
+
+
+def test_landmarks_are_kept_where_they_are_known(tmp_path):
+    save(tmp_path, "kept")
+    earlier = kept_heads.newest(tmp_path)
+    assert earlier.landmarks is None
+    landmarks = np.float32([[[1, 2], [np.nan, np.nan]]])
+    kept_heads.save(tmp_path, dataclasses.replace(earlier, landmarks=landmarks))
+    np.testing.assert_array_equal(kept_heads.newest(tmp_path).landmarks, landmarks)
 
 
 def test_a_best_head_that_was_not_kept_is_said(tmp_path, capsys):

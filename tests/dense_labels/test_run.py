@@ -191,14 +191,15 @@ def test_an_override_that_has_no_effect_is_refused(pictures, tmp_path):
 
 def test_a_run_and_its_export_predict_alike(run, notebook, pictures, tmp_path):
     """And as the served model does that is sent the pictures."""
-    found = run.predict(pictures, out=tmp_path / "run", formats=("csv", "sheet"))
+    found = run.predict(pictures, out=tmp_path / "run", formats=("csv", "sheet"), outliers=3)
     exported = dense_labels.load(notebook["served"]).predict(pictures, out=tmp_path / "exported")
     assert found.landmark_names == exported.landmark_names == tuple(drawn.NAMES)
     np.testing.assert_allclose(found.points, exported.points, atol=1e-2)
     for name, points in list(zip(found.names, found.points))[:3]:
         sent = tf.image.decode_png((pictures / name).read_bytes())[tf.newaxis]
         np.testing.assert_allclose(notebook["model"].landmarks(sent)["points"][0], points, atol=0.05)
-    assert (tmp_path / "run" / "sheet.png").exists()
+    assert (tmp_path / "run" / "sheet.png").exists() and (tmp_path / "run" / "outliers.png").exists()
+    assert "a shape unlike all that were annotated" in (tmp_path / "run" / "outliers.csv").read_text()
 
 
 def test_a_run_without_a_head_cannot_predict(run, tmp_path, pictures):

@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -25,9 +27,24 @@ def write_points(predictions: Predictions) -> bytes:
 
 @FORMATS.register("scores", "a table of how certain each landmark is, from 0 to 1, not calibrated", file="scores.csv")
 def write_scores(predictions: Predictions) -> bytes:
-    """Writes the scores under the header `file,NAME,...`."""
-    rows = ([name, *(f"{score:.4f}" for score in row)] for name, row in zip(predictions.names, predictions.score))
-    return table([["file", *predictions.landmark_names]], rows)
+    """Writes the scores under the header `file,NAME,...`, and what else is known of each row.
+
+    After `file` come, of objects in boxes, `object`, which counts from 1 in each picture; of a video `frame`, from 0,
+    and `seconds`. Where the expected error is known it follows the scores, in pixels, as `NAME_expected_error_px`.
+    """
+    p = predictions
+    known = {"object": p.objects, "frame": p.frames, "seconds": p.seconds}
+    facts = {name: values for name, values in known.items() if values is not None}
+    columns, numbers = list(p.landmark_names), p.score
+    if p.expected_error is not None:
+        columns += [f"{name}_expected_error_px" for name in p.landmark_names]
+        numbers = np.concatenate([p.score, p.expected_error], axis=1)
+    formats = {"object": "d", "frame": "d", "seconds": ".6f"}
+    rows = (
+        [name, *(f"{facts[fact][k]:{formats[fact]}}" for fact in facts), *(f"{number:.4f}" for number in numbers[k])]
+        for k, name in enumerate(p.names)
+    )
+    return table([["file", *facts, *columns]], rows)
 
 
 def table(headings: Sequence[Sequence[Any]], rows: Iterable[Sequence[Any]]) -> bytes:

@@ -1,4 +1,4 @@
-"""The CSV file that DeepLabCut writes for the pictures that it analysed: three rows of headings, then x, y, likelihood.
+"""The CSV file that DeepLabCut writes for what it analysed: three rows of headings, then x, y and likelihood.
 
 DeepLabCut counts pixels from 0 at their centre: what its users click in napari at the centre of the first pixel is
 (0, 0). So half a pixel is taken off. `likelihood` is the score, which is not calibrated.
@@ -22,7 +22,12 @@ _HALF = 0.5
 
 @FORMATS.register("deeplabcut", "DeepLabCut's CSV of x, y and likelihood", file="points_deeplabcut.csv")
 def write(predictions: Predictions) -> bytes:
-    """Writes the rows `scorer`, `bodyparts` and `coords`, then a row for each picture."""
+    """Writes the rows `scorer`, `bodyparts` and `coords`, then a row for each picture, or for the number of each frame.
+
+    Raises:
+      ValueError: if there are several objects in one picture.
+    """
+    predictions.check_alone("deeplabcut")
     names = predictions.landmark_names
     headings = [
         ["scorer", *[SCORER] * (3 * len(names))],
@@ -30,5 +35,6 @@ def write(predictions: Predictions) -> bytes:
         ["coords", *("x", "y", "likelihood") * len(names)],
     ]
     values = np.concatenate([predictions.points - _HALF, predictions.score[..., np.newaxis]], axis=-1)
-    rows = ([name, *(f"{number:.4f}" for number in row.ravel())] for name, row in zip(predictions.names, values))
+    index = predictions.names if predictions.frames is None else predictions.frames
+    rows = ([place, *(f"{number:.4f}" for number in row.ravel())] for place, row in zip(index, values))
     return csv.table(headings, rows)

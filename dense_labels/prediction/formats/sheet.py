@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,31 +22,54 @@ _LETTERS = 16  # of the name of a picture
 @FORMATS.register("sheet", "a contact sheet of the 24 pictures with the lowest scores", file="sheet.png")
 def draw(predictions: Predictions) -> bytes:
     """Draws landmarks into small copies of pictures, which must still be there."""
+    means = predictions.score.mean(axis=1)
+    chosen = np.argsort(means, kind="stable")[:_MOST].tolist()
+    return draw_rows(predictions, chosen, [f"{means[row]:.2f}" for row in chosen])
+
+
+def draw_rows(predictions: Predictions, chosen: Sequence[int], captions: Sequence[str]) -> bytes:
+    """Draws some rows of predictions, each beside the others, as the content of a PNG file.
+
+    Args:
+      predictions: of N rows.
+      chosen: indices of M rows.
+      captions: M, short words that stand after the name of the picture.
+
+    Raises:
+      ValueError: if a picture cannot be read any more.
+    """
     from PIL import Image
 
     from dense_labels.pictures import sheet
-    from input_pipeline.storage import decoding
+    from dense_labels.prediction import drawing
 
-    chosen = np.argsort(predictions.score.mean(axis=1), kind="stable")[:_MOST]
-    small, scales = [], []
-    for index in chosen:
-        picture = Image.fromarray(decoding.read_picture(os.path.join(predictions.folder, predictions.names[index])))
-        scales.append(_SIDE / max(picture.size))
-        small.append(np.asarray(picture.resize([max(1, round(side * scales[-1])) for side in picture.size])))
-    heights = [max(map(len, small[first : first + _COLUMNS])) for first in range(0, len(small), _COLUMNS)]
-    tiles = sheet.Tiles(len(heights), min(len(small), _COLUMNS), (_SIDE, heights), captions=True)
-    for place, (index, picture, scale) in enumerate(zip(chosen, small, scales)):
+    small = {}
+    for row, picture in drawing.read_pictures(predictions, chosen):
+        image = Image.fromarray(picture)
+        small[row] = np.asarray(image.resize([max(1, round(side * _SIDE / max(image.size))) for side in image.size]))
+    heights = [
+        max(len(small[row]) for row in chosen[first : first + _COLUMNS]) for first in range(0, len(chosen), _COLUMNS)
+    ]
+    tiles = sheet.Tiles(len(heights), min(len(chosen), _COLUMNS), (_SIDE, heights), captions=True)
+    for place, (index, words) in enumerate(zip(chosen, captions)):
         row, column = divmod(place, _COLUMNS)
-        shown = np.full([heights[row], _SIDE, 3], 255, np.uint8)
-        shown[: picture.shape[0], : picture.shape[1]] = picture
-        axes = tiles.tile(row, column, shown[np.newaxis])
-        sheet.show(axes, shown)
-        for k, point in enumerate(predictions.points[index] * scale):
-            if (point >= 0).all() and (point <= picture.shape[1::-1]).all():
-                axes.plot(*point, **sheet.point_style(k))
+        scale = np.array(small[index].shape[1::-1]) / predictions.sizes[index][::-1]
+        _draw(tiles, row, column, small[index], predictions.points[index] * scale)
         name = os.path.basename(predictions.names[index])
         name = name if len(name) <= _LETTERS else f"...{name[-_LETTERS:]}"
-        tiles.caption(row, column, f"{progress.printable(name)}: {predictions.score[index].mean():.2f}")
+        tiles.caption(row, column, f"{progress.printable(name)}: {words}")
     content = io.BytesIO()
     Image.fromarray(sheet.render(tiles.figure)).save(content, "PNG")
     return content.getvalue()
+
+
+def _draw(tiles, row, column, picture, points):
+    from dense_labels.pictures import sheet
+
+    shown = np.full([tiles.heights[row], _SIDE, 3], 255, np.uint8)
+    shown[: picture.shape[0], : picture.shape[1]] = picture
+    axes = tiles.tile(row, column, shown[np.newaxis])
+    sheet.show(axes, shown)
+    for k, point in enumerate(points):
+        if (point >= 0).all() and (point <= picture.shape[1::-1]).all():
+            axes.plot(*point, **sheet.point_style(k))

@@ -1,6 +1,10 @@
 """Tests of predicting many pictures: with a stand-in for a network, which finds the brightest pixel."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -8,7 +12,10 @@ from PIL import Image
 
 from dense_labels.batches import Frame
 from dense_labels.prediction import inputs, journal, predictor
+from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.predictor import Predictor
+from input_pipeline.readers import coco
+from tests.commands import ROOT, environment
 
 FRAME = Frame((16, 24), 2, margin=2)  # a picture becomes 20 x 28
 NAMES = ("spot", "corner")
@@ -100,6 +107,45 @@ def test_a_prediction_that_was_stopped_goes_on_to_the_same_output(pictures, tmp_
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["points.csv", "scores.csv"]
 
 
+SLOW = """
+import sys, time
+from dense_labels.prediction import predictor
+from tests.dense_labels.prediction import test_predictor as stand_in
+
+def slowly(images):
+    time.sleep(0.1)
+    return stand_in.brightest(images)
+
+predictor.BATCH_SIZE = 2
+model = predictor.Predictor(slowly, stand_in.FRAME, stand_in.NAMES, {"model": "brightest"})
+model.predict(sys.argv[1], out=sys.argv[2], formats=("csv", "scores", "drawn"))
+"""
+
+
+def test_killed_twice_it_ends_with_the_output_of_one_that_was_not(pictures, tmp_path):
+    """By signal 9, which no program can do anything about."""
+    folder, out = pictures[0], tmp_path / "out"
+
+    def start():
+        return subprocess.Popen([sys.executable, "-c", SLOW, folder, out], cwd=ROOT, env=environment())
+
+    for lines in (5, 20):
+        process = start()
+        while process.poll() is None and not (out / journal.FILE).exists():
+            time.sleep(0.01)
+        while process.poll() is None and (out / journal.FILE).read_bytes().count(b"\n") < lines:
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert start().wait() == 0
+    model().predict(folder, out=tmp_path / "whole", formats=("csv", "scores", "drawn"))
+    whole, killed = (
+        {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*.*")}
+        for top in (tmp_path / "whole", out)
+    )
+    assert whole == killed and len(whole) == 2 + 40
+
+
 @pytest.mark.parametrize("other", ["model", "picture"])
 def test_what_another_model_or_picture_gave_is_not_gone_on_with(pictures, tmp_path, monkeypatch, capsys, other):
     folder, places = pictures
@@ -129,6 +175,87 @@ def test_a_damaged_journal_is_begun_anew_or_cut_off(tmp_path, content):
     opened.close(finished=False)
     lines = (tmp_path / journal.FILE).read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"version": 1}, {"name": "a.png"}]
+
+
+# --- boxes about objects ---
+
+
+@pytest.fixture
+def boxed(pictures, tmp_path):
+    """Two pictures with a bright square in each of two boxes, which are shown 30 x 30 pixels large; and the squares."""
+    folder, annotations, places = tmp_path / "two", [], []
+    folder.mkdir()
+    for index in range(2):
+        picture = np.zeros([80, 112, 3], np.uint8)
+        for left, top in ((10 + index, 20), (60, 40)):
+            picture[top + 9 : top + 15, left + 3 : left + 9] = 255
+            annotations.append({"image_id": index, "category_id": 1, "bbox": [left, top, 20, 10], "score": 0.9})
+            places.append((left + 6, top + 12))
+        Image.fromarray(picture).save(folder / f"{index}.png")
+    images = [{"id": index, "file_name": f"{index}.png", "width": 112, "height": 80} for index in range(2)]
+    (tmp_path / "boxes.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    return folder, tmp_path / "boxes.json", places
+
+
+def test_objects_are_seen_in_their_boxes_and_found_in_their_pictures(boxed, tmp_path, monkeypatch):
+    folder, file, places = boxed
+    monkeypatch.setattr(predictor, "BATCH_SIZE", 4)
+    found = model().predict(folder, boxes=Boxes(file), out=tmp_path / "out", formats=("csv", "scores", "coco", "drawn"))
+    assert found.names == ("0.png", "0.png", "1.png", "1.png") and found.objects.tolist() == [1, 2, 1, 2]
+    np.testing.assert_allclose(
+        found.boxes[:2], [[5, 10, 35, 40], [55, 30, 85, 60]]
+    )  # squares, 1.5 times the longer side
+    np.testing.assert_allclose(found.points[:, 0], places, atol=4)  # it takes the first pixel of the brightest
+    np.testing.assert_allclose(found.points[:, 1], found.boxes[:, :2], atol=1e-3)
+    assert (tmp_path / "out" / "scores.csv").read_text().splitlines()[2] == "0.png,2,0.9000,0.1000"
+    drawn = np.int64(Image.open(tmp_path / "out" / "drawn" / "0.png"))
+    assert all(drawn[int(y), int(x)].max() > 150 for x, y in found.points[:2, 1])
+    again = coco.read_file(folder, tmp_path / "out" / "points.json")
+    np.testing.assert_allclose(again.boxes, found.boxes, atol=5e-3)
+    np.testing.assert_allclose(again.landmarks, found.points, atol=5e-3)
+
+
+def test_a_format_of_one_row_a_picture_refuses_two_objects(boxed, tmp_path):
+    folder, file, _ = boxed
+    with pytest.raises(ValueError, match="deeplabcut has one row a picture, and 0.png has 2 objects; choose 'csv'"):
+        model().predict(folder, boxes=Boxes(file), out=tmp_path / "out", formats=("csv", "deeplabcut"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [journal.FILE]  # nothing that was found is lost
+
+
+def test_objects_go_on_where_they_were_stopped_unless_their_boxes_changed(boxed, tmp_path, monkeypatch, capsys):
+    folder, file, places = boxed
+    monkeypatch.setattr(predictor, "BATCH_SIZE", 1)
+    stopping, _ = stopped_at(4, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        stopping.predict(folder, boxes=Boxes(file), out=tmp_path / "out")
+    file.write_text(file.read_text().replace("[60, 40, 20, 10]", "[61, 40, 20, 10]", 1))
+    going_on, seen = stopped_at(0, monkeypatch)
+    found = going_on.predict(folder, boxes=Boxes(file), out=tmp_path / "out")
+    assert "going on: 2 of 4 objects were predicted before" in capsys.readouterr().out and len(seen) == 2
+    assert found.boxes[1].tolist() == [56, 30, 86, 60]
+
+
+def test_boxes_that_do_not_fit_are_refused_and_pictures_without_one_are_told(boxed, pictures, capsys):
+    folder, file, _ = boxed
+    Image.new("RGB", (9, 9)).save(folder / "none.png")
+    assert len(model().predict(folder, boxes=Boxes(file))) == 4
+    assert "note: 1 of 3 pictures have no box and are left out: none.png" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="boxes.json has no box about the 1 pictures in"):
+        model().predict(folder / "none.png", boxes=Boxes(file))
+    (folder / "a.mp4").write_bytes(b"no video")
+    with pytest.raises(ValueError, match="boxes.json: boxes are about pictures, and .*a.mp4 is a video"):
+        model().predict(folder / "a.mp4", boxes=Boxes(file))
+    with pytest.raises(ValueError, match="no annotation with a bbox and a score of at least 0.95"):
+        model().predict(folder, boxes=Boxes(file, min_score=0.95))
+
+
+def test_a_network_that_saw_boxes_asks_for_them(boxed, capsys):
+    folder, file, _ = boxed
+    of_boxes = Predictor(brightest, FRAME, NAMES, {}, saw_boxes=True)
+    of_boxes.predict(folder, boxes=Boxes(file))
+    assert "saw boxes" not in capsys.readouterr().out
+    of_boxes.predict(folder)
+    assert "note: the network saw boxes about the objects; give boxes, or pictures that" in capsys.readouterr().out
 
 
 # --- which pictures ---

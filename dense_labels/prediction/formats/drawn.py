@@ -1,0 +1,32 @@
+"""A drawn copy of each picture, in its own size and upright, in folders as the pictures are."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from dense_labels.prediction import drawing
+from dense_labels.registry import FORMATS
+
+if TYPE_CHECKING:
+    from dense_labels.prediction.predictions import Predictions
+
+_JPEG, _PNG = (".jpg", ".jpeg"), ".png"
+_QUALITY = 90  # of a JPEG
+
+
+@FORMATS.register("drawn", "a folder with a drawn copy of each picture, in its own size", file="drawn")
+def draw(predictions: Predictions) -> Callable[[pathlib.Path], None]:
+    """Draws JPEGs for JPEGs and PNGs for all others, whose names then end in .png, such as a.tif.png."""
+    from PIL import Image
+
+    def make(folder):
+        for name, picture in drawing.drawn(predictions, "pictures"):
+            path = folder / name
+            path = path if path.suffix.lower() in (*_JPEG, _PNG) else path.with_name(f"{path.name}{_PNG}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            options = {"quality": _QUALITY} if path.suffix.lower() in _JPEG else {}
+            Image.fromarray(picture).save(path, **options)
+
+    return make

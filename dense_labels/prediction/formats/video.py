@@ -1,0 +1,40 @@
+"""The video with its landmarks drawn into the frames, as an MP4 file that players of desktops show (MPEG-4 part 2)."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dense_labels.prediction import drawing
+from dense_labels.registry import FORMATS
+
+if TYPE_CHECKING:
+    from dense_labels.prediction.predictions import Predictions
+
+_CODEC = "mp4v"
+_USUAL_RATE = 25.0  # frames a second, of a video of one frame
+
+
+@FORMATS.register("video", "the video with its landmarks drawn, upright", file="drawn.mp4", needs_video=True)
+def draw(predictions: Predictions) -> Callable[[pathlib.Path], None]:
+    """Draws at the mean rate of the frames; the sound is left out."""
+
+    def make(path):
+        import cv2
+
+        span = predictions.seconds[-1] - predictions.seconds[0]
+        rate = (len(predictions) - 1) / span if span > 0 else _USUAL_RATE
+        height, width = predictions.sizes[0].tolist()
+        video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*_CODEC), rate, (width, height))
+        try:
+            if not video.isOpened():
+                raise OSError(f"{path.name}: OpenCV cannot write a video of {width} x {height} pixels there")
+            for _, picture in drawing.drawn(predictions, "frames"):
+                video.write(np.ascontiguousarray(picture[..., ::-1]))
+        finally:
+            video.release()
+
+    return make

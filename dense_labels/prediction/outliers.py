@@ -1,0 +1,193 @@
+"""Finds the predictions that are worth a second look: to be corrected, and the heads to be fitted again."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from dense_labels import files
+from dense_labels.prediction import smoothing
+from dense_labels.prediction.predictions import Predictions
+
+TABLE, SHEET = "outliers.csv", "outliers.png"
+_APART = 10  # frames of a video that lie nearer to one that is listed show the same
+_LEAST_SHAPES, _LEAST_LANDMARKS = 5, 3  # what shapes can be told by
+_MOST_DRAWN = 48
+
+
+class Outlier(NamedTuple):
+    """A row of predictions that stands out."""
+
+    row: int
+    kind: str  # by what: "score", "error", "jump" or "shape"
+    why: str  # in words, with the name of the landmark
+    value: float  # the score; the error or the jump in pixels of the picture; the distance of the shape
+
+
+def find(
+    predictions: Predictions, count: int, *, shapes: np.ndarray | None = None, size: tuple[int, int] = (1, 1)
+) -> list[Outlier]:
+    """Lists the rows that stand out most, those of each kind in turn, the worst first.
+
+    A row may have a landmark whose score is low beside the others of that landmark, or whose expected error is high; in
+    a video, one that jumps: that lies far from the median of the five frames about it; or landmarks that make a shape
+    unlike all that were annotated: by its Mahalanobis distance from these, once both are aligned by a similarity. Of a
+    video, frames that are listed lie at least 10 apart.
+
+    Args:
+      predictions: of N rows; of smoothed tracks, the points as they were found.
+      count: how many to list; fewer where there are no more.
+      shapes: float [M, K, 2], annotated landmarks in pixels of a picture resized to `size`, NaN where a landmark is
+        not annotated; None where they are not known.
+      size: (height, width) in pixels.
+    """
+    kinds = [
+        _by_score(predictions),
+        _by_error(predictions),
+        _by_jump(predictions),
+        _by_shape(predictions, shapes, size),
+    ]
+    queues = [iter(sorted(kind, key=lambda outlier: -outlier[0])) for kind in kinds if kind]
+    chosen: list[Outlier] = []
+    while queues and len(chosen) < count:
+        queue = queues.pop(0)
+        outlier = next((each for _, each in queue if _is_new(predictions, each, chosen)), None)
+        if outlier is not None:
+            chosen.append(outlier)
+            queues.append(queue)
+    return chosen
+
+
+def write(predictions: Predictions, outliers: list[Outlier], out: str | os.PathLike) -> list[pathlib.Path]:
+    """Writes a table of outliers, and a contact sheet of the first 48 of them; returns the two files.
+
+    Raises:
+      ValueError: if a picture cannot be read any more.
+      OSError: if a file cannot be written.
+    """
+    from dense_labels.prediction.formats import csv, sheet  # not above: formats are listed in the order of imports
+
+    folder, drawn = pathlib.Path(out), outliers[:_MOST_DRAWN]
+    facts = {"object": predictions.objects, "frame": predictions.frames}
+    known = {name: values for name, values in facts.items() if values is not None}
+    rows = (
+        [predictions.names[each.row], *(values[each.row] for values in known.values()), each.why, f"{each.value:.4g}"]
+        for each in outliers
+    )
+    files.write_whole(folder / TABLE, csv.table([["file", *known, "why", "value"]], rows))
+    captions = [f"{each.kind} {each.value:.3g}" for each in drawn]
+    files.write_whole(folder / SHEET, sheet.draw_rows(predictions, [each.row for each in drawn], captions))
+    return [folder / TABLE, folder / SHEET]
+
+
+def shape_distances(points: np.ndarray, shapes: np.ndarray) -> np.ndarray | None:
+    """Measures how far shapes are from others, whatever their place, size and angle.
+
+    All are aligned to the mean of the others by similarities (generalised Procrustes analysis). Their covariance is
+    shrunk towards a multiple of the identity as Ledoit and Wolf (Journal of Multivariate Analysis 2004) do it, for
+    there are often fewer shapes than coordinates.
+
+    Args:
+      points: float [N, K, 2].
+      shapes: float [M, K, 2]; those with a landmark that is no number are left out.
+
+    Returns:
+      float64 [N], Mahalanobis distances, infinite where a point is no number; None where there are fewer than 5 shapes
+      or 3 landmarks, by which nothing can be told.
+    """
+    shapes = shapes[np.isfinite(shapes).all(axis=(1, 2))]
+    if len(shapes) < _LEAST_SHAPES or shapes.shape[1] < _LEAST_LANDMARKS:
+        return None
+    known = _normalised(shapes)
+    mean = known[0]
+    for _ in range(5):
+        known = _turned(known, mean)
+        mean = known.mean(axis=0) / np.linalg.norm(known.mean(axis=0))
+    covariance = _shrunk_covariance(_coordinates(known - mean))
+    finite = np.isfinite(points).all(axis=(1, 2))
+    offsets = _coordinates(_turned(_normalised(np.where(finite[:, np.newaxis, np.newaxis], points, 0)), mean) - mean)
+    squared = np.einsum("nd,nd->n", offsets, np.linalg.solve(covariance, offsets.T).T)
+    return np.where(finite, np.sqrt(np.maximum(squared, 0)), np.inf)
+
+
+def _normalised(points):
+    """Shapes as complex numbers [N, K], about 0 and of norm 1."""
+    shapes = np.float64(points) @ [1, 1j]
+    shapes -= shapes.mean(axis=1, keepdims=True)
+    return shapes / np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-9)
+
+
+def _turned(shapes, mean):
+    turns = shapes.conj() @ mean
+    return shapes * (turns / np.maximum(np.abs(turns), 1e-9))[:, np.newaxis]
+
+
+def _coordinates(shapes):
+    return np.concatenate([shapes.real, shapes.imag], axis=1)
+
+
+def _shrunk_covariance(offsets):
+    """The covariance of offsets [M, D] from their mean, [D, D]; equation (14) of Ledoit and Wolf."""
+    count, size = offsets.shape
+    sample = offsets.T @ offsets / count
+    level = np.trace(sample) / size
+    away = np.sum((sample - level * np.eye(size)) ** 2)
+    noise = sum(np.sum((np.outer(each, each) - sample) ** 2) for each in offsets) / count**2
+    share = min(1.0, noise / away) if away > 0 else 1.0
+    return share * level * np.eye(size) + (1 - share) * sample + 1e-12 * np.eye(size)
+
+
+# Each kind gives pairs of how far a row stands out, in a measure of its own, and its outlier; nothing where it is
+# not known.
+
+
+def _by_score(predictions):
+    usual = np.maximum(np.median(predictions.score, axis=0), 1e-6)
+    return _worst(predictions, 1 - predictions.score / usual, predictions.score, "score", "low score of {}")
+
+
+def _by_error(predictions):
+    error = predictions.expected_error
+    return [] if error is None else _worst(predictions, error, error, "error", "large expected error of {}, px")
+
+
+def _by_jump(predictions):
+    if not predictions.video:
+        return []
+    from scipy import ndimage
+
+    usual = ndimage.median_filter(predictions.points, size=(smoothing.MEDIAN, 1, 1), mode="nearest")
+    jumps = np.linalg.norm(predictions.points - usual, axis=-1)
+    return _worst(predictions, jumps, jumps, "jump", "jump of {}, px")
+
+
+def _worst(predictions, measure, values, kind, words):
+    """The landmark of each row that stands out most."""
+    measure = np.nan_to_num(measure, nan=np.inf)
+    worst = measure.argmax(axis=1)
+    return [
+        (measure[row, k], Outlier(row, kind, words.format(predictions.landmark_names[k]), float(values[row, k])))
+        for row, k in enumerate(worst)
+    ]
+
+
+def _by_shape(predictions, shapes, size):
+    if shapes is None:
+        return []
+    sides = predictions.sizes[:, ::-1]
+    boxes = np.concatenate([np.zeros_like(sides), sides], axis=1) if predictions.boxes is None else predictions.boxes
+    scale = np.array(size[::-1]) / (boxes[:, 2:] - boxes[:, :2])
+    distances = shape_distances((predictions.points - boxes[:, np.newaxis, :2]) * scale[:, np.newaxis], shapes)
+    why = "a shape unlike all that were annotated"
+    return [] if distances is None else [(d, Outlier(row, "shape", why, float(d))) for row, d in enumerate(distances)]
+
+
+def _is_new(predictions, outlier, chosen):
+    """Whether a row shows something that those that were chosen do not."""
+    if predictions.frames is None:
+        return all(outlier.row != each.row for each in chosen)
+    frame = predictions.frames[outlier.row]
+    return all(abs(frame - predictions.frames[each.row]) >= _APART for each in chosen)

@@ -1,0 +1,191 @@
+"""Reads what is to be predicted, a few ahead of the network: pictures, boxes in pictures, or frames of a video."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import functools
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dense_labels import progress
+from dense_labels.prediction import inputs
+from dense_labels.prediction.inputs import Boxes, Inputs
+from dense_labels.prediction.journal import Key, Line
+from input_pipeline.storage import decoding, videos
+
+
+class Seen(NamedTuple):
+    """A picture, an object or a frame, as the network sees it."""
+
+    facts: Line  # what its line says but for what is found in it: `name`, `state` and, where it is so, others
+    image: np.ndarray | None  # uint8 [H, W, 3] of the frame's full size; None where `failed` is among the facts
+    scale: tuple[float, float] = (1.0, 1.0)  # pixels of the picture that one of these is, along x and y
+
+
+class Pictures:
+    """Pictures, each whole or once for each of its boxes.
+
+    Attributes:
+      folder: that names start from.
+      video: "", for it is none.
+      count: how many rows there are.
+      workers: that may read at the same time; None for as many as there are processors.
+      noun: what a row is called.
+    """
+
+    video, workers = "", None
+
+    def __init__(self, found: Inputs, boxes: dict[str, np.ndarray] | None = None):
+        """Creates the source.
+
+        Args:
+          found: the pictures.
+          boxes: name of a picture -> float [B, 4], left, top, right and bottom of what is shown of it, in continuous
+            pixels; pictures that are not there are left out. None: all are shown whole.
+        """
+        self.folder, self.noun = found.folder, "pictures" if boxes is None else "objects"
+        self._rows: dict[Key, Line] = {}
+        for name, path in zip(found.names, found.paths):
+            state = _state(path)
+            if boxes is None:
+                self._rows[name, 0] = {"name": name, "state": state}
+            for number, box in enumerate(boxes.get(name, ()) if boxes else (), start=1):
+                row = {"name": name, "state": state, "object": number, "box": [float(side) for side in box]}
+                self._rows[name, number] = row
+        self.count = len(self._rows)
+
+    def kept(self, done: dict[Key, Line]) -> dict[Key, Line]:
+        """Returns the lines of an earlier prediction that are still true: of files and boxes that have not changed."""
+        facts = ("state", "box")
+        rows = self._rows.items()
+        return {k: done[k] for k, row in rows if k in done and all(done[k].get(f) == row.get(f) for f in facts)}
+
+    def tasks(self, size: tuple[int, int], kept: dict[Key, Line]) -> Iterator[Callable[[], Seen | None]]:
+        """Yields a function for each row that is not kept, which reads it at a (height, width)."""
+        for place, row in self._rows.items():
+            if place not in kept:
+                yield functools.partial(self._read, row, size)
+
+    def _read(self, row, size):
+        try:
+            path = os.path.join(self.folder, row["name"])
+            image, scale, whole = decoding.read_resized(path, row.get("box"), size)
+            return Seen({**row, "size": list(whole)}, image, scale)
+        except decoding.PictureError as error:
+            return Seen({**row, "failed": error.reason}, None)
+
+    def in_order(self, lines: dict[Key, Line]) -> list[Line]:
+        """Returns the lines of all rows, in the order of these."""
+        return [lines[place] for place in self._rows]
+
+
+class Video:
+    """Frames of a video, which are read one after the other.
+
+    Attributes:
+      folder, video, count, workers, noun: as of `Pictures`; the count is what the video says and may be wrong.
+    """
+
+    workers, noun = 1, "frames"
+
+    def __init__(self, path: str):
+        """Opens a video; raises a ValueError if OpenCV cannot."""
+        self.video, self.folder = os.path.abspath(path), os.path.dirname(os.path.abspath(path))
+        self.count, self._state = videos.read_count(path), _state(path)
+
+    def kept(self, done: dict[Key, Line]) -> dict[Key, Line]:
+        """Returns those lines of an earlier prediction that are still true, of the frames from the first on."""
+        known = {line["frame"]: place for place, line in done.items() if line["state"] == self._state}
+        whole = itertools.takewhile(known.__contains__, itertools.count())
+        return {known[index]: done[known[index]] for index in whole}
+
+    def tasks(self, size: tuple[int, int], kept: dict[Key, Line]) -> Iterator[Callable[[], Seen | None]]:
+        """Yields functions without end, each of which reads the next frame that is not kept; None after the last."""
+        frames = videos.read_frames(self.video, first=len(kept))
+        while True:
+            yield functools.partial(self._read, frames, size)
+
+    def _read(self, frames, size):
+        frame = next(frames, None)
+        if frame is None:
+            return None
+        name = videos.frame_name(self.video, frame.index, self.count)
+        image, scale = decoding.resize_box(frame.picture, None, size, path=name)
+        times = {"frame": frame.index, "seconds": round(frame.seconds, 6)}
+        return Seen({"name": name, "state": self._state, **times, "size": list(frame.picture.shape[:2])}, image, scale)
+
+    def in_order(self, lines: dict[Key, Line]) -> list[Line]:
+        """Returns the lines of all frames; says so where these are fewer than the video says."""
+        if not lines:
+            raise ValueError(f"{self.video}: not one frame can be decoded; the video is damaged")
+        if len(lines) < self.count:
+            progress.warn(
+                f"{self.video} says that it has {self.count} frames, of which {len(lines)} can be decoded; it is "
+                "damaged or cut off"
+            )
+        return sorted(lines.values(), key=lambda line: line["frame"])
+
+
+Source = Pictures | Video
+
+
+def find(pictures: str | os.PathLike | Sequence[str | os.PathLike], boxes: Boxes | None = None) -> Source:
+    """Finds what is to be predicted.
+
+    Args:
+      pictures: a video, or pictures, as of `inputs.find`.
+      boxes: about objects in pictures; None for whole pictures.
+
+    Returns:
+      Their source.
+
+    Raises:
+      ValueError: if there are none, a video cannot be opened, or boxes are given with one, cannot be read, or are about
+        none of the pictures.
+    """
+    if video := inputs.find_video(pictures):
+        if boxes is not None:
+            raise ValueError(
+                f"{boxes.file}: boxes are about pictures, and {video} is a video; give its frames as pictures"
+            )
+        return Video(video)
+    found = inputs.find(pictures)
+    return Pictures(found, None if boxes is None else inputs.read_boxes(found, boxes))
+
+
+def ahead(source: Source, size: tuple[int, int], kept: dict[Key, Line], count: int) -> Iterator[Seen]:
+    """Reads the rows of a source that are not kept, in their order.
+
+    Args:
+      source: of the rows.
+      size: (height, width) in pixels that they are resized to.
+      kept: the rows that are not wanted.
+      count: how many are read, or are being read, before they are wanted.
+
+    Yields:
+      The rows.
+    """
+    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(source.workers) as pool:
+        tasks = source.tasks(size, kept)
+        waiting.extend(pool.submit(task) for task in itertools.islice(tasks, count))
+        while waiting:
+            seen = waiting.popleft().result()
+            if seen is None:  # so are all others that wait
+                return
+            waiting.extend(pool.submit(task) for task in itertools.islice(tasks, 1))
+            yield seen
+
+
+def _state(path: str) -> list[int]:
+    """What changes when a file does."""
+    try:
+        state = os.stat(path)
+        return [state.st_size, state.st_mtime_ns]
+    except OSError:
+        return []
