@@ -43,7 +43,7 @@ class Frames:
         found: Sequence[str] = of_video if len(paths) > 1 else paths
         if len(found) != 1:
             raise ValueError(
-                f"{where}: frame {number} of the video {video} needs one picture in {self._dir} whose name ends with that "
-                f"number, such as {name or 'video'}/img{number:04}.png; there are {len(paths)}"
+                f"{where}: frame {number} of the video {video} needs one picture in {self._dir} whose name ends with "
+                f"its number, such as {name or 'video'}/img{number:04}.png; there are {len(paths)}"
             )
         return found[0]

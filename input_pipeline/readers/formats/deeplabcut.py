@@ -5,7 +5,7 @@ so half a pixel is added. An empty cell is a landmark that is not annotated.
 
 Where from: DeepLabCut's documentation ("Using data labeled in other software in DeepLabCut") and what its labelling
 writes: rows of headings `scorer`, `individuals` (of several animals), `bodyparts` and `coords`; the name of a picture,
-`labeled-data/VIDEO/img0001.png`, in one column or in three. What it analysed has `likelihood` too, which is passed over.
+`labeled-data/VIDEO/img0001.png`, in one column or in three. What it analysed has `likelihood` too: passed over.
 """
 
 import itertools
