@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _PATTERNS = re.compile(r"[*?\[\]{}\\]")  # TensorFlow takes a path with one of these for a pattern, at places
@@ -43,6 +43,27 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def make_whole(path: str | os.PathLike, make: Callable[[pathlib.Path], None]) -> None:
+    """Makes a file or folder in a temporary folder beside its place, then moves it there; what was there is removed.
+
+    Args:
+      path: of the file or folder; the folder that it is in exists.
+      make: function of a path of the same name, at which there is nothing yet.
+
+    Raises:
+      OSError: if it cannot be written; nothing of it is left then, as with whatever else `make` raises.
+    """
+    path, temporary = pathlib.Path(path), temporary_name(path)
+    temporary.mkdir()
+    try:
+        make(temporary / path.name)
+        if path.is_dir():
+            path.rename(temporary / "earlier")
+        os.replace(temporary / path.name, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def is_temporary(path: str | os.PathLike) -> bool:

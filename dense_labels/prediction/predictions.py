@@ -24,10 +24,13 @@ class Predictions:
       names: of the pictures, with forward slashes.
       sizes: int64 [N, 2], (height, width) of the pictures in pixels.
       landmark_names: K; numbers where landmarks have no names.
-      points: float32 [N, K, 2].
+      points: float32 [N, K, 2]; NaN where the place of a landmark is not known, as in annotations.
       score: float32 [N, K], from 0 to 1, the higher the more certain. It is not calibrated.
       failed: (name, reason) of each picture that could not be read.
       named: whether the landmarks have names of their own.
+      hidden: bool [N, K], whether something hides a landmark whose place is known; None where that is not known.
+      skeleton: pairs of landmarks that a line joins; for formats that draw one.
+      flip_pairs: pairs of landmarks that change places in a mirror; for formats that say it.
     """
 
     folder: str
@@ -38,9 +41,28 @@ class Predictions:
     score: np.ndarray
     failed: tuple[tuple[str, str], ...] = ()
     named: bool = True
+    hidden: np.ndarray | None = None
+    skeleton: tuple[tuple[int, int], ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def known(self) -> np.ndarray:
+        """Which landmarks have a place, bool [N, K]."""
+        return np.isfinite(self.points).all(axis=-1)
+
+    def by_picture(self) -> dict[str, list[int]]:
+        """Returns the rows of each picture: several where it has several objects."""
+        rows: dict[str, list[int]] = {}
+        for index, name in enumerate(self.names):
+            rows.setdefault(name, []).append(index)
+        return rows
+
+    def is_hidden(self, row: int, landmark: int) -> bool:
+        """Says whether something hides a landmark of a row, as far as that is known."""
+        return self.hidden is not None and bool(self.hidden[row, landmark])
 
     def save(self, out: str | os.PathLike, formats: str | Sequence[str] = ("csv",)) -> list[pathlib.Path]:
         """Writes the predictions in some formats, each file whole or not at all.
@@ -61,5 +83,8 @@ class Predictions:
         contents = [(entry.facts["file"], entry.value(self)) for entry in chosen]
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents:
-            files.write_whole(folder / name, content)
+            if isinstance(content, bytes):
+                files.write_whole(folder / name, content)
+            else:
+                files.make_whole(folder / name, content)
         return [folder / name for name, _ in contents]

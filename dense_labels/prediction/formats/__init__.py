@@ -1,4 +1,5 @@
-"""Formats that predictions are written in, one file each: a function of `Predictions` that returns the file's content.
+"""Formats that predictions are written in, one file each: a function of `Predictions` that returns what is written.
 
-The fact `file` is its name in the folder of the output.
+That is the bytes of a file; or, of what is several files, a function of a path, where nothing is yet, that makes the
+folder there. It appears in the output once it is whole. The fact `file` is its name there.
 """

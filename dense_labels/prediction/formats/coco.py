@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,19 +19,26 @@ _WHOLE = 0.001  # is added to a number, for where all are whole, readers take th
 
 @FORMATS.register("coco", "COCO key points in JSON, with the score of each", file="points.json")
 def write(predictions: Predictions) -> bytes:
-    """Writes an image and an annotation for each picture; `keypoint_scores` is not of COCO's own keys."""
-    points = np.float64(predictions.points).round(_DIGITS)
-    if points.size and not (points % 1).any():
-        points[0, 0, 0] += _WHOLE
-    images, annotations = [], []
+    """Writes an image for each picture, and its annotations; `keypoint_scores` is not of COCO's own keys."""
+    points, known = np.float64(predictions.points).round(_DIGITS), predictions.known
+    if known.any() and not (points[known] % 1).any():
+        points[tuple(np.argwhere(known)[0])] += _WHOLE
+    images: dict[str, dict[str, Any]] = {}
+    annotations = []
     for index, (name, (height, width)) in enumerate(zip(predictions.names, predictions.sizes.tolist()), start=1):
-        images.append({"id": index, "file_name": name, "width": width, "height": height})
-        placed, score = points[index - 1], predictions.score[index - 1]
-        flat = [number for x, y in placed.tolist() for number in (x, y, _VISIBLE)]
+        images.setdefault(name, {"id": len(images) + 1, "file_name": name, "width": width, "height": height})
+        placed, score = points[index - 1][known[index - 1]], predictions.score[index - 1]
+        if not len(placed):
+            continue
+        flat = [
+            number
+            for k, (x, y) in enumerate(points[index - 1].tolist())
+            for number in ((x, y, _VISIBLE - predictions.is_hidden(index - 1, k)) if known[index - 1, k] else (0, 0, 0))
+        ]
         annotations.append(
             {
                 "id": index,
-                "image_id": index,
+                "image_id": images[name]["id"],
                 "category_id": _CATEGORY,
                 "keypoints": flat,
                 "num_keypoints": len(placed),
@@ -40,5 +47,8 @@ def write(predictions: Predictions) -> bytes:
                 "keypoint_scores": np.float64(score).round(4).tolist(),
             }
         )
-    category = {"id": _CATEGORY, "name": "object", "keypoints": list(predictions.landmark_names), "skeleton": []}
-    return (json.dumps({"images": images, "annotations": annotations, "categories": [category]}) + "\n").encode()
+    skeleton = [[a + 1, b + 1] for a, b in predictions.skeleton]  # COCO counts from 1
+    names = list(predictions.landmark_names)
+    category = {"id": _CATEGORY, "name": "object", "keypoints": names, "skeleton": skeleton}
+    content = {"images": list(images.values()), "annotations": annotations, "categories": [category]}
+    return (json.dumps(content) + "\n").encode()
