@@ -1,5 +1,6 @@
 """Formats that predictions are written in, one file each: a function of `Predictions` that returns what is written.
 
 That is the bytes of a file; or, of what is several files, a function of a path, where nothing is yet, that makes the
-folder there. It appears in the output once it is whole. The fact `file` is its name there.
+folder there. It appears in the output once it is whole. The fact `file` is its name there;
+`needs` are the modules that the format needs and the core does not bring.
 """

@@ -19,7 +19,12 @@ _LEVELS = ("scorer", "bodyparts", "coords")
 _COORDS = ("x", "y", "likelihood")
 
 
-@FORMATS.register("deeplabcut_h5", "DeepLabCut's H5 of x, y and likelihood", file="points_deeplabcut.h5")
+@FORMATS.register(
+    "deeplabcut_h5",
+    "DeepLabCut's H5 of x, y and likelihood",
+    file="points_deeplabcut.h5",
+    needs=("pandas", "tables"),
+)
 def write(predictions: Predictions) -> bytes:
     """Writes the table of `deeplabcut` with pandas.
 
