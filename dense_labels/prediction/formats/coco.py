@@ -30,17 +30,12 @@ def write(predictions: Predictions) -> bytes:
         placed, score = points[index - 1][known[index - 1]], predictions.score[index - 1]
         if not len(placed):
             continue
-        flat = [
-            number
-            for k, (x, y) in enumerate(points[index - 1].tolist())
-            for number in ((x, y, _VISIBLE - predictions.is_hidden(index - 1, k)) if known[index - 1, k] else (0, 0, 0))
-        ]
         annotations.append(
             {
                 "id": index,
                 "image_id": images[name]["id"],
                 "category_id": _CATEGORY,
-                "keypoints": flat,
+                "keypoints": _key_points(predictions, index - 1, points[index - 1]),
                 "num_keypoints": len(placed),
                 "bbox": [*placed.min(axis=0).tolist(), *np.ptp(placed, axis=0).round(_DIGITS).tolist()],
                 "score": round(float(score.mean()), 4),
@@ -52,3 +47,12 @@ def write(predictions: Predictions) -> bytes:
     category = {"id": _CATEGORY, "name": "object", "keypoints": names, "skeleton": skeleton}
     content = {"images": list(images.values()), "annotations": annotations, "categories": [category]}
     return (json.dumps(content) + "\n").encode()
+
+
+def _key_points(predictions: Predictions, row: int, points: np.ndarray) -> list[float]:
+    """x, y and v of each landmark: 2 where it is seen, 1 where something hides it, and zeros where it has no place."""
+    flat: list[float] = []
+    for k, (x, y) in enumerate(points.tolist()):
+        known = predictions.known[row, k]
+        flat += [x, y, _VISIBLE - predictions.is_hidden(row, k)] if known else [0, 0, 0]
+    return flat

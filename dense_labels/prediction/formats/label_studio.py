@@ -45,7 +45,7 @@ def _object(predictions: Predictions, row: int, *, alone: bool) -> list[dict[str
     if not alone:
         (x, y), (w, h) = shares[known].min(axis=0), np.maximum(np.ptp(shares[known], axis=0), _DOT)
         numbers = {"x": x, "y": y, "width": w, "height": h}
-        value = {key: round(float(number), _DIGITS) for key, number in numbers.items()}
+        value: dict[str, Any] = {key: round(float(number), _DIGITS) for key, number in numbers.items()}
         value |= {"rotation": 0, "rectanglelabels": ["object"]}
         drawn.append({**about, "id": f"{row}", "type": "rectanglelabels", "from_name": "objects", "value": value})
     for k in known:

@@ -74,7 +74,7 @@ def read_file(
     tasks = coco_parts.parse(annotations)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise ValueError(f"{annotations}: an export of Label Studio is a list of tasks with data and annotations")
-    keys = _MARKED
+    keys: tuple[str, ...] = _MARKED
     if not any(task.get(key) for task in tasks for key in _MARKED) and any(task.get("predictions") for task in tasks):
         progress.note(f"{annotations}: no task has annotations, so the predictions are read")
         keys = ("predictions",)

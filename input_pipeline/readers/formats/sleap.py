@@ -133,9 +133,9 @@ class _Seen:
             raise ValueError(f"{self._file}, frame {number}: {len(names)} points x, y are expected")
         where = f"{self._file}, frame {number}"
         known = {
-            name: tuple(annotated.number(float(value), f"{where}: {name}") + _HALF for value in point)
-            for name, point in zip(names, points)
-            if not np.isnan(point).any()
+            name: (annotated.number(float(x), where) + _HALF, annotated.number(float(y), where) + _HALF)
+            for name, (x, y) in zip(names, points)
+            if not np.isnan([x, y]).any()
         }
         return [Object(where, self._find(video, number, where), known, kind=kind)] if known else []
 
