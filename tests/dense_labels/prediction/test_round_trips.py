@@ -76,7 +76,7 @@ def agree(found, predictions, tolerance):
     np.testing.assert_allclose(found.points[known], predictions.points[known], atol=tolerance, rtol=0)
 
 
-@pytest.mark.parametrize("first, second", itertools.product(READ, READ))
+@pytest.mark.parametrize("first, second", [*itertools.product(READ, READ)])
 def test_no_pair_of_formats_moves_a_point(predictions, tmp_path, first, second):
     needed(first, second)
     once = there_and_back(predictions, tmp_path / "first", first)
