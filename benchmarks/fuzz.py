@@ -17,7 +17,10 @@ import numpy as np
 from absl import app, flags
 
 _WHAT = flags.DEFINE_enum(
-    "what", "coco", ["coco", "coco_boxed", "boxes", "csv", "pts", "pictures"], "The format of what is damaged."
+    "what",
+    "coco",
+    ["coco", "coco_boxed", "boxes", "csv", "pts", "tps", "deeplabcut", "label_studio", "cvat", "sleap", "pictures"],
+    "The format of what is damaged.",
 )
 _CORPUS = flags.DEFINE_string("corpus", None, "Folder of the inputs; it is made.", required=True)
 _SECONDS = flags.DEFINE_integer("seconds", 600, "How long.", 1)
@@ -55,7 +58,7 @@ def main(argv):
         """Half of the inputs keep the structure of their format, which changed bytes hardly ever do."""
         if seed % 2 or _WHAT.value == "pictures":
             return atheris.Mutate(content, most)
-        return annotations.damaged(content.decode("utf-8", "replace"), np.random.default_rng(seed))[:most]
+        return annotations.damaged(content, np.random.default_rng(seed))[:most]
 
     options = [f"-max_total_time={_SECONDS.value}", "-rss_limit_mb=8192", "-max_len=100000"]
     atheris.Setup([argv[0], *options, str(corpus)], read, custom_mutator=mutate)

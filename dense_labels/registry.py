@@ -164,7 +164,7 @@ NETWORKS: Registry = Registry("network", "models.networks")
 HEADS: Registry = Registry("landmark head", "models.heads", "dense_labels.detection.head")
 LOSSES: Registry = Registry("loss", "dense_labels.training.losses")
 SOURCES: Registry = Registry("source", "input_pipeline.data_sets")
-READERS: Registry = Registry("reader", "input_pipeline.readers")
+READERS: Registry = Registry("reader", "input_pipeline.readers", "input_pipeline.readers.formats")
 WARPS: Registry = Registry("warp", "input_pipeline.views.choices")
 COLOURS: Registry = Registry("change of colour", "input_pipeline.views.choices")
 

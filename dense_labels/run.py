@@ -111,7 +111,7 @@ class Run:
         """Fits landmark heads on frozen labels, measures them, draws, and keeps the heads in the run.
 
         Args:
-          annotations: landmarks to fit heads on: COCO .json, .csv, or a folder of .pts files; None for the run's own.
+          annotations: landmarks to fit heads on: a file or folder of any format that is read; None for the run's own.
           annotations_test: the same to test on; without it, five parts of the annotated pictures take turns.
           pictures: folder of the pictures, if it is not the training's (any more).
           category: name or id of the objects, where annotations are of several kinds.

@@ -53,8 +53,10 @@ def with_landmarks(
         if annotations_test:
             raise ValueError("annotations_test goes with annotations; give both")
         return with_absolute_paths(config)
+    from input_pipeline.readers import annotation_files  # not above: what checks a configuration imports no reader
+
     paths = [os.fspath(path) for path in (annotations, annotations_test) if path]
-    kinds = {_annotation_kind(path) for path in paths}
+    kinds = {annotation_files.kind_of(path) for path in paths}
     if len(kinds) > 1:
         raise ValueError(f"annotations {paths[0]} and test annotations {paths[1]} must be of one kind")
     if config.data.name == "boxes":
@@ -70,17 +72,6 @@ def with_landmarks(
 
 def _keys(name: str) -> tuple[str, ...]:
     return READERS[name].keys if name in READERS else ()
-
-
-def _annotation_kind(path: str) -> str:
-    """The reader of a file or folder of landmarks."""
-    path = os.path.expanduser(path)
-    kinds = {entry.facts["annotations"]: name for name, entry in READERS.items() if entry.facts.get("annotations")}
-    kind = kinds.get("folder" if os.path.isdir(path) else os.path.splitext(path)[1].lower())
-    if kind is None or not os.path.exists(path):
-        what = "there is no such file" if kind else "a COCO .json, a .csv or a folder of .pts files is expected"
-        raise ValueError(f"{path}: {what}")
-    return kind
 
 
 def settled(config: config_lib.Config, kept: config_lib.Config) -> config_lib.Config:

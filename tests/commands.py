@@ -64,6 +64,7 @@ def _server():
 
 def _serve():
     """Forks for each task that is read, and writes its return code."""
+    sys.modules["pandas"] = None  # Keras imports it where it is installed, and what it imports starts threads
     import matplotlib.figure  # noqa: F401
     import scipy.optimize  # noqa: F401
     import tensorflow_datasets  # noqa: F401
@@ -79,6 +80,7 @@ def _serve():
             # As in `dense_labels.compat`, which is not imported: where a script finds our packages is its own matter.
             with unittest.mock.patch("inspect.stack", lambda: [(sys._getframe(1),), (sys._getframe(2),)]):
                 importlib.import_module(name)
+    del sys.modules["pandas"]
     gc.freeze()  # as conftest.py does
     gc.set_threshold(50_000, 20, 20)
     threads = os.listdir("/proc/self/task") if os.path.exists("/proc/self/task") else [0]

@@ -148,7 +148,10 @@ def test_files_that_cannot_be_used_are_all_named_and_left_out_when_told(pictures
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"annotations": "eyes.txt"}, ["eyes.txt", "a COCO .json, a .csv or a folder of .pts files is expected"]),
+        (
+            {"annotations": "eyes.txt"},
+            ["eyes.txt", "or a folder of annotations is expected"],
+        ),
         ({"annotations": "none.csv"}, ["none.csv", "there is no such file"]),
         ({"annotations_test": "none.csv"}, ["annotations_test goes with annotations"]),
         ({"few_shot": ["1"]}, ["few_shot needs landmarks; give annotations"]),

@@ -7,24 +7,37 @@ training does, with the checks against the pictures.
 import collections
 import contextlib
 import copy
+import importlib.util
 import io
 import json
 import pathlib
 import re
 import tempfile
 
+import h5py
 import numpy as np
 from PIL import Image
 
 from benchmarks import faults
 from dense_labels.config import DataConfig
-from dense_labels.registry import READERS
-from input_pipeline.readers import consistency
+from dense_labels.prediction.predictions import Predictions
+from dense_labels.registry import FORMATS, READERS
+from input_pipeline.readers import annotation_files, consistency
 from input_pipeline.storage import decoding
 
 _PICTURES = 12
 _SIZE = (64, 48)  # width, height
 _NAMES = ("left_eye", "right_eye", "nose")
+_WRITTEN = {  # name -> format, its reader, and which of several files is damaged
+    "tps": ("tps", "tps", ""),
+    "deeplabcut": ("deeplabcut", "deeplabcut", ""),
+    "deeplabcut_h5": ("deeplabcut_h5", "deeplabcut", ""),
+    "label_studio": ("label_studio", "label_studio", ""),
+    "labelme": ("labelme", "labelme", "3.json"),
+    "cvat": ("cvat", "cvat", ""),
+    "yolo": ("yolo", "yolo", "data.yaml"),
+    "sleap_slp": ("sleap", "sleap", ""),
+}
 _VALUES = ("nan", "inf", "1e400", "-1", "0", "9" * 400, "", "null", '"x"', "[]", "{}", "true", "\x00", "é", "-0.0")
 
 
@@ -40,6 +53,7 @@ def write(folder: pathlib.Path) -> dict[str, tuple[pathlib.Path, DataConfig]]:
     for index in range(_PICTURES):
         Image.new("RGB", _SIZE, (index, 99, 200)).save(pictures / f"{index}.png")
     made = {}
+    made |= _written(folder, points)
     for name, (file, content) in _sound(points).items():
         path = (pictures if name == "pts" else folder) / file
         path.write_text(content)
@@ -47,6 +61,27 @@ def write(folder: pathlib.Path) -> dict[str, tuple[pathlib.Path, DataConfig]]:
         named = pictures if name == "pts" else path
         made[name] = (path, DataConfig(name=name.removesuffix("_boxed"), dir=str(pictures), **{key: str(named)}))
     made["coco_boxed"][1].boxes = str(made["coco_boxed"][0])
+    return made
+
+
+def _written(folder, points):
+    """Format -> the file to damage and its configuration, of those that predictions are written in as well."""
+    names, score = tuple(f"{index}.png" for index in range(_PICTURES)), np.ones(points.shape[:2], np.float32)
+    sizes = np.full([_PICTURES, 2], _SIZE[::-1])
+    predictions = Predictions(str(folder / "pictures"), names, sizes, _NAMES, points.astype(np.float32), score)
+    made = {}
+    for name, (format, reader, part) in _WRITTEN.items():
+        if all(importlib.util.find_spec(module) for module in FORMATS[format].facts.get("needs", ())):
+            [path] = predictions.save(folder / "written", format)
+            damaged = path / part if part else path
+            read = path if part else damaged
+            made[name] = (damaged, DataConfig(name=reader, dir=str(folder / "pictures"), annotations=str(read)))
+    made["yolo_labels"] = (folder / "written/yolo/labels/3.txt", made["yolo"][1])
+    analysis = folder / "written/analysis.h5"
+    with h5py.File(analysis, "w") as file:  # each picture is a frame, by its number
+        file["tracks"] = points.transpose(2, 1, 0)[np.newaxis] - 0.5
+        file["node_names"] = np.bytes_(_NAMES)
+    made["sleap"] = (analysis, DataConfig(name="sleap", dir=str(folder / "pictures"), annotations=str(analysis)))
     return made
 
 
@@ -80,9 +115,8 @@ def _sound(points):
     }
 
 
-def damaged(content: str, random: np.random.Generator) -> bytes:
+def damaged(data: bytes, random: np.random.Generator) -> bytes:
     """Damages the content of a file, in one to three ways at once."""
-    data = content.encode()
     for _ in range(random.integers(1, 4)):
         data = _WAYS[random.integers(len(_WAYS))](data, random)
     return data
@@ -154,6 +188,8 @@ def outcome(config: DataConfig) -> faults.Outcome:
     """Reads a data set as a training does; what is read is right."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.suppress(ValueError):
+                annotation_files.kind_of(config.annotations or config.boxes)
             splits = READERS[config.name].value(config)
             consistency.check_one_answer(splits)
             for pictures in splits.values():
@@ -169,7 +205,7 @@ def measure(count: int, seed: int) -> tuple[dict[str, collections.Counter[str]],
     with tempfile.TemporaryDirectory() as folder:
         sets = write(pathlib.Path(folder) / "sound")
         for name, (path, config) in sets.items():
-            content = path.read_text()
+            content = path.read_bytes()
             if (first := outcome(config)).kind != faults.RIGHT:
                 raise RuntimeError(f"{name}: the sound data set is not read: {first}")
             for _ in range(count // len(sets)):
@@ -178,5 +214,5 @@ def measure(count: int, seed: int) -> tuple[dict[str, collections.Counter[str]],
                 counters[name][kind] += 1
                 if kind == faults.WRONG:
                     wrong.append(f"{name}: {path.read_bytes()[:2000]!r}\n{text}")
-            path.write_text(content)
+            path.write_bytes(content)
     return dict(counters), wrong

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import os
 import pathlib
@@ -28,7 +27,7 @@ class Predictions:
       names: of the pictures, with forward slashes; of frames, as DeepLabCut names those that it takes out of a video.
       sizes: int64 [N, 2], (height, width) of the pictures in pixels.
       landmark_names: K; numbers where landmarks have no names.
-      points: float32 [N, K, 2].
+      points: float32 [N, K, 2]; NaN where the place of a landmark is not known, as in annotations.
       score: float32 [N, K], from 0 to 1, the higher the more certain. It is not calibrated.
       failed: (name, reason) of each picture that could not be read.
       named: whether the landmarks have names of their own.
@@ -39,6 +38,9 @@ class Predictions:
       seconds: float64 [N], the time stamps of the frames; None of pictures.
       expected_error: float32 [N, K], how far off a point is expected to be, in pixels of the picture; None: unknown.
       raw_points: float32 [N, K, 2], as they were found, where `points` were smoothed; None where they were not.
+      hidden: bool [N, K], whether something hides a landmark whose place is known; None where that is not known.
+      skeleton: pairs of landmarks that a line joins; for formats that draw one.
+      flip_pairs: pairs of landmarks that change places in a mirror; for formats that say it.
     """
 
     folder: str
@@ -56,6 +58,9 @@ class Predictions:
     seconds: np.ndarray | None = None
     expected_error: np.ndarray | None = None
     raw_points: np.ndarray | None = None
+    hidden: np.ndarray | None = None
+    skeleton: tuple[tuple[int, int], ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -66,11 +71,25 @@ class Predictions:
         Raises:
           ValueError: naming the format and the picture.
         """
-        for name, count in collections.Counter(self.names).items():
-            if count > 1:
-                raise ValueError(
-                    f"{format} has one row a picture, and {name} has {count} objects; choose 'csv' or 'coco'"
-                )
+        for name, rows in self.by_picture().items():
+            if len(rows) > 1:
+                raise ValueError(f"{format} has one row a picture, and {name} has {len(rows)} objects; choose 'coco'")
+
+    @property
+    def known(self) -> np.ndarray:
+        """Which landmarks have a place, bool [N, K]."""
+        return np.isfinite(self.points).all(axis=-1)
+
+    def by_picture(self) -> dict[str, list[int]]:
+        """Returns the rows of each picture: several where it has several objects."""
+        rows: dict[str, list[int]] = {}
+        for index, name in enumerate(self.names):
+            rows.setdefault(name, []).append(index)
+        return rows
+
+    def is_hidden(self, row: int, landmark: int) -> bool:
+        """Says whether something hides a landmark of a row, as far as that is known."""
+        return self.hidden is not None and bool(self.hidden[row, landmark])
 
     def save(self, out: str | os.PathLike, formats: str | Sequence[str] = ("csv",)) -> list[pathlib.Path]:
         """Writes the predictions in some formats, each file whole or not at all.

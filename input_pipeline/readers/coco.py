@@ -104,6 +104,8 @@ def read_file(
         landmark_names=names,
         claimed=coco_parts.claimed_sizes(entries),
         objects=None if objects is None else objects.astype(np.float32),
+        hidden=(points[..., 2] == 1).astype(np.float32) if (points[..., 2] == 1).any() else None,
+        skeleton=_skeleton(chosen, points.shape[1]),
     )
     return landmark_files.add_normalisers(
         pictures, landmark_files.eyes(names), "eye distance", otherwise=lambda: _sizes(pictures)
@@ -137,6 +139,13 @@ def _names(category, file):
     if not usable or len({str(name) for name in names}) < len(names):
         raise ValueError(f"{file}: keypoints of a category must be names, no two alike; found {names}")
     return tuple(str(name) for name in names)
+
+
+def _skeleton(category, count):
+    """Pairs of landmarks that a line joins, from 0; COCO counts them from 1."""
+    pairs = category.get("skeleton")
+    pairs = [pair for pair in pairs if isinstance(pair, list) and len(pair) == 2] if isinstance(pairs, list) else []
+    return tuple((a - 1, b - 1) for a, b in pairs if all(type(k) is int and 0 < k <= count for k in (a, b)))
 
 
 def _entries(parts, category, file):

@@ -35,6 +35,11 @@ class Pictures:
     classes: np.ndarray | None = None  # int64 [N], of the objects, where there are several
     claimed: np.ndarray | None = None  # int64 [N, 2], (height, width) that the annotations say of the picture; 0: none
     objects: np.ndarray | None = None  # float32 [N, 4], as `boxes`: of the objects alone, whatever is shown
+    hidden: np.ndarray | None = (
+        None  # float32 [N, K]: 1 where the landmark is known but something hides it; None: unsaid
+    )
+    skeleton: tuple[tuple[int, int], ...] = ()  # pairs of landmarks that a line joins, where the format gives them
+    flip_pairs: tuple[tuple[int, int], ...] = ()  # pairs of landmarks that change places in a mirror, likewise
 
     def __post_init__(self):
         """Checks that all parts are of N pictures and K landmarks, and that their numbers are finite.
@@ -52,6 +57,7 @@ class Pictures:
             "classes": (count,),
             "claimed": (count, 2),
             "objects": (count, 4),
+            "hidden": (count, points),
         }
         for name, shape in shapes.items():
             value, dtype = getattr(self, name), "int64" if name in ("classes", "claimed") else "float32"
@@ -77,8 +83,6 @@ class Pictures:
     def take(self, indices: np.ndarray | list[int]) -> "Pictures":
         """Returns the pictures at integer indices [M], in that order."""
         indices = np.asarray(indices)
-        arrays = {
-            name: None if getattr(self, name) is None else getattr(self, name)[indices]
-            for name in ("boxes", "landmarks", "annotated", "normalisers", "classes", "claimed", "objects")
-        }
+        names = ("boxes", "landmarks", "annotated", "normalisers", "classes", "claimed", "objects", "hidden")
+        arrays = {name: None if getattr(self, name) is None else getattr(self, name)[indices] for name in names}
         return dataclasses.replace(self, paths=tuple(self.paths[i] for i in indices), **arrays)

@@ -19,7 +19,7 @@ from models import nearest_landmarks
 
 
 def test_damaged_annotations_are_read_or_refused():
-    counters, wrong = annotations.measure(400, seed=7)
+    counters, wrong = annotations.measure(900, seed=7)
     assert wrong == []
     assert all(counted[faults.RIGHT] and counted[faults.REFUSED] for counted in counters.values())
     of_users = {name for name, entry in READERS.items() if entry.facts.get("annotations")}

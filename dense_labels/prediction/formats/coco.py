@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,30 +23,42 @@ def write(predictions: Predictions) -> bytes:
 
     The bbox is the smallest about the points; of an object that was shown in a box, the one that is shown so again.
     """
-    points = np.float64(predictions.points).round(_DIGITS)
-    if points.size and not (points % 1).any():
-        points[0, 0, 0] += _WHOLE
-    images, annotations = {}, []
+    points, known = np.float64(predictions.points).round(_DIGITS), predictions.known
+    if known.any() and not (points[known] % 1).any():
+        points[tuple(np.argwhere(known)[0])] += _WHOLE
+    images: dict[str, dict[str, Any]] = {}
+    annotations = []
     for index, (name, (height, width)) in enumerate(zip(predictions.names, predictions.sizes.tolist()), start=1):
         images.setdefault(name, {"id": len(images) + 1, "file_name": name, "width": width, "height": height})
-        placed, score = points[index - 1], predictions.score[index - 1]
-        flat = [number for x, y in placed.tolist() for number in (x, y, _VISIBLE)]
+        placed, score = points[index - 1][known[index - 1]], predictions.score[index - 1]
+        if not len(placed):
+            continue
         annotations.append(
             {
                 "id": index,
                 "image_id": images[name]["id"],
                 "category_id": _CATEGORY,
-                "keypoints": flat,
+                "keypoints": _key_points(predictions, index - 1, points[index - 1]),
                 "num_keypoints": len(placed),
                 "bbox": _bbox(placed, None if predictions.boxes is None else predictions.boxes[index - 1]),
                 "score": round(float(score.mean()), 4),
                 "keypoint_scores": np.float64(score).round(4).tolist(),
             }
         )
-    category = {"id": _CATEGORY, "name": "object", "keypoints": list(predictions.landmark_names), "skeleton": []}
-    return (
-        json.dumps({"images": list(images.values()), "annotations": annotations, "categories": [category]}) + "\n"
-    ).encode()
+    skeleton = [[a + 1, b + 1] for a, b in predictions.skeleton]  # COCO counts from 1
+    names = list(predictions.landmark_names)
+    category = {"id": _CATEGORY, "name": "object", "keypoints": names, "skeleton": skeleton}
+    content = {"images": list(images.values()), "annotations": annotations, "categories": [category]}
+    return (json.dumps(content) + "\n").encode()
+
+
+def _key_points(predictions: Predictions, row: int, points: np.ndarray) -> list[float]:
+    """x, y and v of each landmark: 2 where it is seen, 1 where something hides it, and zeros where it has no place."""
+    flat: list[float] = []
+    for k, (x, y) in enumerate(points.tolist()):
+        known = predictions.known[row, k]
+        flat += [x, y, _VISIBLE - predictions.is_hidden(row, k)] if known else [0, 0, 0]
+    return flat
 
 
 def _bbox(points, shown):

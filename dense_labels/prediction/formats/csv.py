@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @FORMATS.register("csv", "a table, one line a picture, as --annotations reads it: continuous pixels", file="points.csv")
 def write_points(predictions: Predictions) -> bytes:
-    """Writes the points under the header `file,NAME_x,NAME_y,...`, or `file,x0,y0,...` where they have no names."""
+    """Writes the points under the header `file,NAME_x,NAME_y,...`, or `file,x0,y0,...`; empty cells are not known."""
     names = predictions.landmark_names
     columns = [f"{name}_{axis}" if predictions.named else f"{axis}{name}" for name in names for axis in "xy"]
     points = predictions.points.reshape(len(predictions), -1)
-    rows = ([name, *(f"{number:.3f}" for number in row)] for name, row in zip(predictions.names, points))
+    rows = ([name, *(cell(number, 3) for number in row)] for name, row in zip(predictions.names, points))
     return table([["file", *columns]], rows)
 
 
@@ -45,6 +45,11 @@ def write_scores(predictions: Predictions) -> bytes:
         for k, name in enumerate(p.names)
     )
     return table([["file", *facts, *columns]], rows)
+
+
+def cell(number: float, digits: int) -> str:
+    """Returns a number with some digits after the point; NaN as an empty cell."""
+    return "" if number != number else f"{number:.{digits}f}"
 
 
 def table(headings: Sequence[Sequence[Any]], rows: Iterable[Sequence[Any]]) -> bytes:

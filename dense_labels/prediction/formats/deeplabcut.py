@@ -34,7 +34,13 @@ def write(predictions: Predictions) -> bytes:
         ["bodyparts", *(name for name in names for _ in range(3))],
         ["coords", *("x", "y", "likelihood") * len(names)],
     ]
-    values = np.concatenate([predictions.points - _HALF, predictions.score[..., np.newaxis]], axis=-1)
+    values = cells(predictions)
     index = predictions.names if predictions.frames is None else predictions.frames
-    rows = ([place, *(f"{number:.4f}" for number in row.ravel())] for place, row in zip(index, values))
+    rows = ([place, *(csv.cell(number, 4) for number in row.ravel())] for place, row in zip(index, values))
     return csv.table(headings, rows)
+
+
+def cells(predictions: Predictions) -> np.ndarray:
+    """Returns x, y and likelihood of each landmark, float [N, K, 3]; NaN where its place is not known."""
+    score = np.where(predictions.known, predictions.score, np.nan)
+    return np.concatenate([predictions.points - _HALF, score[..., np.newaxis]], axis=-1)

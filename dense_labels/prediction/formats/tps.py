@@ -1,4 +1,7 @@
-"""TPS files of tpsDig: landmarks of each picture, whose y counts from the BOTTOM of the picture."""
+"""TPS files of tpsDig: landmarks of each picture, whose y counts from the BOTTOM of the picture.
+
+A landmark whose place is not known is written as tpsDig writes one that could not be placed, with negative coordinates.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 @FORMATS.register("tps", "tpsDig's landmarks, y from the bottom", file="points.tps")
 def write(predictions: Predictions) -> bytes:
-    """Writes LM, a line for each landmark, IMAGE and ID of each picture.
+    """Writes LM, a line for each landmark, IMAGE and ID of each picture, or of each object in it.
 
     Raises:
       ValueError: if the name of a picture has a line break, which the format cannot say.
@@ -24,6 +27,6 @@ def write(predictions: Predictions) -> bytes:
         if not name.isprintable():
             raise ValueError(f"{name!r}: a TPS file cannot hold this name; rename the picture or choose another format")
         points = predictions.points[index] * [1, -1] + [0, height]
-        lines = "".join(f"{x:.5f} {y:.5f}\n" for x, y in np.float64(points))
+        lines = "".join("-1 -1\n" if x != x else f"{x:.5f} {y:.5f}\n" for x, y in np.float64(points))
         blocks.append(f"LM={len(points)}\n{lines}IMAGE={name}\nID={index}\n")
     return "".join(blocks).encode()

@@ -217,7 +217,7 @@ def test_objects_are_seen_in_their_boxes_and_found_in_their_pictures(boxed, tmp_
 
 def test_a_format_of_one_row_a_picture_refuses_two_objects(boxed, tmp_path):
     folder, file, _ = boxed
-    with pytest.raises(ValueError, match="deeplabcut has one row a picture, and 0.png has 2 objects; choose 'csv'"):
+    with pytest.raises(ValueError, match="deeplabcut has one row a picture, and 0.png has 2 objects; choose 'coco'"):
         model().predict(folder, boxes=Boxes(file), out=tmp_path / "out", formats=("csv", "deeplabcut"))
     assert [path.name for path in (tmp_path / "out").iterdir()] == [journal.FILE]  # nothing that was found is lost
 

@@ -1,0 +1,63 @@
+"""CVAT's XML 1.1 of images: a skeleton for each object, as CVAT imports annotations into a task that has its label.
+
+Convention: continuous pixels; see the reader of this name in `input_pipeline.readers.formats`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import numpy as np
+
+from dense_labels.registry import FORMATS
+
+if TYPE_CHECKING:
+    from dense_labels.prediction.predictions import Predictions
+
+_KIND = "object"
+
+
+@FORMATS.register("cvat", "CVAT's XML 1.1 of images, a skeleton for each object", file="points_cvat.xml")
+def write(predictions: Predictions) -> bytes:
+    """Writes the labels, then the pictures; landmarks without a place are `outside`.
+
+    Raises:
+      ValueError: if a name has characters that XML has not.
+    """
+    names = [*predictions.landmark_names, *predictions.names]
+    wrong = next((name for name in names if not name.isprintable()), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong!r}: CVAT's XML cannot hold this name; rename it or choose another format")
+    root = ElementTree.Element("annotations")
+    ElementTree.SubElement(root, "version").text = "1.1"
+    labels = ElementTree.SubElement(ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task"), "labels")
+    _label(labels, _KIND, "skeleton")
+    for name in predictions.landmark_names:
+        _label(labels, name, "points", parent=_KIND)
+    for number, (name, rows) in enumerate(predictions.by_picture().items()):
+        height, width = map(str, predictions.sizes[rows[0]].tolist())
+        image = ElementTree.SubElement(root, "image", id=str(number), name=name, width=width, height=height)
+        for row in rows:
+            _skeleton(image, predictions, row)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+
+
+def _label(labels: ElementTree.Element, name: str, kind: str, parent: str = "") -> None:
+    label = ElementTree.SubElement(labels, "label")
+    for key, text in (("name", name), ("type", kind), ("parent", parent)):
+        if text:
+            ElementTree.SubElement(label, key).text = text
+
+
+def _skeleton(image: ElementTree.Element, predictions: Predictions, row: int) -> None:
+    known = predictions.known[row]
+    if not known.any():
+        return
+    skeleton = ElementTree.SubElement(image, "skeleton", label=_KIND, source="auto", z_order="0")
+    for k, (x, y) in enumerate(np.where(known[:, np.newaxis], predictions.points[row], 0).tolist()):
+        element = ElementTree.SubElement(skeleton, "points", label=predictions.landmark_names[k], source="auto")
+        element.set("outside", str(int(not known[k])))
+        element.set("occluded", str(int(predictions.is_hidden(row, k))))
+        element.set("points", f"{x:.3f},{y:.3f}")

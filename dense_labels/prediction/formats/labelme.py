@@ -1,0 +1,68 @@
+"""labelme's JSON files, one for each picture: copied beside the pictures, they open with them.
+
+Convention: continuous pixels; see the reader of this name in `input_pipeline.readers.formats`.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dense_labels.registry import FORMATS
+
+if TYPE_CHECKING:
+    from dense_labels.prediction.predictions import Predictions
+
+_VERSION = "5.5.0"  # of labelme, whose files look so
+_DIGITS = 3  # after the point
+
+
+@FORMATS.register("labelme", "labelme's JSON files, to be copied beside the pictures", file="labelme")
+def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
+    """Writes NAME.json for each picture NAME, in folders as theirs; the objects of a picture are groups.
+
+    Raises:
+      ValueError: if two pictures have one name but for their endings.
+    """
+    contents: dict[str, str] = {}
+    for name, rows in predictions.by_picture().items():
+        place = pathlib.PurePosixPath(name).with_suffix(".json")
+        if str(place) in contents:
+            raise ValueError(f"labelme has one file for {name} and for a picture of that name with another ending")
+        height, width = predictions.sizes[rows[0]].tolist()
+        shapes = [shape for number, row in enumerate(rows) for shape in _shapes(predictions, row, number, len(rows))]
+        content = {"version": _VERSION, "flags": {}, "shapes": shapes, "imagePath": place.with_name(_last(name)).name}
+        content |= {"imageData": None, "imageHeight": height, "imageWidth": width}
+        contents[str(place)] = json.dumps(content, indent=1) + "\n"
+
+    def make(folder: pathlib.Path) -> None:
+        folder.mkdir()
+        for place, text in contents.items():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_text(text)
+
+    return make
+
+
+def _last(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
+
+
+def _shapes(predictions: Predictions, row: int, number: int, count: int) -> list[dict[str, Any]]:
+    """A point for each landmark that has a place."""
+    points = predictions.points[row].astype(np.float64).round(_DIGITS).tolist()
+    return [
+        {
+            "label": predictions.landmark_names[k],
+            "points": [points[k]],
+            "group_id": number if count > 1 else None,
+            "description": "",
+            "shape_type": "point",
+            "flags": {"hidden": True} if predictions.is_hidden(row, k) else {},
+        }
+        for k in np.flatnonzero(predictions.known[row])
+    ]

@@ -1,0 +1,5 @@
+"""Readers of the files that annotation tools write, one file a format.
+
+Facts: `annotations`, the endings of the files (".tps"), and "folder"; `holds`, a function of a path that tells by the
+content whether a file or folder is of this format, where others have that ending too.
+"""

@@ -1,0 +1,179 @@
+"""Landmarks in CVAT's XML 1.1, of images and of videos: points and skeletons, told apart by their labels.
+
+Convention: continuous pixels, (0, 0) the outer top-left corner of the picture, as CVAT's "XML annotation
+format" has it for boxes and points alike.
+
+The elements of a skeleton stand in any order, and are told apart by their label. `outside` is not annotated; `occluded`
+is annotated and hidden. A shape `points` must be a single point: several in one shape have no names. Of the tracks of a
+video key frames are read, which a person set; those that CVAT filled in between are passed over.
+"""
+
+import os
+from xml.etree import ElementTree
+
+from dense_labels import progress
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
+from input_pipeline.readers import annotated, frames, landmark_files
+from input_pipeline.readers.annotated import Found, Object
+from input_pipeline.readers.pictures import Pictures
+
+
+@READERS.register(
+    "cvat",
+    "pictures with points or skeletons in CVAT's XML 1.1",
+    keys=annotated.KEYS,
+    check=landmark_files.check,
+    annotations=".xml",
+)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Reads the files of a configuration; see `read_file`."""
+    return annotated.read_splits(data, read_file)
+
+
+def read_file(
+    dir: str | os.PathLike, annotations: str | os.PathLike, *, boxed: bool = False, category: str = ""
+) -> Pictures:
+    """Reads the skeletons and single points of each image, or of each key frame of tracks.
+
+    Each skeleton is an object of the kind that its label names. Single points are one object, or one for each group
+    (`group_id`). Frames of a video are found by their numbers, see `frames.Frames`.
+
+    Args:
+      dir: folder that names of pictures start from.
+      annotations: path of the XML file.
+      boxed: whether boxes about the landmarks are asked for.
+      category: label of the skeletons, where there are several.
+
+    Returns:
+      `Pictures`, one for each object, in the order of the file.
+
+    Raises:
+      ValueError: naming the file and its image or track that is wrong, or the picture that is not there.
+    """
+    root = _parse(annotations)
+    objects, names = [], []
+    for index, image in enumerate(root.findall("image")):
+        where = f"{annotations}: image {index}"
+        name = image.get("name") or ""
+        found = _objects_of([*image.findall("skeleton"), *image.findall("points")], where)
+        if found:
+            path, claimed = annotated.find(name, where, dir), _claimed(image.get("height"), image.get("width"))
+            names.append(name)
+            objects += [each._replace(path=path, claimed=claimed) for each in found]
+    first = {each.where: each.path for each in objects}
+    landmark_files.check_found(names, list(first.values()))
+    objects += _tracked(root, annotations, dir)
+    labels = _labels(root, objects)
+    return annotated.pictures(annotations, Found(objects, labels), boxed=boxed, category=category)
+
+
+class _Refused(ElementTree.TreeBuilder):
+    """Builds a tree of a file without a document type, whose entities could fill the memory."""
+
+    def doctype(self, name, pubid, system):
+        raise ValueError("a document type (DOCTYPE) is not read")
+
+
+def _parse(file):
+    text = landmark_files.read_text(file)
+    try:
+        parser = ElementTree.XMLParser(target=_Refused())
+        parser.feed(text)
+        root = parser.close()
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ValueError(f"{file} is not XML that can be read: {error}") from error
+    if root.tag != "annotations":
+        raise ValueError(progress.printable(f"{file}: annotations are expected, as CVAT writes them; found {root.tag}"))
+    return root
+
+
+def _labels(root, objects):
+    """Kind of object -> its landmarks: in the order that the meta data give, which only files without them lack."""
+    labels: dict[str, list[str]] = {}
+    for label in root.iterfind("meta//label"):
+        kind = label.findtext("parent") or ""
+        if label.findtext("type") != "skeleton" and label.findtext("name"):
+            labels.setdefault(kind, []).append(label.findtext("name"))
+    used: dict[str, set[str]] = {}
+    for each in objects:
+        used.setdefault(each.kind, set()).update(each.points)
+    ordered = {}
+    for kind, names in used.items():
+        given = [name for name in dict.fromkeys(labels.get(kind, ())) if kind or name in names]
+        ordered[kind] = given + [name for name in annotated.in_order(names) if name not in given]
+    return ordered
+
+
+def _objects_of(shapes, where):
+    """The objects of shapes of one image, without their path: skeletons, and single points by their group."""
+    objects, loose = [], {}
+    for shape in shapes:
+        if shape.tag == "skeleton":
+            points = shape.findall("points")
+            objects.append(_object(points, where)._replace(kind=shape.get("label") or "skeleton"))
+        else:
+            loose.setdefault(shape.get("group_id") or "", []).append(shape)
+    if len(loose) > 1 and "" in loose:
+        raise ValueError(f"{where}: some points are in a group and some in none; group those of each object")
+    objects += [_object(points, where) for points in loose.values()]
+    return [each for each in objects if each.points]
+
+
+def _object(elements, where):
+    """The points that lie in the picture, by their labels."""
+    points, hidden = {}, set()
+    for element in elements:
+        name, text = element.get("label"), element.get("points") or ""
+        if not name:
+            raise ValueError(f"{where}: a point has no label")
+        if element.get("outside") == "1":
+            continue
+        pairs = text.split(";")
+        if len(pairs) != 1:
+            raise ValueError(
+                progress.printable(
+                    f"{where}: {name} is a shape of {len(pairs)} points, which have no names of their own;"
+                )
+                + " use a skeleton, or a label for each landmark"
+            )
+        values = pairs[0].split(",")
+        if len(values) != 2 or name in points:
+            what = "has several points" if name in points else "is no point x,y"
+            raise ValueError(progress.printable(f"{where}: {name} {what}; group the points of each object"))
+        points[name] = tuple(annotated.number(value, f"{where}: {name}") for value in values)
+        if element.get("occluded") == "1":
+            hidden.add(name)
+    return Object(where, "", points, frozenset(hidden))
+
+
+def _tracked(root, file, dir):
+    """The objects in key frames of tracks."""
+    objects, known = [], None
+    video = root.findtext("meta/task/source") or root.findtext("meta/source") or ""
+    size = root.find("meta//original_size")
+    claimed = (0, 0) if size is None else _claimed(size.findtext("height"), size.findtext("width"))
+    grouped: dict[tuple[str, int], list[ElementTree.Element]] = {}
+    for index, track in enumerate(root.findall("track")):
+        where = f"{file}: track {index}"
+        for shape in [*track.findall("skeleton"), *track.findall("points")]:
+            if shape.get("keyframe") != "0" and shape.get("outside") != "1":
+                shape.set("label", track.get("label") or "")
+                number = int(annotated.number(shape.get("frame"), f"{where}: frame"))
+                group = where if shape.tag == "skeleton" else f"{file}: frame {number}"
+                shape.set("group_id", track.get("group_id") or "")
+                grouped.setdefault((group, number), []).append(shape)
+    for (where, number), shapes in grouped.items():
+        found = _objects_of(shapes, where)
+        if found:
+            known = known or frames.Frames(dir)
+            path = known.find(number, video, where)
+            objects += [each._replace(path=path, claimed=claimed) for each in found]
+    return objects
+
+
+def _claimed(height, width):
+    sides = [
+        int(side) if side and side.isascii() and side.isdigit() and len(side) < 10 else 0 for side in (height, width)
+    ]
+    return sides[0], sides[1]

@@ -1,0 +1,206 @@
+"""Landmarks in the JSON export of Label Studio: one of `KeyPointLabels` each, told apart by its label.
+
+Convention: x and y are percent of the width and height of the picture, from its outer top-left corner; the file says
+both sides, `original_width` and `original_height`. So the documentation of the tag KeyPointLabels has it
+(labelstud.io/tags/keypointlabels). A picture that was turned in the tool
+(`image_rotation`) is refused: the documentation does not say which sides its percent are of.
+
+Of a task the last annotation that was not cancelled is read. Where no task of a file has one, the last predictions are
+read, and that is said: so the file that predictions are written to comes back. The short export JSON-MIN is read too.
+Label Studio says nothing of objects: several key points of one label in a picture are refused, unless each lies in a
+rectangle of its own (`parentID`), which makes them objects in boxes.
+"""
+
+import os
+from typing import Any
+from urllib import parse
+
+from dense_labels import progress
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
+from input_pipeline.readers import annotated, coco_parts, landmark_files
+from input_pipeline.readers.annotated import Found, Object
+from input_pipeline.readers.pictures import Pictures
+
+_LABELS = "keypointlabels"
+_MARKED = ("annotations", "completions")  # keys of a task; the second of old versions
+_UPLOADED = 9  # characters that Label Studio puts before the name of a file that it was given: 8 digits and a dash
+
+
+def holds(path: str) -> bool:
+    """Says whether a JSON file is a list of tasks, in the long or the short form."""
+    try:
+        content = coco_parts.parse(path)
+    except (ValueError, RecursionError):
+        return False
+    first = content[0] if isinstance(content, list) and content else None
+    if not isinstance(first, dict):
+        return False
+    return isinstance(first.get("data"), dict) or _short_values(first) is not None
+
+
+@READERS.register(
+    "label_studio",
+    "pictures with key points in a JSON export of Label Studio",
+    keys=annotated.KEYS,
+    check=landmark_files.check,
+    annotations=".json",
+    holds=holds,
+)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Reads the files of a configuration; see `read_file`."""
+    return annotated.read_splits(data, read_file)
+
+
+def read_file(
+    dir: str | os.PathLike, annotations: str | os.PathLike, *, boxed: bool = False, category: str = ""
+) -> Pictures:
+    """Reads the key points of each task; their names are sorted, for the file has no order of its own.
+
+    Names of uploaded pictures, `upload/3/1a2b3c4d-NAME`, are found as NAME too.
+
+    Args:
+      dir: folder that names of pictures start from.
+      annotations: path of the JSON file.
+      boxed: whether boxes about the landmarks are asked for.
+      category: label of the rectangles, where key points lie in rectangles of several.
+
+    Returns:
+      `Pictures`, one for each task that has key points, or for each rectangle that has.
+
+    Raises:
+      ValueError: naming the file and its task that is wrong, or the picture that is not there.
+    """
+    tasks = coco_parts.parse(annotations)
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise ValueError(f"{annotations}: an export of Label Studio is a list of tasks with data and annotations")
+    keys: tuple[str, ...] = _MARKED
+    if not any(task.get(key) for task in tasks for key in _MARKED) and any(task.get("predictions") for task in tasks):
+        progress.note(f"{annotations}: no task has annotations, so the predictions are read")
+        keys = ("predictions",)
+    objects, names, paths = [], [], []
+    for index, task in enumerate(tasks):
+        where = f"{annotations}: task {index}"
+        results = _results(task, keys, where)
+        if any(_LABELS in result["value"] for result in results):
+            names.append(_picture(task, where))
+            paths.append(_find(names[-1], where, dir))
+            objects += _objects(results, paths[-1], where)
+    landmark_files.check_found([_plain(name) for name in names], paths)
+    landmarks: dict[str, set[str]] = {}
+    for each in objects:
+        landmarks.setdefault(each.kind, set()).update(each.points)
+    found = Found(objects, {kind: annotated.in_order(each) for kind, each in landmarks.items()})
+    return annotated.pictures(annotations, found, boxed=boxed, category=category)
+
+
+def _short_values(task):
+    """The list of key points of a task of JSON-MIN; None where it has none."""
+    for value in task.values():
+        if isinstance(value, list) and any(isinstance(each, dict) and _LABELS in each for each in value):
+            return value
+    return None
+
+
+def _results(task, keys, where) -> list[dict[str, Any]]:
+    """What was drawn in a task, of its last annotation that counts, each with a dictionary `value`."""
+    if "data" not in task:
+        short = [each for each in _short_values(task) or [] if isinstance(each, dict)]
+        return [{**each, "value": each} for each in short]
+    marks = next((task[key] for key in keys if task.get(key)), [])
+    if not isinstance(marks, list) or not all(isinstance(each, dict) for each in marks):
+        raise ValueError(f"{where}: annotations must be a list")
+    counted = [each for each in marks if not each.get("was_cancelled")]
+    results = counted[-1].get("result") if counted else []
+    if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
+        raise ValueError(f"{where}: result must be a list of what was drawn")
+    return [each for each in results if isinstance(each.get("value"), dict)]
+
+
+def _picture(task, where):
+    """Name of the picture of a task: the only one in its data, or that called image or img."""
+    data = task.get("data", task)
+    data = data if isinstance(data, dict) else {}
+    names = {key: value for key, value in data.items() if isinstance(value, str) and "." in value}
+    name = names.get("image", names.get("img"))
+    if name is None and len(names) == 1:
+        name = next(iter(names.values()))
+    if not name:
+        raise ValueError(f"{where}: its data must name one picture, as image")
+    return name
+
+
+def _plain(name):
+    """Name of a picture without where Label Studio serves it from."""
+    address = parse.urlsplit(name) if "://" in name or name.startswith("/data/") else None
+    if address is None:
+        return name
+    local = parse.parse_qs(address.query).get("d")
+    return parse.unquote(local[0] if local else address.path.removeprefix("/data/"))
+
+
+def _find(name, where, dir):
+    plain = _plain(name)
+    folder, _, last = plain.rpartition("/")
+    digits, dash = last[: _UPLOADED - 1], last[_UPLOADED - 1 : _UPLOADED]
+    uploaded = dash == "-" and all(digit in "0123456789abcdef" for digit in digits)
+    if uploaded and landmark_files.find_picture(dir, plain) is None:
+        plain = f"{folder}/{last[_UPLOADED:]}"
+    return annotated.find(plain, where, dir)
+
+
+def _objects(results, path, where):
+    """The objects of a task: one, or one for each rectangle that has key points in it."""
+    boxes = {each.get("id"): each for each in results if "rectanglelabels" in each["value"]}
+    grouped: dict[Any, dict[str, tuple[float, float]]] = {}
+    claimed = (0, 0)
+    for each in (each for each in results if _LABELS in each["value"]):
+        name, point, claimed = _key_point(each, where)
+        points = grouped.setdefault(each.get("parentID") if each.get("parentID") in boxes else None, {})
+        if name in points:
+            raise ValueError(
+                f"{where}: has several key points {progress.printable(name)}; leave one, or draw each "
+                "in the rectangle of its object"
+            )
+        points[name] = point
+    if len(grouped) > 1 and None in grouped:
+        raise ValueError(f"{where}: some key points are in a rectangle and some in none; put all into one")
+    return [
+        Object(where, path, points, kind=_kind(boxes.get(box)), box=_box(boxes.get(box), where), claimed=claimed)
+        for box, points in grouped.items()
+    ]
+
+
+def _key_point(result, where):
+    """Label, x and y in pixels, and (height, width) of the picture."""
+    value, labels = result["value"], result["value"][_LABELS]
+    if not isinstance(labels, list) or len(labels) != 1 or not isinstance(labels[0], str):
+        raise ValueError(f"{where}: a key point must have one label; found {progress.printable(str(labels)[:40])}")
+    width, height = _sides(result, where)
+    x, y = (annotated.number(value.get(axis), f"{where}: {axis} of {labels[0]}") for axis in "xy")
+    return labels[0], (x / 100 * width, y / 100 * height), (height, width)
+
+
+def _sides(result, where):
+    """Width and height of the picture that percent are of."""
+    if result.get("image_rotation"):
+        raise ValueError(f"{where}: the picture was turned in Label Studio (image_rotation); turn it back, or the file")
+    sides = [result.get(f"original_{side}") for side in ("width", "height")]
+    if not all(isinstance(side, (int, float)) and 1 <= side < 1e9 for side in sides):
+        raise ValueError(f"{where}: original_width and original_height are expected, which the percent are of")
+    return int(sides[0]), int(sides[1])
+
+
+def _kind(box):
+    labels = box["value"]["rectanglelabels"] if box else None
+    return str(labels[0]) if isinstance(labels, list) and labels else ""
+
+
+def _box(box, where):
+    if not box:
+        return None
+    width, height = _sides(box, where)
+    x, y, w, h = (annotated.number(box["value"].get(key), f"{where}: {key}") for key in ("x", "y", "width", "height"))
+    if box["value"].get("rotation") or w <= 0 or h <= 0:
+        raise ValueError(f"{where}: rectangles must have an area and stand upright")
+    return x / 100 * width, y / 100 * height, (x + w) / 100 * width, (y + h) / 100 * height

@@ -1,0 +1,151 @@
+"""Landmarks in labelme's JSON files, one beside each picture: shapes of the type `point`, told apart by their label.
+
+Convention: continuous pixels, (0, 0) the outer top-left corner of the picture: labelme keeps where the mouse was in
+the picture, which it paints from there on (`Canvas.transformPos` in labelme/widgets/canvas.py), with its fractions.
+
+Points of one `group_id` are an object; a rectangle of that group is its box, and its label the kind of object. A flag
+`hidden` or `occluded` of a point says that something hides it; labelme has none of its own.
+"""
+
+import os
+
+from dense_labels import progress
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
+from input_pipeline.readers import annotated, coco_parts, folder, landmark_files
+from input_pipeline.readers.annotated import Found, Object
+from input_pipeline.readers.pictures import Pictures
+
+_HIDDEN = ("hidden", "occluded")
+
+
+def holds(path: str) -> bool:
+    """Says whether a JSON file is one of labelme, or the first one in a folder is."""
+    if os.path.isdir(path):
+        files = [name for name in folder.files_below(path) if name.lower().endswith(".json")]
+        return bool(files) and holds(files[0])
+    try:
+        content = coco_parts.parse(path)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"shapes", "imagePath"} <= set(content)
+
+
+@READERS.register(
+    "labelme",
+    "pictures with points in labelme's JSON files",
+    keys=annotated.KEYS,
+    check=landmark_files.check,
+    annotations=(".json", "folder"),
+    holds=holds,
+)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Reads the files or folders of a configuration; see `read_file`."""
+    return annotated.read_splits(data, read_file)
+
+
+def read_file(
+    dir: str | os.PathLike, annotations: str | os.PathLike, *, boxed: bool = False, category: str = ""
+) -> Pictures:
+    """Reads a file, or all .json files in a folder; the names of landmarks are sorted, for they have no order.
+
+    Pictures are looked for beside their file, then in `dir`.
+
+    Args:
+      dir: folder that names of pictures start from.
+      annotations: path of the file or folder.
+      boxed: whether boxes about the objects are asked for.
+      category: label of the rectangles about objects, where there are several.
+
+    Returns:
+      `Pictures`, one for each object.
+
+    Raises:
+      ValueError: naming the file that is wrong, or the picture that is not there.
+    """
+    files = [os.fspath(annotations)]
+    if os.path.isdir(annotations):
+        files = [path for path in folder.files_below(annotations) if path.lower().endswith(".json")]
+    root = os.path.dirname(files[0]) if files[0] == os.fspath(annotations) else os.fspath(annotations)
+    objects, paths, kinds = [], [], {}
+    for file in files:
+        content = coco_parts.parse(file)
+        if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+            raise ValueError(f"{file}: shapes are expected, as labelme writes them; leave only its files in the folder")
+        if not isinstance(content.get("imagePath"), str):
+            raise ValueError(f"{file}: imagePath must name the picture")
+        found = _objects(content, file)
+        if found:
+            name = os.path.join(os.path.relpath(os.path.dirname(file), root), content["imagePath"].replace("\\", "/"))
+            path = annotated.find(os.path.normpath(name), file, dir, root)
+            paths.append(path)
+            objects += [each._replace(path=path) for each in found]
+    for each in objects:
+        kinds.setdefault(each.kind, set()).update(each.points)
+    if len(set(map(os.path.realpath, paths))) < len(paths):
+        raise ValueError(f"{annotations}: two files are of one picture, {max(paths, key=paths.count)}; leave one")
+    return annotated.pictures(
+        annotations,
+        Found(objects, {kind: annotated.in_order(each) for kind, each in kinds.items()}),
+        boxed=boxed,
+        category=category,
+    )
+
+
+def _objects(content, file):
+    """The objects of a file, without their path: the points of each group."""
+    groups: dict[object, dict[str, tuple[float, float]]] = {}
+    boxes, hidden = {}, {}
+    for index, shape in enumerate(content["shapes"]):
+        where = f"{file}: shapes[{index}]"
+        if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
+            raise ValueError(f"{where}: a shape with a label is expected")
+        group, kind = _group(shape, where), shape.get("shape_type")
+        if kind == "rectangle":
+            (x0, y0), (x1, y1) = _points(shape, 2, where)
+            boxes[group] = shape["label"], (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+        if kind != "point":
+            continue
+        points, name = groups.setdefault(group, {}), shape["label"]
+        if name in points:
+            raise ValueError(
+                f"{where}: there is a point {progress.printable(name)} already; give those of each object a group_id"
+            )
+        points[name] = _points(shape, 1, where)[0]
+        flags = shape.get("flags") if isinstance(shape.get("flags"), dict) else {}
+        if any(flags.get(flag) is True for flag in _HIDDEN):
+            hidden.setdefault(group, set()).add(name)
+    if len(groups) > 1 and None in groups:
+        raise ValueError(f"{file}: some points have a group_id and some none; give each object one")
+    claimed = coco_parts.claimed_sizes(
+        [coco_parts.Entry(file, {}, {"height": content.get("imageHeight"), "width": content.get("imageWidth")})]
+    )[0]
+    return [
+        Object(file, "", points, frozenset(hidden.get(group, ())), *_box(boxes, group, len(groups)), tuple(claimed))
+        for group, points in groups.items()
+    ]
+
+
+def _box(boxes, group, count):
+    """Label and box of the rectangle of a group; the only one is that of the only object."""
+    kind, box = boxes.get(group, ("", None))
+    if box is None and count == len(boxes) == 1:
+        kind, box = next(iter(boxes.values()))
+    return (kind, box) if box is None or (box[2] > box[0] and box[3] > box[1]) else (kind, None)
+
+
+def _group(shape, where):
+    group = shape.get("group_id")
+    if group is not None and not isinstance(group, (int, str)):
+        raise ValueError(f"{where}: group_id must be a number, or null")
+    return group
+
+
+def _points(shape, count, where):
+    points = shape.get("points")
+    if not isinstance(points, list) or len(points) != count:
+        raise ValueError(f"{where}: a {shape.get('shape_type')} has {count} points [x, y]")
+    for point in points:
+        if not isinstance(point, list) or len(point) != 2:
+            raise ValueError(f"{where}: a point is [x, y]")
+    return [tuple(annotated.number(value, where) for value in point) for point in points]

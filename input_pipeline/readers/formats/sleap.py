@@ -1,0 +1,188 @@
+"""Landmarks of SLEAP: .slp files, and the .h5 files of its analysis.
+
+Convention: SLEAP counts pixels from 0 at their centre, so half a pixel is added. Files older than format 1.1 count from
+the corner; sleap-io, which reads .slp files, takes half a pixel off those (`format_id < 1.1` in sleap_io/io/slp.py). An
+analysis is of what SLEAP shows. A point without a place or marked as not visible is not annotated.
+
+Of an .slp file the instances that a person labelled are read; where it has none, the predicted ones, and that is said.
+Frames of single images are found by their names, frames of a video by their numbers, see `frames.Frames`. An analysis
+has no names of pictures at all: it counts the frames of its video. Images inside a file (.pkg.slp) are not read.
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from dense_labels import progress
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
+from input_pipeline.readers import annotated, frames, landmark_files
+from input_pipeline.readers.annotated import Found, Object
+from input_pipeline.readers.pictures import Pictures
+
+_HALF = 0.5
+_ANALYSIS = {"tracks", "node_names"}
+_ORDER = ("frame", "track", "node", "xy")
+_WRITTEN = ("track", "xy", "node", "frame")  # how SLEAP orders the axes of an analysis that does not say it
+
+
+def holds(path: str) -> bool:
+    """Says whether a file is called .slp, or is an analysis."""
+    if path.lower().endswith(".slp"):
+        return True
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return set(file) >= _ANALYSIS
+    except Exception:  # h5py raises almost anything at damaged files
+        return False
+
+
+@READERS.register(
+    "sleap",
+    "pictures with landmarks in SLEAP's .slp, or the .h5 of its analysis",
+    keys=annotated.KEYS,
+    check=landmark_files.check,
+    annotations=(".slp", ".h5"),
+    holds=holds,
+)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Reads the files of a configuration; see `read_file`."""
+    return annotated.read_splits(data, read_file)
+
+
+def read_file(
+    dir: str | os.PathLike, annotations: str | os.PathLike, *, boxed: bool = False, category: str = ""
+) -> Pictures:
+    """Reads the instances of each frame, with skeleton and symmetries.
+
+    Args:
+      dir: folder that names of pictures start from.
+      annotations: path of the file.
+      boxed: whether boxes about the landmarks are asked for.
+      category: name of a skeleton, where there are several.
+
+    Returns:
+      `Pictures`, one for each instance.
+
+    Raises:
+      ValueError: naming the file and what cannot be read of it, or the picture that is not there.
+    """
+    is_analysis = not os.fspath(annotations).lower().endswith(".slp")
+    found = (_read_analysis if is_analysis else _read_slp)(os.fspath(annotations), dir)
+    return annotated.pictures(annotations, found, boxed=boxed, category=category)
+
+
+def _read_slp(file, dir):
+    try:
+        import sleap_io
+    except ImportError as error:
+        raise ValueError(f'{file}: an .slp file needs sleap-io: pip install "dense-labels[sleap]"') from error
+    if not os.path.isfile(file):
+        raise ValueError(f"{file}: there is no such file; give a file of landmarks")
+    try:
+        labels = sleap_io.load_slp(file, open_videos=False)
+        rows = [_frame(frame) for frame in labels.labeled_frames]
+        skeletons = list(labels.skeletons)
+        names = {_kind(each, skeletons): [str(name) for name in each.node_names] for each in skeletons}
+        pairs = [pair for each in skeletons for pair in each.edge_names]
+        flips = [pair for each in skeletons for pair in each.symmetry_names]
+        instances = [[(_kind(one.skeleton, skeletons), kind, one.numpy()) for kind, one in row[2]] for row in rows]
+    except Exception as error:  # it raises almost anything at damaged files
+        words = progress.printable(" ".join(str(error).split())[:200] or type(error).__name__)
+        raise ValueError(f"{file}: is no file of SLEAP that can be read ({words})") from error
+    by_person = any(kind == "user" for row in instances for _, kind, _ in row)
+    if not by_person and any(instances):
+        progress.note(f"{file}: nobody labelled an instance, so the predicted ones are read")
+    objects, seen = [], _Seen(file, dir)
+    for (video, number, _), row in zip(rows, instances):
+        kept = [(kind, points) for kind, by, points in row if by == "user" or not by_person]
+        objects += [each for kind, points in kept for each in seen.objects(video, number, kind, names[kind], points)]
+    landmark_files.check_found(seen.names, seen.paths)
+    return Found(objects, names, skeleton=pairs, flip_pairs=flips)
+
+
+def _frame(frame):
+    """Names of the images of a frame's video, or its path; the number of the frame, and its instances."""
+    name = frame.video.filename
+    instances = [("user", one) for one in frame.user_instances] + [("", one) for one in frame.predicted_instances]
+    return ([str(each) for each in name] if isinstance(name, list) else str(name)), int(frame.frame_idx), instances
+
+
+def _kind(skeleton, skeletons):
+    """Name of a skeleton among those of a file."""
+    alone = len(skeletons) == 1
+    return "" if alone else f"{skeleton.name or 'skeleton'}-{skeletons.index(skeleton)}"
+
+
+class _Seen:
+    """Finds the pictures of frames, and remembers which names were found."""
+
+    def __init__(self, file: str, dir: str | os.PathLike):
+        self._file, self._dir = file, dir
+        self._frames: frames.Frames | None = None
+        self.names: list[str] = []
+        self.paths: list[str] = []
+
+    def objects(self, video: Any, number: int, kind: str, names: list[str], points: np.ndarray) -> list[Object]:
+        """Returns the object of an instance; none where it has no landmark."""
+        points = np.asarray(points, np.float64)
+        if points.shape != (len(names), 2):
+            raise ValueError(f"{self._file}, frame {number}: {len(names)} points x, y are expected")
+        where = f"{self._file}, frame {number}"
+        known = {
+            name: (annotated.number(float(x), where) + _HALF, annotated.number(float(y), where) + _HALF)
+            for name, (x, y) in zip(names, points)
+            if not np.isnan([x, y]).any()
+        }
+        return [Object(where, self._find(video, number, where), known, kind=kind)] if known else []
+
+    def _find(self, video, number, where):
+        if isinstance(video, list):
+            if not 0 <= number < len(video):
+                raise ValueError(f"{where}: its video has {len(video)} images")
+            path = annotated.find(video[number], where, self._dir, os.path.dirname(os.path.abspath(self._file)))
+            self.names.append(video[number])
+            self.paths.append(path)
+            return path
+        if video == ".":
+            raise ValueError(f"{where}: its pictures are inside the file (.pkg.slp); give one that names pictures")
+        self._frames = self._frames or frames.Frames(self._dir)
+        return self._frames.find(number, video, where)
+
+
+def _read_analysis(file, dir):
+    import h5py
+
+    try:
+        with h5py.File(file, "r") as content:
+            names = [_text(name) for name in content["node_names"][:]]
+            tracks = _ordered(content["tracks"])
+            video = _text(content["video_path"][()]) if "video_path" in content else ""
+            pairs = [tuple(map(_text, pair)) for pair in content["edge_names"][:]] if "edge_names" in content else []
+    except Exception as error:  # it raises almost anything at damaged files
+        words = progress.printable(" ".join(str(error).split())[:200])
+        raise ValueError(f"{file}: is no analysis of SLEAP that can be read ({words})") from error
+    if tracks.shape[2:] != (len(names), 2) or len(set(names)) < len(names):
+        raise ValueError(f"{file}: tracks are expected of {len(names)} landmarks of different names")
+    seen = _Seen(file, dir)
+    placed = np.argwhere(~np.isnan(tracks).any(axis=-1).all(axis=-1))
+    objects = [one for row, track in placed for one in seen.objects(video, int(row), "", names, tracks[row, track])]
+    return Found(objects, {"": names}, skeleton=pairs)
+
+
+def _ordered(tracks):
+    """Places by frame, track, landmark and axis, float64."""
+    import json
+
+    said = tracks.attrs.get("dims")
+    order = tuple(json.loads(said)) if said is not None else _WRITTEN
+    if sorted(order) != sorted(_ORDER):
+        raise ValueError(f"axes {order}")
+    return np.transpose(np.asarray(tracks[()], np.float64), [order.index(name) for name in _ORDER])
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)

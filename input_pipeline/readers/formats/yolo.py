@@ -1,0 +1,205 @@
+"""Landmarks of a YOLO-pose data set: `data.yaml`, and a .txt file of labels for each picture.
+
+Convention: all numbers are shares of the picture's width and height, from its outer top-left corner, as Ultralytics'
+"Pose Estimation Datasets" has them; the size is read from the picture. A label file lies where the picture
+does, with `labels` in the place of the last folder `images` (`img2label_paths` in ultralytics/data/utils.py).
+
+With `kpt_shape: [K, 3]` the third number says 0 for not labelled, 1 for hidden, 2 for visible. With [K, 2] nothing says
+it: Ultralytics takes negative numbers for not labelled, and 0 0, which converters write there, is taken so here too.
+"""
+
+import os
+import pathlib
+
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
+from input_pipeline.readers import annotated, folder, landmark_files
+from input_pipeline.readers.annotated import Found, Object
+from input_pipeline.readers.formats import pandas_files
+from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import decoding
+
+_SPLITS = ("train", "val", "test")
+_MOST = 10_000  # landmarks
+
+
+def holds(path: str) -> bool:
+    """Says whether a folder has a data.yaml, or a file is one, that speaks of key points."""
+    try:
+        return "kpt_shape" in pandas_files.read_yaml(_yaml_of(path))
+    except ValueError:
+        return False
+
+
+def _yaml_of(path):
+    if not os.path.isdir(path):
+        return pathlib.Path(path)
+    files = sorted([*pathlib.Path(path).glob("*.yaml"), *pathlib.Path(path).glob("*.yml")])
+    return next(
+        (file for file in files if file.stem == "data"), files[0] if files else pathlib.Path(path) / "data.yaml"
+    )
+
+
+@READERS.register(
+    "yolo",
+    "pictures with key points in a YOLO-pose data set",
+    keys=annotated.KEYS,
+    check=landmark_files.check,
+    annotations=("folder", ".yaml", ".yml"),
+    holds=holds,
+)
+def read(data: DataConfig) -> dict[str, Pictures]:
+    """Reads the data sets of a configuration; see `read_file`."""
+    return annotated.read_splits(data, read_file)
+
+
+def read_file(
+    dir: str | os.PathLike, annotations: str | os.PathLike, *, boxed: bool = False, category: str = ""
+) -> Pictures:
+    """Reads all pictures of a data set that have labels, those of train, val and test together.
+
+    The landmarks have the names of `kpt_names`, where the file has them.
+
+    Args:
+      dir: folder of the pictures, where the data set has none itself.
+      annotations: path of data.yaml, or of its folder.
+      boxed: whether boxes about the objects are asked for.
+      category: name of a class, where there are several.
+
+    Returns:
+      `Pictures`, one for each object, in order of the pictures' paths.
+
+    Raises:
+      ValueError: naming the file and its line that is wrong, or the picture that is not there.
+    """
+    file = _yaml_of(os.fspath(annotations))
+    settings = pandas_files.read_yaml(file)
+    shape = settings.get("kpt_shape")
+    if not isinstance(shape, list) or len(shape) != 2 or shape[1] not in (2, 3) or not _is_count(shape[0]):
+        raise ValueError(f"{file}: kpt_shape must be [landmarks, 2 or 3]; found {str(shape)[:40]}")
+    classes = _classes(settings.get("names"), file)
+    objects = []
+    for labels, picture in _label_files(file, settings, dir):
+        objects += _objects(labels, picture, shape, classes)
+    kinds = {each.kind for each in objects}
+    named = {kind: _names(settings, shape[0], kind, classes, file) for kind in kinds}
+    chosen = next(iter(named.values()), [])
+    flips = settings.get("flip_idx")
+    found = Found(
+        objects,
+        {kind: names or [str(k) for k in range(shape[0])] for kind, names in named.items()},
+        named=bool(chosen),
+        flip_pairs=_flip_pairs(flips, chosen or [str(k) for k in range(shape[0])]),
+    )
+    found = found._replace(objects=[_renamed(each, found.names[each.kind]) for each in objects])
+    return annotated.pictures(annotations, found, boxed=boxed, category=category)
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
+
+
+def _classes(names, file):
+    """Number of a class -> its name."""
+    listed = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(listed, dict) or not all(isinstance(key, int) for key in listed):
+        raise ValueError(f"{file}: names must be a list of the classes, or number: name")
+    return {key: str(value) for key, value in listed.items()}
+
+
+def _names(settings, count, kind, classes, file):
+    """Names of the landmarks of a class; none where the file gives none."""
+    names = settings.get("kpt_names")
+    if isinstance(names, dict):
+        names = next((names[key] for key, name in classes.items() if name == kind and key in names), None)
+    if names is None:
+        return []
+    if not isinstance(names, list) or len(names) != count or len(set(map(str, names))) < count:
+        raise ValueError(f"{file}: kpt_names must be {count} names, no two alike")
+    return [str(name) for name in names]
+
+
+def _flip_pairs(flips, names):
+    """Pairs of names of `flip_idx`: the landmark that takes the place of each in a mirror."""
+    if not isinstance(flips, list) or sorted(map(str, flips)) != sorted(map(str, range(len(names)))):
+        return []
+    return [(names[k], names[int(other)]) for k, other in enumerate(flips) if k < int(other)]
+
+
+def _renamed(each, names):
+    points = {names[int(k)]: point for k, point in each.points.items()}
+    return each._replace(points=points, hidden=frozenset(names[int(k)] for k in each.hidden))
+
+
+def _label_files(file, settings, dir):
+    """(Path of a label file, path of its picture) of all splits."""
+    root = file.parent / str(settings.get("path") or "")
+    root = root if root.is_dir() else file.parent
+    found = {}
+    for split in _SPLITS:
+        for place in _listed(settings.get(split)):
+            pairs = _pairs(root / place, dir)
+            found.update((picture, labels) for labels, picture in pairs if labels is not None and labels.is_file())
+    if not found:
+        raise ValueError(f"{file}: no picture of train, val or test has a label file; they are looked for in {root}")
+    return [(found[picture], picture) for picture in sorted(found)]
+
+
+def _listed(value):
+    return [str(each) for each in (value if isinstance(value, list) else [value]) if each]
+
+
+def _pairs(path, dir):
+    """(Path of the label file, picture) of the pictures of a folder or a list, or of `dir` where a folder has none."""
+    if path.is_file() and path.suffix == ".txt":
+        names = [line.strip() for line in landmark_files.read_text(path).splitlines() if line.strip()]
+        return [(_labels_of(each), each) for each in (annotated.find(name, path, dir, path.parent) for name in names)]
+    own = folder.files_below(path) if path.is_dir() else []
+    pictures = [name for name in own if name.lower().endswith(decoding.EXTENSIONS)]
+    if pictures:
+        return [(_labels_of(picture), picture) for picture in pictures]
+    labels = _labels_of(path / "any").parent
+    return [
+        (labels / pathlib.Path(os.path.relpath(each, dir)).with_suffix(".txt"), each) for each in folder.find(dir).paths
+    ]
+
+
+def _labels_of(picture):
+    """Where the label file of a picture lies: below `labels` where the picture is below `images`, else beside it."""
+    parts = pathlib.Path(picture).with_suffix(".txt").parts
+    last = max((k for k, part in enumerate(parts) if part == "images"), default=None)
+    return pathlib.Path(*parts) if last is None else pathlib.Path(*parts[:last], "labels", *parts[last + 1 :])
+
+
+def _objects(labels, picture, shape, classes):
+    """An object for each line: class, box about its centre, and the key points."""
+    objects = []
+    height, width = annotated.sizes([picture])[picture]
+    for index, line in enumerate(landmark_files.read_text(labels).splitlines()):
+        where, words = f"{labels}, line {index + 1}", line.split()
+        if not words:
+            continue
+        if len(words) != 5 + shape[0] * shape[1]:
+            raise ValueError(
+                f"{where}: {5 + shape[0] * shape[1]} numbers are expected by kpt_shape; found {len(words)}"
+            )
+        values = [annotated.number(word, where) for word in words]
+        if values[0] not in classes:
+            raise ValueError(f"{where}: there is no class {words[0]} in names of data.yaml")
+        x, y, w, h = values[1] * width, values[2] * height, values[3] * width, values[4] * height
+        box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        rows = [values[k : k + shape[1]] for k in range(5, len(values), shape[1])]
+        if any(abs(number) > 10 for row in rows for number in row[:2]):
+            raise ValueError(
+                f"{where}: shares of the picture's sides, from 0 to 1, are expected; these look like pixels"
+            )
+        known = {str(k): row for k, row in enumerate(rows) if _is_known(row)}
+        points = {k: (row[0] * width, row[1] * height) for k, row in known.items()}
+        hidden = frozenset(k for k, row in known.items() if row[2:] == [1])
+        usable = box if w > 0 and h > 0 else None
+        objects.append(Object(where, picture, points, hidden, classes[int(values[0])], usable))
+    return objects
+
+
+def _is_known(row):
+    return row[2] > 0 if len(row) == 3 else min(row) >= 0 and max(row) > 0

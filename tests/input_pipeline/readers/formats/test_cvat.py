@@ -1,0 +1,112 @@
+"""Tests of the reader of CVAT's XML."""
+
+import re
+
+import numpy as np
+import pytest
+
+from input_pipeline.readers import annotation_files
+from input_pipeline.readers.formats import cvat
+from tests.input_pipeline.readers.files import draw, paths
+
+LABELS = (
+    "<meta><task><labels><label><name>fly</name><type>skeleton</type></label>"
+    "<label><name>nose</name><type>points</type><parent>fly</parent></label>"
+    "<label><name>tail</name><type>points</type><parent>fly</parent></label></labels></task></meta>"
+)
+
+
+def point(label, at, outside=0, occluded=0):
+    return f'<points label="{label}" outside="{outside}" occluded="{occluded}" points="{at}"></points>'
+
+
+def skeleton(*points, label="fly"):
+    return f'<skeleton label="{label}" z_order="0">{"".join(points)}</skeleton>'
+
+
+def image(name, *shapes):
+    return f'<image id="0" name="{name}" width="64" height="48">{"".join(shapes)}</image>'
+
+
+@pytest.fixture
+def read_cvat(tmp_path):
+    """Writes an XML file, and reads it beside two pictures."""
+    draw(tmp_path, "frame_000000.png", "in/frame_000012.png")
+    file = tmp_path / "annotations.xml"
+
+    def read(*parts, head='<?xml version="1.0" encoding="utf-8"?>', **settings):
+        file.write_text(f"{head}<annotations><version>1.1</version>{''.join(parts)}</annotations>")
+        assert annotation_files.kind_of(file) == "cvat"
+        return cvat.read_file(tmp_path, file, **settings)
+
+    return read
+
+
+def test_elements_of_a_skeleton_are_told_apart_by_their_labels(read_cvat, tmp_path):
+    found = read_cvat(
+        LABELS,
+        image("frame_000000.png", skeleton(point("tail", "10.50,20.00"), point("nose", "1.00,2.00", occluded=1))),
+        image("in/frame_000012.png", skeleton(point("nose", "3.00,4.00"), point("tail", "0.00,0.00", outside=1))),
+    )
+    assert found.paths == paths(tmp_path, "frame_000000.png", "in/frame_000012.png")
+    assert found.landmark_names == ("nose", "tail")
+    np.testing.assert_array_equal(found.landmarks, [[[1, 2], [10.5, 20]], [[3, 4], [0, 0]]])
+    np.testing.assert_array_equal(found.annotated, [[1, 1], [1, 0]])
+    np.testing.assert_array_equal(found.hidden, [[1, 0], [0, 0]])
+    np.testing.assert_array_equal(found.claimed, [[48, 64]] * 2)
+
+
+def test_single_points_are_landmarks(read_cvat):
+    found = read_cvat(image("frame_000000.png", point("b", "1,2"), point("a10", "5,6"), point("a9", "3,4")))
+    assert found.landmark_names == ("a9", "a10", "b")
+    np.testing.assert_array_equal(found.landmarks, [[[3, 4], [5, 6], [1, 2]]])
+
+
+def test_skeletons_of_one_picture_are_in_boxes(read_cvat):
+    shapes = [skeleton(point("nose", f"{x},2"), point("tail", f"{x + 5},9")) for x in (1, 21)]
+    found = read_cvat(LABELS, image("frame_000000.png", *shapes))
+    np.testing.assert_array_equal(found.objects, [[1, 2, 6, 9], [21, 2, 26, 9]])
+    with pytest.raises(ValueError, match=r"2 kinds of object \(fly, bee\); name one"):
+        read_cvat(image("frame_000000.png", *shapes, skeleton(point("x", "1,1"), label="bee")))
+
+
+def test_key_frames_of_tracks_are_read(read_cvat, tmp_path):
+    shapes = (
+        f'<skeleton frame="{frame}" keyframe="{key}">{point("nose", f"{frame},2")}</skeleton>'
+        for frame, key in ((0, 1), (5, 0), (12, 1))
+    )
+    size = "<meta><task><original_size><width>64</width><height>48</height></original_size></task></meta>"
+    found = read_cvat(size, f'<track id="0" label="fly">{"".join(shapes)}</track>')
+    assert found.paths == paths(tmp_path, "frame_000000.png", "in/frame_000012.png")
+    np.testing.assert_array_equal(found.landmarks, [[[0, 2]], [[12, 2]]])
+    np.testing.assert_array_equal(found.claimed, [[48, 64]] * 2)
+
+
+@pytest.mark.parametrize(
+    "parts, message",
+    [
+        (
+            [image("frame_000000.png", point("face", "1,2;3,4"))],
+            "image 0: face is a shape of 2 points, which have no names",
+        ),
+        ([image("frame_000000.png", point("a", "1,2"), point("a", "3,4"))], "image 0: a has several points; group"),
+        ([image("frame_000000.png", point("a", "1"))], "image 0: a is no point x,y"),
+        ([image("frame_000000.png", point("a", "1,x"))], "image 0: a: a number is expected; found 'x'"),
+        ([image("frame_000000.png", point("", "1,2"))], "image 0: a point has no label"),
+        ([image("gone.png", point("a", "1,2"))], "image 0: there is no picture"),
+        ([image("frame_000000.png")], "annotations.xml has no landmark in any picture"),
+        (
+            [f'<track id="0" label="fly"><skeleton frame="3" keyframe="1">{point("nose", "1,2")}</skeleton></track>'],
+            "track 0: frame 3 of the video  needs one picture",
+        ),
+        (["<image>"], "annotations.xml is not XML that can be read: mismatched tag"),
+    ],
+)
+def test_cvat_errors_name_the_image(read_cvat, parts, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_cvat(*parts)
+
+
+def test_entities_that_could_fill_the_memory_are_refused(read_cvat):
+    with pytest.raises(ValueError, match="a document type .DOCTYPE. is not read"):
+        read_cvat("&b;", head='<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>')

@@ -1,0 +1,155 @@
+"""Tests of the reader of DeepLabCut's files and projects."""
+
+import re
+
+import numpy as np
+import pytest
+
+from input_pipeline.readers import annotation_files
+from input_pipeline.readers.formats import deeplabcut, pandas_files
+from tests.input_pipeline.readers.files import draw, paths
+
+HEADINGS = "scorer,S,S,S,S\nbodyparts,snout,snout,tail,tail\ncoords,x,y,x,y\n"
+ROWS = "labeled-data/v/img0.png,1,2.5,,\nlabeled-data/v/img1.png,3,4,10.25,20\n"
+POINTS = [[[1.5, 3], [0, 0]], [[3.5, 4.5], [10.75, 20.5]]]
+ANIMALS = (
+    "scorer,,,S,S,S,S,S,S\nindividuals,,,one,one,one,one,two,two\nbodyparts,,,a,a,b,b,a,a\n"
+    "coords,,,x,y,x,y,x,y\nlabeled-data,v,img0.png,1,2,5,6,20,30\nlabeled-data,v,img1.png,,,,,7,8\n"
+)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with two frames of a video; a function writes its table."""
+    draw(tmp_path, "labeled-data/v/img0.png", "labeled-data/v/img1.png")
+    (tmp_path / "config.yaml").write_text("bodyparts: [snout, tail]\nskeleton:\n- [snout, tail]\n")
+
+    def write(text=HEADINGS + ROWS):
+        (tmp_path / "labeled-data/v/CollectedData_S.csv").write_text(text)
+        return tmp_path / "labeled-data/v/CollectedData_S.csv"
+
+    return tmp_path, write
+
+
+def check(found, folder):
+    assert found.paths == paths(folder, "labeled-data/v/img0.png", "labeled-data/v/img1.png")
+    np.testing.assert_array_equal(found.landmarks, POINTS)
+    np.testing.assert_array_equal(found.annotated, [[1, 0], [1, 1]])
+    assert found.landmark_names == ("snout", "tail") and found.boxes is None
+
+
+def test_pixels_are_counted_at_their_centres(project):
+    folder, write = project
+    file = write()
+    assert annotation_files.kind_of(file) == "deeplabcut"
+    check(annotation_files.read(folder, file), folder)
+    check(annotation_files.read(folder / "labeled-data/v", file), folder)  # names are found in the project itself
+    check(annotation_files.read("elsewhere", file), folder)
+
+
+def test_names_may_stand_in_three_columns_and_columns_in_any_order(project):
+    folder, write = project
+    file = write(
+        "scorer,,,S,S,S,S\nbodyparts,,,snout,tail,tail,snout\ncoords,,,y,x,y,x\n"
+        "labeled-data,v,img0.png,2.5,,,1\nlabeled-data,v,img1.png,4,10.25,20,3\n"
+    )
+    check(deeplabcut.read_file(folder, file), folder)
+
+
+def test_what_was_analysed_has_likelihood_too(project):
+    folder, write = project
+    rows = "labeled-data/v/img0.png,1,2.5,0.9\n"
+    found = deeplabcut.read_file(folder, write("scorer,S,S,S\nbodyparts,a,a,a\ncoords,x,y,likelihood\n" + rows))
+    np.testing.assert_array_equal(found.landmarks, [[[1.5, 3]]])
+
+
+def test_a_project_is_read_with_its_skeleton(project):
+    folder, write = project
+    write()
+    assert annotation_files.kind_of(folder) == "deeplabcut"
+    found = annotation_files.read(folder, folder)
+    check(found, folder)
+    assert found.skeleton == ((0, 1),)
+
+
+def test_animals_of_one_picture_are_in_boxes(project):
+    folder, write = project
+    found = deeplabcut.read_file(folder, write(ANIMALS))
+    names = ("labeled-data/v/img0.png", "labeled-data/v/img0.png", "labeled-data/v/img1.png")
+    assert found.paths == paths(folder, *names) and found.boxes.shape == (3, 4)
+    np.testing.assert_array_equal(found.annotated, [[1, 1], [1, 0], [1, 0]])
+    np.testing.assert_array_equal(found.landmarks[:, 0], [[1.5, 2.5], [20.5, 30.5], [7.5, 8.5]])
+    np.testing.assert_array_equal(found.objects[0], [1.5, 2.5, 5.5, 6.5])
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_h5_files_say_the_same(project, levels):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("tables")
+    folder, _ = project
+    columns = pandas.MultiIndex.from_product(
+        [["S"], ["snout", "tail"], ["x", "y"]], names=["scorer", "bodyparts", "coords"]
+    )
+    names = [("labeled-data", "v", f"img{k}.png") for k in range(2)]
+    index = pandas.MultiIndex.from_tuples(names) if levels == 3 else ["/".join(name) for name in names]
+    table = pandas.DataFrame([[1, 2.5, np.nan, np.nan], [3, 4, 10.25, 20]], index=index, columns=columns)
+    file = folder / "labeled-data/v/CollectedData_S.h5"
+    table.to_hdf(file, key="df_with_missing", mode="w")
+    assert annotation_files.kind_of(file) == "deeplabcut"
+    check(annotation_files.read(folder, file), folder)
+    check(annotation_files.read(folder, folder), folder)
+
+
+def test_h5_files_that_run_programs_are_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    pytest.importorskip("tables")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_group("df").attrs["pandas_type"] = np.bytes_(b"cos\nsystem\n(S'true'\ntR.")
+    assert annotation_files.kind_of(tmp_path / "a.h5") == "deeplabcut"
+    with pytest.raises(ValueError, match="a.h5: .*holds Python objects, which could run a program"):
+        deeplabcut.read_file(tmp_path, tmp_path / "a.h5")
+
+
+def test_what_is_missing_for_h5_files_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    with pytest.raises(ValueError, match=r'needs pandas and PyTables: pip install "dense-labels\[h5\]"'):
+        pandas_files.read_table(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (HEADINGS, "CollectedData_S.csv has no landmark in any picture"),
+        ("scorer,S\nbodyparts,a\n", "three rows of headings are expected, scorer, bodyparts and coords"),
+        (HEADINGS.replace("x,y,x,y", "x,y,x,x") + ROWS, "columns x and y of each body part"),
+        (HEADINGS.replace("x,y,x,y", "x,y,x,z") + ROWS, "columns x and y of each body part"),
+        (HEADINGS.replace("tail,tail", "snout,snout") + ROWS, "columns x and y of each body part"),
+        (
+            HEADINGS.replace("S,S,S,S", "S,S,S") + ROWS,
+            "line 3: all rows of headings must have the same number of cells",
+        ),
+        (HEADINGS + "labeled-data/v/img0.png,1,2\n", "line 4: 5 cells are expected, as in the headings; found 3"),
+        (
+            HEADINGS + "labeled-data/v/img0.png,1,,3,4\n",
+            "line 4: x and y of snout must both be numbers, or both be empty",
+        ),
+        (HEADINGS + "labeled-data/v/img0.png,1,up,3,4\n", "line 4: snout y: a number is expected; found 'up'"),
+        (HEADINGS + "labeled-data/v/img7.png,1,2,3,4\n", "line 4: there is no picture"),
+        (HEADINGS + ROWS + ROWS, "labeled-data/v/img0.png has several rows in"),
+        (ANIMALS.replace("two,two", "single,single"), "landmarks of no animal (individual 'single')"),
+    ],
+)
+def test_deeplabcut_errors_name_the_line(project, text, message):
+    folder, write = project
+    with pytest.raises(ValueError, match=re.escape(message)):
+        deeplabcut.read_file(folder, write(text))
+    with pytest.raises(ValueError, match="v has 2 files CollectedData_"):
+        (folder / "labeled-data/v/CollectedData_T.csv").write_text(HEADINGS)
+        deeplabcut.read_file(folder, folder)
+
+
+def test_a_project_without_labels_is_refused(project):
+    with pytest.raises(
+        ValueError, match="has no labeled-data/VIDEO/CollectedData_SCORER.csv or .h5; label some frames"
+    ):
+        deeplabcut.read_file(project[0], project[0])

@@ -1,0 +1,106 @@
+"""Tests of the reader of Label Studio's exports."""
+
+import copy
+import json
+import re
+
+import numpy as np
+import pytest
+
+from input_pipeline.readers import annotation_files
+from input_pipeline.readers.formats import label_studio
+from tests.input_pipeline.readers.files import draw, paths
+
+
+def key_point(label, x, y, **other):
+    about = {"original_width": 64, "original_height": 48, "image_rotation": 0, "type": "keypointlabels"}
+    return {**about, "value": {"x": x, "y": y, "width": 0.5, "keypointlabels": [label]}, **other}
+
+
+def rectangle(id, x, y, w, h):
+    value = {"x": x, "y": y, "width": w, "height": h, "rotation": 0, "rectanglelabels": ["fly"]}
+    return {"original_width": 64, "original_height": 48, "id": id, "type": "rectanglelabels", "value": value}
+
+
+def task(image, *results, **other):
+    return {"data": {"image": image}, "annotations": [{"result": list(results), **other}]}
+
+
+TASKS = [
+    task("/data/upload/3/0a1b2c3d-a.png", key_point("tail", 50, 25), key_point("nose", 12.5, 100)),
+    task("/data/local-files/?d=in%2Fb.png", key_point("nose", 0, 0)),
+]
+
+
+@pytest.fixture
+def read_tasks(tmp_path):
+    """Writes an export, and reads it beside two pictures."""
+    draw(tmp_path, "a.png", "in/b.png")
+    file = tmp_path / "export.json"
+
+    def read(tasks, **settings):
+        file.write_text(json.dumps(tasks))
+        assert annotation_files.kind_of(file) == "label_studio"
+        return label_studio.read_file(tmp_path, file, **settings)
+
+    return read
+
+
+def test_percent_are_of_the_sides(read_tasks, tmp_path):
+    found = read_tasks(TASKS)
+    assert found.paths == paths(tmp_path, "a.png", "in/b.png") and found.landmark_names == ("nose", "tail")
+    np.testing.assert_array_equal(found.landmarks[0], [[8, 48], [32, 12]])
+    np.testing.assert_array_equal(found.annotated, [[1, 1], [1, 0]])  # a point at (0, 0) is one
+    np.testing.assert_array_equal(found.claimed, [[48, 64], [48, 64]])
+
+
+def test_the_last_annotation_counts_and_no_prediction(read_tasks, capsys):
+    tasks = copy.deepcopy(TASKS)
+    tasks[0]["annotations"] += [
+        {"result": [key_point("tail", 100, 100)]},
+        {"result": [key_point("tail", 1, 1)], "was_cancelled": True},
+    ]
+    tasks[1] = {"data": {"image": "in/b.png"}, "predictions": [{"result": [key_point("nose", 5, 5)]}]}
+    found = read_tasks(tasks)
+    np.testing.assert_array_equal(found.landmarks, [[[64, 48]]])
+    assert len(read_tasks(tasks[1:])) == 1 and "no task has annotations, so the predictions" in capsys.readouterr().out
+
+
+def test_the_short_export_is_read(read_tasks):
+    point = {"x": 50, "y": 25, "keypointlabels": ["tail"], "original_width": 64, "original_height": 48}
+    found = read_tasks([{"image": "a.png", "id": 1, "label": [point]}])
+    np.testing.assert_array_equal(found.landmarks, [[[32, 12]]])
+
+
+def test_key_points_in_rectangles_are_objects(read_tasks):
+    found = read_tasks(
+        [
+            task(
+                "a.png",
+                rectangle("one", 0, 0, 50, 50),
+                rectangle("two", 50, 50, 25, 50),
+                key_point("nose", 75, 75, parentID="two"),
+                key_point("nose", 25, 25, parentID="one"),
+            )
+        ]
+    )
+    np.testing.assert_array_equal(found.objects, [[32, 24, 48, 48], [0, 0, 32, 24]])
+    np.testing.assert_array_equal(found.landmarks[:, 0], [[48, 36], [16, 12]])
+
+
+@pytest.mark.parametrize(
+    "tasks, message",
+    [
+        ([task("c.png", key_point("nose", 1, 1))], "export.json: task 0: there is no picture"),
+        ([task("a.png", key_point("nose", 1, "x"))], "task 0: y of nose: a number is expected; found 'x'"),
+        ([task("a.png", key_point("nose", 1, 1), key_point("nose", 2, 2))], "task 0: has several key points nose"),
+        ([task("a.png", key_point("nose", 1, 1, image_rotation=90))], "task 0: the picture was turned in Label Studio"),
+        ([task("a.png", key_point("nose", 1, 1, original_width=None))], "task 0: original_width and original_height"),
+        ([task("a.png")], "export.json has no landmark in any picture"),
+        ([{**TASKS[0], "data": {}}], "task 0: its data must name one picture, as image"),
+        ([task("a.png", rectangle("one", 0, 0, 0, 5), key_point("nose", 1, 1, parentID="one"))], "must have an area"),
+    ],
+)
+def test_label_studio_errors_name_the_task(read_tasks, tasks, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_tasks(tasks)

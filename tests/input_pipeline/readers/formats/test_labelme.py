@@ -1,0 +1,91 @@
+"""Tests of the reader of labelme's files."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from input_pipeline.readers import annotation_files
+from input_pipeline.readers.formats import labelme
+from tests.input_pipeline.readers.files import draw, paths
+
+
+def shape(label, *points, kind="point", group=None, **flags):
+    return {"label": label, "points": list(points), "group_id": group, "shape_type": kind, "flags": flags}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes labelme's file of a picture, or of one in a folder."""
+    draw(tmp_path, "a.png", "in/a.png")
+
+    def save(*shapes, place="a", **other):
+        content = {
+            "version": "5.5.0",
+            "shapes": list(shapes),
+            "imagePath": "a.png",
+            "imageHeight": 48,
+            "imageWidth": 64,
+        }
+        (tmp_path / f"{place}.json").write_text(json.dumps({**content, **other}))
+        return tmp_path / f"{place}.json"
+
+    return save
+
+
+def test_points_are_in_continuous_pixels(write, tmp_path):
+    write(
+        shape("tail", [10.5, 20]),
+        shape("nose", [0, 0], hidden=True),
+        shape("x", [0, 0], [1, 1], [2, 0], kind="polygon"),
+    )
+    write(shape("nose", [3, 4]), place="in/a")
+    assert annotation_files.kind_of(tmp_path) == "labelme"
+    found = annotation_files.read("elsewhere", tmp_path)
+    assert found.paths == paths(tmp_path, "a.png", "in/a.png") and found.landmark_names == ("nose", "tail")
+    np.testing.assert_array_equal(found.landmarks, [[[0, 0], [10.5, 20]], [[3, 4], [0, 0]]])
+    np.testing.assert_array_equal(found.annotated, [[1, 1], [1, 0]])
+    np.testing.assert_array_equal(found.hidden, [[1, 0], [0, 0]])
+    np.testing.assert_array_equal(found.claimed, [[48, 64], [48, 64]])
+
+
+def test_groups_are_objects(write, tmp_path):
+    file = write(
+        shape("nose", [3, 4], group=1),
+        shape("fly", [40, 30], [20, 10], kind="rectangle", group=2),
+        shape("fly", [1, 1], [9, 9], kind="rectangle", group=1),
+        shape("nose", [23, 14], group=2),
+    )
+    assert annotation_files.kind_of(file) == "labelme"
+    found = labelme.read_file(tmp_path, file)
+    np.testing.assert_array_equal(found.landmarks[:, 0], [[3, 4], [23, 14]])
+    np.testing.assert_array_equal(found.objects, [[1, 1, 9, 9], [20, 10, 40, 30]])
+
+
+@pytest.mark.parametrize(
+    "shapes, other, message",
+    [
+        ([shape("a", [1, 2]), shape("a", [3, 4])], {}, "a.json: shapes[1]: there is a point a already"),
+        ([shape("a", [1, 2], group=1), shape("a", [3, 4])], {}, "some points have a group_id and some none"),
+        ([shape("a", [1, 2], [3, 4])], {}, "shapes[0]: a point has 1 points [x, y]"),
+        ([shape("a", [1, 2, 3])], {}, "shapes[0]: a point is [x, y]"),
+        ([shape("a", [1, None])], {}, "shapes[0]: a number is expected; found 'None'"),
+        ([shape(None, [1, 2])], {}, "shapes[0]: a shape with a label is expected"),
+        ([shape("a", [1, 2], group=[1])], {}, "shapes[0]: group_id must be a number"),
+        ([shape("a", [1, 2])], {"imagePath": "b.png"}, "a.json: there is no picture"),
+        ([shape("a", [1, 2])], {"imagePath": None}, "a.json: imagePath must name the picture"),
+        ([], {}, "a.json has no landmark in any picture"),
+    ],
+)
+def test_labelme_errors_name_the_shape(write, tmp_path, shapes, other, message):
+    file = write(*shapes, **other)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        labelme.read_file(tmp_path, file)
+
+
+def test_other_files_in_the_folder_are_refused(write, tmp_path):
+    write(shape("a", [1, 2]))
+    (tmp_path / "b.json").write_text("{}")
+    with pytest.raises(ValueError, match="b.json: shapes are expected, as labelme writes them"):
+        labelme.read_file(tmp_path, tmp_path)

@@ -1,0 +1,106 @@
+"""Tests of the reader of SLEAP's files."""
+
+import h5py
+import numpy as np
+import pytest
+
+from input_pipeline.readers import annotation_files
+from input_pipeline.readers.formats import sleap
+from tests.input_pipeline.readers.files import draw, paths
+
+TRACKS = np.full([3, 1, 2, 2], np.nan)  # frame, track, node, xy
+TRACKS[0, 0] = [[1, 2], [3, 4.5]]
+TRACKS[2, 0, 1] = [10, 20]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes an analysis beside two frames of a video."""
+    draw(tmp_path, "v/img0000.png", "v/img0002.png")
+
+    def save(tracks=TRACKS, names=("nose", "tail"), video="videos/v.mp4", dims=None):
+        with h5py.File(tmp_path / "analysis.h5", "w") as file:
+            file["tracks"] = tracks.transpose(1, 3, 2, 0) if dims is None else tracks
+            file["node_names"] = np.bytes_(names)
+            file["edge_names"] = np.bytes_([names])
+            file["video_path"] = video
+            if dims:
+                file["tracks"].attrs["dims"] = dims
+        return tmp_path / "analysis.h5"
+
+    return save
+
+
+def check(found, folder):
+    assert found.paths == paths(folder, "v/img0000.png", "v/img0002.png") and found.landmark_names == ("nose", "tail")
+    np.testing.assert_array_equal(found.landmarks, [[[1.5, 2.5], [3.5, 5]], [[0, 0], [10.5, 20.5]]])
+    np.testing.assert_array_equal(found.annotated, [[1, 1], [0, 1]])
+
+
+@pytest.mark.parametrize("dims", [None, '["frame", "track", "node", "xy"]'])
+def test_frames_of_an_analysis_are_found_by_their_numbers(write, tmp_path, dims):
+    file = write(dims=dims)
+    assert annotation_files.kind_of(file) == "sleap"
+    found = annotation_files.read(tmp_path, file)
+    check(found, tmp_path)
+    assert found.skeleton == ((0, 1),)
+
+
+def test_frames_of_several_videos_are_told_apart_by_their_folder(write, tmp_path):
+    draw(tmp_path, "w/img0000.png", "w/img0002.png")
+    check(sleap.read_file(tmp_path, write()), tmp_path)
+    with pytest.raises(ValueError, match="frame 0 of the video u.mp4 needs one picture .*; there are 2"):
+        sleap.read_file(tmp_path, write(video="u.mp4"))
+
+
+def test_tracks_are_objects(write, tmp_path):
+    found = sleap.read_file(tmp_path, write(np.concatenate([TRACKS, TRACKS + 20], axis=1)))
+    assert len(found) == 4 and found.boxes is not None
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"names": ("a", "a")}, "tracks are expected of 2 landmarks of different names"),
+        ({"names": ("a", "b", "c")}, "tracks are expected of 3 landmarks of different names"),
+        ({"dims": '["frame", "track", "node", "z"]'}, "is no analysis of SLEAP that can be read"),
+        ({"tracks": TRACKS * np.nan}, "analysis.h5 has no landmark in any picture"),
+        ({"tracks": np.concatenate([TRACKS, TRACKS])}, "frame 3 of the video videos/v.mp4 needs one picture"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(write, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        sleap.read_file(tmp_path, write(**changes))
+
+
+def test_other_files_of_that_ending_are_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = [1]
+    with pytest.raises(ValueError, match="a.h5: holds none of what is read from files .h5: deeplabcut: .*; sleap: "):
+        annotation_files.kind_of(tmp_path / "a.h5")
+
+
+def test_what_is_missing_for_slp_files_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "sleap_io", None)
+    with pytest.raises(ValueError, match=r'an .slp file needs sleap-io: pip install "dense-labels\[sleap\]"'):
+        sleap.read_file(tmp_path, tmp_path / "a.slp")
+
+
+def test_what_a_person_labelled_goes_before_predictions(tmp_path):
+    """As sleap-io writes it, which counts pixels at their centres; the file names its pictures."""
+    sleap_io = pytest.importorskip("sleap_io")
+    draw(tmp_path, "a.png", "b.png")
+    skeleton = sleap_io.Skeleton(nodes=["nose", "tail"])
+    video = sleap_io.Video.from_filename([str(tmp_path / "a.png"), str(tmp_path / "b.png")])
+    by_person = sleap_io.Instance.from_numpy(np.array([[1.0, 2], [np.nan, np.nan]]), skeleton=skeleton)
+    predicted = sleap_io.PredictedInstance.from_numpy(np.ones([2, 2]), skeleton=skeleton, point_scores=np.ones(2))
+    frames = [
+        sleap_io.LabeledFrame(video=video, frame_idx=1, instances=[by_person, predicted]),
+        sleap_io.LabeledFrame(video=video, frame_idx=0, instances=[predicted]),
+    ]
+    labels = sleap_io.Labels(videos=[video], skeletons=[skeleton], labeled_frames=frames)
+    labels.save(str(tmp_path / "a.slp"), embed=False, verbose=False)
+    found = annotation_files.read(tmp_path, tmp_path / "a.slp")
+    assert found.paths == paths(tmp_path, "b.png")
+    np.testing.assert_array_equal(found.landmarks, [[[1.5, 2.5], [0, 0]]])
+    np.testing.assert_array_equal(found.annotated, [[1, 0]])

@@ -1,0 +1,81 @@
+"""Tests of the reader of YOLO-pose data sets."""
+
+import re
+
+import numpy as np
+import pytest
+
+from input_pipeline.readers import annotation_files
+from input_pipeline.readers.formats import yolo
+from tests.input_pipeline.readers.files import draw, paths
+
+SETTINGS = "path: .\ntrain: images/train\nval: images/val\nkpt_shape: [3, 3]\nflip_idx: [1, 0, 2]\nnames:\n  0: fly\n"
+NAMED = SETTINGS + "kpt_names:\n  0: [left, right, nose]\n"
+LINE = "0 0.5 0.5 0.25 0.5 0.25 0.5 2 0.5 0.25 1 0 0 0\n"
+
+
+@pytest.fixture
+def read_yolo(tmp_path):
+    """Writes data.yaml and labels of two pictures, and reads them."""
+    draw(tmp_path, "images/train/a.png", "images/val/b.png", "images/val/unlabelled.png")
+    for name in ("train/a", "val/b"):
+        (tmp_path / f"labels/{name}.txt").parent.mkdir(parents=True, exist_ok=True)
+
+    def read(settings=NAMED, first=LINE, second=LINE, **others):
+        (tmp_path / "data.yaml").write_text(settings)
+        (tmp_path / "labels/train/a.txt").write_text(first)
+        (tmp_path / "labels/val/b.txt").write_text(second)
+        assert annotation_files.kind_of(tmp_path) == annotation_files.kind_of(tmp_path / "data.yaml") == "yolo"
+        return yolo.read_file("elsewhere", tmp_path, **others)
+
+    return read
+
+
+def test_numbers_are_shares_of_the_sides(read_yolo, tmp_path):
+    found = read_yolo()
+    assert found.paths == paths(tmp_path, "images/train/a.png", "images/val/b.png")
+    np.testing.assert_array_equal(found.landmarks[0], [[16, 24], [32, 12], [0, 0]])
+    np.testing.assert_array_equal(found.annotated[0], [1, 1, 0])
+    np.testing.assert_array_equal(found.hidden[0], [0, 1, 0])
+    np.testing.assert_array_equal(found.objects[0], [24, 12, 40, 36])
+    assert found.landmark_names == ("left", "right", "nose") and found.flip_pairs == ((0, 1),)
+    assert read_yolo(SETTINGS).landmark_names == ()
+
+
+def test_without_a_third_number_0_0_is_not_labelled(read_yolo):
+    line = "0 0.5 0.5 0.25 0.5 0.25 0.5 0 0 -1 -1\n"
+    found = read_yolo(NAMED.replace("[3, 3]", "[3, 2]"), line, line)
+    np.testing.assert_array_equal(found.annotated, [[1, 0, 0]] * 2)
+
+
+def test_lines_are_objects_of_classes(read_yolo):
+    found = read_yolo(first=LINE + LINE)
+    assert len(found) == 3 and found.boxes is not None
+    two = SETTINGS + "  1: bee\n"
+    with pytest.raises(ValueError, match=r"2 kinds of object .*; name one: --category"):
+        read_yolo(two, second="1" + LINE[1:])
+    assert len(read_yolo(two, second="1" + LINE[1:], category="bee")) == 1
+
+
+@pytest.mark.parametrize(
+    "settings, line, message",
+    [
+        (NAMED.replace("[3, 3]", "[3, 4]"), LINE, "data.yaml: kpt_shape must be [landmarks, 2 or 3]; found [3, 4]"),
+        (NAMED.replace(", nose]", "]"), LINE, "data.yaml: kpt_names must be 3 names, no two alike"),
+        (NAMED.replace("  0: fly", "  fly: 0"), LINE, "data.yaml: names must be a list of the classes"),
+        (NAMED, "0 0.5 0.5 1 1\n", "a.txt, line 1: 14 numbers are expected by kpt_shape; found 5"),
+        (NAMED, LINE.replace("0.25 0.5 2", "0.25 up 2"), "a.txt, line 1: a number is expected; found 'up'"),
+        (NAMED, "3" + LINE[1:], "a.txt, line 1: there is no class 3 in names of data.yaml"),
+        (NAMED, LINE.replace("0.25 0.5 2", "16 24 2"), "a.txt, line 1: shares of the picture's sides, from 0 to 1"),
+    ],
+)
+def test_yolo_errors_name_the_line(read_yolo, settings, line, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_yolo(settings, line)
+
+
+def test_a_data_set_without_labels_is_refused(tmp_path):
+    draw(tmp_path, "images/train/a.png")
+    (tmp_path / "data.yaml").write_text(NAMED)
+    with pytest.raises(ValueError, match="data.yaml: no picture of train, val or test has a label file"):
+        yolo.read_file(tmp_path, tmp_path)
