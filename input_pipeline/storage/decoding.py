@@ -103,7 +103,25 @@ def read_resized(
       PictureError: as `read_picture`, or if the box lies outside of the picture.
     """
     picture = read_picture(path)
-    whole = picture.shape[:2]
+    return *resize_box(picture, box, size, path=path), picture.shape[:2]
+
+
+def resize_box(
+    picture: np.ndarray, box: Sequence[float] | None, size: tuple[int, int], *, path: str | os.PathLike
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """Resizes a box of a picture as `read_resized` does.
+
+    Args:
+      picture: uint8 [H, W, 3].
+      box, size: as of `read_resized`.
+      path: of the picture, for messages.
+
+    Returns:
+      uint8 [height, width, 3], and how many pixels of the picture one of these is, along x and y.
+
+    Raises:
+      PictureError: if the box lies outside of the picture.
+    """
     box = (0, 0, picture.shape[1], picture.shape[0]) if box is None else box
     scale = ((box[2] - box[0]) / size[1], (box[3] - box[1]) / size[0])
     picture, box = _reaching(path, picture, box)
@@ -113,7 +131,7 @@ def read_resized(
         box=(box[0], box[1], box[2], box[3]),
         reducing_gap=3.0,  # by whole factors first: ten times as fast for large pictures
     )
-    return np.asarray(image), scale, whole
+    return np.asarray(image), scale
 
 
 def _reaching(path, picture, box):

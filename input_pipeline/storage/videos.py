@@ -1,0 +1,118 @@
+"""Reads videos frame by frame, upright, each with its time stamp; OpenCV decodes them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dense_labels import progress
+
+_USUAL_RATE = 25.0  # frames a second, of a video that does not say its own
+_QUIET = ("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong with a file is said once, by VideoError
+
+
+class VideoError(ValueError):
+    """A file that cannot be read as a video: one line that says why."""
+
+
+class VideoFrame(NamedTuple):
+    """A frame of a video."""
+
+    index: int  # from 0
+    seconds: float  # its time stamp, from that of the first frame on
+    picture: np.ndarray  # uint8 [H, W, 3], RGB, upright
+
+
+def read_count(path: str | os.PathLike) -> int:
+    """Reads how many frames a video says that it has; 0 where it does not say. It may have more or fewer.
+
+    Raises:
+      VideoError: as `read_frames`.
+    """
+    cv2 = _opencv()
+    with _opened(path) as video:
+        return max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+
+
+def frame_name(path: str | os.PathLike, index: int, count: int) -> str:
+    """Names a frame as DeepLabCut does one that it takes out of a video to annotate it, such as "VIDEO/img0042.png".
+
+    Args:
+      path: of the video.
+      index: of the frame, from 0.
+      count: what `read_count` says; the number has as many digits as that of the last frame.
+    """
+    return f"{pathlib.PurePath(path).stem}/img{index:0{len(str(max(count - 1, 0)))}}.png"
+
+
+def read_frames(
+    path: str | os.PathLike, *, first: int = 0, only: Collection[int] | None = None
+) -> Iterator[VideoFrame]:
+    """Reads the frames of a video in their order, one at a time.
+
+    Frames are turned as the video says. They are counted as they are decoded, as DeepLabCut does, so that a frame that
+    is skipped is decoded too: jumping to one is not exact in many videos. The time stamp is the video's own, whose
+    frames may follow one another at any rate; where it has none, they follow at its mean rate.
+
+    Args:
+      path: of the video.
+      first: index of the first frame that is wanted.
+      only: indices of the frames that are wanted; None for all.
+
+    Yields:
+      The frames, up to the first that cannot be decoded.
+
+    Raises:
+      VideoError: a ValueError of one line, if the file is not there or no video that OpenCV can open.
+      ValueError: if OpenCV is not installed.
+    """
+    cv2 = _opencv()
+    last = max(only, default=-1) if only is not None else None
+    with _opened(path) as video:
+        turns = round(video.get(cv2.CAP_PROP_ORIENTATION_META) / 90) % 4  # clockwise
+        gap, seconds, index = 1 / (video.get(cv2.CAP_PROP_FPS) or _USUAL_RATE), 0.0, 0
+        while (last is None or index <= last) and video.grab():
+            stamp = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            seconds = stamp if not index or stamp > seconds else seconds + gap
+            if index >= first and (only is None or index in only):
+                whole, picture = video.retrieve()
+                if not whole:
+                    return
+                yield VideoFrame(index, seconds, np.rot90(picture[..., ::-1], -turns))
+            index += 1
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[Any]:
+    """OpenCV's reader of a video, which does not turn its frames: whether it would by itself differs by version."""
+    if not os.path.isfile(path):
+        raise VideoError(f"{path}: there is no such video")  # OpenCV would take it for an address or a pattern
+    cv2 = _opencv()
+    level = cv2.getLogLevel()
+    cv2.setLogLevel(0)
+    try:
+        video = cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG)
+    finally:
+        cv2.setLogLevel(level)
+    try:
+        if not video.isOpened():
+            reason = "damaged, cut off, or in a form that OpenCV does not know" if os.path.getsize(path) else "empty"
+            raise VideoError(progress.printable(f"{path} cannot be opened as a video: {reason}"))
+        video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+        yield video
+    finally:
+        video.release()
+
+
+def _opencv() -> Any:
+    os.environ.setdefault(*_QUIET)
+    try:
+        import cv2
+    except ImportError as error:
+        raise progress.not_installed("reading a video", "OpenCV", "video") from error
+    return cv2
