@@ -51,6 +51,11 @@ ALLOWED = {  # which of our modules the modules of a folder may import, each fol
     | PARTS["pictures"]
     | PARTS["exporting"]
     | {"dense_labels.prediction", "input_pipeline"},
+    "dense_labels/annotation": BOTTOM
+    | METHOD
+    | PARTS["reporting"]
+    | {"dense_labels.annotation", "dense_labels.prediction", "dense_labels.kept_heads", "dense_labels.run_config"}
+    | {"input_pipeline"},
     "dense_labels/training": BOTTOM | METHOD | PARTS["evaluation"] | PARTS["pictures"] | PARTS["reporting"],
 }
 
@@ -108,9 +113,9 @@ def test_the_bottom_imports_nothing_above_it():
 
 
 def test_networks_and_data_meet_in_the_runs_alone():
-    """Only what the mains call imports `models` and `input_pipeline`; predictions read pictures."""
-    predicting = set(modules("dense_labels/prediction/**/*.py"))
-    inside = [path for path in modules("dense_labels/*/**/*.py") if path not in predicting]
+    """Only what the mains call imports `models` and `input_pipeline`; predicting and annotating read pictures."""
+    reading = set(modules("dense_labels/prediction/**/*.py", "dense_labels/annotation/**/*.py"))
+    inside = [path for path in modules("dense_labels/*/**/*.py") if path not in reading]
     assert importers("input_pipeline", inside) == []
     assert importers("models", inside) == []
     above = {pathlib.Path(path).stem for path in importers("input_pipeline", modules("dense_labels/*.py"))}

@@ -225,7 +225,7 @@ def test_every_template_is_installed():
     setup = configparser.ConfigParser()
     setup.read(pathlib.Path(__file__).parents[3] / "setup.cfg")
     pattern = setup["options.package_data"]["dense_labels.reporting"]
-    assert set(TEMPLATES.parent.glob(pattern)) == set(TEMPLATES.iterdir()) and len(set(TEMPLATES.iterdir())) == 4
+    assert set(TEMPLATES.parent.glob(pattern)) == set(TEMPLATES.iterdir()) and len(set(TEMPLATES.iterdir())) == 5
 
 
 def test_errors_say_what_was_given_and_what_is_needed():
