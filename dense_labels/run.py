@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import os
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dense_labels import config as config_lib
 from dense_labels import files, kept_heads, run_config
 from dense_labels.batches import Frame, LabelMap, Limits, Match
 from dense_labels.registry import NETWORKS, SOURCES
@@ -91,7 +89,9 @@ class Run:
         Raises:
           ValueError: as `network`.
         """
-        return restored_network(self.config, self.workdir)
+        from dense_labels.training import restoring
+
+        return restoring.restored_network(self.config, self.workdir)
 
     def evaluate(
         self,
@@ -231,6 +231,35 @@ class Run:
         """
         return self._predictor.predict(pictures, out=out, formats=formats)
 
+    def annotate(
+        self,
+        count: int,
+        *,
+        annotations: str | os.PathLike | None = None,
+        pictures: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+        category: str | None = None,
+        suggest: str | Sequence[str] = (),
+    ) -> str:
+        """Writes a page, `annotate/annotate.html`, to annotate in: a landmark of one picture appears in all others.
+
+        Args:
+          count: how many pictures that are not annotated yet to choose, those that stand for most others.
+          annotations: as of `evaluate`; they are shown to be corrected, suggest points, and are handed on by the page.
+          pictures: what to choose from, if not the training's: a folder, a pattern, a list, or videos.
+          category: name or id of the objects, where annotations are of several kinds.
+          suggest: formats, as of `predict`, that suggestions from `annotations` are written in, into the same folder.
+
+        Returns:
+          The path of the page. What it hands out goes to `evaluate(annotations=...)`.
+
+        Raises:
+          ValueError: if an argument does not fit the run, there is no picture left, or there is no checkpoint.
+        """
+        from dense_labels.annotation import annotating
+
+        arguments = {"annotations": annotations, "pictures": pictures, "category": category}
+        return annotating.annotate(self, count, **arguments, suggest=suggest)
+
     @functools.cached_property
     def _predictor(self) -> Any:
         from dense_labels import progress
@@ -267,28 +296,3 @@ class Run:
         from dense_labels.evaluation.result import Result
 
         return Result(step=self.step)
-
-
-def restored_network(config: config_lib.Config, workdir: str | os.PathLike | None) -> tuple[tf.keras.Model, int]:
-    """Creates the network of a configuration, with the weights of the newest checkpoint of a run.
-
-    Args:
-      config: of the network.
-      workdir: folder of the run; None for a network that is not trained.
-
-    Returns:
-      `(network, step)`: in float32, and how many steps it was trained for.
-
-    Raises:
-      ValueError: if the checkpoint is missing, damaged or of another network.
-    """
-    import tensorflow as tf
-
-    from dense_labels.training import checkpoints
-
-    tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
-    model = copy.copy(config.model)
-    if workdir:
-        model.weights = "none"  # those of a trunk are in the checkpoint
-    network = NETWORKS[model.name].value.create(model, "float32")
-    return network, checkpoints.restore_network(network, os.fspath(workdir)) if workdir else 0

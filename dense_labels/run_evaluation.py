@@ -13,7 +13,7 @@ import numpy as np
 from dense_labels import batches, kept_heads, progress, run_config, run_pictures
 from dense_labels import config as config_lib
 from dense_labels.registry import HEADS, READERS, SOURCES
-from dense_labels.run import Run, restored_network
+from dense_labels.run import Run
 from dense_labels.run_pictures import Measured, Subject
 
 _SURFACES = 200  # images whose surface is measured
@@ -96,11 +96,12 @@ def _is_unannotated(name: str) -> bool:
 def _subject(run, config, untrained) -> Subject:
     import tensorflow as tf
 
+    from dense_labels.training import restoring
     from input_pipeline import pipeline
 
     tf.keras.utils.set_random_seed(config.train.seed)
     begun_with = config.train.init_from or None if untrained else run.workdir
-    network, step = restored_network(config, begun_with)
+    network, step = restoring.restored_network(config, begun_with)
     if not untrained:
         run.restored = network, step  # what is exported next
     source = pipeline.prepare(config)

@@ -17,8 +17,9 @@ _DEFAULTS = {
     "batch_requests": 0,
     **dict.fromkeys(("annotations", "annotations_test", "pictures", "cache_dir")),
     **dict.fromkeys(("skip_bad_files", "report", "untrained"), False),
-    "few_shot": [],
-    "heads": [],
+    "annotate": None,
+    "category": None,
+    **{name: [] for name in ("few_shot", "heads", "suggest")},
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 _ALIKE = 0.02  # of the median distance of two pictures: nearer ones are taken for the same
@@ -45,8 +47,10 @@ def choose(
     return np.sort(rows[centres[len(fixed) :]])
 
 
-def descriptors(labels: np.ndarray, images: np.ndarray, *, pooled: int = 4, seen: int = 8) -> np.ndarray:
-    """Describes pictures by where labels lie in them, and by their colours; both count the same over all pictures.
+def describe(
+    labels: np.ndarray, images: np.ndarray, *, pooled: int = 4, seen: int = 8
+) -> tuple[np.ndarray, np.ndarray]:
+    """Describes pictures by where labels lie in them, and by their colours.
 
     Args:
       labels: [N, h, w, L], of the images.
@@ -55,17 +59,15 @@ def descriptors(labels: np.ndarray, images: np.ndarray, *, pooled: int = 4, seen
       seen: the same of the image.
 
     Returns:
-      float64 [N, pooled^2 L + seen^2 3].
+      float64 [N, pooled^2 L] and [N, seen^2 3].
     """
-    parts = [_averages(np.asarray(values, np.float64), fields) for values, fields in ((labels, pooled), (images, seen))]
-    return np.concatenate(parts, axis=1)
+    return _averages(np.asarray(labels, np.float64), pooled), _averages(np.asarray(images, np.float64), seen)
 
 
-def equal_parts(descriptors: np.ndarray, first: int) -> np.ndarray:
-    """Scales the first entries [N, first] of descriptors, and the others, so that both differ as much on average."""
-    parts = np.split(descriptors - descriptors.mean(axis=0), [first], axis=1)
-    scaled = [part / (np.sqrt(np.mean(np.sum(np.square(part), axis=1))) or 1) for part in parts]
-    return np.concatenate(scaled, axis=1)
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Joins descriptions [N, D], each scaled so that pictures differ as much in one as in another, on average."""
+    centred = [part - part.mean(axis=0) for part in parts]
+    return np.concatenate([part / (np.sqrt(np.mean(np.sum(np.square(part), axis=1))) or 1) for part in centred], axis=1)
 
 
 def _averages(values, fields):

@@ -37,7 +37,7 @@ def write(predictions: Predictions) -> bytes:
                 "num_keypoints": len(placed),
                 "bbox": [*placed.min(axis=0).tolist(), *np.ptp(placed, axis=0).round(_DIGITS).tolist()],
                 "score": round(float(score.mean()), 4),
-                "keypoint_scores": np.float64(score).round(4).tolist(),
+                "keypoint_scores": np.asarray(score, np.float64).round(4).tolist(),
             }
         )
     category = {"id": _CATEGORY, "name": "object", "keypoints": list(predictions.landmark_names), "skeleton": []}

@@ -48,19 +48,20 @@ def test_a_picture_is_described_by_where_its_labels_lie():
     labels, images = np.zeros([2, 8, 8, 2]), np.zeros([2, 16, 16, 3])
     labels[0, :2, :2, 1], labels[1, 6:, 6:, 0] = 5, 3
     images[1, :2, 2:4] = 1
-    found = choosing.descriptors(labels, images)
-    assert found.shape == (2, 4 * 4 * 2 + 8 * 8 * 3)
-    assert np.flatnonzero(found[0]).tolist() == [1] and found[0, 1] == 5
-    assert np.flatnonzero(found[1]).tolist() == [30, 32 + 3, 32 + 4, 32 + 5]
-    assert choosing.descriptors(labels[:, :3, :3], images[:, :5, :5]).shape == found.shape  # of few cells as well
+    pooled, colours = choosing.describe(labels, images)
+    assert pooled.shape == (2, 4 * 4 * 2) and colours.shape == (2, 8 * 8 * 3)
+    assert np.flatnonzero(pooled[0]).tolist() == [1] and pooled[0, 1] == 5
+    assert np.flatnonzero(pooled[1]).tolist() == [30] and np.flatnonzero(colours[1]).tolist() == [3, 4, 5]
+    small = choosing.describe(labels[:, :3, :3], images[:, :5, :5])  # of fewer cells than fields as well
+    assert [part.shape for part in small] == [pooled.shape, colours.shape]
 
 
 def test_labels_and_colours_count_the_same():
-    values = np.random.default_rng(0).normal(size=[50, 8]) * ([1000.0] * 3 + [0.01] * 5) + 7
-    scaled = choosing.equal_parts(values, 3)
+    values = np.random.default_rng(0).normal(size=[50, 8])
+    scaled = choosing.joined([1000 * values[:, :3] + 7, 0.01 * values[:, 3:]])
     assert np.mean(np.sum(scaled[:, :3] ** 2, axis=1)) == pytest.approx(1)
     assert np.mean(np.sum(scaled[:, 3:] ** 2, axis=1)) == pytest.approx(1)
-    assert np.isfinite(choosing.equal_parts(np.ones([2, 4]), 2)).all()
+    assert not choosing.joined([np.ones([2, 4])]).any()
 
 
 def test_errors_say_what_is_needed():
