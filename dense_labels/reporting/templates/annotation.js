@@ -19,7 +19,7 @@ let saves = true, downloaded = true;
 let suggested = {}, means = null;
 
 const view = new View(byId("canvas"), {
-  pressed: (point, { exact }) => place(point, exact),
+  pressed: place,
   moved: (id, point) => {
     dragged = id === null ? null : { id, point };
     if (id !== null) selected = id;
@@ -92,11 +92,10 @@ function restore() {
 }
 
 // Places the chosen landmark where somebody clicked. While no other picture has points, a click adds one to the list.
-function place(point, exact) {
+function place(point) {
   const { width, height } = data.pictures[current];
   if (point[0] < 0 || point[1] < 0 || point[0] > width || point[1] > height) return say("That is outside of the picture");
-  const free = selected !== null && (pointOf(selected) === undefined || exact);
-  if (free) return placeSelected(point);
+  if (selected !== null && pointOf(selected) === undefined) return placeSelected(point);
   const first = state.points.every((points, n) => n === current || !Object.keys(points).length) && !data.others.length;
   if (!first) {
     const which = selected === null ? "Choose a landmark in the list" : `${nameOf(selected)} is set: drag it`;

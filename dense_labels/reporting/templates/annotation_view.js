@@ -8,7 +8,7 @@ const SLACK = 4; // pixels that a pointer may move and still click
 const hueOf = (index) => `hsl(${(index * 137.5 + 200) % 360} 90% 60%)`;
 
 class View {
-  // handlers: pressed([x, y], {exact}) in pixels of the picture, moved(id, [x, y]), dropped(id, [x, y]), clicked(id).
+  // handlers: pressed([x, y]) in pixels of the picture, moved(id, [x, y]), dropped(id, [x, y]), clicked(id).
   constructor(canvas, handlers) {
     Object.assign(this, { canvas, handlers, marks: [], pointers: new Map(), drag: null, picture: null });
     for (const [type, listener] of Object.entries({
@@ -102,8 +102,8 @@ class View {
       this.drag = { pinch: true };
       return;
     }
-    const exact = event.shiftKey;
-    this.drag = { mark: exact ? null : this.markAt(place, event), start: place, last: place, moved: false, exact };
+    const mark = event.shiftKey ? null : this.markAt(place, event); // with Shift a click is between marks
+    this.drag = { mark, start: place, last: place, moved: false };
   }
 
   move(event) {
@@ -144,7 +144,7 @@ class View {
     this.drag = null;
     if (drag.mark && drag.moved) this.handlers.dropped(drag.mark.id, this.draggedAfter(drag, this.place(event)));
     else if (drag.mark) this.handlers.clicked(drag.mark.id);
-    else if (!drag.moved) this.handlers.pressed(this.toPicture(drag.start), { exact: drag.exact });
+    else if (!drag.moved) this.handlers.pressed(this.toPicture(drag.start));
   }
 
   draggedAfter(drag, place) {

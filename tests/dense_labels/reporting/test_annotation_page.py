@@ -231,6 +231,20 @@ def test_landmarks_come_go_and_are_renamed():
     assert done["kept"] == [True, False, False, False, False]
 
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+def test_a_browser_opens_the_page_from_a_file_and_its_policy_lets_it_run(tmp_path):
+    written(tmp_path)
+    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", f"--user-data-dir={tmp_path}/profile")
+    command = [CHROMIUM, *flags, *quiet, "--virtual-time-budget=3000", "--dump-dom", str(tmp_path / "annotate.html")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "0 of 3 pictures done." in done.stdout, done.stderr
+    assert done.stdout.count('class="landmark') == 2 and done.stdout.count('class="thumbnail"') == 3
+
+
 def test_as_many_pictures_as_names_are_needed():
     with pytest.raises(ValueError, match="zip"):
         annotation_page.page_data(sheet(), pictures()[:2])
