@@ -28,7 +28,7 @@ class Candidates(Protocol):
     folder: str  # that the names of those that were chosen start from
 
     def __len__(self) -> int:
-        """How many there are at most."""
+        """How many are looked at, as far as it is known before."""
 
     def images(self, size: tuple[int, int]) -> Iterator[tuple[Any, np.ndarray]]:
         """Yields a key of each that can be read, and its pixels, uint8 [H, W, 3] of a size (height, width)."""
@@ -76,14 +76,12 @@ class Frames(NamedTuple):
     most: int  # frames of all videos together that are looked at
 
     def __len__(self) -> int:
-        return self.most
+        return sum(map(len, map(self._looked_at, self.paths)))
 
     def images(self, size: tuple[int, int]) -> Iterator[tuple[tuple[str, int], np.ndarray]]:
-        """Yields frames, the same time apart in each video."""
+        """Yields frames, as many apart in each video."""
         for path in self.paths:
-            count = videos.read_count(path) or self.most
-            each = -(-count * len(self.paths) // self.most)
-            for frame in videos.read_frames(path, only=range(0, count, each)):
+            for frame in videos.read_frames(path, only=self._looked_at(path)):
                 resized = Image.fromarray(frame.picture).resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0)
                 yield (path, frame.index), np.asarray(resized)
 
@@ -101,6 +99,11 @@ class Frames(NamedTuple):
                 files.write_whole(name, content.getvalue())
                 written.append(name)
         return written
+
+    def _looked_at(self, path):
+        """The indices of the frames of a video that are looked at."""
+        count = videos.read_count(path) or self.most
+        return range(0, count, -(-count * len(self.paths) // self.most))
 
 
 def find(given: str | os.PathLike | Sequence[str | os.PathLike], *, out: str, most: int, seed: int) -> Stills | Frames:
