@@ -16,7 +16,8 @@ let current = 0; // picture
 let selected = null; // id of a landmark
 let dragged = null; // {id, point} while a mark is moved
 let saves = true, downloaded = true;
-let suggested = {}, means = null;
+let suggested = {}; // id -> {point, probability}, in the current picture
+let suggestedFor = null; // the state and picture they are of
 
 const view = new View(byId("canvas"), {
   pressed: place,
@@ -52,7 +53,7 @@ function change(next, said = "") {
 }
 
 function settle(next, said) {
-  [state, means, downloaded] = [next, null, false];
+  [state, downloaded] = [next, false];
   keep();
   render();
   if (said) say(said);
@@ -184,8 +185,10 @@ function stateOf(id) {
 }
 
 function render({ list = true } = {}) {
-  means ??= meanLabels(data, maps, state);
-  suggested = suggestionsFor(data, maps, state, means, current);
+  if (suggestedFor?.state !== state || suggestedFor.current !== current) {
+    suggested = suggestionsFor(data, maps, state, meanLabels(data, maps, state), current);
+    suggestedFor = { state, current };
+  }
   const shown = state.landmarks.flatMap(({ id }, index) => {
     const moved = dragged?.id === id ? dragged.point : null;
     const point = moved ?? (isPlaced(pointOf(id)) ? pointOf(id) : suggested[id]?.point);
