@@ -257,7 +257,7 @@ class Run:
         """
         from dense_labels.annotation import annotating
 
-        arguments = {"annotations": annotations, "pictures": pictures, "category": category}
+        arguments: dict[str, Any] = {"annotations": annotations, "pictures": pictures, "category": category}
         return annotating.annotate(self, count, **arguments, suggest=suggest)
 
     @functools.cached_property

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dense_labels import kept_heads, progress
 from dense_labels.annotation import candidates, choosing, earlier, suggesting
-from dense_labels.annotation.candidates import Stills
+from dense_labels.annotation.candidates import Frames, Stills
 from dense_labels.annotation.earlier import Earlier
 from dense_labels.batches import LabelMap
 from dense_labels.prediction.predictions import Predictions
@@ -82,7 +82,7 @@ def _check(run, count, annotations, pictures, formats):
         raise ValueError(f"{run.workdir} was trained on no folder that is there now; give the pictures to annotate")
 
 
-def _choose(run: Any, found: candidates.Candidates, count: int, known: Earlier) -> list[Any]:
+def _choose(run: Any, found: Stills | Frames, count: int, known: Earlier) -> list[Any]:
     """Keys of the candidates that are worth annotating, and are not annotated yet."""
     head = _head(run)
     seen = _look(run, head, found.images(run.frame.full_size), len(found))

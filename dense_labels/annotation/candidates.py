@@ -8,7 +8,7 @@ import io
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -22,25 +22,10 @@ FRAMES_FOLDER = "labeled-data"  # as DeepLabCut calls it
 _AHEAD = 64  # pictures that are decoded, or are being decoded, before they are wanted
 
 
-class Candidates(Protocol):
-    """What can be chosen."""
-
-    folder: str  # that the names of those that were chosen start from
-
-    def __len__(self) -> int:
-        """How many are looked at, as far as it is known before."""
-
-    def images(self, size: tuple[int, int]) -> Iterator[tuple[Any, np.ndarray]]:
-        """Yields a key of each that can be read, and its pixels, uint8 [H, W, 3] of a size (height, width)."""
-
-    def keep(self, keys: Sequence[Any]) -> list[str]:
-        """Returns the paths of those that were chosen, which are pictures from now on."""
-
-
 class Stills(NamedTuple):
     """Pictures; a key is a path."""
 
-    folder: str
+    folder: str  # that names start from
     paths: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -71,7 +56,7 @@ class Stills(NamedTuple):
 class Frames(NamedTuple):
     """Frames of videos; a key is the path of a video and the index of a frame."""
 
-    folder: str
+    folder: str  # that the names of the written ones start from
     paths: tuple[str, ...]
     most: int  # frames of all videos together that are looked at
 
