@@ -42,8 +42,8 @@ def suggest(labels: LabelMap, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarr
       vectors: [K, L], of the landmarks.
 
     Returns:
-      `(points, probability)`: float32 [N, K, 2], (x, y) in pixels of the network's input, and [N, K], the share of the
-      probability of all cells that lies in the window.
+      `(points, probability)`: float32 [N, K, 2], (x, y) in pixels of the network's input, and [N, K], that of the most
+      probable cell.
     """
     rows, columns = labels.cells
     flat = tf.reshape(tf.cast(labels.values, tf.float32), [len(labels), -1, labels.length])
@@ -58,8 +58,7 @@ def suggest(labels: LabelMap, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarr
     weights = tf.nn.softmax(tf.reshape(weights, [len(labels), -1, weights.shape[-1]]), axis=1)
     centres = tf.reshape(geometry.cell_centres(FINER * rows, FINER * columns, labels.stride / FINER), [-1, 2])
     points = tf.einsum("nmk,mc->nkc", weights, centres)
-    share = tf.reduce_sum(tf.where(window, tf.exp(maps), 0), axis=[1, 2])
-    return points.numpy(), np.minimum(share.numpy(), 1)
+    return points.numpy(), tf.exp(tf.reduce_max(log_probability, axis=-1)).numpy()
 
 
 def _window(best, rows, columns):

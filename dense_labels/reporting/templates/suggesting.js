@@ -8,15 +8,13 @@ function meanLabel(labels) {
 }
 
 // The expected place of a label in a window of so many cells about the most probable one, on scores interpolated to
-// so many places along each side of a cell; and the share of the probability that lies in the window.
+// so many places along each side of a cell; and the probability of that cell.
 function suggestPlace(map, label, { window, finer }) {
   const { probability } = findLabel(map, label);
   const best = probability.reduce((most, value, cell) => (value > probability[most] ? cell : most), 0);
   const [row, column] = [Math.floor(best / map.width), best % map.width];
   const [top, bottom] = [Math.max(row - window, 0), Math.min(row + window, map.height - 1)];
   const [left, right] = [Math.max(column - window, 0), Math.min(column + window, map.width - 1)];
-  let share = 0;
-  for (let i = top; i <= bottom; i++) for (let j = left; j <= right; j++) share += probability[i * map.width + j];
   let [total, x, y] = [0, 0, 0];
   for (let i = top * finer; i < (bottom + 1) * finer; i++) {
     for (let j = left * finer; j < (right + 1) * finer; j++) {
@@ -25,7 +23,7 @@ function suggestPlace(map, label, { window, finer }) {
       [total, x, y] = [total + weight, x + weight * place[0], y + weight * place[1]];
     }
   }
-  return { point: [x / total, y / total], probability: Math.min(share, 1) };
+  return { point: [x / total, y / total], probability: probability[best] };
 }
 
 function scoreAt(map, label, place) {
