@@ -1,9 +1,7 @@
-"""Evaluates a run: fits landmark heads on frozen labels, measures them, draws, exports.
+"""Evaluates a run: fits landmark heads on frozen labels, measures them, draws, exports; or helps to annotate.
 
-python eval_main.py --workdir=runs/mine [--annotations=points.json] [--report] [--export_dir=served/mine]
+python eval_main.py --workdir=runs/mine [--annotations=points.csv] [--report] [--export_dir=served/mine] [--annotate=9]
 """
-
-import shlex
 
 from absl import flags
 
@@ -13,21 +11,23 @@ from dense_labels.batches import Limits
 
 
 def main(workdir: str, export_dir: str | None, max_pixels: int, batch_requests: int, **options) -> None:
-    """Evaluates with the options of `Run.evaluate`, then exports where it is asked for."""
+    """Evaluates with the options of `Run.evaluate`, then exports where it is asked for; or annotates."""
     if export_dir and options["untrained"]:
         raise ValueError("--untrained goes without --export_dir: a network that is not trained is not served")
     files.check_plain(export_dir, "--export_dir")
     if not export_dir and (max_pixels, batch_requests) != (Limits.max_pixels, 0):
         raise ValueError("--max_pixels and --batch_requests go with --export_dir: they are of the model that it writes")
-    counts = options.pop("few_shot")
-    if not all(count.isdecimal() and int(count) for count in counts):
-        raise ValueError(f"--few_shot={','.join(counts)}: must be whole numbers above 0, such as 1,5,10")
+    options["few_shot"] = command_line.whole_numbers("few_shot", options["few_shot"])
+    annotate, suggest = options.pop("annotate"), options.pop("suggest")
     run = dense_labels.open_run(workdir)
-    run.evaluate(few_shot=[int(count) for count in counts], **options)
+    if annotate or suggest:
+        taken = command_line.alone("annotate", "annotations", "pictures", "category", export_dir=export_dir, **options)
+        run.annotate(annotate or 20, suggest=suggest, **taken)
+        return
+    run.evaluate(**options)
     if export_dir:
-        version = run.export(export_dir, max_pixels=max_pixels, batch_requests=batch_requests)
-        progress.say(f"SavedModel: {version}")
-    progress.say(f"TensorBoard: {command_line.python()} -m tensorboard.main --logdir={shlex.quote(workdir)}")
+        progress.say(f"SavedModel: {run.export(export_dir, max_pixels=max_pixels, batch_requests=batch_requests)}")
+    progress.say(command_line.tensorboard(workdir))
 
 
 def console() -> None:
@@ -37,7 +37,7 @@ def console() -> None:
         flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version."),
         flags.DEFINE_integer("max_pixels", Limits.max_pixels, "The SavedModel refuses pictures of more pixels.", 1),
         flags.DEFINE_integer("batch_requests", 0, "It joins up to so many pictures of concurrent requests.", 0),
-        flags.DEFINE_string("annotations", None, "Landmarks to fit heads on: COCO .json, .csv, folder of .pts."),
+        flags.DEFINE_string("annotations", None, "Landmarks to fit heads on, as annotation tools write them."),
         flags.DEFINE_string("annotations_test", None, "The same to test on; without it, five parts take turns."),
         flags.DEFINE_string("pictures", None, "Folder of the pictures, if it is not the training's (any more)."),
         flags.DEFINE_string("category", None, "Name or id of the objects, where annotations are of several kinds."),
@@ -45,8 +45,12 @@ def console() -> None:
         flags.DEFINE_bool("skip_bad_files", False, "Leave out files that cannot be read."),
         flags.DEFINE_list("few_shot", [], "Fit heads on few annotated pictures too, such as 1,5,10,20."),
         flags.DEFINE_list("heads", [], "Landmark heads to fit, such as nearest,regress; if not the configuration's."),
-        flags.DEFINE_string("weights", "imagenet", "Of a detector's trunk: imagenet, a Keras .h5 file, or none."),
+        flags.DEFINE_string(
+            "weights", None, "Of a detector's trunk, in place of ImageNet's: a Keras .h5 file, or none."
+        ),
         flags.DEFINE_bool("report", False, "Write a page to hand around too: WORKDIR/eval/report.html."),
+        flags.DEFINE_integer("annotate", None, "Write a page to annotate so many pictures in, chosen by the run.", 1),
+        flags.DEFINE_list("suggest", [], "With it, write suggestions in formats too, such as coco; needs annotations."),
         flags.DEFINE_bool("untrained", False, "Evaluate the network as it was before training, for comparison."),
     ]
     flags.mark_flag_as_required("workdir")

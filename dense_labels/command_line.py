@@ -88,12 +88,40 @@ def is_expected(error: Exception) -> bool:
     return tensorflow is not None and isinstance(error, tensorflow.errors.OpError) and _is_from_outside(error)
 
 
+def whole_numbers(name: str, texts: list[str]) -> list[int]:
+    """Returns the numbers above 0 that a flag lists; raises a ValueError where one is something else."""
+    if not all(text.isdecimal() and int(text) for text in texts):
+        raise ValueError(f"--{name}={','.join(texts)}: must be whole numbers above 0, such as 1,5,10")
+    return [int(text) for text in texts]
+
+
+def alone(name: str, *taken: str, **given: Any) -> dict[str, Any]:
+    """Returns those of the given flags that another one takes.
+
+    Args:
+      name: of the flag that takes them.
+      *taken: names of those that it takes.
+      **given: the values of all others.
+
+    Raises:
+      ValueError: if a flag is set that it does not take.
+    """
+    if idle := [other for other, value in given.items() if value and other not in taken]:
+        raise ValueError(f"--{name} does not evaluate: leave out {', '.join(f'--{other}' for other in idle)}")
+    return {other: given[other] for other in taken}
+
+
 def of_tensorflow(message: str) -> str:
     """Picks what went wrong out of a message of TensorFlow's that also says where in the graph."""
     message = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]( name: ?\S*)?", " ", message, flags=re.S)
     where = ("Graph execution error", "Detected at node", "Hint:", "File ", "<stdin>", "<stack traces")
     lines = [line.strip() for line in message.splitlines()]
     return next((line for line in lines if line and not line.startswith(where)), "")
+
+
+def tensorboard(workdir: str) -> str:
+    """Returns the line that says how to look at a run in TensorBoard."""
+    return f"TensorBoard: {python()} -m tensorboard.main --logdir={shlex.quote(workdir)}"
 
 
 def python() -> str:

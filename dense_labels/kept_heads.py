@@ -56,6 +56,11 @@ class KeptHeads:
             )
         return self.heads[self.result.best]
 
+    @property
+    def parts(self) -> tuple[Any, Any]:
+        """The best as (head, detector): a head reads labels, a detector pictures; the other is None."""
+        return (None, self.best) if hasattr(self.best, "network") else (self.best, None)
+
 
 def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
     """Keeps heads in a run, beside those of earlier evaluations.
@@ -123,6 +128,28 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
     except Exception as error:  # numpy, zip and JSON raise almost anything at damaged data
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{folder} cannot be read ({reason}); evaluate the run again") from error
+
+
+def of_step(workdir: str | os.PathLike, step: int) -> KeptHeads | None:
+    """Restores the heads of the newest evaluation, as `newest`, and refuses those of another step of the training.
+
+    Args:
+      workdir: folder of the run.
+      step: how many steps its network was trained for.
+
+    Returns:
+      The heads; None where no evaluation has kept any.
+
+    Raises:
+      ValueError: as `newest`, or if they were fitted at another step.
+    """
+    kept = newest(workdir)
+    if kept is not None and kept.result.step != step:
+        raise ValueError(
+            f"the heads in {workdir} were fitted at step {kept.result.step} of the training, which is at step {step} "
+            "now; evaluate the run again"
+        )
+    return kept
 
 
 def _index(folder: pathlib.Path) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class Run:
         category: str | None = None,
         heads: str | Sequence[str] = (),
         few_shot: int | Sequence[int] = (),
-        weights: str | os.PathLike = "imagenet",
+        weights: str | os.PathLike | None = None,
         cache_dir: str | os.PathLike | None = None,
         skip_bad_files: bool = False,
         report: bool = False,
@@ -118,8 +118,8 @@ class Run:
           heads: names of the heads to fit, such as ("nearest", "regress"), or one name; those of the configuration if
             empty.
           few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10), or one number.
-          weights: of the detector's trunk, MobileNetV2: "imagenet" (they are downloaded once), the path of a Keras .h5
-            file of it without its top, or "none".
+          weights: of the detector's trunk, MobileNetV2: the path of a Keras .h5 file of it without its top, or "none";
+            those of ImageNet if not given, which are downloaded once.
           cache_dir: folder that resized pictures are kept in, if not the training's.
           skip_bad_files: leave out files that cannot be read.
           report: write a page to hand around too, `eval/report.html`.
@@ -138,7 +138,7 @@ class Run:
             run_evaluation.Data(annotations, annotations_test, pictures, category, cache_dir, skip_bad_files),
             heads=heads,
             few_shot=few_shot,
-            weights=os.path.expanduser(os.fspath(weights)),
+            weights=os.path.expanduser(os.fspath(weights or "imagenet")),
             report=report,
             untrained=untrained,
         )
@@ -199,10 +199,10 @@ class Run:
         files.check_plain(export_dir, "export_dir")
         from dense_labels.exporting import model_card, saved_model
 
-        network, kept = self.network, self._kept_heads()
+        network, kept = self.network, kept_heads.of_step(self.workdir, self.step)
         limits = Limits(batch_requests=batch_requests, **({"max_pixels": max_pixels} if max_pixels else {}))
         description = model_card.describe_run(*((kept.config, kept.result) if kept else (self.config, self._result())))
-        head, detector = _parts(kept.best if kept else None)
+        head, detector = kept.parts if kept else (None, None)
         return saved_model.export_saved_model(
             network,
             head,
@@ -239,29 +239,49 @@ class Run:
         """
         return self._predictor.predict(pictures, out=out, formats=formats, **options)
 
+    def annotate(
+        self,
+        count: int,
+        *,
+        annotations: str | os.PathLike | None = None,
+        pictures: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+        category: str | None = None,
+        suggest: str | Sequence[str] = (),
+    ) -> str:
+        """Writes a page, `annotate/annotate.html`, to annotate in: a landmark of one picture appears in all others.
+
+        Args:
+          count: how many pictures that are not annotated yet to choose, those that stand for most others.
+          annotations: as of `evaluate`; they are shown to be corrected, suggest points, and are handed on by the page.
+          pictures: what to choose from, if not the training's: a folder, a pattern, a list, or videos.
+          category: name or id of the objects, where annotations are of several kinds.
+          suggest: formats, as of `predict`, that suggestions from `annotations` are written in, into the same folder.
+
+        Returns:
+          The path of the page. What it hands out goes to `evaluate(annotations=...)`.
+
+        Raises:
+          ValueError: if an argument does not fit the run, there is no picture left, or there is no checkpoint.
+        """
+        from dense_labels.annotation import annotating
+
+        return annotating.annotate(
+            self, count, annotations=annotations, pictures=pictures, category=category, suggest=suggest
+        )
+
     @functools.cached_property
     def _predictor(self) -> Any:
         from dense_labels.exporting.served_model import ServedModel
         from dense_labels.prediction.predictor import Predictor
 
-        network, kept = self.network, self._kept_heads()
+        network, kept = self.network, kept_heads.of_step(self.workdir, self.step)
         if kept is None:
             raise ValueError(f"{self.workdir} has no landmark head; evaluate it with annotations first")
         identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "figures": kept.result.metrics}
-        head, detector = _parts(kept.best)
+        head, detector = kept.parts
         model = ServedModel(network, head, frame=self.frame, detector=detector)
         seen = {"saw_boxes": bool(kept.config.data.boxes), "annotated": kept.landmarks}
         return Predictor(model.landmarks, model.locator.frame, kept.result.landmark_names, identity, **seen)
-
-    def _kept_heads(self) -> kept_heads.KeptHeads | None:
-        """The heads of the newest evaluation; refuses those of another step of the training."""
-        kept = kept_heads.newest(self.workdir)
-        if kept is not None and kept.result.step != self.step:
-            raise ValueError(
-                f"the heads in {self.workdir} were fitted at step {kept.result.step} of the training, which is at step "
-                f"{self.step} now; evaluate the run again"
-            )
-        return kept
 
     @functools.cached_property
     def _served(self) -> Any:
@@ -274,8 +294,3 @@ class Run:
         from dense_labels.evaluation.result import Result
 
         return Result(step=self.step)
-
-
-def _parts(best: Any) -> tuple[Any, Any]:
-    """What locates landmarks: a head, which reads labels, or a detector, which has a network; the other is None."""
-    return (None, best) if hasattr(best, "network") else (best, None)

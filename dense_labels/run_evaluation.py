@@ -200,8 +200,8 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], weights: str)
         for name in settings.heads
         if not HEADS[name].facts.get("reads_pictures")
     }
-    several = {"batch_size": settings.batch_size, "compare": len(settings.heads) > 1}
-    fitted = landmarks.fit_heads(fits, known, test, **several) if fits else None
+    several = len(settings.heads) > 1
+    fitted = landmarks.fit_heads(fits, known, test, batch_size=settings.batch_size, compare=several) if fits else None
     if len(fits) < len(settings.heads):
         detector = evaluating.Fitting(subject.config, source, names=names, weights=weights)
         fitted = evaluating.together(fitted, detector.fit(known, test), settings.heads)
@@ -209,10 +209,11 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], weights: str)
         fitted.predicted, fitted.measured_on, source.normaliser, head_images=len(known), exported=fitted.best
     )
     if few_shot:
-        draws = {"counts": few_shot, "seeds": _SEEDS}
         views_of = functools.partial(_few_views, subject, len(known))
-        errors = landmarks.few_shot(fits, views_of, known, test, batch_size=settings.batch_size, **draws)
-        of_detector = detector.few_shot(**draws) if len(fits) < len(settings.heads) else {}
+        errors = landmarks.few_shot(
+            fits, views_of, known, test, counts=few_shot, seeds=_SEEDS, batch_size=settings.batch_size
+        )
+        of_detector = detector.few_shot(counts=few_shot, seeds=_SEEDS) if len(fits) < len(settings.heads) else {}
         parts["few_shot_error_percent"] = {**errors, **of_detector}
     return Measured(Result(**parts, landmark_names=names, best=fitted.best, step=subject.step), fitted)
 

@@ -198,8 +198,9 @@ class Detector:
         Raises:
           ValueError: if the state is of another network.
         """
-        settings = {"weights": "none", "seed": 0, "frozen_norms": bool(state["frozen_norms"])}
-        detector = cls.create(int(state["count"]), tuple(state["size"].tolist()), **settings)
+        height, width = state["size"].tolist()
+        frozen = bool(state["frozen_norms"])
+        detector = cls.create(int(state["count"]), (height, width), weights="none", seed=0, frozen_norms=frozen)
         for index, variable in enumerate(detector.variables):
             variable.assign(state[f"weight_{index:03}"])
         if "expected" in state:

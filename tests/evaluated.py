@@ -17,9 +17,10 @@ _DEFAULTS = {
     "batch_requests": 0,
     **dict.fromkeys(("annotations", "annotations_test", "pictures", "cache_dir")),
     **dict.fromkeys(("skip_bad_files", "report", "untrained"), False),
-    "weights": "imagenet",
-    "few_shot": [],
-    "heads": [],
+    "weights": None,
+    "annotate": None,
+    "category": None,
+    **{name: [] for name in ("few_shot", "heads", "suggest")},
 }
 
 

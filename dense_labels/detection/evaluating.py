@@ -110,14 +110,15 @@ class Fitting:
     def few_shot(self, *, counts: Sequence[int], seeds: int) -> dict[str, dict[int, list[float]]]:
         """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`."""
         views_of = lambda indices, _: self.known.take(indices)  # noqa: E731, they are warped while it is trained
-        settings = {"counts": counts, "seeds": seeds, "batch_size": _AT_ONCE}
-        errors = landmarks.few_shot({NAME: self._fit}, views_of, self.known, self.test, **settings)
+        errors = landmarks.few_shot(
+            {NAME: self._fit}, views_of, self.known, self.test, counts=counts, seeds=seeds, batch_size=_AT_ONCE
+        )
         return {NAME: errors[NAME]}
 
     def _fit(self, images: LabelledLandmarks) -> Any:
         pairs = sides.flip_pairs(self._names) if len(self._names) == images.landmarks.shape[1] else ()
-        options = {"weights": self._weights, "seed": self._config.train.seed, "flip_pairs": pairs}
-        return fitting.fit(images, self._config.views, **options)
+        seed = self._config.train.seed
+        return fitting.fit(images, self._config.views, weights=self._weights, seed=seed, flip_pairs=pairs)
 
 
 def _in_frame(points: np.ndarray, own: LabelledLandmarks, shown: LabelledLandmarks, margin: int) -> np.ndarray:

@@ -67,7 +67,7 @@ class ServedModel(tf.Module):
         if head is not None:
             traced = _traced(lambda labels: head(labels), tf.TensorSpec([None, *self._label_shape], tf.float32))
             self.head = lambda labels: traced(labels)
-        self.answered = self.locator.answered if detector else _answers(head, self._label_shape)
+        self.answered: set[str] = self.locator.answered if detector else _answers(head, self._label_shape)
         tasks = {task: signature for task, signature, _ in signatures.named().values()}
         self._tasks = frozenset(task for task, signature in tasks.items() if self.answered.issuperset(signature.needs))
         for task in self._tasks:

@@ -22,7 +22,9 @@ class LiveModel:
 
     def __init__(self, network: tf.keras.Model, head: Head | None, frame: Frame, detector: Detector | None = None):
         self.head, self.frame = head, frame
-        self.locator = LiveModel(detector.network, detector.head, detector.frame) if detector else self
+        self.locator: signatures.Model = self
+        if detector:
+            self.locator = LiveModel(detector.network, detector.head, detector.frame)
         self._network = network
         self._known: dict[tuple[tuple[int, ...], bytes], Labelled] = {}
 

@@ -10,17 +10,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import html
-import importlib.resources
-import io
-import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from dense_labels import files
 from dense_labels.batches import LabelMap
@@ -28,7 +23,7 @@ from dense_labels.config import Config
 from dense_labels.evaluation.result import Result
 from dense_labels.method import label_sphere
 from dense_labels.pictures import cells, checks, unfolding
-from dense_labels.reporting import page_text
+from dense_labels.reporting import filling, page_text
 
 MOST_PICTURES = 12
 _MOST_BYTES = 4_000_000  # of the labels, as text
@@ -82,15 +77,14 @@ def write(
     parts = {
         "title": html.escape(title),
         "summary": html.escape(summary),
-        "style": _template("report.css"),
-        "script": _template("matching.js") + _template("report.js"),
+        "style": filling.template("report.css"),
+        "script": filling.template("matching.js") + filling.template("report.js"),
         "cells": f"{data['columns']} x {data['rows']} cells of {data['stride']} pixels",
         "numbers": page_text.numbers(result),
-        "panels": page_text.panels({name: _panel_uri(picture) for name, picture in panels.items()}),
-        "data": _json(data),
+        "panels": page_text.panels({name: filling.webp_uri(picture, _QUALITY) for name, picture in panels.items()}),
+        "data": filling.json_text(data),
     }
-    page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _template("report.html"))
-    files.write_whole(path, page.encode())
+    files.write_whole(path, filling.fill("report.html", parts).encode())
 
 
 def summary(config: Config, step: int) -> str:
@@ -154,10 +148,10 @@ def _pictures(images: np.ndarray, whole: LabelMap, colours: np.ndarray, masks: n
     for image, labels, label_colours, mask in zip(images, whole.values, colours, masks):
         yield {
             "image": _picture_uri(_bytes(image)),
-            "labels": _base64(labels.astype("<i2")),
-            "label_colours": _base64(_bytes(label_colours)),
-            "picture_colours": _base64(_bytes(image[at])),
-            "object": _base64(np.uint8(mask[at])),
+            "labels": filling.base64_text(labels.astype("<i2")),
+            "label_colours": filling.base64_text(_bytes(label_colours)),
+            "picture_colours": filling.base64_text(_bytes(image[at])),
+            "object": filling.base64_text(np.uint8(mask[at])),
         }
 
 
@@ -190,28 +184,6 @@ def _bytes(colours: np.ndarray) -> np.ndarray:
     return np.uint8(np.rint(255 * colours))
 
 
-def _base64(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array)).decode()
-
-
 def _picture_uri(picture: np.ndarray) -> str:
     """A uint8 picture [H, W, 3] as the address of itself, exact."""
     return f"data:image/png;base64,{base64.b64encode(tf.io.encode_png(picture).numpy()).decode()}"
-
-
-def _panel_uri(panel: np.ndarray) -> str:
-    """The same of a large picture that is only looked at: a quarter as long."""
-    written = io.BytesIO()
-    Image.fromarray(panel).save(written, "WEBP", quality=_QUALITY)
-    return f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"
-
-
-def _json(data: Any) -> str:
-    """JSON that may stand inside a <script>: it neither ends it nor begins a comment."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    return re.sub("[<>&]", lambda character: f"\\u{ord(character[0]):04x}", text)
-
-
-def _template(name: str) -> str:
-    templates = importlib.resources.files("dense_labels.reporting").joinpath("templates")
-    return templates.joinpath(name).read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """The public face: a folder of pictures in, a run that evaluates, labels, matches and exports."""
 
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tensorflow as tf
 import dense_labels
 from dense_labels import kept_heads
 from dense_labels.evaluation.result import Result
-from tests import drawn
+from tests import drawn, evaluated
 from tests.commands import ROOT, environment
 
 SIDE = 32
@@ -208,3 +209,23 @@ def test_a_run_without_a_head_cannot_predict(run, tmp_path, pictures):
         dense_labels.open_run(bare).predict(pictures)
     with pytest.raises(ValueError, match="holds no exported model; give the folder that an export wrote"):
         dense_labels.load(tmp_path)
+
+
+def test_the_command_writes_a_page_to_annotate_in(run, pictures, capsys):
+    evaluated.evaluate(run.workdir, annotate=2)
+    said = capsys.readouterr().out
+    assert f"annotate 2 pictures in a browser: {run.workdir}/annotate/annotate.html" in said
+    assert f"then: python eval_main.py --workdir={run.workdir} --annotations=DOWNLOADED.csv" in said
+    refused = evaluated.refusal(run.workdir, annotate=2, few_shot=["1"])
+    assert refused == "--annotate does not evaluate: leave out --few_shot"
+    assert "suggest=coco needs annotations" in evaluated.refusal(run.workdir, suggest=["coco"])
+
+
+def test_a_page_goes_on_with_earlier_annotations_and_suggests_in_other_formats(run, pictures):
+    lines = (pictures.parent / "points.csv").read_text().splitlines()
+    (pictures.parent / "few.csv").write_text("\n".join(lines[:3]))
+    page = run.annotate(2, annotations=pictures.parent / "few.csv", suggest="csv")
+    assert f'"name":"{lines[1].split(",")[0]}"' in pathlib.Path(page).read_text("utf-8")
+    suggested = pathlib.Path(run.workdir, "annotate", "points.csv").read_text("utf-8").splitlines()
+    assert suggested[0] == lines[0] and len(suggested) == 3
+    assert not {line.split(",")[0] for line in suggested[1:]} & {line.split(",")[0] for line in lines[:3]}

@@ -42,7 +42,7 @@ def write(predictions: Predictions) -> bytes:
                 "num_keypoints": len(placed),
                 "bbox": _bbox(placed, None if predictions.boxes is None else predictions.boxes[index - 1]),
                 "score": round(float(score.mean()), 4),
-                "keypoint_scores": np.float64(score).round(4).tolist(),
+                "keypoint_scores": np.asarray(score, np.float64).round(4).tolist(),
             }
         )
     skeleton = [[a + 1, b + 1] for a, b in predictions.skeleton]  # COCO counts from 1

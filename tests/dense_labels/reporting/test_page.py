@@ -18,7 +18,7 @@ from dense_labels.batches import LabelMap
 from dense_labels.evaluation.result import Result
 from dense_labels.method import geometry, label_sphere, matching
 from dense_labels.registry import METRICS
-from dense_labels.reporting import page, page_text
+from dense_labels.reporting import filling, page, page_text
 
 TEMPLATES = pathlib.Path(page.__file__).parent / "templates"
 RNG = np.random.default_rng
@@ -225,7 +225,7 @@ def test_every_template_is_installed():
     setup = configparser.ConfigParser()
     setup.read(pathlib.Path(__file__).parents[3] / "setup.cfg")
     pattern = setup["options.package_data"]["dense_labels.reporting"]
-    assert set(TEMPLATES.parent.glob(pattern)) == set(TEMPLATES.iterdir()) and len(set(TEMPLATES.iterdir())) == 4
+    assert set(TEMPLATES.parent.glob(pattern)) == set(TEMPLATES.iterdir()) and len(set(TEMPLATES.iterdir())) == 11
 
 
 def test_errors_say_what_was_given_and_what_is_needed():
@@ -238,7 +238,7 @@ def test_errors_say_what_was_given_and_what_is_needed():
 def test_a_panel_looks_as_it_is_and_is_a_fraction_as_long():
     y, x = np.mgrid[:200, :300] / 20
     waves = 127 + 60 * np.sin(np.stack([x, y, x + y], axis=-1)) + RNG(0).normal(size=[200, 300, 3])
-    head, _, written = page._panel_uri(np.uint8(waves)).partition(",")
+    head, _, written = filling.webp_uri(np.uint8(waves), page._QUALITY).partition(",")
     shown = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(written))))
     assert head == "data:image/webp;base64" and np.abs(shown - waves).mean() < 3
     assert len(written) < len(page._picture_uri(np.uint8(waves))) / 4

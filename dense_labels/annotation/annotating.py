@@ -1,0 +1,181 @@
+"""Writes the page to annotate in: chooses pictures, labels them, and takes earlier annotations along."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from dense_labels import kept_heads, progress
+from dense_labels.annotation import candidates, choosing, earlier, suggesting
+from dense_labels.annotation.candidates import Frames, Stills
+from dense_labels.annotation.earlier import Earlier
+from dense_labels.batches import LabelMap
+from dense_labels.prediction.predictions import Predictions
+from dense_labels.registry import FORMATS
+from dense_labels.reporting import annotation_page
+from input_pipeline.storage import decoding
+
+FOLDER, PAGE = "annotate", "annotate.html"
+_MOST = 2000  # pictures or frames that are looked at
+_MOST_SHOWN = 40  # annotated pictures that a page shows again; it hands the others on as they are
+_BATCH = 32
+
+
+class _Seen(NamedTuple):
+    """Pictures that were looked at."""
+
+    keys: list[Hashable]
+    parts: list[np.ndarray]  # descriptions, as of `choosing.describe`
+    uncertainty: np.ndarray | None  # [N], where there is a head
+
+    def take(self, indices: list[int]) -> _Seen:
+        doubt = None if self.uncertainty is None else self.uncertainty[indices]
+        return _Seen([self.keys[index] for index in indices], [part[indices] for part in self.parts], doubt)
+
+
+def annotate(
+    run: Any,
+    count: int,
+    *,
+    annotations: str | os.PathLike | None = None,
+    pictures: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    category: str | None = None,
+    suggest: str | Sequence[str] = (),
+) -> str:
+    """Writes the page; see `Run.annotate` for the arguments, the result and the errors."""
+    formats = [suggest] if isinstance(suggest, str) else list(suggest)
+    _check(run, count, annotations, pictures, formats)
+    out = os.path.join(run.workdir, FOLDER)
+    found = candidates.find(pictures or run.config.data.dir, out=out, most=_MOST, seed=run.config.train.seed)
+    known = earlier.read(run.config, annotations, found.folder, category)
+    new = found.keep(_choose(run, found, count, known))
+    sheet = _sheet(run, found.folder, new, known)
+    paths = [os.path.join(found.folder, name) for name in sheet.names]
+    page, command = os.path.join(out, PAGE), _command(run, found.folder)
+    os.makedirs(out, exist_ok=True)
+    title = f"Annotate {os.path.basename(run.workdir)}"
+    annotation_page.write(page, title, sheet, map(decoding.read_picture, paths), command=command)
+    progress.say(f"annotate {len(new)} pictures in a browser: {page} ({os.path.getsize(page) / 1e6:.1f} MB)")
+    progress.say(f"then: {command}")
+    if formats:
+        written = _suggestions(found.folder, sheet, len(new)).save(out, formats)
+        progress.say(f"suggestions: {', '.join(map(str, written))}")
+    return page
+
+
+def _check(run, count, annotations, pictures, formats):
+    """Refuses what cannot be done, before the work."""
+    if count < 1:
+        raise ValueError(f"annotate={count}: must be at least 1 picture")
+    for name in formats:
+        FORMATS[name]
+    if formats and annotations is None:
+        raise ValueError(
+            f"suggest={','.join(formats)} needs annotations of one picture or more: labels carry its points to others"
+        )
+    if not pictures and not os.path.isdir(run.config.data.dir):
+        raise ValueError(f"{run.workdir} was trained on no folder that is there now; give the pictures to annotate")
+
+
+def _choose(run: Any, found: Stills | Frames, count: int, known: Earlier) -> list[Any]:
+    """Keys of the candidates that are worth annotating, and are not annotated yet."""
+    head = _head(run)
+    seen = _look(run, head, found.images(run.frame.full_size), len(found))
+    annotated = {os.path.realpath(path) for path in known.paths}
+    seen = seen.take([n for n, key in enumerate(seen.keys) if os.path.realpath(str(key)) not in annotated])
+    if not seen.keys:
+        raise ValueError(f"{found.folder}: there is no picture that can be read and is not annotated yet")
+    parts, doubt, first = seen.parts, seen.uncertainty, len(known)
+    if first:
+        old = _look(run, None, Stills(found.folder, known.paths).images(run.frame.full_size), first)
+        first = len(old.keys)
+        parts = [np.concatenate(each) for each in zip(old.parts, parts)]
+        doubt = None if doubt is None else np.concatenate([np.zeros(first), doubt])
+    chosen = choosing.choose(choosing.joined(parts), count, known=np.arange(first), uncertainty=doubt) - first
+    if len(chosen) < count:
+        progress.note(f"only {len(chosen)} pictures differ from one another and from those that are annotated")
+    return [seen.keys[index] for index in chosen]
+
+
+def _head(run: Any) -> Any:
+    """The best head that was kept of this step of the training; None where there is none."""
+    kept = kept_heads.newest(run.workdir)
+    return kept.best if kept is not None and kept.result.step == run.step else None
+
+
+def _look(run: Any, head: Any, images: Iterable[tuple[Hashable, np.ndarray]], count: int) -> _Seen:
+    """Labels pictures and describes them; their labels are not kept."""
+    keys, described, doubt = [], [], []
+    with tqdm(total=count, desc="Looking at pictures", unit=" pictures") as bar:
+        for batch in _batches(images):
+            pixels = np.stack([image for _, image in batch])
+            labels = run.labels(pixels).values
+            described.append(choosing.describe(labels, pixels))
+            keys += [key for key, _ in batch]
+            if head is not None:
+                doubt.append(1 - np.asarray(head(labels)["score"]).mean(axis=1))
+            bar.update(len(batch))
+    parts = [np.concatenate(each) for each in zip(*described)]
+    return _Seen(keys, parts, np.concatenate(doubt) if doubt else None)
+
+
+def _batches(images: Iterable[Any]) -> Iterator[list[Any]]:
+    batch: list[Any] = []
+    for each in images:
+        batch.append(each)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _sheet(run: Any, folder: str, new: list[str], known: Earlier) -> annotation_page.Sheet:
+    """New pictures, then those of the annotated ones that are shown."""
+    shown = min(len(known), _MOST_SHOWN)
+    paths = [*new, *known.paths[:shown]]
+    blank = np.zeros([len(new), *known.points.shape[1:]], np.float32)
+    images = (decoding.read_resized(path, None, run.frame.full_size)[0] for path in paths)
+    labels = np.concatenate([run.labels(np.stack(batch)).values for batch in _batches(images)])
+    others = list(zip(known.paths, known.points, known.annotated))[shown:]
+    return annotation_page.Sheet(
+        names=earlier.names(paths, folder),
+        labels=LabelMap(labels, run.stride),
+        points=np.concatenate([blank, known.points[:shown]]),
+        annotated=np.concatenate([blank[..., 0], known.annotated[:shown]]),
+        landmark_names=known.landmark_names,
+        frame=run.frame,
+        settings={"window": suggesting.WINDOW, "finer": suggesting.FINER},
+        others=[(*earlier.names([path], folder), decoding.read_size(path), *point) for path, *point in others],
+    )
+
+
+def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predictions:
+    """Where the first pictures of a sheet have the landmarks of the others, by labels alone."""
+    sizes = np.array([decoding.read_size(os.path.join(folder, name)) for name in sheet.names])
+    scale = sizes[:, np.newaxis, ::-1] / np.array(sheet.frame.full_size[::-1])  # [N, 1, 2], along x and y
+    carried = np.flatnonzero(sheet.annotated.any(axis=0))
+    known = (sheet.points / scale - sheet.frame.margin)[:, carried]
+    vectors = suggesting.vectors(sheet.labels, known, sheet.annotated[:, carried])
+    points, probability = suggesting.suggest(sheet.labels[:count], vectors)
+    placed = np.clip((points + sheet.frame.margin) * scale[:count], 0, sizes[:count, np.newaxis, ::-1])
+    return Predictions(
+        folder=folder,
+        names=tuple(sheet.names[:count]),
+        sizes=sizes[:count],
+        landmark_names=tuple(sheet.landmark_names[k] for k in carried),
+        points=placed.astype(np.float32),
+        score=probability,
+    )
+
+
+def _command(run: Any, folder: str) -> str:
+    """The command that takes what the page hands out."""
+    parts = ["python", "eval_main.py", f"--workdir={run.workdir}", "--annotations=DOWNLOADED.csv"]
+    elsewhere = os.path.realpath(folder) != os.path.realpath(run.config.data.dir or os.devnull)
+    return shlex.join([*parts, f"--pictures={folder}"] if elsewhere else parts)

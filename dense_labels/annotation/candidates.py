@@ -1,0 +1,144 @@
+"""What can be chosen to be annotated: pictures of a folder, or frames of videos, which become pictures once chosen."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import io
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from dense_labels import files, progress
+from dense_labels.prediction import inputs
+from input_pipeline.storage import decoding, videos
+
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv")
+FRAMES_FOLDER = "labeled-data"  # as DeepLabCut calls it
+_AHEAD = 64  # pictures that are decoded, or are being decoded, before they are wanted
+
+
+class Stills(NamedTuple):
+    """Pictures; a key is a path."""
+
+    folder: str  # that names start from
+    paths: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def images(self, size: tuple[int, int]) -> Iterator[tuple[str, np.ndarray]]:
+        """Yields the pictures, a few decoded ahead; those that cannot be read are counted and named at the end."""
+        waiting: collections.deque = collections.deque()
+        failed = []
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for path in (*self.paths, *[None] * _AHEAD):
+                if path is not None:
+                    waiting.append((path, pool.submit(decoding.read_resized, path, None, size)))
+                if waiting and (path is None or len(waiting) > _AHEAD):
+                    path, future = waiting.popleft()
+                    try:
+                        yield path, future.result()[0]
+                    except decoding.PictureError as error:
+                        failed.append(str(error))
+        if failed:
+            progress.warn(f"{len(failed)} of {len(self.paths)} pictures cannot be read, such as {failed[0]}")
+
+    def keep(self, keys: Sequence[str]) -> list[str]:
+        """Returns the paths."""
+        return list(keys)
+
+
+class Frames(NamedTuple):
+    """Frames of videos; a key is the path of a video and the index of a frame."""
+
+    folder: str  # that the names of the written ones start from
+    paths: tuple[str, ...]
+    most: int  # frames of all videos together that are looked at
+
+    def __len__(self) -> int:
+        return sum(map(len, map(self._looked_at, self.paths)))
+
+    def images(self, size: tuple[int, int]) -> Iterator[tuple[tuple[str, int], np.ndarray]]:
+        """Yields frames, as many apart in each video."""
+        for path in self.paths:
+            for frame in videos.read_frames(path, only=self._looked_at(path)):
+                resized = Image.fromarray(frame.picture).resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0)
+                yield (path, frame.index), np.asarray(resized)
+
+    def keep(self, keys: Sequence[tuple[str, int]]) -> list[str]:
+        """Writes the frames as DeepLabCut does, labeled-data/VIDEO/img0042.png below the folder."""
+        written = []
+        for path in self.paths:
+            indices = {index for video, index in keys if video == path}
+            count = videos.read_count(path)
+            for frame in videos.read_frames(path, only=indices) if indices else ():
+                name = os.path.join(self.folder, FRAMES_FOLDER, videos.frame_name(path, frame.index, count))
+                os.makedirs(os.path.dirname(name), exist_ok=True)
+                content = io.BytesIO()
+                Image.fromarray(frame.picture).save(content, "PNG")
+                files.write_whole(name, content.getvalue())
+                written.append(name)
+        return written
+
+    def _looked_at(self, path):
+        """The indices of the frames of a video that are looked at."""
+        count = videos.read_count(path) or self.most
+        return range(0, count, -(-count * len(self.paths) // self.most))
+
+
+def find(given: str | os.PathLike | Sequence[str | os.PathLike], *, out: str, most: int, seed: int) -> Stills | Frames:
+    """Finds what can be chosen.
+
+    Args:
+      given: pictures, as of `prediction.inputs.find`; or a video, several of them, or a folder that holds no pictures
+        but videos.
+      out: folder that frames of videos are written below.
+      most: how many pictures or frames are looked at; of more pictures so many are drawn.
+      seed: of that draw.
+
+    Returns:
+      The candidates.
+
+    Raises:
+      ValueError: if there are none, or two videos have one name.
+    """
+    if clips := _videos(given):
+        named = collections.Counter(pathlib.PurePath(path).stem for path in clips)
+        if twice := [stem for stem, count in named.items() if count > 1]:
+            raise ValueError(f"several videos are called {twice[0]}, and so would their frames be; give one at a time")
+        return Frames(out, clips, most)
+    found = inputs.find(given)
+    paths = [path for path in found.paths if _is_text(path)]
+    if len(paths) < len(found.paths):
+        progress.note(f"{len(found.paths) - len(paths)} pictures have names that are no text: rename them")
+    if len(paths) > most:
+        drawn = np.sort(np.random.default_rng(seed).choice(len(paths), most, replace=False))
+        progress.note(f"of {len(paths)} pictures {most} are looked at, drawn by the seed of the run")
+        paths = [paths[index] for index in drawn]
+    return Stills(found.folder, tuple(paths))
+
+
+def _videos(given):
+    """The videos that are given; none where pictures are."""
+    if not isinstance(given, (str, os.PathLike)):
+        listed = tuple(os.path.expanduser(os.fspath(path)) for path in given)
+        return listed if listed and all(path.lower().endswith(VIDEOS) for path in listed) else ()
+    path = os.path.expanduser(os.fspath(given))
+    if not os.path.isdir(path):
+        return (path,) if path.lower().endswith(VIDEOS) else ()
+    inside = [name for name in sorted(os.listdir(path)) if not name.startswith(".")]
+    if any(name.lower().endswith(decoding.EXTENSIONS) or os.path.isdir(os.path.join(path, name)) for name in inside):
+        return ()
+    return tuple(os.path.join(path, name) for name in inside if name.lower().endswith(VIDEOS))
+
+
+def _is_text(path):
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:
+        return False

@@ -1,0 +1,65 @@
+"""Annotations that there are already, in any of the formats that are read."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dense_labels import config as config_lib
+from dense_labels import run_config
+from dense_labels.registry import READERS
+
+
+class Earlier(NamedTuple):
+    """The annotated pictures of a file: A of them, with K landmarks."""
+
+    paths: tuple[str, ...]
+    points: np.ndarray  # float32 [A, K, 2], (x, y) in continuous pixels of the upright pictures
+    annotated: np.ndarray  # float32 [A, K]: 1 where a landmark is annotated, else 0
+    landmark_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+NOTHING = Earlier((), np.zeros([0, 0, 2], np.float32), np.zeros([0, 0], np.float32), ())
+
+
+def read(
+    config: config_lib.Config, annotations: str | os.PathLike | None, folder: str, category: str | None = None
+) -> Earlier:
+    """Reads annotations.
+
+    Args:
+      config: of the run.
+      annotations: a file or folder that one of the readers knows by its name; None for none.
+      folder: that names of pictures start from.
+      category: name or id of the objects, where annotations are of several kinds.
+
+    Returns:
+      The pictures that are annotated.
+
+    Raises:
+      ValueError: if they cannot be read, or have two objects in one picture, of which a page shows one.
+    """
+    if annotations is None:
+        return NOTHING
+    config = run_config.with_landmarks(config, annotations, None, folder)
+    config.data.category = category or config.data.category
+    pictures = READERS[config.data.name].value(config.data)["annotated"]
+    seen: set[str] = set()
+    for path in map(os.path.realpath, pictures.paths):
+        if path in seen:
+            raise ValueError(f"{annotations}: {path} has two objects; a page is for pictures of one object each")
+        seen.add(path)
+    landmarks = pictures.landmark_names or tuple(str(k) for k in range(pictures.landmarks.shape[1]))
+    return Earlier(pictures.paths, pictures.landmarks, pictures.annotated, landmarks)
+
+
+def names(paths: Sequence[str], folder: str) -> list[str]:
+    """Returns the names of pictures from a folder on, with forward slashes."""
+    return [pathlib.PurePath(os.path.relpath(path, folder)).as_posix() for path in paths]

@@ -1,0 +1,69 @@
+"""Where landmarks that are annotated in a few pictures lie in others, by their labels alone.
+
+`reporting/templates/suggesting.js` does the same in the annotation page; a test holds one against the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from dense_labels.batches import LabelMap
+from dense_labels.method import geometry, matching
+
+WINDOW = 3  # cells about the most probable one, on each side, over which the expected place is taken
+FINER = 4  # scores are interpolated to so many places along each side of a cell
+
+
+def vectors(labels: LabelMap, points: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+    """Averages the labels at annotated landmarks.
+
+    Args:
+      labels: of N pictures.
+      points: float32 [N, K, 2], (x, y) in pixels of the network's input.
+      annotated: [N, K], 1 where a landmark is annotated, else 0.
+
+    Returns:
+      float32 [K, L]; 0 of a landmark that is annotated nowhere.
+    """
+    known = np.asarray(annotated, np.float32)[..., np.newaxis]
+    places = np.where(known > 0, points, 0).astype(np.float32)
+    found = geometry.bilinear_sample(labels.values, places, labels.stride).numpy()
+    return (found * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
+def suggest(labels: LabelMap, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Finds landmarks in label maps: the expected place under equation (3) in a window about the most probable cell.
+
+    Scores are interpolated between cells, which is the same as interpolating labels, for a score is linear in them.
+
+    Args:
+      labels: of N pictures.
+      vectors: [K, L], of the landmarks.
+
+    Returns:
+      `(points, probability)`: float32 [N, K, 2], (x, y) in pixels of the network's input, and [N, K], that of the most
+      probable cell.
+    """
+    rows, columns = labels.cells
+    flat = tf.reshape(tf.cast(labels.values, tf.float32), [len(labels), -1, labels.length])
+    given = tf.tile(tf.cast(vectors, tf.float32)[tf.newaxis], [len(labels), 1, 1])
+    log_probability = matching.match_log_probability(given, flat)  # [N, K, h * w]
+    maps = tf.reshape(tf.transpose(log_probability, [0, 2, 1]), [len(labels), rows, columns, -1])
+    fine = geometry.upsample(maps, FINER)
+    best = tf.argmax(log_probability, axis=-1).numpy()
+    window = _window(best, rows, columns)  # [N, h, w, K]
+    fine_window = window.repeat(FINER, axis=1).repeat(FINER, axis=2)
+    weights = tf.where(fine_window, fine, -np.inf)
+    weights = tf.nn.softmax(tf.reshape(weights, [len(labels), -1, weights.shape[-1]]), axis=1)
+    centres = tf.reshape(geometry.cell_centres(FINER * rows, FINER * columns, labels.stride / FINER), [-1, 2])
+    points = tf.einsum("nmk,mc->nkc", weights, centres)
+    return points.numpy(), tf.exp(tf.reduce_max(log_probability, axis=-1)).numpy()
+
+
+def _window(best, rows, columns):
+    """Whether each cell lies in the window about the most probable one, [N, h, w, K]."""
+    row, column = (part[:, np.newaxis, np.newaxis] for part in np.divmod(best, columns))
+    near_row = np.abs(np.arange(rows)[:, np.newaxis, np.newaxis] - row) <= WINDOW
+    near_column = np.abs(np.arange(columns)[np.newaxis, :, np.newaxis] - column) <= WINDOW
+    return near_row & near_column

@@ -1,0 +1,139 @@
+"""A page to annotate pictures in: one HTML file, in which a landmark of one picture appears in all others.
+
+The page needs no network and no server. Label maps are stored in 16 bits; `templates/suggesting.js` finds landmarks by
+them as `dense_labels.annotation.suggesting` does.
+
+**Convention:** points are (x, y) in continuous pixels of the upright picture as its owner has it, whatever the size of
+the copy in the page.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import html
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dense_labels import files
+from dense_labels.batches import Frame, LabelMap
+from dense_labels.reporting import filling, page
+
+LONGEST = 1024  # pixels of the longer side of a copy
+_QUALITY = 90  # of copies as WebP, of 100
+_SCRIPTS = ("matching.js", "suggesting.js", "annotation_files.js", "annotation_state.js", "annotation_view.js")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sheet:
+    """The pictures of a page, and what is known of them.
+
+    Attributes:
+      names: of the N pictures, as annotations name them.
+      labels: of the pictures.
+      points: float [N, K, 2], (x, y) in pixels of the pictures.
+      annotated: [N, K], 1 where a point is annotated.
+      landmark_names: K.
+      frame: in which the network sees pictures.
+      settings: `window` and `finer`, of `dense_labels.annotation.suggesting`.
+      others: name, (height, width), points [K, 2] and annotated [K] of annotated pictures that the page does not show,
+        but hands on.
+    """
+
+    names: Sequence[str]
+    labels: LabelMap
+    points: np.ndarray
+    annotated: np.ndarray
+    landmark_names: Sequence[str]
+    frame: Frame
+    settings: dict[str, int]
+    others: Sequence[tuple[str, tuple[int, int], np.ndarray, np.ndarray]] = ()
+
+
+def write(path: str | os.PathLike, title: str, sheet: Sheet, pictures: Iterable[np.ndarray], *, command: str) -> None:
+    """Writes the page, whole or not at all.
+
+    Args:
+      path: of the file; its folder exists.
+      title: of the page.
+      sheet: what is annotated.
+      pictures: the N upright pictures, uint8 [H, W, 3], one at a time.
+      command: that takes what the page hands out, for the page to show.
+
+    Raises:
+      ValueError: if there are not as many pictures, label maps, points and names.
+      OSError: if it cannot be written.
+    """
+    data = page_data(sheet, pictures)
+    style, script = filling.template("annotation.css"), "".join(map(filling.template, (*_SCRIPTS, "annotation.js")))
+    parts = {
+        "title": html.escape(title),
+        "command": html.escape(command),
+        "style": style,
+        "style_source": filling.source_hash(style),
+        "script": script,
+        "script_source": filling.source_hash(script),
+        "data": filling.json_text(data),
+    }
+    files.write_whole(path, filling.fill("annotation.html", parts).encode())
+
+
+def page_data(sheet: Sheet, pictures: Iterable[np.ndarray]) -> dict[str, Any]:
+    """Gathers what the page computes with.
+
+    Args:
+      sheet: what is annotated.
+      pictures: as of `write`.
+
+    Returns:
+      A dictionary that JSON can hold. Labels are base64 of little-endian int16, row-major, to be multiplied by `scale`;
+      `id` tells the content of this page from that of others.
+
+    Raises:
+      ValueError: as `write`.
+    """
+    whole, scale = page.quantise(sheet.labels.values)
+    rows, columns = sheet.labels.cells
+    shown = [
+        {**copy, "name": name, "labels": filling.base64_text(labels.astype("<i2")), "points": _points(*known)}
+        for name, labels, copy, *known in zip(
+            sheet.names, whole, _copies(pictures), sheet.points, sheet.annotated, strict=True
+        )
+    ]
+    data = {
+        "height": rows,
+        "width": columns,
+        "length": sheet.labels.length,
+        "stride": sheet.labels.stride,
+        "scale": scale,
+        "margin": sheet.frame.margin,
+        "full_size": list(sheet.frame.full_size),
+        "settings": sheet.settings,
+        "landmark_names": list(sheet.landmark_names),
+        "pictures": shown,
+        "others": [
+            {"name": name, "height": height, "width": width, "points": _points(points, annotated)}
+            for name, (height, width), points, annotated in sheet.others
+        ],
+    }
+    return {"id": hashlib.sha256(filling.json_text(data).encode()).hexdigest()[:16], **data}
+
+
+def _copies(pictures: Iterable[np.ndarray]) -> Iterator[dict[str, Any]]:
+    """The size of each picture, and a copy of it that is not larger than needed."""
+    for picture in pictures:
+        height, width = picture.shape[:2]
+        scale = min(1, LONGEST / max(height, width))
+        if scale < 1:
+            size = [max(1, round(side * scale)) for side in (width, height)]
+            picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+        yield {"height": height, "width": width, "image": filling.webp_uri(picture, _QUALITY)}
+
+
+def _points(points: np.ndarray, annotated: np.ndarray) -> list[list[float] | None]:
+    """[x, y] of each landmark, None where it is not annotated."""
+    return [[round(float(x), 3), round(float(y), 3)] if known else None for (x, y), known in zip(points, annotated)]

@@ -1,0 +1,398 @@
+// The page: what is shown of a state, what changes it, and where it is kept.
+"use strict";
+
+const MOST_UNDONE = 300;
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+const KEY = `dense-labels-annotation:${data.id}`;
+const maps = data.pictures.map((picture) => ({
+  height: data.height, width: data.width, length: data.length, stride: data.stride,
+  labels: labelsOf(picture.labels, data.scale),
+}));
+const images = data.pictures.map(({ image }) => Object.assign(new Image(), { src: image }));
+const undone = [], redone = [];
+let state = initialState(data);
+let current = 0; // picture
+let selected = null; // id of a landmark
+let dragged = null; // {id, point} while a mark is moved
+let saves = true, downloaded = true;
+let suggested = {}; // id -> {point, probability}, in the current picture
+let suggestedFor = null; // the state and picture they are of
+
+const view = new View(byId("canvas"), {
+  pressed: place,
+  moved: (id, point) => {
+    dragged = id === null ? null : { id, point };
+    if (id !== null) selected = id;
+    render({ list: false });
+  },
+  dropped: (id, point) => {
+    dragged = null;
+    selected = id;
+    change(withPoints(state, current, { [id]: rounded(point) }), `${nameOf(id)} moved`);
+  },
+  clicked: (id) => {
+    selected = id;
+    if (suggested[id]) accept([id]);
+    else render();
+  },
+});
+const thumbnails = data.pictures.map(createThumbnail);
+
+const rounded = (point) => point.map((value) => Math.round(value * 1000) / 1000);
+const nameOf = (id) => state.landmarks.find((each) => each.id === id)?.name ?? "";
+const pointOf = (id) => state.points[current][id];
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+// Takes a new state: it can be undone, and is kept.
+function change(next, said = "") {
+  undone.push({ state, current });
+  if (undone.length > MOST_UNDONE) undone.shift();
+  redone.length = 0;
+  settle(next, said);
+}
+
+function settle(next, said) {
+  [state, downloaded] = [next, false];
+  keep();
+  render();
+  if (said) say(said);
+}
+
+function step(from, to, word) {
+  const last = from.pop();
+  if (!last) return;
+  to.push({ state, current });
+  current = last.current;
+  showPicture();
+  settle(last.state, word);
+}
+
+const undo = () => step(undone, redone, "Undone");
+const redo = () => step(redone, undone, "Done again");
+
+function keep() {
+  try {
+    localStorage.setItem(KEY, JSON.stringify({ state, current }));
+    saves = true;
+  } catch {
+    saves = false;
+  }
+}
+
+function restore() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(KEY));
+    if (!kept || !isState(kept.state, data)) return false;
+    state = kept.state;
+    current = data.pictures[kept.current] ? kept.current : 0;
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Places the chosen landmark where somebody clicked. While no other picture has points, a click adds one to the list.
+function place(point) {
+  const { width, height } = data.pictures[current];
+  if (point[0] < 0 || point[1] < 0 || point[0] > width || point[1] > height) return say("That is outside of the picture");
+  if (selected !== null && pointOf(selected) === undefined) return placeSelected(point);
+  const first = state.points.every((points, n) => n === current || !Object.keys(points).length) && !data.others.length;
+  if (!first) {
+    const which = selected === null ? "Choose a landmark in the list" : `${nameOf(selected)} is set: drag it`;
+    return say(`${which}, or choose another landmark`);
+  }
+  const next = withLandmark(state, freeName(state), data);
+  selected = next.landmarks.at(-1).id;
+  change(withPoints(next, current, { [selected]: rounded(point) }), `${next.landmarks.at(-1).name} added: name it in the list`);
+}
+
+function placeSelected(point) {
+  const id = selected;
+  const after = state.landmarks.findIndex((each) => each.id === id) + 1;
+  const order = [...state.landmarks.slice(after), ...state.landmarks.slice(0, after)];
+  const next = order.find((each) => each.id !== id && pointOf(each.id) === undefined);
+  if (next) selected = next.id;
+  change(withPoints(state, current, { [id]: rounded(point) }), `${nameOf(id)} placed${next ? `; next: ${next.name}` : ""}`);
+}
+
+function accept(ids) {
+  const found = ids.filter((id) => suggested[id]);
+  if (!found.length) return false;
+  const points = Object.fromEntries(found.map((id) => [id, rounded(suggested[id].point)]));
+  change(withPoints(state, current, points), found.length > 1 ? `${found.length} accepted` : `${nameOf(found[0])} accepted`);
+  return true;
+}
+
+function acceptAll() {
+  accept(state.landmarks.map(({ id }) => id));
+  const open = [...data.pictures.keys()].map((k) => (current + 1 + k) % data.pictures.length);
+  const next = open.find((n) => !isDone(state, n));
+  if (!state.landmarks.length) say("Click the landmarks in this picture first");
+  else if (next === undefined) say("All pictures are done: download the points");
+  else if (next === current) say("Place the landmarks that are missing here first");
+  else choosePicture(next);
+}
+
+function setSelected(point, word) {
+  if (selected === null || pointOf(selected) === (point ?? undefined)) return;
+  change(withPoints(state, current, { [selected]: point }), `${nameOf(selected)} ${word}`);
+}
+
+function nudge(dx, dy) {
+  if (selected === null) return say("Choose a landmark in the list first");
+  const known = pointOf(selected);
+  const from = isPlaced(known) ? known : suggested[selected]?.point ?? view.middle();
+  const { width, height } = data.pictures[current];
+  const clip = (value, size) => Math.min(Math.max(value, 0), size);
+  const point = [clip(from[0] + dx, width), clip(from[1] + dy, height)];
+  change(withPoints(state, current, { [selected]: rounded(point) }), `${nameOf(selected)} at ${point.map((v) => v.toFixed(1)).join(", ")}`);
+}
+
+function choosePicture(n) {
+  if (!data.pictures[n]) return;
+  current = n;
+  keep();
+  showPicture();
+  render();
+  say(`Picture ${n + 1} of ${data.pictures.length}: ${data.pictures[n].name}`);
+}
+
+function showPicture() {
+  const { width, height } = data.pictures[current];
+  const open = state.landmarks.find(({ id }) => pointOf(id) === undefined) ?? state.landmarks[0];
+  selected = open ? open.id : null;
+  view.show({ image: images[current], width, height });
+  thumbnails[current].button.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+function chooseLandmark(step) {
+  const index = state.landmarks.findIndex(({ id }) => id === selected);
+  const next = state.landmarks[(index + step + state.landmarks.length) % state.landmarks.length];
+  if (!next) return;
+  selected = next.id;
+  render();
+  say(`${next.name}: ${stateOf(next.id).words}`);
+}
+
+// How a landmark stands in the current picture, in words and in a few letters.
+function stateOf(id) {
+  const point = pointOf(id);
+  if (point === HIDDEN) return { kind: "hidden", text: "hidden", words: "hidden" };
+  if (point) return { kind: "placed", text: "✓", words: "placed" };
+  if (!suggested[id]) return { kind: "open", text: "–", words: "not placed" };
+  return { kind: "suggested", text: percent(suggested[id].probability), words: `suggested, ${percent(suggested[id].probability)}` };
+}
+
+function render({ list = true } = {}) {
+  if (suggestedFor?.state !== state || suggestedFor.current !== current) {
+    suggested = suggestionsFor(data, maps, state, meanLabels(data, maps, state), current);
+    suggestedFor = { state, current };
+  }
+  const shown = state.landmarks.flatMap(({ id }, index) => {
+    const moved = dragged?.id === id ? dragged.point : null;
+    const point = moved ?? (isPlaced(pointOf(id)) ? pointOf(id) : suggested[id]?.point);
+    if (!point) return [];
+    const kind = moved || pointOf(id) ? "placed" : "suggested";
+    const label = kind === "suggested" ? `${index + 1} · ${percent(suggested[id].probability)}` : `${index + 1}`;
+    return [{ id, point, kind, label, colour: hueOf(index), selected: id === selected }];
+  });
+  view.mark(shown);
+  if (!list) return;
+  renderList();
+  renderProgress();
+  const open = Object.keys(suggested).length;
+  byId("accept-all").textContent = open ? `Accept ${open}, next picture` : "Next picture";
+  byId("accept").disabled = !suggested[selected];
+  byId("hide").disabled = selected === null || pointOf(selected) === HIDDEN;
+  byId("clear").disabled = selected === null || pointOf(selected) === undefined;
+  byId("undo").disabled = !undone.length;
+  byId("redo").disabled = !redone.length;
+  byId("canvas").setAttribute("aria-label",
+    `Picture ${current + 1} of ${data.pictures.length}, ${data.pictures[current].name}. ` +
+    (selected === null ? "No landmark is chosen" : `${nameOf(selected)}, ${stateOf(selected).words}; the arrow keys move it`));
+}
+
+function renderProgress() {
+  const done = data.pictures.filter((_, n) => isDone(state, n)).length;
+  byId("progress").max = data.pictures.length;
+  byId("progress").value = done;
+  byId("progress-text").textContent = `${done} of ${data.pictures.length} pictures done.`;
+  byId("saved").textContent = saves
+    ? "Saved in this browser as you go." : "This browser keeps nothing: download before you close the page.";
+  byId("saved").className = saves ? "" : "notice";
+  thumbnails.forEach(({ button, badge }, n) => {
+    const set = state.landmarks.filter(({ id }) => state.points[n][id] !== undefined).length;
+    badge.textContent = isDone(state, n) ? "✓" : `${set}/${state.landmarks.length}`;
+    badge.classList.toggle("done", isDone(state, n));
+    button.setAttribute("aria-current", n === current);
+  });
+}
+
+// The list is made anew where landmarks have come or gone; else only what stands in it changes, so that focus stays.
+function renderList() {
+  const list = byId("landmarks");
+  const ids = state.landmarks.map(({ id }) => id).join();
+  if (list.dataset.ids !== ids) {
+    list.replaceChildren(...state.landmarks.map(createRow));
+    list.dataset.ids = ids;
+  }
+  state.landmarks.forEach(({ id, name }, index) => {
+    const row = list.children[index];
+    const [choose, input, badge] = row.children;
+    const { kind, text, words } = stateOf(id);
+    if (document.activeElement !== input) input.value = name;
+    row.className = `landmark ${kind}`;
+    choose.setAttribute("aria-pressed", id === selected);
+    choose.setAttribute("aria-label", `Choose ${name}: ${words}`);
+    badge.textContent = text;
+  });
+}
+
+function createRow({ id, name }, index) {
+  const choose = element("button", { type: "button", className: "choose", textContent: index + 1 });
+  choose.style.setProperty("--hue", hueOf(index));
+  choose.addEventListener("click", () => {
+    selected = id;
+    render();
+  });
+  const input = element("input", { type: "text", maxLength: 60, value: name, autocomplete: "off" });
+  input.setAttribute("aria-label", `Name of landmark ${index + 1}`);
+  input.addEventListener("focus", () => {
+    selected = id;
+    render();
+  });
+  input.addEventListener("change", () => rename(id, input));
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") input.blur();
+  });
+  const remove = element("button", { type: "button", className: "remove", textContent: "×" });
+  remove.setAttribute("aria-label", `Delete landmark ${index + 1}`);
+  remove.addEventListener("click", () => {
+    if (selected === id) selected = null;
+    change(withoutLandmark(state, id), `${name} deleted in all pictures; Undo brings it back`);
+  });
+  const row = element("li", {});
+  row.append(choose, input, element("span", { className: "state" }), remove);
+  return row;
+}
+
+function rename(id, input) {
+  const name = usableName(state, input.value, id);
+  if (name === nameOf(id)) return;
+  if (name) change(withName(state, id, name), `Renamed to ${name}`);
+  else say(input.value.trim() ? "Another landmark has that name" : "A landmark needs a name");
+  input.value = nameOf(id);
+}
+
+function add(event) {
+  event.preventDefault();
+  const input = byId("new-name");
+  const name = input.value.trim() ? usableName(state, input.value) : freeName(state);
+  if (!name) return say("Another landmark has that name");
+  input.value = "";
+  const next = withLandmark(state, name, data);
+  if (selected === null || pointOf(selected) !== undefined) selected = next.landmarks.at(-1).id;
+  change(next, `${name} added: click it in the picture`);
+}
+
+function createThumbnail(picture, n) {
+  const button = element("button", { type: "button", className: "thumbnail", title: picture.name });
+  const image = element("img", { src: picture.image, alt: "", decoding: "async" });
+  const badge = element("span", { className: "badge" });
+  const name = element("span", { className: "name", textContent: picture.name });
+  button.append(image, name, badge);
+  button.addEventListener("click", () => choosePicture(n));
+  byId("pictures").append(button);
+  images[n].addEventListener("load", () => {
+    if (n === current) view.draw();
+  });
+  return { button, badge };
+}
+
+function element(tag, properties) {
+  return Object.assign(document.createElement(tag), properties);
+}
+
+function download(ending, type, write) {
+  const { landmarks, rows, leftOut } = handedOut(data, state);
+  if (!rows.length) return say("There is nothing to download: no point is placed or accepted");
+  const stamp = new Date().toISOString().slice(0, 16).replace(/[-:]/g, "").replace("T", "-");
+  const url = URL.createObjectURL(new Blob([write(landmarks, rows)], { type }));
+  const link = element("a", { href: url, download: `points-${stamp}.${ending}` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+  downloaded = true;
+  const points = rows.reduce((sum, row) => sum + Object.keys(row.points).length, 0);
+  const left = leftOut ? ` ${leftOut} suggestions that nobody has accepted are left out.` : "";
+  say(`${link.download}: ${points} points in ${rows.length} pictures.${left}`);
+}
+
+function restart() {
+  if (!confirm("Forget all that was done in this page? Undo brings it back.")) return;
+  selected = null;
+  change(initialState(data), "Begun anew");
+  choosePicture(0);
+}
+
+const say = (text) => {
+  byId("status").textContent = text;
+};
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const KEYS = {
+  Enter: acceptAll,
+  a: () => accept([selected]),
+  h: () => setSelected(HIDDEN, "marked as hidden"),
+  Delete: () => setSelected(null, "cleared"),
+  Backspace: () => setSelected(null, "cleared"),
+  ",": () => chooseLandmark(-1),
+  ".": () => chooseLandmark(1),
+  PageUp: () => choosePicture(current - 1),
+  PageDown: () => choosePicture(current + 1),
+  "+": () => view.zoom(1.4),
+  "=": () => view.zoom(1.4),
+  "-": () => view.zoom(1 / 1.4),
+  0: () => view.fit(),
+};
+
+function onKey(event) {
+  if (event.target.closest("input, details")) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if ((event.ctrlKey || event.metaKey) && !event.altKey) {
+    const act = { z: event.shiftKey ? redo : undo, y: redo }[key];
+    if (act) event.preventDefault();
+    return act?.();
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const onButton = event.target.closest("button");
+  if (onButton && key === "Enter") return;
+  const arrow = ARROWS[key];
+  if (!arrow && !KEYS[key]) return;
+  event.preventDefault();
+  if (arrow) nudge(...arrow.map((value) => value * (event.shiftKey ? 10 : 1)));
+  else KEYS[key]();
+}
+
+function listen() {
+  const clicks = {
+    undo, redo, accept: KEYS.a, hide: KEYS.h, clear: KEYS.Delete, "accept-all": acceptAll, restart,
+    "zoom-in": KEYS["+"], "zoom-out": KEYS["-"], "zoom-fit": KEYS[0],
+    csv: () => download("csv", "text/csv", csvOf), coco: () => download("json", "application/json", cocoOf),
+  };
+  for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
+  byId("add").addEventListener("submit", add);
+  document.addEventListener("keydown", onKey);
+  addEventListener("beforeunload", (event) => {
+    if (!saves && !downloaded) event.preventDefault();
+  });
+}
+
+const went = restore();
+keep();
+listen();
+showPicture();
+render();
+if (went) say("This goes on with what this browser has kept");
+else if (state.landmarks.length) say("Check the suggestions: drag those that are off, then accept");
+else say("Click the landmarks of this picture, one after the other");

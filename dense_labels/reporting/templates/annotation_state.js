@@ -1,0 +1,114 @@
+// What has been annotated, as a value that JSON can hold; and what is read from it.
+//
+// A state is {landmarks: [{id, name}], points}; points[n][id] of picture n is [x, y], in continuous pixels of the
+// picture, or HIDDEN. What is not there is not annotated. Suggestions are no part of it.
+"use strict";
+
+const HIDDEN = "hidden";
+
+function initialState(data) {
+  const landmarks = data.landmark_names.map((name, id) => ({ id, name }));
+  return { landmarks, points: data.pictures.map(({ points }) => pointsById(points)) };
+}
+
+function pointsById(points) {
+  return Object.fromEntries(points.flatMap((point, id) => (point ? [[id, point]] : [])));
+}
+
+const isPlaced = (point) => Array.isArray(point);
+
+// Whether what a browser has kept is a state of this page.
+function isState(state, data) {
+  const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+  const isPoint = (point) => point === HIDDEN || (isPlaced(point) && point.length === 2 && point.every(isNumber));
+  return Array.isArray(state?.landmarks) && Array.isArray(state.points)
+    && state.landmarks.every(({ id, name }) => Number.isInteger(id) && typeof name === "string")
+    && state.points.length === data.pictures.length
+    && state.points.every((points) => points && Object.values(points).every(isPoint));
+}
+
+// The name as files can hold it; null where it is empty or another landmark has it.
+function usableName(state, text, id = null) {
+  const name = text.trim().replace(/\s+/g, " ");
+  return name && !state.landmarks.some((other) => other.id !== id && other.name === name) ? name : null;
+}
+
+// A name that no landmark has.
+function freeName(state) {
+  let number = state.landmarks.length + 1;
+  while (!usableName(state, `point${number}`)) number++;
+  return `point${number}`;
+}
+
+// The state with another landmark, which is the last of its list.
+function withLandmark(state, name, data) {
+  const id = Math.max(data.landmark_names.length - 1, ...state.landmarks.map((each) => each.id)) + 1;
+  return { ...state, landmarks: [...state.landmarks, { id, name }] };
+}
+
+function withName(state, id, name) {
+  return { ...state, landmarks: state.landmarks.map((each) => (each.id === id ? { id, name } : each)) };
+}
+
+function withoutLandmark(state, id) {
+  const points = state.points.map((each) => Object.fromEntries(Object.entries(each).filter(([key]) => key !== `${id}`)));
+  return { landmarks: state.landmarks.filter((each) => each.id !== id), points };
+}
+
+// The state with points of picture n: id -> [x, y], HIDDEN, or null for none.
+function withPoints(state, n, changed) {
+  const entries = Object.entries({ ...state.points[n], ...changed }).filter(([, point]) => point !== null);
+  return { ...state, points: state.points.map((each, index) => (index === n ? Object.fromEntries(entries) : each)) };
+}
+
+function isDone(state, n) {
+  return state.landmarks.length > 0 && state.landmarks.every(({ id }) => state.points[n][id] !== undefined);
+}
+
+function toMap(data, picture, [x, y]) {
+  const [height, width] = data.full_size;
+  return [(x * width) / picture.width - data.margin, (y * height) / picture.height - data.margin];
+}
+
+function fromMap(data, picture, [x, y]) {
+  const [height, width] = data.full_size;
+  const clip = (value, size) => Math.min(Math.max(value, 0), size);
+  return [
+    clip(((x + data.margin) * picture.width) / width, picture.width),
+    clip(((y + data.margin) * picture.height) / height, picture.height),
+  ];
+}
+
+// The mean label of each landmark that is placed somewhere: id -> label.
+function meanLabels(data, maps, state) {
+  const labelled = state.landmarks.map(({ id }) => {
+    const placed = [...maps.keys()].filter((n) => isPlaced(state.points[n][id]));
+    const at = (n) => labelAt(maps[n], toMap(data, data.pictures[n], state.points[n][id]));
+    return [id, meanLabel(placed.map(at))];
+  });
+  return Object.fromEntries(labelled.filter(([, label]) => label));
+}
+
+// Where picture n has the landmarks that it has no point of: id -> {point, probability}.
+function suggestionsFor(data, maps, state, means, n) {
+  const missing = Object.keys(means).filter((id) => state.points[n][id] === undefined);
+  return Object.fromEntries(missing.map((id) => {
+    const { point, probability } = suggestPlace(maps[n], means[id], data.settings);
+    return [id, { point: fromMap(data, data.pictures[n], point), probability }];
+  }));
+}
+
+// What is handed out: the landmarks and pictures that have a point, and how many suggestions nobody has accepted.
+function handedOut(data, state) {
+  const shown = data.pictures.map((picture, n) => ({ ...picture, points: state.points[n] }));
+  const others = data.others.map((picture) => ({ ...picture, points: pointsById(picture.points) }));
+  const ids = new Set(state.landmarks.map(({ id }) => `${id}`));
+  const rows = [...others, ...shown].map(({ name, width, height, points }) => {
+    const placed = Object.entries(points).filter(([id, point]) => isPlaced(point) && ids.has(id));
+    return { name, width, height, points: Object.fromEntries(placed) };
+  }).filter(({ points }) => Object.keys(points).length);
+  const landmarks = state.landmarks.filter(({ id }) => rows.some(({ points }) => points[id]));
+  const carried = state.landmarks.filter(({ id }) => state.points.some((points) => isPlaced(points[id])));
+  const leftOut = state.points.reduce((sum, points) => sum + carried.filter(({ id }) => points[id] === undefined).length, 0);
+  return { landmarks, rows, leftOut };
+}

@@ -1,0 +1,171 @@
+"""Tests of writing the page: which pictures it shows, what is carried on, and what is suggested in other formats."""
+
+import base64
+import json
+import re
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dense_labels.annotation import annotating
+from dense_labels.batches import Frame, LabelMap
+from dense_labels.config import Config, DataConfig
+from dense_labels.registry import READERS
+
+STRIDE, FRAME = 4, Frame((40, 60), 4, margin=4)  # pictures become 48 x 68
+SHARPNESS = 8
+
+
+class Run:
+    """A run whose label of a cell is where it lies from a bright spot, so that labels move with the spot."""
+
+    step, stride, frame = 1, STRIDE, FRAME
+
+    def __init__(self, folder, workdir):
+        workdir.mkdir(exist_ok=True)
+        self.workdir, self.config = str(workdir), Config()
+        self.config.data.name, self.config.data.dir = "folder", str(folder)
+
+    def labels(self, images):
+        assert images.shape[1:3] == FRAME.full_size
+        inside = np.asarray(images, np.float32)[:, 4:-4, 4:-4].mean(axis=-1)
+        rows, columns = np.mgrid[0.5:40, 0.5:60]
+        weight = np.maximum(inside - 100, 1e-6)
+        total = weight.sum(axis=(1, 2))
+        spot = np.stack([(weight * axis).sum(axis=(1, 2)) / total for axis in (columns, rows)], axis=-1)
+        centres = np.stack(np.meshgrid(np.arange(15) + 0.5, np.arange(10) + 0.5), axis=-1) * STRIDE
+        away = (centres - spot[:, np.newaxis, np.newaxis]) / 60
+        height = np.sqrt(np.maximum(2 - np.sum(np.square(away), axis=-1, keepdims=True), 0))
+        return LabelMap((SHARPNESS * np.concatenate([away, height], axis=-1)).astype(np.float32), STRIDE)
+
+
+def draw(spot, size=(96, 136)):
+    """A dark picture with a bright square about a spot, (x, y)."""
+    picture = np.full([*size, 3], 20, np.uint8)
+    x, y = spot
+    picture[y - 8 : y + 8, x - 8 : x + 8] = 250
+    return Image.fromarray(picture)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of 12 pictures in four places, three nearly the same in each."""
+    folder = tmp_path / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    for index in range(12):
+        spot = [(40, 40), (90, 40), (40, 60), (90, 60)][index % 4]
+        name = f"{index:02}.png" if index % 4 else f"deep/{index:02}.png"
+        draw(spot).save(folder / name)
+    return Run(folder, tmp_path / "run")
+
+
+def data_of(path):
+    with open(path, encoding="utf-8") as file:
+        return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', file.read(), re.S)[1])
+
+
+def test_the_page_shows_one_picture_of_each_kind_in_pixels_of_its_owner(run):
+    data = data_of(annotating.annotate(run, 4))
+    names = [each["name"] for each in data["pictures"]]
+    assert sorted(int(name[-6:-4]) % 4 for name in names) == [0, 1, 2, 3] and any("deep/" in name for name in names)
+    assert {(each["height"], each["width"]) for each in data["pictures"]} == {(96, 136)}
+    assert data["landmark_names"] == [] and data["others"] == []
+    whole = np.frombuffer(base64.b64decode(data["pictures"][0]["labels"]), "<i2").reshape([10, 15, 3])
+    picture = np.asarray(Image.open(f"{run.config.data.dir}/{names[0]}").resize((68, 48), Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(whole * data["scale"], run.labels(picture[np.newaxis]).values[0], atol=0.1)
+
+
+def test_fewer_are_shown_where_pictures_are_alike(run, capsys):
+    assert len(data_of(annotating.annotate(run, 9))["pictures"]) == 4
+    assert "only 4 pictures differ" in capsys.readouterr().out
+
+
+def test_earlier_annotations_are_shown_again_and_those_like_them_are_not_chosen(run, tmp_path, monkeypatch):
+    points = tmp_path / "points.csv"
+    points.write_text("file,tip_x,tip_y,tail_x,tail_y\n01.png,92.5,41,80,30\n02.png,42,61.5,,\n03.png,1,2,3,4\n")
+    monkeypatch.setattr(annotating, "_MOST_SHOWN", 2)
+    data = data_of(annotating.annotate(run, 4, annotations=points))
+    assert [each["name"] for each in data["pictures"]] == ["deep/00.png", "01.png", "02.png"]
+    assert [each["points"] for each in data["pictures"]] == [[None, None], [[92.5, 41], [80, 30]], [[42, 61.5], None]]
+    assert data["others"] == [{"name": "03.png", "height": 96, "width": 136, "points": [[1, 2], [3, 4]]}]
+    assert data["landmark_names"] == ["tip", "tail"]
+
+
+def test_suggestions_are_written_in_the_formats_of_predictions(run, tmp_path):
+    points = tmp_path / "points.csv"
+    points.write_text("file,tip_x,tip_y,none_x,none_y\n01.png,94,44,,\n")
+    annotating.annotate(run, 3, annotations=points, suggest=["coco", "csv"])
+    file = tmp_path / "run" / "annotate" / "points.json"
+    settings = DataConfig(name="coco", dir=run.config.data.dir, annotations=str(file))
+    read = READERS["coco"].value(settings)["annotated"]
+    assert read.landmark_names == ("tip",)  # what is annotated nowhere cannot be suggested
+    found = {int(path[-6:-4]) % 4: point[0] for path, point in zip(read.paths, read.landmarks)}
+    assert sorted(found) == [0, 2, 3]  # (4, 4) off the spot, wherever that lies
+    np.testing.assert_allclose([found[0], found[2], found[3]], [[44, 44], [44, 64], [94, 64]], atol=1)
+    assert (tmp_path / "run" / "annotate" / "points.csv").exists()
+
+
+def test_with_a_head_pictures_that_it_doubts_are_chosen(run, monkeypatch):
+    """In a cluster of three the head is less certain of one."""
+    for index in range(12):
+        spot = [(40, 40), (90, 40), (40, 60), (90, 60)][index % 4]
+        draw((spot[0] + index // 4, spot[1])).save(
+            f"{run.config.data.dir}/{'' if index % 4 else 'deep/'}{index:02}.png"
+        )
+    certain = iter([[1.0], [1.0], [1.0], [0.9], [0.9], [0.1], [0.9], [0.9], [0.9], [0.9], [0.9], [0.9]])
+    heads = types.SimpleNamespace(
+        best=lambda labels: {"score": np.array([next(certain) for _ in labels])},
+        result=types.SimpleNamespace(step=run.step),
+    )
+    monkeypatch.setattr(annotating.kept_heads, "newest", lambda workdir: heads)
+    monkeypatch.setattr(annotating.choosing, "_ALIKE", 0.0)
+    names = [each["name"] for each in data_of(annotating.annotate(run, 4))["pictures"]]
+    assert "06.png" in names  # the sixth in the order of names, deep/... being last
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"count": 0}, "annotate=0: must be at least 1 picture"),
+        ({"suggest": "nothing"}, "there is no format 'nothing'"),
+        ({"suggest": "coco"}, "suggest=coco needs annotations of one picture or more"),
+        ({"pictures": "no/where"}, "there is no such picture or folder"),
+    ],
+)
+def test_mistakes_are_told_before_the_work(run, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        annotating.annotate(run, **{"count": 2, **arguments})
+
+
+def test_a_run_without_a_folder_needs_pictures(run):
+    run.config.data.dir = ""
+    with pytest.raises(ValueError, match="no folder that is there now; give the pictures"):
+        annotating.annotate(run, 2)
+
+
+def test_two_objects_in_a_picture_are_refused(run, tmp_path):
+    images = [{"id": 1, "file_name": "01.png", "width": 136, "height": 96}]
+    objects = [
+        {"id": n, "image_id": 1, "category_id": 1, "keypoints": [5.5, 6.5 + n, 2], "bbox": [1, 1, 9, 9]} for n in (1, 2)
+    ]
+    path = tmp_path / "points.json"
+    category = {"id": 1, "name": "spot", "keypoints": ["tip"]}
+    path.write_text(json.dumps({"images": images, "annotations": objects, "categories": [category]}))
+    with pytest.raises(ValueError, match="01.png has two objects"):
+        annotating.annotate(run, 2, annotations=path)
+
+
+def test_pictures_that_cannot_be_read_cost_nothing_else(run, capsys):
+    with open(f"{run.config.data.dir}/bad.png", "wb") as file:
+        file.write(b"no picture")
+    assert len(data_of(annotating.annotate(run, 4))["pictures"]) == 4
+    assert "warning: 1 of 13 pictures cannot be read, such as" in capsys.readouterr().out
+
+
+def test_the_command_names_the_folder_where_it_is_another(run, tmp_path):
+    with open(annotating.annotate(run, 2), encoding="utf-8") as file:
+        assert "--annotations=DOWNLOADED.csv</pre>" in file.read()
+    with open(annotating.annotate(run, 2, pictures=f"{run.config.data.dir}/deep/*.png"), encoding="utf-8") as file:
+        assert f"--pictures={run.config.data.dir}/deep</pre>" in file.read()

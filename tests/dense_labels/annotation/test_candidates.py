@@ -1,0 +1,67 @@
+"""Tests of what can be chosen: pictures that are drawn from many, and frames of videos, which become pictures."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dense_labels.annotation import candidates
+from tests import videos
+
+SIZE = (24, 32)  # half of the videos'
+
+
+def find(given, out="out", most=100, seed=0):
+    return candidates.find(given, out=str(out), most=most, seed=seed)
+
+
+def pictures(folder, names):
+    folder.mkdir(parents=True)
+    for name in names:
+        Image.new("RGB", (8, 6), (10, 20, 30)).save(folder / name)
+    return folder
+
+
+def test_of_many_pictures_some_are_drawn_by_the_seed(tmp_path, capsys):
+    folder = pictures(tmp_path / "in", [f"{index:02}.png" for index in range(30)])
+    drawn = [find(folder, most=10, seed=seed).paths for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2] and len(set(drawn[0])) == 10 and drawn[0] == tuple(sorted(drawn[0]))
+    assert "of 30 pictures 10 are looked at" in capsys.readouterr().out
+    found = find(folder)
+    assert len(found) == 30 and [key for key, _ in found.images(SIZE)] == list(found.paths)
+    assert found.keep(found.paths[:2]) == list(found.paths[:2])
+
+
+def test_a_picture_whose_name_is_no_text_is_left_out(tmp_path, capsys):
+    folder = pictures(tmp_path / "in", ["good.png", b"bad\xff.png".decode("utf-8", "surrogateescape")])
+    assert [path[-8:] for path in find(folder).paths] == ["good.png"]
+    assert "1 pictures have names that are no text" in capsys.readouterr().out
+
+
+def test_frames_of_a_video_are_written_as_deeplabcut_does(tmp_path):
+    centres = videos.write(tmp_path / "clip.mp4", 12)
+    found = find(tmp_path / "clip.mp4", tmp_path / "out", most=6)
+    images = dict(found.images(SIZE))
+    assert [index for _, index in images] == [0, 2, 4, 6, 8, 10] and len(found) == 6
+    assert {image.shape for image in images.values()} == {(*SIZE, 3)}
+    written = found.keep(list(images)[1:3])
+    assert written == [str(tmp_path / f"out/labeled-data/clip/img{index:02}.png") for index in (2, 4)]
+    for path, centre in zip(written, centres[[2, 4]]):
+        bright = np.argwhere(np.asarray(Image.open(path)).mean(axis=-1) > 128)
+        np.testing.assert_allclose(bright.mean(axis=0)[::-1] + 0.5, centre, atol=0.5)
+
+
+def test_a_folder_of_videos_is_several_videos(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        videos.write(tmp_path / name, 6)
+    keys = [key for key, _ in find(tmp_path, most=6).images(SIZE)]
+    assert [(path[-5:], index) for path, index in keys] == [(n, k) for n in ("a.mp4", "b.mp4") for k in (0, 2, 4)]
+    pictures(tmp_path / "frames", ["1.png"])
+    assert len(find(tmp_path).paths) == 1  # where there are pictures they are meant
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        videos.write(tmp_path / name / "clip.mp4", 2)
+    with pytest.raises(ValueError, match="several videos are called clip"):
+        find([tmp_path / name / "clip.mp4" for name in ("a", "b")])
