@@ -7,7 +7,7 @@ DEMO = runs/demo
 PYTEST = -m pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 # What the newest TensorFlow and Keras could change: all that touches Keras or `dense_labels/compat.py`, and old runs.
 DIFFERS = tests/test_old_runs.py tests/dense_labels/test_compat.py tests/dense_labels/test_kept_heads.py \
-	tests/dense_labels/training tests/dense_labels/exporting tests/models tests/serving/test_loader.py \
+	tests/dense_labels/detection tests/dense_labels/training tests/dense_labels/exporting tests/models tests/serving/test_loader.py \
 	$(addprefix tests/dense_labels/method/,test_losses.py test_introspection_loss.py test_label_sphere.py) \
 	tests/input_pipeline/views/test_warps.py tests/input_pipeline/simulation \
 	tests/test_mains.py::test_two_workers_train_together \
