@@ -63,6 +63,18 @@ def data():
     return {key: flag.value for key, flag in flag_of.items()}
 
 
+def annotations():
+    """Reads --annotations and --annotations_test, which may be missing: keys of the configuration -> values or None."""
+    if not _ANNOTATIONS.value:
+        sys.exit("error: --annotations is missing; give the landmarks of the pictures")
+    return {"data.annotations": _ANNOTATIONS.value, "data.annotations_test": _ANNOTATIONS_TEST.value}
+
+
+def record_path(name):
+    """Returns the path of a record in --results; None where no results are kept."""
+    return os.path.join(_RESULTS.value, f"{name}.json") if _RESULTS.value else None
+
+
 def labelling(network):
     """A network as a function that is traced once for all sizes of batches."""
     import tensorflow as tf
@@ -135,7 +147,7 @@ def _recorded(workdir, options, make):
         return record["result"]
     result = {name: value for name, value in make().items() if name != "curves"}
     os.makedirs(_RESULTS.value, exist_ok=True)
-    text = json.dumps({"how": how, "command": _typed_command(), "result": result}, indent=1) + "\n"
+    text = json.dumps({"how": how, "command": typed_command(), "result": result}, indent=1) + "\n"
     files.write_whole(path, text.encode())
     return result
 
@@ -146,8 +158,8 @@ def _without_paths(options):
     return [option for option in options if not option.startswith((*of_data, "--config.model.weights="))]
 
 
-def _typed_command():
-    """The command, with the names of the flags in place of paths."""
+def typed_command():
+    """Returns the command, with the names of the flags in place of paths."""
 
     def shown(argument):
         flag, _, value = argument.partition("=")

@@ -15,6 +15,7 @@ from dense_labels.detection import views as views_lib
 from models import heat_maps
 from models.detectors import STRIDE, Detector
 
+RECIPE = 1  # of detectors: a number that changes when their figures do
 _BATCH, _RATE, _WARMUP = 16, 1e-3, 50
 _STEPS, _MORE, _MOST = 400, 4, 1200  # and one more for so many annotated images, up to
 
