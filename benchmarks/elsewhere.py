@@ -121,6 +121,8 @@ def main():
     card = model_card.read(folder)
     if "landmarks_float" not in card["signatures"]:
         raise ValueError(f"--model={given.model} finds no landmarks; export one with a head")
+    if card.get("landmarks_frame", card["model"])["input_size"] != card["model"]["input_size"]:
+        raise ValueError(f"--model={given.model} has a detector, whose pictures are larger; export another head")
     margin = card["model"]["margin"]
     source = pipeline.prepare(run_config.load(os.path.expanduser(given.workdir)))
     images, known = pictures(source, count=given.count, margin=margin)

@@ -138,7 +138,7 @@ class Run:
             run_evaluation.Data(annotations, annotations_test, pictures, category, cache_dir, skip_bad_files),
             heads=heads,
             few_shot=few_shot,
-            weights=os.path.expanduser(os.fspath(weights or "imagenet")),
+            weights=os.path.expanduser(os.fspath(weights or "")),
             report=report,
             untrained=untrained,
         )

@@ -41,7 +41,7 @@ def evaluate(
     *,
     heads: str | Sequence[str] = (),
     few_shot: int | Sequence[int] = (),
-    weights: str = "imagenet",
+    weights: str = "",
     report: bool = False,
     untrained: bool = False,
 ) -> Any:
@@ -50,6 +50,10 @@ def evaluate(
     config = _configuration(run, data, heads, few_shot)
     trained_on = run.config.data.dir if _is_unannotated(run.config.data.name) else None
     subject = _subject(run, config, untrained)
+    if weights and "detector" not in config.eval.heads:
+        raise ValueError(f"weights={weights}: they are of the head detector; fit it, or leave them out")
+    if untrained and "detector" in config.eval.heads:
+        raise ValueError("a detector does not depend on the network; leave it out where the untrained one is evaluated")
     if heads and not subject.source.count("annotated"):
         raise ValueError(f"heads={','.join(heads)}: they need landmarks; give annotations")
     measured = _measure(subject, few_shot, trained_on, weights)
@@ -187,35 +191,44 @@ def _measure_landmarks(subject: Subject, few_shot: tuple[int, ...], trained_on: 
 
 def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], weights: str) -> Measured:
     """Fits and measures the heads of the configuration, on labelled annotated and on test images or None."""
-    from dense_labels.detection import evaluating
     from dense_labels.evaluation import landmarks, measuring
     from dense_labels.evaluation.result import Result
 
-    settings, source = subject.config.eval, subject.source
+    source, batch_size = subject.source, subject.config.eval.batch_size
     landmarks.check_few_shot(few_shot, known, test)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
-    seed, names = subject.config.train.seed, tuple(source.landmark_names)
-    fits = {
-        name: functools.partial(HEADS[name].value.fit, upsample=settings.upsample, seed=seed)
-        for name in settings.heads
-        if not HEADS[name].facts.get("reads_pictures")
-    }
-    several = len(settings.heads) > 1
-    fitted = landmarks.fit_heads(fits, known, test, batch_size=settings.batch_size, compare=several) if fits else None
-    if len(fits) < len(settings.heads):
-        detector = evaluating.Fitting(subject.config, source, names=names, weights=weights)
-        fitted = evaluating.together(fitted, detector.fit(known, test), settings.heads)
+    fits, detector, fitted = _fit_heads(subject, known, test, weights)
     parts = measuring.measure(
         fitted.predicted, fitted.measured_on, source.normaliser, head_images=len(known), exported=fitted.best
     )
     if few_shot:
         views_of = functools.partial(_few_views, subject, len(known))
-        errors = landmarks.few_shot(
-            fits, views_of, known, test, counts=few_shot, seeds=_SEEDS, batch_size=settings.batch_size
-        )
-        of_detector = detector.few_shot(counts=few_shot, seeds=_SEEDS) if len(fits) < len(settings.heads) else {}
+        errors = landmarks.few_shot(fits, views_of, known, test, counts=few_shot, seeds=_SEEDS, batch_size=batch_size)
+        of_detector = detector.few_shot(counts=few_shot, seeds=_SEEDS) if detector else {}
         parts["few_shot_error_percent"] = {**errors, **of_detector}
+    names = tuple(source.landmark_names)
     return Measured(Result(**parts, landmark_names=names, best=fitted.best, step=subject.step), fitted)
+
+
+def _fit_heads(subject: Subject, known, test, weights: str) -> tuple[dict[str, Any], Any, Any]:
+    """The functions that fit heads to labels, what fits detectors or None, and all heads as they were fitted."""
+    from dense_labels.detection import evaluating
+    from dense_labels.evaluation import landmarks
+
+    settings, seed = subject.config.eval, subject.config.train.seed
+    detector, names = None, tuple(subject.source.landmark_names)
+    if evaluating.NAME in settings.heads:  # first, for its weights may not be there
+        detector = evaluating.Fitting(subject.config, subject.source, names=names, weights=weights or "imagenet")
+    fits = {
+        name: functools.partial(HEADS[name].value.fit, upsample=settings.upsample, seed=seed)
+        for name in settings.heads
+        if name != evaluating.NAME
+    }
+    several = len(settings.heads) > 1
+    fitted = landmarks.fit_heads(fits, known, test, batch_size=settings.batch_size, compare=several) if fits else None
+    if detector is not None:
+        fitted = evaluating.together(fitted, detector.fit(known, test), settings.heads)
+    return fits, detector, fitted
 
 
 def _few_views(subject: Subject, count: int, indices: np.ndarray, seed: int) -> batches.LabelledLandmarks:

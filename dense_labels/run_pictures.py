@@ -12,7 +12,7 @@ import numpy as np
 
 from dense_labels import batches, progress
 from dense_labels import config as config_lib
-from dense_labels.registry import NETWORKS
+from dense_labels.registry import HEADS, NETWORKS
 
 _SHOWN = 9  # frames in the pictures, as in figure 3 of the paper
 _COMPARED = 48  # pairs of which the worst are shown
@@ -119,14 +119,25 @@ def _material(subject: Subject, measured: Measured) -> Any:
         return material
     frames = next(iter(pipeline.landmark_batches(subject.source, subject.split, batch_size=_SHOWN, count=_SHOWN)))
     labels = subject.label_map(frames.image)
-    head = measured.fitted.heads[measured.fitted.best]
     return dataclasses.replace(
         material,
         frames=batches.stack([frames]),
         frame_labels=labels,
-        head_points=np.asarray(head(labels.values)["points"]),
+        head_points=_head_points(subject, measured.fitted, labels),
         worst=_worst(subject, measured.fitted),
     )
+
+
+def _head_points(subject: Subject, fitted: Any, labels: batches.LabelMap) -> np.ndarray | None:
+    """What the best head predicts in the images that are shown; of one that reads pictures, what was measured of it."""
+    from input_pipeline.sources import base
+
+    if not HEADS[fitted.best].facts.get("reads_pictures"):
+        return np.asarray(fitted.heads[fitted.best](labels.values)["points"])
+    known = fitted.best_points
+    if known is None or len(known) != subject.source.count(subject.split):
+        return None
+    return known[np.asarray(base.spread(np.arange(len(labels)), len(labels), len(known)))]
 
 
 def _many(subject: Subject) -> Iterator[tuple[np.ndarray, batches.LabelMap, np.ndarray]]:

@@ -24,14 +24,14 @@ _LEAST, _ENOUGH = 1e-2, 20  # pixels that a distance counts as at least; distanc
 _RARE = -4.0  # the logit of a response before training: nearly all cells are empty
 
 
-def create_features(*, weights: str, seed: int, frozen_norms: bool | None = None) -> tf.keras.Model:
+def create_features(*, weights: str, seed: int, frozen_norms: bool) -> tf.keras.Model:
     """Creates the trunk and what up-samples it.
 
     Args:
       weights: "imagenet" (Keras downloads them), the path of a Keras .h5 file of MobileNetV2 without its top, or
         "none" for random ones.
       seed: of the other weights.
-      frozen_norms: whether the batch norms of the trunk keep what they are; None: those of weights that were trained.
+      frozen_norms: whether the batch norms of the trunk keep what they are.
 
     Returns:
       `tf.keras.Model` from images float32 [B, H, W, 3] in [0, 1], sides multiples of 16, to features float32
@@ -41,7 +41,7 @@ def create_features(*, weights: str, seed: int, frozen_norms: bool | None = None
       ValueError: if the file holds no weights of the trunk.
     """
     trunk = trunks.cut(_TRUNK, _TAPS, weights, 16, "float32")
-    trunks.freeze(trunk, "", norms=weights != "none" if frozen_norms is None else frozen_norms)
+    trunks.freeze(trunk, "", norms=frozen_norms)
     for layer in trunk.layers:
         if isinstance(layer, tf.keras.layers.BatchNormalization):
             layer.momentum = _MOMENTUM  # that of the release is for a million steps
@@ -132,9 +132,10 @@ class Detector:
       frame: what it sees of a picture: all of it, resized.
     """
 
-    def __init__(self, network: tf.keras.Model, head: HeatMaps, size: tuple[int, int]):
-        """Creates a detector for images of `size` (height, width), whose sides are multiples of 16."""
+    def __init__(self, network: tf.keras.Model, head: HeatMaps, size: tuple[int, int], *, frozen_norms: bool):
+        """Creates a detector for images of `size` (height, width); see `create`."""
         self.network, self.head, self.frame = network, head, Frame((int(size[0]), int(size[1])), STRIDE)
+        self._frozen_norms = frozen_norms
 
     @classmethod
     def create(
@@ -142,13 +143,16 @@ class Detector:
     ) -> Detector:
         """Creates a detector of `count` landmarks that is not trained; see `create_features`.
 
+        The batch norms of the trunk are frozen where its weights were trained, if nothing else is said.
+
         Raises:
           ValueError: as `create_features`, or if a side is no multiple of 16.
         """
         if any(side % MULTIPLE for side in size):
             raise ValueError(f"size={tuple(size)}: both sides must be multiples of {MULTIPLE}")
-        features = create_features(weights=weights, seed=seed, frozen_norms=frozen_norms)
-        return cls(features, HeatMaps(count, seed=seed), size)
+        frozen = weights != "none" if frozen_norms is None else frozen_norms
+        features = create_features(weights=weights, seed=seed, frozen_norms=frozen)
+        return cls(features, HeatMaps(count, seed=seed), size, frozen_norms=frozen)
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Locates the landmarks of images uint8 [N, H, W, 3], or floating point in [0, 1]; see `HeatMaps.call`."""
@@ -182,12 +186,11 @@ class Detector:
     def state(self) -> dict[str, np.ndarray]:
         """Returns all that the detector was fitted to, as arrays by name."""
         weights = {f"weight_{index:03}": variable.numpy() for index, variable in enumerate(self.variables)}
-        norms = (each for each in self.network.submodules if isinstance(each, tf.keras.layers.BatchNormalization))
         facts = {
             "size": self.frame.input_size,
             "count": self.head.count,
             **({"expected": self.head.expected} if self.head.expected else {}),
-            "frozen_norms": any(not norm.trainable for norm in norms),  # the order of the weights depends on it
+            "frozen_norms": self._frozen_norms,  # Keras may list weights that are trained first
         }
         return {**weights, **{name: np.asarray(value) for name, value in facts.items()}}
 
@@ -201,6 +204,9 @@ class Detector:
         height, width = state["size"].tolist()
         frozen = bool(state["frozen_norms"])
         detector = cls.create(int(state["count"]), (height, width), weights="none", seed=0, frozen_norms=frozen)
+        found = sum(name.startswith("weight_") for name in state)
+        if found != len(detector.variables):
+            raise ValueError(f"a detector has {len(detector.variables)} weights; found {found}")
         for index, variable in enumerate(detector.variables):
             variable.assign(state[f"weight_{index:03}"])
         if "expected" in state:

@@ -58,7 +58,8 @@ def window_means(heatmaps: tf.Tensor, stride: int) -> tf.Tensor:
         of_x = tf.einsum("nkhw,nkh->nkw", heatmaps, in_y) * in_x
         of_y = tf.einsum("nkhw,nkw->nkh", heatmaps, in_x) * in_y
         sums = tf.stack([tf.reduce_sum(of_x * across, axis=-1), tf.reduce_sum(of_y * down, axis=-1)], axis=-1)
-        points = sums / tf.reduce_sum(of_x, axis=-1)[..., tf.newaxis]
+        total = tf.reduce_sum(of_x, axis=-1)[..., tf.newaxis]
+        points = tf.where(total > 0, tf.math.divide_no_nan(sums, total), points)  # an empty map has no peak
     return points
 
 

@@ -221,7 +221,16 @@ def _load(name: str, weights: str) -> tf.keras.Model:
     create_application = _APPLICATIONS[name]
     if weights in ("imagenet", "none"):
         given = None if weights == "none" else weights
-        return create_application(include_top=False, weights=given, input_shape=[None, None, 3])
+        try:
+            return create_application(include_top=False, weights=given, input_shape=[None, None, 3])
+        except Exception as error:  # Keras raises a plain one where it cannot download
+            if given is None:
+                raise
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"weights=imagenet: those of {name} cannot be had ({reason}); give the path of Keras' .h5 file of it "
+                "without its top, or 'none'"
+            ) from error
     if not os.path.isfile(weights):
         raise ValueError(f"weights={weights}: there is no such file; give a Keras .h5 file, 'imagenet' or 'none'")
     application = create_application(include_top=False, weights=None, input_shape=[None, None, 3])

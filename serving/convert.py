@@ -3,9 +3,10 @@
 python -m serving.convert --model=served/mine/1 --to=lite_int8 --out=mine.tflite [--signature=landmarks]
 
 The converted model takes one picture, float32 [1, H, W, 3] from 0 to 1, of the size that the model card gives as
-`input_size` and twice `margin`, and answers in its pixels. It does no resizing and reads no files, and points in a
-picture of another size are the caller's to scale. `lite_int8` keeps weights in 8 bits and computes in floats where it
-must (dynamic range). Every signature that takes one picture can be converted, by the name of its function in Python.
+`input_size` and twice `margin` (of `landmarks_frame` for landmarks), and answers in its pixels. It does no resizing and
+reads no files, and points in a picture of another size are the caller's to scale. `lite_int8` keeps weights in 8 bits
+and computes in floats where it must (dynamic range). Every signature that takes one picture can be converted, by the
+name of its function in Python.
 ONNX needs tf2onnx: pip install "dense-labels[onnx]"
 """
 
@@ -20,6 +21,7 @@ from absl import flags
 
 from dense_labels import command_line, files, progress
 from dense_labels.exporting import checksums, model_card
+from dense_labels.registry import SIGNATURES
 
 KINDS = ("lite", "lite_int8", "onnx")
 
@@ -68,6 +70,8 @@ def _load(folder, task):
     tasks = _tasks(card)
     if task not in tasks:
         raise ValueError(f"--signature={task}: {folder} has {', '.join(tasks)}")
+    if task in SIGNATURES and "points" in SIGNATURES[task].value.needs:
+        properties = card.get("landmarks_frame", properties)  # a detector sees pictures in a frame of its own
     with files.plain_path(folder) as plain:
         return tf.saved_model.load(plain), [side + 2 * properties["margin"] for side in properties["input_size"]]
 

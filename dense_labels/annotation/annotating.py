@@ -103,9 +103,9 @@ def _choose(run: Any, found: Stills | Frames, count: int, known: Earlier) -> lis
 
 
 def _head(run: Any) -> Any:
-    """The best head that was kept of this step of the training; None where there is none."""
+    """The best head that was kept of this step of the training; None where there is none, or a detector is best."""
     kept = kept_heads.newest(run.workdir)
-    return kept.best if kept is not None and kept.result.step == run.step else None
+    return kept.parts[0] if kept is not None and kept.result.step == run.step else None
 
 
 def _look(run: Any, head: Any, images: Iterable[tuple[Hashable, np.ndarray]], count: int) -> _Seen:

@@ -1,1 +1,1 @@
-"""Detectors: networks that are trained end to end on annotated pictures, and on the pile without annotations."""
+"""Detectors: networks that are trained end to end on annotated pictures."""

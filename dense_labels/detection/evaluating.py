@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from dense_labels import progress
 from dense_labels.batches import LabelledLandmarks
 from dense_labels.config import Config
 from dense_labels.detection import fitting, sides
@@ -17,6 +19,7 @@ from dense_labels.evaluation import landmarks
 from dense_labels.evaluation.landmarks import FittedHeads
 from dense_labels.evaluation.measuring import MEAN_SHAPE
 from input_pipeline import pipeline
+from models import nearest_landmarks
 from models.detectors import MULTIPLE
 
 NAME = "detector"
@@ -42,7 +45,7 @@ def prepare(config: Config, source: Any) -> Any:
     height, width = source.picture_size(_LONGER_SIDE)
     config.data.size = tuple(max(round(side / MULTIPLE), 2) * MULTIPLE for side in (height, width))
     config.data.crop = 0
-    return pipeline.prepare(config)
+    return pipeline.prepare(config, annotated_only=True)
 
 
 def annotated_images(source: Any, split: str, count: int = 0) -> LabelledLandmarks:
@@ -76,9 +79,15 @@ class Fitting:
           weights: of the trunk; see `models.detectors.create_features`.
 
         Raises:
-          ValueError: as `prepare`.
+          ValueError: as `prepare`, or if there is no such file of weights.
         """
-        self._config, self._names, self._weights = config, names, weights
+        if weights not in ("imagenet", "none") and not os.path.isfile(weights):
+            raise ValueError(f"weights={weights}: there is no such file; give a Keras .h5 file, 'imagenet' or 'none'")
+        self._config, self._weights = config, weights
+        self.flip_pairs = source.flip_pairs or sides.flip_pairs(names)
+        if self.flip_pairs:
+            said = ", ".join(f"{names[a]} and {names[b]}" if names else f"{a} and {b}" for a, b in self.flip_pairs)
+            progress.say(f"mirrored views exchange {said}")
         own = prepare(config, source)
         self.known = annotated_images(own, "annotated", config.eval.head_images)
         self.test = annotated_images(own, "test") if own.count("test") else None
@@ -95,9 +104,9 @@ class Fitting:
         Raises:
           ValueError: if the weights cannot be read.
         """
+        nearest_landmarks.check_annotated(self.known.annotated)
         fits = {NAME: self._fit}
         fitted = landmarks.fit_heads(fits, self.known, self.test, batch_size=_AT_ONCE, compare=True)
-        fitted = dataclasses.replace(fitted, fitted_on=landmarks.shapes(known))
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)
@@ -107,7 +116,7 @@ class Fitting:
         predicted = {MEAN_SHAPE: mean_shape, NAME: points}
         return dataclasses.replace(fitted, predicted=predicted, best_points=points, measured_on=measured_on)
 
-    def few_shot(self, *, counts: Sequence[int], seeds: int) -> dict[str, dict[int, list[float]]]:
+    def few_shot(self, *, counts: Sequence[int], seeds: int | Sequence[int]) -> dict[str, dict[int, list[float]]]:
         """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`."""
         views_of = lambda indices, _: self.known.take(indices)  # noqa: E731, they are warped while it is trained
         errors = landmarks.few_shot(
@@ -116,9 +125,10 @@ class Fitting:
         return {NAME: errors[NAME]}
 
     def _fit(self, images: LabelledLandmarks) -> Any:
-        pairs = sides.flip_pairs(self._names) if len(self._names) == images.landmarks.shape[1] else ()
         seed = self._config.train.seed
-        return fitting.fit(images, self._config.views, weights=self._weights, seed=seed, flip_pairs=pairs)
+        return fitting.fit(images, self._config.views, weights=self._weights, seed=seed, flip_pairs=self.flip_pairs)
+
+    _fit.takes_all = True  # type: ignore[attr-defined]  # the pairs that a mirror exchanges are of all landmarks
 
 
 def _in_frame(points: np.ndarray, own: LabelledLandmarks, shown: LabelledLandmarks, margin: int) -> np.ndarray:
@@ -143,4 +153,4 @@ def together(first: FittedHeads | None, second: FittedHeads, names: Sequence[str
     best = landmarks.least(errors, names)
     owner = first if best in first.heads else second
     predicted = None if first.predicted is None else {**first.predicted, **(second.predicted or {})}
-    return FittedHeads(heads, best, predicted, owner.best_points, first.measured_on, errors, first.fitted_on)
+    return FittedHeads(heads, best, predicted, owner.best_points, first.measured_on, errors, owner.fitted_on)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -31,7 +30,6 @@ def fit(
     *,
     weights: str,
     seed: int,
-    start: Sequence[np.ndarray] | None = None,
     flip_pairs: Sequence[tuple[int, int]] = (),
     steps: int | None = None,
 ) -> Detector:
@@ -45,7 +43,6 @@ def fit(
       views: how colours are changed, and what lies beyond the border.
       weights: of the trunk, as `models.detectors.create_features` takes them.
       seed: of the weights, of the order of the images and of their views.
-      start: weights of the features, as `pile.learn` returns them; None: those of the trunk, and random ones.
       flip_pairs: landmarks that a mirror exchanges.
       steps: of 16 views; None: `steps_for` so many images.
 
@@ -58,8 +55,6 @@ def fit(
     count = known.landmarks.shape[1]
     known = known.take(known.annotated.any(axis=1))
     detector = Detector.create(count, known.labels.cells, weights=weights, seed=seed)
-    if start:
-        detector.network.set_weights(start)
     if steps is None:
         steps = steps_for(len(known))
     step = _training_step(detector, steps)

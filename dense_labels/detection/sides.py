@@ -5,29 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_LEFT = re.compile(r"(?<![a-z])(left|l)(?![a-z])|^(left)|(left)$", re.IGNORECASE)
+_SIDE = re.compile(r"left|right|(?<![a-z])[lr](?![a-z])", re.IGNORECASE)
+_STANDS_ALONE = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])|^(left|right)|(left|right)$", re.IGNORECASE)
+_OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
 def flip_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """Guesses the pairs of landmarks that a mirror exchanges.
 
-    "left" in a name is taken for "right", or a letter l that stands by itself for r: "left_eye", "eyeLeft", "ear l".
+    Every "left" in a name is taken for "right" and the other way round, and so is a letter l or r that stands by
+    itself: "left_eye", "eyeLeft", "ear l", "left_eye_right_corner".
 
     Args:
       names: of the landmarks; none where they have no names.
 
     Returns:
-      Pairs of indices (of the left one, of the right one); none where no name has a partner.
+      Pairs of indices, the lower one first; none where no name has a partner, or where one says a side and has none,
+      for what a mirror makes of that landmark is not known.
     """
     places = {name.lower(): index for index, name in enumerate(names)}
     found = []
     for index, name in enumerate(names):
-        match = _LEFT.search(name)
-        if match:
-            other = "right" if "left" in match.group().lower() else "r"
-            partner = places.get((name[: match.start()] + other + name[match.end() :]).lower())
-            if partner is not None:
-                found.append((index, partner))
+        mirrored = _SIDE.sub(lambda match: _OTHER[match.group().lower()], name.lower())
+        partner = places.get(mirrored)
+        if partner is None and _STANDS_ALONE.search(name):
+            return ()
+        if partner is not None and index < partner:
+            found.append((index, partner))
     return tuple(found)
 
 

@@ -17,6 +17,7 @@ from dense_labels.registry import WARPS
 from input_pipeline import order as order_lib
 from input_pipeline.views import pairs
 
+_ANY_STRIDE = 16  # the cells are not used
 _STRENGTH = 1.5  # of the warps; two thirds of them turn the image by less than 8 degrees
 
 
@@ -70,7 +71,7 @@ def batches(
 def _views(pictures, landmarks, annotated, seeds, views, order) -> AnnotatedViews:
     """Two views of each picture; in a mirror image the landmarks have the order that is given."""
     size, seed, flip = tuple(pictures.shape[1:3]), 3 * seeds, views.flip
-    maps = WARPS[views.warp].value(seed, size, stride=2, crop=0, strength=views.strength, views=views)
+    maps = WARPS[views.warp].value(seed, size, stride=_ANY_STRIDE, crop=0, strength=views.strength, views=views)
     pair = pairs.pair_from_maps(pictures, seed, maps, border=views.border, flip=flip)
     pair = pairs.recolour(pair, seeds, views)
     found = pairs.landmarks_in_views(landmarks, seed, maps, size, flip=flip)

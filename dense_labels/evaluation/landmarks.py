@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from dense_labels import batches as types
 from dense_labels.batches import LabelledLandmarks, LabelMap
-from dense_labels.evaluation import measuring
+from dense_labels.evaluation import absent, measuring
+from dense_labels.evaluation.absent import Fits, Head
 from dense_labels.registry import HEADS
 
 FOLDS = 5
-
-Head = Callable[[Any], Mapping[str, Any]]  # labels [N, h, w, L] -> `points` [N, K, 2], `score` [N, K], ...
-Fit = Callable[[LabelledLandmarks], Head]
-Fits = Mapping[str, Fit]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +105,7 @@ def fit_heads(
         _calibrate(heads, held_out, part)
     best = least(errors, fits)
     predicted = _by_decoding(answers, known, test)
-    measured_on = _fitted_alone(test, known)
+    measured_on = absent.fitted_alone(test, known)
     return FittedHeads(heads, best, predicted, answers[best]["points"], measured_on, errors, shapes(known))
 
 
@@ -140,8 +136,8 @@ def shapes(known: LabelledLandmarks) -> np.ndarray:
 def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int) -> tuple:
     """The images that heads are fitted on, those held out, and what the heads answer on these."""
     rest, part = known.take(~held_out), known.take(held_out)
-    answers = _predict(_fit_present(fits, rest), part, batch_size)
-    return rest, _fitted_alone(part, rest), answers
+    answers = _predict(absent.fit_present(fits, rest), part, batch_size)
+    return rest, absent.fitted_alone(part, rest), answers
 
 
 def _calibrate(heads: Mapping[str, Head], answers, images: LabelledLandmarks) -> None:
@@ -160,7 +156,7 @@ def few_shot(
     test: LabelledLandmarks | None,
     *,
     counts: Sequence[int],
-    seeds: int,
+    seeds: int | Sequence[int],
     batch_size: int,
 ) -> dict[str, dict[int, list[float]]]:
     """Measures heads that are fitted on a few annotated images, drawn anew for each seed.
@@ -171,7 +167,7 @@ def few_shot(
       known: all annotated images.
       test: the test images; None to measure on the annotated images that were not drawn.
       counts: how many images to fit on.
-      seeds: how often to draw.
+      seeds: how often to draw, or the numbers of the draws.
       batch_size: as in `fit_heads`.
 
     Returns:
@@ -184,13 +180,13 @@ def few_shot(
     pool = _with_landmarks(known)
     errors: dict[str, dict[int, list[float]]] = {}
     for count in dict.fromkeys(counts):  # one that is there twice is drawn alike
-        for seed in range(seeds):
+        for seed in range(seeds) if isinstance(seeds, int) else seeds:
             order = np.random.default_rng([seed, count]).permutation(pool)
             few = views_of(order[:count], seed)
             measured = known.take(order[count:]) if test is None else test
-            answers = _predict(_fit_present(fits, few), measured, batch_size)
+            answers = _predict(absent.fit_present(fits, few), measured, batch_size)
             for name, points in _by_decoding(answers, few, measured).items():
-                error = measuring.landmark_errors(points, _fitted_alone(measured, few))[-1]
+                error = measuring.landmark_errors(points, absent.fitted_alone(measured, few))[-1]
                 errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
     return errors
 
@@ -218,11 +214,12 @@ def predict(head: Head, labels: LabelMap, batch_size: int) -> dict[str, np.ndarr
       batch_size: maps at a time.
 
     Returns:
-      The dictionary, as arrays over all N maps.
+      The dictionary less its heat maps, as arrays over all N maps.
     """
     rows = range(0, len(labels), batch_size)
     parts = [head(tf.constant(labels.values[row : row + batch_size])) for row in rows]
-    return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+    kept = [name for name, value in parts[0].items() if value.shape.rank <= 3]  # no heat maps, which fill the memory
+    return {name: np.concatenate([part[name].numpy() for part in parts]) for name in kept}
 
 
 def _predict(heads: Mapping[str, Head], images: LabelledLandmarks, batch_size: int) -> dict[str, dict[str, np.ndarray]]:
@@ -253,40 +250,3 @@ def least(errors: Mapping[str, float | None], fits: Iterable[str]) -> str:
 
 def _errors(answers, images: LabelledLandmarks) -> dict[str, float | None]:
     return {name: measuring.landmark_errors(answer["points"], images)[-1] for name, answer in answers.items()}
-
-
-def _fitted_alone(images: LabelledLandmarks, known: LabelledLandmarks) -> LabelledLandmarks:
-    """The images with those landmarks alone annotated that heads can be fitted to on others: of these one has them."""
-    return dataclasses.replace(images, annotated=images.annotated * _present(known))
-
-
-def _present(images: LabelledLandmarks) -> np.ndarray:
-    """Which landmarks are annotated in any of the images, bool [K]."""
-    return images.annotated.any(axis=0)
-
-
-def _fit_present(fits: Fits, images: LabelledLandmarks) -> dict[str, Head]:
-    """Fits heads to the landmarks that the images have; the places of others are not numbers.
-
-    Raises:
-      ValueError: if the images have no landmarks, or a head cannot be fitted.
-    """
-    present = _present(images)
-    if not present.any():
-        raise ValueError(
-            f"no landmark is annotated in the {len(images)} pictures to fit heads on; annotate more pictures"
-        )
-    if present.all():
-        return {name: fit(images) for name, fit in fits.items()}
-    rest = dataclasses.replace(images, landmarks=images.landmarks[:, present], annotated=images.annotated[:, present])
-    column = np.where(present, np.cumsum(present) - 1, present.sum())
-
-    def with_all_landmarks(head):
-        def answer(labels):
-            known = head(labels)
-            absent = {name: tf.fill(tf.shape(values[:, :1]), np.float32(np.nan)) for name, values in known.items()}
-            return {name: tf.gather(tf.concat([known[name], absent[name]], axis=1), column, axis=1) for name in known}
-
-        return answer
-
-    return {name: with_all_landmarks(fit(rest)) for name, fit in fits.items()}

@@ -67,7 +67,7 @@ def write(
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "model": {**dataclasses.asdict(frame), **dataclasses.asdict(limits)},
-        "landmarks": dataclasses.asdict(landmarks),
+        "landmarks_frame": dataclasses.asdict(landmarks),
         **description,
         "signatures": {name: _signature(name, function) for name, function in functions.items()},
     }

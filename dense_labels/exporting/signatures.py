@@ -47,7 +47,7 @@ _LABELS = (
 _LENGTH = "length of the label of each cell, above 0: the higher the more certain"
 _POINTS = "landmarks (x, y) in continuous pixels of the picture sent: (0, 0) is its outer top-left corner"
 _SCORE = "of each landmark, from 0 to 1, the higher the more certain"
-_ERROR = "how far each landmark is expected to be off, in pixels of the picture; not a number where it is not known"
+_ERROR = "how far each landmark is expected to be off, in pixels of the picture"
 
 
 class Labelled(NamedTuple):
@@ -194,7 +194,7 @@ class Landmarks(Signature):
     types = {"landmarks": tf.uint8, "landmarks_float": tf.float32}
     outputs = {"points": _POINTS, "score": _SCORE, "expected_error": _ERROR}
     needs: ClassVar[tuple[str, ...]] = ("points", "score")
-    tolerances = {"points": agreement.POINT}
+    tolerances = {"points": agreement.POINT, "expected_error": agreement.POINT}
 
     @staticmethod
     def answer(model: Model, images: Any) -> Tensors:
@@ -291,5 +291,5 @@ def _located(model: Model, images: Any) -> tuple[Tensors, Tensors]:
     found = locator.head(labels)
     placed = {"points": locator.to_pictures(found["points"], scale), "score": found["score"]}
     if "expected_error" in found:
-        placed["expected_error"] = found["expected_error"] * tf.reduce_mean(scale, axis=-1)
+        placed["expected_error"] = found["expected_error"] * tf.sqrt(tf.reduce_mean(tf.square(scale), axis=-1))
     return placed, found

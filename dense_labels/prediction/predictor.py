@@ -204,7 +204,7 @@ def load(folder: str | os.PathLike) -> Predictor:
         model = tf.saved_model.load(plain)
     if not hasattr(model, "landmarks"):
         raise ValueError(f"{path} has no landmark head; evaluate the run with annotations, and export it again")
-    seen = card.get("landmarks", card["model"])  # older cards have one frame
+    seen = card.get("landmarks_frame", card["model"])  # older cards have one frame
     frame = Frame(tuple(seen["input_size"]), seen["stride"], seen["margin"])
     saw_boxes = bool(card.get("configuration", {}).get("data", {}).get("boxes"))
     identity = {"model": str(path.resolve()), "created": card["created"]}

@@ -11,6 +11,8 @@ from dense_labels.registry import READERS
 from input_pipeline.readers import landmark_files
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
+# The points of both ears are numbered from left to right: a mirror takes the first of one to the last of the other.
+_FLIP_PAIRS = ((0, 1), (3, 8), (4, 7), (5, 6))
 LANDMARK_NAMES = (
     "left_eye",
     "right_eye",
@@ -112,4 +114,5 @@ def _pictures(paths, landmarks):
         normalisers=landmark_files.eye_distances(landmarks, "cats"),
         normaliser="eye distance",
         landmark_names=LANDMARK_NAMES,
+        flip_pairs=_FLIP_PAIRS,
     )

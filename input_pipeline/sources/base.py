@@ -19,6 +19,7 @@ class Source(abc.ABC):
       margin: how many pixels are cut off each side of a picture once it has been resized.
       normaliser: the name of what landmark errors are divided by; "" where there are no landmarks.
       landmark_names: the names of the landmarks; none where they are numbered, or there are none.
+      flip_pairs: pairs of landmarks that a mirror exchanges, where the annotations say so.
       boxed: whether the images show parts of pictures, boxes about the objects.
       warps_pictures: whether it can show an annotated picture in several views, see `annotated_pairs`.
       knows_surface: whether it knows the true place on the object that each cell shows, see `surfaces`.
@@ -29,6 +30,7 @@ class Source(abc.ABC):
     margin: int = 0
     normaliser: str = ""
     landmark_names: tuple[str, ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
     boxed: bool = False
     warps_pictures: bool = False
     knows_surface: bool = False

@@ -45,6 +45,7 @@ class Stills(base.Source):
         annotated = stores.get("annotated") or stores.get("test")
         self.normaliser = annotated.pictures.normaliser if annotated else ""
         self.landmark_names = annotated.pictures.landmark_names if annotated else ()
+        self.flip_pairs = annotated.pictures.flip_pairs if annotated else ()
         self.boxed = (annotated or next(iter(stores.values()))).pictures.boxes is not None
 
     def count(self, split: str) -> int:
@@ -191,11 +192,12 @@ def _stored(split: str) -> str:
     return "train" if split == "validation" else split
 
 
-def prepare(config: Config) -> Stills:
+def prepare(config: Config, *, annotated_only: bool = False) -> Stills:
     """Reads the lists of a data set, and resizes its pictures once.
 
     Args:
       config: of the run; `data.name` is one of the registry READERS.
+      annotated_only: leave out the pictures that only the unsupervised training sees; they are then of `data.size`.
 
     Returns:
       The source.
@@ -208,14 +210,17 @@ def prepare(config: Config) -> Stills:
     splits = READERS[data.name].value(data)
     _check_alike(splits)
     consistency.check_one_answer(splits)
-    size = sizes.choose(data, splits["train"])
+    if annotated_only:
+        splits = {split: pictures for split, pictures in splits.items() if split != "train"}
+    size = (data.size[0], data.size[1]) if annotated_only else sizes.choose(data, splits["train"])
     several = {id(pictures): pictures for pictures in splits.values()}  # training may see what is annotated
     stores = {
         each: resized.prepare(pictures, size, data.cache_dir, skip_bad_files=data.skip_bad_files)
         for each, pictures in several.items()
     }
     source = Stills({split: stores[id(pictures)] for split, pictures in splits.items()}, config.views, data.crop)
-    _warn_of_warps(source)
+    if not annotated_only:
+        _warn_of_warps(source)
     return source
 
 

@@ -10,10 +10,13 @@ from dense_labels.detection import sides
     [
         (("left_eye", "right_eye", "nose", "left_mouth", "right_mouth"), ((0, 1), (3, 4))),
         (("snout", "leftear", "rightear", "tailbase"), ((1, 2),)),
-        (("Right ear", "Left ear"), ((1, 0),)),
+        (("Right ear", "Left ear"), ((0, 1),)),
         (("eyeLeft", "eyeRight"), ((0, 1),)),
-        (("l_hip", "r_hip", "hip r", "hip l"), ((0, 1), (3, 2))),
+        (("l_hip", "r_hip", "hip r", "hip l"), ((0, 1), (2, 3))),
+        (("hindleftpaw", "hindrightpaw"), ((0, 1),)),
+        (("left_eye_left", "left_eye_right", "right_eye_left", "right_eye_right"), ((0, 3), (1, 2))),
         (("left_eye", "nose"), ()),  # no partner
+        (("left_eye", "right_eye", "left_ear"), ()),  # nobody knows what the mirror makes of the ear
         (("tail", "trail", "cleft"), ()),  # letters inside a word
         ((), ()),
     ],

@@ -120,6 +120,21 @@ def test_a_landmark_that_a_part_lacks_is_not_measured_there(images):
     assert parts["landmark_error_percent"]["regress"] == [pytest.approx(4.0), None]
 
 
+def test_a_fit_that_takes_all_landmarks_is_given_those_that_a_part_lacks_too(images):
+    images.annotated[:, 1] = 0
+    images.annotated[0, 1] = 1
+    seen = []
+
+    def fitted(images):
+        seen.append(images.landmarks.shape[1])
+        return Offset(1.0)
+
+    fitted.takes_all = True
+    found = landmarks.fit_heads({"regress": fitted}, images, None, batch_size=3)
+    assert set(seen) == {2} and np.isnan(found.predicted["regress"][0, 1]).all()
+    assert np.isfinite(found.predicted["regress"][1, 1]).all() and np.isfinite(found.predicted["regress"][:, 0]).all()
+
+
 def test_a_head_that_answers_no_numbers_is_never_the_best_nor_left_out_of_what_is_measured(images):
     fits = {"regress_each": fit(np.nan), "regress": fit(9.0)}
     assert chosen(fits, images) == "regress"
