@@ -115,10 +115,8 @@ def test_with_a_head_pictures_that_it_doubts_are_chosen(run, monkeypatch):
             f"{run.config.data.dir}/{'' if index % 4 else 'deep/'}{index:02}.png"
         )
     certain = iter([[1.0], [1.0], [1.0], [0.9], [0.9], [0.1], [0.9], [0.9], [0.9], [0.9], [0.9], [0.9]])
-    heads = types.SimpleNamespace(
-        best=lambda labels: {"score": np.array([next(certain) for _ in labels])},
-        result=types.SimpleNamespace(step=run.step),
-    )
+    head = lambda labels: {"score": np.array([next(certain) for _ in labels])}  # noqa: E731
+    heads = types.SimpleNamespace(parts=(head, None), result=types.SimpleNamespace(step=run.step))
     monkeypatch.setattr(annotating.kept_heads, "newest", lambda workdir: heads)
     monkeypatch.setattr(annotating.choosing, "_ALIKE", 0.0)
     names = [each["name"] for each in data_of(annotating.annotate(run, 4))["pictures"]]
