@@ -11,7 +11,7 @@ Glossary:
   label     the vector a network gives a cell: its direction is a place on the object, its length a confidence
   landmark  a point of the object that has a number and perhaps a name
   annotated a landmark is, in a picture, where somebody has said where it lies
-  head      what finds landmarks in label maps
+  head      what finds landmarks in label maps; a detector, in images
   source    what gives the pairs and landmarks of a data set
   split     a part of a data set: train, annotated, validation, test
 

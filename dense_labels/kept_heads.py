@@ -33,7 +33,7 @@ class KeptHeads:
     """The heads that an evaluation fitted, and what it knows of them.
 
     Attributes:
-      heads: name -> head, a layer from labels to landmarks.
+      heads: name -> head, a layer from labels to landmarks, or a detector, from images.
       result: of the evaluation; `result.best` names the head that is exported, `result.step` the checkpoint.
       config: of the evaluation.
       example_images: float32 [N, H, W, 3] in [0, 1], a few images as the network sees them.

@@ -73,7 +73,7 @@ def fit_heads(
     batch_size: int,
     compare: bool | None = None,
 ) -> FittedHeads:
-    """Fits landmark heads on frozen labels of annotated images, and measures each on others.
+    """Fits landmark heads on annotated images, their frozen labels or pixels, and measures each on others.
 
     Sections 4.1 and 4.3 of the NIPS 2017 paper. Without test images the annotated ones take turns: each of five parts
     is measured by heads fitted on the other four. The heads that are returned are always fitted on all annotated
