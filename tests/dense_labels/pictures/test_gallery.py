@@ -21,7 +21,7 @@ CONFIDENCE = {"confidence", "matches", "trust"}
 def registered(monkeypatch):
     """The registry, whose entries of this test go with it."""
     assert "labels" in PICTURES  # loads what is there
-    monkeypatch.setattr(PICTURES, "_entries", dict(PICTURES._entries))
+    monkeypatch.setattr(PICTURES, "_entries", dict(PICTURES))
     return PICTURES
 
 
