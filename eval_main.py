@@ -46,6 +46,9 @@ def console() -> None:
         flags.DEFINE_list("few_shot", [], "Fit heads on few annotated pictures too, such as 1,5,10,20."),
         flags.DEFINE_list("heads", [], "Landmark heads to fit, such as nearest,regress; if not the configuration's."),
         flags.DEFINE_string("weights", None, "Of a detector's trunk, if not ImageNet's: a Keras .h5 file, or none."),
+        flags.DEFINE_integer(
+            "pile", None, "Training pictures that a detector learns from too, if not 2,000; 0: none.", 0
+        ),
         flags.DEFINE_bool("report", False, "Write a page to hand around too: WORKDIR/eval/report.html."),
         flags.DEFINE_integer("annotate", None, "Write a page to annotate so many pictures in, chosen by the run.", 1),
         flags.DEFINE_list("suggest", [], "With it, write suggestions in formats too, such as coco; needs annotations."),

@@ -1,11 +1,13 @@
 """Detectors from a few annotated pictures: the errors of `--heads=detector`, by annotated pictures and draws.
 
 python -m benchmarks.detectors --images=IMAGES --annotations=ANNOTATIONS [--annotations_test=TEST] --weights=FILE.h5 \
-    [--counts=5,20,100] [--seeds=3] [--hold_out=600] [--results=benchmarks/results/detectors_faces]
+    [--counts=5,20,100] [--seeds=3] [--hold_out=600] [--unlabelled=FOLDER] [--results=RESULTS]
 
 Annotations are in any format that `eval_main.py` takes. Draws and figures are those of `--few_shot`: each draw is
 fitted alone, and measured on TEST; without it, on the annotated pictures that were not drawn. `--hold_out` is for
-choosing settings: so many pictures of ANNOTATIONS, always the same, are measured on instead, and none of them is drawn.
+choosing settings: so many pictures of ANNOTATIONS, always the same, are measured on instead, and none of them is drawn
+or learned from. The pile are the pictures of ANNOTATIONS that were not drawn, without their landmarks, or those of
+FOLDER. Beside each detector stands the one that taught it, which saw nothing of the pile.
 Each finished draw is recorded in --results, where it is only read the next time: a table that was stopped goes on.
 Prints a Markdown table, mean and deviation over the draws.
 """
@@ -25,7 +27,9 @@ _WEIGHTS = flags.DEFINE_string("weights", "imagenet", "Of the trunk: imagenet, a
 _COUNTS = flags.DEFINE_list("counts", ["5", "20", "100"], "Annotated pictures.")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "How often to draw them.", lower_bound=1)
 _HOLD_OUT = flags.DEFINE_integer("hold_out", 0, "Measure on so many pictures of --annotations.", lower_bound=0)
+_UNLABELLED = flags.DEFINE_string("unlabelled", "", "Folder of the pile, if not the pictures of --annotations.")
 _CACHE = flags.DEFINE_string("cache_dir", "", "Folder of the resized pictures, if not the usual one.")
+_PILE = flags.DEFINE_integer("pile", 2000, "Other pictures to learn from; 0: annotated ones alone.", lower_bound=0)
 _HOLD_OUT_SEED, _NAME = 99, "detector"
 
 
@@ -52,15 +56,19 @@ def _fitting():
     if _HOLD_OUT.value and given["data.annotations_test"]:
         sys.exit("error: --hold_out measures on pictures of --annotations; leave out --annotations_test")
     folder = {"data.dir": rows.images(), **({"data.cache_dir": _CACHE.value} if _CACHE.value else {})}
-    config = config_lib.with_overrides(config_files.find("folder"), folder)
+    config = config_lib.with_overrides(config_files.find("folder"), {**folder, "eval.pile": _PILE.value})
+    unlabelled = os.path.expanduser(_UNLABELLED.value)
+    pile = config_lib.with_overrides(config, {"data.dir": unlabelled}) if unlabelled else None
     config = run_config.with_landmarks(config, given["data.annotations"], given["data.annotations_test"], None)
     source = pipeline.prepare(config)
     weights = os.path.expanduser(_WEIGHTS.value)
-    detector = evaluating.Fitting(config, source, names=source.landmark_names, weights=weights)
+    detector = evaluating.Fitting(config, source, names=source.landmark_names, weights=weights, pile=pile or config)
     if _HOLD_OUT.value:
         order = np.random.default_rng(_HOLD_OUT_SEED).permutation(len(detector.known))
         held_out, rest = order[: _HOLD_OUT.value], order[_HOLD_OUT.value :]
         detector.test, detector.known = detector.known.take(held_out), detector.known.take(rest)
+        if detector.pile:
+            detector.pile = detector.pile.without({detector.origins[row] for row in held_out})
     return detector, source.normaliser, {}
 
 
@@ -77,6 +85,7 @@ def _draw(detector, count, seed):
         "flip_pairs": [list(pair) for pair in detector.flip_pairs],
         "weights": os.path.basename(_WEIGHTS.value),
         "hold_out": _HOLD_OUT.value,
+        "pile": [_PILE.value, os.path.basename(os.path.normpath(_UNLABELLED.value or ""))],
         "pictures": [len(detector.known), len(detector.test or ())],
         "steps": fitting.steps_for(count),
         "recipe": fitting.RECIPE,
@@ -88,10 +97,15 @@ def _draw(detector, count, seed):
             sys.exit(f"error: {path} was made in another way ({record['asked']}); give another --results, or remove it")
         return record
     start = time.monotonic()
-    ((error,),) = detector.few_shot(counts=[count], seeds=[seed])[_NAME].values()
+    errors = detector.few_shot(counts=[count], seeds=[seed], alone=True).values()
     minutes = (time.monotonic() - start) / 60
-    record = {"asked": asked, "command": rows.typed_command(), "error_percent": error, "minutes": minutes}
-    print(f"{count} annotated, draw {seed}: {error:.2f} % ({minutes:.1f} minutes)", flush=True)
+    error, alone = (by_count[count][0] for by_count in errors)
+    figures = {"error_percent": error, "error_percent_without_pile": alone, "minutes": minutes}
+    record = {"asked": asked, "command": rows.typed_command(), **figures}
+    print(
+        f"{count} annotated, draw {seed}: {error:.2f} %, without the pile {alone:.2f} ({minutes:.1f} minutes)",
+        flush=True,
+    )
     if path:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         files.write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
@@ -101,10 +115,16 @@ def _draw(detector, count, seed):
 def _table(measured):
     from dense_labels.evaluation import tables
 
-    lines = ["| annotated | error, % | minutes, fitting and measuring |", "|---|---|---|"]
+    lines = [
+        "| annotated | error, % | the same without the pile, % | minutes for both, and measuring |",
+        "|---|---|---|---|",
+    ]
     for count, draws in measured.items():
-        cell = tables.mean_and_deviation([draw["error_percent"] for draw in draws], 2)
-        lines.append(f"| {count} | {cell} | {np.mean([draw['minutes'] for draw in draws]):.1f} |")
+        cells = [
+            tables.mean_and_deviation([draw[name] for draw in draws], 2)
+            for name in ("error_percent", "error_percent_without_pile")
+        ]
+        lines.append(f"| {count} | {' | '.join(cells)} | {np.mean([draw['minutes'] for draw in draws]):.1f} |")
     return "\n".join(lines)
 
 

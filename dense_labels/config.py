@@ -148,6 +148,7 @@ class EvalConfig:
     batch_size: int = key(32, "images in a batch", least=1)
     heads: tuple[str, ...] = key(("nearest",), "landmark heads to fit; the best is exported", choices=HEADS)
     head_images: int = key(0, "annotated training images to fit heads on; 0: all", least=0)
+    pile: int = key(2000, "training pictures without annotations that a detector learns from; 0: none", least=0)
     upsample: int = key(4, "how much finer than the label map sub-pixel decoding works", least=1, most=64)
 
 

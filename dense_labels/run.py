@@ -103,6 +103,7 @@ class Run:
         heads: str | Sequence[str] = (),
         few_shot: int | Sequence[int] = (),
         weights: str | os.PathLike | None = None,
+        pile: int | None = None,
         cache_dir: str | os.PathLike | None = None,
         skip_bad_files: bool = False,
         report: bool = False,
@@ -120,6 +121,7 @@ class Run:
           few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10), or one number.
           weights: of the detector's trunk, MobileNetV2: the path of a Keras .h5 file of it without its top, or "none";
             those of ImageNet if not given, which are downloaded once.
+          pile: how many pictures of the training a detector learns from too, if not `config.eval.pile`; 0 for none.
           cache_dir: folder that resized pictures are kept in, if not the training's.
           skip_bad_files: leave out files that cannot be read.
           report: write a page to hand around too, `eval/report.html`.
@@ -139,6 +141,7 @@ class Run:
             heads=heads,
             few_shot=few_shot,
             weights=os.path.expanduser(os.fspath(weights or "")),
+            pile=pile,
             report=report,
             untrained=untrained,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import os
@@ -35,6 +36,13 @@ class Data(NamedTuple):
     skip_bad_files: bool = False
 
 
+class Lessons(NamedTuple):
+    """What a detector has learned from, beside the annotated pictures."""
+
+    weights: str  # of its trunk
+    pile: config_lib.Config  # of the training
+
+
 def evaluate(
     run: Run,
     data: Data = Data(),  # noqa: B008, for it cannot change
@@ -42,21 +50,23 @@ def evaluate(
     heads: str | Sequence[str] = (),
     few_shot: int | Sequence[int] = (),
     weights: str = "",
+    pile: int | None = None,
     report: bool = False,
     untrained: bool = False,
 ) -> Any:
     """Evaluates a run; see `Run.evaluate` for the arguments, the result and the errors."""
     heads, few_shot = _several(heads), _several(few_shot)
-    config = _configuration(run, data, heads, few_shot)
+    config = _configuration(run, data, heads, few_shot, pile)
     trained_on = run.config.data.dir if _is_unannotated(run.config.data.name) else None
     subject = _subject(run, config, untrained)
-    if weights and "detector" not in config.eval.heads:
-        raise ValueError(f"weights={weights}: they are of the head detector; fit it, or leave them out")
+    for name, given in (("weights", weights or None), ("pile", pile)):
+        if given is not None and "detector" not in config.eval.heads:
+            raise ValueError(f"{name}={given}: is for the head detector; fit it, or leave {name} out")
     if untrained and "detector" in config.eval.heads:
         raise ValueError("a detector does not depend on the network; leave it out where the untrained one is evaluated")
     if heads and not subject.source.count("annotated"):
         raise ValueError(f"heads={','.join(heads)}: they need landmarks; give annotations")
-    measured = _measure(subject, few_shot, trained_on, weights)
+    measured = _measure(subject, few_shot, trained_on, Lessons(weights or "imagenet", _of_training(run, config)))
     measured = dataclasses.replace(measured, result=measured.result.with_metrics(_carried_over(subject)))
     progress.say(measured.result.table())
     name = "eval_untrained" if untrained else "eval"
@@ -78,7 +88,7 @@ def _several(given) -> tuple:
     return (given,) if isinstance(given, (str, int, float)) else tuple(given)
 
 
-def _configuration(run, data, heads, few_shot) -> config_lib.Config:
+def _configuration(run, data, heads, few_shot, pile) -> config_lib.Config:
     """The configuration of the run with what the arguments change, checked."""
     if not all(isinstance(count, int) and count > 0 for count in few_shot):
         raise ValueError(f"few_shot={few_shot}: must be whole numbers above 0, such as 1, 5, 10")
@@ -90,8 +100,16 @@ def _configuration(run, data, heads, few_shot) -> config_lib.Config:
         config.data.cache_dir = os.path.abspath(os.path.expanduser(os.fspath(data.cache_dir)))
     config.data.skip_bad_files |= data.skip_bad_files
     config.eval.heads = heads or config.eval.heads
+    config.eval.pile = config.eval.pile if pile is None else pile
     config_lib.check(config)
     return config
+
+
+def _of_training(run, config) -> config_lib.Config:
+    """The configuration of a run's training, with the cache that an evaluation has."""
+    trained = copy.deepcopy(run.config)
+    trained.data.cache_dir, trained.data.skip_bad_files = config.data.cache_dir, config.data.skip_bad_files
+    return trained
 
 
 def _is_unannotated(name: str) -> bool:
@@ -136,14 +154,14 @@ def _title(workdir, untrained) -> str:
     return os.path.basename(workdir) + (", untrained" if untrained else "")
 
 
-def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None, weights: str) -> Measured:
+def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None, lessons: Lessons) -> Measured:
     """Measures what the data set has the truth of: landmarks, or the surface of the object."""
     from dense_labels.evaluation import surface
     from dense_labels.evaluation.result import Result
     from input_pipeline import pipeline
 
     if subject.source.count("annotated"):
-        return _measure_landmarks(subject, few_shot, trained_on, weights)
+        return _measure_landmarks(subject, few_shot, trained_on, lessons)
     if few_shot:
         raise ValueError("few_shot needs landmarks; give annotations")
     if not subject.source.knows_surface:
@@ -161,7 +179,9 @@ def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None
     return Measured(dataclasses.replace(surface.measure(known, test, pairs=_SURFACES), step=subject.step))
 
 
-def _measure_landmarks(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None, weights: str) -> Measured:
+def _measure_landmarks(
+    subject: Subject, few_shot: tuple[int, ...], trained_on: str | None, lessons: Lessons
+) -> Measured:
     """Fits the heads of the configuration, measures them, and matches landmarks by labels alone."""
     from dense_labels.evaluation import descriptor_matching, label_matching
     from input_pipeline import pipeline
@@ -169,7 +189,7 @@ def _measure_landmarks(subject: Subject, few_shot: tuple[int, ...], trained_on: 
     config, source = subject.config, subject.source
     known = subject.landmarks("annotated", config.eval.head_images)
     test = subject.landmarks("test") if source.count("test") else None
-    measured = _fit(subject, known, test, few_shot, weights)
+    measured = _fit(subject, known, test, few_shot, lessons)
     result = measured.result
     if source.warps_pictures:
         views = pipeline.annotated_pairs(
@@ -189,7 +209,7 @@ def _measure_landmarks(subject: Subject, few_shot: tuple[int, ...], trained_on: 
     return dataclasses.replace(measured, result=result.with_metrics(figures), matches=matches)
 
 
-def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], weights: str) -> Measured:
+def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Lessons) -> Measured:
     """Fits and measures the heads of the configuration, on labelled annotated and on test images or None."""
     from dense_labels.evaluation import landmarks, measuring
     from dense_labels.evaluation.result import Result
@@ -197,7 +217,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], weights: str)
     source, batch_size = subject.source, subject.config.eval.batch_size
     landmarks.check_few_shot(few_shot, known, test)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
-    fits, detector, fitted = _fit_heads(subject, known, test, weights)
+    fits, detector, fitted = _fit_heads(subject, known, test, lessons)
     parts = measuring.measure(
         fitted.predicted, fitted.measured_on, source.normaliser, head_images=len(known), exported=fitted.best
     )
@@ -210,7 +230,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], weights: str)
     return Measured(Result(**parts, landmark_names=names, best=fitted.best, step=subject.step), fitted)
 
 
-def _fit_heads(subject: Subject, known, test, weights: str) -> tuple[dict[str, Any], Any, Any]:
+def _fit_heads(subject: Subject, known, test, lessons: Lessons) -> tuple[dict[str, Any], Any, Any]:
     """The functions that fit heads to labels, what fits detectors or None, and all heads as they were fitted."""
     from dense_labels.detection import evaluating
     from dense_labels.evaluation import landmarks
@@ -218,7 +238,7 @@ def _fit_heads(subject: Subject, known, test, weights: str) -> tuple[dict[str, A
     settings, seed = subject.config.eval, subject.config.train.seed
     detector, names = None, tuple(subject.source.landmark_names)
     if evaluating.NAME in settings.heads:  # first, for its weights may not be there
-        detector = evaluating.Fitting(subject.config, subject.source, names=names, weights=weights or "imagenet")
+        detector = evaluating.Fitting(subject.config, subject.source, names=names, **lessons._asdict())
     fits = {
         name: functools.partial(HEADS[name].value.fit, upsample=settings.upsample, seed=seed)
         for name in settings.heads

@@ -17,12 +17,12 @@ MILD = 0.5  # strength of the warps of annotated pictures
 _ANY_STRIDE = 2  # where the cells are not used
 
 
-def prepare(config: Config, *, annotated_only: bool = False) -> Source:
+def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0) -> Source:
     """Finds the data set that a configuration names, and makes what must be made of it first.
 
     Args:
       config: of the run; it is not changed. `data.name` is one of the registries SOURCES and READERS.
-      annotated_only: of still pictures, leave out those that only the unsupervised training sees.
+      only, most: of still pictures, the splits that are wanted, and how many pictures of each; see `stills.prepare`.
 
     Returns:
       The source of the batches.
@@ -35,7 +35,7 @@ def prepare(config: Config, *, annotated_only: bool = False) -> Source:
     entry = SOURCES[config.data.name] if simulated_or_video else READERS[config.data.name]
     if entry.check:
         entry.check(config)
-    return entry.value(config) if simulated_or_video else stills.prepare(config, annotated_only=annotated_only)
+    return entry.value(config) if simulated_or_video else stills.prepare(config, only=only, most=most)
 
 
 @without_autograph

@@ -15,14 +15,17 @@ from dense_labels import progress
 from dense_labels.batches import LabelledLandmarks
 from dense_labels.config import Config
 from dense_labels.detection import fitting, sides
+from dense_labels.detection import pile as pile_lib
+from dense_labels.detection.pile import Pile
 from dense_labels.evaluation import landmarks
 from dense_labels.evaluation.landmarks import FittedHeads
 from dense_labels.evaluation.measuring import MEAN_SHAPE
+from dense_labels.registry import READERS
 from input_pipeline import pipeline
 from models import nearest_landmarks
 from models.detectors import MULTIPLE
 
-NAME = "detector"
+NAME, ALONE = "detector", "detector without the pile"
 _LONGER_SIDE = 256  # pixels of the images, or fewer where the pictures are smaller
 _AT_ONCE = 16  # images that a detector sees together
 
@@ -45,7 +48,7 @@ def prepare(config: Config, source: Any) -> Any:
     height, width = source.picture_size(_LONGER_SIDE)
     config.data.size = tuple(max(round(side / MULTIPLE), 2) * MULTIPLE for side in (height, width))
     config.data.crop = 0
-    return pipeline.prepare(config, annotated_only=True)
+    return pipeline.prepare(config, only=("annotated", "test"))
 
 
 def annotated_images(source: Any, split: str, count: int = 0) -> LabelledLandmarks:
@@ -69,21 +72,23 @@ class Fitting:
     A detector is measured by the protocols of `evaluation.landmarks`, on the same pictures as other heads.
     """
 
-    def __init__(self, config: Config, source: Any, *, names: Sequence[str], weights: str):
-        """Reads the annotated pictures.
+    def __init__(self, config: Config, source: Any, *, names: Sequence[str], weights: str, pile: Config | None):
+        """Reads the annotated pictures, and those of the pile.
 
         Args:
           config: of the evaluation.
           source: the pictures of the run.
           names: of the landmarks; none where they have no names. Pairs of left and right ones are told by them.
-          weights: of the trunk; see `models.detectors.create_features`.
+          weights: of the trunk; see `models.pyramids.features`.
+          pile: configuration of the training, whose pictures a detector learns from too; `config.eval.pile` of them.
+            None, or one of a video or a simulation: only annotated pictures are seen.
 
         Raises:
           ValueError: as `prepare`, or if there is no such file of weights.
         """
         if weights not in ("imagenet", "none") and not os.path.isfile(weights):
             raise ValueError(f"weights={weights}: there is no such file; give a Keras .h5 file, 'imagenet' or 'none'")
-        self._config, self._weights = config, weights
+        self._config = config
         self.flip_pairs = source.flip_pairs or sides.flip_pairs(names)
         if self.flip_pairs:
             said = ", ".join(f"{names[a]} and {names[b]}" if names else f"{a} and {b}" for a, b in self.flip_pairs)
@@ -91,6 +96,10 @@ class Fitting:
         own = prepare(config, source)
         self.known = annotated_images(own, "annotated", config.eval.head_images)
         self.test = annotated_images(own, "test") if own.count("test") else None
+        self._settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs)
+        self._last: tuple[np.ndarray, Any] | None = None
+        self.origins = own.origins("annotated")
+        self.pile = _read_pile(pile, self.known.labels.cells, config.eval.pile)
 
     def fit(self, known: LabelledLandmarks, test: LabelledLandmarks | None) -> FittedHeads:
         """Fits a detector, and measures it or others of its kind.
@@ -116,19 +125,48 @@ class Fitting:
         predicted = {MEAN_SHAPE: mean_shape, NAME: points}
         return dataclasses.replace(fitted, predicted=predicted, best_points=points, measured_on=measured_on)
 
-    def few_shot(self, *, counts: Sequence[int], seeds: int | Sequence[int]) -> dict[str, dict[int, list[float]]]:
-        """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`."""
+    def few_shot(
+        self, *, counts: Sequence[int], seeds: int | Sequence[int], alone: bool = False
+    ) -> dict[str, dict[int, list[float]]]:
+        """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`.
+
+        With `alone`, so are detectors, named ALONE, that saw nothing of the pile.
+        """
+        fits = {NAME: self._fit, **({ALONE: self._fit_alone} if alone else {})}
         views_of = lambda indices, _: self.known.take(indices)  # noqa: E731, they are warped while it is trained
         errors = landmarks.few_shot(
-            {NAME: self._fit}, views_of, self.known, self.test, counts=counts, seeds=seeds, batch_size=_AT_ONCE
+            fits, views_of, self.known, self.test, counts=counts, seeds=seeds, batch_size=_AT_ONCE
         )
-        return {NAME: errors[NAME]}
+        return {name: errors[name] for name in fits}
 
     def _fit(self, images: LabelledLandmarks) -> Any:
-        seed = self._config.train.seed
-        return fitting.fit(images, self._config.views, weights=self._weights, seed=seed, flip_pairs=self.flip_pairs)
+        first = self._fit_alone(images)
+        if not self.pile:
+            return first
+        others = self.pile.without({self.origins[picture] for picture in images.picture})
+        return fitting.fit_with_pile(images, others.images, first, self._settings)
 
-    _fit.takes_all = True  # type: ignore[attr-defined]  # the pairs that a mirror exchanges are of all landmarks
+    def _fit_alone(self, images: LabelledLandmarks) -> Any:
+        """A detector fitted to annotated images alone; the last one is remembered, for two may be asked for."""
+        if self._last is None or not np.array_equal(self._last[0], images.picture):
+            self._last = images.picture, fitting.fit(images, self._settings)
+        return self._last[1]
+
+    # The pairs that a mirror exchanges are of all landmarks.
+    _fit.takes_all = _fit_alone.takes_all = True  # type: ignore[attr-defined]
+
+
+def _read_pile(config: Config | None, size: tuple[int, int], most: int) -> Pile | None:
+    """Pictures of a training, or None where there are none that a detector could learn from."""
+    if config is None or config.data.name not in READERS or not most:
+        return None
+    try:
+        pile = pile_lib.read(config, size, most)
+    except (ValueError, OSError) as error:
+        progress.note(f"the pictures of the training cannot be read: a detector sees annotated ones alone ({error})")
+        return None
+    progress.say(f"a detector learns from {len(pile.images)} pictures of the training too")
+    return pile
 
 
 def _in_frame(points: np.ndarray, own: LabelledLandmarks, shown: LabelledLandmarks, margin: int) -> np.ndarray:

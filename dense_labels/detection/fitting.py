@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from dense_labels.batches import LabelledLandmarks
 from dense_labels.config import ViewsConfig
+from dense_labels.detection import pile as pile_lib
+from dense_labels.detection import sides
 from dense_labels.detection import views as views_lib
 from models import heat_maps
 from models.detectors import STRIDE, Detector
 
-RECIPE = 1  # of detectors: a number that changes when their figures do
+RECIPE = 2  # of detectors: a number that changes when their figures do
 _BATCH, _RATE, _WARMUP = 16, 1e-3, 50
 _STEPS, _MORE, _MOST = 400, 4, 1200  # and one more for so many annotated images, up to
 
@@ -24,15 +28,26 @@ def steps_for(images: int) -> int:
     return min(_STEPS + images // _MORE, _MOST)
 
 
-def fit(
-    known: LabelledLandmarks,
-    views: ViewsConfig,
-    *,
-    weights: str,
-    seed: int,
-    flip_pairs: Sequence[tuple[int, int]] = (),
-    steps: int | None = None,
-) -> Detector:
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How detectors are trained.
+
+    Attributes:
+      views: how colours are changed, and what lies beyond the border.
+      weights: of the trunk, as `models.pyramids.features` takes them.
+      seed: of the weights, of the order of the images and of their views.
+      flip_pairs: landmarks that a mirror exchanges.
+      steps: of 16 views; None: `steps_for` so many annotated images.
+    """
+
+    views: ViewsConfig
+    weights: str
+    seed: int
+    flip_pairs: Sequence[tuple[int, int]] = ()
+    steps: int | None = None
+
+
+def fit(known: LabelledLandmarks, settings: Settings) -> Detector:
     """Trains a detector on warped, recoloured and mirrored views of annotated images.
 
     The loss of a map is the cross-entropy of its cells with a Gaussian about the landmark, summed over the cells, and
@@ -40,11 +55,7 @@ def fit(
 
     Args:
       known: annotated images, uint8 [N, H, W, 3], as label maps of stride 1; sides are multiples of 16.
-      views: how colours are changed, and what lies beyond the border.
-      weights: of the trunk, as `models.detectors.create_features` takes them.
-      seed: of the weights, of the order of the images and of their views.
-      flip_pairs: landmarks that a mirror exchanges.
-      steps: of 16 views; None: `steps_for` so many images.
+      settings: how.
 
     Returns:
       The detector, which is not calibrated.
@@ -52,19 +63,52 @@ def fit(
     Raises:
       ValueError: as `Detector.create`.
     """
-    count = known.landmarks.shape[1]
     known = known.take(known.annotated.any(axis=1))
-    detector = Detector.create(count, known.labels.cells, weights=weights, seed=seed)
-    if steps is None:
-        steps = steps_for(len(known))
+    return _trained(known, np.arange(len(known)), settings, settings.seed, len(known), "Training a detector")
+
+
+def fit_with_pile(known: LabelledLandmarks, pile: np.ndarray, first: Detector, settings: Settings) -> Detector:
+    """Trains a second detector, on annotated images and on others that a first one annotates; see `detection.pile`.
+
+    Args:
+      known: annotated images, as in `fit`.
+      pile: others, uint8 [M, H, W, 3]; if there are none, the first detector is returned.
+      first: a detector that was fitted to the annotated images.
+      settings: those of the first.
+
+    Returns:
+      The second detector, which is not calibrated.
+    """
+    if not len(pile):
+        return first
+    known = known.take(known.annotated.any(axis=1))
+    images, rows = pile_lib.joined(known, pile_lib.taught(first, pile))
+    what = "Training a detector with the pile"
+    return _trained(images, rows, settings, settings.seed + 1, len(known), what)
+
+
+def _trained(images: LabelledLandmarks, rows, settings: Settings, seed: int, annotated: int, what: str) -> Detector:
+    """A detector trained on the rows of images, for as many steps as so many annotated ones are worth."""
+    count, pairs = images.landmarks.shape[1], settings.flip_pairs
+    detector = Detector.create(
+        count,
+        images.labels.cells,
+        weights=settings.weights,
+        seed=seed,
+        exchanged=sides.exchanged(count, pairs) if pairs else (),
+    )
+    data = views_lib.batches(images, settings.views, flip_pairs=pairs, batch_size=_BATCH, seed=seed, rows=rows)
+    _train(detector, data, steps_for(annotated) if settings.steps is None else settings.steps, what)
+    return detector
+
+
+def _train(detector: Detector, data: tf.data.Dataset, steps: int, what: str) -> None:
     step = _training_step(detector, steps)
-    data = views_lib.batches(known, views, flip_pairs=flip_pairs, batch_size=_BATCH, seed=seed)
-    with tqdm(data.take(steps), total=steps, desc="Training a detector", unit=" steps", leave=False) as bar:
+    with tqdm(data.take(steps), total=steps, desc=what, unit=" steps", leave=False) as bar:
         for done, batch in enumerate(bar):
             loss = step(*batch)
             if done % 20 == 0:
                 bar.set_postfix(loss=f"{float(loss):.1f}")
-    return detector
 
 
 def _training_step(detector: Detector, count: int) -> Callable[..., tf.Tensor]:

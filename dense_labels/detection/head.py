@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @HEADS.register(
     "detector",
     "a network of its own, trained end to end on the annotated pictures; its trunk knows ImageNet",
+    keys=("eval.pile",),
     reads_pictures=True,
     decodings={
         "detector": "detector: a MobileNetV2 trained end to end on the annotated pictures; the peaks of its heat maps",

@@ -15,10 +15,12 @@ from dense_labels.config import ViewsConfig
 from dense_labels.detection import sides
 from dense_labels.registry import WARPS
 from input_pipeline import order as order_lib
-from input_pipeline.views import pairs
+from input_pipeline.views import pairs, view_maps
 
 _ANY_STRIDE = 16  # the cells are not used
 _STRENGTH = 1.5  # of the warps; two thirds of them turn the image by less than 8 degrees
+_UPRIGHT = 0.7  # mean of the turned unit vectors; for normal angles, of a standard deviation of 48 degrees
+_TURN = 4  # folded into a seed, for a draw that leaves the others as they are; `view_maps` and `pairs` have 1 to 3
 
 
 class AnnotatedViews(NamedTuple):
@@ -26,7 +28,7 @@ class AnnotatedViews(NamedTuple):
 
     images: Array  # float32 [B, H, W, 3] in [0, 1]
     landmarks: Array  # float32 [B, K, 2], (x, y) in pixels of the view
-    known: Array  # float32 [B, K]: 1 where the landmark is annotated and the view shows it, else 0
+    known: Array  # float32 [B, K]: how much the landmark counts; 0 where it is not known or the view does not show it
 
 
 @without_autograph
@@ -37,8 +39,11 @@ def batches(
     flip_pairs: Sequence[tuple[int, int]],
     batch_size: int,
     seed: int,
+    rows: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Makes endless batches of views, two of each image that is drawn; all images are drawn in turn.
+
+    Where the object lies in the images any way round, see `turns_all_round`, an image is turned by any angle first.
 
     Args:
       known: annotated images, uint8 [N, H, W, 3], as label maps of stride 1.
@@ -47,6 +52,7 @@ def batches(
         exchanges is not known then.
       batch_size: views, an even number.
       seed: of the order and of the views.
+      rows: indices of the images, of some of them several times, to draw from; None: each once.
 
     Returns:
       `tf.data.Dataset` of AnnotatedViews.
@@ -59,19 +65,51 @@ def batches(
     landmarks = tf.constant(np.where(known.annotated[..., np.newaxis] > 0, known.landmarks, 0), tf.float32)
     annotated = tf.constant(known.annotated, tf.float32)
 
-    def drawn(index, seed):
+    rows = np.arange(len(images)) if rows is None else rows
+    all_round = turns_all_round(known)
+
+    def drawn(row, seed):
+        index = tf.gather(rows, row)
         pictures = tf.numpy_function(lambda rows: np.take(images, rows, axis=0), [index], tf.uint8, stateful=False)
         pictures = tf.ensure_shape(pictures, [None, *known.labels.cells, 3])
-        return _views(pictures, tf.gather(landmarks, index), tf.gather(annotated, index), seed, settings, order)
+        return _views(
+            pictures, tf.gather(landmarks, index), tf.gather(annotated, index), seed, settings, order, all_round
+        )
 
-    indices = tf.data.Dataset.counter().flat_map(order_lib.shuffled(len(images), seed))
+    indices = tf.data.Dataset.counter().flat_map(order_lib.shuffled(len(rows), seed))
     return indices.batch(batch_size // 2).map(drawn, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
-def _views(pictures, landmarks, annotated, seeds, views, order) -> AnnotatedViews:
+def turns_all_round(known: LabelledLandmarks) -> bool:
+    """Says whether the landmarks of annotated images lie any way round, as those of a mouse seen from above do.
+
+    Each image's landmarks are turned so that they fit those of the first one best, in the sense of least squares. If
+    the unit vectors of these angles have a mean shorter than 0.7, they do.
+    """
+    sure = known.annotated > 0.5
+    points = np.where(sure, known.landmarks[..., 0] + 1j * known.landmarks[..., 1], 0)
+    shared = sure & sure[np.argmax(sure.sum(axis=1))]
+    several = shared.sum(axis=1) >= 2
+    if not several.any():
+        return False
+    points, shared = points[several], shared[several]
+    first = points[np.argmax(shared.sum(axis=1))]
+    counts = shared.sum(axis=1, keepdims=True)
+    centred, reference = (
+        np.where(shared, values - (values * shared).sum(axis=1, keepdims=True) / counts, 0)
+        for values in (points, np.broadcast_to(first, points.shape))
+    )
+    angles = np.angle((centred * reference.conj()).sum(axis=1))
+    return bool(np.abs(np.exp(1j * angles).mean()) < _UPRIGHT)
+
+
+def _views(pictures, landmarks, annotated, seeds, views, order, all_round) -> AnnotatedViews:
     """Two views of each picture; in a mirror image the landmarks have the order that is given."""
     size, seed, flip = tuple(pictures.shape[1:3]), 3 * seeds, views.flip
     maps = WARPS[views.warp].value(seed, size, stride=_ANY_STRIDE, crop=0, strength=views.strength, views=views)
+    if all_round:
+        draw = lambda one: tf.random.stateless_uniform([], tf.random.fold_in(one, _TURN), 0.0, 2 * np.pi)  # noqa: E731
+        maps = view_maps.turned(maps, tf.map_fn(draw, seed, fn_output_signature=tf.float32), size)
     pair = pairs.pair_from_maps(pictures, seed, maps, border=views.border, flip=flip)
     pair = pairs.recolour(pair, seeds, views)
     found = pairs.landmarks_in_views(landmarks, seed, maps, size, flip=flip)

@@ -51,7 +51,7 @@ class ServedModel(tf.Module):
     ):
         """Creates the module; the arguments are those of `saved_model.export_saved_model`."""
         super().__init__(name="served_model")
-        self._locator = detector and ServedModel(detector.network, detector.head, frame=detector.frame, limits=limits)
+        self._locator = detector and ServedModel(detector.features, detector.head, frame=detector.frame, limits=limits)
         self.frame, self._limits = frame, limits
         # A tracked Keras object would bring its own traces along, so only variables are tracked.
         self.weights = [*compat.variables(network), *compat.variables(head)]

@@ -24,7 +24,7 @@ class LiveModel:
         self.head, self.frame = head, frame
         self.locator: signatures.Model = self
         if detector:
-            self.locator = LiveModel(detector.network, detector.head, detector.frame)
+            self.locator = LiveModel(detector.features, detector.head, detector.frame)
         self._network = network
         self._known: dict[tuple[tuple[int, ...], bytes], Labelled] = {}
 

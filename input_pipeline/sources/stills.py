@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -63,6 +63,12 @@ class Stills(base.Source):
     def files(self, split: str) -> dict[str, str]:
         store = self._store(split)
         return {os.path.abspath(path): digest for path, digest in zip(store.pictures.paths, store.digests)}
+
+    def origins(self, split: str) -> list[tuple[str | float, ...]]:
+        """Returns what each image of a split shows: the path of a picture, and the box in it if there are boxes."""
+        pictures = self._store(split).pictures
+        boxes = [()] * len(pictures) if pictures.boxes is None else pictures.boxes.tolist()
+        return [(os.path.realpath(path), *box) for path, box in zip(pictures.paths, boxes)]
 
     def pairs(
         self, split: str, indices: tf.data.Dataset, *, stride: int, batch_size: int, count: int | None = None
@@ -192,12 +198,13 @@ def _stored(split: str) -> str:
     return "train" if split == "validation" else split
 
 
-def prepare(config: Config, *, annotated_only: bool = False) -> Stills:
+def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0) -> Stills:
     """Reads the lists of a data set, and resizes its pictures once.
 
     Args:
       config: of the run; `data.name` is one of the registry READERS.
-      annotated_only: leave out the pictures that only the unsupervised training sees; they are then of `data.size`.
+      only: the splits that are wanted, if not all are; their pictures are then of `data.size`.
+      most: how many pictures of a split are wanted, from all over it; 0 for all.
 
     Returns:
       The source.
@@ -210,18 +217,25 @@ def prepare(config: Config, *, annotated_only: bool = False) -> Stills:
     splits = READERS[data.name].value(data)
     _check_alike(splits)
     consistency.check_one_answer(splits)
-    if annotated_only:
-        splits = {split: pictures for split, pictures in splits.items() if split != "train"}
-    size = (data.size[0], data.size[1]) if annotated_only else sizes.choose(data, splits["train"])
+    if only:
+        splits = {split: _spread(pictures, most) for split, pictures in splits.items() if split in only}
+    size = (data.size[0], data.size[1]) if only else sizes.choose(data, splits["train"])
     several = {id(pictures): pictures for pictures in splits.values()}  # training may see what is annotated
     stores = {
         each: resized.prepare(pictures, size, data.cache_dir, skip_bad_files=data.skip_bad_files)
         for each, pictures in several.items()
     }
     source = Stills({split: stores[id(pictures)] for split, pictures in splits.items()}, config.views, data.crop)
-    if not annotated_only:
+    if not only:
         _warn_of_warps(source)
     return source
+
+
+def _spread(pictures: Pictures, most: int) -> Pictures:
+    """At most so many of the pictures, from all over them; 0 for all."""
+    if not most or len(pictures) <= most:
+        return pictures
+    return pictures.take(np.arange(most) * len(pictures) // most)
 
 
 def _check_alike(splits: Mapping[str, Pictures]) -> None:

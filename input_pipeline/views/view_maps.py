@@ -137,6 +137,33 @@ def draw_affine(
     return ViewMaps(at_cells(a_to_source, 1), at_cells(b_to_source, 1), points_in_b, locate)
 
 
+def turned(maps: ViewMaps, angles: Array, size: tuple[int, int]) -> ViewMaps:
+    """Turns pictures about their middle before they are warped; both views of a picture alike.
+
+    Args:
+      maps: of the views.
+      angles: float32 [B], in radians.
+      size: (height, width) of the pictures in pixels.
+
+    Returns:
+      `ViewMaps`; where a cell of A is found in B does not change.
+    """
+    middle, _ = point_maps.frame(size)
+    cosine, sine = tf.cos(angles), tf.sin(angles)
+    turn = tf.stack([tf.stack([cosine, -sine], axis=-1), tf.stack([sine, cosine], axis=-1)], axis=-2)  # [B, 2, 2]
+
+    def by(matrices, points):
+        flat = tf.reshape(points - middle, [tf.shape(points)[0], -1, 2])
+        return tf.reshape(tf.matmul(flat, matrices, transpose_b=True), tf.shape(points)) + middle
+
+    return ViewMaps(
+        a_to_source=by(turn, maps.a_to_source),
+        b_to_source=by(turn, maps.b_to_source),
+        points_in_b=maps.points_in_b,
+        locate=lambda points: maps.locate(by(tf.transpose(turn, [0, 2, 1]), points)),
+    )
+
+
 def _draw_two_warps(seeds, strength):
     """Weights of W1 and W2, each [B, 103, 2], the spline of W1 at half strength."""
 

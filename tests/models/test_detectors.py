@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dense_labels import compat
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting
@@ -25,7 +26,7 @@ def squares():
 
 @pytest.fixture(scope="module")
 def detector(squares):
-    return fitting.fit(squares, ViewsConfig(), weights="none", seed=0, steps=60)
+    return fitting.fit(squares, fitting.Settings(ViewsConfig(), weights="none", seed=0, steps=60))
 
 
 def test_it_learns_to_find_a_square(squares, detector):
@@ -66,3 +67,18 @@ def test_it_expects_the_mean_of_few_errors_and_of_those_that_scores_do_not_order
 def test_the_sides_of_images_must_be_multiples_of_16():
     with pytest.raises(ValueError, match=r"size=\(30, 48\): both sides must be multiples of 16"):
         Detector.create(1, (30, 48), weights="none", seed=0)
+
+
+def test_with_a_mirror_image_it_answers_the_mirror_image_alike():
+    """Two landmarks that a mirror exchanges: each is where the other's mirror image was."""
+    images = np.random.default_rng(0).integers(0, 255, [2, *SIZE, 3], np.uint8)
+    detector, alone = (
+        Detector.create(2, SIZE, weights="none", seed=0, exchanged=exchanged) for exchanged in ((1, 0), ())
+    )
+    for each in (detector, alone):
+        kernel, _ = compat.variables(each.head)
+        kernel.assign(3e3 * kernel)  # or a network that is not trained answers nearly the same everywhere
+    found, mirrored = detector(images)["heatmaps"], detector(images[:, :, ::-1])["heatmaps"]
+    np.testing.assert_allclose(mirrored, found[:, ::-1, :, ::-1], atol=1e-5)
+    assert np.abs(alone(images)["heatmaps"] - found).max() > 1e-3
+    np.testing.assert_allclose(Detector.from_state(detector.state())(images)["heatmaps"], found, atol=1e-5)

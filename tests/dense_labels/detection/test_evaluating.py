@@ -48,16 +48,43 @@ class Red:
 
 
 def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch):
-    seen = []
-    monkeypatch.setattr(fitting, "fit", lambda images, views, **options: seen.append((images, options)) or Red())
+    seen, piles = [], []
+    monkeypatch.setattr(fitting, "fit", lambda images, settings: seen.append((images, settings)) or Red())
+    monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: piles.append(len(pile)) or first)
     result = run.evaluate(heads=("nearest", "detector"), few_shot=2, **annotations(run))
     assert result.landmark_error_percent["detector"][2] < 8 < 50 < result.landmark_error_percent["detector"][0]
     assert {"detector", "subpixel", "mean_shape"} <= result.landmark_error_percent.keys()
     assert len(result.few_shot_error_percent["detector"][2]) == 3
-    (known, options), counts = seen[0], [len(images) for images, _ in seen]
+    (known, settings), counts = seen[0], [len(images) for images, _ in seen]
     assert counts == [6, 4, 2, 2, 2]  # all, those not held out, and the draws
     assert known.labels.values.dtype == np.uint8 and known.labels.cells == (SIDE, SIDE)  # whole, of the pictures' size
-    assert options["flip_pairs"] == ((0, 1),)
+    assert settings.flip_pairs == ((0, 1),)
+    assert piles == [COUNT - count for count in counts]  # the pictures of the training but those annotated
+
+
+@pytest.mark.parametrize("pile, learned", [(0, []), (3, [3])])
+def test_so_much_of_the_pile_is_seen_as_is_asked_for(run, monkeypatch, pile, learned):
+    seen = []
+    monkeypatch.setattr(fitting, "fit", lambda *_: Red())
+    monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: seen.append(len(pile)) or first)
+    monkeypatch.setattr(evaluating.Fitting, "fit", lambda self, *_: self._fit(self.known.take([])) and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run.evaluate(heads="detector", pile=pile, **annotations(run))
+    assert seen == learned
+
+
+def test_pictures_of_the_training_that_are_gone_are_said(run, tmp_path, capsys):
+    config = dense_labels.open_run(run.workdir).config
+    config.data.dir = str(tmp_path / "gone")
+    assert evaluating._read_pile(config, (SIDE, SIDE), 9) is None
+    assert "note: the pictures of the training cannot be read: a detector sees annotated ones alone (" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_pile_is_for_a_detector(run):
+    with pytest.raises(ValueError, match="^pile=0: is for the head detector; fit it, or leave pile out$"):
+        run.evaluate(heads="nearest", pile=0)
 
 
 def test_it_predicts_from_the_run_and_from_the_export_alike(run, tmp_path, monkeypatch):

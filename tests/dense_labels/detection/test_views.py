@@ -39,10 +39,13 @@ def centre(image, channel):
     return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
 
 
-@pytest.mark.parametrize("pairs", [(), ((0, 1),)])
-def test_a_dot_is_where_its_landmark_is(dots, pairs):
+@pytest.mark.parametrize("all_round, pairs", [(False, ()), (False, ((0, 1),)), (True, ((0, 1),))])
+def test_a_dot_is_where_its_landmark_is(dots, all_round, pairs, monkeypatch):
+    monkeypatch.setattr(views, "turns_all_round", lambda known: all_round)
     images, landmarks, known = drawn(dots, pairs)
-    assert images.shape == (48, *SIZE, 3) and not known[:, 2].any() and known[:, :2].mean() > 0.8
+    assert images.shape == (48, *SIZE, 3) and not known[:, 2].any() and known[:, :2].mean() > (0.5, 0.8)[not all_round]
+    upright = np.mean(landmarks[known[:, 0] > 0, 0, 0] < landmarks[known[:, 0] > 0, 1, 0])
+    assert 0.3 < upright < 0.7 if all_round else upright > 0.9  # landmark 0 is left of 1 in the images
     exchanged, errors = 0, []
     for image, points, here in zip(images, landmarks, known):
         inside = here[:2].all() and (points[:2] > 8).all() and (points[:2] < [SIZE[1] - 8, SIZE[0] - 8]).all()
@@ -68,3 +71,20 @@ def test_all_images_are_drawn_in_turn(dots):
         "landmarks", "annotated", "scale", "normaliser", "picture")))  # fmt: skip
     found, *_ = drawn(plain, (), count=1)
     assert sorted(np.rint(255 * found.mean(axis=(1, 2, 3))).astype(int)) == sorted([0, 60, 120, 180] * 2)
+
+
+@pytest.mark.parametrize("spread, expected", [(0.0, False), (25.0, False), (90.0, True)])
+def test_it_is_seen_whether_objects_turn_all_round(spread, expected):
+    random = np.random.default_rng(1)
+    shape = np.array([-20 - 5j, 20 - 5j, 0 + 15j])
+    points = shape * np.exp(1j * np.deg2rad(spread * random.standard_normal([30, 1]))) * random.uniform(0.5, 2, [30, 1])
+    points = points + random.uniform(-50, 50, [30, 1]) + random.uniform(-1, 1, [30, 3])
+    annotated = np.float32(random.uniform(size=[30, 3]) < 0.9)
+    landmarks = np.where(annotated[..., np.newaxis] > 0, np.stack([points.real, points.imag], axis=-1), np.nan)
+    ones = np.ones([30, 2], np.float32)
+    images = LabelMap(np.zeros([30, *SIZE, 3], np.uint8), 1)
+    known = LabelledLandmarks(images, np.float32(landmarks), annotated, ones, ones[:, 0], np.arange(30))
+    assert views.turns_all_round(known) == expected
+    one_each = LabelledLandmarks(images, np.float32(landmarks), np.eye(3, dtype=np.float32)[np.arange(30) % 3], ones,
+                                 ones[:, 0], np.arange(30))  # fmt: skip
+    assert not views.turns_all_round(one_each)

@@ -1,0 +1,115 @@
+"""Feature pyramids: published trunks whose maps of strides 16, 8 and 4 are joined, from the deepest to the finest.
+
+As in "Feature Pyramid Networks for Object Detection" (CVPR 2017), but joined by concatenation and a convolution, as in
+a U-Net. Labels and the heat maps of a detector are both read from the finest map.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from models import trunks
+
+STRIDE = 4  # side of a cell of the features, in pixels of the image
+MULTIPLE = 16  # the stride of the deepest map: images whose sides are multiples of it are not padded
+CHANNELS = 64  # of the features
+_TAPS = {  # trunk -> the layers whose maps have strides 4, 8 and 16
+    "mobilenet_v2": ("block_3_expand_relu", "block_6_expand_relu", "block_13_expand_relu"),
+    "resnet50": ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out"),
+}
+TRUNKS = tuple(_TAPS)
+_WIDTHS = (CHANNELS, 96, 128)  # channels of the features at strides 4, 8 and 16
+_JOINED = (32, 64)  # channels of the trunk's own maps at strides 4 and 8
+_MOMENTUM = 0.9  # of the moving statistics: a few hundred steps are enough for them
+
+
+def features(
+    trunk: str, *, weights: str, frozen_norms: bool, seed: int | None = None, dtype: str = "float32"
+) -> tf.keras.Model:
+    """Creates the trunk and what up-samples it.
+
+    Args:
+      trunk: one of `TRUNKS`.
+      weights: "imagenet" (Keras downloads them), the path of a Keras .h5 file of the trunk without its top, or "none"
+        for random ones.
+      frozen_norms: whether the batch norms of the trunk keep what they are.
+      seed: of the other weights; None: that of `tf.keras.utils.set_random_seed`.
+      dtype: Keras dtype or policy name of all layers.
+
+    Returns:
+      `tf.keras.Model` from images float32 [B, H, W, 3] in [0, 1] to features [B, H // 4, W // 4, 64].
+
+    Raises:
+      ValueError: if there is no such trunk, or the file holds no weights of it.
+    """
+    if trunk not in _TAPS:
+        raise ValueError(f"there is no pyramid of {trunk!r}; choose {', '.join(map(repr, _TAPS))}")
+    body = trunks.cut(trunk, _TAPS[trunk], weights, 16, dtype)
+    trunks.freeze(body, "", norms=frozen_norms)
+    for layer in body.layers:
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            layer.momentum = _MOMENTUM  # that of the release is for a million steps
+    images = tf.keras.Input([None, None, 3], name="images")
+    plain = trunks.PlainImages(trunk, 1, dtype=dtype)(ToMultiple(dtype=dtype)(images))
+    values = CutTo(dtype=dtype)([_joined_up(*body(plain), seed, dtype), images])
+    return tf.keras.Model(images, values, name=f"pyramid_{trunk}")
+
+
+def _joined_up(at_4, at_8, at_16, seed, dtype):
+    seeds = iter(range(100 * seed, 2**31)) if seed is not None else None
+
+    def block(values, width, kernel):
+        random = tf.keras.initializers.GlorotUniform(seed=next(seeds) if seeds else None)
+        options = {"padding": "same", "use_bias": False, "kernel_initializer": random, "dtype": dtype}
+        values = tf.keras.layers.Conv2D(width, kernel, **options)(values)
+        values = tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, dtype=dtype)(values)
+        return tf.keras.layers.ReLU(dtype=dtype)(values)
+
+    def joined(deep, own, width, own_width):
+        finer = tf.keras.layers.UpSampling2D(2, interpolation="bilinear", dtype=dtype)(deep)
+        both = tf.keras.layers.Concatenate(dtype=dtype)([finer, block(own, own_width, 1)])
+        return block(both, width, 3)
+
+    values = block(at_16, _WIDTHS[2], 1)
+    values = joined(values, at_8, _WIDTHS[1], _JOINED[1])
+    return joined(values, at_4, _WIDTHS[0], _JOINED[0])
+
+
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class ToMultiple(tf.keras.layers.Layer):
+    """Mirrors images at their right and bottom until their sides are multiples of 16."""
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns the images [B, H, W, C], padded."""
+        down, right = (-size % MULTIPLE for size in tf.unstack(tf.shape(images)[1:3]))
+        return tf.pad(images, [[0, 0], [0, down], [0, right], [0, 0]], "SYMMETRIC")
+
+
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class CutTo(tf.keras.layers.Layer):
+    """Cuts features off that lie in the padding."""
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Returns the features [B, H // 4, W // 4, C], given padded ones and the images [B, H, W, 3]."""
+        features, images = inputs
+        height, width = tf.unstack(tf.shape(images)[1:3] // STRIDE)
+        return features[:, :height, :width]
+
+
+def labels(trunk: str, label_size: int, *, weights: str, dtype: str) -> tf.keras.Model:
+    """Creates a network whose labels are a linear map of the features.
+
+    Args:
+      trunk, weights, dtype: as in `features`; the labels are float32 whatever the dtype. The batch norms of a trunk
+        whose weights were trained keep what they are.
+      label_size: L.
+
+    Returns:
+      `tf.keras.Model` from images float32 [B, H, W, 3] in [0, 1] to labels, float32 [B, H // 4, W // 4, L].
+
+    Raises:
+      ValueError: as `features`.
+    """
+    body = features(trunk, weights=weights, frozen_norms=weights != "none", dtype=dtype)
+    found = tf.keras.layers.Conv2D(label_size, 1, use_bias=False, dtype="float32", name="label")(body.output)
+    return tf.keras.Model(body.input, found, name="pyramid")

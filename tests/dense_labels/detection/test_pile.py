@@ -1,0 +1,83 @@
+"""Tests of what detectors learn from pictures without annotations."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels.batches import LabelledLandmarks, LabelMap
+from dense_labels.config import ViewsConfig
+from dense_labels.detection import fitting, pile
+from models.detectors import Detector
+
+SIZE = (48, 64)
+
+
+@pytest.fixture(scope="module")
+def squares():
+    """Forty dark images with a bright square, and the square's centre, which is the only landmark."""
+    random = np.random.default_rng(0)
+    images, places = np.full([40, *SIZE, 3], 30, np.uint8), random.integers([16, 16], [48, 32], size=[40, 2])
+    for image, (x, y) in zip(images, places):
+        image[y - 3 : y + 3, x - 3 : x + 3] = 220
+    return annotated(images, np.float32(places[:, np.newaxis]))
+
+
+def annotated(images, landmarks):
+    ones = np.ones([len(images), 2], np.float32)
+    return LabelledLandmarks(LabelMap(images, 1), landmarks, ones[:, :1], ones, ones[:, 0], np.arange(len(images)))
+
+
+def centre_of_brightness(images):
+    light = tf.nn.relu(tf.reduce_mean(images, axis=-1) - 0.3)
+    x, y = (tf.range(side, dtype=tf.float32) + 0.5 for side in (SIZE[1], SIZE[0]))
+    sums = [tf.reduce_sum(light * x, axis=[1, 2]), tf.reduce_sum(light * y[:, tf.newaxis], axis=[1, 2])]
+    return {"points": (tf.stack(sums, axis=-1) / tf.reduce_sum(light, axis=[1, 2])[:, tf.newaxis])[:, tf.newaxis]}
+
+
+def test_answers_on_turned_images_are_turned_back(squares):
+    found = pile.taught(centre_of_brightness, squares.labels.values)
+    assert np.linalg.norm(found.landmarks - squares.landmarks, axis=-1).max() < 0.25
+    assert found.labels.values is squares.labels.values
+
+
+def test_what_moves_when_an_image_is_turned_counts_less(squares):
+    below = np.float32([SIZE[1] / 2, SIZE[0] / 2 + 20])
+
+    def partly_wrong(images):
+        """Right but for the last quarter, at the right: always at one place, whichever way the image is turned."""
+        points = centre_of_brightness(images)["points"]
+        return {"points": tf.where(points[..., :1] < 40, points, below)}
+
+    found = pile.taught(partly_wrong, squares.labels.values)
+    left, right = squares.landmarks[:, 0, 0] < 36, squares.landmarks[:, 0, 0] > 44
+    assert found.annotated[left].mean() > 0.5 > 0.1 > found.annotated[right].max()
+
+
+@pytest.mark.parametrize("known, others, repeats", [(2, 30, 5), (20, 20, 1), (10, 30, 1)])
+def test_annotated_images_are_a_quarter_at_least(squares, known, others, repeats):
+    first, second = squares.take(np.arange(known)), squares.take(np.arange(others))
+    images, rows = pile.joined(first, second)
+    assert len(images) == known + others
+    counts = np.bincount(rows)
+    assert (counts[:known] == repeats).all() and (counts[known:] == 1).all()
+    np.testing.assert_array_equal(images.landmarks[known:], second.landmarks)
+
+
+def test_a_pile_is_less_by_what_it_shows():
+    images = np.zeros([3, 2, 2, 3], np.uint8) + np.uint8([[[[1]]], [[[2]]], [[[3]]]])
+    less = pile.Pile(images, [("a",), ("b", 1.0), ("b", 2.0)]).without({("b", 1.0), ("c",)})
+    assert less.images[:, 0, 0, 0].tolist() == [1, 3] and less.origins == [("a",), ("b", 2.0)]
+
+
+def test_a_second_detector_is_taught_by_the_first(squares, monkeypatch):
+    seen = []
+    monkeypatch.setattr(fitting, "_train", lambda detector, data, steps, what: seen.append((data, steps, what)))
+    settings = fitting.Settings(ViewsConfig(), weights="none", seed=0)
+    first = Detector.create(1, SIZE, weights="none", seed=0)
+    known, others = squares.take(np.arange(4)), squares.labels.values[4:]
+    assert fitting.fit_with_pile(known, others[:0], first, settings) is first
+    second = fitting.fit_with_pile(known, others, first, settings)
+    ((data, steps, what),) = seen
+    assert second is not first and steps == fitting.steps_for(4) and what == "Training a detector with the pile"
+    batch = next(iter(data))
+    assert batch.images.shape == (16, *SIZE, 3) and 0 < float(tf.reduce_min(batch.known)) < 1

@@ -1,0 +1,56 @@
+"""Tests of feature pyramids: sizes, where cells lie, and the network of labels on them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels.config import Config, ModelConfig, check
+from dense_labels.registry import NETWORKS
+from models import pyramids
+
+
+@pytest.fixture(scope="module")
+def network():
+    tf.keras.utils.set_random_seed(1)
+    return NETWORKS["pyramid"].value.create(ModelConfig(name="pyramid", weights="none", label_size=8))
+
+
+@pytest.mark.parametrize("height, width", [(64, 48), (70, 70), (33, 129)])
+def test_there_is_a_label_for_every_whole_cell(network, height, width):
+    labels = network(np.zeros([2, height, width, 3], np.float32))
+    assert labels.shape == (2, height // 4, width // 4, 8) and labels.dtype == tf.float32
+
+
+def test_padding_moves_no_label(network):
+    """Images of 96 x 96 px are not padded, those of 93 are; far from the border their labels are the same."""
+    image = np.random.default_rng(0).uniform(size=[1, 160, 160, 3]).astype(np.float32)
+    whole, cut = network(image).numpy(), network(image[:, :149, :149]).numpy()
+    scale = np.abs(whole).mean()
+    assert np.abs(whole[:, :4, :4] - cut[:, :4, :4]).max() < 1e-3 * scale
+    assert np.abs(whole[:, :4, :4] - whole[:, 4:8, :4]).max() > 1e-1 * scale  # or they would be the same anywhere
+
+
+def test_with_a_trained_trunk_its_norms_are_kept():
+    for frozen in (True, False):
+        body = pyramids.features("mobilenet_v2", weights="none", frozen_norms=frozen, seed=0)
+        norms = [layer for layer in body.layers[3].layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
+        assert norms and all(layer.trainable != frozen for layer in norms)
+
+
+def test_in_bfloat16_the_labels_are_float32():
+    network = pyramids.labels("mobilenet_v2", 4, weights="none", dtype="mixed_bfloat16")
+    assert network(np.zeros([1, 32, 32, 3], np.float32)).dtype == tf.float32
+
+
+def test_a_trunk_without_a_pyramid_is_refused():
+    config = Config()
+    config.model.name, config.model.trunk = "pyramid", "vgg16"
+    with pytest.raises(ValueError, match="config.model.trunk='vgg16': must be 'mobilenet_v2' or 'resnet50'"):
+        check(config)
+    with pytest.raises(ValueError, match="there is no pyramid of 'vgg16'"):
+        pyramids.features("vgg16", weights="none", frozen_norms=True)
+
+
+def test_every_trunk_has_the_layers():
+    body = pyramids.features("resnet50", weights="none", frozen_norms=False, seed=0)
+    assert body(np.zeros([1, 32, 48, 3], np.float32)).shape == (1, 8, 12, pyramids.CHANNELS)
