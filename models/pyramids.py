@@ -50,8 +50,8 @@ def features(
         if isinstance(layer, tf.keras.layers.BatchNormalization):
             layer.momentum = _MOMENTUM  # that of the release is for a million steps
     images = tf.keras.Input([None, None, 3], name="images")
-    plain = trunks.PlainImages(trunk, 1, dtype=dtype)(ToMultiple(dtype=dtype)(images))
-    values = CutTo(dtype=dtype)([_joined_up(*body(plain), seed, dtype), images])
+    at_4, at_8, at_16 = body(trunks.PlainImages(trunk, 1, dtype=dtype)(ToMultiple(dtype=dtype)(images)))
+    values = CutTo(dtype=dtype)([_joined_up(at_4, at_8, at_16, seed, dtype), images])
     return tf.keras.Model(images, values, name=f"pyramid_{trunk}")
 
 

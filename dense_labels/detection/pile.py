@@ -57,7 +57,7 @@ def read(config: Config, size: tuple[int, int], most: int) -> Pile:
     """
     config = copy.deepcopy(config)
     config.data.size, config.data.crop = size, 0
-    source = pipeline.prepare(config, only=("train",), most=most)
+    source: Any = pipeline.prepare(config, only=("train",), most=most)
     images = [
         tf.cast(tf.round(batch.image * 255.0), tf.uint8).numpy()
         for batch in pipeline.image_batches(source, "train", batch_size=_AT_ONCE)

@@ -26,7 +26,7 @@ _BATCH_THREADS, _BATCH_WAIT_MICROS = 2, 2000
 class Detector(Protocol):
     """A network and its head that see pictures in a frame of their own."""
 
-    network: Any  # images [N, H, W, 3] in [0, 1] -> features, which the head takes
+    features: Any  # images [N, H, W, 3] in [0, 1] -> features, which the head takes
     head: Head
     frame: Frame
 
