@@ -12,6 +12,7 @@ Each finished draw is recorded in --results, where it is only read the next time
 Prints a Markdown table, mean and deviation over the draws.
 """
 
+import dataclasses
 import json
 import os
 import sys
@@ -97,6 +98,7 @@ def _draw(detector, count, seed):
             sys.exit(f"error: {path} was made in another way ({record['asked']}); give another --results, or remove it")
         return record
     start = time.monotonic()
+    detector.settings = dataclasses.replace(detector.settings, seed=seed)  # where all are drawn, draws differ in this
     errors = detector.few_shot(counts=[count], seeds=[seed], alone=True).values()
     minutes = (time.monotonic() - start) / 60
     error, alone = (by_count[count][0] for by_count in errors)

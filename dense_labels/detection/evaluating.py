@@ -96,8 +96,8 @@ class Fitting:
         own = prepare(config, source)
         self.known = annotated_images(own, "annotated", config.eval.head_images)
         self.test = annotated_images(own, "test") if own.count("test") else None
-        self._settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs)
-        self._last: tuple[np.ndarray, Any] | None = None
+        self.settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs)
+        self._last: tuple[Any, Any] | None = None
         self.origins = own.origins("annotated")
         self.pile = _read_pile(pile, self.known.labels.cells, config.eval.pile)
 
@@ -144,12 +144,13 @@ class Fitting:
         if not self.pile:
             return first
         others = self.pile.without({self.origins[picture] for picture in images.picture})
-        return fitting.fit_with_pile(images, others.images, first, self._settings)
+        return fitting.fit_with_pile(images, others.images, first, self.settings)
 
     def _fit_alone(self, images: LabelledLandmarks) -> Any:
         """A detector fitted to annotated images alone; the last one is remembered, for two may be asked for."""
-        if self._last is None or not np.array_equal(self._last[0], images.picture):
-            self._last = images.picture, fitting.fit(images, self._settings)
+        asked = (self.settings, images.picture.tolist())
+        if self._last is None or self._last[0] != asked:
+            self._last = asked, fitting.fit(images, self.settings)
         return self._last[1]
 
     # The pairs that a mirror exchanges are of all landmarks.
