@@ -19,8 +19,10 @@ _WHOLE = 0.001  # is added to a number, for where all are whole, readers take th
 
 @FORMATS.register("coco", "COCO key points in JSON, with the score of each", file="points.json")
 def write(predictions: Predictions) -> bytes:
-    """Writes an image for each picture, and its annotations; `keypoint_scores` is not of COCO's own keys.
+    """Writes an image for each picture, and its annotations.
 
+    `keypoint_scores`, and `hidden_without_place`, the names of hidden landmarks whose place is not known, are not of
+    COCO's own keys.
     The bbox is the smallest about the points; of an object that was shown in a box, the one that is shown so again.
     """
     points, known = np.float64(predictions.points).round(_DIGITS), predictions.known
@@ -43,6 +45,7 @@ def write(predictions: Predictions) -> bytes:
                 "bbox": _bbox(placed, None if predictions.boxes is None else predictions.boxes[index - 1]),
                 "score": round(float(score.mean()), 4),
                 "keypoint_scores": np.asarray(score, np.float64).round(4).tolist(),
+                **_unplaced(predictions, index - 1),
             }
         )
     skeleton = [[a + 1, b + 1] for a, b in predictions.skeleton]  # COCO counts from 1
@@ -59,6 +62,16 @@ def _key_points(predictions: Predictions, row: int, points: np.ndarray) -> list[
         known = predictions.known[row, k]
         flat += [x, y, _VISIBLE - predictions.is_hidden(row, k)] if known else [0, 0, 0]
     return flat
+
+
+def _unplaced(predictions: Predictions, row: int) -> dict[str, list[str]]:
+    """The landmarks that are hidden and have no place, if there are any."""
+    names = [
+        name
+        for k, name in enumerate(predictions.landmark_names)
+        if predictions.is_hidden(row, k) and not predictions.known[row, k]
+    ]
+    return {"hidden_without_place": names} if names else {}
 
 
 def _bbox(points, shown):

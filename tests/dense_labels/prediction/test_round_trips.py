@@ -125,7 +125,16 @@ def test_objects_that_a_format_cannot_say_are_refused(predictions, tmp_path, nam
         two.save(tmp_path, name)
 
 
-@pytest.mark.parametrize("name", ["coco", "labelme", "cvat", "yolo"])
+@pytest.mark.parametrize("name, numbered", [("csv", False), ("csv", True), ("coco", False)])
+def test_what_is_hidden_and_has_no_place_comes_back(predictions, tmp_path, name, numbered):
+    hidden = dataclasses.replace(predictions, hidden=np.array([[True, False, False], [False, True, False]]))
+    hidden = dataclasses.replace(hidden, named=False, landmark_names=("0", "1", "2")) if numbered else hidden
+    found = there_and_back(hidden, tmp_path / "out", name)
+    np.testing.assert_array_equal(found.hidden, hidden.hidden)
+    np.testing.assert_array_equal(found.known, hidden.known)
+
+
+@pytest.mark.parametrize("name", ["csv", "coco", "labelme", "cvat", "yolo"])
 def test_what_is_hidden_comes_back(predictions, tmp_path, name):
     hidden = Predictions(
         predictions.folder, predictions.names, predictions.sizes, NAMES, predictions.points, predictions.score,
