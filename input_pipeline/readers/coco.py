@@ -1,6 +1,7 @@
 """Landmarks from COCO JSON, and boxes about their objects."""
 
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -43,14 +44,25 @@ def read(data: DataConfig) -> dict[str, Pictures]:
     splits = landmark_files.read_splits(
         data, lambda annotations: read_file(data.dir, annotations, boxed=boxed, category=data.category)
     )
-    if len({_are_centres(pictures) for pictures in splits.values()}) > 1:
-        whole, others = ("annotations", "annotations_test")[:: 1 if _are_centres(splits["annotated"]) else -1]
+    if "test" in splits:
+        both = (splits["annotated"], splits["test"])
+        warn_of_halves(dict(zip(("config.data.annotations", "config.data.annotations_test"), both)))
+    return splits
+
+
+def warn_of_halves(files: Mapping[str, Pictures]) -> None:
+    """Says where the key points of one file are whole numbers and those of another are not.
+
+    Args:
+      files: name of a file, for the message -> what was read from it; two of them.
+    """
+    centres = {_are_centres(pictures): name for name, pictures in files.items()}
+    if len(centres) > 1:
         progress.warn(
-            f"the key points of config.data.{whole} are whole numbers, which count pixels at their centres, so half a "
-            f"pixel is added; those of config.data.{others} are not, so none is: if one program wrote both files, they "
+            f"the key points of {centres[True]} are whole numbers, which count pixels at their centres, so half a "
+            f"pixel is added; those of {centres[False]} are not, so none is: if one program wrote both files, they "
             "differ by half a pixel, and should be written alike"
         )
-    return splits
 
 
 def _are_centres(pictures):

@@ -23,7 +23,8 @@ def write(predictions: Predictions) -> bytes:
 
     `keypoint_scores`, and `hidden_without_place`, the names of hidden landmarks whose place is not known, are not of
     COCO's own keys.
-    The bbox is the smallest about the points; of an object that was shown in a box, the one that is shown so again.
+    The bbox is that about the object, where annotations have it, or else the smallest about the points; of an object
+    that was shown in a box, the one that is shown so again.
     """
     points, known = np.float64(predictions.points).round(_DIGITS), predictions.known
     if known.any() and not (points[known] % 1).any():
@@ -42,7 +43,7 @@ def write(predictions: Predictions) -> bytes:
                 "category_id": _CATEGORY,
                 "keypoints": _key_points(predictions, index - 1, points[index - 1]),
                 "num_keypoints": len(placed),
-                "bbox": _bbox(placed, None if predictions.boxes is None else predictions.boxes[index - 1]),
+                "bbox": _bbox(predictions, index - 1, placed),
                 "score": round(float(score.mean()), 4),
                 "keypoint_scores": np.asarray(score, np.float64).round(4).tolist(),
                 **_unplaced(predictions, index - 1),
@@ -74,10 +75,13 @@ def _unplaced(predictions: Predictions, row: int) -> dict[str, list[str]]:
     return {"hidden_without_place": names} if names else {}
 
 
-def _bbox(points, shown):
+def _bbox(predictions: Predictions, row: int, points: np.ndarray) -> list[float]:
     """Left, top, width and height; of a square that was shown, what `landmark_files.square_around` grows to it."""
     low, high = points.min(axis=0), points.max(axis=0)
-    if shown is not None:
+    if predictions.around is not None:
+        low, high = np.float64(predictions.around[row]).reshape([2, 2])
+    elif predictions.boxes is not None:
+        shown = predictions.boxes[row]
         quarter = (shown[2:] - shown[:2]) / 6  # of the longer side, which is added on each side
         low, high = shown[:2] + quarter, shown[2:] - quarter
     return np.float64([*low, *(high - low)]).round(_DIGITS).tolist()
