@@ -6,28 +6,27 @@ python eval_main.py --workdir=runs/mine [--annotations=points.csv] [--report] [-
 from absl import flags
 
 import dense_labels
-from dense_labels import command_line, files, progress
+from dense_labels import command_line, progress
 from dense_labels.batches import Limits
+from dense_labels.prediction import merging
 
 
 def main(workdir: str, export_dir: str | None, max_pixels: int, batch_requests: int, **options) -> None:
-    """Evaluates with the options of `Run.evaluate`, then exports where it is asked for; or annotates."""
-    if export_dir and options["untrained"]:
-        raise ValueError("--untrained goes without --export_dir: a network that is not trained is not served")
-    files.check_plain(export_dir, "--export_dir")
-    if not export_dir and (max_pixels, batch_requests) != (Limits.max_pixels, 0):
-        raise ValueError("--max_pixels and --batch_requests go with --export_dir: they are of the model that it writes")
+    """Evaluates with the options of `Run.evaluate`, then exports where it is asked for; or annotates, or merges."""
+    command_line.check_export(export_dir, options["untrained"], (max_pixels, batch_requests), (Limits.max_pixels, 0))
     options["few_shot"] = command_line.whole_numbers("few_shot", options["few_shot"])
-    annotate, suggest = options.pop("annotate"), options.pop("suggest")
-    run = dense_labels.open_run(workdir)
-    if annotate or suggest:
-        taken = command_line.alone("annotate", "annotations", "pictures", "category", export_dir=export_dir, **options)
-        run.annotate(annotate or 20, suggest=suggest, **taken)
-        return
-    run.evaluate(**options)
-    if export_dir:
-        progress.say(f"SavedModel: {run.export(export_dir, max_pixels=max_pixels, batch_requests=batch_requests)}")
-    progress.say(command_line.tensorboard(workdir))
+    corrections, merged, annotate, suggest = map(options.pop, ("corrections", "merged", "annotate", "suggest"))
+    run, given = dense_labels.open_run(workdir), {"export_dir": export_dir, **options}
+    if corrections or merged:
+        taken = command_line.alone("corrections", *command_line.KNOWN, annotate=annotate, suggest=suggest, **given)
+        merging.merge_for(run.config, corrections, merged, **taken)
+    elif annotate or suggest:
+        run.annotate(annotate or 20, suggest=suggest, **command_line.alone("annotate", *command_line.KNOWN, **given))
+    else:
+        run.evaluate(**options)
+        if export_dir:
+            progress.say(f"SavedModel: {run.export(export_dir, max_pixels=max_pixels, batch_requests=batch_requests)}")
+        progress.say(command_line.tensorboard(workdir))
 
 
 def console() -> None:
@@ -51,6 +50,8 @@ def console() -> None:
         ),
         flags.DEFINE_bool("report", False, "Write a page to hand around too: WORKDIR/eval/report.html."),
         flags.DEFINE_integer("annotate", None, "Write a page to annotate so many pictures in, chosen by the run.", 1),
+        flags.DEFINE_string("corrections", None, "Merge --annotations with these newer ones into --merged; no more."),
+        flags.DEFINE_string("merged", None, "File or folder that --corrections writes, in the format of its ending."),
         flags.DEFINE_list("suggest", [], "With it, write suggestions in formats too, such as coco; needs annotations."),
         flags.DEFINE_bool("untrained", False, "Evaluate the network as it was before training, for comparison."),
     ]

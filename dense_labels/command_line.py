@@ -24,10 +24,11 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from dense_labels import config as config_lib
-from dense_labels import config_files, config_keys, progress, user_code
+from dense_labels import config_files, config_keys, files, progress, user_code
 
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where in the code an error came from.")
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
+KNOWN = ("annotations", "pictures", "category")  # flags that say what is annotated already
 _RAISED_ON_PURPOSE = (ValueError, FloatingPointError)
 _HELP = "Name of a configuration, such as folder, or a file whose get_config() returns a dense_labels.config.Config."
 # Of TensorFlow's errors, those that files and machines cause. The others are mistakes in a graph.
@@ -109,6 +110,25 @@ def alone(name: str, *taken: str, **given: Any) -> dict[str, Any]:
     if idle := [other for other, value in given.items() if value and other not in taken]:
         raise ValueError(f"--{name} does not evaluate: leave out {', '.join(f'--{other}' for other in idle)}")
     return {other: given[other] for other in taken}
+
+
+def check_export(export_dir: str | None, untrained: bool, limits: tuple[int, int], usual: tuple[int, int]) -> None:
+    """Refuses flags that do not fit an export, or that are of one where there is none.
+
+    Args:
+      export_dir: where to, or None.
+      untrained: whether the network is evaluated as it was before training.
+      limits: the values of --max_pixels and --batch_requests.
+      usual: what they are where they are not given.
+
+    Raises:
+      ValueError: naming the flag.
+    """
+    if export_dir and untrained:
+        raise ValueError("--untrained goes without --export_dir: a network that is not trained is not served")
+    files.check_plain(export_dir, "--export_dir")
+    if not export_dir and limits != usual:
+        raise ValueError("--max_pixels and --batch_requests go with --export_dir: they are of the model that it writes")
 
 
 def of_tensorflow(message: str) -> str:

@@ -18,8 +18,7 @@ _DEFAULTS = {
     **dict.fromkeys(("annotations", "annotations_test", "pictures", "cache_dir")),
     **dict.fromkeys(("skip_bad_files", "report", "untrained"), False),
     "weights": None,
-    "annotate": None,
-    "category": None,
+    **dict.fromkeys(("annotate", "category", "corrections", "merged")),
     **{name: [] for name in ("few_shot", "heads", "suggest")},
 }
 

@@ -142,12 +142,13 @@ def _sheet(run: Any, folder: str, new: list[str], known: Earlier) -> annotation_
     blank = np.zeros([len(new), *known.points.shape[1:]], np.float32)
     images = (decoding.read_resized(path, None, run.frame.full_size)[0] for path in paths)
     labels = np.concatenate([run.labels(np.stack(batch)).values for batch in _batches(images)])
-    others = list(zip(known.paths, known.points, known.annotated))[shown:]
+    others = list(zip(known.paths, known.points, known.annotated, known.hidden))[shown:]
     return annotation_page.Sheet(
         names=earlier.names(paths, folder),
         labels=LabelMap(labels, run.stride),
         points=np.concatenate([blank, known.points[:shown]]),
         annotated=np.concatenate([blank[..., 0], known.annotated[:shown]]),
+        hidden=np.concatenate([blank[..., 0], known.hidden[:shown]]),
         landmark_names=known.landmark_names,
         frame=run.frame,
         settings={"window": suggesting.WINDOW, "finer": suggesting.FINER},

@@ -21,12 +21,14 @@ class Earlier(NamedTuple):
     points: np.ndarray  # float32 [A, K, 2], (x, y) in continuous pixels of the upright pictures
     annotated: np.ndarray  # float32 [A, K]: 1 where a landmark is annotated, else 0
     landmark_names: tuple[str, ...]
+    hidden: np.ndarray  # float32 [A, K]: 1 where something hides a landmark, whether it is annotated or not, else 0
 
     def __len__(self) -> int:
         return len(self.paths)
 
 
-NOTHING = Earlier((), np.zeros([0, 0, 2], np.float32), np.zeros([0, 0], np.float32), ())
+_NONE = np.zeros([0, 0], np.float32)
+NOTHING = Earlier((), np.zeros([0, 0, 2], np.float32), _NONE, (), _NONE)
 
 
 def read(
@@ -57,7 +59,8 @@ def read(
             raise ValueError(f"{annotations}: {path} has two objects; a page is for pictures of one object each")
         seen.add(path)
     landmarks = pictures.landmark_names or tuple(str(k) for k in range(pictures.landmarks.shape[1]))
-    return Earlier(pictures.paths, pictures.landmarks, pictures.annotated, landmarks)
+    hidden = np.zeros_like(pictures.annotated) if pictures.hidden is None else pictures.hidden
+    return Earlier(pictures.paths, pictures.landmarks, pictures.annotated, landmarks, hidden)
 
 
 def names(paths: Sequence[str], folder: str) -> list[str]:

@@ -1,12 +1,16 @@
 """Annotations as `Predictions`, so that they are written in every format that predictions are written in."""
 
+import dataclasses
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
 from dense_labels.prediction.predictions import Predictions
 from input_pipeline.readers import annotated
 from input_pipeline.readers.pictures import Pictures
+
+_NEAR = 0.6  # pixels: how far a box that was made of landmarks may be off, which files round and count from 0 or a half
 
 
 def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
@@ -41,4 +45,79 @@ def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
         hidden=None if pictures.hidden is None else pictures.hidden > 0,
         skeleton=pictures.skeleton,
         flip_pairs=pictures.flip_pairs,
+        around=own_boxes(pictures),
+    )
+
+
+def own_boxes(pictures: Pictures) -> np.ndarray | None:
+    """Returns the boxes about the objects, unless they are those about their landmarks, which say nothing of their own.
+
+    Args:
+      pictures: N rows, with landmarks.
+
+    Returns:
+      float32 [N, 4], left, top, right, bottom in continuous pixels; None where there are no such boxes.
+    """
+    if pictures.objects is None:
+        return None
+    known = pictures.annotated[..., np.newaxis] > 0
+    low = np.where(known, pictures.landmarks, np.inf).min(axis=1)
+    high = np.where(known, pictures.landmarks, -np.inf).max(axis=1)
+    ends = (high, np.maximum(high, low + 1))  # readers make boxes of a pixel at least
+    near = [np.abs(pictures.objects - np.concatenate([low, end], axis=1)) <= _NEAR for end in ends]
+    return None if (near[0] | near[1]).all() else pictures.objects
+
+
+def with_landmarks(found: Predictions, names: Sequence[str]) -> Predictions:
+    """Returns the same with landmarks in another order, told apart by their names.
+
+    Args:
+      found: N rows.
+      names: K, of all its landmarks that matter and of others, which have no place.
+    """
+    column = {name: k for k, name in enumerate(found.landmark_names)}
+    place = {name: k for k, name in enumerate(names)}
+    order = [column.get(name, -1) for name in names]  # the last is one that is nowhere
+
+    def ordered(values, missing):
+        return np.concatenate([values, np.full_like(values[:, :1], missing)], axis=1)[:, order]
+
+    def moved(pairs):
+        named = ((found.landmark_names[a], found.landmark_names[b]) for a, b in pairs)
+        return tuple((place[a], place[b]) for a, b in named if a in place and b in place)
+
+    return dataclasses.replace(
+        found,
+        landmark_names=tuple(names),
+        points=ordered(found.points, np.nan),
+        score=ordered(found.score, 0),
+        hidden=None if found.hidden is None else ordered(found.hidden, False),
+        skeleton=moved(found.skeleton),
+        flip_pairs=moved(found.flip_pairs),
+    )
+
+
+def joined(first: Predictions, second: Predictions, rows: Sequence[int]) -> Predictions:
+    """Returns rows of annotations of two files; lines and pairs of landmarks are those of the second, if it has any.
+
+    Args:
+      first: N rows, from the same folder and with the same landmarks as the second.
+      second: M rows, with boxes of their own where the first has such.
+      rows: indices of rows, those of the second counted from N on.
+    """
+    both, chosen = (first, second), np.asarray(rows, np.int64)
+    hidden = [np.zeros_like(each.known) if each.hidden is None else each.hidden for each in both]
+    marks = np.concatenate(hidden)[chosen]
+    return Predictions(
+        first.folder,
+        tuple(np.array([*first.names, *second.names], object)[chosen]),
+        np.concatenate([each.sizes for each in both])[chosen],
+        first.landmark_names,
+        np.concatenate([each.points for each in both])[chosen],
+        np.concatenate([each.score for each in both])[chosen],
+        named=first.named,
+        hidden=marks if marks.any() else None,
+        around=None if first.around is None else np.concatenate([each.around for each in both])[chosen],
+        skeleton=second.skeleton or first.skeleton,
+        flip_pairs=second.flip_pairs or first.flip_pairs,
     )

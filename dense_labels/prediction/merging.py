@@ -1,59 +1,222 @@
-"""Merges corrected annotations with earlier ones."""
+"""Merges corrected annotations with earlier ones, of any formats that are read, into one that is written.
+
+Convention: a picture is the unit. What the newer file has of a picture takes the place of all that the older has of it,
+so that a landmark that was taken away stays away; a picture of which the newer file has no landmark stays as it was.
+Landmarks are told apart by their names; without names by their numbers, which are those of the files.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
+from typing import NamedTuple
 
-from dense_labels import files
-from input_pipeline.readers import landmark_files
+import numpy as np
+
+from dense_labels import files, progress
+from dense_labels.config import Config
+from dense_labels.prediction import annotated, written
+from dense_labels.prediction.predictions import Predictions
+from dense_labels.registry import READERS
+from input_pipeline.readers import annotation_files, coco, consistency
+from input_pipeline.readers.pictures import Pictures
+
+_NAMED = 5  # landmarks that a message names
+
+
+class _Known(NamedTuple):
+    """What a file says."""
+
+    path: pathlib.Path
+    kind: str  # the reader
+    pictures: Pictures
+    found: Predictions
 
 
 def merge_annotations(
-    older: str | os.PathLike, newer: str | os.PathLike, out: str | os.PathLike
+    older: str | os.PathLike,
+    newer: str | os.PathLike,
+    out: str | os.PathLike,
+    pictures: str | os.PathLike,
+    *,
+    format: str = "",
+    category: str | None = None,
 ) -> tuple[pathlib.Path, int, int]:
-    """Writes a table of annotations with all pictures of two; of a picture that both have, as the newer has it.
+    """Writes annotations with all pictures of two files; of a picture that both have, what the newer has of it.
+
+    What was written is read again and compared before it is put in its place, so that nothing is lost by a format that
+    cannot hold it: names, boxes, objects and points are refused then, and other losses are said.
 
     Args:
-      older: a table as `--annotations` reads it, with the header `file,NAME_x,NAME_y,...`; it is left as it is.
-      newer: another with the same landmarks, in any order; it is left as it is.
-      out: the file to write.
+      older: a file or folder of annotations, as `--annotations` takes it; it is left as it is.
+      newer: another, of the same landmarks, in any format and order; it is left as it is.
+      out: the file or folder to write, which is not there yet.
+      pictures: folder of the pictures, which names start from.
+      format: name of the registry FORMATS. "" for the one that the ending of `out` tells; where several have that
+        ending, for that of the older file, or else of the newer.
+      category: name or id of the objects, where annotations are of several kinds; the others are left out.
 
     Returns:
-      The file that was written, how many pictures were corrected, and how many were added.
+      `out`, how many pictures were corrected, and how many were added.
 
     Raises:
-      ValueError: if a table cannot be read or names a picture twice, the landmarks differ, or `out` is one of the two.
-      OSError: if the file cannot be written.
+      ValueError: if a file cannot be read or contradicts its pictures or the other one, there is something at `out`, or
+        the format cannot hold what is to be written.
+      OSError: if it cannot be written.
     """
-    from dense_labels.prediction.formats import csv  # not above: formats are listed in the order of imports
+    older, newer, out, folder = (pathlib.Path(path).expanduser() for path in (older, newer, out, pictures))
+    _check_place(out, older, newer, folder)
+    before, after = (_read(path, folder, category or "") for path in (older, newer))
+    entry = written.entry_for(out, format, (before.kind, after.kind))
+    _check_alike(before, after)
+    merged, corrected, added = _merged(before, after)
+    content = written.checked(entry, merged, out, lambda path: _read(path, folder, "").found)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        files.write_whole(out, content)
+    else:
+        files.make_whole(out, content)
+    progress.say(f"{out}: {corrected} pictures corrected and {added} added to those of {older}, as {entry.name}")
+    return out, corrected, added
 
-    older, newer, out = (pathlib.Path(os.path.expanduser(os.fspath(path))) for path in (older, newer, out))
-    if out.resolve() in (older.resolve(), newer.resolve()):
-        raise ValueError(f"{out} is one of the tables to merge, which are kept; give another name to write to")
-    columns, before = _read(older)
-    others, after = _read(newer)
-    if sorted(columns) != sorted(others):
-        lacking = sorted(set(columns) ^ set(others)) or columns
-        raise ValueError(f"{newer} and {older} have other landmarks: only one has the columns {', '.join(lacking)}")
-    order = [others.index(column) for column in columns]
-    after = {name: [cells[place] for place in order] for name, cells in after.items()}
-    rows = ([name, *cells] for name, cells in {**before, **after}.items())
-    files.write_whole(out, csv.table([["file", *columns]], rows))
-    return out, len(before.keys() & after.keys()), len(after.keys() - before.keys())
+
+def merge_for(
+    config: Config,
+    corrections: str | None,
+    merged: str | None,
+    *,
+    annotations: str | None,
+    pictures: str | None,
+    category: str | None,
+) -> None:
+    """Merges annotations of a run's pictures: what `eval_main.py --corrections=NEW --merged=ALL` does.
+
+    Args:
+      config: of the run; the pictures are those of its training where no others are named.
+      corrections, merged, annotations, pictures, category: the flags of these names.
+
+    Raises:
+      ValueError: if a file is missing, or as `merge_annotations`.
+    """
+    flags = {"annotations": annotations, "corrections": corrections, "merged": merged}
+    if missing := [f"--{name}" for name, path in flags.items() if not path]:
+        raise ValueError(f"--annotations and --corrections are merged into --merged: give {' and '.join(missing)} too")
+    folder = pictures or config.data.dir
+    if not folder:
+        raise ValueError("the run was trained on no folder of pictures; give --pictures, which names start from")
+    merge_annotations(annotations, corrections, merged, folder, category=category)
 
 
-def _read(file):
-    """The columns of a table but the first, and the cells of each picture."""
-    (where, header), *lines = landmark_files.read_csv(file) or [(f"{file}, line 1", [""])]
-    header = [column.strip() for column in header]
-    if header[0] != "file" or len(header) < 3:
-        raise ValueError(f"{where}: the header must be file,NAME_x,NAME_y,...; found {','.join(header)}")
-    rows: dict[str, list[str]] = {}
-    for place, cells in lines:
-        if len(cells) != len(header):
-            raise ValueError(f"{place}: {len(header)} cells are expected, as in the header; found {len(cells)}")
-        if cells[0] in rows:
-            raise ValueError(f"{place}: {cells[0]} is there twice, and it cannot be told which row was corrected")
-        rows[cells[0]] = cells[1:]
-    return header[1:], rows
+def _check_place(out, older, newer, folder):
+    """Refuses to write over anything, or into what is merged."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: there is no such folder; give that of the pictures")
+    if out.exists():
+        raise ValueError(f"{out} is there already, and annotations are not written over; give another name")
+    for source in (older, newer):
+        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+            raise ValueError(f"{out} lies in {source}, which is kept as it is; give a place outside of it")
+
+
+def _read(path: pathlib.Path, folder: pathlib.Path, category: str) -> _Known:
+    """Reads a file, and holds it against its pictures."""
+    kind, pictures = annotation_files.kind_of(path), annotation_files.read(folder, path, category=category)
+    found = annotated.of_pictures(pictures, folder)
+    pictures = consistency.checked(pictures, found.sizes)
+    names = tuple(_name(each, folder, path) for each in pictures.paths)
+    known = pictures.annotated[..., np.newaxis] > 0
+    found = dataclasses.replace(found, names=names, points=np.where(known, found.points, np.float32(np.nan)))
+    files_seen = [os.path.realpath(each) for each in pictures.paths]
+    if pictures.boxes is None and len(set(files_seen)) < len(files_seen):
+        twice = next(name for name, each in zip(names, files_seen) if files_seen.count(each) > 1)
+        raise ValueError(f"{path}: {twice} is there twice, and it cannot be told which of the two is meant")
+    return _Known(path, kind, pictures, found)
+
+
+def _name(path, folder, file):
+    """The name of a picture from the folder on."""
+    for place, top in ((path, folder), (os.path.realpath(path), os.path.realpath(folder))):
+        name = pathlib.PurePath(os.path.relpath(place, top))
+        if name.parts[0] != os.pardir:
+            return name.as_posix()
+    raise ValueError(f"{file}: the picture {path} lies outside of {folder}; give the folder that all pictures lie in")
+
+
+def _check_alike(before: _Known, after: _Known) -> None:
+    """Refuses files that contradict one another."""
+    ours, theirs = set(before.found.landmark_names), set(after.found.landmark_names)
+    told = (ours <= theirs and not _lists(before)) or (theirs <= ours and not _lists(after))
+    if ours != theirs and not told:
+        alone = [_only(after.path, theirs - ours), _only(before.path, ours - theirs)]
+        raise ValueError(
+            f"{after.path} and {before.path} have other landmarks: {'; '.join(each for each in alone if each)}"
+        )
+    if (before.found.around is None) != (after.found.around is None):
+        one, other = (before, after) if after.found.around is None else (after, before)
+        raise ValueError(
+            f"{one.path} has boxes about its objects, and {other.path} has none but those about its landmarks, which "
+            "would be of another size; give both boxes, or neither"
+        )
+    if before.kind != after.kind and not (before.found.named or after.found.named):
+        progress.note(f"{after.path} and {before.path} do not name their landmarks: told apart by their numbers")
+    if before.kind == after.kind == "coco":
+        coco.warn_of_halves({str(each.path): each.pictures for each in (before, after)})
+
+
+def _lists(known):
+    """Whether a file of this kind has the names of all landmarks, whether they are placed or not."""
+    return READERS[known.kind].facts.get("lists_landmarks", True)
+
+
+def _only(path, names):
+    listed = sorted(map(progress.printable, names))
+    return f"only {path} has {', '.join(listed[:_NAMED])}{', ...' * (len(listed) > _NAMED)}" if names else ""
+
+
+def _merged(before: _Known, after: _Known) -> tuple[Predictions, int, int]:
+    """All pictures, those of the older file first; how many were corrected, and how many were added."""
+    names = tuple(dict.fromkeys([*before.found.landmark_names, *after.found.landmark_names]))
+    old, new = (annotated.with_landmarks(known.found, names) for known in (before, after))
+    old_rows, new_rows = (_by_file(known) for known in (before, after))
+    saying = {file: rows for file, rows in new_rows.items() if _says(new, rows)}
+    corrected = [file for file in old_rows if file in saying]
+    added = [file for file in saying if file not in old_rows]
+    _say_what_goes(before, after, old, new, {file: (old_rows[file], saying[file]) for file in corrected})
+    silent = [file for file in new_rows if file in old_rows and file not in saying]
+    if silent:
+        progress.note(f"{after.path} has no landmark of {len(silent)} pictures, so that of {before.path} is kept")
+    taken = {**old_rows, **{file: [len(old) + row for row in rows] for file, rows in saying.items()}}
+    called = {row: old.names[old_rows[file][0]] for file in corrected for row in saying[file]}
+    new = dataclasses.replace(new, names=tuple(called.get(row, name) for row, name in enumerate(new.names)))
+    return annotated.joined(old, new, [row for rows in taken.values() for row in rows]), len(corrected), len(added)
+
+
+def _by_file(known):
+    """File of a picture -> the rows that are of it."""
+    rows: dict[str, list[int]] = {}
+    for row, path in enumerate(known.pictures.paths):
+        rows.setdefault(os.path.realpath(path), []).append(row)
+    return rows
+
+
+def _says(found, rows):
+    """Whether there is a landmark in some rows, or the mark of a hidden one."""
+    return bool(found.known[rows].any()) or (found.hidden is not None and bool(found.hidden[rows].any()))
+
+
+def _say_what_goes(before, after, old, new, corrected):
+    """Says which objects and landmarks of corrected pictures the newer file does not have."""
+    fewer = [rows for rows, others in corrected.values() if len(others) < len(rows)]
+    if fewer:
+        some = f"{len(fewer)} pictures, such as {old.names[fewer[0][0]]}"
+        progress.warn(f"{after.path} has fewer objects than {before.path} in {some}; those that it lacks are left out")
+    same = [(rows, others) for rows, others in corrected.values() if len(others) >= len(rows)]
+    placed = [(rows[0], old.known[rows].sum(axis=0) > new.known[others].sum(axis=0)) for rows, others in same]
+    gone = [(row, k) for row, lost in placed for k in np.flatnonzero(lost)]
+    if gone:
+        row, k = gone[0]
+        progress.warn(
+            f"{len(gone)} landmarks of {before.path} are not annotated in {after.path}, and so no longer, such as "
+            f"{old.landmark_names[k]} of {old.names[row]}"
+        )

@@ -38,9 +38,11 @@ class Predictions:
       seconds: float64 [N], the time stamps of the frames; None of pictures.
       expected_error: float32 [N, K], how far off a point is expected to be, in pixels of the picture; None: unknown.
       raw_points: float32 [N, K, 2], as they were found, where `points` were smoothed; None where they were not.
-      hidden: bool [N, K], whether something hides a landmark whose place is known; None where that is not known.
+      hidden: bool [N, K], whether something hides a landmark, whose place may be known all the same; None: unsaid.
       skeleton: pairs of landmarks that a line joins; for formats that draw one.
       flip_pairs: pairs of landmarks that change places in a mirror; for formats that say it.
+      around: float32 [N, 4], left, top, right, bottom of the objects, where annotations have boxes of their own about
+        them; None: about the landmarks.
     """
 
     folder: str
@@ -61,6 +63,7 @@ class Predictions:
     hidden: np.ndarray | None = None
     skeleton: tuple[tuple[int, int], ...] = ()
     flip_pairs: tuple[tuple[int, int], ...] = ()
+    around: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -25,6 +25,7 @@ from dense_labels.reporting import filling, page
 
 LONGEST = 1024  # pixels of the longer side of a copy
 _QUALITY = 90  # of copies as WebP, of 100
+_HIDDEN = "hidden"  # of a landmark, as `templates/annotation_state.js` has it
 _SCRIPTS = ("matching.js", "suggesting.js", "annotation_files.js", "annotation_state.js", "annotation_view.js")
 
 
@@ -37,21 +38,23 @@ class Sheet:
       labels: of the pictures.
       points: float [N, K, 2], (x, y) in pixels of the pictures.
       annotated: [N, K], 1 where a point is annotated.
+      hidden: [N, K], 1 where something hides a landmark, whether its point is annotated or not.
       landmark_names: K.
       frame: in which the network sees pictures.
       settings: `window` and `finer`, of `dense_labels.annotation.suggesting`.
-      others: name, (height, width), points [K, 2] and annotated [K] of annotated pictures that the page does not show,
-        but hands on.
+      others: name, (height, width), points [K, 2], annotated [K] and hidden [K] of annotated pictures that the page
+        does not show, but hands on.
     """
 
     names: Sequence[str]
     labels: LabelMap
     points: np.ndarray
     annotated: np.ndarray
+    hidden: np.ndarray
     landmark_names: Sequence[str]
     frame: Frame
     settings: dict[str, int]
-    others: Sequence[tuple[str, tuple[int, int], np.ndarray, np.ndarray]] = ()
+    others: Sequence[tuple[str, tuple[int, int], np.ndarray, np.ndarray, np.ndarray]] = ()
 
 
 def write(path: str | os.PathLike, title: str, sheet: Sheet, pictures: Iterable[np.ndarray], *, command: str) -> None:
@@ -101,7 +104,7 @@ def page_data(sheet: Sheet, pictures: Iterable[np.ndarray]) -> dict[str, Any]:
     shown = [
         {**copy, "name": name, "labels": filling.base64_text(labels.astype("<i2")), "points": _points(*known)}
         for name, labels, copy, *known in zip(
-            sheet.names, whole, _copies(pictures), sheet.points, sheet.annotated, strict=True
+            sheet.names, whole, _copies(pictures), sheet.points, sheet.annotated, sheet.hidden, strict=True
         )
     ]
     data = {
@@ -116,8 +119,8 @@ def page_data(sheet: Sheet, pictures: Iterable[np.ndarray]) -> dict[str, Any]:
         "landmark_names": list(sheet.landmark_names),
         "pictures": shown,
         "others": [
-            {"name": name, "height": height, "width": width, "points": _points(points, annotated)}
-            for name, (height, width), points, annotated in sheet.others
+            {"name": name, "height": height, "width": width, "points": _points(*known)}
+            for name, (height, width), *known in sheet.others
         ],
     }
     return {"id": hashlib.sha256(filling.json_text(data).encode()).hexdigest()[:16], **data}
@@ -134,6 +137,10 @@ def _copies(pictures: Iterable[np.ndarray]) -> Iterator[dict[str, Any]]:
         yield {"height": height, "width": width, "image": filling.webp_uri(picture, _QUALITY)}
 
 
-def _points(points: np.ndarray, annotated: np.ndarray) -> list[list[float] | None]:
-    """[x, y] of each landmark, None where it is not annotated."""
-    return [[round(float(x), 3), round(float(y), 3)] if known else None for (x, y), known in zip(points, annotated)]
+def _points(points: np.ndarray, annotated: np.ndarray, hidden: np.ndarray) -> list[Any]:
+    """What `templates/annotation_state.js` has of each landmark; None where it is neither annotated nor hidden."""
+    marks = [[_HIDDEN] if each else [] for each in hidden]
+    return [
+        [round(float(x), 3), round(float(y), 3), *mark] if known else _HIDDEN if mark else None
+        for (x, y), known, mark in zip(points, annotated, marks)
+    ]

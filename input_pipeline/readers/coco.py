@@ -1,6 +1,7 @@
 """Landmarks from COCO JSON, and boxes about their objects."""
 
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -43,14 +44,25 @@ def read(data: DataConfig) -> dict[str, Pictures]:
     splits = landmark_files.read_splits(
         data, lambda annotations: read_file(data.dir, annotations, boxed=boxed, category=data.category)
     )
-    if len({_are_centres(pictures) for pictures in splits.values()}) > 1:
-        whole, others = ("annotations", "annotations_test")[:: 1 if _are_centres(splits["annotated"]) else -1]
+    if "test" in splits:
+        both = (splits["annotated"], splits["test"])
+        warn_of_halves(dict(zip(("config.data.annotations", "config.data.annotations_test"), both)))
+    return splits
+
+
+def warn_of_halves(files: Mapping[str, Pictures]) -> None:
+    """Says where the key points of one file are whole numbers and those of another are not.
+
+    Args:
+      files: name of a file, for the message -> what was read from it; two of them.
+    """
+    centres = {_are_centres(pictures): name for name, pictures in files.items()}
+    if len(centres) > 1:
         progress.warn(
-            f"the key points of config.data.{whole} are whole numbers, which count pixels at their centres, so half a "
-            f"pixel is added; those of config.data.{others} are not, so none is: if one program wrote both files, they "
+            f"the key points of {centres[True]} are whole numbers, which count pixels at their centres, so half a "
+            f"pixel is added; those of {centres[False]} are not, so none is: if one program wrote both files, they "
             "differ by half a pixel, and should be written alike"
         )
-    return splits
 
 
 def _are_centres(pictures):
@@ -67,7 +79,8 @@ def read_file(
 
     Convention: COCO's own key points are whole numbers that count pixels from 0 at their centres, so where all of a
     file are whole, half a pixel is added; fractional ones are continuous pixels already. A landmark is annotated where
-    v is 1 or 2; elsewhere its numbers mean nothing, and may be null or NaN.
+    v is 1 or 2; elsewhere its numbers mean nothing, and may be null or NaN. It is hidden where v is 1, and where the
+    annotation names it in `hidden_without_place`, which our own files have.
 
     The boxes are None, the whole pictures, where no picture has two annotations with key points, unless they are asked
     for. Else they are squares about each annotation's bbox, see `landmark_files.square_around`.
@@ -104,7 +117,7 @@ def read_file(
         landmark_names=names,
         claimed=coco_parts.claimed_sizes(entries),
         objects=None if objects is None else objects.astype(np.float32),
-        hidden=(points[..., 2] == 1).astype(np.float32) if (points[..., 2] == 1).any() else None,
+        hidden=_hidden(entries, points, names),
         skeleton=_skeleton(chosen, points.shape[1]),
     )
     return landmark_files.add_normalisers(
@@ -184,6 +197,17 @@ def _key_points(annotation, count, where):
     for k in np.flatnonzero(known & ~np.isfinite(values).all(axis=1)):
         raise ValueError(f"{where}: keypoints must be numbers where v is above 0; landmark {k} is {values[k].tolist()}")
     return np.where(known[:, np.newaxis], values, 0)
+
+
+def _hidden(entries, points, names):
+    """Which landmarks something hides, float32 [N, K]; None where nothing says it."""
+    hidden = points[..., 2] == 1
+    for row, entry in enumerate(entries):
+        unplaced = entry.annotation.get("hidden_without_place")
+        for name in unplaced if isinstance(unplaced, list) else ():
+            if name in names:
+                hidden[row, names.index(name)] |= points[row, names.index(name), 2] == 0
+    return hidden.astype(np.float32) if hidden.any() else None
 
 
 def _have_boxes(entries):

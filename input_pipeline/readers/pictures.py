@@ -36,7 +36,7 @@ class Pictures:
     claimed: np.ndarray | None = None  # int64 [N, 2], (height, width) that the annotations say of the picture; 0: none
     objects: np.ndarray | None = None  # float32 [N, 4], as `boxes`: of the objects alone, whatever is shown
     hidden: np.ndarray | None = (
-        None  # float32 [N, K]: 1 where the landmark is known but something hides it; None: unsaid
+        None  # float32 [N, K]: 1 where something hides the landmark, whether its place is known or not; None: unsaid
     )
     skeleton: tuple[tuple[int, int], ...] = ()  # pairs of landmarks that a line joins, where the format gives them
     flip_pairs: tuple[tuple[int, int], ...] = ()  # pairs of landmarks that change places in a mirror, likewise

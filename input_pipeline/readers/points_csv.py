@@ -29,7 +29,8 @@ def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictur
     """Reads a CSV file whose header is `file,x0,y0,x1,y1,...` or, with names, `file,left_eye_x,left_eye_y,...`.
 
     Convention: points are in continuous pixels, (0, 0) the picture's outer top-left corner. Two empty cells are a
-    landmark that is not annotated.
+    landmark that is not annotated. A third column of each landmark, `left_eye_v` or `v0`, may say as COCO's v does: 1
+    where something hides it, with a place or without; 2 or nothing where it is seen; 0 or nothing without a place.
 
     Errors are divided by the eye distance where there are landmarks left_eye and right_eye, see
     `landmark_files.add_normalisers`; else by the picture width.
@@ -45,14 +46,20 @@ def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictur
       ValueError: naming the file and its line that is wrong, or the picture that is not there.
     """
     (where, header), *lines = _lines(annotations)
-    names = _names([column.strip() for column in header], where)
-    rows = [_row(dir, header, cells, where) for where, cells in lines]
+    axes, names = _names([column.strip() for column in header], where)
+    rows = [_row(dir, header, cells, where, axes) for where, cells in lines]
     if not rows:
         raise ValueError(f"{annotations} lists no pictures")
     paths, points = zip(*rows)
     landmark_files.check_found([cells[0] for _, cells in lines], paths)
-    points = np.array(points, np.float32)  # [N, K, 3]
-    pictures = Pictures(paths, landmarks=points[..., :2].copy(), annotated=points[..., 2].copy(), landmark_names=names)
+    points = np.array(points, np.float32)  # [N, K, 4]
+    pictures = Pictures(
+        paths,
+        landmarks=points[..., :2].copy(),
+        annotated=points[..., 2].copy(),
+        landmark_names=names,
+        hidden=points[..., 3].copy() if points[..., 3].any() else None,
+    )
     return landmark_files.add_normalisers(
         pictures,
         landmark_files.eyes(names),
@@ -67,31 +74,39 @@ def _lines(file):
 
 
 def _names(header, where):
-    """Names of the landmarks; none if they are numbered."""
-    first, columns = header[:1], header[1:]
-    pairs = list(zip(columns[::2], columns[1::2]))
-    if first == ["file"] and pairs and len(columns) % 2 == 0:
-        if pairs == [(f"x{k}", f"y{k}") for k in range(len(pairs))]:
-            return ()
-        names = tuple(x.removesuffix("_x") for x, _ in pairs)
-        if pairs == [(f"{name}_x", f"{name}_y") for name in names] and len(set(names)) == len(names):
-            return names
+    """The columns of each landmark, "xy" or "xyv", and the names of the landmarks; none if they are numbered."""
+    columns = header[1:]
+    for axes in ("xy", "xyv"):
+        count = len(columns) // len(axes)
+        if header[:1] == ["file"] and columns and columns == [f"{axis}{k}" for k in range(count) for axis in axes]:
+            return axes, ()
+        names = tuple(column.removesuffix("_x") for column in columns[:: len(axes)])
+        named = columns == [f"{name}_{axis}" for name in names for axis in axes]
+        if header[:1] == ["file"] and names and named and len(set(names)) == len(names):
+            return axes, names
     raise ValueError(f"{where}: the header must be {_HEADERS}; found {','.join(header)}")
 
 
-def _row(dir, header, cells, where):
-    """Path and points [K, 3], x, y and 1 where annotated, of a line."""
+def _row(dir, header, cells, where, axes):
+    """Path and points [K, 4], x, y, 1 where annotated and 1 where hidden, of a line."""
     if len(cells) != len(header):
         raise ValueError(f"{where}: {len(header)} cells are expected, as in the header; found {len(cells)}")
     path = landmark_files.find_picture(dir, cells[0])
     if path is None:
         raise ValueError(f"{where}: there is no picture {os.path.join(dir, cells[0])}")
     numbers = [_number(cell.strip(), column, where) for cell, column in zip(cells[1:], header[1:])]
-    pairs = list(zip(numbers[::2], numbers[1::2]))
-    for (x, y), column in zip(pairs, header[1::2]):
+    step, points = len(axes), []
+    for first in range(0, len(numbers), step):
+        (x, y, *rest), column = numbers[first : first + step], header[1 + first]
         if (x is None) != (y is None):
             raise ValueError(f"{where}: {column} and the cell after it must both be numbers, or both be empty")
-    return path, [(0, 0, 0) if x is None else (x, y, 1) for x, y in pairs]
+        if rest and rest[0] not in ((None, 0, 1) if x is None else (None, 1, 2)):
+            raise ValueError(
+                f"{where}: {header[first + step]} must be 1 where something hides the landmark, 2 or empty where it is "
+                f"seen, and 0 or empty where it is not annotated; found {cells[first + step].strip()}"
+            )
+        points.append((0, 0, 0, rest == [1]) if x is None else (x, y, 1, rest == [1]))
+    return path, points
 
 
 def _number(cell, column, where):

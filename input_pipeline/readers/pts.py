@@ -24,13 +24,14 @@ _EYE_CORNERS = (36, 45)  # the outer ones, of 68 points counted from 0
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the folders of a configuration; see `read_folder`."""
-    return landmark_files.read_splits(data, read_folder)
+    return landmark_files.read_splits(data, lambda annotations: read_folder(annotations, data.dir))
 
 
-def read_folder(dir: str | os.PathLike) -> Pictures:
+def read_folder(dir: str | os.PathLike, pictures: str | os.PathLike = "") -> Pictures:
     """Reads all NAME.pts in a folder and the folders in it, with the picture of that name beside each.
 
-    Pictures without a .pts file are left out.
+    Where none is beside a file, the picture is the one at the same place in the other folder. Pictures without a .pts
+    file are left out.
 
     Convention: 300-W counts pixels from 1 at the centre of the first, as MATLAB does, so half a pixel is taken off to
     give continuous pixels.
@@ -41,13 +42,14 @@ def read_folder(dir: str | os.PathLike) -> Pictures:
 
     Args:
       dir: the folder.
+      pictures: folder of the pictures that are not beside their files; "" where all are.
 
     Returns:
       `Pictures` in order of the .pts files' paths; every landmark is annotated.
 
     Raises:
       ValueError: if there is no such folder or no .pts file in it, a file is damaged, has another number of points than
-        the first, or has not one picture beside it.
+        the first, or has not one picture.
       OSError: if a folder in it cannot be read.
     """
     files = folder.files_below(dir)
@@ -57,14 +59,14 @@ def read_folder(dir: str | os.PathLike) -> Pictures:
     landmarks = _all_points(paths) - 0.5
     corners = np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
     sizes = corners[:, 2:] - corners[:, :2]
-    pictures = Pictures(
-        _pictures(paths, files),
+    found = Pictures(
+        _pictures(paths, files, dir, pictures),
         boxes=landmark_files.square_around(corners),
         landmarks=landmarks.astype(np.float32),
         annotated=np.ones(landmarks.shape[:2], np.float32),
     )
     return landmark_files.add_normalisers(
-        pictures,
+        found,
         _EYE_CORNERS if landmarks.shape[1] == 68 else None,
         "outer eye corner distance (points 36 and 45)",
         otherwise=lambda: (np.sqrt(np.prod(sizes, axis=1)), "box size"),
@@ -96,15 +98,31 @@ def _points(path):
     return points.reshape([-1, 2])
 
 
-def _pictures(paths, files):
-    """The picture beside each .pts file."""
-    beside = {}
+def _pictures(paths, files, dir, others):
+    """The picture beside each .pts file, or else at its place among others."""
+    beside = _by_name(files)
+    names = [os.path.splitext(path)[0] for path in paths]
+    elsewhere, or_else = {}, ""
+    if os.path.isdir(others) and not os.path.samefile(others, dir) and not set(names) <= set(beside):
+        found = _by_name(folder.files_below(others))
+        elsewhere = {os.path.relpath(name, others): pictures for name, pictures in found.items()}
+        or_else = f", or at its place in {others}"
+    chosen = []
+    for path, name in zip(paths, names):
+        pictures = beside.get(name) or elsewhere.get(os.path.relpath(name, dir), [])
+        if len(pictures) != 1:
+            raise ValueError(
+                f"{path}: one picture of that name is expected beside it{or_else}; there are {len(pictures)}"
+            )
+        chosen += pictures
+    return tuple(chosen)
+
+
+def _by_name(files):
+    """The pictures among files, by their names without the ending."""
+    named = {}
     for path in files:
         name, extension = os.path.splitext(path)
         if extension.lower() in decoding.EXTENSIONS:
-            beside.setdefault(name, []).append(path)
-    for path in paths:
-        found = beside.get(os.path.splitext(path)[0], [])
-        if len(found) != 1:
-            raise ValueError(f"{path}: one picture of that name is expected beside it; there are {len(found)}")
-    return tuple(beside[os.path.splitext(path)[0]][0] for path in paths)
+            named.setdefault(name, []).append(path)
+    return named

@@ -19,9 +19,12 @@ _WHOLE = 0.001  # is added to a number, for where all are whole, readers take th
 
 @FORMATS.register("coco", "COCO key points in JSON, with the score of each", file="points.json")
 def write(predictions: Predictions) -> bytes:
-    """Writes an image for each picture, and its annotations; `keypoint_scores` is not of COCO's own keys.
+    """Writes an image for each picture, and its annotations.
 
-    The bbox is the smallest about the points; of an object that was shown in a box, the one that is shown so again.
+    `keypoint_scores`, and `hidden_without_place`, the names of hidden landmarks whose place is not known, are not of
+    COCO's own keys.
+    The bbox is that about the object, where annotations have it, or else the smallest about the points; of an object
+    that was shown in a box, the one that is shown so again.
     """
     points, known = np.float64(predictions.points).round(_DIGITS), predictions.known
     if known.any() and not (points[known] % 1).any():
@@ -40,9 +43,10 @@ def write(predictions: Predictions) -> bytes:
                 "category_id": _CATEGORY,
                 "keypoints": _key_points(predictions, index - 1, points[index - 1]),
                 "num_keypoints": len(placed),
-                "bbox": _bbox(placed, None if predictions.boxes is None else predictions.boxes[index - 1]),
+                "bbox": _bbox(predictions, index - 1, placed),
                 "score": round(float(score.mean()), 4),
                 "keypoint_scores": np.asarray(score, np.float64).round(4).tolist(),
+                **_unplaced(predictions, index - 1),
             }
         )
     skeleton = [[a + 1, b + 1] for a, b in predictions.skeleton]  # COCO counts from 1
@@ -61,10 +65,23 @@ def _key_points(predictions: Predictions, row: int, points: np.ndarray) -> list[
     return flat
 
 
-def _bbox(points, shown):
+def _unplaced(predictions: Predictions, row: int) -> dict[str, list[str]]:
+    """The landmarks that are hidden and have no place, if there are any."""
+    names = [
+        name
+        for k, name in enumerate(predictions.landmark_names)
+        if predictions.is_hidden(row, k) and not predictions.known[row, k]
+    ]
+    return {"hidden_without_place": names} if names else {}
+
+
+def _bbox(predictions: Predictions, row: int, points: np.ndarray) -> list[float]:
     """Left, top, width and height; of a square that was shown, what `landmark_files.square_around` grows to it."""
     low, high = points.min(axis=0), points.max(axis=0)
-    if shown is not None:
+    if predictions.around is not None:
+        low, high = np.float64(predictions.around[row]).reshape([2, 2])
+    elif predictions.boxes is not None:
+        shown = predictions.boxes[row]
         quarter = (shown[2:] - shown[:2]) / 6  # of the longer side, which is added on each side
         low, high = shown[:2] + quarter, shown[2:] - quarter
     return np.float64([*low, *(high - low)]).round(_DIGITS).tolist()

@@ -17,12 +17,26 @@ if TYPE_CHECKING:
 
 @FORMATS.register("csv", "a table, one line a picture, as --annotations reads it: continuous pixels", file="points.csv")
 def write_points(predictions: Predictions) -> bytes:
-    """Writes the points under the header `file,NAME_x,NAME_y,...`, or `file,x0,y0,...`; empty cells are not known."""
-    names = predictions.landmark_names
-    columns = [f"{name}_{axis}" if predictions.named else f"{axis}{name}" for name in names for axis in "xy"]
-    points = predictions.points.reshape(len(predictions), -1)
-    rows = ([name, *(cell(number, 3) for number in row)] for name, row in zip(predictions.names, points))
+    """Writes the points under the header `file,NAME_x,NAME_y,...`, or `file,x0,y0,...`; empty cells are not known.
+
+    Where something hides a landmark, a third column of each, `NAME_v` or `v0`, has 1 there, and 2 where one is seen.
+    """
+    hides = predictions.hidden is not None and bool(predictions.hidden.any())
+    axes, named = "xyv" if hides else "xy", predictions.named
+    columns = [f"{name}_{axis}" if named else f"{axis}{name}" for name in predictions.landmark_names for axis in axes]
+    rows = (
+        [name, *(text for k in range(len(predictions.landmark_names)) for text in _cells(predictions, row, k, hides))]
+        for row, name in enumerate(predictions.names)
+    )
     return table([["file", *columns]], rows)
+
+
+def _cells(predictions: Predictions, row: int, k: int, hides: bool) -> list[str]:
+    """The cells of a landmark."""
+    place = [cell(number, 3) for number in predictions.points[row, k]]
+    if not hides:
+        return place
+    return [*place, "1" if predictions.is_hidden(row, k) else "2" if predictions.known[row, k] else ""]
 
 
 @FORMATS.register("scores", "a table of how certain each landmark is, from 0 to 1, not calibrated", file="scores.csv")

@@ -24,6 +24,7 @@ _COORDS = ("x", "y", "likelihood")
     "DeepLabCut's H5 of x, y and likelihood",
     file="points_deeplabcut.h5",
     needs=("pandas", "tables"),
+    reader="deeplabcut",
 )
 def write(predictions: Predictions) -> bytes:
     """Writes the table of `deeplabcut` with pandas.

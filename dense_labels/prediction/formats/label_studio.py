@@ -34,7 +34,7 @@ def write(predictions: Predictions) -> bytes:
 
 
 def _object(predictions: Predictions, row: int, *, alone: bool) -> list[dict[str, Any]]:
-    """What is drawn of an object: its rectangle, if it is not alone, and its key points."""
+    """What is drawn of an object: its rectangle, if it is not alone or has its own, and its key points."""
     height, width = predictions.sizes[row].tolist()
     about = {"to_name": "image", "original_width": width, "original_height": height, "image_rotation": 0}
     shares = 100 * predictions.points[row].astype(np.float64) / [width, height]
@@ -42,8 +42,12 @@ def _object(predictions: Predictions, row: int, *, alone: bool) -> list[dict[str
     if not len(known):
         return []
     drawn: list[dict[str, Any]] = []
-    if not alone:
+    boxed = not alone or predictions.around is not None
+    if boxed:
         (x, y), (w, h) = shares[known].min(axis=0), np.maximum(np.ptp(shares[known], axis=0), _DOT)
+        if predictions.around is not None:
+            (x, y), (right, bottom) = 100 * np.float64(predictions.around[row]).reshape([2, 2]) / [width, height]
+            w, h = right - x, bottom - y
         numbers = {"x": x, "y": y, "width": w, "height": h}
         value: dict[str, Any] = {key: round(float(number), _DIGITS) for key, number in numbers.items()}
         value |= {"rotation": 0, "rectanglelabels": ["object"]}
@@ -53,5 +57,5 @@ def _object(predictions: Predictions, row: int, *, alone: bool) -> list[dict[str
         value = {"x": x, "y": y, "width": _DOT, "keypointlabels": [predictions.landmark_names[k]]}
         point = {**about, "id": f"{row}_{k}", "type": "keypointlabels", "from_name": "landmarks", "value": value}
         point["score"] = round(float(predictions.score[row, k]), 4)
-        drawn.append(point if alone else {**point, "parentID": f"{row}"})
+        drawn.append({**point, "parentID": f"{row}"} if boxed else point)
     return drawn

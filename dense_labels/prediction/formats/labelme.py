@@ -53,16 +53,22 @@ def _last(name: str) -> str:
 
 
 def _shapes(predictions: Predictions, row: int, number: int, count: int) -> list[dict[str, Any]]:
-    """A point for each landmark that has a place."""
+    """The rectangle of the object, where annotations have one, and a point for each landmark that has a place."""
     points = predictions.points[row].astype(np.float64).round(_DIGITS).tolist()
-    return [
+    about = {"group_id": number if count > 1 else None, "description": ""}
+    placed = np.flatnonzero(predictions.known[row])
+    boxes = [] if predictions.around is None or not len(placed) else [np.float64(predictions.around[row])]
+    rectangles = [
+        {"label": "object", "points": corners.round(_DIGITS).tolist(), **about, "shape_type": "rectangle", "flags": {}}
+        for corners in (box.reshape([2, 2]) for box in boxes)
+    ]
+    return rectangles + [
         {
             "label": predictions.landmark_names[k],
             "points": [points[k]],
-            "group_id": number if count > 1 else None,
-            "description": "",
+            **about,
             "shape_type": "point",
             "flags": {"hidden": True} if predictions.is_hidden(row, k) else {},
         }
-        for k in np.flatnonzero(predictions.known[row])
+        for k in placed
     ]

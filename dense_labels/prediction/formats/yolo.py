@@ -2,7 +2,7 @@
 
 Convention: shares of the width and height of the picture; see the reader of this name in
 `input_pipeline.readers.formats`. Ultralytics leaves out a picture with a number outside of 0 to 1, so a landmark that
-lies outside of its picture is written as not labelled. The box of an object is that about its landmarks.
+lies outside of its picture is written as not labelled. The box of an object is its own, or that about its landmarks.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ def _line(predictions: Predictions, row: int, shares: np.ndarray, inside: np.nda
     if not inside.any():
         return ""
     low, high = shares[inside].min(axis=0), shares[inside].max(axis=0)
+    if predictions.around is not None:
+        low, high = predictions.around[row].astype(np.float64).reshape([2, 2]) / predictions.sizes[row, ::-1]
     numbers = [*((low + high) / 2), *np.maximum(high - low, 1e-6)]
     for k, point in enumerate(shares):
         seen = _HIDDEN if predictions.is_hidden(row, k) else _VISIBLE

@@ -29,7 +29,7 @@ const view = new View(byId("canvas"), {
   dropped: (id, point) => {
     dragged = null;
     selected = id;
-    change(withPoints(state, current, { [id]: rounded(point) }), `${nameOf(id)} moved`);
+    change(withPoints(state, current, { [id]: movedTo(pointOf(id), rounded(point)) }), `${nameOf(id)} moved`);
   },
   clicked: (id) => {
     selected = id;
@@ -96,7 +96,7 @@ function restore() {
 function place(point) {
   const { width, height } = data.pictures[current];
   if (point[0] < 0 || point[1] < 0 || point[0] > width || point[1] > height) return say("That is outside of the picture");
-  if (selected !== null && pointOf(selected) === undefined) return placeSelected(point);
+  if (selected !== null && !isPlaced(pointOf(selected))) return placeSelected(point);
   const first = state.points.every((points, n) => n === current || !Object.keys(points).length) && !data.others.length;
   if (!first) {
     const which = selected === null ? "Choose a landmark in the list" : `${nameOf(selected)} is set: drag it`;
@@ -108,12 +108,17 @@ function place(point) {
 }
 
 function placeSelected(point) {
+  setAndGoOn(movedTo(pointOf(selected), rounded(point)), isHidden(pointOf(selected)) ? "placed, hidden" : "placed");
+}
+
+// Sets the chosen landmark, and chooses the next one that is open.
+function setAndGoOn(point, word) {
   const id = selected;
   const after = state.landmarks.findIndex((each) => each.id === id) + 1;
   const order = [...state.landmarks.slice(after), ...state.landmarks.slice(0, after)];
   const next = order.find((each) => each.id !== id && pointOf(each.id) === undefined);
-  if (next) selected = next.id;
-  change(withPoints(state, current, { [id]: rounded(point) }), `${nameOf(id)} placed${next ? `; next: ${next.name}` : ""}`);
+  selected = next?.id ?? (point === HIDDEN ? null : id); // so that no click places it unless somebody chooses it
+  change(withPoints(state, current, { [id]: point }), `${nameOf(id)} ${word}${next ? `; next: ${next.name}` : ""}`);
 }
 
 function accept(ids) {
@@ -134,8 +139,17 @@ function acceptAll() {
   else choosePicture(next);
 }
 
-function setSelected(point, word) {
-  if (selected === null || pointOf(selected) === (point ?? undefined)) return;
+function clear() {
+  if (selected === null || pointOf(selected) === undefined) return;
+  change(withPoints(state, current, { [selected]: null }), `${nameOf(selected)} cleared`);
+}
+
+// A landmark that is placed keeps its place. A suggestion is nobody's word for where a hidden landmark lies.
+function hide() {
+  if (selected === null || pointOf(selected) === HIDDEN) return;
+  const point = withMark(pointOf(selected));
+  if (point === HIDDEN) return setAndGoOn(point, "marked as hidden; if its place can be told, choose it and click there");
+  const word = isHidden(point) ? "marked as hidden where it is" : "is no longer marked as hidden";
   change(withPoints(state, current, { [selected]: point }), `${nameOf(selected)} ${word}`);
 }
 
@@ -146,7 +160,7 @@ function nudge(dx, dy) {
   const { width, height } = data.pictures[current];
   const clip = (value, size) => Math.min(Math.max(value, 0), size);
   const point = [clip(from[0] + dx, width), clip(from[1] + dy, height)];
-  change(withPoints(state, current, { [selected]: rounded(point) }), `${nameOf(selected)} at ${point.map((v) => v.toFixed(1)).join(", ")}`);
+  change(withPoints(state, current, { [selected]: movedTo(known, rounded(point)) }), `${nameOf(selected)} at ${point.map((v) => v.toFixed(1)).join(", ")}`);
 }
 
 function choosePicture(n) {
@@ -160,7 +174,8 @@ function choosePicture(n) {
 
 function showPicture() {
   const { width, height } = data.pictures[current];
-  const open = state.landmarks.find(({ id }) => pointOf(id) === undefined) ?? state.landmarks[0];
+  const open = state.landmarks.find(({ id }) => pointOf(id) === undefined)
+    ?? state.landmarks.find(({ id }) => isPlaced(pointOf(id)));
   selected = open ? open.id : null;
   view.show({ image: images[current], width, height });
   thumbnails[current].button.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -178,7 +193,8 @@ function chooseLandmark(step) {
 // How a landmark stands in the current picture, in words and in a few letters.
 function stateOf(id) {
   const point = pointOf(id);
-  if (point === HIDDEN) return { kind: "hidden", text: "hidden", words: "hidden" };
+  if (point === HIDDEN) return { kind: "hidden", text: "hidden", words: "hidden, without a place" };
+  if (isHidden(point)) return { kind: "placed", text: "hidden", words: "placed, hidden" };
   if (point) return { kind: "placed", text: "✓", words: "placed" };
   if (!suggested[id]) return { kind: "open", text: "–", words: "not placed" };
   return { kind: "suggested", text: percent(suggested[id].probability), words: `suggested, ${percent(suggested[id].probability)}` };
@@ -191,10 +207,11 @@ function render({ list = true } = {}) {
   }
   const shown = state.landmarks.flatMap(({ id }, index) => {
     const moved = dragged?.id === id ? dragged.point : null;
-    const point = moved ?? (isPlaced(pointOf(id)) ? pointOf(id) : suggested[id]?.point);
+    const point = moved ?? (isPlaced(pointOf(id)) ? pointOf(id).slice(0, 2) : suggested[id]?.point);
     if (!point) return [];
     const kind = moved || pointOf(id) ? "placed" : "suggested";
-    const label = kind === "suggested" ? `${index + 1} · ${percent(suggested[id].probability)}` : `${index + 1}`;
+    const number = `${index + 1}${isHidden(pointOf(id)) ? " hidden" : ""}`;
+    const label = kind === "suggested" ? `${number} · ${percent(suggested[id].probability)}` : number;
     return [{ id, point, kind, label, colour: hueOf(index), selected: id === selected }];
   });
   view.mark(shown);
@@ -205,6 +222,7 @@ function render({ list = true } = {}) {
   byId("accept-all").textContent = open ? `Accept ${open}, next picture` : "Next picture";
   byId("accept").disabled = !suggested[selected];
   byId("hide").disabled = selected === null || pointOf(selected) === HIDDEN;
+  byId("hide").setAttribute("aria-pressed", selected !== null && isHidden(pointOf(selected)));
   byId("clear").disabled = selected === null || pointOf(selected) === undefined;
   byId("undo").disabled = !undone.length;
   byId("redo").disabled = !redone.length;
@@ -315,7 +333,7 @@ function element(tag, properties) {
 }
 
 function download(ending, type, write) {
-  const { landmarks, rows, leftOut } = handedOut(data, state);
+  const { landmarks, rows, leftOut, marksLeftOut } = handedOut(data, state);
   if (!rows.length) return say("There is nothing to download: no point is placed or accepted");
   const stamp = new Date().toISOString().slice(0, 16).replace(/[-:]/g, "").replace("T", "-");
   const url = URL.createObjectURL(new Blob([write(landmarks, rows)], { type }));
@@ -323,9 +341,10 @@ function download(ending, type, write) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
   downloaded = true;
-  const points = rows.reduce((sum, row) => sum + Object.keys(row.points).length, 0);
+  const points = rows.reduce((sum, row) => sum + Object.values(row.points).filter(isPlaced).length, 0);
   const left = leftOut ? ` ${leftOut} suggestions that nobody has accepted are left out.` : "";
-  say(`${link.download}: ${points} points in ${rows.length} pictures.${left}`);
+  const marks = marksLeftOut ? ` ${marksLeftOut} hidden marks are left out, of pictures or landmarks without any point.` : "";
+  say(`${link.download}: ${points} points in ${rows.length} pictures.${left}${marks}`);
 }
 
 function restart() {
@@ -343,9 +362,9 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 const KEYS = {
   Enter: acceptAll,
   a: () => accept([selected]),
-  h: () => setSelected(HIDDEN, "marked as hidden"),
-  Delete: () => setSelected(null, "cleared"),
-  Backspace: () => setSelected(null, "cleared"),
+  h: hide,
+  Delete: clear,
+  Backspace: clear,
   ",": () => chooseLandmark(-1),
   ".": () => chooseLandmark(1),
   PageUp: () => choosePicture(current - 1),
@@ -376,7 +395,7 @@ function onKey(event) {
 
 function listen() {
   const clicks = {
-    undo, redo, accept: KEYS.a, hide: KEYS.h, clear: KEYS.Delete, "accept-all": acceptAll, restart,
+    undo, redo, accept: KEYS.a, hide, clear, "accept-all": acceptAll, restart,
     "zoom-in": KEYS["+"], "zoom-out": KEYS["-"], "zoom-fit": KEYS[0],
     csv: () => download("csv", "text/csv", csvOf), coco: () => download("json", "application/json", cocoOf),
   };

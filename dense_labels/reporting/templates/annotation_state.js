@@ -1,7 +1,8 @@
 // What has been annotated, as a value that JSON can hold; and what is read from it.
 //
 // A state is {landmarks: [{id, name}], points}; points[n][id] of picture n is [x, y], in continuous pixels of the
-// picture, or HIDDEN. What is not there is not annotated. Suggestions are no part of it.
+// picture; [x, y, HIDDEN] where something hides the landmark; or HIDDEN where nobody can tell its place either. What is
+// not there is not annotated. Suggestions are no part of it.
 "use strict";
 
 const HIDDEN = "hidden";
@@ -16,11 +17,22 @@ function pointsById(points) {
 }
 
 const isPlaced = (point) => Array.isArray(point);
+const isHidden = (point) => point === HIDDEN || (isPlaced(point) && point[2] === HIDDEN);
+
+// A landmark at another place, hidden there if it was before.
+const movedTo = (before, [x, y]) => (isHidden(before) ? [x, y, HIDDEN] : [x, y]);
+
+// The landmark with the mark of being hidden put on, or taken off; without a place there is nothing but the mark.
+function withMark(point) {
+  if (!isPlaced(point)) return HIDDEN;
+  return isHidden(point) ? point.slice(0, 2) : [...point, HIDDEN];
+}
 
 // Whether what a browser has kept is a state of this page.
 function isState(state, data) {
   const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
-  const isPoint = (point) => point === HIDDEN || (isPlaced(point) && point.length === 2 && point.every(isNumber));
+  const isPair = (point) => point.length === 2 && point.every(isNumber);
+  const isPoint = (point) => point === HIDDEN || (isPlaced(point) && isPair(isHidden(point) ? point.slice(0, -1) : point));
   return Array.isArray(state?.landmarks) && Array.isArray(state.points)
     && state.landmarks.every(({ id, name }) => Number.isInteger(id) && typeof name === "string")
     && state.points.length === data.pictures.length
@@ -55,7 +67,7 @@ function withoutLandmark(state, id) {
   return { landmarks: state.landmarks.filter((each) => each.id !== id), points };
 }
 
-// The state with points of picture n: id -> [x, y], HIDDEN, or null for none.
+// The state with points of picture n: id -> what a state has of a landmark, or null for none.
 function withPoints(state, n, changed) {
   const entries = Object.entries({ ...state.points[n], ...changed }).filter(([, point]) => point !== null);
   return { ...state, points: state.points.map((each, index) => (index === n ? Object.fromEntries(entries) : each)) };
@@ -98,17 +110,19 @@ function suggestionsFor(data, maps, state, means, n) {
   }));
 }
 
-// What is handed out: the landmarks and pictures that have a point, and how many suggestions nobody has accepted.
+// What is handed out: the landmarks and pictures that have a place, how many suggestions nobody has accepted, and how
+// many marks of hidden landmarks are of others.
 function handedOut(data, state) {
   const shown = data.pictures.map((picture, n) => ({ ...picture, points: state.points[n] }));
   const others = data.others.map((picture) => ({ ...picture, points: pointsById(picture.points) }));
   const ids = new Set(state.landmarks.map(({ id }) => `${id}`));
-  const rows = [...others, ...shown].map(({ name, width, height, points }) => {
-    const placed = Object.entries(points).filter(([id, point]) => isPlaced(point) && ids.has(id));
-    return { name, width, height, points: Object.fromEntries(placed) };
-  }).filter(({ points }) => Object.keys(points).length);
-  const landmarks = state.landmarks.filter(({ id }) => rows.some(({ points }) => points[id]));
+  const all = [...others, ...shown].map(({ name, width, height, points }) => {
+    return { name, width, height, points: Object.fromEntries(Object.entries(points).filter(([id]) => ids.has(id))) };
+  });
+  const rows = all.filter(({ points }) => Object.values(points).some(isPlaced));
+  const landmarks = state.landmarks.filter(({ id }) => rows.some(({ points }) => isPlaced(points[id])));
+  const marks = (of, which) => of.flatMap(({ points }) => which.filter(({ id }) => points[id] === HIDDEN)).length;
   const carried = state.landmarks.filter(({ id }) => state.points.some((points) => isPlaced(points[id])));
   const leftOut = state.points.reduce((sum, points) => sum + carried.filter(({ id }) => points[id] === undefined).length, 0);
-  return { landmarks, rows, leftOut };
+  return { landmarks, rows, leftOut, marksLeftOut: marks(all, state.landmarks) - marks(rows, landmarks) };
 }

@@ -25,6 +25,7 @@ from input_pipeline.readers.pictures import Pictures
     keys=annotated.KEYS,
     check=landmark_files.check,
     annotations=".xml",
+    lists_landmarks=False,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the files of a configuration; see `read_file`."""

@@ -46,6 +46,7 @@ def holds(path: str) -> bool:
     check=landmark_files.check,
     annotations=".json",
     holds=holds,
+    lists_landmarks=False,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the files of a configuration; see `read_file`."""

@@ -38,6 +38,7 @@ def holds(path: str) -> bool:
     check=landmark_files.check,
     annotations=(".json", "folder"),
     holds=holds,
+    lists_landmarks=False,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the files or folders of a configuration; see `read_file`."""

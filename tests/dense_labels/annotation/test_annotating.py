@@ -93,6 +93,16 @@ def test_earlier_annotations_are_shown_again_and_those_like_them_are_not_chosen(
     assert data["landmark_names"] == ["tip", "tail"]
 
 
+def test_hidden_marks_are_shown_again(run, tmp_path, monkeypatch):
+    points = tmp_path / "points.csv"
+    rows = "01.png,92.5,41,1,,,1\n02.png,42,61.5,2,7,8,\n03.png,1,2,2,3,4,1\n"
+    points.write_text("file,tip_x,tip_y,tip_v,tail_x,tail_y,tail_v\n" + rows)
+    monkeypatch.setattr(annotating, "_MOST_SHOWN", 2)
+    data = data_of(annotating.annotate(run, 4, annotations=points))
+    assert [each["points"] for each in data["pictures"][1:]] == [[[92.5, 41, "hidden"], "hidden"], [[42, 61.5], [7, 8]]]
+    assert data["others"][0]["points"] == [[1, 2], [3, 4, "hidden"]]
+
+
 def test_suggestions_are_written_in_the_formats_of_predictions(run, tmp_path):
     points = tmp_path / "points.csv"
     points.write_text("file,tip_x,tip_y,none_x,none_y\n01.png,94,44,,\n")

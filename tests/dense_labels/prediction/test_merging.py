@@ -1,49 +1,323 @@
-"""Tests of merging annotations: the newer wins, whatever the order of its columns; both files stay."""
+"""Tests of merging annotations: the newer wins, by names, whatever the formats; both files stay, nothing is lost."""
 
+import dataclasses
+import itertools
+import json
+import types
+
+import numpy as np
 import pytest
+from PIL import Image
 
-from dense_labels.prediction import merging
+import dense_labels
+from dense_labels.config import Config
+from dense_labels.prediction import annotated, merging
+from dense_labels.prediction.predictions import Predictions
+from dense_labels.registry import FORMATS
+from input_pipeline.readers import annotation_files
+from tests import evaluated
 
-OLDER = "file,eye_x,eye_y,tip_x,tip_y\na.png,1,2,3,4\nb.png,5,6,,\nin/c.png,7,8,9,10\n"
-NEWER = "file,tip_x,tip_y,eye_x,eye_y\nd.png,1,1,2,2\nb.png,30.5,40,,\n"
+NAMES = ("left_eye", "tip", "tail")
+OLD = {
+    "a.png": [[1.25, 2], [3, 4], [5, 6.5]],
+    "in/b.png": [[7, 8], [9, 10.5], [11, 12]],
+    "c.png": [[4, 5], [6, 7], [8, 9.25]],
+}
+NEW = {"d.png": [[2, 3], [4, 5], [6, 7.5]], "in/b.png": [[20, 21.25], [22, 23], [24, 25]]}
+ALL = {**OLD, **NEW}
+FORMATS_READ = (
+    "csv",
+    "coco",
+    "deeplabcut",
+    "deeplabcut_h5",
+    "tps",
+    "label_studio",
+    "labelme",
+    "cvat",
+    "yolo",
+    "sleap",
+    "pts",
+)
+NUMBERED = ("tps", "pts")
+NEEDS = {"deeplabcut_h5": ("pandas", "tables"), "sleap": ("sleap_io",)}
 
 
 @pytest.fixture
-def tables(tmp_path):
-    """Both tables in a folder."""
-    for name, text in (("older.csv", OLDER), ("newer.csv", NEWER)):
-        (tmp_path / name).write_text(text)
-    return tmp_path
+def folder(tmp_path):
+    """Four pictures; that of b.png lies on its side in the file, and upright for who sees it."""
+    pictures = tmp_path / "pictures"
+    for name in ALL:
+        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        exif = Image.Exif()
+        exif[0x0112] = 6 if name == "in/b.png" else 1
+        Image.new("RGB", (40, 64) if name == "in/b.png" else (64, 40)).save(pictures / name, exif=exif)
+    return pictures
 
 
-def test_the_newer_wins_and_both_are_kept(tables):
-    written, corrected, added = merging.merge_annotations(
-        tables / "older.csv", tables / "newer.csv", tables / "all.csv"
+def saved(folder, out, name, points, order=NAMES, **changed):
+    """Writes landmarks in a format, in an order of its own; returns the file."""
+    columns = [NAMES.index(each) for each in order]
+    values = np.float32(list(points.values()))[:, columns]
+    named, size = name not in NUMBERED, np.full([len(points), 2], (40, 64))
+    score = np.ones(values.shape[:2], np.float32)
+    given = Predictions(str(folder), tuple(points), size, tuple(order), values, score, named=named)
+    return dataclasses.replace(given, **changed).save(out, name)[0]
+
+
+def points_of(folder, path):
+    """Name of a picture -> points of the landmarks, which are told apart by their names where there are any."""
+    found = annotated.of_pictures(annotation_files.read(folder, path), folder)
+    columns = [found.landmark_names.index(name) for name in (NAMES if found.named else ("0", "1", "2"))]
+    return {name: found.points[row, columns] for row, name in enumerate(found.names)}
+
+
+def content_of(path):
+    return {each: each.read_bytes() for each in ([path] if path.is_file() else path.rglob("*")) if each.is_file()}
+
+
+def of_three():
+    """Each format as the older, the newer and the written one; those without names go together."""
+    for first, second in itertools.pairwise([*FORMATS_READ, FORMATS_READ[0]]):
+        alike = (first in NUMBERED) == (second in NUMBERED)
+        yield (first, second, second) if alike else (first, first, first)
+    yield from (("csv", "coco", "yolo"), ("tps", "pts", "tps"), ("label_studio", "csv", "labelme"))
+
+
+@pytest.mark.parametrize("older, newer, kind", [*of_three()])
+def test_the_newer_wins_by_names_in_every_format_and_both_are_kept(folder, tmp_path, older, newer, kind):
+    for module in itertools.chain(*(NEEDS.get(name, ()) for name in (older, newer, kind))):
+        pytest.importorskip(module)
+    before = saved(folder, tmp_path / "old", older, OLD)
+    after = saved(folder, tmp_path / "new", newer, NEW, NAMES if newer in NUMBERED else NAMES[::-1])
+    was = content_of(before), content_of(after)
+    out = tmp_path / "to" / f"all{FORMATS[kind].facts['file'].removeprefix(FORMATS[kind].facts['file'].split('.')[0])}"
+    written, corrected, added = dense_labels.merge_annotations(before, after, out, folder, format=kind)
+    assert (written, corrected, added) == (out, 1, 1)
+    assert (content_of(before), content_of(after)) == was
+    found = points_of(folder, out)
+    assert found.keys() == ALL.keys()
+    for name, points in ALL.items():
+        np.testing.assert_allclose(found[name], points, atol=0.003)
+
+
+def table(path, *lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_the_order_is_that_of_the_older_file_and_what_was_taken_away_stays_away(folder, tmp_path, capsys):
+    before = table(
+        tmp_path / "old.csv", "file,eye_x,eye_y,tip_x,tip_y", "a.png,1,2,3,4", "in/b.png,5,6,7,8", "c.png,9,9,,"
     )
-    assert (corrected, added) == (1, 1)
-    assert written.read_text() == (
-        "file,eye_x,eye_y,tip_x,tip_y\na.png,1,2,3,4\nb.png,,,30.5,40\nin/c.png,7,8,9,10\nd.png,2,2,1,1\n"
+    after = table(
+        tmp_path / "new.csv", "file,tip_x,tip_y,eye_x,eye_y", "d.png,1,1,2,2", "in/b.png,30.5,39,,", "a.png,,,,"
     )
-    assert (tables / "older.csv").read_text() == OLDER and (tables / "newer.csv").read_text() == NEWER
+    merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
+    assert (tmp_path / "all.csv").read_text().splitlines() == [
+        "file,eye_x,eye_y,tip_x,tip_y",
+        "a.png,1.000,2.000,3.000,4.000",
+        "in/b.png,,,30.500,39.000",
+        "c.png,9.000,9.000,,",
+        "d.png,2.000,2.000,1.000,1.000",
+    ]
+    said = capsys.readouterr().out
+    assert "1 landmarks of" in said and "and so no longer, such as eye of in/b.png" in said
+    assert "new.csv has no landmark of 1 pictures, so that of" in said
+    assert "all.csv: 1 pictures corrected and 1 added to those of" in said
 
 
 @pytest.mark.parametrize(
-    "name, text, said",
+    "newer, said",
     [
-        ("newer.csv", "file,eye_x,eye_y\nb.png,1,2\n", "have other landmarks: only one has the columns tip_x, tip_y"),
-        ("newer.csv", "eye_x,eye_y\n1,2\n", "newer.csv, line 1: the header must be file,NAME_x,NAME_y"),
-        ("newer.csv", "", "newer.csv, line 1: the header must be"),
-        ("older.csv", OLDER + "a.png,1,2,3,4\n", "older.csv, line 5: a.png is there twice"),
-        ("older.csv", OLDER + "e.png,1,2,3\n", "older.csv, line 5: 5 cells are expected, as in the header; found 4"),
+        (["file,eye_x,eye_y", "a.png,1,2"], r"new.csv and .*old.csv have other landmarks: only .*old.csv has tip"),
+        (["file,eye_x,eye_y,TIP_x,TIP_y", "a.png,1,2,3,4"], r"only .*new.csv has TIP; only .*old.csv has tip"),
+        (["file,x0,y0,x1,y1", "a.png,1,2,3,4"], r"only .*new.csv has 0, 1; only .*old.csv has eye, tip"),
+        (["file,eye_x,eye_y,tip_x,tip_y", "a.png,1,2,3,4", "a.png,1,2,3,5"], r"new.csv: a.png is there twice, and it"),
+        (["file,eye_x,eye_y,tip_x,tip_y", "no.png,1,2,3,4"], r"new.csv, line 2: there is no picture .*no.png"),
+        (["file,eye_x,eye_y,tip_x,tip_y", "a.png,100,2,300,4"], r"a.png: eye lies at \(100, 2\), outside the 64 x 40"),
     ],
 )
-def test_tables_that_do_not_fit_are_refused(tables, name, text, said):
-    (tables / name).write_text(text)
+def test_what_contradicts_is_refused_in_one_line(folder, tmp_path, newer, said):
+    before = table(tmp_path / "old.csv", "file,eye_x,eye_y,tip_x,tip_y", "a.png,1,2,3,4")
+    with pytest.raises(ValueError, match=said) as raised:
+        merging.merge_annotations(before, table(tmp_path / "new.csv", *newer), tmp_path / "all.csv", folder)
+    assert "\n" not in str(raised.value) and not (tmp_path / "all.csv").exists()
+
+
+def test_a_file_that_names_placed_landmarks_alone_may_name_fewer(folder, tmp_path):
+    """labelme's files have no list of landmarks, so that one that is nowhere is not there."""
+    nan = float("nan")
+    before = saved(folder, tmp_path / "old", "coco", OLD)
+    after = saved(folder, tmp_path / "new", "labelme", {"d.png": [[1, 2], [nan, nan], [3, 4]]})
+    merging.merge_annotations(before, after, tmp_path / "all.json", folder)
+    np.testing.assert_allclose(
+        points_of(folder, tmp_path / "all.json")["d.png"], [[1, 2], [nan, nan], [3, 4]], atol=0.002
+    )
+    merging.merge_annotations(after, before, tmp_path / "other", folder)
+    assert points_of(folder, tmp_path / "other").keys() == ALL.keys()
+
+
+def test_nothing_is_written_over_or_into_what_is_merged(folder, tmp_path):
+    before, after = saved(folder, tmp_path / "old", "labelme", OLD), saved(folder, tmp_path / "new", "csv", NEW)
+    for out in (after, before):
+        with pytest.raises(ValueError, match="is there already, and annotations are not written over"):
+            merging.merge_annotations(before, after, out, folder)
+    with pytest.raises(ValueError, match="lies in .*labelme, which is kept as it is"):
+        merging.merge_annotations(before, after, before / "all.json", folder)
+    with pytest.raises(ValueError, match="none: there is no such folder; give that of the pictures"):
+        merging.merge_annotations(before, after, tmp_path / "all.csv", tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "out, kind, said",
+    [
+        ("all.txt", "", r"all.txt: the ending of its name must tell the format: .*\.json \(coco\), "),
+        ("all", "", r"all: the ending of its name must tell the format: .*a folder \(labelme\)"),
+        ("all.csv", "coco", r"all.csv: format 'coco' is written to a file .json"),
+        ("all.csv", "labelme", r"all.csv: format 'labelme' is written to a folder, whose name has no ending"),
+        ("all.csv", "scores", r"format 'scores' is not read again; choose coco, csv, "),
+        ("all.csv", "none", r"there is no format 'none'"),
+        ("all.tps", "", r"tps does not keep the names of landmarks, such as left_eye"),
+        ("all", "pts", r"pts does not keep the names of landmarks, such as left_eye"),
+    ],
+)
+def test_a_format_that_does_not_fit_is_refused(folder, tmp_path, out, kind, said):
+    before, after = (saved(folder, tmp_path / name, "csv", points) for name, points in (("old", OLD), ("new", NEW)))
     with pytest.raises(ValueError, match=said):
-        merging.merge_annotations(tables / "older.csv", tables / "newer.csv", tables / "all.csv")
-    assert not (tables / "all.csv").exists()
+        merging.merge_annotations(before, after, tmp_path / out, folder, format=kind)
+    assert not (tmp_path / out).exists()
 
 
-def test_a_table_is_not_written_over(tables):
-    with pytest.raises(ValueError, match="is one of the tables to merge, which are kept"):
-        merging.merge_annotations(tables / "older.csv", tables / "newer.csv", tables / "newer.csv")
+def test_the_ending_tells_the_format_of_the_older_file(folder, tmp_path):
+    before = saved(folder, tmp_path / "old", "label_studio", OLD)
+    after = saved(folder, tmp_path / "new", "deeplabcut", NEW)
+    for out, kind in (("a.json", "label_studio"), ("b.csv", "deeplabcut"), ("c.xml", "cvat")):
+        merging.merge_annotations(before, after, tmp_path / out, folder)
+        assert annotation_files.kind_of(tmp_path / out) == kind
+
+
+BOXES = np.float32([[0, 0, 30.5, 20], [2, 3, 40, 30], [1, 1, 20, 20]])
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo", "labelme", "label_studio"])
+def test_boxes_about_objects_stay_theirs(folder, tmp_path, kind):
+    before = saved(folder, tmp_path / "old", "coco", OLD, around=BOXES)
+    after = saved(folder, tmp_path / "new", kind, NEW, around=BOXES[1:] + 1)
+    out = tmp_path / ("all.json" if kind in ("coco", "label_studio") else "all")
+    merging.merge_annotations(before, after, out, folder, format=kind)
+    found = annotation_files.read(folder, out)
+    order = [found.paths.index(str(folder / name)) for name in ALL]
+    expected = [BOXES[0], BOXES[2] + 1, BOXES[2], BOXES[1] + 1]
+    np.testing.assert_allclose(found.objects[order], expected, atol=2e-3)
+    with pytest.raises(ValueError, match="csv does not keep the boxes about objects"):
+        merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
+
+
+def test_boxes_in_one_file_alone_are_refused_but_not_those_about_the_landmarks(folder, tmp_path):
+    """What the annotation page hands out has boxes about the landmarks, which a table can do without."""
+    boxed = saved(folder, tmp_path / "boxed", "coco", OLD, around=BOXES)
+    bare, tight = saved(folder, tmp_path / "new", "csv", NEW), saved(folder, tmp_path / "new", "coco", NEW)
+    said = (
+        r"boxed/points.json has boxes about its objects, and .*new/points.{4,5} has none but those about its landmarks"
+    )
+    for files in ((boxed, bare), (bare, boxed), (boxed, tight)):
+        with pytest.raises(ValueError, match=said):
+            merging.merge_annotations(*files, tmp_path / "all.json", folder)
+    merging.merge_annotations(bare, tight, tmp_path / "all.json", folder)
+
+
+def test_several_objects_of_a_picture_are_replaced_together(folder, tmp_path, capsys):
+    def two(out, names, shift):
+        points = np.float32([NEW["d.png"]] * len(names)) + np.float32(shift)[:, np.newaxis, np.newaxis]
+        sizes, score = np.full([len(names), 2], (40, 64)), np.ones(points.shape[:2], np.float32)
+        return Predictions(str(folder), names, sizes, NAMES, points, score).save(tmp_path / out, "coco")[0]
+
+    before = two("old", ("a.png", "a.png", "c.png", "c.png"), (0.25, 10, 1, 11))
+    after = two("new", ("c.png", "d.png", "d.png"), (5.5, 2, 20))
+    _, corrected, added = merging.merge_annotations(before, after, tmp_path / "all.json", folder)
+    found = annotation_files.read(folder, tmp_path / "all.json")
+    shifts = found.landmarks[:, 0, 0] - NEW["d.png"][0][0]
+    of = [path.rsplit("/", 1)[1] for path in found.paths]
+    assert list(zip(of, shifts.round(2).tolist())) == [
+        *(("a.png", 0.25), ("a.png", 10), ("c.png", 5.5), ("d.png", 2), ("d.png", 20))
+    ]
+    assert (corrected, added) == (1, 1)
+    assert "has fewer objects than" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="all.csv: csv cannot hold these annotations: all.csv: a.png is there twice"):
+        merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
+
+
+def test_marks_and_pairs_are_kept_or_their_loss_is_said(folder, tmp_path, capsys):
+    marks = {"hidden": np.array([[True, False, False], [False, False, True]]), "flip_pairs": ((0, 1),)}
+    before = saved(folder, tmp_path / "old", "csv", OLD, hidden=np.array([[True, False, False]] * 3))
+    after = saved(folder, tmp_path / "new", "yolo", NEW, **marks)
+    merging.merge_annotations(before, after, tmp_path / "all.json", folder)
+    found = annotation_files.read(folder, tmp_path / "all.json")
+    assert found.hidden.tolist() == [[1, 0, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0]]
+    assert "coco does not keep which landmarks change places in a mirror" in capsys.readouterr().out
+    merging.merge_annotations(before, after, tmp_path / "all", folder)
+    assert annotation_files.read(folder, tmp_path / "all").flip_pairs == ((0, 1),)
+    merging.merge_annotations(before, after, tmp_path / "all.csv", folder, format="deeplabcut")
+    assert "deeplabcut does not keep 4 marks of landmarks that something hides" in capsys.readouterr().out
+
+
+def test_marks_of_a_picture_where_nothing_has_a_place_are_kept_in_tables(folder, tmp_path, capsys):
+    header = "file,eye_x,eye_y,eye_v,tip_x,tip_y,tip_v"
+    before = table(tmp_path / "old.csv", header, "a.png,1,2,2,3,4,1", "c.png,9,8,2,7,6,2")
+    after = table(tmp_path / "new.csv", header, "c.png,,,1,,,1", "a.png,,,,,,0")
+    merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
+    lines = (tmp_path / "all.csv").read_text().splitlines()
+    assert lines == [header, "a.png,1.000,2.000,2,3.000,4.000,1", "c.png,,,1,,,1"]
+    assert "does not keep" not in capsys.readouterr().out
+    merging.merge_annotations(before, after, tmp_path / "all.json", folder)
+    assert "coco does not keep 2 marks of landmarks that something hides" in capsys.readouterr().out
+
+
+def test_sizes_that_are_not_those_of_the_pictures_are_refused(folder, tmp_path):
+    """b.png, annotated as it lies in the file and not as viewers show it."""
+    before = saved(folder, tmp_path / "old", "csv", OLD)
+    after = saved(folder, tmp_path / "new", "coco", NEW, sizes=np.array([[40, 64], [64, 40]]))
+    with pytest.raises(ValueError, match="b.png is 64 x 40 pixels, its annotations are of 40 x 64"):
+        merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
+
+
+def test_half_a_pixel_between_two_files_is_said(folder, tmp_path, capsys):
+    before = saved(folder, tmp_path / "old", "coco", OLD)
+    after = saved(folder, tmp_path / "new", "coco", NEW)
+    content = json.loads(after.read_text())
+    for annotation in content["annotations"]:
+        annotation["keypoints"] = [round(value) for value in annotation["keypoints"]]
+        del annotation["bbox"]
+    after.write_text(json.dumps(content))
+    merging.merge_annotations(before, after, tmp_path / "all.json", folder)
+    said = capsys.readouterr().out
+    assert f"the key points of {after} are whole numbers" in said and f"those of {before} are not" in said
+
+
+def test_a_picture_outside_of_the_folder_is_refused(folder, tmp_path):
+    before, after = (saved(folder, tmp_path / name, "csv", points) for name, points in (("old", OLD), ("new", NEW)))
+    inner = table(tmp_path / "inner.csv", "file,eye_x,eye_y", "../a.png,1,2")
+    with pytest.raises(ValueError, match=r"inner.csv: the picture .*a.png lies outside of .*in; give the folder"):
+        merging.merge_annotations(inner, inner, tmp_path / "all.csv", folder / "in")
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    assert merging.merge_annotations(before, after, tmp_path / "all.csv", link)[1:] == (1, 1)
+
+
+def test_the_command_merges_for_the_pictures_of_its_run(folder, tmp_path, monkeypatch, capsys):
+    before, after = (saved(folder, tmp_path / name, "csv", points) for name, points in (("old", OLD), ("new", NEW)))
+    config = Config()
+    config.data.dir = str(folder)
+    monkeypatch.setattr(dense_labels, "open_run", lambda workdir: types.SimpleNamespace(config=config))
+    files = {"annotations": before, "corrections": after, "merged": tmp_path / "all.json"}
+    evaluated.evaluate("run", **files)
+    assert "all.json: 1 pictures corrected and 1 added" in capsys.readouterr().out
+    assert points_of(folder, tmp_path / "all.json").keys() == ALL.keys()
+    for name in files:
+        refused = evaluated.refusal("run", **{**files, name: None})
+        assert refused.endswith(f"are merged into --merged: give --{name} too")
+    config.data.dir = ""
+    assert "trained on no folder of pictures; give --pictures" in evaluated.refusal("run", **files)
+    for name, value in (("few_shot", ["1"]), ("annotate", 3), ("suggest", ["coco"])):
+        refused = evaluated.refusal("run", **files, **{name: value})
+        assert refused == f"--corrections does not evaluate: leave out --{name}"

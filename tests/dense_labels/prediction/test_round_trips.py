@@ -1,5 +1,6 @@
 """Every pair of formats: written, read by the reader of that name, written in the other, and read again."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -23,8 +24,9 @@ READ = {  # format -> the reader that reads it, and how far its rounding moves a
     "cvat": ("cvat", 5.1e-4),
     "yolo": ("yolo", 2e-5),
     "sleap": ("sleap", 2e-5),
+    "pts": ("pts", 2e-5),
 }
-NAMELESS = ("tps",)
+WHOLE = ("pts",)  # formats that have a place for every landmark
 SEVERAL = ("coco", "label_studio", "labelme", "cvat", "yolo", "sleap", "tps")
 NEEDS = {"deeplabcut_h5": ("pandas", "tables"), "sleap": ("sleap_io",)}
 
@@ -40,6 +42,12 @@ def predictions(tmp_path):
     sizes = np.array([[48, 64], [90, 30]])
     score = np.full([2, 3], 0.5, np.float32)
     return Predictions(str(pictures), ("a.png", "in/b c.png"), sizes, NAMES, points, score)
+
+
+def whole(predictions):
+    """The same with a place for every landmark."""
+    points = np.where(predictions.known[..., np.newaxis], predictions.points, np.float32([7.375, 61.25]))
+    return dataclasses.replace(predictions, points=points)
 
 
 def needed(*formats):
@@ -79,6 +87,7 @@ def agree(found, predictions, tolerance):
 @pytest.mark.parametrize("first, second", [*itertools.product(READ, READ)])
 def test_no_pair_of_formats_moves_a_point(predictions, tmp_path, first, second):
     needed(first, second)
+    predictions = whole(predictions) if {first, second} & set(WHOLE) else predictions
     once = there_and_back(predictions, tmp_path / "first", first)
     twice = there_and_back(once, tmp_path / "second", second)
     agree(once, predictions, READ[first][1])
@@ -106,7 +115,7 @@ def test_objects_of_one_picture_come_back_in_boxes(predictions, tmp_path, name):
     agree(there_and_back(two, tmp_path / "again", name), two, READ[name][1])
 
 
-@pytest.mark.parametrize("name", ["deeplabcut", "deeplabcut_h5"])
+@pytest.mark.parametrize("name", ["deeplabcut", "deeplabcut_h5", "pts"])
 def test_objects_that_a_format_cannot_say_are_refused(predictions, tmp_path, name):
     needed(name)
     two = Predictions(
@@ -116,7 +125,16 @@ def test_objects_that_a_format_cannot_say_are_refused(predictions, tmp_path, nam
         two.save(tmp_path, name)
 
 
-@pytest.mark.parametrize("name", ["coco", "labelme", "cvat", "yolo"])
+@pytest.mark.parametrize("name, numbered", [("csv", False), ("csv", True), ("coco", False)])
+def test_what_is_hidden_and_has_no_place_comes_back(predictions, tmp_path, name, numbered):
+    hidden = dataclasses.replace(predictions, hidden=np.array([[True, False, False], [False, True, False]]))
+    hidden = dataclasses.replace(hidden, named=False, landmark_names=("0", "1", "2")) if numbered else hidden
+    found = there_and_back(hidden, tmp_path / "out", name)
+    np.testing.assert_array_equal(found.hidden, hidden.hidden)
+    np.testing.assert_array_equal(found.known, hidden.known)
+
+
+@pytest.mark.parametrize("name", ["csv", "coco", "labelme", "cvat", "yolo"])
 def test_what_is_hidden_comes_back(predictions, tmp_path, name):
     hidden = Predictions(
         predictions.folder, predictions.names, predictions.sizes, NAMES, predictions.points, predictions.score,
@@ -144,11 +162,29 @@ def test_what_yolo_cannot_say_is_left_out_and_that_is_said(predictions, tmp_path
     assert "yolo: 1 landmarks lie outside of their pictures" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["labelme", "yolo"])
+def test_a_file_of_300_w_counts_pixels_from_one(predictions, tmp_path):
+    [path] = whole(predictions).save(tmp_path, "pts")
+    lines = "10.75150 20.50000\n30.50000 41.00000\n12.50000 13.50000\n"
+    assert (path / "a.pts").read_text() == f"version: 1\nn_points: 3\n{{\n{lines}}}\n"
+    assert sorted(file.name for file in path.rglob("*.pts")) == ["a.pts", "b c.pts"]
+
+
+def test_what_300_w_cannot_say_is_refused_or_said(predictions, tmp_path, capsys):
+    with pytest.raises(ValueError, match=r"pts has every landmark of a picture, and in/b c.png has no right_eye"):
+        predictions.save(tmp_path, "pts")
+    assert not (tmp_path / "pts").exists()
+    some = dataclasses.replace(whole(predictions), hidden=np.array([[True, False, False], [False, False, False]]))
+    some.points[1] = np.nan  # a picture without any landmark has no file
+    [path] = some.save(tmp_path, "pts")
+    assert [file.name for file in path.rglob("*.pts")] == ["a.pts"]
+    said = capsys.readouterr().out
+    assert "note: pts: the files hold no names; the order is left_eye, right_eye, nose" in said
+    assert "warning: pts: the files do not say that something hides 1 landmarks" in said
+
+
+@pytest.mark.parametrize("name", ["labelme", "yolo", "pts"])
 def test_two_pictures_of_one_name_need_two_files(predictions, tmp_path, name):
-    same = Predictions(
-        predictions.folder, ("a.png", "a.jpg"), predictions.sizes, NAMES, predictions.points, predictions.score
-    )
+    same = dataclasses.replace(whole(predictions), names=("a.png", "a.jpg"))
     with pytest.raises(ValueError, match=f"{name} has one file for a.jpg and for a picture of that name"):
         same.save(tmp_path, name)
 

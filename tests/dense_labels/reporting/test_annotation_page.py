@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import html.parser
 import io
+import itertools
 import json
 import pathlib
 import re
@@ -34,10 +35,11 @@ def sheet(**changed):
         "labels": LabelMap(random.normal(size=[3, 6, 9, 5]).astype(np.float32), 4),
         "points": random.uniform(0, 80, size=[3, 2, 2]),
         "annotated": np.array([[1, 0], [0, 0], [0, 0]]),
+        "hidden": np.zeros([3, 2]),
         "landmark_names": ('left, "eye"', "nose"),
         "frame": FRAME,
         "settings": {"window": 3, "finer": 4},
-        "others": [("other.png", (50, 60), np.array([[1.5, 2.25], [3, 4]]), np.array([1, 1]))],
+        "others": [("other.png", (50, 60), np.array([[1.5, 2.25], [3, 4]]), np.array([1, 1]), np.array([0, 0]))],
     }
     return annotation_page.Sheet(**{**given, **changed})
 
@@ -144,8 +146,8 @@ def javascript(script, **values):
 HANDED_OUT = """
 let state = initialState(data);
 for (const [n, id, point] of input.changes) state = withPoints(state, n, {[id]: point});
-const { landmarks, rows, leftOut } = handedOut(data, state);
-console.log(JSON.stringify({csv: csvOf(landmarks, rows), json: cocoOf(landmarks, rows), leftOut}));
+const { landmarks, rows, leftOut, marksLeftOut } = handedOut(data, state);
+console.log(JSON.stringify({csv: csvOf(landmarks, rows), json: cocoOf(landmarks, rows), leftOut, marksLeftOut}));
 """
 
 
@@ -154,22 +156,81 @@ console.log(JSON.stringify({csv: csvOf(landmarks, rows), json: cocoOf(landmarks,
 @pytest.mark.parametrize("whole", [False, True])
 def test_what_the_page_hands_out_is_what_the_readers_take(tmp_path, kind, whole):
     points = np.array([[[10, 20], [0, 0]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]]) + (0 if whole else 0.375)
-    others = [("other.png", (50, 60), np.array([[1, 2], [3, 4]]), np.array([1, 1]))]
+    others = [("other.png", (50, 60), np.array([[1, 2], [3, 4]]), np.array([1, 1]), np.array([0, 1]))]
     data = annotation_page.page_data(sheet(points=points, others=others), pictures())
-    changes = [[1, 1, [30, 41]], [2, 0, "hidden"], [2, 1, [5, 6]], [1, 0, None]]
+    changes = [[1, 1, [30, 41, "hidden"]], [2, 0, "hidden"], [2, 1, [5, 6]], [1, 0, None]]
     done = javascript(HANDED_OUT, data=data, changes=changes)
-    for name, size in ((NAMES[0], (120, 84)), *((name, (120, 84)) for name in NAMES[1:]), ("other.png", (60, 50))):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        PIL.Image.new("RGB", size).save(tmp_path / name)
-    path = tmp_path / f"points.{'csv' if kind == 'csv' else 'json'}"
-    path.write_text(done["csv" if kind == "csv" else "json"], encoding="utf-8")
-    read = READERS[kind].value(DataConfig(name=kind, dir=str(tmp_path), annotations=str(path)))["annotated"]
+    read = read_back(tmp_path, kind, done)
+    np.testing.assert_array_equal(read.hidden, [[0, 1], [0, 0], [0, 1], [1, 0]])
     assert read.landmark_names == ('left, "eye"', "nose")
     assert [pathlib.Path(found).relative_to(tmp_path).as_posix() for found in read.paths] == ["other.png", *NAMES]
     np.testing.assert_array_equal(read.annotated, [[1, 1], [1, 0], [0, 1], [0, 1]])
     expected = [[1, 2], [3, 4], points[0, 0], [30, 41], [5, 6]]
     np.testing.assert_allclose(read.landmarks[read.annotated > 0], expected, atol=0.0011)
     assert done["leftOut"] == 2  # the nose of the first picture, the eye of the second: not what is hidden
+    assert done["marksLeftOut"] == 0
+    again = page_of(read, tmp_path, data["pictures"], data["others"])
+    assert again == data_after(data, changes)
+
+
+def read_back(folder, kind, done):
+    """Writes what the page hands out beside drawn pictures, and reads it as --annotations does."""
+    for name, size in (*((name, (120, 84)) for name in NAMES), ("other.png", (60, 50))):
+        (folder / name).parent.mkdir(exist_ok=True)
+        PIL.Image.new("RGB", size).save(folder / name)
+    path = folder / f"points.{'csv' if kind == 'csv' else 'json'}"
+    path.write_text(done["csv" if kind == "csv" else "json"], encoding="utf-8")
+    return READERS[kind].value(DataConfig(name=kind, dir=str(folder), annotations=str(path)))["annotated"]
+
+
+def page_of(read, folder, *shown):
+    """What a new page says of the pictures that were read: name -> the points of a state."""
+    said = {}
+    for path, *known in zip(read.paths, read.landmarks, read.annotated, read.hidden):
+        said[pathlib.Path(path).relative_to(folder).as_posix()] = annotation_page._points(*known)
+    return {each["name"]: nearly(said.get(each["name"])) for each in itertools.chain(*shown)}
+
+
+def data_after(data, changes):
+    """The same of the page that handed them out, once it was changed."""
+    points = [list(each["points"]) for each in data["pictures"]]
+    for n, k, point in changes:
+        points[n][k] = point
+    shown = {each["name"]: nearly(known) for each, known in zip(data["pictures"], points)}
+    return shown | {each["name"]: nearly(each["points"]) for each in data["others"]}
+
+
+def nearly(points):
+    """Places to a hundredth of a pixel, for a thousandth may be added to whole ones."""
+    return [
+        [*(round(value, 2) for value in each[:2]), *each[2:]] if isinstance(each, list) else each for each in points
+    ]
+
+
+@needs_node
+def test_what_the_files_cannot_say_of_hidden_landmarks_is_counted():
+    """The mark of a picture without any point, and that of a landmark that is placed nowhere."""
+    data = annotation_page.page_data(sheet(others=[]), pictures())
+    done = javascript(HANDED_OUT, data=data, changes=[[1, 0, "hidden"], [0, 1, "hidden"]])
+    assert done["marksLeftOut"] == 2 and done["csv"].splitlines()[0] == 'file,"left, ""eye""_x","left, ""eye""_y"'
+
+
+MARKED = """
+const points = [[1, 2], [1, 2, HIDDEN], HIDDEN, undefined];
+console.log(JSON.stringify({
+  marked: points.map(withMark), moved: points.map((point) => movedTo(point, [3, 4])), hidden: points.map(isHidden),
+  kept: [[1, 2, HIDDEN], [1, HIDDEN], [1, 2, 3], [1, 2, HIDDEN, HIDDEN]].map((point) =>
+    isState(withPoints(initialState(data), 1, {0: point}), data)),
+}));
+"""
+
+
+@needs_node
+def test_a_hidden_landmark_keeps_its_place_and_its_mark():
+    done = javascript(MARKED, data=annotation_page.page_data(sheet(), pictures()))
+    assert done["marked"] == [[1, 2, "hidden"], [1, 2], "hidden", "hidden"]
+    assert done["moved"] == [[3, 4], [3, 4, "hidden"], [3, 4, "hidden"], [3, 4]]
+    assert done["hidden"] == [False, True, True, False] and done["kept"] == [True, False, False, False]
 
 
 @needs_node

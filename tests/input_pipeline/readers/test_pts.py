@@ -28,6 +28,20 @@ def test_pts_count_pixels_from_one(tmp_path):
     np.testing.assert_allclose(found.normalisers, np.sqrt([48, 48]))
 
 
+def test_pts_find_their_pictures_in_another_folder_where_none_is_beside_them(tmp_path):
+    """Beside its file a picture comes first; the place in the folders counts, not the name alone."""
+    draw(tmp_path / "pictures", "b/1.png", "1.png", "a.png")
+    draw(tmp_path / "points", "a.jpg")
+    for name in ("b/1.pts", "a.pts"):
+        (tmp_path / "points" / name).parent.mkdir(exist_ok=True)
+        write_pts(tmp_path / "points" / name, [(1, 2), (3, 4)])
+    found = pts.read_folder(tmp_path / "points", tmp_path / "pictures")
+    assert found.paths == (str(tmp_path / "points/a.jpg"), str(tmp_path / "pictures/b/1.png"))
+    draw(tmp_path / "pictures", "b/1.jpg")
+    with pytest.raises(ValueError, match=r"1.pts: one picture of that name .* or at its place in .*; there are 2"):
+        pts.read_folder(tmp_path / "points", tmp_path / "pictures")
+
+
 def test_pts_of_68_points_are_measured_by_the_outer_eye_corners(tmp_path):
     draw(tmp_path, "a.png")
     points = np.random.default_rng(0).uniform(10, 40, [68, 2])

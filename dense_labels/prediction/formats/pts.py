@@ -1,0 +1,63 @@
+"""300-W's .pts files, one for each picture: to be copied beside the pictures, or read with the folder of these.
+
+Convention: pixels are counted from 1 at the centre of the first, so half a pixel is added; see the reader of this name
+in `input_pipeline.readers`. A file holds its points in their order and nothing else.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dense_labels import progress
+from dense_labels.registry import FORMATS
+
+if TYPE_CHECKING:
+    from dense_labels.prediction.predictions import Predictions
+
+_HALF = 0.5
+
+
+@FORMATS.register("pts", "300-W's .pts files, one a picture, to be copied beside the pictures", file="pts")
+def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
+    """Writes NAME.pts for each picture NAME that has landmarks, in folders as theirs; says what such files cannot hold.
+
+    Raises:
+      ValueError: if a picture has some of the landmarks but not all, or has several objects, or two pictures have one
+        name but for their endings.
+    """
+    predictions.check_alone("pts")
+    contents: dict[str, str] = {}
+    for row, name in enumerate(predictions.names):
+        known = predictions.known[row]
+        if not known.any():
+            continue
+        if not known.all():
+            missing = predictions.landmark_names[int(np.argmin(known))]
+            raise ValueError(f"pts has every landmark of a picture, and {name} has no {missing}; choose 'csv'")
+        place = str(pathlib.PurePosixPath(name).with_suffix(".pts"))
+        if place in contents:
+            raise ValueError(f"pts has one file for {name} and for a picture of that name with another ending")
+        lines = "".join(f"{x:.5f} {y:.5f}\n" for x, y in predictions.points[row].astype(np.float64) + _HALF)
+        contents[place] = f"version: 1\nn_points: {len(known)}\n{{\n{lines}}}\n"
+    _say_what_is_lost(predictions)
+
+    def make(folder: pathlib.Path) -> None:
+        folder.mkdir()
+        for place, text in contents.items():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_text(text)
+
+    return make
+
+
+def _say_what_is_lost(predictions: Predictions) -> None:
+    """Names, whose order is what is left of them, and which landmarks something hides."""
+    if predictions.named:
+        progress.note(f"pts: the files hold no names; the order is {', '.join(predictions.landmark_names)}")
+    hidden = 0 if predictions.hidden is None else int((predictions.hidden & predictions.known).sum())
+    if hidden:
+        progress.warn(f"pts: the files do not say that something hides {hidden} landmarks")
