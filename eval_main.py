@@ -32,7 +32,7 @@ def main(workdir: str, export_dir: str | None, max_pixels: int, batch_requests: 
 def console() -> None:
     """Defines the flags and runs; the console script dense-labels-eval."""
     holders: list[flags.FlagHolder] = [
-        flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote."),
+        flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote.", required=True),
         flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version."),
         flags.DEFINE_integer("max_pixels", Limits.max_pixels, "The SavedModel refuses pictures of more pixels.", 1),
         flags.DEFINE_integer("batch_requests", 0, "It joins up to so many pictures of concurrent requests.", 0),
@@ -45,17 +45,14 @@ def console() -> None:
         flags.DEFINE_list("few_shot", [], "Fit heads on few annotated pictures too, such as 1,5,10,20."),
         flags.DEFINE_list("heads", [], "Landmark heads to fit, such as nearest,regress; if not the configuration's."),
         flags.DEFINE_string("weights", None, "Of a detector's trunk, if not ImageNet's: a Keras .h5 file, or none."),
-        flags.DEFINE_integer(
-            "pile", None, "Training pictures that a detector learns from too, if not 2,000; 0: none.", 0
-        ),
+        flags.DEFINE_integer("pile", None, "Training pictures a detector learns from too, if not 2,000; 0: none.", 0),
         flags.DEFINE_bool("report", False, "Write a page to hand around too: WORKDIR/eval/report.html."),
         flags.DEFINE_integer("annotate", None, "Write a page to annotate so many pictures in, chosen by the run.", 1),
+        flags.DEFINE_list("suggest", [], "With it, write suggestions in formats too, such as coco; needs annotations."),
         flags.DEFINE_string("corrections", None, "Merge --annotations with these newer ones into --merged; no more."),
         flags.DEFINE_string("merged", None, "File or folder that --corrections writes, in the format of its ending."),
-        flags.DEFINE_list("suggest", [], "With it, write suggestions in formats too, such as coco; needs annotations."),
         flags.DEFINE_bool("untrained", False, "Evaluate the network as it was before training, for comparison."),
     ]
-    flags.mark_flag_as_required("workdir")
     command_line.run(lambda: main(**{holder.name: holder.value for holder in holders}))
 
 
