@@ -22,7 +22,7 @@ from dense_labels.registry import FORMATS
 BATCH_SIZE = 32
 _AHEAD = 4  # batches that are decoded, or are being decoded, before the network wants them
 _NAMED = 5  # pictures that a message names
-_DIGITS = {"points": 4, "score": 6, "expected_error": 4}  # after the point; pixels to a ten-thousandth
+_DIGITS = {"points": 4, "score": 6, "expected_error": 4, "likelihood": 6}  # after the point; pixels to a ten-thousandth
 
 
 class Predictor:
@@ -47,7 +47,7 @@ class Predictor:
 
         Args:
           landmarks: uint8 images [N, H, W, 3] of the frame's full size -> `points` [N, K, 2] in pixels of these,
-            `score` [N, K] and, where it is known, `expected_error` [N, K] in pixels of these.
+            `score` [N, K] and, where they are known, `expected_error` [N, K], also in pixels, and `likelihood` [N, K].
           frame: what the network sees.
           landmark_names: K, or none.
           identity: what tells this model from others; JSON can hold it.
@@ -101,7 +101,7 @@ class Predictor:
             return smoothing.smooth(found) if smooth else found
         with files.new_folder(os.path.expanduser(os.fspath(out))) as folder:
             files.remove_temporary(folder)
-            heading = {"version": 2, "model": self._identity, "folder": source.folder, "video": source.video}
+            heading = {"version": 3, "model": self._identity, "folder": source.folder, "video": source.video}
             journal = Journal(folder, heading)
             finished = False
             try:
@@ -149,9 +149,10 @@ class Predictor:
         answer = {name: np.asarray(answer[name], np.float64) for name in _DIGITS if name in answer}
         for k, seen in enumerate(good):
             left_top = seen.facts.get("box", [0, 0])[:2]
-            numbers = {"points": answer["points"][k] * seen.scale + left_top, "score": answer["score"][k]}
-            if "expected_error" in answer:
-                numbers["expected_error"] = answer["expected_error"][k] * np.sqrt(np.mean(np.square(seen.scale)))
+            numbers = {name: values[k] for name, values in answer.items()}
+            numbers["points"] = numbers["points"] * seen.scale + left_top
+            if "expected_error" in numbers:
+                numbers["expected_error"] = numbers["expected_error"] * np.sqrt(np.mean(np.square(seen.scale)))
             lines.append({**seen.facts, **{name: each.round(_DIGITS[name]).tolist() for name, each in numbers.items()}})
         return lines
 
@@ -184,6 +185,7 @@ class Predictor:
             frames=joined("frame", np.int64),
             seconds=joined("seconds", np.float64),
             expected_error=joined("expected_error", np.float32),
+            likelihood=joined("likelihood", np.float32),
         )
 
 
