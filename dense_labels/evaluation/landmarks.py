@@ -190,11 +190,32 @@ def few_shot(
             order = np.random.default_rng([seed, count]).permutation(pool)
             few = views_of(order[:count], seed)
             measured = known.take(order[count:]) if test is None else test
-            answers = _predict(absent.fit_present(fits, few), measured, batch_size)
-            for name, points in _by_decoding(answers, few, measured).items():
-                error = measuring.landmark_errors(points, absent.fitted_alone(measured, few))[-1]
+            for name, error in few_errors(fits, few, measured, batch_size=batch_size).items():
                 errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
     return errors
+
+
+def few_errors(
+    fits: Fits, few: LabelledLandmarks, measured: LabelledLandmarks, *, batch_size: int
+) -> dict[str, float | None]:
+    """Measures heads that are fitted on a few annotated images.
+
+    Args:
+      fits: as in `fit_heads`.
+      few: the images that heads are fitted on.
+      measured: the images that they are measured on.
+      batch_size: as in `fit_heads`.
+
+    Returns:
+      Decoding -> mean error in percent; None where nothing is left to measure.
+
+    Raises:
+      ValueError: if no landmark is annotated in the few, or a head cannot be fitted.
+    """
+    answers = _predict(absent.fit_present(fits, few), measured, batch_size)
+    images = absent.fitted_alone(measured, few)
+    predicted = _by_decoding(answers, few, measured)
+    return {name: measuring.landmark_errors(points, images)[-1] for name, points in predicted.items()}
 
 
 def check_few_shot(counts: Sequence[int], known: LabelledLandmarks, test: LabelledLandmarks | None) -> None:
