@@ -70,6 +70,12 @@ def annotations():
     return {"data.annotations": _ANNOTATIONS.value, "data.annotations_test": _ANNOTATIONS_TEST.value}
 
 
+def own_data():
+    """Reads --images, --annotations and --annotations_test, all of which may be missing: names -> values or None."""
+    given = {"images": _IMAGES, "annotations": _ANNOTATIONS, "annotations_test": _ANNOTATIONS_TEST}
+    return {name: flag.value for name, flag in given.items()}
+
+
 def record_path(name):
     """Returns the path of a record in --results; None where no results are kept."""
     return os.path.join(_RESULTS.value, f"{name}.json") if _RESULTS.value else None
@@ -150,6 +156,30 @@ def _recorded(workdir, options, make):
     text = json.dumps({"how": how, "command": typed_command(), "result": result}, indent=1) + "\n"
     files.write_whole(path, text.encode())
     return result
+
+
+def recorded(name, asked, make):
+    """Reads a record of --results, or makes and writes it; where no results are kept it is made.
+
+    Args:
+      name: of the record.
+      asked: what its figures depend on; a dictionary that JSON can hold.
+      make: a function without arguments that returns its figures, another such dictionary.
+
+    Returns:
+      The figures, with what was `asked` and the `command`.
+    """
+    path = record_path(name)
+    if path and os.path.exists(path):
+        record = read(path)
+        if record["asked"] != asked:
+            sys.exit(f"error: {path} was made in another way ({record['asked']}); give another --results, or remove it")
+        return record
+    record = {"asked": asked, "command": typed_command(), **make()}
+    if path:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        files.write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
+    return record
 
 
 def _without_paths(options):

@@ -14,12 +14,13 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dense_labels import config as config_lib
 from dense_labels import files, progress
+from dense_labels.batches import Frame
 from dense_labels.evaluation.result import Result
 from dense_labels.registry import HEADS
 
@@ -39,6 +40,8 @@ class KeptHeads:
       example_images: float32 [N, H, W, 3] in [0, 1], a few images as the network sees them.
       landmarks: float32 [M, K, 2], that the heads were fitted on, in pixels of what the network sees; not a number
         where one was not annotated. None where they are not known, as of earlier versions.
+      calibrations: name -> what the scores of the head are worth, as `evaluation.calibration.fit` returns it; of none
+        whose scores were not calibrated, as of earlier versions.
     """
 
     heads: Mapping[str, Any]
@@ -46,6 +49,7 @@ class KeptHeads:
     config: config_lib.Config
     example_images: np.ndarray
     landmarks: np.ndarray | None = None
+    calibrations: Mapping[str, Mapping[str, np.ndarray]] = dataclasses.field(default_factory=dict)
 
     @property
     def best(self) -> Any:
@@ -58,8 +62,21 @@ class KeptHeads:
 
     @property
     def parts(self) -> tuple[Any, Any]:
-        """The best as (head, detector): a head reads labels, a detector pictures; the other is None."""
-        return (None, self.best) if hasattr(self.best, "network") else (self.best, None)
+        """The best, calibrated, as (head, detector): a head reads labels, a detector pictures; the other is None."""
+        from dense_labels.evaluation.calibration import CalibratedHead  # with TensorFlow
+
+        best, calibration = self.best, self.calibrations.get(self.result.best, {})
+        if not hasattr(best, "network"):
+            return CalibratedHead(best, calibration), None
+        return None, _Detector(best.network, CalibratedHead(best.head, calibration), best.frame)
+
+
+class _Detector(NamedTuple):
+    """A network and its head that see pictures in a frame of their own."""
+
+    network: Any
+    head: Any
+    frame: Frame
 
 
 def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
@@ -81,7 +98,7 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
         written = pathlib.Path(temporary) / "written"  # the temporary folder is readable by its owner only
         written.mkdir()
         for name in names:
-            np.savez(written / f"{name}.npz", **kept.heads[name].state())
+            np.savez(written / f"{name}.npz", **kept.heads[name].state(), **kept.calibrations.get(name, {}))
         landmarks = {} if kept.landmarks is None else {"landmarks": kept.landmarks}
         images = np.uint8(np.rint(kept.example_images * _LEVELS))
         np.savez_compressed(written / _EXAMPLES, images=images, **landmarks)
@@ -109,20 +126,24 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
     versions = _versions(pathlib.Path(workdir) / _FOLDER)
     if not versions:
         return None
+    from dense_labels.evaluation import calibration  # with TensorFlow, as what restores heads
+
     folder = pathlib.Path(workdir) / _FOLDER / str(versions[-1])
     try:
         index = _index(folder)
         if index["version"] > VERSION:
             raise ValueError(f"version {index['version']}; this program reads up to {VERSION}: install a newer one")
-        heads = {}
+        heads, calibrations = {}, {}
         for name in index["heads"]:
-            with np.load(folder / f"{name}.npz", allow_pickle=False) as state:
-                heads[name] = HEADS[name].value.restore(dict(state))
+            with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+                state = dict(arrays)
+            calibrations[name] = {key: state.pop(key) for key in calibration.KEYS if key in state}
+            heads[name] = HEADS[name].value.restore(state)
         with np.load(folder / _EXAMPLES, allow_pickle=False) as examples:
             images = examples["images"] / np.float32(_LEVELS)
             landmarks = examples.get("landmarks")  # None of earlier versions
         config = config_lib.from_dict(index["configuration"])
-        return KeptHeads(heads, Result.load(folder / _RESULT), config, images, landmarks)
+        return KeptHeads(heads, Result.load(folder / _RESULT), config, images, landmarks, calibrations)
     except MemoryError:
         raise  # the files may be as good as any
     except Exception as error:  # numpy, zip and JSON raise almost anything at damaged data

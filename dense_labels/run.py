@@ -274,17 +274,17 @@ class Run:
 
     @functools.cached_property
     def _predictor(self) -> Any:
-        from dense_labels.exporting.served_model import ServedModel
         from dense_labels.prediction.predictor import Predictor
+        from dense_labels.prediction.several import SeveralHeads
 
         network, kept = self.network, kept_heads.of_step(self.workdir, self.step)
         if kept is None:
             raise ValueError(f"{self.workdir} has no landmark head; evaluate it with annotations first")
         identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "figures": kept.result.metrics}
-        head, detector = kept.parts
-        model = ServedModel(network, head, frame=self.frame, detector=detector)
-        seen = {"saw_boxes": bool(kept.config.data.boxes), "annotated": kept.landmarks}
-        return Predictor(model.landmarks, model.locator.frame, kept.result.landmark_names, identity, **seen)
+        heads = SeveralHeads(network, self.frame, kept)
+        facts = {"saw_boxes": bool(kept.config.data.boxes), "annotated": kept.landmarks}
+        facts["together"] = heads.together if heads.disagree else None
+        return Predictor(heads.landmarks, heads.frame, kept.result.landmark_names, identity, **facts)
 
     @functools.cached_property
     def _served(self) -> Any:

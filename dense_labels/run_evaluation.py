@@ -76,8 +76,8 @@ def evaluate(
     examples = run_pictures.write(subject, measured, folder, logs, report=report, title=_title(run.workdir, untrained))
     if measured.fitted is not None and not untrained:
         fitted = measured.fitted
-        kept = kept_heads.KeptHeads(fitted.heads, measured.result, config, examples[:_KEPT], fitted.fitted_on)
-        kept_heads.save(run.workdir, kept)
+        facts = measured.result, config, examples[:_KEPT], fitted.fitted_on, fitted.calibrations
+        kept_heads.save(run.workdir, kept_heads.KeptHeads(fitted.heads, *facts))
     if subject.source.boxed:
         progress.note("the network saw boxes about the objects; crop what the served model is given alike")
     return measured.result
@@ -244,8 +244,7 @@ def _fit_heads(subject: Subject, known, test, lessons: Lessons) -> tuple[dict[st
         for name in settings.heads
         if name != evaluating.NAME
     }
-    several = len(settings.heads) > 1
-    fitted = landmarks.fit_heads(fits, known, test, batch_size=settings.batch_size, compare=several) if fits else None
+    fitted = landmarks.fit_heads(fits, known, test, batch_size=settings.batch_size) if fits else None
     if detector is not None:
         fitted = evaluating.together(fitted, detector.fit(known, test), settings.heads)
     return fits, detector, fitted

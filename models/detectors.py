@@ -17,7 +17,6 @@ from models import heat_maps, pyramids
 from models.pyramids import MULTIPLE, STRIDE
 
 _TRUNK = "mobilenet_v2"
-_LEAST, _ENOUGH = 1e-2, 20  # pixels that a distance counts as at least; distances that a line can be fitted to
 _RARE = -4.0  # the logit of a response before training: nearly all cells are empty
 
 
@@ -43,16 +42,11 @@ class HeatMaps(tf.keras.layers.Layer):
             name="maps",
         )
         self._maps.build([None, None, None, pyramids.CHANNELS])
-        self.expected: tuple[float, float] | None = None  # see `expect`
         self.exchanged: tuple[int, ...] = ()  # the landmark of a mirror image in the place of each; (): none is seen
 
     def logits(self, features: tf.Tensor) -> tf.Tensor:
         """Returns the responses before the sigmoid, float32 [N, h, w, K], to features [N, h, w, C]."""
         return self._maps(features)
-
-    def expect(self, offset: float, slope: float) -> None:
-        """Sets how far landmarks are expected to be off: exp(offset + slope * logit of the score) pixels."""
-        self.expected = (float(offset), float(slope))
 
     def call(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Locates the landmarks.
@@ -63,8 +57,7 @@ class HeatMaps(tf.keras.layers.Layer):
 
         Returns:
           A dictionary: `points` [N, K, 2], (x, y) in pixels of the image; `score` [N, K], the response of the most
-          responsive cell; `heatmaps` [N, K, h, w], the responses, from 0 to 1; and once it is known what to `expect`,
-          `expected_error` [N, K] in pixels of the image.
+          responsive cell; `heatmaps` [N, K, h, w], the responses, from 0 to 1.
         """
         responses = tf.sigmoid(self.logits(features[..., : pyramids.CHANNELS]))
         if self.exchanged:
@@ -72,11 +65,7 @@ class HeatMaps(tf.keras.layers.Layer):
             responses = (responses + tf.gather(mirrored, self.exchanged, axis=-1)) / 2
         heatmaps = tf.transpose(responses, [0, 3, 1, 2])
         score = tf.reduce_max(heatmaps, axis=[2, 3])
-        found = {"points": heat_maps.window_means(heatmaps, STRIDE), "score": score, "heatmaps": heatmaps}
-        if self.expected:
-            offset, slope = self.expected
-            found["expected_error"] = tf.exp(offset + slope * logit(score))
-        return found
+        return {"points": heat_maps.window_means(heatmaps, STRIDE), "score": score, "heatmaps": heatmaps}
 
 
 class BothSides(tf.keras.layers.Layer):
@@ -92,11 +81,6 @@ class BothSides(tf.keras.layers.Layer):
         both = self.network(tf.concat([images, images[:, :, ::-1]], axis=0), training=training)
         seen, mirrored = tf.split(both, 2)
         return tf.concat([seen, mirrored[:, :, ::-1]], axis=-1)
-
-
-def logit(score: tf.Tensor) -> tf.Tensor:
-    """Returns the logarithm of the odds of scores from 0 to 1, within 12 of 0."""
-    return tf.clip_by_value(tf.math.log(score) - tf.math.log1p(-score), -12.0, 12.0)
 
 
 class Detector:
@@ -158,26 +142,6 @@ class Detector:
         """Locates the landmarks of images uint8 [N, H, W, 3], or floating point in [0, 1]; see `HeatMaps.call`."""
         return self.head(self.features(tf.image.convert_image_dtype(images, tf.float32), training=False))
 
-    def calibrate(self, scores: np.ndarray, distances: np.ndarray) -> None:
-        """Learns how far landmarks are off, from those of images that another detector of its kind was not fitted to.
-
-        The logarithm of the distance is a line in the logit of the score, by least squares, and the line is moved so
-        that it is right on average. With fewer than 20 landmarks, or where a higher score does not mean a smaller
-        distance, the mean distance is expected of all.
-
-        Args:
-          scores: float [M], from 0 to 1.
-          distances: float [M], how far each was off, in pixels of the image.
-        """
-        known = np.isfinite(distances)
-        scores, distances = np.float64(scores[known]), np.maximum(np.float64(distances[known]), _LEAST)
-        if not len(distances):
-            return
-        odds, slope = logit(tf.constant(scores)).numpy(), 0.0
-        if len(distances) >= _ENOUGH and odds.std() > 0:
-            slope = min(np.polyfit(odds, np.log(distances), 1)[0], 0.0)
-        self.head.expect(np.log(distances.mean() / np.exp(slope * odds).mean()), slope)
-
     @property
     def variables(self) -> list[tf.Variable]:
         """Everything that is fitted or kept."""
@@ -189,7 +153,6 @@ class Detector:
         facts = {
             "size": self.frame.input_size,
             "count": self.head.count,
-            **({"expected": self.head.expected} if self.head.expected else {}),
             **({"exchanged": self.head.exchanged} if self.head.exchanged else {}),
             "frozen_norms": self._frozen_norms,  # Keras may list weights that are trained first
         }
@@ -216,6 +179,4 @@ class Detector:
             raise ValueError(f"a detector has {len(detector.variables)} weights; found {found}")
         for index, variable in enumerate(detector.variables):
             variable.assign(state[f"weight_{index:03}"])
-        if "expected" in state:
-            detector.head.expect(*state["expected"].tolist())
         return detector

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.stats
 from tqdm import tqdm
 
 from dense_labels import kept_heads, progress
@@ -16,6 +17,7 @@ from dense_labels.annotation.candidates import Frames, Stills
 from dense_labels.annotation.earlier import Earlier
 from dense_labels.batches import LabelMap
 from dense_labels.prediction.predictions import Predictions
+from dense_labels.prediction.several import SeveralHeads
 from dense_labels.registry import FORMATS
 from dense_labels.reporting import annotation_page
 from input_pipeline.storage import decoding
@@ -31,7 +33,7 @@ class _Seen(NamedTuple):
 
     keys: list[Hashable]
     parts: list[np.ndarray]  # descriptions, as of `choosing.describe`
-    uncertainty: np.ndarray | None  # [N], where there is a head
+    uncertainty: np.ndarray | None  # [N] ranks, where there is a head: the less certain, or agreed on, the higher
 
     def take(self, indices: list[int]) -> _Seen:
         doubt = None if self.uncertainty is None else self.uncertainty[indices]
@@ -84,15 +86,16 @@ def _check(run, count, annotations, pictures, formats):
 
 def _choose(run: Any, found: Stills | Frames, count: int, known: Earlier) -> list[Any]:
     """Keys of the candidates that are worth annotating, and are not annotated yet."""
-    head = _head(run)
-    seen = _look(run, head, found.images(run.frame.full_size), len(found))
+    heads = _heads(run)
+    size = run.frame.full_size if heads is None else heads.full_size
+    seen = _look(run, heads, found.images(size), len(found))
     annotated = {os.path.realpath(path) for path in known.paths}
     seen = seen.take([n for n, key in enumerate(seen.keys) if os.path.realpath(str(key)) not in annotated])
     if not seen.keys:
         raise ValueError(f"{found.folder}: there is no picture that can be read and is not annotated yet")
     parts, doubt, first = seen.parts, seen.uncertainty, len(known)
     if first:
-        old = _look(run, None, Stills(found.folder, known.paths).images(run.frame.full_size), first)
+        old = _look(run, None, Stills(found.folder, known.paths).images(size), first)
         first = len(old.keys)
         parts = [np.concatenate(each) for each in zip(old.parts, parts)]
         doubt = None if doubt is None else np.concatenate([np.zeros(first), doubt])
@@ -102,13 +105,13 @@ def _choose(run: Any, found: Stills | Frames, count: int, known: Earlier) -> lis
     return [seen.keys[index] for index in chosen]
 
 
-def _head(run: Any) -> Any:
-    """The best head that was kept of this step of the training; None where there is none, or a detector is best."""
+def _heads(run: Any) -> SeveralHeads | None:
+    """The heads that were kept of this step of the training; None where there are none."""
     kept = kept_heads.newest(run.workdir)
-    return kept.parts[0] if kept is not None and kept.result.step == run.step else None
+    return SeveralHeads(run.network, run.frame, kept) if kept is not None and kept.result.step == run.step else None
 
 
-def _look(run: Any, head: Any, images: Iterable[tuple[Hashable, np.ndarray]], count: int) -> _Seen:
+def _look(run: Any, heads: SeveralHeads | None, images: Iterable[tuple[Hashable, np.ndarray]], count: int) -> _Seen:
     """Labels pictures and describes them; their labels are not kept."""
     keys, described, doubt = [], [], []
     with tqdm(total=count, desc="Looking at pictures", unit=" pictures") as bar:
@@ -117,11 +120,17 @@ def _look(run: Any, head: Any, images: Iterable[tuple[Hashable, np.ndarray]], co
             labels = run.labels(pixels).values
             described.append(choosing.describe(labels, pixels))
             keys += [key for key, _ in batch]
-            if head is not None:
-                doubt.append(1 - np.asarray(head(labels)["score"]).mean(axis=1))
+            if heads is not None:
+                found = heads.together(pixels)
+                doubt.append(np.mean([1 - np.asarray(found["score"]), found["disagreement"]], axis=-1))  # [2, n]
             bar.update(len(batch))
     parts = [np.concatenate(each) for each in zip(*described)]
-    return _Seen(keys, parts, np.concatenate(doubt) if doubt else None)
+    return _Seen(keys, parts, _ranks(np.concatenate(doubt, axis=1)) if doubt else None)
+
+
+def _ranks(doubt: np.ndarray) -> np.ndarray:
+    """Ranks pictures by doubts of several kinds [D, N], whose units are not the same: the sum of their ranks."""
+    return sum(scipy.stats.rankdata(np.nan_to_num(each, nan=np.inf)) for each in doubt)
 
 
 def _batches(images: Iterable[Any]) -> Iterator[list[Any]]:

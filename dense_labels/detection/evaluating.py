@@ -115,7 +115,7 @@ class Fitting:
         """
         nearest_landmarks.check_annotated(self.known.annotated)
         fits = {NAME: self._fit}
-        fitted = landmarks.fit_heads(fits, self.known, self.test, batch_size=_AT_ONCE, compare=True)
+        fitted = landmarks.fit_heads(fits, self.known, self.test, batch_size=_AT_ONCE)
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)
@@ -192,4 +192,5 @@ def together(first: FittedHeads | None, second: FittedHeads, names: Sequence[str
     best = landmarks.least(errors, names)
     owner = first if best in first.heads else second
     predicted = None if first.predicted is None else {**first.predicted, **(second.predicted or {})}
-    return FittedHeads(heads, best, predicted, owner.best_points, first.measured_on, errors, owner.fitted_on)
+    facts = owner.best_points, first.measured_on, errors, owner.fitted_on
+    return FittedHeads(heads, best, predicted, *facts, {**first.calibrations, **second.calibrations})

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dense_labels import batches as types
 from dense_labels.batches import LabelledLandmarks, LabelMap
-from dense_labels.evaluation import absent, measuring
+from dense_labels.evaluation import absent, calibration, measuring
 from dense_labels.evaluation.absent import Fits, Head
 from dense_labels.registry import HEADS
 
@@ -31,8 +31,10 @@ class FittedHeads:
       measured_on: the N images these were predicted in; a landmark that was not fitted counts as not annotated. None
         likewise.
       errors: name -> mean error in percent on a fifth of the annotated images, of the head fitted on the others; None
-        where nothing can be said. Empty where heads were not compared.
+        where nothing can be said. Empty where there are too few annotated images.
       fitted_on: float32 [M, K, 2], the landmarks of all annotated images; not a number where one is not annotated.
+      calibrations: name -> what the scores of heads of its kind were worth on annotated images that they were not
+        fitted on, as `calibration.fit` returns it. Empty where there are too few.
     """
 
     heads: Mapping[str, Head]
@@ -42,6 +44,7 @@ class FittedHeads:
     measured_on: LabelledLandmarks | None
     errors: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     fitted_on: np.ndarray | None = None
+    calibrations: Mapping[str, calibration.Calibration] = dataclasses.field(default_factory=dict)
 
 
 def label_landmarks(
@@ -71,21 +74,19 @@ def fit_heads(
     test: LabelledLandmarks | None,
     *,
     batch_size: int,
-    compare: bool | None = None,
 ) -> FittedHeads:
     """Fits landmark heads on annotated images, their frozen labels or pixels, and measures each on others.
 
     Sections 4.1 and 4.3 of the NIPS 2017 paper. Without test images the annotated ones take turns: each of five parts
     is measured by heads fitted on the other four. The heads that are returned are always fitted on all annotated
-    images. A part may lack a landmark; heads fitted on it do not predict that one.
+    images. A part may lack a landmark; heads fitted on it do not predict that one. With test images the first part
+    alone is held out, to compare heads on and to calibrate them: no test image is seen for either.
 
     Args:
       fits: name -> function that fits a head.
       known: the annotated images.
       test: the test images; None where there are none.
       batch_size: label maps a head is applied to at a time.
-      compare: whether to hold a fifth out to compare heads on; None: where there are several. A head with a method
-        `calibrate`, of its scores and errors in pixels there, is given them.
 
     Returns:
       The heads, and what was predicted by them, or by heads of their kind.
@@ -98,15 +99,15 @@ def fit_heads(
         return FittedHeads(heads, next(iter(fits)), None, None, None, fitted_on=shapes(known))
     if test is None:
         return _in_turns(fits, known, heads, batch_size)
-    answers, errors = _predict(heads, test, batch_size), {}
-    if len(known) >= FOLDS and (len(fits) > 1 if compare is None else compare):
+    answers, errors, calibrations = _predict(heads, test, batch_size), {}, {}
+    if len(known) >= FOLDS:
         _, part, held_out = _turn(fits, known, np.arange(len(known)) % FOLDS == 0, batch_size)
-        errors = _errors(held_out, part)
-        _calibrate(heads, held_out, part)
+        errors, calibrations = _errors(held_out, part), _calibrations(held_out, part)
     best = least(errors, fits)
     predicted = _by_decoding(answers, known, test)
     measured_on = absent.fitted_alone(test, known)
-    return FittedHeads(heads, best, predicted, answers[best]["points"], measured_on, errors, shapes(known))
+    points = answers[best]["points"]
+    return FittedHeads(heads, best, predicted, points, measured_on, errors, shapes(known), calibrations)
 
 
 def _in_turns(fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], batch_size: int) -> FittedHeads:
@@ -124,8 +125,9 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], b
     }
     annotated = np.concatenate([part.annotated for _, part, _ in turns])[order]
     measured_on = dataclasses.replace(known, annotated=annotated)
-    _calibrate(heads, together, measured_on)
-    return FittedHeads(heads, best, predicted, together[best]["points"], measured_on, errors, shapes(known))
+    calibrations = _calibrations(together, measured_on)
+    points = together[best]["points"]
+    return FittedHeads(heads, best, predicted, points, measured_on, errors, shapes(known), calibrations)
 
 
 def shapes(known: LabelledLandmarks) -> np.ndarray:
@@ -140,13 +142,17 @@ def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size
     return rest, absent.fitted_alone(part, rest), answers
 
 
-def _calibrate(heads: Mapping[str, Head], answers, images: LabelledLandmarks) -> None:
-    """Tells heads that want to know how far they were off on images that they were not fitted on."""
-    for name, head in heads.items():
-        if hasattr(head, "calibrate"):
-            known = images.annotated > 0
-            distance = np.linalg.norm(answers[name]["points"] - images.landmarks, axis=-1)
-            head.calibrate(answers[name]["score"][known], distance[known])
+def _calibrations(answers, images: LabelledLandmarks) -> dict[str, dict[str, np.ndarray]]:
+    """What the scores in answers are worth, of heads that were not fitted on these images."""
+    normaliser = np.where(images.normaliser > 0, images.normaliser, np.nan)[:, np.newaxis]
+    found = {}
+    for name, answer in answers.items():
+        if "score" not in answer:
+            continue  # it can be measured, not exported
+        offsets = np.where(images.annotated[..., np.newaxis] > 0, answer["points"] - images.landmarks, np.nan)
+        shares = np.linalg.norm(offsets * images.scale[:, np.newaxis], axis=-1) / normaliser
+        found[name] = calibration.fit(answer["score"], np.linalg.norm(offsets, axis=-1), shares)
+    return found
 
 
 def few_shot(
@@ -184,11 +190,32 @@ def few_shot(
             order = np.random.default_rng([seed, count]).permutation(pool)
             few = views_of(order[:count], seed)
             measured = known.take(order[count:]) if test is None else test
-            answers = _predict(absent.fit_present(fits, few), measured, batch_size)
-            for name, points in _by_decoding(answers, few, measured).items():
-                error = measuring.landmark_errors(points, absent.fitted_alone(measured, few))[-1]
+            for name, error in few_errors(fits, few, measured, batch_size=batch_size).items():
                 errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
     return errors
+
+
+def few_errors(
+    fits: Fits, few: LabelledLandmarks, measured: LabelledLandmarks, *, batch_size: int
+) -> dict[str, float | None]:
+    """Measures heads that are fitted on a few annotated images.
+
+    Args:
+      fits: as in `fit_heads`.
+      few: the images that heads are fitted on.
+      measured: the images that they are measured on.
+      batch_size: as in `fit_heads`.
+
+    Returns:
+      Decoding -> mean error in percent; None where nothing is left to measure.
+
+    Raises:
+      ValueError: if no landmark is annotated in the few, or a head cannot be fitted.
+    """
+    answers = _predict(absent.fit_present(fits, few), measured, batch_size)
+    images = absent.fitted_alone(measured, few)
+    predicted = _by_decoding(answers, few, measured)
+    return {name: measuring.landmark_errors(points, images)[-1] for name, points in predicted.items()}
 
 
 def check_few_shot(counts: Sequence[int], known: LabelledLandmarks, test: LabelledLandmarks | None) -> None:

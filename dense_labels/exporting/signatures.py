@@ -48,6 +48,7 @@ _LENGTH = "length of the label of each cell, above 0: the higher the more certai
 _POINTS = "landmarks (x, y) in continuous pixels of the picture sent: (0, 0) is its outer top-left corner"
 _SCORE = "of each landmark, from 0 to 1, the higher the more certain"
 _ERROR = "how far each landmark is expected to be off, in pixels of the picture"
+_LIKELIHOOD = "of each landmark: the probability that it is within 5 % of what errors are divided by, as this card says"
 
 
 class Labelled(NamedTuple):
@@ -192,9 +193,9 @@ class Descriptors(Signature):
 @SIGNATURES.register("landmarks", "the landmarks of a picture, between its pixels")
 class Landmarks(Signature):
     types = {"landmarks": tf.uint8, "landmarks_float": tf.float32}
-    outputs = {"points": _POINTS, "score": _SCORE, "expected_error": _ERROR}
+    outputs = {"points": _POINTS, "score": _SCORE, "expected_error": _ERROR, "likelihood": _LIKELIHOOD}
     needs: ClassVar[tuple[str, ...]] = ("points", "score")
-    tolerances = {"points": agreement.POINT, "expected_error": agreement.POINT}
+    tolerances = agreement.OF_LANDMARKS
 
     @staticmethod
     def answer(model: Model, images: Any) -> Tensors:
@@ -289,7 +290,8 @@ def _located(model: Model, images: Any) -> tuple[Tensors, Tensors]:
         raise ValueError("a model without a head has no landmarks")
     labels, scale = locator.label(images)
     found = locator.head(labels)
-    placed = {"points": locator.to_pictures(found["points"], scale), "score": found["score"]}
+    placed: Tensors = {name: found[name] for name in ("score", "likelihood") if name in found}
+    placed["points"] = locator.to_pictures(found["points"], scale)
     if "expected_error" in found:
         placed["expected_error"] = found["expected_error"] * tf.sqrt(tf.reduce_mean(tf.square(scale), axis=-1))
     return placed, found

@@ -12,7 +12,7 @@ import numpy as np
 Line = dict[str, Any]
 Key = tuple[str, int]  # name of a picture or frame, and number of the object in it; 0 where it is shown whole
 FILE = "unfinished.jsonl"  # in the folder of the output, until that is whole
-_NUMBERS = ("points", "score", "expected_error")
+_NUMBERS = ("points", "score", "expected_error", "likelihood", "disagreement")
 
 
 class Journal:

@@ -22,9 +22,11 @@ class Outlier(NamedTuple):
     """A row of predictions that stands out."""
 
     row: int
-    kind: str  # by what: "score", "error", "jump" or "shape"
+    kind: str  # by what: "score", "error", "heads", "jump" or "shape"
     why: str  # in words, with the name of the landmark
-    value: float  # the score; the error or the jump in pixels of the picture; the distance of the shape
+    value: (
+        float  # the score; the error, the disagreement or the jump in pixels of the picture; the distance of the shape
+    )
 
 
 def find(
@@ -32,10 +34,10 @@ def find(
 ) -> list[Outlier]:
     """Lists the rows that stand out most, those of each kind in turn, the worst first.
 
-    A row may have a landmark whose score is low beside the others of that landmark, or whose expected error is high; in
-    a video, one that jumps: that lies far from the median of the five frames about it; or landmarks that make a shape
-    unlike all that were annotated: by its Mahalanobis distance from these, once both are aligned by a similarity. Of a
-    video, frames that are listed lie at least 10 apart.
+    A row may have a landmark whose score is low beside the others of that landmark, or whose expected error is high, or
+    on which several heads disagree; in a video, one that jumps: that lies far from the median of the five frames about
+    it; or landmarks that make a shape unlike all that were annotated: by its Mahalanobis distance from these, once both
+    are aligned by a similarity. Of a video, frames that are listed lie at least 10 apart.
 
     Args:
       predictions: of N rows; of smoothed tracks, the points as they were found.
@@ -46,7 +48,8 @@ def find(
     """
     kinds = [
         _by_score(predictions),
-        _by_error(predictions),
+        _by_distance(predictions, predictions.expected_error, "error", "large expected error of {}, px"),
+        _by_distance(predictions, predictions.disagreement, "heads", "heads disagree on {}, px"),
         _by_jump(predictions),
         _by_shape(predictions, shapes, size),
     ]
@@ -149,9 +152,8 @@ def _by_score(predictions):
     return _worst(predictions, 1 - predictions.score / usual, predictions.score, "score", "low score of {}")
 
 
-def _by_error(predictions):
-    error = predictions.expected_error
-    return [] if error is None else _worst(predictions, error, error, "error", "large expected error of {}, px")
+def _by_distance(predictions, values, kind, words):
+    return [] if values is None else _worst(predictions, values, values, kind, words)
 
 
 def _by_jump(predictions):

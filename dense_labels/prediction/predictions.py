@@ -28,7 +28,7 @@ class Predictions:
       sizes: int64 [N, 2], (height, width) of the pictures in pixels.
       landmark_names: K; numbers where landmarks have no names.
       points: float32 [N, K, 2]; NaN where the place of a landmark is not known, as in annotations.
-      score: float32 [N, K], from 0 to 1, the higher the more certain. It is not calibrated.
+      score: float32 [N, K], from 0 to 1, the higher the more certain. It is not calibrated; the likelihood is.
       failed: (name, reason) of each picture that could not be read.
       named: whether the landmarks have names of their own.
       objects: int64 [N], the number of the object among those of its picture, from 1; None where pictures are whole.
@@ -37,6 +37,9 @@ class Predictions:
       frames: int64 [N], the number of the frame in the video, from 0; None of pictures.
       seconds: float64 [N], the time stamps of the frames; None of pictures.
       expected_error: float32 [N, K], how far off a point is expected to be, in pixels of the picture; None: unknown.
+      likelihood: float32 [N, K], the probability that a point is within 5 % of what the errors of its head were divided
+        by; None: unknown.
+      disagreement: float32 [N, K], how far the heads of a run are apart, in pixels of the picture; None: unknown.
       raw_points: float32 [N, K, 2], as they were found, where `points` were smoothed; None where they were not.
       hidden: bool [N, K], whether something hides a landmark, whose place may be known all the same; None: unsaid.
       skeleton: pairs of landmarks that a line joins; for formats that draw one.
@@ -59,6 +62,8 @@ class Predictions:
     frames: np.ndarray | None = None
     seconds: np.ndarray | None = None
     expected_error: np.ndarray | None = None
+    likelihood: np.ndarray | None = None
+    disagreement: np.ndarray | None = None
     raw_points: np.ndarray | None = None
     hidden: np.ndarray | None = None
     skeleton: tuple[tuple[int, int], ...] = ()

@@ -22,7 +22,14 @@ from dense_labels.registry import FORMATS
 BATCH_SIZE = 32
 _AHEAD = 4  # batches that are decoded, or are being decoded, before the network wants them
 _NAMED = 5  # pictures that a message names
-_DIGITS = {"points": 4, "score": 6, "expected_error": 4}  # after the point; pixels to a ten-thousandth
+_DIGITS = {
+    "points": 4,
+    "score": 6,
+    "expected_error": 4,
+    "likelihood": 6,
+    "disagreement": 4,
+}  # after the point; pixels to a ten-thousandth
+_DISTANCES = {"expected_error", "disagreement"}  # in pixels, whatever their direction
 
 
 class Predictor:
@@ -42,20 +49,23 @@ class Predictor:
         *,
         saw_boxes: bool = False,
         annotated: np.ndarray | None = None,
+        together: Callable[[np.ndarray], dict[str, Any]] | None = None,
     ):
         """Creates a predictor; see `load` and `dense_labels.Run.predict`.
 
         Args:
           landmarks: uint8 images [N, H, W, 3] of the frame's full size -> `points` [N, K, 2] in pixels of these,
-            `score` [N, K] and, where it is known, `expected_error` [N, K] in pixels of these.
+            `score` [N, K] and, where they are known, `expected_error` [N, K], also in pixels, and `likelihood` [N, K].
           frame: what the network sees.
           landmark_names: K, or none.
           identity: what tells this model from others; JSON can hold it.
           saw_boxes: whether training saw boxes about objects, not whole pictures.
           annotated: float32 [M, K, 2], the landmarks that the head was fitted on, in pixels of what the network sees;
             not a number where one was not annotated. None where they are not known.
+          together: as `landmarks`, with `disagreement` [N, K], how far several heads are apart, in pixels; it is asked
+            where outliers are. None where there is one head.
         """
-        self._landmarks, self.frame = landmarks, frame
+        self._landmarks, self._together, self.frame = landmarks, together or landmarks, frame
         self.landmark_names, self._identity, self._saw_boxes = tuple(landmark_names), identity, saw_boxes
         self._annotated = None if annotated is None else annotated + frame.margin  # in pixels of the full size
 
@@ -96,16 +106,18 @@ class Predictor:
             raise ValueError(f"outliers={outliers} are written as files; give out, the folder to write to")
         if self._saw_boxes and boxes is None:
             progress.note("the network saw boxes about the objects; give boxes, or pictures that are cropped alike")
+        ask = self._together if outliers else self._landmarks
         if out is None:
-            found = self._predictions(source, self._lines(source, {}, lambda lines: None))
+            found = self._predictions(source, self._lines(source, ask, {}, lambda lines: None))
             return smoothing.smooth(found) if smooth else found
         with files.new_folder(os.path.expanduser(os.fspath(out))) as folder:
             files.remove_temporary(folder)
-            heading = {"version": 2, "model": self._identity, "folder": source.folder, "video": source.video}
+            heading = {"version": 3, "model": self._identity, "folder": source.folder, "video": source.video}
+            heading["together"] = ask is not self._landmarks
             journal = Journal(folder, heading)
             finished = False
             try:
-                found = self._predictions(source, self._lines(source, journal.done, journal.add))
+                found = self._predictions(source, self._lines(source, ask, journal.done, journal.add))
                 predicted = smoothing.smooth(found) if smooth else found
                 written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder)]
                 finished = True
@@ -122,38 +134,20 @@ class Predictor:
         listed = outliers.find(found, count, shapes=self._annotated, size=self.frame.full_size)
         return outliers.write(found, listed, folder)
 
-    def _lines(self, source: reading.Source, done: dict[Key, Line], keep: Callable[[list[Line]], None]) -> list[Line]:
+    def _lines(
+        self, source: reading.Source, ask: Callable, done: dict[Key, Line], keep: Callable[[list[Line]], None]
+    ) -> list[Line]:
         """The lines of all rows: as they were kept, or predicted now."""
         kept = source.kept(done)
         if kept:
             progress.say(f"going on: {len(kept)} of {source.count} {source.noun} were predicted before")
         with tqdm(total=source.count, initial=len(kept), desc="Predicting", unit=f" {source.noun}") as bar:
             for batch in _batches(reading.ahead(source, self.frame.full_size, dict(kept), _AHEAD * BATCH_SIZE)):
-                lines = self._of_batch(batch)
+                lines = _of_batch(batch, ask)
                 keep(lines)
                 kept.update(packed(lines))
                 bar.update(len(lines))
         return source.in_order(kept)
-
-    def _of_batch(self, batch: list[Seen]) -> list[Line]:
-        """Predicts a batch; returns the lines of its rows, with lists of numbers."""
-        good = [seen for seen in batch if seen.image is not None]
-        lines = [dict(seen.facts) for seen in batch if seen.image is None]
-        if not good:
-            return lines
-        images = np.stack([seen.image for seen in good])
-        images = np.concatenate(
-            [images, np.repeat(images[-1:], BATCH_SIZE - len(images), axis=0)]
-        )  # one size: one trace
-        answer = self._landmarks(images)
-        answer = {name: np.asarray(answer[name], np.float64) for name in _DIGITS if name in answer}
-        for k, seen in enumerate(good):
-            left_top = seen.facts.get("box", [0, 0])[:2]
-            numbers = {"points": answer["points"][k] * seen.scale + left_top, "score": answer["score"][k]}
-            if "expected_error" in answer:
-                numbers["expected_error"] = answer["expected_error"][k] * np.sqrt(np.mean(np.square(seen.scale)))
-            lines.append({**seen.facts, **{name: each.round(_DIGITS[name]).tolist() for name, each in numbers.items()}})
-        return lines
 
     def _predictions(self, source: reading.Source, lines: list[Line]) -> Predictions:
         good = [line for line in lines if "failed" not in line]
@@ -168,14 +162,13 @@ class Predictor:
         def joined(name: str, dtype: type) -> Any:
             return np.array([line[name] for line in good], dtype) if name in good[0] else None
 
-        points = joined("points", np.float32)
+        numbers = {name: joined(name, np.float32) for name in _DIGITS}
+        count = numbers["points"].shape[1]
         return Predictions(
             folder=source.folder,
             names=tuple(line["name"] for line in good),
             sizes=joined("size", np.int64),
-            landmark_names=self.landmark_names or tuple(str(k) for k in range(points.shape[1])),
-            points=points,
-            score=joined("score", np.float32),
+            landmark_names=self.landmark_names or tuple(str(k) for k in range(count)),
             failed=failed,
             named=bool(self.landmark_names),
             objects=joined("object", np.int64),
@@ -183,8 +176,28 @@ class Predictor:
             video=source.video,
             frames=joined("frame", np.int64),
             seconds=joined("seconds", np.float64),
-            expected_error=joined("expected_error", np.float32),
+            **numbers,
         )
+
+
+def _of_batch(batch: list[Seen], ask: Callable) -> list[Line]:
+    """Predicts a batch; returns the lines of its rows, with lists of numbers."""
+    good = [seen for seen in batch if seen.image is not None]
+    lines = [dict(seen.facts) for seen in batch if seen.image is None]
+    if not good:
+        return lines
+    images = np.stack([seen.image for seen in good])
+    images = np.concatenate([images, np.repeat(images[-1:], BATCH_SIZE - len(images), axis=0)])  # one size: one trace
+    answer = ask(images)
+    answer = {name: np.asarray(answer[name], np.float64) for name in _DIGITS if name in answer}
+    for k, seen in enumerate(good):
+        left_top = seen.facts.get("box", [0, 0])[:2]
+        numbers = {name: values[k] for name, values in answer.items()}
+        numbers["points"] = numbers["points"] * seen.scale + left_top
+        for name in _DISTANCES & numbers.keys():
+            numbers[name] = numbers[name] * np.sqrt(np.mean(np.square(seen.scale)))
+        lines.append({**seen.facts, **{name: each.round(_DIGITS[name]).tolist() for name, each in numbers.items()}})
+    return lines
 
 
 def load(folder: str | os.PathLike) -> Predictor:

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dense_labels import kept_heads
 from dense_labels.config import Config
@@ -21,9 +22,12 @@ class Kept:
     def state(self):
         return {"number": np.array(self.number)}
 
+    def __call__(self, labels):
+        return {"points": tf.fill([len(labels), 1, 2], float(self.number)), "score": tf.fill([len(labels), 1], 0.5)}
+
     @staticmethod
     def restore(state):
-        return Kept(int(state["number"]))
+        return Kept(**{name: int(value) for name, value in state.items()})
 
 
 class Lost:
@@ -55,6 +59,22 @@ def test_landmarks_are_kept_where_they_are_known(tmp_path):
     landmarks = np.float32([[[1, 2], [np.nan, np.nan]]])
     kept_heads.save(tmp_path, dataclasses.replace(earlier, landmarks=landmarks))
     np.testing.assert_array_equal(kept_heads.newest(tmp_path).landmarks, landmarks)
+
+
+def test_what_scores_are_worth_is_kept_and_heads_of_earlier_versions_do_not_say(tmp_path):
+    save(tmp_path, "kept")
+    earlier = kept_heads.newest(tmp_path)
+    labels = np.zeros([1, 2, 2, 1], np.float32)
+    assert set(earlier.parts[0](labels)) == {"points", "score"}
+    lines = {"expected": np.array([[1.0, -0.5]]), "likely": np.array([[0.2, 0.8]])}
+    kept_heads.save(tmp_path, dataclasses.replace(earlier, calibrations={"kept": lines}))
+    found = kept_heads.newest(tmp_path).parts[0](labels)
+    np.testing.assert_allclose(found["expected_error"], np.exp([[1.0]]), rtol=1e-6)  # the logit of a half is 0
+    np.testing.assert_allclose(found["likelihood"], 1 / (1 + np.exp([[-0.2]])), rtol=1e-6)
+    np.testing.assert_array_equal(found["points"], [[[7, 7]]])
+    old = {"kept": {"expected": np.array([1.0, -0.5])}}  # as detectors had it, for all landmarks
+    kept_heads.save(tmp_path, dataclasses.replace(earlier, calibrations=old))
+    assert set(kept_heads.newest(tmp_path).parts[0](labels)) == {"points", "score", "expected_error"}
 
 
 def test_a_best_head_that_was_not_kept_is_said(tmp_path, capsys):

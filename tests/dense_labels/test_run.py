@@ -120,6 +120,18 @@ def test_an_export_needs_no_annotations_but_the_heads_that_were_kept(run, notebo
     np.testing.assert_allclose(points, kept.best(run.labels(kept.example_images).values)["points"], atol=1e-3)
 
 
+def test_an_export_answers_what_scores_are_worth_in_pixels_of_the_picture(run, notebook):
+    model, images = notebook["model"], np.uint8(255 * kept_heads.newest(run.workdir).example_images)
+    found = model.landmarks(images)
+    assert set(found) == {"points", "score", "expected_error", "likelihood"}
+    assert (found["expected_error"].numpy() > 0).all() and (found["expected_error"].numpy() < SIDE).all()
+    likelihood = found["likelihood"].numpy()
+    assert (likelihood > 0).all() and (likelihood < 1).all()
+    twice = model.landmarks(images.repeat(2, axis=1).repeat(2, axis=2))
+    np.testing.assert_allclose(twice["expected_error"], 2 * found["expected_error"], rtol=0.02)
+    np.testing.assert_allclose(twice["likelihood"], likelihood, atol=0.02)
+
+
 def test_heads_of_another_step_are_not_exported(run, tmp_path, monkeypatch):
     monkeypatch.setattr(dense_labels.Run, "step", property(lambda self: 7))
     with pytest.raises(ValueError, match="fitted at step 2 of the training, which is at step 7 now; evaluate the run"):
@@ -192,15 +204,18 @@ def test_an_override_that_has_no_effect_is_refused(pictures, tmp_path):
 
 def test_a_run_and_its_export_predict_alike(run, notebook, pictures, tmp_path):
     """And as the served model does that is sent the pictures."""
-    found = run.predict(pictures, out=tmp_path / "run", formats=("csv", "sheet"), outliers=3)
+    found = run.predict(pictures, out=tmp_path / "run", formats=("csv", "sheet"), outliers=4)
     exported = dense_labels.load(notebook["served"]).predict(pictures, out=tmp_path / "exported")
     assert found.landmark_names == exported.landmark_names == tuple(drawn.NAMES)
     np.testing.assert_allclose(found.points, exported.points, atol=1e-2)
+    np.testing.assert_allclose(found.expected_error, exported.expected_error, rtol=1e-3)
+    np.testing.assert_allclose(found.likelihood, exported.likelihood, atol=1e-3)
     for name, points in list(zip(found.names, found.points))[:3]:
         sent = tf.image.decode_png((pictures / name).read_bytes())[tf.newaxis]
         np.testing.assert_allclose(notebook["model"].landmarks(sent)["points"][0], points, atol=0.05)
     assert (tmp_path / "run" / "sheet.png").exists() and (tmp_path / "run" / "outliers.png").exists()
-    assert "a shape unlike all that were annotated" in (tmp_path / "run" / "outliers.csv").read_text()
+    reasons = (tmp_path / "run" / "outliers.csv").read_text()
+    assert "a shape unlike all that were annotated" in reasons and "heads disagree on" in reasons
 
 
 def test_a_run_without_a_head_cannot_predict(run, tmp_path, pictures):

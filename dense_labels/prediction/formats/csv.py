@@ -39,20 +39,22 @@ def _cells(predictions: Predictions, row: int, k: int, hides: bool) -> list[str]
     return [*place, "1" if predictions.is_hidden(row, k) else "2" if predictions.known[row, k] else ""]
 
 
-@FORMATS.register("scores", "a table of how certain each landmark is, from 0 to 1, not calibrated", file="scores.csv")
+@FORMATS.register("scores", "a table of how certain each landmark is, from 0 to 1", file="scores.csv")
 def write_scores(predictions: Predictions) -> bytes:
     """Writes the scores under the header `file,NAME,...`, and what else is known of each row.
 
     After `file` come, of objects in boxes, `object`, which counts from 1 in each picture; of a video `frame`, from 0,
-    and `seconds`. Where the expected error is known it follows the scores, in pixels, as `NAME_expected_error_px`.
+    and `seconds`. What is known of them follows the scores: expected errors in pixels, as `NAME_expected_error_px`, and
+    likelihoods, as `NAME_likelihood`.
     """
     p = predictions
     known = {"object": p.objects, "frame": p.frames, "seconds": p.seconds}
     facts = {name: values for name, values in known.items() if values is not None}
     columns, numbers = list(p.landmark_names), p.score
-    if p.expected_error is not None:
-        columns += [f"{name}_expected_error_px" for name in p.landmark_names]
-        numbers = np.concatenate([p.score, p.expected_error], axis=1)
+    for values, what in ((p.expected_error, "expected_error_px"), (p.likelihood, "likelihood")):
+        if values is not None:
+            columns += [f"{name}_{what}" for name in p.landmark_names]
+            numbers = np.concatenate([numbers, values], axis=1)
     formats = {"object": "d", "frame": "d", "seconds": ".6f"}
     rows = (
         [name, *(f"{facts[fact][k]:{formats[fact]}}" for fact in facts), *(f"{number:.4f}" for number in numbers[k])]

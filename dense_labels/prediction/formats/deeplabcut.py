@@ -1,7 +1,8 @@
 """The CSV file that DeepLabCut writes for what it analysed: three rows of headings, then x, y and likelihood.
 
 DeepLabCut counts pixels from 0 at their centre: what its users click in napari at the centre of the first pixel is
-(0, 0). So half a pixel is taken off. `likelihood` is the score, which is not calibrated.
+(0, 0). So half a pixel is taken off. `likelihood` is the probability that a point is nearly right, where the scores of
+its head are calibrated; else it is the score.
 """
 
 from __future__ import annotations
@@ -42,5 +43,6 @@ def write(predictions: Predictions) -> bytes:
 
 def cells(predictions: Predictions) -> np.ndarray:
     """Returns x, y and likelihood of each landmark, float [N, K, 3]; NaN where its place is not known."""
-    score = np.where(predictions.known, predictions.score, np.nan)
-    return np.concatenate([predictions.points - _HALF, score[..., np.newaxis]], axis=-1)
+    likelihood = predictions.score if predictions.likelihood is None else predictions.likelihood
+    likelihood = np.where(predictions.known, likelihood, np.nan)
+    return np.concatenate([predictions.points - _HALF, likelihood[..., np.newaxis]], axis=-1)

@@ -117,20 +117,41 @@ def test_suggestions_are_written_in_the_formats_of_predictions(run, tmp_path):
     assert (tmp_path / "run" / "annotate" / "points.csv").exists()
 
 
-def test_with_a_head_pictures_that_it_doubts_are_chosen(run, monkeypatch):
-    """In a cluster of three the head is less certain of one."""
+@pytest.mark.parametrize("doubted", ["score", "disagreement"])
+def test_with_heads_pictures_that_they_doubt_are_chosen(run, monkeypatch, doubted):
+    """In a cluster of three the best head is less certain of one, or others find its landmarks elsewhere."""
     for index in range(12):
         spot = [(40, 40), (90, 40), (40, 60), (90, 60)][index % 4]
         draw((spot[0] + index // 4, spot[1])).save(
             f"{run.config.data.dir}/{'' if index % 4 else 'deep/'}{index:02}.png"
         )
-    certain = iter([[1.0], [1.0], [1.0], [0.9], [0.9], [0.1], [0.9], [0.9], [0.9], [0.9], [0.9], [0.9]])
-    head = lambda labels: {"score": np.array([next(certain) for _ in labels])}  # noqa: E731
-    heads = types.SimpleNamespace(parts=(head, None), result=types.SimpleNamespace(step=run.step))
-    monkeypatch.setattr(annotating.kept_heads, "newest", lambda workdir: heads)
+    asked = []
+
+    class Heads:
+        full_size = FRAME.full_size
+
+        def __init__(self, *of_run):
+            assert of_run == (run.network, run.frame, kept)
+
+        def together(self, images):
+            asked.extend(images)
+            doubt = np.arange(12) == 5  # the sixth in the order of names, deep/... being last
+            score, apart = np.where(doubt & (doubted == "score"), 0.1, 0.9), 1.0 + (doubt & (doubted != "score"))
+            return {"score": score[:, np.newaxis], "disagreement": apart[:, np.newaxis]}
+
+    kept = types.SimpleNamespace(result=types.SimpleNamespace(step=run.step))
+    run.network = None
+    monkeypatch.setattr(annotating.kept_heads, "newest", lambda workdir: kept)
+    monkeypatch.setattr(annotating, "SeveralHeads", Heads)
     monkeypatch.setattr(annotating.choosing, "_ALIKE", 0.0)
     names = [each["name"] for each in data_of(annotating.annotate(run, 4))["pictures"]]
-    assert "06.png" in names  # the sixth in the order of names, deep/... being last
+    assert "06.png" in names and len(asked) == 12
+
+
+def test_doubts_of_two_kinds_count_alike():
+    """Whatever their units; what is no number is doubted most."""
+    ranks = annotating._ranks(np.array([[0.1, 0.2, 0.3, 0.3], [50, np.nan, 10, 20]]))
+    np.testing.assert_array_equal(ranks, [1 + 3, 2 + 4, 3.5 + 1, 3.5 + 2])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import dense_labels
+from dense_labels import kept_heads
 from dense_labels.detection import evaluating, fitting
 from tests import drawn
 from tests.dense_labels.test_run import QUICK
@@ -48,7 +49,8 @@ class Red:
 
 
 def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch):
-    seen, piles = [], []
+    seen, piles, kept = [], [], {}
+    monkeypatch.setattr(kept_heads, "save", lambda workdir, heads: kept.update(heads.calibrations))
     monkeypatch.setattr(fitting, "fit", lambda images, settings: seen.append((images, settings)) or Red())
     monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: piles.append(len(pile)) or first)
     result = run.evaluate(heads=("nearest", "detector"), few_shot=2, **annotations(run))
@@ -60,6 +62,9 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
     assert known.labels.values.dtype == np.uint8 and known.labels.cells == (SIDE, SIDE)  # whole, of the pictures' size
     assert settings.flip_pairs == ((0, 1),)
     assert piles == [COUNT - count for count in counts]  # the pictures of the training but those annotated
+    assert set(kept) == {"nearest", "detector"}
+    error = np.exp(kept["detector"]["expected"][:, 0])  # in pixels of what it sees, of two pictures held out
+    assert error[2] < min(error[:2]) and kept["detector"]["expected"].shape == (3, 2)
 
 
 @pytest.mark.parametrize("pile, learned", [(0, []), (3, [3])])
@@ -97,6 +102,8 @@ def test_it_predicts_from_the_run_and_from_the_export_alike(run, tmp_path, monke
     assert of_run.points.shape == (COUNT, 3, 2) and (of_run.points > 0).all() and (of_run.points < SIDE).all()
     np.testing.assert_allclose(of_run.points, of_export.points, atol=0.02)
     np.testing.assert_allclose(of_run.score, of_export.score, atol=1e-3)
+    np.testing.assert_allclose(of_run.expected_error, of_export.expected_error, rtol=1e-2)
+    assert of_run.likelihood.shape == of_export.likelihood.shape == (COUNT, 3)
 
 
 def test_weights_that_are_not_there_are_named(run, tmp_path):

@@ -59,7 +59,8 @@ def test_heads_are_fitted_on_known_and_measured_on_test_images_in_pixels_of_the_
     seen = []
     fitted = landmarks.fit_heads({"regress": fit(3.0, seen)}, known, test, batch_size=3)
     np.testing.assert_array_equal(fitted.measured_on.picture, test.picture)
-    assert seen == [list(range(8))] and fitted.heads["regress"].offset == 3.0
+    rest = [n for n in range(8) if n % 5]  # which calibrate it
+    assert seen == [list(range(8)), rest] and fitted.heads["regress"].offset == 3.0
     assert measuring.landmark_errors(fitted.predicted["regress"], test) == pytest.approx(
         [12.0, 12.0, 12.0]
     )  # 3 px * 2 / 50
@@ -151,16 +152,39 @@ def test_the_best_head_is_chosen_on_images_it_was_not_fitted_on(images):
     assert chosen(fits, images.take(slice(0, 4))) == "heatmaps"  # nor to choose by
 
 
-def test_a_head_that_wants_it_is_told_how_far_it_was_off_on_images_it_was_not_fitted_on(images):
-    class Told(Offset):
-        def calibrate(self, scores, distances):
-            self.told = scores, distances
+def test_heads_are_calibrated_on_images_that_others_of_their_kind_were_not_fitted_on(images):
+    """One that remembers what it was fitted on would else be taken for exact."""
+
+    class Memory(Offset):
+        def __init__(self, seen):
+            super().__init__(0.0)
+            self.seen = tf.constant(seen.labels.values[:, 0, 0, 0])
+
+        def call(self, labels):
+            found = super().call(labels)
+            known = tf.reduce_any(labels[:, 0, 0] == self.seen, axis=-1)[:, tf.newaxis, tf.newaxis]
+            return {**found, "points": found["points"] + tf.where(known, 0.0, [3.0, 4.0])}
 
     images.annotated[5, 0] = 0
-    for test, count in ((images, 3 * 2 - 1), (None, 2 * COUNT - 1)):
-        fitted = landmarks.fit_heads({"regress": lambda _: Told(3.0)}, images, test, batch_size=3, compare=True)
-        scores, distances = fitted.heads["regress"].told
-        assert len(scores) == count and distances == pytest.approx(3.0)
+    images.normaliser[0] = 0  # not known
+    for test in (images, None):
+        fitted = landmarks.fit_heads({"regress": Memory, "regress_each": fit(2.0)}, images, test, batch_size=3)
+        found = fitted.calibrations
+        np.testing.assert_allclose(np.exp(found["regress"]["expected"][:, 0]), 5.0, rtol=1e-6)
+        np.testing.assert_allclose(np.exp(found["regress_each"]["expected"][:, 0]), 2.0, rtol=1e-6)
+        assert all((each["likely"][:, 0] < 0).all() for each in found.values())
+    assert landmarks.fit_heads({"regress": Memory}, images.take(slice(4)), images, batch_size=3).calibrations == {}
+
+
+def test_what_is_nearly_right_is_told_in_pixels_of_the_picture(images):
+    """2 pixels of the image are 4 of the picture, which is twice as wide: 8 % of a normaliser of 50, 4 % of 100."""
+    for normaliser, likely in ((50, False), (100, True)):
+        images.normaliser[:] = normaliser
+        found = landmarks.fit_heads({"regress": fit(2.0)}, images, None, batch_size=3).calibrations["regress"]
+        assert (found["likely"][:, 0] > 0).tolist() == [likely] * 2
+    images.normaliser[:] = 0
+    found = landmarks.fit_heads({"regress": fit(2.0)}, images, None, batch_size=3).calibrations["regress"]
+    assert set(found) == {"expected"}
 
 
 def test_few_images_are_drawn_anew_for_each_seed(images):

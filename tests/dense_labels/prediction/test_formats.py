@@ -1,5 +1,6 @@
 """Tests of the formats of predictions; what our own readers read comes back."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -75,6 +76,17 @@ def test_deeplabcut_counts_pixels_at_their_centres(predictions):
     assert lines[1].startswith("bodyparts,left_eye,left_eye,left_eye,right_eye,")
     assert lines[2] == "coords," + ",".join(["x", "y", "likelihood"] * 3)
     assert lines[3].startswith("a.png,9.7500,19.5000,0.9000,29.5000,40.0000,0.5000,")
+
+
+def test_likelihoods_take_the_place_of_scores_where_these_are_calibrated(predictions):
+    error, likelihood = 10 * predictions.score, predictions.score / 2
+    calibrated = dataclasses.replace(predictions, expected_error=error, likelihood=likelihood)
+    lines = content(calibrated, "deeplabcut").decode().splitlines()
+    assert lines[3].startswith("a.png,9.7500,19.5000,0.4500,29.5000,40.0000,0.2500,")
+    header, first, _ = content(calibrated, "scores").decode().splitlines()
+    assert header.startswith('file,left_eye,right_eye,"nose, tip",left_eye_expected_error_px,')
+    assert header.endswith(',left_eye_likelihood,right_eye_likelihood,"nose, tip_likelihood"')
+    assert first == "a.png,0.9000,0.5000,0.2500,9.0000,5.0000,2.5000,0.4500,0.2500,0.1250"
 
 
 def test_tps_counts_from_the_bottom(predictions, tmp_path):

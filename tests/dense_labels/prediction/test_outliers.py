@@ -77,6 +77,10 @@ def test_each_kind_finds_its_own_in_pictures():
         (11, "low score of b"), (23, "large expected error of d, px"), (7, "a shape unlike all that were annotated")
     ]  # fmt: skip
     assert found[0].value == pytest.approx(0.3) and found[1].value == 9
+    apart = random.uniform(1, 2, [40, 5])
+    apart[31, 0] = 8
+    with_heads = outliers.find(of(points, score, expected_error=error, disagreement=apart), 3)
+    assert [(each.row, each.why, each.kind) for each in with_heads][2] == (31, "heads disagree on a, px", "heads")
     assert len(outliers.find(of(points, score), 99)) == 40
     assert outliers.find(of(points, score), 1)[0].row == 11
 

@@ -57,6 +57,21 @@ def test_points_are_in_pixels_of_the_pictures(pictures):
     np.testing.assert_allclose(found.score, [[0.9, 0.1]] * 40, atol=1e-6)
 
 
+def test_several_heads_are_asked_together_where_outliers_are(pictures, tmp_path):
+    folder, _ = pictures
+    asked = []
+
+    def together(images):
+        asked.append(len(images))
+        return {**brightest(images), "disagreement": np.tile([2.0, 1.0], [len(images), 1])}
+
+    predicting = Predictor(brightest, FRAME, NAMES, {"model": "brightest"}, together=together)
+    assert predicting.predict(folder, out=tmp_path / "out").disagreement is None and not asked
+    found = predicting.predict(folder, out=tmp_path / "out", outliers=3)
+    assert asked and (tmp_path / "out" / "outliers.csv").read_text().count('"heads disagree on spot, px",8\n') == 1
+    np.testing.assert_allclose(found.disagreement, [[8, 4]] * 40, atol=1e-3)  # pictures are four times as large
+
+
 def test_pictures_that_cannot_be_read_are_listed_and_cost_nothing_else(pictures, capsys):
     folder, places = pictures
     (folder / "07.png").write_bytes(b"")

@@ -1,0 +1,142 @@
+"""What it is worth to choose the pictures that are annotated: errors of heads fitted to chosen and to random ones.
+
+python -m benchmarks.choosing --workdir=runs/mine [--images=IMAGES --annotations=ANNOTATIONS] \
+    [--annotations_test=TEST] [--budgets=5,10,20] [--draws=5] [--heads=nearest,regress] \
+    [--results=benchmarks/results/choosing_faces]
+
+Of a finished run, whose network is frozen; IMAGES and the annotations are the run's own where none are given. Each draw
+takes a random half of ANNOTATIONS. From it pictures are chosen by the code of `eval_main.py --annotate`, as where
+nothing is annotated yet and there is no head (k-medoids over labels and colours), and as many are drawn at random.
+Heads are fitted to either as `--few_shot` fits them, and measured on TEST; without it, on the other half. What is
+chosen from one half is always the same: the halves make the spread.
+
+A finished row, of one budget and draw, is recorded in --results, where it is only read the next time. Prints a Markdown
+table: mean and deviation over the draws, and of the differences within them.
+"""
+
+import functools
+import os
+import sys
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import flags
+
+from benchmarks import rows
+from dense_labels import command_line
+
+_BUDGETS = flags.DEFINE_list("budgets", ["5", "10", "20"], "How many pictures are annotated.")
+_DRAWS = flags.DEFINE_integer("draws", 5, "How often to draw a half, and pictures from it.", lower_bound=1)
+_HEADS = flags.DEFINE_list("heads", [], "Landmark heads to fit, if not the run's.")
+_CHOSEN, _RANDOM = "chosen", "random"
+
+
+class Data(NamedTuple):
+    """The pictures of a run, labelled, and what is fitted to some of them."""
+
+    known: Any  # LabelledLandmarks of the annotated pictures
+    described: Any  # their descriptions, as of `annotation.choosing.describe`
+    test: Any  # LabelledLandmarks of others to measure on; None where there are none
+    fits: Any  # name -> function that fits a head
+    views_of: Any  # (indices, seed) -> LabelledLandmarks of some of the annotated pictures, several views of each
+    batch_size: int
+    facts: dict  # what tells these from others; JSON can hold it
+    normaliser: str
+
+    @property
+    def pool(self):
+        """Indices of the pictures in which a landmark is annotated."""
+        return np.flatnonzero(self.known.annotated.any(axis=1))
+
+
+def main():
+    if not all(budget.isdecimal() and int(budget) for budget in _BUDGETS.value):
+        sys.exit(f"error: --budgets={','.join(_BUDGETS.value)}: must be whole numbers above 0, such as 5,20")
+    budgets, data = list(map(int, _BUDGETS.value)), _data()
+    half = len(data.pool) // 2
+    if max(budgets) > half:
+        sys.exit(f"error: --budgets={max(budgets)}: a draw chooses from {half} pictures, half of those annotated")
+    measured = {budget: [_row(data, budget, draw) for draw in range(_DRAWS.value)] for budget in budgets}
+    print(f"\nmean error, % of {data.normaliser}, by annotated pictures:\n\n{_table(measured)}")
+
+
+def _data():
+    import dense_labels
+    from dense_labels import run_config
+    from dense_labels.annotation import choosing
+    from dense_labels.evaluation import landmarks
+    from dense_labels.registry import HEADS
+    from input_pipeline import pipeline
+
+    run = dense_labels.open_run(rows.workdir())
+    given = rows.own_data()
+    config = run_config.with_landmarks(run.config, given["annotations"], given["annotations_test"], given["images"])
+    names = _HEADS.value or [name for name in config.eval.heads if not HEADS[name].facts.get("reads_pictures")]
+    source, label, described = pipeline.prepare(config), rows.labelling(run.network), []
+    settings = {"batch_size": config.eval.batch_size}
+
+    def noted(images):
+        labels = label(images)
+        described.append(choosing.describe(labels, 255 * np.asarray(images)))
+        return labels
+
+    annotated = pipeline.landmark_batches(source, "annotated", count=config.eval.head_images, **settings)
+    known, test = landmarks.label_landmarks(noted, annotated, run.stride), None
+    if source.count("test"):
+        test = landmarks.label_landmarks(label, pipeline.landmark_batches(source, "test", **settings), run.stride)
+
+    def views_of(indices, seed):
+        views = pipeline.few_shot_batches(source, indices, count=len(known), seed=seed, **settings)
+        return landmarks.label_landmarks(label, views, run.stride)
+
+    options = {"upsample": config.eval.upsample, "seed": config.train.seed}
+    fits = {name: functools.partial(HEADS[name].value.fit, **options) for name in names}
+    files = {name: os.path.basename(path or "") for name, path in given.items()}
+    facts = {**files, "run": os.path.basename(run.workdir), "step": run.step, "heads": names}
+    parts = [np.concatenate(part) for part in zip(*described)]
+    return Data(known, parts, test, fits, views_of, settings["batch_size"], facts, source.normaliser)
+
+
+def _row(data, budget, draw):
+    """Fits and measures heads on chosen and on random pictures of one draw, unless that is recorded."""
+    counts = [len(data.pool), len(data.test or ())]
+    asked = {**data.facts, "budget": budget, "draw": draw, "pictures": counts}
+    record = rows.recorded(f"choosing_{budget}_{draw}", asked, lambda: _measure(data, budget, draw))
+    fitted = f"{budget} annotated, draw {draw}, fitted to {record['fitted_on']}"
+    print(f"{fitted}: {record['error_percent']} ({record['minutes']:.1f} minutes)", flush=True)
+    return record
+
+
+def _measure(data, budget, draw):
+    from dense_labels.annotation import choosing
+    from dense_labels.evaluation import landmarks
+
+    start, order = time.monotonic(), np.random.default_rng(draw).permutation(data.pool)
+    half, rest = np.split(order, [len(order) // 2])
+    chosen = half[choosing.choose(choosing.joined([part[half] for part in data.described]), budget)]
+    measured, errors = data.known.take(rest) if data.test is None else data.test, {}
+    for how, indices in ((_CHOSEN, chosen), (_RANDOM, half[: len(chosen)])):
+        few = data.views_of(indices, draw)
+        errors[how] = landmarks.few_errors(data.fits, few, measured, batch_size=data.batch_size)
+    return {"error_percent": errors, "fitted_on": len(chosen), "minutes": (time.monotonic() - start) / 60}
+
+
+def _table(measured):
+    from dense_labels.evaluation import tables
+
+    names = list(next(iter(measured.values()))[0]["error_percent"][_CHOSEN])
+    lines = [f"| annotated | which | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    for budget, draws in measured.items():
+        errors = {
+            how: [[draw["error_percent"][how][name] for draw in draws] for name in names] for how in (_CHOSEN, _RANDOM)
+        }
+        errors["difference"] = np.subtract(errors[_CHOSEN], errors[_RANDOM]).tolist()
+        for how, values in errors.items():
+            cells = (tables.mean_and_deviation(each, 2) for each in values)
+            lines.append(f"| {budget} | {how} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

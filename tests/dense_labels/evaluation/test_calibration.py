@@ -1,0 +1,111 @@
+"""Tests of calibration: planted lines are found, few images tell means alone, and a calibrated head answers them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels.evaluation import calibration
+
+SLOPE, OFFSETS = -0.5, np.array([0.5, 1.5])
+
+
+def planted(count, seed=0):
+    """Scores [count, 2], and distances whose logarithms are lines in their logits, but for noise."""
+    random = np.random.default_rng(seed)
+    odds = random.normal(size=[count, 2]) + [-1, 1]  # the second landmark has higher scores
+    distances = np.exp(OFFSETS + SLOPE * odds + 0.2 * random.normal(size=[count, 2]))
+    return 1 / (1 + np.exp(-odds)), distances
+
+
+def answered(found, scores):
+    """The expected errors and likelihoods of scores."""
+    head = calibration.CalibratedHead(lambda labels: {"points": labels, "score": labels[..., 0]}, found)
+    values = tf.constant(np.repeat(np.float32(scores)[..., np.newaxis], 2, axis=-1))
+    return {name: value.numpy() for name, value in head(values).items()}
+
+
+def test_errors_are_expected_as_they_were():
+    scores, distances = planted(2000)
+    found = calibration.fit(scores, distances, distances / 50)
+    np.testing.assert_allclose(found["expected"][:, 1], SLOPE, atol=0.02)
+    np.testing.assert_allclose(found["expected"][:, 0], OFFSETS + 0.2**2 / 2, atol=0.02)  # the mean of a lognormal
+    expected = answered(found, scores)["expected_error"]
+    np.testing.assert_allclose(expected.mean(axis=0), distances.mean(axis=0), rtol=0.01)
+    new_scores, new = planted(2000, seed=1)
+    for low, high in ((0, 0.3), (0.3, 0.6), (0.6, 1)):
+        rows = (new_scores > low) & (new_scores < high)
+        assert answered(found, new_scores)["expected_error"][rows].mean() == pytest.approx(new[rows].mean(), rel=0.05)
+
+
+def test_likelihoods_are_shares_of_what_is_nearly_right():
+    scores, distances = planted(4000)
+    found = calibration.fit(scores, distances, distances / 50)
+    new_scores, new = planted(4000, seed=1)
+    likelihood, near = answered(found, new_scores)["likelihood"], new / 50 <= calibration.NEAR
+    for low, high in ((0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1)):
+        rows = (likelihood > low) & (likelihood < high)
+        assert rows.sum() > 100 and near[rows].mean() == pytest.approx(likelihood[rows].mean(), abs=0.05)
+    order = np.argsort(new_scores[:, 0])
+    assert (np.diff(likelihood[order, 0]) >= 0).all()
+
+
+def test_its_likelihood_is_that_of_platt_in_plain_numpy():
+    """Where the loss is least its slope is 0: by finite differences, in offset, slope and each landmark's own."""
+    scores, distances = planted(60)
+    odds, near = np.log(scores / (1 - scores)), distances / 50 <= calibration.NEAR
+    target = np.where(near, (near.sum() + 1) / (near.sum() + 2), 1 / ((~near).sum() + 2))
+    offsets, slope = (calibration.fit(scores, distances, distances / 50)["likely"][:, n] for n in range(2))
+
+    def loss(offset, own, slope):
+        likelihood = 1 / (1 + np.exp(-(offset + own + slope * odds)))
+        entropy = -target * np.log(likelihood) - (1 - target) * np.log(1 - likelihood)
+        return entropy.sum() + 0.5 * np.sum(own**2)
+
+    best = offsets.mean(), offsets - offsets.mean(), slope[0]  # of two numbers and their sum the prior makes least
+    for step in ((1, 0, 0), (0, np.array([1, 0]), 0), (0, np.array([0, 1]), 0), (0, 0, 1)):
+        up, down = ([part + sign * 1e-4 * np.asarray(move) for part, move in zip(best, step)] for sign in (1, -1))
+        assert (loss(*up) - loss(*down)) / 2e-4 == pytest.approx(0, abs=2e-3)
+
+
+def test_few_distances_tell_their_mean_alone_drawn_towards_that_of_all():
+    scores, distances = np.full([4, 2], 0.5), np.float64([[1, 3]] * 4)
+    scores[0] = 0.9
+    found = calibration.fit(scores, distances, distances / 50)
+    np.testing.assert_allclose(np.exp(found["expected"]), [[(4 + 10) / 9, 1], [(12 + 10) / 9, 1]])
+    assert (found["likely"][:, 1] == 0).all() and found["likely"][0, 0] > found["likely"][1, 0]
+
+
+@pytest.mark.parametrize("scores", [np.full([40, 1], 0.7), np.linspace(0.1, 0.9, 40)[:, np.newaxis]])
+def test_a_score_that_says_nothing_leaves_the_mean_distance(scores):
+    """One that never changes, and one that is higher where the distance is."""
+    distances = np.linspace(1, 9, 40)[:, np.newaxis]
+    found = calibration.fit(scores, distances, distances / 100)
+    np.testing.assert_allclose(found["expected"], [[np.log(5), 0]], atol=1e-12)
+    assert found["likely"][0, 1] == pytest.approx(0, abs=1e-6)
+    share = 1 / (1 + np.exp(-found["likely"][0, 0]))
+    assert share == pytest.approx(np.mean(distances <= 5), abs=0.01)
+
+
+def test_what_is_not_known_is_left_out():
+    scores, distances = planted(30)
+    whole = calibration.fit(scores[:25], distances[:25], distances[:25] / 50)
+    distances[25:], scores[27] = np.nan, np.nan
+    found = calibration.fit(scores, distances, distances / 50)
+    for name, lines in whole.items():
+        np.testing.assert_allclose(found[name], lines, atol=1e-6)
+    assert set(calibration.fit(scores, distances, np.full_like(distances, np.nan))) == {"expected"}
+    assert calibration.fit(scores[25:], distances[25:], distances[25:]) == {}
+    distances[:, 1] = np.nan  # a landmark that nobody has seen is as the other
+    np.testing.assert_allclose(*calibration.fit(scores, distances, distances)["expected"], rtol=1e-6)
+
+
+def test_a_head_answers_what_is_known_and_keeps_its_own():
+    found = answered({"expected": np.array([1.0, -0.5])}, np.full([3, 4], 0.5))  # as earlier versions kept it
+    np.testing.assert_allclose(found["expected_error"], np.full([3, 4], np.e), rtol=1e-6)
+    assert set(found) == {"points", "score", "expected_error"} and set(answered({}, [[0.5]])) == {"points", "score"}
+    own = lambda labels: {"score": labels, "expected_error": labels + 1}  # noqa: E731
+    head = calibration.CalibratedHead(own, {"expected": np.array([1.0, 0.0])})
+    np.testing.assert_array_equal(head(tf.constant([[0.5]]))["expected_error"], [[1.5]])
+    extreme = answered({"expected": np.array([[0.0, -1.0]]), "likely": np.array([[0.0, 1.0]])}, [[0.0], [1.0]])
+    np.testing.assert_allclose(extreme["expected_error"], np.exp([[12.0], [-7.0]]), rtol=1e-5)
+    assert (extreme["likelihood"] > 0).all() and (extreme["likelihood"] < 1).all()
