@@ -31,7 +31,7 @@ _HOLD_OUT = flags.DEFINE_integer("hold_out", 0, "Measure on so many pictures of 
 _UNLABELLED = flags.DEFINE_string("unlabelled", "", "Folder of the pile, if not the pictures of --annotations.")
 _CACHE = flags.DEFINE_string("cache_dir", "", "Folder of the resized pictures, if not the usual one.")
 _PILE = flags.DEFINE_integer("pile", 2000, "Other pictures to learn from; 0: annotated ones alone.", lower_bound=0)
-_HOLD_OUT_SEED, _NAME = 99, "detector"
+_HOLD_OUT_SEED = 99
 
 
 def main():
@@ -99,9 +99,8 @@ def _draw(detector, count, seed):
         return record
     start = time.monotonic()
     detector.settings = dataclasses.replace(detector.settings, seed=seed)  # where all are drawn, draws differ in this
-    errors = detector.few_shot(counts=[count], seeds=[seed], alone=True).values()
+    error, alone = detector.with_and_without_pile(count, seed)
     minutes = (time.monotonic() - start) / 60
-    error, alone = (by_count[count][0] for by_count in errors)
     figures = {"error_percent": error, "error_percent_without_pile": alone, "minutes": minutes}
     record = {"asked": asked, "command": rows.typed_command(), **figures}
     print(

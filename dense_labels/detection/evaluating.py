@@ -25,7 +25,7 @@ from input_pipeline import pipeline
 from models import nearest_landmarks
 from models.detectors import MULTIPLE
 
-NAME, ALONE = "detector", "detector without the pile"
+NAME = "detector"
 _LONGER_SIDE = 256  # pixels of the images, or fewer where the pictures are smaller
 _AT_ONCE = 16  # images that a detector sees together
 
@@ -125,19 +125,30 @@ class Fitting:
         predicted = {MEAN_SHAPE: mean_shape, NAME: points}
         return dataclasses.replace(fitted, predicted=predicted, best_points=points, measured_on=measured_on)
 
-    def few_shot(
-        self, *, counts: Sequence[int], seeds: int | Sequence[int], alone: bool = False
-    ) -> dict[str, dict[int, list[float]]]:
-        """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`.
+    def few_shot(self, *, counts: Sequence[int], seeds: int | Sequence[int]) -> dict[str, dict[int, list[float]]]:
+        """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`."""
+        return {NAME: self._few_shot(self._fit, counts, seeds)}
 
-        With `alone`, so are detectors, named ALONE, that saw nothing of the pile.
+    def with_and_without_pile(self, count: int, seed: int) -> tuple[float, float]:
+        """Measures a detector fitted to a few annotated images, and the one that taught it, which saw no pile.
+
+        Args:
+          count: how many images.
+          seed: of their draw, as in `landmarks.few_shot`.
+
+        Returns:
+          The mean errors of both, in percent.
         """
-        fits = {NAME: self._fit, **({ALONE: self._fit_alone} if alone else {})}
+        fits = self._fit, self._fit_alone
+        with_pile, alone = (self._few_shot(fit, [count], [seed])[count][0] for fit in fits)
+        return with_pile, alone
+
+    def _few_shot(self, fit, counts, seeds) -> dict[int, list[float]]:
         views_of = lambda indices, _: self.known.take(indices)  # noqa: E731, they are warped while it is trained
         errors = landmarks.few_shot(
-            fits, views_of, self.known, self.test, counts=counts, seeds=seeds, batch_size=_AT_ONCE
+            {NAME: fit}, views_of, self.known, self.test, counts=counts, seeds=seeds, batch_size=_AT_ONCE
         )
-        return {name: errors[name] for name in fits}
+        return errors[NAME]
 
     def _fit(self, images: LabelledLandmarks) -> Any:
         first = self._fit_alone(images)

@@ -78,6 +78,23 @@ def test_so_much_of_the_pile_is_seen_as_is_asked_for(run, monkeypatch, pile, lea
     assert seen == learned
 
 
+def test_a_detector_and_the_one_that_taught_it_are_measured_on_one_fit(run, monkeypatch):
+    class Off(Red):
+        def __call__(self, images):
+            found = super().__call__(images)
+            return {**found, "points": found["points"] + 5.0}
+
+    seen, measured = [], []
+    monkeypatch.setattr(fitting, "fit", lambda images, _: seen.append(len(images)) or Off())
+    monkeypatch.setattr(fitting, "fit_with_pile", lambda *_: Red())
+    monkeypatch.setattr(
+        evaluating.Fitting, "fit", lambda self, *_: measured.extend(self.with_and_without_pile(3, 0)) or 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        run.evaluate(heads="detector", **annotations(run))
+    assert measured[0] < measured[1] and seen == [3]
+
+
 def test_pictures_of_the_training_that_are_gone_are_said(run, tmp_path, capsys):
     config = dense_labels.open_run(run.workdir).config
     config.data.dir = str(tmp_path / "gone")
