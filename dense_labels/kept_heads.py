@@ -66,15 +66,15 @@ class KeptHeads:
         from dense_labels.evaluation.calibration import CalibratedHead  # with TensorFlow
 
         best, calibration = self.best, self.calibrations.get(self.result.best, {})
-        if not hasattr(best, "network"):
+        if not hasattr(best, "features"):
             return CalibratedHead(best, calibration), None
-        return None, _Detector(best.network, CalibratedHead(best.head, calibration), best.frame)
+        return None, _Detector(best.features, CalibratedHead(best.head, calibration), best.frame)
 
 
 class _Detector(NamedTuple):
-    """A network and its head that see pictures in a frame of their own."""
+    """What sees pictures in a frame of its own, and the head that reads it."""
 
-    network: Any
+    features: Any
     head: Any
     frame: Frame
 

@@ -37,8 +37,8 @@ class SeveralHeads:
         head, detector = kept.parts
         self._model = ServedModel(network, head, frame=frame, detector=detector)
         others = [each for name, each in kept.heads.items() if name != kept.result.best]
-        self._detectors = [each for each in others if hasattr(each, "network")]
-        self._heads = [each for each in others if not hasattr(each, "network")]
+        self._detectors = [each for each in others if hasattr(each, "features")]
+        self._heads = [each for each in others if not hasattr(each, "features")]
         self.frame, self.disagree = self._model.locator.frame, bool(others)
         seen = [frame, self.frame, *(each.frame for each in self._detectors)]
         self.full_size = tuple(max(sides) for sides in zip(*(each.full_size for each in seen)))
@@ -67,7 +67,7 @@ class SeveralHeads:
 
     @functools.cached_property
     def _served_detectors(self) -> list[ServedModel]:
-        return [ServedModel(each.network, each.head, frame=each.frame) for each in self._detectors]
+        return [ServedModel(each.features, each.head, frame=each.frame) for each in self._detectors]
 
 
 def spread(points: Sequence[np.ndarray]) -> np.ndarray:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dense_labels import compat
 from dense_labels.batches import Frame
 from dense_labels.config import Config
 from dense_labels.evaluation.result import Result
 from dense_labels.kept_heads import KeptHeads
 from dense_labels.prediction.several import SeveralHeads, spread
+from models.detectors import Detector, HeatMaps
 from tests.colours import FRAME, SIZE, as_uint8, centres, coloured_cells
 
 CELLS, SCALE = [(2, 3), (7, 9), (12, 1)], (3, 2)  # the pictures are three times as high and twice as wide
@@ -29,7 +31,7 @@ def heads(colour_network, colour_head):
         return {"points": found["points"] + [5.0, 0.0], "score": found["score"]}
 
     frame = Frame((2 * SIZE[0], 2 * SIZE[1]), 2)
-    twice = types.SimpleNamespace(network=colour_network, head=half, frame=frame)
+    twice = types.SimpleNamespace(features=colour_network, head=half, frame=frame)
     return {"nearest": colour_head, "regress": moved, "detector": twice}
 
 
@@ -63,6 +65,24 @@ def test_a_detector_is_asked_in_its_own_frame(colour_network, heads, best):
     assert asked.frame == (heads["detector"].frame if best == "detector" else FRAME)
     found = asked.together(pictures())
     np.testing.assert_allclose(found["disagreement"], [[5.0] * 3], atol=0.6)  # the picture is as wide as what it sees
+
+
+@pytest.mark.parametrize("best", ["nearest", "detector"])
+@pytest.mark.parametrize("exchanged", [(), (1, 0, 2)])
+def test_a_detector_that_sees_mirror_images_is_asked_with_them(colour_network, heads, best, exchanged):
+    size = (2 * SIZE[0] // 16 * 16, 2 * SIZE[1] // 16 * 16)
+    network = tf.keras.Sequential([tf.keras.layers.AveragePooling2D(4), tf.keras.layers.Conv2D(64, 3, padding="same")])
+    network.build([None, *size, 3])
+    detector = Detector(network, HeatMaps(3, seed=0), size, frozen_norms=False, exchanged=exchanged)
+    kernel, _ = compat.variables(detector.head)
+    kernel.assign(100 * kernel)
+    images = tf.cast(tf.random.stateless_uniform([2, *size, 3], [0, 1], 0, 255, tf.int32), tf.uint8)
+    asked = several(colour_network, {"nearest": heads["nearest"], "detector": detector}, best)
+    points = {"detector": np.asarray(detector(images)["points"])}
+    points["nearest"] = np.asarray(several(colour_network, {"nearest": heads["nearest"]}).together(images)["points"])
+    found = asked.together(images)
+    np.testing.assert_allclose(found["points"], points[best], atol=1e-3)
+    np.testing.assert_allclose(found["disagreement"], spread(list(points.values())), atol=1e-3)
 
 
 def test_one_head_alone_does_not_disagree(colour_network, heads):
