@@ -72,7 +72,9 @@ def _data():
     run = dense_labels.open_run(rows.workdir())
     given = rows.own_data()
     config = run_config.with_landmarks(run.config, given["annotations"], given["annotations_test"], given["images"])
-    names = _HEADS.value or [name for name in config.eval.heads if not HEADS[name].facts.get("reads_pictures")]
+    names = [name for name in _HEADS.value or config.eval.heads if not HEADS[name].facts.get("reads_pictures")]
+    if not names:
+        sys.exit("error: --heads must name a head that reads labels, such as regress; a detector sees pictures")
     source, label, described = pipeline.prepare(config), rows.labelling(run.network), []
     settings = {"batch_size": config.eval.batch_size}
 
@@ -129,9 +131,10 @@ def _table(measured):
     lines = [f"| annotated | which | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
     for budget, draws in measured.items():
         errors = {
-            how: [[draw["error_percent"][how][name] for draw in draws] for name in names] for how in (_CHOSEN, _RANDOM)
+            how: np.array([[draw["error_percent"][how][name] for draw in draws] for name in names], float)
+            for how in (_CHOSEN, _RANDOM)  # an error that could not be measured is None
         }
-        errors["difference"] = np.subtract(errors[_CHOSEN], errors[_RANDOM]).tolist()
+        errors["difference"] = errors[_CHOSEN] - errors[_RANDOM]
         for how, values in errors.items():
             cells = (tables.mean_and_deviation(each, 2) for each in values)
             lines.append(f"| {budget} | {how} | {' | '.join(cells)} |")

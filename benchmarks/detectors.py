@@ -69,7 +69,7 @@ def _fitting():
         held_out, rest = order[: _HOLD_OUT.value], order[_HOLD_OUT.value :]
         detector.test, detector.known = detector.known.take(held_out), detector.known.take(rest)
         if detector.pile:
-            detector.pile = detector.pile.without({detector.origins[row] for row in held_out})
+            detector.pile = detector.pile.without({detector.origins[picture] for picture in detector.test.picture})
     return detector, source.normaliser, {}
 
 

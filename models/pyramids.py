@@ -6,6 +6,8 @@ a U-Net. Labels and the heat maps of a detector are both read from the finest ma
 
 from __future__ import annotations
 
+import itertools
+
 import tensorflow as tf
 
 from models import trunks
@@ -56,7 +58,7 @@ def features(
 
 
 def _joined_up(at_4, at_8, at_16, seed, dtype):
-    seeds = iter(range(100 * seed, 2**31)) if seed is not None else None
+    seeds = ((100 * seed + k) % 2**31 for k in itertools.count()) if seed is not None else None
 
     def block(values, width, kernel):
         random = tf.keras.initializers.GlorotUniform(seed=next(seeds) if seeds else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from dense_labels.batches import LabelledLandmarks
 from dense_labels.config import Config
 from dense_labels.detection import fitting, sides
 from dense_labels.detection import pile as pile_lib
+from dense_labels.detection import views as views_lib
 from dense_labels.detection.pile import Pile
 from dense_labels.evaluation import landmarks
 from dense_labels.evaluation.landmarks import FittedHeads
@@ -96,13 +97,20 @@ class Fitting:
         own = prepare(config, source)
         self.known = annotated_images(own, "annotated", config.eval.head_images)
         self.test = annotated_images(own, "test") if own.count("test") else None
-        self.settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs)
+        sides.exchanged(self.known.landmarks.shape[1], self.flip_pairs)  # refuses pairs that are none
+        all_round = views_lib.turns_all_round(self.known)
+        if all_round:
+            progress.say("objects lie any way round: a detector is trained on views that are turned by any angle")
+        self.settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, all_round)
         self._last: tuple[Any, Any] | None = None
         self.origins = own.origins("annotated")
-        self.pile = _read_pile(pile, self.known.labels.cells, config.eval.pile)
+        self._tested = own.origins("test") if self.test else []
+        self.pile = _read_pile(pile, self.known.labels.cells, config.eval.pile, boxed=own.boxed)
 
     def fit(self, known: LabelledLandmarks, test: LabelledLandmarks | None) -> FittedHeads:
         """Fits a detector, and measures it or others of its kind.
+
+        No picture that any of them is measured on is in the pile, neither a test picture nor one that is held out.
 
         Args:
           known, test: the annotated and test images as the run labels them; what is predicted is in pixels of these.
@@ -114,7 +122,7 @@ class Fitting:
           ValueError: if the weights cannot be read.
         """
         nearest_landmarks.check_annotated(self.known.annotated)
-        fits = {NAME: self._fit}
+        fits = {NAME: self._taught_without({*self.origins, *self._tested})}
         fitted = landmarks.fit_heads(fits, self.known, self.test, batch_size=_AT_ONCE)
         if fitted.predicted is None:
             return fitted
@@ -126,21 +134,26 @@ class Fitting:
         return dataclasses.replace(fitted, predicted=predicted, best_points=points, measured_on=measured_on)
 
     def few_shot(self, *, counts: Sequence[int], seeds: int | Sequence[int]) -> dict[str, dict[int, list[float]]]:
-        """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`."""
-        return {NAME: self._few_shot(self._fit, counts, seeds)}
+        """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`.
+
+        Annotated images that are not drawn belong to the pile, without their landmarks; test images do not.
+        """
+        return {NAME: self._few_shot(self._taught_without(self._tested), counts, seeds)}
 
     def with_and_without_pile(self, count: int, seed: int) -> tuple[float, float]:
         """Measures a detector fitted to a few annotated images, and the one that taught it, which saw no pile.
+
+        As in `few_shot`.
 
         Args:
           count: how many images.
           seed: of their draw, as in `landmarks.few_shot`.
 
         Returns:
-          The mean errors of both, in percent.
+          The mean errors of both, in percent; not a number where no landmark that they know is measured.
         """
-        fits = self._fit, self._fit_alone
-        with_pile, alone = (self._few_shot(fit, [count], [seed])[count][0] for fit in fits)
+        fits = self._taught_without(self._tested), self._fit_alone
+        with_pile, alone = ((self._few_shot(fit, [count], [seed])[count] or [np.nan])[0] for fit in fits)
         return with_pile, alone
 
     def _few_shot(self, fit, counts, seeds) -> dict[int, list[float]]:
@@ -150,12 +163,18 @@ class Fitting:
         )
         return errors[NAME]
 
-    def _fit(self, images: LabelledLandmarks) -> Any:
-        first = self._fit_alone(images)
-        if not self.pile:
-            return first
-        others = self.pile.without({self.origins[picture] for picture in images.picture})
-        return fitting.fit_with_pile(images, others.images, first, self.settings)
+    def _taught_without(self, left_out: Collection[tuple]) -> Callable[[LabelledLandmarks], Any]:
+        """A function that fits a detector to annotated images and the pile, less what is annotated or left out."""
+
+        def fit(images):
+            first = self._fit_alone(images)
+            if not self.pile:
+                return first
+            others = self.pile.without({*left_out, *(self.origins[picture] for picture in images.picture)})
+            return fitting.fit_with_pile(images, others.images, first, self.settings)
+
+        fit.takes_all = True  # type: ignore[attr-defined]  # the pairs that a mirror exchanges are of all landmarks
+        return fit
 
     def _fit_alone(self, images: LabelledLandmarks) -> Any:
         """A detector fitted to annotated images alone; the last one is remembered, for two may be asked for."""
@@ -164,11 +183,10 @@ class Fitting:
             self._last = asked, fitting.fit(images, self.settings)
         return self._last[1]
 
-    # The pairs that a mirror exchanges are of all landmarks.
-    _fit.takes_all = _fit_alone.takes_all = True  # type: ignore[attr-defined]
+    _fit_alone.takes_all = True  # type: ignore[attr-defined]
 
 
-def _read_pile(config: Config | None, size: tuple[int, int], most: int) -> Pile | None:
+def _read_pile(config: Config | None, size: tuple[int, int], most: int, *, boxed: bool) -> Pile | None:
     """Pictures of a training, or None where there are none that a detector could learn from."""
     if config is None or config.data.name not in READERS or not most:
         return None
@@ -176,6 +194,12 @@ def _read_pile(config: Config | None, size: tuple[int, int], most: int) -> Pile 
         pile = pile_lib.read(config, size, most)
     except (ValueError, OSError) as error:
         progress.note(f"the pictures of the training cannot be read: a detector sees annotated ones alone ({error})")
+        return None
+    if pile.boxed != boxed:
+        of = {True: "boxes", False: "whole pictures"}
+        progress.note(
+            f"the training saw {of[pile.boxed]}, {of[boxed]} are annotated: a detector sees annotated ones alone"
+        )
         return None
     progress.say(f"a detector learns from {len(pile.images)} pictures of the training too")
     return pile

@@ -37,6 +37,7 @@ class Settings:
       weights: of the trunk, as `models.pyramids.features` takes them.
       seed: of the weights, of the order of the images and of their views.
       flip_pairs: landmarks that a mirror exchanges.
+      all_round: whether views are turned by any angle; see `views.turns_all_round`.
       steps: of 16 views; None: `steps_for` so many annotated images.
     """
 
@@ -44,6 +45,7 @@ class Settings:
     weights: str
     seed: int
     flip_pairs: Sequence[tuple[int, int]] = ()
+    all_round: bool = False
     steps: int | None = None
 
 
@@ -82,7 +84,7 @@ def fit_with_pile(known: LabelledLandmarks, pile: np.ndarray, first: Detector, s
     if not len(pile):
         return first
     known = known.take(known.annotated.any(axis=1))
-    images, rows = pile_lib.joined(known, pile_lib.taught(first, pile))
+    images, rows = pile_lib.joined(known, pile_lib.taught(first, pile, known.annotated.any(axis=0)))
     what = "Training a detector with the pile"
     return _trained(images, rows, settings, settings.seed + 1, len(known), what)
 
@@ -97,7 +99,8 @@ def _trained(images: LabelledLandmarks, rows, settings: Settings, seed: int, ann
         seed=seed,
         exchanged=sides.exchanged(count, pairs) if pairs else (),
     )
-    data = views_lib.batches(images, settings.views, flip_pairs=pairs, batch_size=_BATCH, seed=seed, rows=rows)
+    options = {"flip_pairs": pairs, "all_round": settings.all_round, "rows": rows}
+    data = views_lib.batches(images, settings.views, batch_size=_BATCH, seed=seed, **options)
     _train(detector, data, steps_for(annotated) if settings.steps is None else settings.steps, what)
     return detector
 

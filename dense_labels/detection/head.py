@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @HEADS.register(
     "detector",
-    "a network of its own, trained end to end on the annotated pictures; its trunk knows ImageNet",
+    "a network of its own, trained end to end on annotated pictures and others; its trunk knows ImageNet",
     keys=("eval.pile",),
     reads_pictures=True,
     decodings={
-        "detector": "detector: a MobileNetV2 trained end to end on the annotated pictures; the peaks of its heat maps",
+        "detector": "detector: a MobileNetV2 trained end to end on annotated pictures and others; its heat maps' peaks",
     },
 )
 class DetectorHead:

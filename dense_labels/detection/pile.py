@@ -23,22 +23,26 @@ from dense_labels.method import geometry
 from input_pipeline import pipeline
 from input_pipeline.views import warps
 
-SHARE = 0.25  # of the views that the second detector is trained on, those of annotated pictures, at least
+_SHARE = 0.25  # of the views that the second detector is trained on, those of annotated pictures, or more
 _ANGLES = (-10.0, 10.0)  # degrees that the first detector sees an image turned by
 _AT_ONCE = 32
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pile:
-    """Images that nobody annotated, uint8 [M, H, W, 3], and what each shows, as `Stills.origins` says."""
+    """Images that nobody annotated, uint8 [M, H, W, 3], and what each shows, as `Stills.origins` says.
+
+    They are whole pictures, or boxes in them.
+    """
 
     images: np.ndarray
     origins: list[tuple]
+    boxed: bool = False
 
     def without(self, origins: Collection[tuple]) -> Pile:
         """Returns the images of others than these."""
         kept = [row for row, origin in enumerate(self.origins) if origin not in origins]
-        return Pile(self.images[kept], [self.origins[row] for row in kept])
+        return Pile(self.images[kept], [self.origins[row] for row in kept], self.boxed)
 
 
 def read(config: Config, size: tuple[int, int], most: int) -> Pile:
@@ -62,10 +66,12 @@ def read(config: Config, size: tuple[int, int], most: int) -> Pile:
         tf.cast(tf.round(batch.image * 255.0), tf.uint8).numpy()
         for batch in pipeline.image_batches(source, "train", batch_size=_AT_ONCE)
     ]
-    return Pile(np.concatenate(images), source.origins("train"))
+    return Pile(np.concatenate(images), source.origins("train"), source.boxed)
 
 
-def taught(detector: Callable[[Any], dict[str, tf.Tensor]], images: np.ndarray) -> LabelledLandmarks:
+def taught(
+    detector: Callable[[Any], dict[str, tf.Tensor]], images: np.ndarray, present: np.ndarray
+) -> LabelledLandmarks:
     """Locates landmarks in images that nobody annotated.
 
     A detector sees each image turned a little one way and the other; the landmark is the mean of both answers. It
@@ -74,6 +80,7 @@ def taught(detector: Callable[[Any], dict[str, tf.Tensor]], images: np.ndarray) 
     Args:
       detector: uint8 images [N, H, W, 3] -> a dictionary with `points` [N, K, 2] in pixels of them.
       images: uint8 [M, H, W, 3].
+      present: boolean [K], the landmarks that the detector has been taught; others do not count.
 
     Returns:
       The images, as label maps of stride 1, and their landmarks; `annotated`, from 0 to 1, is how much each counts.
@@ -86,7 +93,7 @@ def taught(detector: Callable[[Any], dict[str, tf.Tensor]], images: np.ndarray) 
             bar.update(len(batch))
     first, second = np.concatenate(found, axis=1)
     apart = np.linalg.norm(first - second, axis=-1) / 2
-    counts = np.exp(-np.square(apart / (2 * max(np.median(apart), 1e-6))))
+    counts = present * np.exp(-np.square(apart / (2 * max(np.median(apart[:, present]), 1e-6))))
     ones = np.ones([len(images), 2], np.float32)
     return LabelledLandmarks(
         LabelMap(images, 1), (first + second) / 2, np.float32(counts), ones, ones[:, 0], np.arange(len(images))
@@ -108,13 +115,13 @@ def joined(known: LabelledLandmarks, found: LabelledLandmarks) -> tuple[Labelled
     """Joins annotated images and those that a detector annotated.
 
     Returns:
-      The images; and the indices of all of them, those of annotated ones so often that they are a quarter at least.
+      The images; and the indices of all, those of annotated ones so often that they are about a quarter, or once.
     """
     values = np.concatenate([known.labels.values, found.labels.values])
     rest = [
         np.concatenate([np.float32(getattr(each, name)) for each in (known, found)])
         for name in ("landmarks", "annotated", "scale", "normaliser", "picture")
     ]
-    repeats = max(1, round(SHARE / (1 - SHARE) * len(found) / len(known)))
+    repeats = max(1, round(_SHARE / (1 - _SHARE) * len(found) / len(known)))
     rows = np.concatenate([np.tile(np.arange(len(known)), repeats), len(known) + np.arange(len(found))])
     return LabelledLandmarks(LabelMap(values, 1), *rest), rows

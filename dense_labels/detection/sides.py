@@ -36,7 +36,14 @@ def flip_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
 
 
 def exchanged(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """Lists which landmark stands where each of `count` stood, once the pairs have changed places."""
+    """Lists which landmark stands where each of `count` stood, once the pairs have changed places.
+
+    Raises:
+      ValueError: if a landmark is in two pairs.
+    """
+    members = [landmark for pair in pairs for landmark in pair]
+    if len(set(members)) < len(members):
+        raise ValueError(f"flip pairs {list(map(tuple, pairs))}: a landmark is in two of them; each has one partner")
     order = list(range(count))
     for left, right in pairs:
         order[left], order[right] = right, left

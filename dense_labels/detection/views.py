@@ -20,6 +20,7 @@ from input_pipeline.views import pairs, view_maps
 _ANY_STRIDE = 16  # the cells are not used
 _STRENGTH = 1.5  # of the warps; two thirds of them turn the image by less than 8 degrees
 _UPRIGHT = 0.7  # mean of the turned unit vectors; for normal angles, of a standard deviation of 48 degrees
+_CLEARLY = 1.1  # times the fit of the landmarks as they are: that of a mirror image that is taken
 _TURN = 4  # folded into a seed, for a draw that leaves the others as they are; `view_maps` and `pairs` have 1 to 3
 
 
@@ -39,11 +40,10 @@ def batches(
     flip_pairs: Sequence[tuple[int, int]],
     batch_size: int,
     seed: int,
+    all_round: bool = False,
     rows: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Makes endless batches of views, two of each image that is drawn; all images are drawn in turn.
-
-    Where the object lies in the images any way round, see `turns_all_round`, an image is turned by any angle first.
 
     Args:
       known: annotated images, uint8 [N, H, W, 3], as label maps of stride 1.
@@ -52,6 +52,7 @@ def batches(
         exchanges is not known then.
       batch_size: views, an even number.
       seed: of the order and of the views.
+      all_round: whether an image is turned by any angle first.
       rows: indices of the images, of some of them several times, to draw from; None: each once.
 
     Returns:
@@ -66,7 +67,6 @@ def batches(
     annotated = tf.constant(known.annotated, tf.float32)
 
     rows = np.arange(len(images)) if rows is None else rows
-    all_round = turns_all_round(known)
 
     def drawn(row, seed):
         index = tf.gather(rows, row)
@@ -83,8 +83,9 @@ def batches(
 def turns_all_round(known: LabelledLandmarks) -> bool:
     """Says whether the landmarks of annotated images lie any way round, as those of a mouse seen from above do.
 
-    Each image's landmarks are turned so that they fit those of the first one best, in the sense of least squares. If
-    the unit vectors of these angles have a mean shorter than 0.7, they do.
+    Each image's landmarks are turned so that they fit those of one image best, in the sense of least squares; mirrored
+    where that fits clearly better, for an object seen from its other side is not turned. If the unit vectors of these
+    angles have a mean shorter than 0.7, they lie any way round.
     """
     sure = known.annotated > 0.5
     points = np.where(sure, known.landmarks[..., 0] + 1j * known.landmarks[..., 1], 0)
@@ -99,7 +100,8 @@ def turns_all_round(known: LabelledLandmarks) -> bool:
         np.where(shared, values - (values * shared).sum(axis=1, keepdims=True) / counts, 0)
         for values in (points, np.broadcast_to(first, points.shape))
     )
-    angles = np.angle((centred * reference.conj()).sum(axis=1))
+    plain, mirrored = ((centred * each).sum(axis=1) for each in (reference.conj(), -reference))
+    angles = np.angle(np.where(np.abs(mirrored) > _CLEARLY * np.abs(plain), mirrored, plain))
     return bool(np.abs(np.exp(1j * angles).mean()) < _UPRIGHT)
 
 

@@ -24,7 +24,7 @@ def check(config: Config) -> None:
 
 @NETWORKS.register(
     "pyramid",
-    "a published trunk, its maps joined up to stride 4; a detector of its run begins with it",
+    "a published trunk, its maps of strides 16, 8 and 4 joined; stride 4",
     keys=("model.trunk", "model.weights"),
     check=check,
 )

@@ -22,7 +22,7 @@ def test_there_is_a_label_for_every_whole_cell(network, height, width):
 
 
 def test_padding_moves_no_label(network):
-    """Images of 96 x 96 px are not padded, those of 93 are; far from the border their labels are the same."""
+    """Images of 160 x 160 px are not padded, those of 149 are; far from the border their labels are the same."""
     image = np.random.default_rng(0).uniform(size=[1, 160, 160, 3]).astype(np.float32)
     whole, cut = network(image).numpy(), network(image[:, :149, :149]).numpy()
     scale = np.abs(whole).mean()
@@ -35,6 +35,19 @@ def test_with_a_trained_trunk_its_norms_are_kept():
         body = pyramids.features("mobilenet_v2", weights="none", frozen_norms=frozen, seed=0)
         norms = [layer for layer in body.layers[3].layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
         assert norms and all(layer.trainable != frozen for layer in norms)
+
+
+@pytest.mark.parametrize("weights, frozen", [("none", False), ("trunk.h5", True)])
+def test_the_norms_of_weights_that_were_trained_are_kept(monkeypatch, weights, frozen):
+    made, asked = pyramids.features("mobilenet_v2", weights="none", frozen_norms=False), []
+    monkeypatch.setattr(pyramids, "features", lambda trunk, **options: asked.append(options) or made)
+    pyramids.labels("mobilenet_v2", 4, weights=weights, dtype="float32")
+    assert asked[0]["frozen_norms"] == frozen and asked[0]["weights"] == weights
+
+
+def test_any_seed_will_do():
+    made = pyramids.features("mobilenet_v2", weights="none", frozen_norms=False, seed=2**32 - 1)
+    assert len(made.trainable_variables) > 100
 
 
 def test_in_bfloat16_the_labels_are_float32():

@@ -61,7 +61,7 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
     assert counts == [6, 4, 2, 2, 2]  # all, those not held out, and the draws
     assert known.labels.values.dtype == np.uint8 and known.labels.cells == (SIDE, SIDE)  # whole, of the pictures' size
     assert settings.flip_pairs == ((0, 1),)
-    assert piles == [COUNT - count for count in counts]  # the pictures of the training but those annotated
+    assert piles == [0, 0, 4, 4, 4]  # none that is measured on: no test picture, of the draws no other annotated one
     assert set(kept) == {"nearest", "detector"}
     error = np.exp(kept["detector"]["expected"][:, 0])  # in pixels of what it sees, of two pictures held out
     assert error[2] < min(error[:2]) and kept["detector"]["expected"].shape == (3, 2)
@@ -72,7 +72,9 @@ def test_so_much_of_the_pile_is_seen_as_is_asked_for(run, monkeypatch, pile, lea
     seen = []
     monkeypatch.setattr(fitting, "fit", lambda *_: Red())
     monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: seen.append(len(pile)) or first)
-    monkeypatch.setattr(evaluating.Fitting, "fit", lambda self, *_: self._fit(self.known.take([])) and 1 / 0)
+    monkeypatch.setattr(
+        evaluating.Fitting, "fit", lambda self, *_: self._taught_without([])(self.known.take([])) and 1 / 0
+    )
     with pytest.raises(ZeroDivisionError):
         run.evaluate(heads="detector", pile=pile, **annotations(run))
     assert seen == learned
@@ -98,10 +100,16 @@ def test_a_detector_and_the_one_that_taught_it_are_measured_on_one_fit(run, monk
 def test_pictures_of_the_training_that_are_gone_are_said(run, tmp_path, capsys):
     config = dense_labels.open_run(run.workdir).config
     config.data.dir = str(tmp_path / "gone")
-    assert evaluating._read_pile(config, (SIDE, SIDE), 9) is None
+    assert evaluating._read_pile(config, (SIDE, SIDE), 9, boxed=False) is None
     assert "note: the pictures of the training cannot be read: a detector sees annotated ones alone (" in (
         capsys.readouterr().out
     )
+
+
+def test_a_pile_of_whole_pictures_is_not_for_boxes(run, capsys):
+    assert evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=True) is None
+    assert "note: the training saw whole pictures, boxes are annotated: " in capsys.readouterr().out
+    assert len(evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=False).images) == 9
 
 
 def test_a_pile_is_for_a_detector(run):

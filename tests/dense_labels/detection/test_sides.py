@@ -27,3 +27,8 @@ def test_left_and_right_are_told_by_names(names, pairs):
 
 def test_pairs_change_places():
     assert sides.exchanged(5, [(0, 1), (3, 4)]) == [1, 0, 2, 4, 3]
+
+
+def test_a_landmark_in_two_pairs_is_refused():
+    with pytest.raises(ValueError, match=r"flip pairs \[\(0, 1\), \(1, 2\)\]: a landmark is in two of them"):
+        sides.exchanged(3, [(0, 1), (1, 2)])

@@ -27,8 +27,8 @@ def dots():
     return LabelledLandmarks(LabelMap(np.uint8(images), 1), places, annotated, ones, ones[:, 0], np.arange(4))
 
 
-def drawn(dots, pairs, count=6, seed=3):
-    data = views.batches(dots, COLOURS, flip_pairs=pairs, batch_size=8, seed=seed).take(count)
+def drawn(dots, pairs, count=6, seed=3, all_round=False):
+    data = views.batches(dots, COLOURS, flip_pairs=pairs, batch_size=8, seed=seed, all_round=all_round).take(count)
     return [np.concatenate(parts) for parts in zip(*(map(np.asarray, batch) for batch in data))]
 
 
@@ -40,9 +40,8 @@ def centre(image, channel):
 
 
 @pytest.mark.parametrize("all_round, pairs", [(False, ()), (False, ((0, 1),)), (True, ((0, 1),))])
-def test_a_dot_is_where_its_landmark_is(dots, all_round, pairs, monkeypatch):
-    monkeypatch.setattr(views, "turns_all_round", lambda known: all_round)
-    images, landmarks, known = drawn(dots, pairs)
+def test_a_dot_is_where_its_landmark_is(dots, all_round, pairs):
+    images, landmarks, known = drawn(dots, pairs, all_round=all_round)
     assert images.shape == (48, *SIZE, 3) and not known[:, 2].any() and known[:, :2].mean() > (0.5, 0.8)[not all_round]
     upright = np.mean(landmarks[known[:, 0] > 0, 0, 0] < landmarks[known[:, 0] > 0, 1, 0])
     assert 0.3 < upright < 0.7 if all_round else upright > 0.9  # landmark 0 is left of 1 in the images
@@ -73,10 +72,13 @@ def test_all_images_are_drawn_in_turn(dots):
     assert sorted(np.rint(255 * found.mean(axis=(1, 2, 3))).astype(int)) == sorted([0, 60, 120, 180] * 2)
 
 
-@pytest.mark.parametrize("spread, expected", [(0.0, False), (25.0, False), (90.0, True)])
-def test_it_is_seen_whether_objects_turn_all_round(spread, expected):
+@pytest.mark.parametrize(
+    "spread, other_side, expected", [(0.0, 0.0, False), (25.0, 0.0, False), (90.0, 0.0, True), (10.0, 0.5, False)]
+)
+def test_it_is_seen_whether_objects_turn_all_round(spread, other_side, expected):
     random = np.random.default_rng(1)
-    shape = np.array([-20 - 5j, 20 - 5j, 0 + 15j])
+    shape = np.array([-20 - 10j, 24 - 8j, -8 + 25j])
+    shape = np.where(random.uniform(size=[30, 1]) < other_side, -shape.conj(), shape)  # seen from its other side
     points = shape * np.exp(1j * np.deg2rad(spread * random.standard_normal([30, 1]))) * random.uniform(0.5, 2, [30, 1])
     points = points + random.uniform(-50, 50, [30, 1]) + random.uniform(-1, 1, [30, 3])
     annotated = np.float32(random.uniform(size=[30, 3]) < 0.9)
