@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dense_labels.prediction.predictions import Predictions
+from dense_labels.prediction.predictions import OBJECT, Predictions
 from input_pipeline.readers import annotated
 from input_pipeline.readers.pictures import Pictures
 
-_NEAR = 0.6  # pixels: how far a box that was made of landmarks may be off, which files round and count from 0 or a half
+_NEAR = 0.02  # pixels: how far a box that was made of landmarks may be off, which files round
 
 
 def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
@@ -46,11 +46,15 @@ def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
         skeleton=pictures.skeleton,
         flip_pairs=pictures.flip_pairs,
         around=own_boxes(pictures),
+        category=pictures.category or OBJECT,
     )
 
 
 def own_boxes(pictures: Pictures) -> np.ndarray | None:
     """Returns the boxes about the objects, unless they are those about their landmarks, which say nothing of their own.
+
+    They are, where all sides of all boxes lie at the outermost landmarks, or half a pixel off, as where landmarks count
+    pixels at their centres. A single other side is enough: programs put boxes there exactly, and people do not.
 
     Args:
       pictures: N rows, with landmarks.
@@ -64,8 +68,9 @@ def own_boxes(pictures: Pictures) -> np.ndarray | None:
     low = np.where(known, pictures.landmarks, np.inf).min(axis=1)
     high = np.where(known, pictures.landmarks, -np.inf).max(axis=1)
     ends = (high, np.maximum(high, low + 1))  # readers make boxes of a pixel at least
-    near = [np.abs(pictures.objects - np.concatenate([low, end], axis=1)) <= _NEAR for end in ends]
-    return None if (near[0] | near[1]).all() else pictures.objects
+    off = [np.abs(pictures.objects - np.concatenate([low, end], axis=1)) for end in ends]
+    made = [(each <= _NEAR) | (np.abs(each - 0.5) <= _NEAR) for each in off]
+    return None if (made[0] | made[1]).all() else pictures.objects
 
 
 def with_landmarks(found: Predictions, names: Sequence[str]) -> Predictions:
@@ -100,6 +105,8 @@ def with_landmarks(found: Predictions, names: Sequence[str]) -> Predictions:
 def joined(first: Predictions, second: Predictions, rows: Sequence[int]) -> Predictions:
     """Returns rows of annotations of two files; lines and pairs of landmarks are those of the second, if it has any.
 
+    The objects are called as in the first, or where they have no name there, as in the second.
+
     Args:
       first: N rows, from the same folder and with the same landmarks as the second.
       second: M rows, with boxes of their own where the first has such.
@@ -120,4 +127,5 @@ def joined(first: Predictions, second: Predictions, rows: Sequence[int]) -> Pred
         around=None if first.around is None else np.concatenate([each.around for each in both])[chosen],
         skeleton=second.skeleton or first.skeleton,
         flip_pairs=second.flip_pairs or first.flip_pairs,
+        category=next((each.category for each in both if each.category != OBJECT), OBJECT),
     )

@@ -1,7 +1,7 @@
 """Merges corrected annotations with earlier ones, of any formats that are read, into one that is written.
 
 Convention: a picture is the unit. What the newer file has of a picture takes the place of all that the older has of it,
-so that a landmark that was taken away stays away; a picture of which the newer file has no landmark stays as it was.
+so that a landmark that was taken away stays away; a picture in which the newer file places no landmark stays as it was.
 Landmarks are told apart by their names; without names by their numbers, which are those of the files.
 """
 
@@ -17,10 +17,10 @@ import numpy as np
 from dense_labels import files, progress
 from dense_labels.config import Config
 from dense_labels.prediction import annotated, written
-from dense_labels.prediction.predictions import Predictions
+from dense_labels.prediction.predictions import OBJECT, Predictions
 from dense_labels.registry import READERS
 from input_pipeline.readers import annotation_files, coco, consistency
-from input_pipeline.readers.pictures import Pictures
+from input_pipeline.readers.pictures import Pictures, SeveralKinds
 
 _NAMED = 5  # landmarks that a message names
 
@@ -55,7 +55,7 @@ def merge_annotations(
       pictures: folder of the pictures, which names start from.
       format: name of the registry FORMATS. "" for the one that the ending of `out` tells; where several have that
         ending, for that of the older file, or else of the newer.
-      category: name or id of the objects, where annotations are of several kinds; the others are left out.
+      category: name or id of the objects, for a file that has several kinds; the others are left out.
 
     Returns:
       `out`, how many pictures were corrected, and how many were added.
@@ -94,7 +94,8 @@ def merge_for(
 
     Args:
       config: of the run; the pictures are those of its training where no others are named.
-      corrections, merged, annotations, pictures, category: the flags of these names.
+      corrections, merged, annotations, pictures: the flags of these names.
+      category: likewise; without it, that of the run.
 
     Raises:
       ValueError: if a file is missing, or as `merge_annotations`.
@@ -105,14 +106,14 @@ def merge_for(
     folder = pictures or config.data.dir
     if not folder:
         raise ValueError("the run was trained on no folder of pictures; give --pictures, which names start from")
-    merge_annotations(annotations, corrections, merged, folder, category=category)
+    merge_annotations(annotations, corrections, merged, folder, category=category or config.data.category)
 
 
 def _check_place(out, older, newer, folder):
     """Refuses to write over anything, or into what is merged."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder; give that of the pictures")
-    if out.exists():
+    if os.path.lexists(out):  # a link that leads nowhere too
         raise ValueError(f"{out} is there already, and annotations are not written over; give another name")
     for source in (older, newer):
         if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
@@ -121,7 +122,7 @@ def _check_place(out, older, newer, folder):
 
 def _read(path: pathlib.Path, folder: pathlib.Path, category: str) -> _Known:
     """Reads a file, and holds it against its pictures."""
-    kind, pictures = annotation_files.kind_of(path), annotation_files.read(folder, path, category=category)
+    kind, pictures = annotation_files.kind_of(path), _pictures(path, folder, category)
     found = annotated.of_pictures(pictures, folder)
     pictures = consistency.checked(pictures, found.sizes)
     names = tuple(_name(each, folder, path) for each in pictures.paths)
@@ -132,6 +133,16 @@ def _read(path: pathlib.Path, folder: pathlib.Path, category: str) -> _Known:
         twice = next(name for name, each in zip(names, files_seen) if files_seen.count(each) > 1)
         raise ValueError(f"{path}: {twice} is there twice, and it cannot be told which of the two is meant")
     return _Known(path, kind, pictures, found)
+
+
+def _pictures(path, folder, category):
+    """What a file says of the only kind of objects that it has, whatever it calls them, or else of the chosen one."""
+    try:
+        return annotation_files.read(folder, path)
+    except SeveralKinds:
+        if not category:
+            raise
+        return annotation_files.read(folder, path, category=category)
 
 
 def _name(path, folder, file):
@@ -145,13 +156,7 @@ def _name(path, folder, file):
 
 def _check_alike(before: _Known, after: _Known) -> None:
     """Refuses files that contradict one another."""
-    ours, theirs = set(before.found.landmark_names), set(after.found.landmark_names)
-    told = (ours <= theirs and not _lists(before)) or (theirs <= ours and not _lists(after))
-    if ours != theirs and not told:
-        alone = [_only(after.path, theirs - ours), _only(before.path, ours - theirs)]
-        raise ValueError(
-            f"{after.path} and {before.path} have other landmarks: {'; '.join(each for each in alone if each)}"
-        )
+    _check_names(before, after)
     if (before.found.around is None) != (after.found.around is None):
         one, other = (before, after) if after.found.around is None else (after, before)
         raise ValueError(
@@ -162,6 +167,20 @@ def _check_alike(before: _Known, after: _Known) -> None:
         progress.note(f"{after.path} and {before.path} do not name their landmarks: told apart by their numbers")
     if before.kind == after.kind == "coco":
         coco.warn_of_halves({str(each.path): each.pictures for each in (before, after)})
+    called = [progress.printable(each.found.category) for each in (before, after)]
+    if called[0] != called[1] and OBJECT not in called:
+        progress.warn(f"{before.path} calls its objects {called[0]}, and {after.path} {called[1]}: {called[0]} is kept")
+
+
+def _check_names(before, after):
+    """Refuses landmarks that one file has, unless the other may leave them out where it does not place them."""
+    ours, theirs = set(before.found.landmark_names), set(after.found.landmark_names)
+    if ours == theirs:
+        return
+    words = "; ".join(filter(None, [_only(after.path, theirs - ours), _only(before.path, ours - theirs)]))
+    if not ours & theirs or (ours - theirs and _lists(after)) or (theirs - ours and _lists(before)):
+        raise ValueError(f"{after.path} and {before.path} have other landmarks: {words}")
+    progress.note(f"{words}; the other file may leave out what is placed nowhere in it")
 
 
 def _lists(known):
@@ -179,13 +198,13 @@ def _merged(before: _Known, after: _Known) -> tuple[Predictions, int, int]:
     names = tuple(dict.fromkeys([*before.found.landmark_names, *after.found.landmark_names]))
     old, new = (annotated.with_landmarks(known.found, names) for known in (before, after))
     old_rows, new_rows = (_by_file(known) for known in (before, after))
-    saying = {file: rows for file, rows in new_rows.items() if _says(new, rows)}
+    saying = {file: rows for file, rows in new_rows.items() if _says(new, rows, old, old_rows.get(file, []))}
     corrected = [file for file in old_rows if file in saying]
     added = [file for file in saying if file not in old_rows]
     _say_what_goes(before, after, old, new, {file: (old_rows[file], saying[file]) for file in corrected})
     silent = [file for file in new_rows if file in old_rows and file not in saying]
     if silent:
-        progress.note(f"{after.path} has no landmark of {len(silent)} pictures, so that of {before.path} is kept")
+        progress.note(f"{after.path} places no landmark in {len(silent)} pictures, so what {before.path} has is kept")
     taken = {**old_rows, **{file: [len(old) + row for row in rows] for file, rows in saying.items()}}
     called = {row: old.names[old_rows[file][0]] for file in corrected for row in saying[file]}
     new = dataclasses.replace(new, names=tuple(called.get(row, name) for row, name in enumerate(new.names)))
@@ -200,9 +219,10 @@ def _by_file(known):
     return rows
 
 
-def _says(found, rows):
-    """Whether there is a landmark in some rows, or the mark of a hidden one."""
-    return bool(found.known[rows].any()) or (found.hidden is not None and bool(found.hidden[rows].any()))
+def _says(new, rows, old, old_rows):
+    """Whether rows place a landmark, or have the mark of a hidden one where the older file places none either."""
+    marked = new.hidden is not None and new.hidden[rows].any()
+    return bool(new.known[rows].any() or (marked and not old.known[old_rows].any()))
 
 
 def _say_what_goes(before, after, old, new, corrected):

@@ -14,6 +14,7 @@ from dense_labels import files
 from dense_labels.registry import FORMATS
 
 _RAW_POINTS = "points_raw.csv"
+OBJECT = "object"  # what objects are called that have no name of their own
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class Predictions:
       flip_pairs: pairs of landmarks that change places in a mirror; for formats that say it.
       around: float32 [N, 4], left, top, right, bottom of the objects, where annotations have boxes of their own about
         them; None: about the landmarks.
+      category: what the objects are called; for formats that say it.
     """
 
     folder: str
@@ -69,6 +71,7 @@ class Predictions:
     skeleton: tuple[tuple[int, int], ...] = ()
     flip_pairs: tuple[tuple[int, int], ...] = ()
     around: np.ndarray | None = None
+    category: str = OBJECT
 
     def __len__(self) -> int:
         return len(self.names)

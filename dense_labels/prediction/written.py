@@ -15,6 +15,7 @@ from dense_labels import progress
 from dense_labels.prediction import annotated
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.registry import FORMATS, READERS, Entry
+from input_pipeline.readers import consistency
 
 _MOVED = 0.01  # pixels that a point or a box may be moved by, as formats round
 
@@ -65,7 +66,7 @@ def _ending(entry):
 
 
 def checked(entry: Entry, found: Predictions, out: pathlib.Path, read: Callable[[pathlib.Path], Predictions]) -> Any:
-    """Writes annotations elsewhere, reads them again, and compares; says which marks and pairs a format does not keep.
+    """Writes annotations elsewhere, reads them again, and compares; says which marks, pairs and names are not kept.
 
     Args:
       entry: the format.
@@ -109,10 +110,17 @@ def _compare(found, back, name):
     if (known != back.known[others]).any() or (np.abs(points - again)[known] > _MOVED).any():
         raise ValueError(f"{name} does not keep all points as they are; choose another format")
     if found.around is not None and (
-        back.around is None or (np.abs(found.around[rows] - back.around[others]) > _MOVED).any()
+        back.around is None or (_moved(found.around[rows], back.around[others], found.sizes[rows]) > _MOVED).any()
     ):
         raise ValueError(f"{name} does not keep the boxes about objects; choose another format, such as 'coco'")
     _say_what_is_lost(found, back, name)
+
+
+def _moved(boxes, again, sizes):
+    """How far sides of boxes were moved, but for what ends a little beyond its picture, and may be cut off there."""
+    sides = np.tile(sizes[:, ::-1], 2)
+    beyond = np.maximum(0, np.maximum(boxes - sides, -boxes))
+    return np.abs(boxes - again) - np.minimum(beyond, consistency.beyond_allowed(sides))
 
 
 def _pairs(found, back, name):
@@ -128,7 +136,7 @@ def _pairs(found, back, name):
 
 
 def _say_what_is_lost(found, back, name):
-    """Says which marks and pairs did not come back; a picture may have marks alone, and no landmark with a place."""
+    """Says which marks, pairs and names did not come back; a picture may have marks alone, and no placed landmark."""
     marked, kept = (np.zeros_like(each.known) if each.hidden is None else each.hidden for each in (found, back))
     theirs, unkept = back.by_picture(), 0
     for picture, rows in found.by_picture().items():
@@ -140,3 +148,5 @@ def _say_what_is_lost(found, back, name):
         progress.note(f"{name} does not keep the lines between landmarks")
     if found.flip_pairs and not back.flip_pairs:
         progress.warn(f"{name} does not keep which landmarks change places in a mirror")
+    if found.category != back.category:
+        progress.note(f"{name} does not keep that the objects are called {progress.printable(found.category)}")

@@ -11,7 +11,7 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from input_pipeline.readers import landmark_files
-from input_pipeline.readers.pictures import Pictures
+from input_pipeline.readers.pictures import Pictures, SeveralKinds
 from input_pipeline.storage import decoding
 
 KEYS = (*landmark_files.KEYS, "data.whole_pictures", "data.boxes", "data.category")  # of readers of such files
@@ -154,6 +154,7 @@ def pictures(file: str | os.PathLike, found: Found, *, boxed: bool, category: st
         hidden=hidden if hidden.any() else None,
         skeleton=_pairs(found.skeleton, column),
         flip_pairs=_pairs(found.flip_pairs, column),
+        category=objects[0].kind,
     )
     eyes = landmark_files.eyes(names)
     return landmark_files.add_normalisers(made, eyes, "eye distance", otherwise=lambda: _sizes(made))
@@ -166,7 +167,10 @@ def _of_kind(objects, wanted, file):
     kinds = collections.Counter(each.kind for each in objects)
     some = ", ".join(progress.printable(kind) for kind in list(kinds)[:_NAMED])
     if not wanted and len(kinds) > 1:
-        raise ValueError(f"{file} has landmarks of {len(kinds)} kinds of object ({some}); name one: --category")
+        raise SeveralKinds(
+            f"{file} has landmarks of {len(kinds)} kinds of object ({some}); name one: --category, or "
+            "config.data.category of a training"
+        )
     chosen = [each for each in objects if wanted in ("", each.kind)]
     if not chosen:
         raise ValueError(f"{file} has no landmarks of the category {wanted!r}; it has those of {some}")

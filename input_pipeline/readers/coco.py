@@ -10,7 +10,7 @@ from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import coco_parts, landmark_files
 from input_pipeline.readers.coco_parts import Entry
-from input_pipeline.readers.pictures import Pictures
+from input_pipeline.readers.pictures import Pictures, SeveralKinds
 
 
 @READERS.register(
@@ -119,6 +119,7 @@ def read_file(
         objects=None if objects is None else objects.astype(np.float32),
         hidden=_hidden(entries, points, names),
         skeleton=_skeleton(chosen, points.shape[1]),
+        category=chosen["name"] if isinstance(chosen.get("name"), str) else "",
     )
     return landmark_files.add_normalisers(
         pictures, landmark_files.eyes(names), "eye distance", otherwise=lambda: _sizes(pictures)
@@ -142,7 +143,10 @@ def _category(parts, wanted, file):
         raise ValueError(f"{file} has no key points; config.data.name=boxes trains on boxes alone")
     if wanted:
         raise ValueError(f"{file} has no key points of the category {wanted!r}; it has those of {some}")
-    raise ValueError(f"{file} has key points of {len(having)} categories ({some}); name one: config.data.category")
+    raise SeveralKinds(
+        f"{file} has key points of {len(having)} categories ({some}); name one: --category, or config.data.category of "
+        "a training"
+    )
 
 
 def _names(category, file):

@@ -44,6 +44,11 @@ def check_one_answer(splits: Mapping[str, Pictures]) -> None:
             seen.add(file)
 
 
+def beyond_allowed(sides: np.ndarray) -> np.ndarray:
+    """Returns by how many pixels boxes may end beyond pictures of such sides."""
+    return np.maximum(_ROUNDED, _BEYOND * sides)
+
+
 def checked(pictures: Pictures, sizes: np.ndarray) -> Pictures:
     """Holds what is known about pictures against their sizes.
 
@@ -93,7 +98,7 @@ def _check_objects(pictures, sizes):
     if pictures.objects is None:
         return
     boxes, sides = pictures.objects, sizes[:, ::-1]
-    beyond = (boxes[:, 2:] - sides > np.maximum(_ROUNDED, _BEYOND * sides)).any(axis=1)
+    beyond = (boxes[:, 2:] - sides > beyond_allowed(sides)).any(axis=1)
     extents = boxes[:, 2:] - boxes[:, :2]
     by_corners = (
         (extents > boxes[:, :2]) & (extents <= sides + _ROUNDED)

@@ -17,6 +17,10 @@ STILL_KEYS = (  # of the configuration: what all still pictures are shown by; a 
 )
 
 
+class SeveralKinds(ValueError):
+    """A file has landmarks of several kinds of object, and none of them is chosen."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pictures:
     """Files, the part of each that shows the object, and its landmarks where there are any.
@@ -40,6 +44,7 @@ class Pictures:
     )
     skeleton: tuple[tuple[int, int], ...] = ()  # pairs of landmarks that a line joins, where the format gives them
     flip_pairs: tuple[tuple[int, int], ...] = ()  # pairs of landmarks that change places in a mirror, likewise
+    category: str = ""  # what the file calls the objects, where it does
 
     def __post_init__(self):
         """Checks that all parts are of N pictures and K landmarks, and that their numbers are finite.

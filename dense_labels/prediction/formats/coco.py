@@ -23,8 +23,8 @@ def write(predictions: Predictions) -> bytes:
 
     `keypoint_scores`, and `hidden_without_place`, the names of hidden landmarks whose place is not known, are not of
     COCO's own keys.
-    The bbox is that about the object, where annotations have it, or else the smallest about the points; of an object
-    that was shown in a box, the one that is shown so again.
+    The bbox is that about the object, where annotations have it, or else the smallest about the points, of a pixel at
+    least, as readers make it; of an object that was shown in a box, the one that is shown so again.
     """
     points, known = np.float64(predictions.points).round(_DIGITS), predictions.known
     if known.any() and not (points[known] % 1).any():
@@ -51,7 +51,7 @@ def write(predictions: Predictions) -> bytes:
         )
     skeleton = [[a + 1, b + 1] for a, b in predictions.skeleton]  # COCO counts from 1
     names = list(predictions.landmark_names)
-    category = {"id": _CATEGORY, "name": "object", "keypoints": names, "skeleton": skeleton}
+    category = {"id": _CATEGORY, "name": predictions.category, "keypoints": names, "skeleton": skeleton}
     content = {"images": list(images.values()), "annotations": annotations, "categories": [category]}
     return (json.dumps(content) + "\n").encode()
 
@@ -77,7 +77,8 @@ def _unplaced(predictions: Predictions, row: int) -> dict[str, list[str]]:
 
 def _bbox(predictions: Predictions, row: int, points: np.ndarray) -> list[float]:
     """Left, top, width and height; of a square that was shown, what `landmark_files.square_around` grows to it."""
-    low, high = points.min(axis=0), points.max(axis=0)
+    low = points.min(axis=0)
+    high = np.maximum(points.max(axis=0), low + 1)
     if predictions.around is not None:
         low, high = np.float64(predictions.around[row]).reshape([2, 2])
     elif predictions.boxes is not None:

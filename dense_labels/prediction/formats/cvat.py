@@ -15,8 +15,6 @@ from dense_labels.registry import FORMATS
 if TYPE_CHECKING:
     from dense_labels.prediction.predictions import Predictions
 
-_KIND = "object"
-
 
 @FORMATS.register("cvat", "CVAT's XML 1.1 of images, a skeleton for each object", file="points_cvat.xml")
 def write(predictions: Predictions) -> bytes:
@@ -25,16 +23,16 @@ def write(predictions: Predictions) -> bytes:
     Raises:
       ValueError: if a name has characters that XML has not.
     """
-    names = [*predictions.landmark_names, *predictions.names]
+    names = [*predictions.landmark_names, *predictions.names, predictions.category]
     wrong = next((name for name in names if not name.isprintable()), None)
     if wrong is not None:
         raise ValueError(f"{wrong!r}: CVAT's XML cannot hold this name; rename it or choose another format")
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
     labels = ElementTree.SubElement(ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task"), "labels")
-    _label(labels, _KIND, "skeleton")
+    _label(labels, predictions.category, "skeleton")
     for name in predictions.landmark_names:
-        _label(labels, name, "points", parent=_KIND)
+        _label(labels, name, "points", parent=predictions.category)
     for number, (name, rows) in enumerate(predictions.by_picture().items()):
         height, width = map(str, predictions.sizes[rows[0]].tolist())
         image = ElementTree.SubElement(root, "image", id=str(number), name=name, width=width, height=height)
@@ -55,7 +53,7 @@ def _skeleton(image: ElementTree.Element, predictions: Predictions, row: int) ->
     known = predictions.known[row]
     if not known.any():
         return
-    skeleton = ElementTree.SubElement(image, "skeleton", label=_KIND, source="auto", z_order="0")
+    skeleton = ElementTree.SubElement(image, "skeleton", label=predictions.category, source="auto", z_order="0")
     for k, (x, y) in enumerate(np.where(known[:, np.newaxis], predictions.points[row], 0).tolist()):
         element = ElementTree.SubElement(skeleton, "points", label=predictions.landmark_names[k], source="auto")
         element.set("outside", str(int(not known[k])))

@@ -2,7 +2,7 @@
 
 Convention: percent of the width and height of the picture from its outer top-left corner; see the reader of this name
 in `input_pipeline.readers.formats`. The labelling configuration must have an Image `image`, KeyPointLabels `landmarks`
-and, where pictures have several objects, RectangleLabels `objects`, in whose rectangles the key points lie.
+and, where a picture has several objects, RectangleLabels `objects`, in whose rectangles the key points lie.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ _DIGITS = 6  # after the point
 @FORMATS.register("label_studio", "tasks with predictions for Label Studio", file="points_label_studio.json")
 def write(predictions: Predictions) -> bytes:
     """Writes a task for each picture, whose file is named as `image`; landmarks without a place are left out."""
-    tasks = []
-    for name, rows in predictions.by_picture().items():
-        result = [part for row in rows for part in _object(predictions, row, alone=len(rows) == 1)]
+    tasks, pictures = [], predictions.by_picture()
+    alone = len(pictures) == len(predictions)
+    for name, rows in pictures.items():
+        result = [part for row in rows for part in _object(predictions, row, alone=alone)]
         score = round(float(predictions.score[rows].mean()), 4)
         prediction = {"model_version": "dense-labels", "score": score, "result": result}
         tasks.append({"data": {"image": name}, "predictions": [prediction]})
@@ -34,7 +35,7 @@ def write(predictions: Predictions) -> bytes:
 
 
 def _object(predictions: Predictions, row: int, *, alone: bool) -> list[dict[str, Any]]:
-    """What is drawn of an object: its rectangle, if it is not alone or has its own, and its key points."""
+    """What is drawn of an object: its rectangle, if it has its own or is not alone, and its key points."""
     height, width = predictions.sizes[row].tolist()
     about = {"to_name": "image", "original_width": width, "original_height": height, "image_rotation": 0}
     shares = 100 * predictions.points[row].astype(np.float64) / [width, height]
@@ -50,7 +51,7 @@ def _object(predictions: Predictions, row: int, *, alone: bool) -> list[dict[str
             w, h = right - x, bottom - y
         numbers = {"x": x, "y": y, "width": w, "height": h}
         value: dict[str, Any] = {key: round(float(number), _DIGITS) for key, number in numbers.items()}
-        value |= {"rotation": 0, "rectanglelabels": ["object"]}
+        value |= {"rotation": 0, "rectanglelabels": [predictions.category]}
         drawn.append({**about, "id": f"{row}", "type": "rectanglelabels", "from_name": "objects", "value": value})
     for k in known:
         x, y = shares[k].round(_DIGITS).tolist()

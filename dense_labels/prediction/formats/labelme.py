@@ -58,8 +58,9 @@ def _shapes(predictions: Predictions, row: int, number: int, count: int) -> list
     about = {"group_id": number if count > 1 else None, "description": ""}
     placed = np.flatnonzero(predictions.known[row])
     boxes = [] if predictions.around is None or not len(placed) else [np.float64(predictions.around[row])]
+    drawn: dict[str, Any] = {"shape_type": "rectangle", "flags": {}}
     rectangles = [
-        {"label": "object", "points": corners.round(_DIGITS).tolist(), **about, "shape_type": "rectangle", "flags": {}}
+        {**about, "label": predictions.category, "points": corners.round(_DIGITS).tolist(), **drawn}
         for corners in (box.reshape([2, 2]) for box in boxes)
     ]
     return rectangles + [

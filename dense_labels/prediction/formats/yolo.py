@@ -2,14 +2,15 @@
 
 Convention: shares of the width and height of the picture; see the reader of this name in
 `input_pipeline.readers.formats`. Ultralytics leaves out a picture with a number outside of 0 to 1, so a landmark that
-lies outside of its picture is written as not labelled. The box of an object is its own, or that about its landmarks.
+lies outside of its picture is written as not labelled. The box of an object is its own, or that about its landmarks;
+one with such a number is cut off at the sides of the picture.
 """
 
 from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,13 +57,19 @@ def _settings(predictions: Predictions) -> bytes:
     import yaml
 
     count = len(predictions.landmark_names)
-    settings = {"path": ".", "train": "images", "val": "images", "kpt_shape": [count, 3], "names": {0: "object"}}
+    settings: dict[str, Any] = {"path": ".", "train": "images", "val": "images", "kpt_shape": [count, 3]}
+    settings["names"] = {0: predictions.category}
     if predictions.flip_pairs:
         others = dict(predictions.flip_pairs) | {b: a for a, b in predictions.flip_pairs}
         settings["flip_idx"] = [others.get(k, k) for k in range(count)]
     if predictions.named:
         settings["kpt_names"] = {0: list(predictions.landmark_names)}
     return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).encode()
+
+
+def _centred(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Centre, width and height of a box."""
+    return np.concatenate([(low + high) / 2, np.maximum(high - low, 1e-6)])
 
 
 def _line(predictions: Predictions, row: int, shares: np.ndarray, inside: np.ndarray) -> str:
@@ -72,7 +79,10 @@ def _line(predictions: Predictions, row: int, shares: np.ndarray, inside: np.nda
     low, high = shares[inside].min(axis=0), shares[inside].max(axis=0)
     if predictions.around is not None:
         low, high = predictions.around[row].astype(np.float64).reshape([2, 2]) / predictions.sizes[row, ::-1]
-    numbers = [*((low + high) / 2), *np.maximum(high - low, 1e-6)]
+    numbers = _centred(low, high)
+    if not ((numbers >= 0) & (numbers <= 1)).all():
+        numbers = _centred(low.clip(0, 1), high.clip(0, 1))
+    numbers = numbers.tolist()
     for k, point in enumerate(shares):
         seen = _HIDDEN if predictions.is_hidden(row, k) else _VISIBLE
         numbers += [*point, seen] if inside[k] else [0, 0, 0]

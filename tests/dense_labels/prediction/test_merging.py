@@ -122,7 +122,7 @@ def test_the_order_is_that_of_the_older_file_and_what_was_taken_away_stays_away(
     ]
     said = capsys.readouterr().out
     assert "1 landmarks of" in said and "and so no longer, such as eye of in/b.png" in said
-    assert "new.csv has no landmark of 1 pictures, so that of" in said
+    assert "new.csv places no landmark in 1 pictures, so what" in said
     assert "all.csv: 1 pictures corrected and 1 added to those of" in said
 
 
@@ -157,11 +157,28 @@ def test_a_file_that_names_placed_landmarks_alone_may_name_fewer(folder, tmp_pat
     assert points_of(folder, tmp_path / "other").keys() == ALL.keys()
 
 
+@pytest.mark.parametrize("kind", ["labelme", "label_studio"])
+def test_two_such_files_have_the_landmarks_of_both(folder, tmp_path, kind, capsys):
+    nan = [float("nan")] * 2
+    before = saved(folder, tmp_path / "old", kind, {"a.png": [[1, 2], [3, 4], nan]})
+    after = saved(folder, tmp_path / "new", kind, {"d.png": [nan, [5, 6], [7, 8.5]]})
+    merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
+    assert "has tail; only" in (said := capsys.readouterr().out) and "has left_eye; the other file may leave" in said
+    np.testing.assert_allclose(points_of(folder, tmp_path / "all.csv")["d.png"], [nan, [5, 6], [7, 8.5]], atol=0.003)
+    other = saved(folder, tmp_path / "other", kind, {"d.png": [nan, nan, [7, 8.5]]})
+    with pytest.raises(ValueError, match=r"have other landmarks: only .* has tail; only .* has left_eye, tip$"):
+        merging.merge_annotations(before, other, tmp_path / "none.csv", folder)
+
+
 def test_nothing_is_written_over_or_into_what_is_merged(folder, tmp_path):
     before, after = saved(folder, tmp_path / "old", "labelme", OLD), saved(folder, tmp_path / "new", "csv", NEW)
     for out in (after, before):
         with pytest.raises(ValueError, match="is there already, and annotations are not written over"):
             merging.merge_annotations(before, after, out, folder)
+    (tmp_path / "link.csv").symlink_to(tmp_path / "nowhere.csv")
+    with pytest.raises(ValueError, match="link.csv is there already"):
+        merging.merge_annotations(before, after, tmp_path / "link.csv", folder)
+    assert (tmp_path / "link.csv").is_symlink()
     with pytest.raises(ValueError, match="lies in .*labelme, which is kept as it is"):
         merging.merge_annotations(before, after, before / "all.json", folder)
     with pytest.raises(ValueError, match="none: there is no such folder; give that of the pictures"):
@@ -226,6 +243,88 @@ def test_boxes_in_one_file_alone_are_refused_but_not_those_about_the_landmarks(f
     merging.merge_annotations(bare, tight, tmp_path / "all.json", folder)
 
 
+def test_a_file_has_boxes_of_its_own_if_a_side_of_one_lies_off_the_landmarks(folder, tmp_path):
+    """A person draws boxes tight about landmarks now and then, and not to the hundredth of a pixel."""
+    boxed = saved(folder, tmp_path / "boxed", "coco", OLD, around=BOXES)
+    tight = np.float32([[2, 3, 6, 7.5], [20, 21.25, 24, 25]])
+    some = saved(folder, tmp_path / "some", "coco", NEW, around=tight + np.float32([[0], [3]]))
+    drawn = saved(folder, tmp_path / "drawn", "coco", NEW, around=tight + np.float32([-0.3, 0, 0, 0.4]))
+    for number, after in enumerate((some, drawn)):
+        merging.merge_annotations(boxed, after, tmp_path / f"{number}.json", folder)
+    for number, off in enumerate(([-0.5] * 4, [-0.5, -0.5, 0.5, 0.5])):  # of whole numbers, which count centres
+        after = saved(folder, tmp_path / f"half{number}", "coco", NEW, around=tight + np.float32(off))
+        with pytest.raises(ValueError, match="has none but those about its landmarks"):
+            merging.merge_annotations(boxed, after, tmp_path / "none.json", folder)
+
+
+def test_landmarks_on_a_line_have_a_box_of_a_pixel_at_least(folder, tmp_path):
+    nan = [float("nan")] * 2
+    before = saved(folder, tmp_path / "old", "coco", {"a.png": [[10.5, 6], nan, nan], "c.png": [[5, 3], [5, 9], nan]})
+    content = json.loads(before.read_text())
+    assert [each["bbox"] for each in content["annotations"]] == [[10.5, 6, 1, 1], [5, 3, 1, 6]]
+    merging.merge_annotations(before, saved(folder, tmp_path / "new", "csv", NEW), tmp_path / "all.json", folder)
+    two = saved(folder, tmp_path / "two", "coco", {"a.png": [[10.5, 6], nan, nan]}, names=("d.png",))
+    twice = json.loads(two.read_text())
+    twice["annotations"].append({**twice["annotations"][0], "id": 2, "keypoints": [30.5, 7, 2, *[0] * 6]})
+    twice["annotations"][1]["bbox"] = [30.5, 7, 1, 1]
+    two.write_text(json.dumps(twice))
+    merging.merge_annotations(before, two, tmp_path / "both.json", folder)
+    assert len(annotation_files.read(folder, tmp_path / "both.json").paths) == 4
+
+
+@pytest.mark.parametrize("right, held", [(65.5, True), (80, False)])
+def test_a_box_that_ends_a_little_beyond_its_picture_is_cut_off_for_yolo(folder, tmp_path, right, held):
+    boxes = BOXES.copy()
+    boxes[0] = 0, 0, right, 20
+    before = saved(folder, tmp_path / "old", "coco", OLD, around=boxes)
+    after = saved(folder, tmp_path / "new", "coco", NEW, around=BOXES[1:] + 1)
+    if not held:
+        with pytest.raises(ValueError, match="yolo does not keep the boxes about objects; choose another format"):
+            merging.merge_annotations(before, after, tmp_path / "all", folder, format="yolo")
+        return
+    merging.merge_annotations(before, after, tmp_path / "all", folder, format="yolo")
+    found = annotation_files.read(folder, tmp_path / "all")
+    np.testing.assert_allclose(found.objects[found.paths.index(str(folder / "a.png"))], [0, 0, 64, 20], atol=1e-4)
+
+
+def with_dogs(folder, out):
+    """A COCO file of two cats and a dog."""
+    file = saved(folder, out, "coco", OLD)
+    content = json.loads(file.read_text())
+    [cat] = content["categories"]
+    content["categories"] = [{**cat, "name": "cat"}, {**cat, "id": 2, "name": "dog"}]
+    content["annotations"][2]["category_id"] = 2
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_a_category_is_chosen_where_there_are_several_and_keeps_its_name(folder, tmp_path, monkeypatch, capsys):
+    """What the annotation page hands out calls every object the same."""
+    before, after = with_dogs(folder, tmp_path / "old"), saved(folder, tmp_path / "new", "coco", NEW)
+    config = Config()
+    config.data.dir = str(folder)
+    monkeypatch.setattr(dense_labels, "open_run", lambda workdir: types.SimpleNamespace(config=config))
+    files = {"annotations": before, "corrections": after}
+    assert "(cat, dog); name one: --category" in evaluated.refusal("run", **files, merged=tmp_path / "all.json")
+    evaluated.evaluate("run", **files, merged=tmp_path / "all.json", category="cat")
+    found = annotation_files.read(folder, tmp_path / "all.json", category="cat")
+    assert found.category == "cat" and len(found.paths) == 3
+    config.data.category = "dog"
+    evaluated.evaluate("run", **files, merged=tmp_path / "dogs.json")
+    assert annotation_files.read(folder, tmp_path / "dogs.json", category="dog").category == "dog"
+    assert "calls its objects" not in capsys.readouterr().out
+    merging.merge_annotations(tmp_path / "all.json", tmp_path / "dogs.json", tmp_path / "all.csv", folder)
+    said = capsys.readouterr().out
+    assert "dogs.json dog: cat is kept" in said and "csv does not keep that the objects are called cat" in said
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo", "cvat", "labelme", "label_studio"])
+def test_the_name_of_objects_comes_back_where_a_format_has_it(folder, tmp_path, kind):
+    around = None if kind == "cvat" else BOXES
+    file = saved(folder, tmp_path, kind, OLD, category="cat", around=around)
+    assert annotation_files.read(folder, file).category == "cat"
+
+
 def test_several_objects_of_a_picture_are_replaced_together(folder, tmp_path, capsys):
     def two(out, names, shift):
         points = np.float32([NEW["d.png"]] * len(names)) + np.float32(shift)[:, np.newaxis, np.newaxis]
@@ -263,12 +362,13 @@ def test_marks_and_pairs_are_kept_or_their_loss_is_said(folder, tmp_path, capsys
 
 def test_marks_of_a_picture_where_nothing_has_a_place_are_kept_in_tables(folder, tmp_path, capsys):
     header = "file,eye_x,eye_y,eye_v,tip_x,tip_y,tip_v"
-    before = table(tmp_path / "old.csv", header, "a.png,1,2,2,3,4,1", "c.png,9,8,2,7,6,2")
-    after = table(tmp_path / "new.csv", header, "c.png,,,1,,,1", "a.png,,,,,,0")
+    before = table(tmp_path / "old.csv", header, "a.png,1,2,2,3,4,1", "c.png,,,1,,,0")
+    after = table(tmp_path / "new.csv", header, "c.png,,,1,,,1", "a.png,,,1,,,0")
     merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
     lines = (tmp_path / "all.csv").read_text().splitlines()
     assert lines == [header, "a.png,1.000,2.000,2,3.000,4.000,1", "c.png,,,1,,,1"]
-    assert "does not keep" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "does not keep" not in said and "new.csv places no landmark in 1 pictures, so what" in said
     merging.merge_annotations(before, after, tmp_path / "all.json", folder)
     assert "coco does not keep 2 marks of landmarks that something hides" in capsys.readouterr().out
 

@@ -115,6 +115,17 @@ def test_objects_of_one_picture_come_back_in_boxes(predictions, tmp_path, name):
     agree(there_and_back(two, tmp_path / "again", name), two, READ[name][1])
 
 
+@pytest.mark.parametrize("name", SEVERAL)
+def test_pictures_of_one_and_of_several_objects_go_into_one_file(predictions, tmp_path, name):
+    needed(name)
+    order = [0, 0, 1]
+    names, arrays = tuple(predictions.names[row] for row in order), ("sizes", "points", "score")
+    some = {each: getattr(predictions, each)[order] for each in arrays}
+    three = dataclasses.replace(predictions, names=names, **some)
+    three.points[1] += 7.25
+    agree(there_and_back(three, tmp_path / "out", name), three, READ[name][1])
+
+
 @pytest.mark.parametrize("name", ["deeplabcut", "deeplabcut_h5", "pts"])
 def test_objects_that_a_format_cannot_say_are_refused(predictions, tmp_path, name):
     needed(name)

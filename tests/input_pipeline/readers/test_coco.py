@@ -173,7 +173,7 @@ def changed(change):
         ),
         (
             changed(lambda p: (p["categories"][0].update(keypoints=["x"]), p["annotations"][0].update(category_id=1))),
-            "coco.json has key points of 2 categories (tree, face); name one: config.data.category",
+            "coco.json has key points of 2 categories (tree, face); name one: --category, or config.data.category",
         ),
         (
             changed(lambda p: p["categories"][1].update(keypoints=["eye", "eye", "nose"])),
@@ -240,7 +240,7 @@ def test_one_of_several_kinds_of_objects_is_chosen(read_coco, tmp_path):
     parts["categories"][0]["keypoints"] = ["top"]
     assert len(read_coco(parts)) == 2  # no tree is annotated
     parts["annotations"].append({"image_id": 0, "category_id": 1, "keypoints": [3, 4, 2]})
-    with pytest.raises(ValueError, match="name one: config.data.category"):
+    with pytest.raises(ValueError, match="name one: --category, or config.data.category of a training"):
         read_coco(parts)
     for wanted in ("tree", "1"):
         found = coco.read_file(tmp_path, tmp_path / "coco.json", category=wanted)
