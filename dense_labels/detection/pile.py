@@ -78,7 +78,7 @@ def taught(
     counts exp(-(d / 2m)^2): d is half the distance between the answers, m the median of all d.
 
     Args:
-      detector: uint8 images [N, H, W, 3] -> a dictionary with `points` [N, K, 2] in pixels of them.
+      detector: images [N, H, W, 3] in [0, 1] -> a dictionary with `points` [N, K, 2] in pixels of them.
       images: uint8 [M, H, W, 3].
       present: boolean [K], the landmarks that the detector has been taught; others do not count.
 
