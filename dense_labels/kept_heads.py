@@ -24,7 +24,7 @@ from dense_labels.batches import Frame
 from dense_labels.evaluation.result import Result
 from dense_labels.registry import HEADS
 
-VERSION = 1  # of the files
+VERSION = 2  # of the files; those of 1, which are read as well, lack what scores are worth and which landmarks mirror
 _FOLDER, _INDEX, _RESULT, _EXAMPLES = "heads", "heads.json", "result.json", "examples.npz"
 _LEVELS = 255
 

@@ -15,11 +15,16 @@ import tensorflow as tf
 
 from dense_labels import compat
 
-EXPECTED, LIKELY = KEYS = "expected", "likely"  # of a calibration: offsets and slopes, [K, 2] each
+EXPECTED, LIKELY = KEYS = "expected", "likely"  # of a calibration: lines, [K, 4] each
 NEAR = 0.05  # of the normaliser: a point is nearly right within so much of where it was annotated
 _LEAST, _ENOUGH = 1e-2, 20  # pixels that a distance counts as at least; distances that a slope can be fitted to
 _PRIOR = 5  # distances that what all landmarks have in common counts as much as, in each of them
-_SPAN = -12.0, 7.0  # of logits: in float32 a score nearer to 1 is told from it too coarsely
+# Distances, a logit from their mean, that a slope of 0 counts as much as: the variance of the logarithms of distances,
+# 0.4 where both coordinates are normal, over that of slopes, 0.2, for few are below -1.
+_FLAT = 2
+_SLOPES = 4  # variance of the slopes of likelihoods
+_SPAN = -12.0, 7.0  # of logits that are fitted to: in float32 a score nearer to 1 is told from it too coarsely
+_OLD_SPAN = -12.0, 12.0  # of those that earlier versions fitted one line for all landmarks to
 
 Calibration = Mapping[str, np.ndarray]
 
@@ -28,12 +33,17 @@ def fit(scores: np.ndarray, distances: np.ndarray, shares: np.ndarray) -> dict[s
     """Learns what scores are worth.
 
     The logarithm of a distance is a line in the logit of the score. Its slope is that of all landmarks together, by
-    least squares; its offset is that of each, so that it is right on average, drawn towards that of all by as much as
-    five distances would. With fewer than 20 distances, or where a higher score does not mean a smaller distance, as of
-    a head whose score says nothing, the slope is 0: the mean distance of each landmark is expected, whatever its score.
+    least squares, drawn towards 0 as by two distances a logit away from their mean: scores that hardly differ tell no
+    slope. Its offset is that of each, so that it is right on average, drawn towards that of all by as much as five
+    distances would. With fewer than 20 distances, or where a higher score does not mean a smaller distance, as of a
+    head whose score says nothing, the slope is 0: the mean distance of each landmark is expected, drawn towards that of
+    all landmarks likewise, whatever its score.
 
     The logit of the probability that a point is nearly right, within 5 % of the normaliser, is another such line, by
     maximum likelihood with Platt's targets (Advances in Large Margin Classifiers, 1999); it never falls with the score.
+    How far the offset of a landmark is from that of all is normal beforehand, with variance 1; the slope, with 4.
+
+    No line is followed beyond the scores that were seen.
 
     Args:
       scores: float [N, K], from 0 to 1, of images that the head which gave them was not fitted to.
@@ -41,14 +51,17 @@ def fit(scores: np.ndarray, distances: np.ndarray, shares: np.ndarray) -> dict[s
       shares: float [N, K], the same as a share of the normaliser; not a number likewise.
 
     Returns:
-      `expected` [K, 2], offset and slope of each landmark, where a distance is known; `likely` [K, 2] likewise.
+      `expected` [K, 4], of each landmark the offset, the slope, and the least and the most logit that was seen, where a
+      distance is known; `likely` [K, 4] likewise.
     """
-    odds, found = logit(tf.constant(scores, tf.float64)).numpy(), {}
+    odds, found = np.clip(logit(tf.constant(scores, tf.float64)), *_SPAN), {}
     for name, values, line in ((EXPECTED, distances, _expected), (LIKELY, shares, _likely)):
         known = np.isfinite(values) & np.isfinite(odds)
         if known.any():
-            landmark = np.nonzero(known)[1]
-            found[name] = line(odds[known], np.float64(values[known]), landmark, odds.shape[1])
+            landmark, seen = np.nonzero(known)[1], odds[known]
+            offsets, slope = line(seen, np.float64(values[known]), landmark, odds.shape[1])
+            rest = [np.full_like(offsets, value) for value in (slope, seen.min(), seen.max())]
+            found[name] = np.stack([offsets, *rest], axis=-1)
     return found
 
 
@@ -56,11 +69,13 @@ def _expected(odds, distances, landmark, count):
     distances, slope = np.maximum(distances, _LEAST), 0.0
     if len(distances) >= _ENOUGH:
         x, y = (_less_means(each, landmark) for each in (odds, np.log(distances)))
-        slope = min(x @ y / (x @ x), 0.0) if x @ x > 1e-9 else 0.0
+        slope = min(x @ y / (x @ x + _FLAT), 0.0)
     relative = np.exp(slope * odds)
-    level, prior = distances.mean() / relative.mean(), _PRIOR * relative.mean()
+    level = distances.mean() / relative.mean()
+    times = np.bincount(landmark, minlength=count)
     sums, totals = (np.bincount(landmark, each, count) for each in (distances, relative))
-    return _lines(np.log((sums + prior * level) / (totals + prior)), slope)
+    prior = _PRIOR * np.where(times, totals / np.maximum(times, 1), relative.mean())
+    return np.log((sums + prior * level) / (totals + prior)), slope
 
 
 def _likely(odds, shares, landmark, count):
@@ -71,27 +86,30 @@ def _likely(odds, shares, landmark, count):
         slope, offset, own = values[0], values[1], values[2:]
         logits = offset + own[landmark] + slope * odds
         wrong = scipy.special.expit(logits) - target
-        value = np.sum(np.logaddexp(0, logits) - target * logits) + 0.5 * own @ own
-        return value, np.concatenate([[wrong @ odds, wrong.sum()], np.bincount(landmark, wrong, count) + own])
+        value = np.sum(np.logaddexp(0, logits) - target * logits) + 0.5 * (own @ own + slope**2 / _SLOPES)
+        steeper, higher = wrong @ odds + slope / _SLOPES, wrong.sum()
+        return value, np.concatenate([[steeper, higher], np.bincount(landmark, wrong, count) + own])
 
     steepest = None if len(shares) >= _ENOUGH else 0.0
     bounds = [(0.0, steepest), *[(None, None)] * (1 + count)]
     best = scipy.optimize.minimize(loss, np.zeros(2 + count), jac=True, method="L-BFGS-B", bounds=bounds).x
-    return _lines(best[1] + best[2:], best[0])
+    return best[1] + best[2:], best[0]
 
 
 def _less_means(values, landmark):
     return values - (np.bincount(landmark, values) / np.maximum(np.bincount(landmark), 1))[landmark]
 
 
-def _lines(offsets, slope):
-    return np.stack([offsets, np.full_like(offsets, slope)], axis=-1)
-
-
 def logit(score: tf.Tensor) -> tf.Tensor:
-    """Returns the logarithm of the odds of scores from 0 to 1, from -12 to 7."""
+    """Returns the logarithm of the odds of scores from 0 to 1, which may be infinite."""
     score = tf.clip_by_value(score, 0.0, 1.0)
-    return tf.clip_by_value(tf.math.log(score) - tf.math.log1p(-score), *_SPAN)
+    return tf.math.log(score) - tf.math.log1p(-score)
+
+
+def _on_line(line: np.ndarray, odds: tf.Tensor) -> tf.Tensor:
+    """The heights of lines, [K, 4] as `fit` returns them, at logits [N, K]; those of earlier versions have no span."""
+    offset, slope, *span = np.moveaxis(np.float32(line), -1, 0)
+    return offset + slope * tf.clip_by_value(odds, *(span or (_SPAN if line.ndim > 1 else _OLD_SPAN)))
 
 
 class CalibratedHead:
@@ -106,7 +124,8 @@ class CalibratedHead:
 
         Args:
           head: labels -> `points` [N, K, 2], `score` [N, K] and perhaps more.
-          calibration: what `fit` returned, of K landmarks or, as earlier versions kept it, [2] for all of them.
+          calibration: what `fit` returned, of K landmarks. Earlier versions kept offsets and slopes alone, [K, 2], or
+            [2] for all of them.
         """
         self._head, self._calibration, self.variables = head, calibration, compat.variables(head)
 
@@ -124,6 +143,5 @@ class CalibratedHead:
         added, odds = {}, logit(found["score"])
         for key, name, of_line in ((EXPECTED, "expected_error", tf.exp), (LIKELY, "likelihood", tf.sigmoid)):
             if key in self._calibration:
-                offset, slope = np.moveaxis(np.float32(self._calibration[key]), -1, 0)
-                added[name] = of_line(offset + slope * odds)
+                added[name] = of_line(_on_line(self._calibration[key], odds))
         return {**added, **found}

@@ -79,8 +79,8 @@ def fit_heads(
 
     Sections 4.1 and 4.3 of the NIPS 2017 paper. Without test images the annotated ones take turns: each of five parts
     is measured by heads fitted on the other four. The heads that are returned are always fitted on all annotated
-    images. A part may lack a landmark; heads fitted on it do not predict that one. With test images the first part
-    alone is held out, to compare heads on and to calibrate them: no test image is seen for either.
+    images. A part may lack a landmark; heads fitted on it do not predict that one. With test images a fifth of those
+    with a landmark is held out once, to compare heads on and to calibrate them: no test image is seen for either.
 
     Args:
       fits: name -> function that fits a head.
@@ -100,8 +100,9 @@ def fit_heads(
     if test is None:
         return _in_turns(fits, known, heads, batch_size)
     answers, errors, calibrations = _predict(heads, test, batch_size), {}, {}
-    if len(known) >= FOLDS:
-        _, part, held_out = _turn(fits, known, np.arange(len(known)) % FOLDS == 0, batch_size)
+    pool = _with_landmarks(known)
+    if len(pool) >= FOLDS:
+        _, part, held_out = _turn(fits, known, np.isin(np.arange(len(known)), pool[::FOLDS]), batch_size)
         errors, calibrations = _errors(held_out, part), _calibrations(held_out, part)
     best = least(errors, fits)
     predicted = _by_decoding(answers, known, test)

@@ -12,25 +12,29 @@ from dense_labels.method import introspection_loss, matching
 LABEL = 1e-5  # times the longest label, where that is above 1
 POINT = 1e-2  # pixels
 OF_LANDMARKS = {"points": POINT, "expected_error": 0.1, "likelihood": 1e-2}  # the last two magnify a score near 1
+RELATIVE = {"expected_error": 1e-2}  # times the answer, which is added
 PROBABILITY = 1e-3
 SCORE = 1e-4  # times the largest inner product of two labels, where that is above 1
 
 
-def check(name: str, found: Any, expected: Any, tolerance: float) -> None:
+def check(name: str, found: Any, expected: Any, tolerance: float, relative: float = 0.0) -> None:
     """Compares two arrays.
 
     Args:
       name: what they are called in the error.
       found: of the model that was written.
       expected: of the live one, of a shape that it broadcasts with.
-      tolerance: the largest difference of two numbers.
+      tolerance: the largest difference of two numbers, for those near 0.
+      relative: how much larger it may be, as a share of what is expected.
 
     Raises:
       RuntimeError: if they differ by more, or one is not a number.
     """
-    difference = float(np.max(np.abs(np.asarray(found) - np.asarray(expected))))
-    if not difference <= tolerance:
-        excess = f"{difference:.3g}, more than {tolerance:.3g}"
+    found, expected = np.broadcast_arrays(found, expected)
+    difference, allowed = np.abs(found - expected).ravel(), (tolerance + relative * np.abs(expected)).ravel()
+    worst = np.argmax(difference - allowed)  # the first that is not a number, where there is one
+    if not difference[worst] <= allowed[worst]:
+        excess = f"{difference[worst]:.3g}, more than {allowed[worst]:.3g}"
         raise RuntimeError(f"nothing exported: {name}, written and live, differ by {excess}")
 
 

@@ -122,7 +122,8 @@ class Signature:
           RuntimeError: if they differ.
         """
         for name, expected in cls.answer(live, **inputs).items():
-            agreement.check(name, found[name], expected, cls.tolerances.get(name, agreement.PROBABILITY))
+            tolerance = cls.tolerances.get(name, agreement.PROBABILITY)
+            agreement.check(name, found[name], expected, tolerance, agreement.RELATIVE.get(name, 0.0))
 
 
 class Named(NamedTuple):

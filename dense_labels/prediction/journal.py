@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dense_labels import progress
+
 Line = dict[str, Any]
 Key = tuple[str, int]  # name of a picture or frame, and number of the object in it; 0 where it is shown whole
 FILE = "unfinished.jsonl"  # in the folder of the output, until that is whole
@@ -23,10 +25,13 @@ class Journal:
     """
 
     def __init__(self, out: str | os.PathLike, heading: dict[str, Any]):
-        """Opens the journal of a folder, which exists; one with another heading is begun anew."""
+        """Opens the journal of a folder, which exists; one with another heading is begun anew, which is said."""
         self._path, self.done = pathlib.Path(out) / FILE, {}
         lines = self._whole_lines()
         if not lines or lines[0] != heading:
+            if len(lines) > 1:
+                why = "they are of other pictures or another model, or one of the two looks for outliers"
+                progress.note(f"starting over: {len(lines) - 1} predictions in {self._path} are not used; {why}")
             self._path.write_text(json.dumps(heading) + "\n", encoding="utf-8")
             lines = [heading]
         self.done = packed(lines[1:])

@@ -111,9 +111,15 @@ def test_any_byte_that_has_turned_is_noticed(tmp_path, name):
             kept_heads.newest(tmp_path)
 
 
-def test_heads_of_an_earlier_version_are_read(tmp_path):
+def test_heads_of_an_earlier_version_are_read_and_of_a_newer_one_refused(tmp_path):
     save(tmp_path, "kept")
     path = tmp_path / "heads" / "1" / "heads.json"
     index = json.loads(path.read_text())
-    path.write_text(json.dumps({key: index[key] for key in ("version", "heads", "configuration")}))
-    assert kept_heads.newest(tmp_path).best.number == 7
+    assert index["version"] == 2  # programs that read version 1 alone do not know calibrations
+    earlier = {key: index[key] for key in ("heads", "configuration")}
+    for version in (1, 2):
+        path.write_text(json.dumps({"version": version, **earlier}))
+        assert kept_heads.newest(tmp_path).best.number == 7
+    path.write_text(json.dumps({"version": 3, **earlier}))
+    with pytest.raises(ValueError, match="version 3; this program reads up to 2: install a newer one"):
+        kept_heads.newest(tmp_path)

@@ -64,7 +64,7 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
     assert piles == [0, 0, 4, 4, 4]  # none that is measured on: no test picture, of the draws no other annotated one
     assert set(kept) == {"nearest", "detector"}
     error = np.exp(kept["detector"]["expected"][:, 0])  # in pixels of what it sees, of two pictures held out
-    assert error[2] < min(error[:2]) and kept["detector"]["expected"].shape == (3, 2)
+    assert error[2] < min(error[:2]) and kept["detector"]["expected"].shape == (3, 4)
 
 
 @pytest.mark.parametrize("pile, learned", [(0, []), (3, [3])])

@@ -59,7 +59,7 @@ def test_its_likelihood_is_that_of_platt_in_plain_numpy():
     def loss(offset, own, slope):
         likelihood = 1 / (1 + np.exp(-(offset + own + slope * odds)))
         entropy = -target * np.log(likelihood) - (1 - target) * np.log(1 - likelihood)
-        return entropy.sum() + 0.5 * np.sum(own**2)
+        return entropy.sum() + 0.5 * np.sum(own**2) + 0.5 * slope**2 / 4
 
     best = offsets.mean(), offsets - offsets.mean(), slope[0]  # of two numbers and their sum the prior makes least
     for step in ((1, 0, 0), (0, np.array([1, 0]), 0), (0, np.array([0, 1]), 0), (0, 0, 1)):
@@ -71,7 +71,7 @@ def test_few_distances_tell_their_mean_alone_drawn_towards_that_of_all():
     scores, distances = np.full([4, 2], 0.5), np.float64([[1, 3]] * 4)
     scores[0] = 0.9
     found = calibration.fit(scores, distances, distances / 50)
-    np.testing.assert_allclose(np.exp(found["expected"]), [[(4 + 10) / 9, 1], [(12 + 10) / 9, 1]])
+    np.testing.assert_allclose(np.exp(found["expected"][:, :2]), [[(4 + 10) / 9, 1], [(12 + 10) / 9, 1]])
     assert (found["likely"][:, 1] == 0).all() and found["likely"][0, 0] > found["likely"][1, 0]
 
 
@@ -80,7 +80,7 @@ def test_a_score_that_says_nothing_leaves_the_mean_distance(scores):
     """One that never changes, and one that is higher where the distance is."""
     distances = np.linspace(1, 9, 40)[:, np.newaxis]
     found = calibration.fit(scores, distances, distances / 100)
-    np.testing.assert_allclose(found["expected"], [[np.log(5), 0]], atol=1e-12)
+    np.testing.assert_allclose(found["expected"][:, :2], [[np.log(5), 0]], atol=1e-12)
     assert found["likely"][0, 1] == pytest.approx(0, abs=1e-6)
     share = 1 / (1 + np.exp(-found["likely"][0, 0]))
     assert share == pytest.approx(np.mean(distances <= 5), abs=0.01)
@@ -109,3 +109,43 @@ def test_a_head_answers_what_is_known_and_keeps_its_own():
     extreme = answered({"expected": np.array([[0.0, -1.0]]), "likely": np.array([[0.0, 1.0]])}, [[0.0], [1.0]])
     np.testing.assert_allclose(extreme["expected_error"], np.exp([[12.0], [-7.0]]), rtol=1e-5)
     assert (extreme["likelihood"] > 0).all() and (extreme["likelihood"] < 1).all()
+
+
+def test_what_an_earlier_version_kept_of_a_detector_is_answered_as_it_was():
+    """Logits to 12, not 7: a line for all landmarks was fitted to such."""
+    scores = np.array([[0.99999, 0.5], [1e-5, 1.0]])
+    found = answered({"expected": np.array([1.0, -0.3])}, scores)["expected_error"]
+    odds = np.array([[11.5129, 0], [-11.5129, 12]])
+    np.testing.assert_allclose(found, np.exp(1 - 0.3 * odds), rtol=2e-3)  # as near as float32 tells a score from 1
+
+
+def test_scores_that_hardly_differ_tell_no_slope_and_none_is_followed_beyond_them():
+    """20 distances that have nothing to do with their scores, and later scores far below all that were seen."""
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        odds, distances = 0.05 * random.normal(size=[10, 2]), random.rayleigh(2.8, size=[10, 2])
+        found = calibration.fit(1 / (1 + np.exp(-odds)), distances, distances / 50)
+        assert found["expected"][0, 1] > -0.5 and found["likely"][0, 1] < 1
+        np.testing.assert_allclose(found["expected"][:, 2:], [[odds.min(), odds.max()]] * 2, atol=1e-6)
+        below = answered(found, 1 / (1 + np.exp(2 - odds)))
+        assert (below["expected_error"] < 1.2 * distances.mean(axis=0).max()).all()
+        least = answered(found, np.full([1, 2], 1 / (1 + np.exp(-odds.min()))))
+        np.testing.assert_allclose(below["likelihood"], np.repeat(least["likelihood"], 10, axis=0), rtol=1e-4)
+
+
+def test_a_score_that_is_nearly_always_1_tells_no_slope():
+    odds, distances = np.full([20, 1], 9.0), np.full([20, 1], 2.0)
+    odds[:3, 0], distances[:3] = [6.9, 6.95, 6.99], 6
+    found = calibration.fit(1 / (1 + np.exp(-odds)), distances, distances / 50)
+    assert -0.1 < found["expected"][0, 1] <= 0 and found["likely"][0, 1] < 1
+    assert answered(found, [[0.5]])["expected_error"] < 3
+
+
+def test_a_landmark_with_other_scores_than_the_rest_is_expected_to_be_off_as_it_was():
+    """What is common to all counts as much as five distances of that landmark, wherever its scores are."""
+    random = np.random.default_rng(0)
+    odds = random.normal(size=[40, 2]) + [-4, 4]
+    distances = np.exp(1.5 - (odds - [-4, 4]))  # the first is no farther off for its low scores
+    found = calibration.fit(1 / (1 + np.exp(-odds)), distances, distances / 50)
+    expected = answered(found, 1 / (1 + np.exp(-odds)))["expected_error"].mean(axis=0)
+    assert found["expected"][0, 1] < -0.8 and (expected > 0.8 * distances.mean(axis=0)).all()

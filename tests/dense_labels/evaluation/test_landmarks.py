@@ -1,5 +1,7 @@
 """Tests of the protocols with heads whose answers are known: what is fitted on what, and what is measured."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -174,6 +176,18 @@ def test_heads_are_calibrated_on_images_that_others_of_their_kind_were_not_fitte
         np.testing.assert_allclose(np.exp(found["regress_each"]["expected"][:, 0]), 2.0, rtol=1e-6)
         assert all((each["likely"][:, 0] < 0).all() for each in found.values())
     assert landmarks.fit_heads({"regress": Memory}, images.take(slice(4)), images, batch_size=3).calibrations == {}
+
+
+def test_heads_are_compared_and_calibrated_on_a_fifth_of_the_images_with_a_landmark(images):
+    """Where there are fewer than five, on none: the others may have no landmark to fit heads on."""
+    for shown, held_out in ((range(0, 12, 5), None), (range(1, 12, 2), {1, 11}), (range(7, 12), {7})):
+        known, seen = dataclasses.replace(images, annotated=np.zeros_like(images.annotated)), []
+        known.annotated[list(shown)] = 1
+        fitted = landmarks.fit_heads({"regress": fit(1.0, seen)}, known, images, batch_size=3)
+        rest = [] if held_out is None else [sorted(set(range(COUNT)) - held_out)]
+        assert seen == [list(range(COUNT)), *rest]
+        assert bool(fitted.calibrations) == bool(fitted.errors) == (held_out is not None)
+        assert fitted.best == "regress" and np.isfinite(fitted.predicted["regress"]).all()
 
 
 def test_what_is_nearly_right_is_told_in_pixels_of_the_picture(images):

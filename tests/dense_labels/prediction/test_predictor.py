@@ -172,7 +172,9 @@ def test_what_another_model_or_picture_gave_is_not_gone_on_with(pictures, tmp_pa
         (folder / "39.png").replace(folder / "03.png")
         places["03.png"] = places.pop("39.png")
     found = model(**({"step": 2} if other == "model" else {})).predict(folder, out=tmp_path / "out")
-    assert ("going on: 7 of 39" in capsys.readouterr().out) == (other == "picture")
+    said = capsys.readouterr().out
+    assert ("going on: 7 of 39" in said) == (other == "picture")
+    assert (f"starting over: 8 predictions in {tmp_path / 'out' / journal.FILE} are not" in said) == (other == "model")
     np.testing.assert_allclose(found.points[:, 0], [places[name] for name in found.names], atol=1e-3)
 
 
@@ -183,13 +185,14 @@ def test_an_unknown_format_is_refused_before_the_work(pictures, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"version": 1}\n{', "\x00" * 9])
-def test_a_damaged_journal_is_begun_anew_or_cut_off(tmp_path, content):
+def test_a_damaged_journal_is_begun_anew_or_cut_off(tmp_path, content, capsys):
     (tmp_path / journal.FILE).write_text(content)
     opened = journal.Journal(tmp_path, {"version": 1})
     opened.add([{"name": "a.png"}])
     opened.close(finished=False)
     lines = (tmp_path / journal.FILE).read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"version": 1}, {"name": "a.png"}]
+    assert not capsys.readouterr().out  # nothing was there to be lost
 
 
 # --- boxes about objects ---
