@@ -1,12 +1,15 @@
 """Tests of the benchmark of detectors: a finished draw is recorded and only read, and the table has both errors."""
 
+import importlib
 import json
+import sys
 import types
 
 import numpy as np
 import pytest
+from absl import flags
 
-from benchmarks import detectors, rows
+from benchmarks import rows
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting
@@ -28,7 +31,17 @@ class Fitted:
 
 
 @pytest.fixture
-def fitted(monkeypatch, tmp_path):
+def detectors(monkeypatch):
+    """The benchmark, whose flags no other benchmark in this process has defined: they are stand-ins."""
+    for kind in ("string", "list", "integer"):
+        monkeypatch.setattr(flags, f"DEFINE_{kind}", lambda *_, **__: None)
+    monkeypatch.delitem(sys.modules, "benchmarks.detectors", raising=False)
+    yield importlib.import_module("benchmarks.detectors")
+    sys.modules.pop("benchmarks.detectors", None)
+
+
+@pytest.fixture
+def fitted(detectors, monkeypatch, tmp_path):
     given = {"_COUNTS": ["2", "4"], "_SEEDS": 2, "_WEIGHTS": "a/b.h5", "_HOLD_OUT": 0, "_PILE": 9, "_UNLABELLED": "c/"}
     for name, value in given.items():
         monkeypatch.setattr(detectors, name, types.SimpleNamespace(value=value))
@@ -41,7 +54,7 @@ def fitted(monkeypatch, tmp_path):
     return found
 
 
-def test_each_draw_is_fitted_with_its_seed_and_recorded(fitted, capsys, tmp_path):
+def test_each_draw_is_fitted_with_its_seed_and_recorded(detectors, fitted, capsys, tmp_path):
     detectors.main()
     assert fitted.measured == [(2, 0, 0), (2, 1, 1), (4, 0, 0), (4, 1, 1)]
     table = capsys.readouterr().out
@@ -52,7 +65,7 @@ def test_each_draw_is_fitted_with_its_seed_and_recorded(fitted, capsys, tmp_path
     assert record["asked"]["pile"] == [9, "c"] and record["asked"]["weights"] == "b.h5"
 
 
-def test_what_is_recorded_is_only_read(fitted, capsys):
+def test_what_is_recorded_is_only_read(detectors, fitted, capsys):
     detectors.main()
     first = capsys.readouterr().out
     fitted.measured.clear()
@@ -60,7 +73,7 @@ def test_what_is_recorded_is_only_read(fitted, capsys):
     assert not fitted.measured and capsys.readouterr().out.split("\n\n")[-1] == first.split("\n\n")[-1]
 
 
-def test_a_record_of_another_pile_is_refused(fitted, monkeypatch):
+def test_a_record_of_another_pile_is_refused(detectors, fitted, monkeypatch):
     detectors.main()
     monkeypatch.setattr(detectors, "_PILE", types.SimpleNamespace(value=10))
     with pytest.raises(SystemExit, match="was made in another way"):

@@ -290,7 +290,7 @@ def test_what_has_no_effect_checks_nothing():
     [
         ({"loss.name": "dist"}, "loss.tau2", "config.loss.name='introspection', and this run has 'dist'"),
         ({"loss.name": "log"}, "loss.gamma", "config.loss.name='dist' or 'margin', and this run has 'log'"),
-        ({"model.name": "dilations"}, "model.trunk", "config.model.name='introspection', and this run has 'dilations'"),
+        ({"model.name": "dilations"}, "model.trunk", "'introspection' or 'pyramid', and this run has 'dilations'"),
         ({}, "views.flip", "'folder'.* and this run has 'roboarm'"),
         ({}, "views.jpeg", "'video'.* and this run has 'roboarm'"),
         ({}, "views.projective", "'folder'.* and this run has 'roboarm'"),

@@ -23,7 +23,7 @@ def test_one_head_and_one_number_may_be_given_alone(run, monkeypatch, heads, few
     class Taken(Exception):
         pass
 
-    def take(run, data, heads, few_shot):
+    def take(run, data, heads, few_shot, pile):
         assert (heads, few_shot) == taken
         raise Taken
 
