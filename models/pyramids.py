@@ -68,7 +68,7 @@ def _joined_up(at_4, at_8, at_16, seed, dtype):
         return tf.keras.layers.ReLU(dtype=dtype)(values)
 
     def joined(deep, own, width, own_width):
-        finer = tf.keras.layers.UpSampling2D(2, interpolation="bilinear", dtype=dtype)(deep)
+        finer = Doubled(dtype=dtype)(deep)
         both = tf.keras.layers.Concatenate(dtype=dtype)([finer, block(own, own_width, 1)])
         return block(both, width, 3)
 
@@ -83,7 +83,7 @@ class ToMultiple(tf.keras.layers.Layer):
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         """Returns the images [B, H, W, C], padded."""
-        down, right = (-size % MULTIPLE for size in tf.unstack(tf.shape(images)[1:3]))
+        down, right = (-side % MULTIPLE for side in _sides(images))
         return tf.pad(images, [[0, 0], [0, down], [0, right], [0, 0]], "SYMMETRIC")
 
 
@@ -94,8 +94,23 @@ class CutTo(tf.keras.layers.Layer):
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Returns the features [B, H // 4, W // 4, C], given padded ones and the images [B, H, W, 3]."""
         features, images = inputs
-        height, width = tf.unstack(tf.shape(images)[1:3] // STRIDE)
+        height, width = (side // STRIDE for side in _sides(images))
         return features[:, :height, :width]
+
+
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class Doubled(tf.keras.layers.Layer):
+    """Makes maps twice as high and wide, bilinearly; Keras' `UpSampling2D` must know their size."""
+
+    def call(self, maps: tf.Tensor) -> tf.Tensor:
+        """Returns the maps [B, 2 h, 2 w, C]."""
+        return tf.cast(tf.image.resize(maps, [2 * side for side in _sides(maps)]), maps.dtype)
+
+
+def _sides(maps: tf.Tensor) -> list[int | tf.Tensor]:
+    """The height and width of maps [B, H, W, C]: numbers where they are known before anything is computed."""
+    sides = tf.unstack(tf.shape(maps)[1:3])
+    return [computed if known is None else known for known, computed in zip(maps.shape[1:3], sides)]
 
 
 def labels(trunk: str, label_size: int, *, weights: str, dtype: str) -> tf.keras.Model:
