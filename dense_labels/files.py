@@ -66,6 +66,22 @@ def make_whole(path: str | os.PathLike, make: Callable[[pathlib.Path], None]) ->
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def write_folder(folder: pathlib.Path, contents: Mapping[str, str]) -> None:
+    """Makes a folder of texts.
+
+    Args:
+      folder: its path, at which there is nothing yet.
+      contents: path of a file in it, with "/" between folders -> text.
+
+    Raises:
+      OSError: if something cannot be written.
+    """
+    folder.mkdir()
+    for place, text in contents.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(text)
+
+
 def is_temporary(path: str | os.PathLike) -> bool:
     """Says whether a file or folder has a temporary name, for something is not whole yet."""
     return bool(_TEMPORARY.fullmatch(os.path.basename(path)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dense_labels import files
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -39,13 +40,7 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
         content |= {"imageData": None, "imageHeight": height, "imageWidth": width}
         contents[str(place)] = json.dumps(content, indent=1) + "\n"
 
-    def make(folder: pathlib.Path) -> None:
-        folder.mkdir()
-        for place, text in contents.items():
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            (folder / place).write_text(text)
-
-    return make
+    return lambda folder: files.write_folder(folder, contents)
 
 
 def _last(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dense_labels import progress
+from dense_labels import files, progress
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -45,13 +45,7 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
         contents[place] = f"version: 1\nn_points: {len(known)}\n{{\n{lines}}}\n"
     _say_what_is_lost(predictions)
 
-    def make(folder: pathlib.Path) -> None:
-        folder.mkdir()
-        for place, text in contents.items():
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            (folder / place).write_text(text)
-
-    return make
+    return lambda folder: files.write_folder(folder, contents)
 
 
 def _say_what_is_lost(predictions: Predictions) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dense_labels import progress
+from dense_labels import files, progress
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
         folder.mkdir()
         (folder / "images").mkdir()
         (folder / "data.yaml").write_bytes(_settings(predictions))
-        for place, text in contents.items():
-            (folder / "labels" / place).parent.mkdir(parents=True, exist_ok=True)
-            (folder / "labels" / place).write_text(text)
+        files.write_folder(folder / "labels", contents)
 
     return make
 
