@@ -11,7 +11,7 @@ from input_pipeline.readers import folder, landmark_files
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding
 
-_LAYOUT = re.compile(r"\s*version:\s*1(?:\.0)?\s+n_points:\s*(\d+)\s*\{([^{}]*)\}\s*")
+_LAYOUT = re.compile(r"\s*version:\s*1(?:\.0)?\s+n_points:\s*(\d{1,9})\s*\{([^{}]*)\}\s*")
 _EYE_CORNERS = (36, 45)  # the outer ones, of 68 points counted from 0
 
 

@@ -114,9 +114,10 @@ def _specimens(file):
 def _count(key, where):
     if key[1].upper() == "LM3":
         raise ValueError(f"{where}: LM3= are landmarks in three dimensions, which are not in the plane of a picture")
-    if not re.fullmatch(r"\s*[0-9]{1,5}\s*", key[2]) or not int(key[2]):
+    count = key[2].strip()  # of more kinds of space than int() takes
+    if not re.fullmatch(r"[0-9]{1,5}", count) or not int(count):
         raise ValueError(progress.printable(f"{where}: LM= must be the number of landmarks; found {key[2][:40]!r}"))
-    return int(key[2])
+    return int(count)
 
 
 def _point(line, where):

@@ -60,6 +60,7 @@ GOOD = "version: 1\nn_points: 2\n{\n1 2\n3 4\n}\n"
         (GOOD, [], "a.pts: one picture of that name is expected beside it; there are 0"),
         (GOOD, ["a.png", "a.jpg"], "a.pts: one picture of that name is expected beside it; there are 2"),
         ("1 2\n3 4\n", ["a.png"], "a.pts: 'version: 1', 'n_points: K' and K lines 'x y' in braces are expected"),
+        (GOOD.replace(" 2", " " + 5000 * "2"), ["a.png"], "a.pts: 'version: 1', 'n_points: K' and K lines"),
         (GOOD[:-3], ["a.png"], "a.pts: 'version: 1', 'n_points: K' and K lines 'x y' in braces are expected"),
         (GOOD.replace("4", ""), ["a.png"], "a.pts: 4 finite numbers are expected in the braces; found 3"),
         (GOOD.replace("4", "nan"), ["a.png"], "a.pts: 4 finite numbers are expected in the braces; found 4"),

@@ -41,6 +41,10 @@ def test_what_was_not_placed_may_be_written_in_two_ways(read_tps):
     np.testing.assert_array_equal(read_tps(TWO.replace("-1 -1", "NA NA") + ONE).annotated, [[1, 0, 1], [1, 1, 1]])
 
 
+def test_any_kind_of_space_may_follow_the_number_of_landmarks(read_tps):
+    np.testing.assert_array_equal(read_tps(ONE.replace("LM=3", "LM=3\x1f \xa0")).landmarks, read_tps(ONE).landmarks)
+
+
 def test_curves_are_passed_over_and_that_is_said(read_tps, capsys):
     curves = "CURVES=1\nPOINTS=2\n5 6\n7 8\n"
     found = read_tps(ONE + TWO.replace("IMAGE", curves + "IMAGE") + "COMMENT=left\n\n")
