@@ -16,7 +16,8 @@ from dense_labels.annotation import candidates, choosing, earlier, suggesting
 from dense_labels.annotation.candidates import Frames, Stills
 from dense_labels.annotation.earlier import Earlier
 from dense_labels.batches import LabelMap
-from dense_labels.prediction.predictions import Predictions
+from dense_labels.config import Config
+from dense_labels.prediction.predictions import OBJECT, Predictions
 from dense_labels.prediction.several import SeveralHeads
 from dense_labels.registry import FORMATS
 from dense_labels.reporting import annotation_page
@@ -160,9 +161,16 @@ def _sheet(run: Any, folder: str, new: list[str], known: Earlier) -> annotation_
         hidden=np.concatenate([blank[..., 0], known.hidden[:shown]]),
         landmark_names=known.landmark_names,
         frame=run.frame,
+        category=_category(run.config, known),
         settings={"window": suggesting.WINDOW, "finer": suggesting.FINER},
         others=[(*earlier.names([path], folder), decoding.read_size(path), *point) for path, *point in others],
     )
+
+
+def _category(config: Config, known: Earlier) -> str:
+    """What the objects are called: as in earlier annotations, or as the run asks for, if not by a number."""
+    asked = config.data.category
+    return known.category or ("" if asked.isdecimal() else asked) or OBJECT
 
 
 def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predictions:

@@ -22,6 +22,7 @@ class Earlier(NamedTuple):
     annotated: np.ndarray  # float32 [A, K]: 1 where a landmark is annotated, else 0
     landmark_names: tuple[str, ...]
     hidden: np.ndarray  # float32 [A, K]: 1 where something hides a landmark, whether it is annotated or not, else 0
+    category: str = ""  # what the annotations call the objects, where they do
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -60,7 +61,7 @@ def read(
         seen.add(path)
     landmarks = pictures.landmark_names or tuple(str(k) for k in range(pictures.landmarks.shape[1]))
     hidden = np.zeros_like(pictures.annotated) if pictures.hidden is None else pictures.hidden
-    return Earlier(pictures.paths, pictures.landmarks, pictures.annotated, landmarks, hidden)
+    return Earlier(pictures.paths, pictures.landmarks, pictures.annotated, landmarks, hidden, pictures.category)
 
 
 def names(paths: Sequence[str], folder: str) -> list[str]:

@@ -42,6 +42,7 @@ class Sheet:
       landmark_names: K.
       frame: in which the network sees pictures.
       settings: `window` and `finer`, of `dense_labels.annotation.suggesting`.
+      category: what COCO annotations call the objects.
       others: name, (height, width), points [K, 2], annotated [K] and hidden [K] of annotated pictures that the page
         does not show, but hands on.
     """
@@ -54,6 +55,7 @@ class Sheet:
     landmark_names: Sequence[str]
     frame: Frame
     settings: dict[str, int]
+    category: str
     others: Sequence[tuple[str, tuple[int, int], np.ndarray, np.ndarray, np.ndarray]] = ()
 
 
@@ -116,6 +118,7 @@ def page_data(sheet: Sheet, pictures: Iterable[np.ndarray]) -> dict[str, Any]:
         "margin": sheet.frame.margin,
         "full_size": list(sheet.frame.full_size),
         "settings": sheet.settings,
+        "category": sheet.category,
         "landmark_names": list(sheet.landmark_names),
         "pictures": shown,
         "others": [

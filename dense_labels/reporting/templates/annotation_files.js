@@ -17,9 +17,9 @@ function csvOf(landmarks, rows) {
   return lines.map((cells) => `${cells.map(quoted).join(",")}\n`).join("");
 }
 
-// COCO key points; v is 2 where a landmark is seen, 1 where something hides it, and 0 where it has no place. Those that
-// are hidden and have none are named in a key that is not of COCO's own.
-function cocoOf(landmarks, rows) {
+// COCO key points of objects of that category; v is 2 where a landmark is seen, 1 where something hides it, and 0 where
+// it has no place. Those that are hidden and have none are named in a key that is not of COCO's own.
+function cocoOf(landmarks, rows, category) {
   const rounded = (value) => Math.round(value * 1000) / 1000;
   const place = (point) => (isPlaced(point) ? point.slice(0, 2).map(rounded) : undefined);
   const placed = rows.map(({ points }) => landmarks.map(({ id }) => place(points[id])));
@@ -40,6 +40,6 @@ function cocoOf(landmarks, rows) {
       ...(unplaced.length ? { hidden_without_place: unplaced } : {}),
     };
   });
-  const category = { id: 1, name: "object", keypoints: landmarks.map(({ name }) => name), skeleton: [] };
-  return `${JSON.stringify({ images, annotations, categories: [category] })}\n`;
+  const kind = { id: 1, name: category, keypoints: landmarks.map(({ name }) => name), skeleton: [] };
+  return `${JSON.stringify({ images, annotations, categories: [kind] })}\n`;
 }

@@ -174,14 +174,29 @@ def test_a_run_without_a_folder_needs_pictures(run):
         annotating.annotate(run, 2)
 
 
-def test_two_objects_in_a_picture_are_refused(run, tmp_path):
+def spots(path, count):
+    """COCO annotations of one picture with so many objects."""
     images = [{"id": 1, "file_name": "01.png", "width": 136, "height": 96}]
     objects = [
-        {"id": n, "image_id": 1, "category_id": 1, "keypoints": [5.5, 6.5 + n, 2], "bbox": [1, 1, 9, 9]} for n in (1, 2)
+        {"id": n, "image_id": 1, "category_id": 1, "keypoints": [5.5, 6.5 + n, 2], "bbox": [1, 1, 9, 9]}
+        for n in range(1, count + 1)
     ]
-    path = tmp_path / "points.json"
     category = {"id": 1, "name": "spot", "keypoints": ["tip"]}
     path.write_text(json.dumps({"images": images, "annotations": objects, "categories": [category]}))
+    return path
+
+
+@pytest.mark.parametrize(
+    "annotated, asked, category", [(True, "", "spot"), (False, "7", "object"), (False, "cat", "cat")]
+)
+def test_the_page_calls_objects_what_annotations_or_the_run_call_them(run, tmp_path, annotated, asked, category):
+    annotations = spots(tmp_path / "points.json", 1) if annotated else None
+    run.config.data.category = asked
+    assert data_of(annotating.annotate(run, 2, annotations=annotations))["category"] == category
+
+
+def test_two_objects_in_a_picture_are_refused(run, tmp_path):
+    path = spots(tmp_path / "points.json", 2)
     with pytest.raises(ValueError, match="01.png has two objects"):
         annotating.annotate(run, 2, annotations=path)
 

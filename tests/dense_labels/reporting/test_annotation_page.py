@@ -38,6 +38,7 @@ def sheet(**changed):
         "hidden": np.zeros([3, 2]),
         "landmark_names": ('left, "eye"', "nose"),
         "frame": FRAME,
+        "category": "fly wing",
         "settings": {"window": 3, "finer": 4},
         "others": [("other.png", (50, 60), np.array([[1.5, 2.25], [3, 4]]), np.array([1, 1]), np.array([0, 0]))],
     }
@@ -147,7 +148,8 @@ HANDED_OUT = """
 let state = initialState(data);
 for (const [n, id, point] of input.changes) state = withPoints(state, n, {[id]: point});
 const { landmarks, rows, leftOut, marksLeftOut } = handedOut(data, state);
-console.log(JSON.stringify({csv: csvOf(landmarks, rows), json: cocoOf(landmarks, rows), leftOut, marksLeftOut}));
+const written = { csv: csvOf(landmarks, rows), json: cocoOf(landmarks, rows, data.category) };
+console.log(JSON.stringify({...written, leftOut, marksLeftOut}));
 """
 
 
@@ -161,6 +163,7 @@ def test_what_the_page_hands_out_is_what_the_readers_take(tmp_path, kind, whole)
     changes = [[1, 1, [30, 41, "hidden"]], [2, 0, "hidden"], [2, 1, [5, 6]], [1, 0, None]]
     done = javascript(HANDED_OUT, data=data, changes=changes)
     read = read_back(tmp_path, kind, done)
+    assert read.category == ("fly wing" if kind == "coco" else "")
     np.testing.assert_array_equal(read.hidden, [[0, 1], [0, 0], [0, 1], [1, 0]])
     assert read.landmark_names == ('left, "eye"', "nose")
     assert [pathlib.Path(found).relative_to(tmp_path).as_posix() for found in read.paths] == ["other.png", *NAMES]
