@@ -94,10 +94,13 @@ def taught(
     first, second = np.concatenate(found, axis=1)
     apart = np.linalg.norm(first - second, axis=-1) / 2
     counts = present * np.exp(-np.square(apart / (2 * max(np.median(apart[:, present]), 1e-6))))
+    return annotated(images, (first + second) / 2, np.float32(counts))
+
+
+def annotated(images: np.ndarray, landmarks: np.ndarray, counts: np.ndarray) -> LabelledLandmarks:
+    """Puts images uint8 [M, H, W, 3], landmarks [M, K, 2] and how much each counts [M, K] together, as `taught`."""
     ones = np.ones([len(images), 2], np.float32)
-    return LabelledLandmarks(
-        LabelMap(images, 1), (first + second) / 2, np.float32(counts), ones, ones[:, 0], np.arange(len(images))
-    )
+    return LabelledLandmarks(LabelMap(images, 1), landmarks, counts, ones, ones[:, 0], np.arange(len(images)))
 
 
 def _seen_turned(locate, images, angle) -> np.ndarray:

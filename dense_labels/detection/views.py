@@ -42,6 +42,7 @@ def batches(
     seed: int,
     all_round: bool = False,
     rows: np.ndarray | None = None,
+    start: int = 0,
 ) -> tf.data.Dataset:
     """Makes endless batches of views, two of each image that is drawn; all images are drawn in turn.
 
@@ -54,6 +55,7 @@ def batches(
       seed: of the order and of the views.
       all_round: whether an image is turned by any angle first.
       rows: indices of the images, of some of them several times, to draw from; None: each once.
+      start: how many batches to pass over.
 
     Returns:
       `tf.data.Dataset` of AnnotatedViews.
@@ -77,7 +79,8 @@ def batches(
         )
 
     indices = tf.data.Dataset.counter().flat_map(order_lib.shuffled(len(rows), seed))
-    return indices.batch(batch_size // 2).map(drawn, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    indices = indices.batch(batch_size // 2).skip(start)
+    return indices.map(drawn, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
 def turns_all_round(known: LabelledLandmarks) -> bool:

@@ -50,8 +50,19 @@ class Red:
 
 def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch):
     seen, piles, kept = [], [], {}
-    monkeypatch.setattr(kept_heads, "save", lambda workdir, heads: kept.update(heads.calibrations))
-    monkeypatch.setattr(fitting, "fit", lambda images, settings: seen.append((images, settings)) or Red())
+    unfinished = kept_heads.unfinished(run.workdir)
+
+    def fit(images, settings):
+        settings.kept_in.mkdir(parents=True, exist_ok=True)
+        seen.append((images, settings))
+        return Red()
+
+    def save(workdir, heads):
+        assert unfinished.exists()  # should it fail, all of this is not lost
+        kept.update(heads.calibrations)
+
+    monkeypatch.setattr(kept_heads, "save", save)
+    monkeypatch.setattr(fitting, "fit", fit)
     monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: piles.append(len(pile)) or first)
     result = run.evaluate(heads=("nearest", "detector"), few_shot=2, **annotations(run))
     assert result.landmark_error_percent["detector"][2] < 8 < 50 < result.landmark_error_percent["detector"][0]
@@ -60,7 +71,7 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
     (known, settings), counts = seen[0], [len(images) for images, _ in seen]
     assert counts == [6, 4, 2, 2, 2]  # all, those not held out, and the draws
     assert known.labels.values.dtype == np.uint8 and known.labels.cells == (SIDE, SIDE)  # whole, of the pictures' size
-    assert settings.flip_pairs == ((0, 1),)
+    assert settings.flip_pairs == ((0, 1),) and settings.kept_in == unfinished and not unfinished.exists()
     assert piles == [0, 0, 4, 4, 4]  # none that is measured on: no test picture, of the draws no other annotated one
     assert set(kept) == {"nearest", "detector"}
     error = np.exp(kept["detector"]["expected"][:, 0])  # in pixels of what it sees, of two pictures held out

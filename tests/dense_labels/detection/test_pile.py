@@ -82,13 +82,13 @@ def test_a_pile_is_less_by_what_it_shows():
 
 def test_a_second_detector_is_taught_by_the_first(squares, monkeypatch):
     seen = []
-    monkeypatch.setattr(fitting, "_train", lambda detector, data, steps, what: seen.append((data, steps, what)))
+    monkeypatch.setattr(fitting, "_train", lambda _, views_from, *rest: seen.append((views_from(), *rest)))
     settings = fitting.Settings(ViewsConfig(), weights="none", seed=0)
     first = Detector.create(1, SIZE, weights="none", seed=0)
     known, others = squares.take(np.arange(4)), squares.labels.values[4:]
     assert fitting.fit_with_pile(known, others[:0], first, settings) is first
     second = fitting.fit_with_pile(known, others, first, settings)
-    ((data, steps, what),) = seen
+    ((data, steps, what, _),) = seen
     assert second is not first and steps == fitting.steps_for(4) and what == "Training a detector with the pile"
     batch = next(iter(data))
     assert batch.images.shape == (16, *SIZE, 3) and 0 < float(tf.reduce_min(batch.known)) < 1
