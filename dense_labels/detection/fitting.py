@@ -20,6 +20,7 @@ from dense_labels.config import ViewsConfig
 from dense_labels.detection import pile as pile_lib
 from dense_labels.detection import sides
 from dense_labels.detection import views as views_lib
+from dense_labels.detection.gathered import Gathered
 from dense_labels.detection.kept import Kept
 from models import heat_maps
 from models.detectors import STRIDE, Detector
@@ -81,12 +82,14 @@ def fit(known: LabelledLandmarks, settings: Settings) -> Detector:
     return _fitted(lesson, settings, "Training a detector", _kept(known, settings))
 
 
-def fit_with_pile(known: LabelledLandmarks, pile: np.ndarray, first: Detector, settings: Settings) -> Detector:
+def fit_with_pile(
+    known: LabelledLandmarks, pile: np.ndarray | Gathered, first: Detector, settings: Settings
+) -> Detector:
     """Trains a second detector, on annotated images and on others that a first one annotates; see `detection.pile`.
 
     Args:
       known: annotated images, as in `fit`.
-      pile: others, uint8 [M, H, W, 3]; if there are none, the first detector is returned.
+      pile: others, uint8 [M, H, W, 3], which are not copied; if there are none, the first detector is returned.
       first: a detector that was fitted to the annotated images.
       settings: those of the first.
 

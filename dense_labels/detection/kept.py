@@ -29,7 +29,7 @@ class Kept:
         Args:
           folder: that they lie in, which need not exist; None to keep nothing.
           facts: what determines the detector, for JSON.
-          arrays: likewise, arrays of any shapes.
+          arrays: likewise, arrays of any shapes; or images that are `Gathered`, which have the digest of one array.
         """
         self._folder = None if folder is None else pathlib.Path(folder)
         self._key = "" if folder is None else _digest(facts, arrays)
@@ -82,7 +82,8 @@ class Kept:
 
 def _digest(facts: Mapping[str, Any], arrays: Sequence[Any]) -> str:
     found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for array in map(np.atleast_1d, arrays):
+    for array in arrays:
+        array = array if array.shape else array[np.newaxis]
         found.update(f"{array.dtype.str} {array.shape}".encode())
         for start in range(0, len(array), _AT_ONCE):
             found.update(np.ascontiguousarray(array[start : start + _AT_ONCE]).tobytes())

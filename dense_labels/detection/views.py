@@ -47,7 +47,7 @@ def batches(
     """Makes endless batches of views, two of each image that is drawn; all images are drawn in turn.
 
     Args:
-      known: annotated images, uint8 [N, H, W, 3], as label maps of stride 1.
+      known: annotated images, uint8 [N, H, W, 3] in one array or `Gathered`, as label maps of stride 1.
       views: how colours are changed, and what lies beyond the border.
       flip_pairs: landmarks that a mirror exchanges. Without any no image is mirrored: which landmarks a mirror
         exchanges is not known then.
@@ -72,7 +72,7 @@ def batches(
 
     def drawn(row, seed):
         index = tf.gather(rows, row)
-        pictures = tf.numpy_function(lambda rows: np.take(images, rows, axis=0), [index], tf.uint8, stateful=False)
+        pictures = tf.numpy_function(lambda rows: images[rows], [index], tf.uint8, stateful=False)
         pictures = tf.ensure_shape(pictures, [None, *known.labels.cells, 3])
         return _views(
             pictures, tf.gather(landmarks, index), tf.gather(annotated, index), seed, settings, order, all_round

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import dense_labels
 from dense_labels import kept_heads
@@ -120,7 +121,10 @@ def test_pictures_of_the_training_that_are_gone_are_said(run, tmp_path, capsys):
 def test_a_pile_of_whole_pictures_is_not_for_boxes(run, capsys):
     assert evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=True) is None
     assert "note: the training saw whole pictures, boxes are annotated: " in capsys.readouterr().out
-    assert len(evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=False).images) == 9
+    pile = evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=False)
+    assert len(pile.images) == len(pile.origins) == 9
+    for image, (path,) in zip(pile.images, pile.origins):
+        np.testing.assert_array_equal(image, Image.open(path))
 
 
 def test_a_pile_is_for_a_detector(run):
