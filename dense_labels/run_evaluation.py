@@ -224,6 +224,9 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     landmarks.check_few_shot(few_shot, known, test)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
     fits, detector, fitted = _fit_heads(subject, known, test, lessons)
+    if len(fitted.heads) > 1 and not fitted.errors:
+        few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
+        progress.say(f"{few}: {fitted.best} is the one to export, for {landmarks.FEW_REASON}")
     parts = measuring.measure(
         fitted.predicted, fitted.measured_on, source.normaliser, head_images=len(known), exported=fitted.best
     )

@@ -1,6 +1,7 @@
 """A detector from annotations to predictions: fitted and measured beside other heads, kept, exported, used."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -107,6 +108,21 @@ def test_a_detector_and_the_one_that_taught_it_are_measured_on_one_fit(run, monk
     with pytest.raises(ZeroDivisionError):
         run.evaluate(heads="detector", **annotations(run))
     assert measured[0] < measured[1] and seen == [3]
+
+
+@pytest.mark.parametrize("heads", [("detector", "nearest", "regress"), ("nearest", "regress", "detector")])
+def test_of_four_annotated_pictures_the_head_that_is_named_first_is_exported(run, monkeypatch, tmp_path, capsys, heads):
+    table = pathlib.Path(annotations(run)["annotations"]).read_text().splitlines()
+    (tmp_path / "few.csv").write_text("\n".join(table[:5]))
+    monkeypatch.setattr(kept_heads, "save", lambda *_: None)
+    monkeypatch.setattr(fitting, "fit", lambda *_: Red())
+    monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: first)
+    result = run.evaluate(str(tmp_path / "few.csv"), heads=heads, weights="none")
+    assert result.best == heads[0] and result.protocol["head_images"] == 4
+    assert (
+        f"fewer than 5 annotated pictures are too few to compare heads on: {heads[0]} is the one to export, for it is "
+        "named first\n"
+    ) in capsys.readouterr().out
 
 
 def test_pictures_of_the_training_that_are_gone_are_said(run, tmp_path, capsys):
