@@ -2,7 +2,8 @@
 
 Each evaluation writes a folder of its own, `heads/1`, `heads/2`, ..., whole or not at all; the newest is used. In it
 are `heads.json`, a file of arrays for each head, the result and the configuration of the evaluation, and a few of its
-images, which an export is checked on, with the landmarks that the heads were fitted on.
+images, which an export is checked on, with the landmarks that the heads were fitted on. Beside them `unfinished` has
+what an evaluation that is not over has fitted so far.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from dense_labels.registry import HEADS
 
 VERSION = 2  # of the files; those of 1, which are read as well, lack what scores are worth and which landmarks mirror
 _FOLDER, _INDEX, _RESULT, _EXAMPLES = "heads", "heads.json", "result.json", "examples.npz"
+_UNFINISHED = "unfinished"
 _LEVELS = 255
 
 
@@ -109,6 +111,17 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
         (written / _INDEX).write_text(json.dumps(files.sealed(index), indent=2) + "\n")
         newest = max(_versions(folder), default=0)
         written.rename(folder / str(newest + 1))
+
+
+def unfinished(workdir: str | os.PathLike) -> pathlib.Path:
+    """Returns the folder, which need not exist, of what an evaluation goes on with if it is stopped.
+
+    It is removed once an evaluation that uses it has kept its heads.
+
+    Args:
+      workdir: folder of the run.
+    """
+    return pathlib.Path(workdir) / _FOLDER / _UNFINISHED
 
 
 def newest(workdir: str | os.PathLike) -> KeptHeads | None:

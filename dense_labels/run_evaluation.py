@@ -6,12 +6,13 @@ import copy
 import dataclasses
 import functools
 import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dense_labels import batches, kept_heads, progress, run_config, run_pictures
+from dense_labels import batches, files, kept_heads, progress, run_config, run_pictures
 from dense_labels import config as config_lib
 from dense_labels.registry import HEADS, READERS, SOURCES
 from dense_labels.run import Run
@@ -37,10 +38,11 @@ class Data(NamedTuple):
 
 
 class Lessons(NamedTuple):
-    """What a detector has learned from, beside the annotated pictures."""
+    """What a detector has learned from, beside the annotated pictures, and where this is kept until all is measured."""
 
     weights: str  # of its trunk
     pile: config_lib.Config  # of the training
+    kept_in: pathlib.Path  # folder of what a fit goes on with, should it be stopped
 
 
 def evaluate(
@@ -66,7 +68,9 @@ def evaluate(
         raise ValueError("a detector does not depend on the network; leave it out where the untrained one is evaluated")
     if heads and not subject.source.count("annotated"):
         raise ValueError(f"heads={','.join(heads)}: they need landmarks; give annotations")
-    measured = _measure(subject, few_shot, trained_on, Lessons(weights or "imagenet", _of_training(run, config)))
+    unfinished = kept_heads.unfinished(run.workdir)
+    lessons = Lessons(weights or "imagenet", _of_training(run, config), unfinished)
+    measured = _measure(subject, few_shot, trained_on, lessons)
     measured = dataclasses.replace(measured, result=measured.result.with_metrics(_carried_over(subject)))
     progress.say(measured.result.table())
     name = "eval_untrained" if untrained else "eval"
@@ -78,6 +82,8 @@ def evaluate(
         fitted = measured.fitted
         facts = measured.result, config, examples[:_KEPT], fitted.fitted_on, fitted.calibrations
         kept_heads.save(run.workdir, kept_heads.KeptHeads(fitted.heads, *facts))
+        if "detector" in fitted.heads:
+            files.remove(unfinished)
     if subject.source.boxed:
         progress.note("the network saw boxes about the objects; crop what the served model is given alike")
     return measured.result
@@ -218,6 +224,9 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     landmarks.check_few_shot(few_shot, known, test)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
     fits, detector, fitted = _fit_heads(subject, known, test, lessons)
+    if len(fitted.heads) > 1 and not fitted.errors:
+        few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
+        progress.say(f"{few}: {fitted.best} is the one to export, for {landmarks.FEW_REASON}")
     parts = measuring.measure(
         fitted.predicted, fitted.measured_on, source.normaliser, head_images=len(known), exported=fitted.best
     )

@@ -73,7 +73,16 @@ class Fitting:
     A detector is measured by the protocols of `evaluation.landmarks`, on the same pictures as other heads.
     """
 
-    def __init__(self, config: Config, source: Any, *, names: Sequence[str], weights: str, pile: Config | None):
+    def __init__(
+        self,
+        config: Config,
+        source: Any,
+        *,
+        names: Sequence[str],
+        weights: str,
+        pile: Config | None,
+        kept_in: str | os.PathLike | None = None,
+    ):
         """Reads the annotated pictures, and those of the pile.
 
         Args:
@@ -83,6 +92,7 @@ class Fitting:
           weights: of the trunk; see `models.pyramids.features`.
           pile: configuration of the training, whose pictures a detector learns from too; `config.eval.pile` of them.
             None, or one of a video or a simulation: only annotated pictures are seen.
+          kept_in: folder of what a later process goes on with, as of `fitting.Settings`.
 
         Raises:
           ValueError: as `prepare`, or if there is no such file of weights.
@@ -101,7 +111,9 @@ class Fitting:
         all_round = views_lib.turns_all_round(self.known)
         if all_round:
             progress.say("objects lie any way round: a detector is trained on views that are turned by any angle")
-        self.settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, all_round)
+        self.settings = fitting.Settings(
+            config.views, weights, config.train.seed, self.flip_pairs, all_round, kept_in=kept_in
+        )
         self._last: tuple[Any, Any] | None = None
         self.origins = own.origins("annotated")
         self._tested = own.origins("test") if self.test else []

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,17 +14,22 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from dense_labels import compat, progress
 from dense_labels.batches import LabelledLandmarks
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import pile as pile_lib
 from dense_labels.detection import sides
 from dense_labels.detection import views as views_lib
+from dense_labels.detection.gathered import Gathered
+from dense_labels.detection.kept import Kept
 from models import heat_maps
 from models.detectors import STRIDE, Detector
 
 RECIPE = 2  # of detectors: a number that changes when their figures do
 _BATCH, _RATE, _WARMUP = 16, 1e-3, 50
 _STEPS, _MORE, _MOST = 400, 4, 1200  # and one more for so many annotated images, up to
+_KEPT_EVERY = 100  # steps
+_DETECTOR, _TRAINING, _FOUND = "detector", "training", "found"  # what is kept of one
 
 
 def steps_for(images: int) -> int:
@@ -39,6 +48,8 @@ class Settings:
       flip_pairs: landmarks that a mirror exchanges.
       all_round: whether views are turned by any angle; see `views.turns_all_round`.
       steps: of 16 views; None: `steps_for` so many annotated images.
+      kept_in: folder of what a later process goes on with: detectors that are fitted, and every 100 steps the state of
+        one that is being fitted; see `detection.kept`. None: nothing is kept.
     """
 
     views: ViewsConfig
@@ -47,6 +58,7 @@ class Settings:
     flip_pairs: Sequence[tuple[int, int]] = ()
     all_round: bool = False
     steps: int | None = None
+    kept_in: str | os.PathLike | None = None
 
 
 def fit(known: LabelledLandmarks, settings: Settings) -> Detector:
@@ -65,16 +77,19 @@ def fit(known: LabelledLandmarks, settings: Settings) -> Detector:
     Raises:
       ValueError: as `Detector.create`.
     """
-    known = known.take(known.annotated.any(axis=1))
-    return _trained(known, np.arange(len(known)), settings, settings.seed, len(known), "Training a detector")
+    known, settings = _settled(known, settings)
+    lesson = lambda: (known, np.arange(len(known)))  # noqa: E731, read where no detector is kept
+    return _fitted(lesson, settings, "Training a detector", _kept(known, settings))
 
 
-def fit_with_pile(known: LabelledLandmarks, pile: np.ndarray, first: Detector, settings: Settings) -> Detector:
+def fit_with_pile(
+    known: LabelledLandmarks, pile: np.ndarray | Gathered, first: Detector, settings: Settings
+) -> Detector:
     """Trains a second detector, on annotated images and on others that a first one annotates; see `detection.pile`.
 
     Args:
       known: annotated images, as in `fit`.
-      pile: others, uint8 [M, H, W, 3]; if there are none, the first detector is returned.
+      pile: others, uint8 [M, H, W, 3], which are not copied; if there are none, the first detector is returned.
       first: a detector that was fitted to the annotated images.
       settings: those of the first.
 
@@ -83,15 +98,53 @@ def fit_with_pile(known: LabelledLandmarks, pile: np.ndarray, first: Detector, s
     """
     if not len(pile):
         return first
+    known, settings = _settled(known, settings)
+    kept = _kept(known, settings, pile, *first.state().values())
+
+    def lesson():
+        found = kept.read(_FOUND, lambda arrays: pile_lib.annotated(pile, **arrays))
+        if found is None:
+            found = pile_lib.taught(first, pile, known.annotated.any(axis=0))
+            kept.write(_FOUND, {"landmarks": found.landmarks, "counts": found.annotated})
+        return pile_lib.joined(known, found)
+
+    second = dataclasses.replace(settings, seed=settings.seed + 1)
+    return _fitted(lesson, second, "Training a detector with the pile", kept)
+
+
+def _settled(known: LabelledLandmarks, settings: Settings) -> tuple[LabelledLandmarks, Settings]:
+    """The images in which a landmark is annotated, and settings that say how many steps these are worth."""
     known = known.take(known.annotated.any(axis=1))
-    images, rows = pile_lib.joined(known, pile_lib.taught(first, pile, known.annotated.any(axis=0)))
-    what = "Training a detector with the pile"
-    return _trained(images, rows, settings, settings.seed + 1, len(known), what)
+    steps = steps_for(len(known)) if settings.steps is None else settings.steps
+    return known, dataclasses.replace(settings, steps=steps)
 
 
-def _trained(images: LabelledLandmarks, rows, settings: Settings, seed: int, annotated: int, what: str) -> Detector:
-    """A detector trained on the rows of images, for as many steps as so many annotated ones are worth."""
-    count, pairs = images.landmarks.shape[1], settings.flip_pairs
+def _kept(known: LabelledLandmarks, settings: Settings, *others: Any) -> Kept:
+    """What is kept of the detector that these images, settings and arrays determine."""
+    weights = settings.weights
+    if settings.kept_in is not None and os.path.isfile(weights):
+        weights = hashlib.sha256(pathlib.Path(weights).read_bytes()).hexdigest()
+    facts = {**dataclasses.asdict(settings), "weights": weights, "kept_in": None, "recipe": RECIPE}
+    return Kept(settings.kept_in, facts, [known.labels.values, known.landmarks, known.annotated, *others])
+
+
+def _fitted(lesson: Callable[[], tuple[LabelledLandmarks, Any]], settings: Settings, what: str, kept: Kept) -> Detector:
+    """A detector trained on the rows of images, both of which `lesson` returns; the one that is kept, if there is."""
+    done = kept.read(_DETECTOR, Detector.from_state)
+    if done is not None:
+        progress.say(f"{what}: an evaluation that was stopped had done it; its detector is taken")
+        return done
+    images, rows = lesson()
+    detector = _trained(images, rows, settings, what, kept)
+    kept.write(_DETECTOR, detector.state())
+    kept.remove(_TRAINING)
+    kept.remove(_FOUND)
+    return detector
+
+
+def _trained(images: LabelledLandmarks, rows: Any, settings: Settings, what: str, kept: Kept) -> Detector:
+    count, pairs, seed = images.landmarks.shape[1], settings.flip_pairs, settings.seed
+    tf.keras.utils.set_random_seed(seed)  # of the trunk, if its weights are random
     detector = Detector.create(
         count,
         images.labels.cells,
@@ -99,25 +152,49 @@ def _trained(images: LabelledLandmarks, rows, settings: Settings, seed: int, ann
         seed=seed,
         exchanged=sides.exchanged(count, pairs) if pairs else (),
     )
-    options = {"flip_pairs": pairs, "all_round": settings.all_round, "rows": rows}
-    data = views_lib.batches(images, settings.views, batch_size=_BATCH, seed=seed, **options)
-    _train(detector, data, steps_for(annotated) if settings.steps is None else settings.steps, what)
+    options = {"flip_pairs": pairs, "all_round": settings.all_round, "rows": rows, "batch_size": _BATCH, "seed": seed}
+    views_from = functools.partial(views_lib.batches, images, settings.views, **options)
+    _train(detector, views_from, settings.steps, what, kept)
     return detector
 
 
-def _train(detector: Detector, data: tf.data.Dataset, steps: int, what: str) -> None:
-    step = _training_step(detector, steps)
-    with tqdm(data.take(steps), total=steps, desc=what, unit=" steps", leave=False) as bar:
-        for done, batch in enumerate(bar):
-            loss = step(*batch)
-            if done % 20 == 0:
-                bar.set_postfix(loss=f"{float(loss):.1f}")
-
-
-def _training_step(detector: Detector, count: int) -> Callable[..., tf.Tensor]:
-    """Returns the function of a batch that makes one of `count` steps of training."""
+def _train(detector: Detector, views_from: Callable[..., tf.data.Dataset], steps: int, what: str, kept: Kept) -> None:
+    """Trains for so many steps, less those that a training whose state is kept has made."""
     variables = [*detector.network.trainable_variables, *detector.head.trainable_variables]
-    optimizer = tf.keras.optimizers.Adam(warmed_up(_RATE, count))
+    optimizer = tf.keras.optimizers.Adam(warmed_up(_RATE, steps))
+    optimizer.build(variables)
+    state = [*detector.variables, *compat.variables(optimizer)]
+    start = kept.read(_TRAINING, functools.partial(_resumed, state)) or 0
+    if start:
+        progress.say(f"{what}: goes on after {start} of {steps} steps")
+    step = _training_step(detector, optimizer, variables)
+    data = views_from(start=start).take(steps - start)
+    with tqdm(data, total=steps, initial=start, desc=what, unit=" steps", leave=False) as bar:
+        for done, batch in enumerate(bar, start + 1):
+            loss = step(*batch)
+            if done % 20 == 1:
+                bar.set_postfix(loss=f"{float(loss):.1f}")
+            if done % _KEPT_EVERY == 0:
+                kept.write(_TRAINING, {"step": done, **{_name(n): value.numpy() for n, value in enumerate(state)}})
+
+
+def _resumed(state: Sequence[tf.Variable], arrays: dict[str, np.ndarray]) -> int:
+    """Gives variables the values that were kept of them, all or none; returns the step that these are of."""
+    values = [arrays.pop(_name(index)) for index in range(len(state))]
+    step = int(arrays.pop("step"))
+    if arrays or any(variable.shape != value.shape for variable, value in zip(state, values)):
+        raise ValueError("it is of another network")
+    for variable, value in zip(state, values):
+        variable.assign(tf.cast(value, variable.dtype))
+    return step
+
+
+def _name(index: int) -> str:
+    return f"variable_{index:04}"
+
+
+def _training_step(detector: Detector, optimizer: Any, variables: Sequence[Any]) -> Callable[..., tf.Tensor]:
+    """Returns the function of a batch that makes a step of training."""
     height, width = (side // STRIDE for side in detector.frame.input_size)
 
     @tf.function(autograph=False)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import Config
+from dense_labels.detection.gathered import Gathered
 from dense_labels.method import geometry
 from input_pipeline import pipeline
 from input_pipeline.views import warps
@@ -32,17 +33,17 @@ _AT_ONCE = 32
 class Pile:
     """Images that nobody annotated, uint8 [M, H, W, 3], and what each shows, as `Stills.origins` says.
 
-    They are whole pictures, or boxes in them.
+    They are whole pictures, or boxes in them. They fill much of the memory, so they are held once.
     """
 
-    images: np.ndarray
+    images: np.ndarray | Gathered
     origins: list[tuple]
     boxed: bool = False
 
     def without(self, origins: Collection[tuple]) -> Pile:
-        """Returns the images of others than these."""
-        kept = [row for row, origin in enumerate(self.origins) if origin not in origins]
-        return Pile(self.images[kept], [self.origins[row] for row in kept], self.boxed)
+        """Returns the images of others than these; they are not copied."""
+        kept = np.array([row for row, origin in enumerate(self.origins) if origin not in origins], int)
+        return Pile(Gathered.joined([self.images]).take(kept), [self.origins[row] for row in kept], self.boxed)
 
 
 def read(config: Config, size: tuple[int, int], most: int) -> Pile:
@@ -62,15 +63,16 @@ def read(config: Config, size: tuple[int, int], most: int) -> Pile:
     config = copy.deepcopy(config)
     config.data.size, config.data.crop = size, 0
     source: Any = pipeline.prepare(config, only=("train",), most=most)
-    images = [
-        tf.cast(tf.round(batch.image * 255.0), tf.uint8).numpy()
-        for batch in pipeline.image_batches(source, "train", batch_size=_AT_ONCE)
-    ]
-    return Pile(np.concatenate(images), source.origins("train"), source.boxed)
+    origins, start = source.origins("train"), 0
+    images = np.empty([len(origins), *size, 3], np.uint8)
+    for batch in pipeline.image_batches(source, "train", batch_size=_AT_ONCE):
+        images[start : start + len(batch.image)] = tf.cast(tf.round(batch.image * 255.0), tf.uint8)
+        start += len(batch.image)
+    return Pile(images, origins, source.boxed)
 
 
 def taught(
-    detector: Callable[[Any], dict[str, tf.Tensor]], images: np.ndarray, present: np.ndarray
+    detector: Callable[[Any], dict[str, tf.Tensor]], images: np.ndarray | Gathered, present: np.ndarray
 ) -> LabelledLandmarks:
     """Locates landmarks in images that nobody annotated.
 
@@ -94,10 +96,13 @@ def taught(
     first, second = np.concatenate(found, axis=1)
     apart = np.linalg.norm(first - second, axis=-1) / 2
     counts = present * np.exp(-np.square(apart / (2 * max(np.median(apart[:, present]), 1e-6))))
+    return annotated(images, (first + second) / 2, np.float32(counts))
+
+
+def annotated(images: np.ndarray | Gathered, landmarks: np.ndarray, counts: np.ndarray) -> LabelledLandmarks:
+    """Puts images uint8 [M, H, W, 3], landmarks [M, K, 2] and how much each counts [M, K] together, as `taught`."""
     ones = np.ones([len(images), 2], np.float32)
-    return LabelledLandmarks(
-        LabelMap(images, 1), (first + second) / 2, np.float32(counts), ones, ones[:, 0], np.arange(len(images))
-    )
+    return LabelledLandmarks(LabelMap(images, 1), landmarks, counts, ones, ones[:, 0], np.arange(len(images)))
 
 
 def _seen_turned(locate, images, angle) -> np.ndarray:
@@ -115,9 +120,10 @@ def joined(known: LabelledLandmarks, found: LabelledLandmarks) -> tuple[Labelled
     """Joins annotated images and those that a detector annotated.
 
     Returns:
-      The images; and the indices of all, those of annotated ones so often that they are about a quarter, or once.
+      The images, which are not copied; and the indices of all, those of annotated ones so often that they are about a
+      quarter, or once.
     """
-    values = np.concatenate([known.labels.values, found.labels.values])
+    values = Gathered.joined([known.labels.values, found.labels.values])
     rest = [
         np.concatenate([np.float32(getattr(each, name)) for each in (known, found)])
         for name in ("landmarks", "annotated", "scale", "normaliser", "picture")

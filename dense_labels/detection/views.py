@@ -42,11 +42,12 @@ def batches(
     seed: int,
     all_round: bool = False,
     rows: np.ndarray | None = None,
+    start: int = 0,
 ) -> tf.data.Dataset:
     """Makes endless batches of views, two of each image that is drawn; all images are drawn in turn.
 
     Args:
-      known: annotated images, uint8 [N, H, W, 3], as label maps of stride 1.
+      known: annotated images, uint8 [N, H, W, 3] in one array or `Gathered`, as label maps of stride 1.
       views: how colours are changed, and what lies beyond the border.
       flip_pairs: landmarks that a mirror exchanges. Without any no image is mirrored: which landmarks a mirror
         exchanges is not known then.
@@ -54,6 +55,7 @@ def batches(
       seed: of the order and of the views.
       all_round: whether an image is turned by any angle first.
       rows: indices of the images, of some of them several times, to draw from; None: each once.
+      start: how many batches to pass over.
 
     Returns:
       `tf.data.Dataset` of AnnotatedViews.
@@ -70,14 +72,15 @@ def batches(
 
     def drawn(row, seed):
         index = tf.gather(rows, row)
-        pictures = tf.numpy_function(lambda rows: np.take(images, rows, axis=0), [index], tf.uint8, stateful=False)
+        pictures = tf.numpy_function(lambda rows: images[rows], [index], tf.uint8, stateful=False)
         pictures = tf.ensure_shape(pictures, [None, *known.labels.cells, 3])
         return _views(
             pictures, tf.gather(landmarks, index), tf.gather(annotated, index), seed, settings, order, all_round
         )
 
     indices = tf.data.Dataset.counter().flat_map(order_lib.shuffled(len(rows), seed))
-    return indices.batch(batch_size // 2).map(drawn, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    indices = indices.batch(batch_size // 2).skip(start)
+    return indices.map(drawn, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
 def turns_all_round(known: LabelledLandmarks) -> bool:

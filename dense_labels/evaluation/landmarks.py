@@ -14,7 +14,8 @@ from dense_labels.evaluation import absent, calibration, measuring
 from dense_labels.evaluation.absent import Fits, Head
 from dense_labels.registry import HEADS
 
-FOLDS = 5
+FOLDS = 5  # parts of the annotated images, and how many of these heads are compared on at least
+FEW_REASON = "it is named first"  # why `of_few` names a head, in words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +24,8 @@ class FittedHeads:
 
     Attributes:
       heads: name -> head.
-      best: name of the head that errs least on a fifth of the annotated images, fitted on the others; the first where
-        there are too few to tell. No test image is seen.
+      best: name of the head that errs least on a fifth of the annotated images, fitted on the others; that of `of_few`
+        where there are too few to tell. No test image is seen.
       predicted: decoding -> float [N, K, 2], (x, y) in pixels of the network's input, with `measuring.MEAN_SHAPE` among
         them; not a number where a landmark was not fitted. None where there are too few annotated images to measure on.
       best_points: float [N, K, 2], the `points` of heads of the kind of `best`; None likewise.
@@ -95,12 +96,12 @@ def fit_heads(
       ValueError: if a head cannot be fitted.
     """
     heads = {name: fit(known) for name, fit in fits.items()}
-    if len(known) < FOLDS and test is None:
-        return FittedHeads(heads, next(iter(fits)), None, None, None, fitted_on=shapes(known))
+    pool = _with_landmarks(known)
+    if len(pool) < FOLDS and test is None:
+        return FittedHeads(heads, of_few(fits), None, None, None, fitted_on=shapes(known))
     if test is None:
         return _in_turns(fits, known, heads, batch_size)
     answers, errors, calibrations = _predict(heads, test, batch_size), {}, {}
-    pool = _with_landmarks(known)
     if len(pool) >= FOLDS:
         _, part, held_out = _turn(fits, known, np.isin(np.arange(len(known)), pool[::FOLDS]), batch_size)
         errors, calibrations = _errors(held_out, part), _calibrations(held_out, part)
@@ -265,14 +266,28 @@ def _by_decoding(answers, known: LabelledLandmarks, images: LabelledLandmarks) -
     return predicted
 
 
+def of_few(names: Iterable[str]) -> str:
+    """Names the head that is exported where there are too few annotated images to compare heads on: the first.
+
+    No measurement says which is best of one to four images; a rule that rests on one takes the place of this, and says
+    so in `FEW_REASON`.
+
+    Args:
+      names: of the heads, in the order of the configuration.
+    """
+    return next(iter(names))
+
+
 def least(errors: Mapping[str, float | None], fits: Iterable[str]) -> str:
-    """Names the head that errs least; the first of several that nothing can be said of.
+    """Names the head that errs least; that of `of_few` where nothing can be said of any.
 
     Args:
       errors: as of `FittedHeads`.
       fits: names of the heads, in their order.
     """
     known = {name: errors.get(name) for name in fits}
+    if all(error is None for error in known.values()):
+        return of_few(known)
     return min(known, key=lambda name: np.inf if known[name] is None else np.nan_to_num(known[name], nan=np.inf))
 
 

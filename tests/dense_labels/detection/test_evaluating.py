@@ -1,10 +1,12 @@
 """A detector from annotations to predictions: fitted and measured beside other heads, kept, exported, used."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import dense_labels
 from dense_labels import kept_heads
@@ -50,8 +52,19 @@ class Red:
 
 def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch):
     seen, piles, kept = [], [], {}
-    monkeypatch.setattr(kept_heads, "save", lambda workdir, heads: kept.update(heads.calibrations))
-    monkeypatch.setattr(fitting, "fit", lambda images, settings: seen.append((images, settings)) or Red())
+    unfinished = kept_heads.unfinished(run.workdir)
+
+    def fit(images, settings):
+        settings.kept_in.mkdir(parents=True, exist_ok=True)
+        seen.append((images, settings))
+        return Red()
+
+    def save(workdir, heads):
+        assert unfinished.exists()  # should it fail, all of this is not lost
+        kept.update(heads.calibrations)
+
+    monkeypatch.setattr(kept_heads, "save", save)
+    monkeypatch.setattr(fitting, "fit", fit)
     monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: piles.append(len(pile)) or first)
     result = run.evaluate(heads=("nearest", "detector"), few_shot=2, **annotations(run))
     assert result.landmark_error_percent["detector"][2] < 8 < 50 < result.landmark_error_percent["detector"][0]
@@ -60,7 +73,7 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
     (known, settings), counts = seen[0], [len(images) for images, _ in seen]
     assert counts == [6, 4, 2, 2, 2]  # all, those not held out, and the draws
     assert known.labels.values.dtype == np.uint8 and known.labels.cells == (SIDE, SIDE)  # whole, of the pictures' size
-    assert settings.flip_pairs == ((0, 1),)
+    assert settings.flip_pairs == ((0, 1),) and settings.kept_in == unfinished and not unfinished.exists()
     assert piles == [0, 0, 4, 4, 4]  # none that is measured on: no test picture, of the draws no other annotated one
     assert set(kept) == {"nearest", "detector"}
     error = np.exp(kept["detector"]["expected"][:, 0])  # in pixels of what it sees, of two pictures held out
@@ -97,6 +110,21 @@ def test_a_detector_and_the_one_that_taught_it_are_measured_on_one_fit(run, monk
     assert measured[0] < measured[1] and seen == [3]
 
 
+@pytest.mark.parametrize("heads", [("detector", "nearest", "regress"), ("nearest", "regress", "detector")])
+def test_of_four_annotated_pictures_the_head_that_is_named_first_is_exported(run, monkeypatch, tmp_path, capsys, heads):
+    table = pathlib.Path(annotations(run)["annotations"]).read_text().splitlines()
+    (tmp_path / "few.csv").write_text("\n".join(table[:5]))
+    monkeypatch.setattr(kept_heads, "save", lambda *_: None)
+    monkeypatch.setattr(fitting, "fit", lambda *_: Red())
+    monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: first)
+    result = run.evaluate(str(tmp_path / "few.csv"), heads=heads, weights="none")
+    assert result.best == heads[0] and result.protocol["head_images"] == 4
+    assert (
+        f"fewer than 5 annotated pictures are too few to compare heads on: {heads[0]} is the one to export, for it is "
+        "named first\n"
+    ) in capsys.readouterr().out
+
+
 def test_pictures_of_the_training_that_are_gone_are_said(run, tmp_path, capsys):
     config = dense_labels.open_run(run.workdir).config
     config.data.dir = str(tmp_path / "gone")
@@ -109,7 +137,10 @@ def test_pictures_of_the_training_that_are_gone_are_said(run, tmp_path, capsys):
 def test_a_pile_of_whole_pictures_is_not_for_boxes(run, capsys):
     assert evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=True) is None
     assert "note: the training saw whole pictures, boxes are annotated: " in capsys.readouterr().out
-    assert len(evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=False).images) == 9
+    pile = evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=False)
+    assert len(pile.images) == len(pile.origins) == 9
+    for image, (path,) in zip(pile.images, pile.origins):
+        np.testing.assert_array_equal(image, Image.open(path))
 
 
 def test_a_pile_is_for_a_detector(run):

@@ -1,12 +1,15 @@
 """Tests of what detectors learn from pictures without annotations."""
 
+import dataclasses
+import tracemalloc
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
-from dense_labels.detection import fitting, pile
+from dense_labels.detection import fitting, pile, views
 from models.detectors import Detector
 
 SIZE = (48, 64)
@@ -69,6 +72,7 @@ def test_annotated_images_are_about_a_quarter(squares, known, others, repeats):
     first, second = squares.take(np.arange(known)), squares.take(np.arange(others))
     images, rows = pile.joined(first, second)
     assert len(images) == known + others
+    np.testing.assert_array_equal(images.labels.values[known:], second.labels.values)
     counts = np.bincount(rows)
     assert (counts[:known] == repeats).all() and (counts[known:] == 1).all()
     np.testing.assert_array_equal(images.landmarks[known:], second.landmarks)
@@ -77,18 +81,50 @@ def test_annotated_images_are_about_a_quarter(squares, known, others, repeats):
 def test_a_pile_is_less_by_what_it_shows():
     images = np.zeros([3, 2, 2, 3], np.uint8) + np.uint8([[[[1]]], [[[2]]], [[[3]]]])
     less = pile.Pile(images, [("a",), ("b", 1.0), ("b", 2.0)]).without({("b", 1.0), ("c",)})
-    assert less.images[:, 0, 0, 0].tolist() == [1, 3] and less.origins == [("a",), ("b", 2.0)]
+    assert len(less.without(less.origins).images) == 0
+    assert less.images[:][:, 0, 0, 0].tolist() == [1, 3] and less.origins == [("a",), ("b", 2.0)]
 
 
 def test_a_second_detector_is_taught_by_the_first(squares, monkeypatch):
     seen = []
-    monkeypatch.setattr(fitting, "_train", lambda detector, data, steps, what: seen.append((data, steps, what)))
+    monkeypatch.setattr(fitting, "_train", lambda _, views_from, *rest: seen.append((views_from(), *rest)))
     settings = fitting.Settings(ViewsConfig(), weights="none", seed=0)
     first = Detector.create(1, SIZE, weights="none", seed=0)
     known, others = squares.take(np.arange(4)), squares.labels.values[4:]
     assert fitting.fit_with_pile(known, others[:0], first, settings) is first
     second = fitting.fit_with_pile(known, others, first, settings)
-    ((data, steps, what),) = seen
+    ((data, steps, what, _),) = seen
     assert second is not first and steps == fitting.steps_for(4) and what == "Training a detector with the pile"
     batch = next(iter(data))
     assert batch.images.shape == (16, *SIZE, 3) and 0 < float(tf.reduce_min(batch.known)) < 1
+
+
+def test_the_pile_is_held_once_while_a_second_detector_is_fitted(squares, monkeypatch):
+    taken = []
+
+    def train(detector, views_from, *_):
+        taken.append(next(iter(views_from())))
+
+    monkeypatch.setattr(fitting, "_train", train)
+    monkeypatch.setattr(pile, "taught", lambda _, images, __: pile.annotated(
+        images, np.full([len(images), 1, 2], 20, np.float32), np.ones([len(images), 1], np.float32)))  # fmt: skip
+    settings = fitting.Settings(ViewsConfig(), weights="none", seed=0)
+    first = Detector.create(1, SIZE, weights="none", seed=0)
+    heap = pile.Pile(np.zeros([10_000, *SIZE, 3], np.uint8), [(number,) for number in range(10_000)])
+    tracemalloc.start()
+    others = heap.without({(5,), (7,)})
+    fitting.fit_with_pile(squares, others.images, first, settings)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(others.images) == 9998 and taken[0].images.shape == (16, *SIZE, 3)
+    assert most < heap.images.nbytes / 3  # which is 92 MB
+
+
+def test_images_of_several_arrays_give_the_views_of_one(squares):
+    several, rows = pile.joined(squares.take(np.arange(3)), squares.take(np.arange(10, 30)))
+    one = dataclasses.replace(several, labels=LabelMap(several.labels.values[:], 1))
+    assert isinstance(one.labels.values, np.ndarray) and not isinstance(several.labels.values, np.ndarray)
+    options = {"flip_pairs": (), "batch_size": 16, "seed": 2, "rows": rows}
+    both = (next(iter(views.batches(images, ViewsConfig(), **options))) for images in (several, one))
+    for found, expected in zip(*both):
+        np.testing.assert_array_equal(found, expected)

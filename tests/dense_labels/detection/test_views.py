@@ -64,6 +64,13 @@ def test_views_are_a_function_of_the_seed(dots):
     assert np.abs(first - other).max() > 0.1
 
 
+def test_views_that_are_passed_over_change_no_others(dots):
+    options = {"flip_pairs": ((0, 1),), "batch_size": 4, "seed": 3}
+    *_, third = views.batches(dots, COLOURS, **options).take(3)
+    for passed_over, whole in zip(next(iter(views.batches(dots, COLOURS, start=2, **options))), third):
+        np.testing.assert_array_equal(passed_over, whole)
+
+
 def test_all_images_are_drawn_in_turn(dots):
     images = np.stack([np.full([*SIZE, 3], 60 * n, np.uint8) for n in range(4)])
     plain = LabelledLandmarks(LabelMap(images, 1), *(getattr(dots, name) for name in (

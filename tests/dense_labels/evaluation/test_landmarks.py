@@ -98,6 +98,18 @@ def test_too_few_images_to_take_turns_are_fitted_on_and_not_measured(images):
     assert fitted.best == "regress"
 
 
+def test_pictures_without_a_landmark_do_not_count_among_those_that_take_turns(images):
+    images.annotated[4:] = 0
+    fitted = landmarks.fit_heads({"regress": fit(1.0), "regress_each": fit(0.0)}, images, None, batch_size=3)
+    assert fitted.best == "regress" and fitted.errors == {} and fitted.predicted is None
+
+
+@pytest.mark.parametrize("errors", [{}, {"a": None, "b": None}])
+def test_the_rule_for_few_images_names_the_first_where_nothing_can_be_said(errors):
+    assert landmarks.least(errors, ["b", "a"]) == landmarks.of_few(["b", "a"]) == "b"
+    assert landmarks.least({"a": 2.0, "b": None}, ["b", "a"]) == "a"
+
+
 def test_a_landmark_that_a_part_lacks_is_not_measured_there(images):
     images.annotated[:, 1] = 0
     images.annotated[[0, 1], 1] = 1  # in the first part and in the second
@@ -256,8 +268,9 @@ def test_images_without_a_landmark_are_not_among_the_few(images):
 
 
 def test_heads_are_not_fitted_to_nothing(images):
-    images.annotated[1:] = 0  # the others of the parts that take turns have no landmark
-    with pytest.raises(ValueError, match="^no landmark is annotated in the 9 pictures to fit heads on; annotate more"):
+    images = images.take(np.arange(25) % COUNT)
+    images.annotated[np.arange(25) % 5 > 0] = 0  # the others of the parts that take turns have no landmark
+    with pytest.raises(ValueError, match="^no landmark is annotated in the 20 pictures to fit heads on; annotate more"):
         landmarks.fit_heads({"regress": fit(1.0)}, images, None, batch_size=3)
 
 
