@@ -17,6 +17,7 @@ from models import heat_maps, pyramids
 from models.pyramids import MULTIPLE, STRIDE
 
 _TRUNK = "mobilenet_v2"
+_GENERAL = "block_3_project_BN"  # up to here the trunk keeps what it has learned of other pictures; twice as fast
 _RARE = -4.0  # the logit of a response before training: nearly all cells are empty
 
 
@@ -100,11 +101,12 @@ class Detector:
         size: tuple[int, int],
         *,
         frozen_norms: bool,
+        frozen: str,
         exchanged: Sequence[int] = (),
     ):
         """Creates a detector for images of `size` (height, width); see `create`."""
         self.network, self.head, self.frame = network, head, Frame((int(size[0]), int(size[1])), STRIDE)
-        self._frozen_norms = frozen_norms
+        self._frozen_norms, self._frozen = frozen_norms, frozen
         self.head.exchanged = tuple(exchanged)
         self.features = BothSides(network) if self.head.exchanged else network
 
@@ -117,6 +119,7 @@ class Detector:
         weights: str,
         seed: int,
         frozen_norms: bool | None = None,
+        frozen: str | None = None,
         exchanged: Sequence[int] = (),
     ) -> Detector:
         """Creates a detector that is not trained.
@@ -125,7 +128,7 @@ class Detector:
           count: K, how many landmarks.
           size: (height, width) of the images, multiples of 16.
           weights, seed: as of `pyramids.features`.
-          frozen_norms: likewise; None: where the weights of the trunk were trained.
+          frozen_norms, frozen: likewise; None: the norms, and the first blocks, where the trunk was trained.
           exchanged: K numbers: the landmark that stands in a mirror image where this one stands in the image. If it is
             known, the detector sees the mirror image too.
 
@@ -134,9 +137,13 @@ class Detector:
         """
         if any(side % MULTIPLE for side in size):
             raise ValueError(f"size={tuple(size)}: both sides must be multiples of {MULTIPLE}")
-        frozen = weights != "none" if frozen_norms is None else frozen_norms
-        features = pyramids.features(_TRUNK, weights=weights, seed=seed, frozen_norms=frozen)
-        return cls(features, HeatMaps(count, seed=seed), size, frozen_norms=frozen, exchanged=exchanged)
+        trained = weights != "none"
+        still = {
+            "frozen_norms": trained if frozen_norms is None else frozen_norms,
+            "frozen": _GENERAL * trained if frozen is None else frozen,
+        }
+        features = pyramids.features(_TRUNK, weights=weights, seed=seed, **still)
+        return cls(features, HeatMaps(count, seed=seed), size, exchanged=exchanged, **still)
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Locates the landmarks of images uint8 [N, H, W, 3], or floating point in [0, 1]; see `HeatMaps.call`."""
@@ -155,6 +162,7 @@ class Detector:
             "count": self.head.count,
             **({"exchanged": self.head.exchanged} if self.head.exchanged else {}),
             "frozen_norms": self._frozen_norms,  # Keras may list weights that are trained first
+            **({"frozen": self._frozen} if self._frozen else {}),
         }
         return {**weights, **{name: np.asarray(value) for name, value in facts.items()}}
 
@@ -172,6 +180,7 @@ class Detector:
             weights="none",
             seed=0,
             frozen_norms=bool(state["frozen_norms"]),
+            frozen=str(state["frozen"]) if "frozen" in state else "",
             exchanged=state["exchanged"].tolist() if "exchanged" in state else (),
         )
         found = sum(name.startswith("weight_") for name in state)

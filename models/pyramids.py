@@ -26,7 +26,13 @@ _MOMENTUM = 0.9  # of the moving statistics: a few hundred steps are enough for 
 
 
 def features(
-    trunk: str, *, weights: str, frozen_norms: bool, seed: int | None = None, dtype: str = "float32"
+    trunk: str,
+    *,
+    weights: str,
+    frozen_norms: bool,
+    frozen: str = "",
+    seed: int | None = None,
+    dtype: str = "float32",
 ) -> tf.keras.Model:
     """Creates the trunk and what up-samples it.
 
@@ -35,6 +41,7 @@ def features(
       weights: "imagenet" (Keras downloads them), the path of a Keras .h5 file of the trunk without its top, or "none"
         for random ones.
       frozen_norms: whether the batch norms of the trunk keep what they are.
+      frozen: name of the last layer of the trunk that keeps what it is, and all before it; none where it is empty.
       seed: of the other weights; None: that of `tf.keras.utils.set_random_seed`.
       dtype: Keras dtype or policy name of all layers.
 
@@ -42,12 +49,12 @@ def features(
       `tf.keras.Model` from images float32 [B, H, W, 3] in [0, 1] to features [B, H // 4, W // 4, 64].
 
     Raises:
-      ValueError: if there is no such trunk, or the file holds no weights of it.
+      ValueError: if there is no such trunk or layer, or the file holds no weights of it.
     """
     if trunk not in _TAPS:
         raise ValueError(f"there is no pyramid of {trunk!r}; choose {', '.join(map(repr, _TAPS))}")
     body = trunks.cut(trunk, _TAPS[trunk], weights, 16, dtype)
-    trunks.freeze(body, "", norms=frozen_norms)
+    trunks.freeze(body, frozen, norms=frozen_norms)
     for layer in body.layers:
         if isinstance(layer, tf.keras.layers.BatchNormalization):
             layer.momentum = _MOMENTUM  # that of the release is for a million steps

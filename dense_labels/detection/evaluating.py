@@ -27,7 +27,7 @@ from models import nearest_landmarks
 from models.detectors import MULTIPLE
 
 NAME = "detector"
-_LONGER_SIDE = 256  # pixels of the images, or fewer where the pictures are smaller
+_LONGER_SIDE, _ENLARGED = 256, 2  # pixels of the images, or fewer: of small pictures, so many times their own
 _AT_ONCE = 16  # images that a detector sees together
 
 
@@ -46,10 +46,20 @@ def prepare(config: Config, source: Any) -> Any:
       OSError: likewise.
     """
     config = copy.deepcopy(config)
-    height, width = source.picture_size(_LONGER_SIDE)
-    config.data.size = tuple(max(round(side / MULTIPLE), 2) * MULTIPLE for side in (height, width))
+    config.data.size = input_size(source.picture_size(_LONGER_SIDE))
     config.data.crop = 0
     return pipeline.prepare(config, only=("annotated", "test"))
+
+
+def input_size(shown: tuple[int, int]) -> tuple[int, int]:
+    """Says in which (height, width) a detector sees pictures: 256 pixels on the longer side; at most twice their own.
+
+    Args:
+      shown: the size of the pictures, or what they are shrunk to if they are larger.
+    """
+    scale = min(_LONGER_SIDE / max(shown), _ENLARGED)
+    height, width = (max(round(side * scale / MULTIPLE), 2) * MULTIPLE for side in shown)
+    return height, width
 
 
 def annotated_images(source: Any, split: str, count: int = 0) -> LabelledLandmarks:

@@ -25,8 +25,8 @@ from dense_labels.detection.kept import Kept
 from models import heat_maps
 from models.detectors import STRIDE, Detector
 
-RECIPE = 2  # of detectors: a number that changes when their figures do
-_BATCH, _RATE, _WARMUP = 16, 1e-3, 50
+RECIPE = 3  # of detectors: a number that changes when their figures do
+_BATCH, _RATE, _WARMUP = 8, 1e-3, 50
 _STEPS, _MORE, _MOST = 400, 4, 1200  # and one more for so many annotated images, up to
 _KEPT_EVERY = 100  # steps
 _DETECTOR, _TRAINING, _FOUND = "detector", "training", "found"  # what is kept of one
@@ -47,7 +47,7 @@ class Settings:
       seed: of the weights, of the order of the images and of their views.
       flip_pairs: landmarks that a mirror exchanges.
       all_round: whether views are turned by any angle; see `views.turns_all_round`.
-      steps: of 16 views; None: `steps_for` so many annotated images.
+      steps: of 8 views; None: `steps_for` so many annotated images.
       kept_in: folder of what a later process goes on with: detectors that are fitted, and every 100 steps the state of
         one that is being fitted; see `detection.kept`. None: nothing is kept.
     """

@@ -44,6 +44,17 @@ def test_its_state_makes_it_again(squares, detector):
         np.testing.assert_array_equal(again(images)[name], value, err_msg=name)
 
 
+def test_what_keeps_its_weights_is_not_trained_and_is_made_again_in_its_order():
+    detector = Detector.create(1, (32, 32), weights="none", seed=0, frozen="block_3_project_BN")
+    free = Detector.create(1, (32, 32), weights="none", seed=0)
+    trained, all_trained = (len(each.network.trainable_variables) for each in (detector, free))
+    assert 0 < trained < all_trained and len(detector.variables) == len(free.variables)
+    images = np.random.default_rng(0).uniform(size=[1, 32, 32, 3]).astype(np.float32)
+    again = Detector.from_state(detector.state())
+    np.testing.assert_array_equal(again(images)["heatmaps"], detector(images)["heatmaps"])
+    assert len(again.network.trainable_variables) == trained
+
+
 def test_the_sides_of_images_must_be_multiples_of_16():
     with pytest.raises(ValueError, match=r"size=\(30, 48\): both sides must be multiples of 16"):
         Detector.create(1, (30, 48), weights="none", seed=0)

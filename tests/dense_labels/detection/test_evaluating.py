@@ -72,12 +72,26 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
     assert len(result.few_shot_error_percent["detector"][2]) == 3
     (known, settings), counts = seen[0], [len(images) for images, _ in seen]
     assert counts == [6, 4, 2, 2, 2]  # all, those not held out, and the draws
-    assert known.labels.values.dtype == np.uint8 and known.labels.cells == (SIDE, SIDE)  # whole, of the pictures' size
+    assert known.labels.values.dtype == np.uint8 and known.labels.cells == (2 * SIDE, 2 * SIDE)  # whole, and enlarged
     assert settings.flip_pairs == ((0, 1),) and settings.kept_in == unfinished and not unfinished.exists()
     assert piles == [0, 0, 4, 4, 4]  # none that is measured on: no test picture, of the draws no other annotated one
     assert set(kept) == {"nearest", "detector"}
     error = np.exp(kept["detector"]["expected"][:, 0])  # in pixels of what it sees, of two pictures held out
     assert error[2] < min(error[:2]) and kept["detector"]["expected"].shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    "shown, seen",
+    [
+        ((256, 256), (256, 256)),
+        ((128, 128), (256, 256)),
+        ((48, 40), (96, 80)),
+        ((194, 256), (192, 256)),
+        ((5, 9), (32, 32)),
+    ],
+)
+def test_pictures_are_seen_at_256_pixels_and_small_ones_at_twice_their_size(shown, seen):
+    assert evaluating.input_size(shown) == seen
 
 
 @pytest.mark.parametrize("pile, learned", [(0, []), (3, [3])])
