@@ -138,12 +138,11 @@ class Detector:
         if any(side % MULTIPLE for side in size):
             raise ValueError(f"size={tuple(size)}: both sides must be multiples of {MULTIPLE}")
         trained = weights != "none"
-        still = {
-            "frozen_norms": trained if frozen_norms is None else frozen_norms,
-            "frozen": _GENERAL * trained if frozen is None else frozen,
-        }
-        features = pyramids.features(_TRUNK, weights=weights, seed=seed, **still)
-        return cls(features, HeatMaps(count, seed=seed), size, exchanged=exchanged, **still)
+        norms = trained if frozen_norms is None else frozen_norms
+        last = (_GENERAL if trained else "") if frozen is None else frozen
+        features = pyramids.features(_TRUNK, weights=weights, seed=seed, frozen_norms=norms, frozen=last)
+        head = HeatMaps(count, seed=seed)
+        return cls(features, head, size, frozen_norms=norms, frozen=last, exchanged=exchanged)
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Locates the landmarks of images uint8 [N, H, W, 3], or floating point in [0, 1]; see `HeatMaps.call`."""
