@@ -23,6 +23,18 @@ ROWS = {
         f"dilations_dist_L{length}_exchange": ({"model.label_size": length, "loss.exchange": True}, (None, None))
         for length in (3, 16, 32, 64)
     },
+    **{
+        f"sparse_{count}": (
+            {
+                "model.name": "sparse",
+                "model.label_size": count,
+                "loss.name": "sparse",
+                "eval.heads": "('regress_own',)",
+            },
+            (None, paper),
+        )
+        for count, paper in ((10, None), (30, None), (50, 6.67))
+    },
     "dilations_dist_mirror": ({"model.padding": "mirror"}, (None, None)),
     "dilations_dist_shift": ({"views.shift": 0.1}, (None, None)),
     "dilations_dist_mirror_shift": ({"model.padding": "mirror", "views.shift": 0.1}, (None, None)),
@@ -33,6 +45,7 @@ FIGURES = (
     "subpixel_error_percent",
     "regress_error_percent",
     "regress_each_error_percent",
+    "regress_own_error_percent",
     "matching_same_cell_px",
     "matching_different_cell_px",
     "cycle_median_px",
@@ -67,8 +80,9 @@ def _table(measured):
         paper = ROWS[name][1] if name in ROWS else (None, None)
         cells = ["-" if value is None else f"{value:.2f} %" for value in paper]
         for figure in FIGURES:
-            value = result["metrics"][figure]
-            cells.append(f"{value:.2f} px" if figure.endswith("px") else f"{value:.2f} %")
+            value = result["metrics"].get(figure)  # each network has heads of its own
+            unit = "px" if figure.endswith("px") else "%"
+            cells.append("-" if value is None else f"{value:.2f} {unit}")
         minutes = "-" if name == "untrained" else rows.minutes(result)
         lines.append(f"| {name} | {' | '.join(cells)} | {minutes} |")
     return "\n".join(lines)

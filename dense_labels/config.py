@@ -87,7 +87,7 @@ class ModelConfig:
     """Which network."""
 
     name: str = key("simple", "network", choices=NETWORKS)
-    label_size: int = key(3, "how many numbers a label is (L)", least=2, most=4096)
+    label_size: int = key(3, "how many numbers a label is (L); of sparse, landmarks (K)", least=2, most=4096)
     norm: str = key("none", "normalisation; batch: over the images of one replica", choices=("none", "batch"))
     activation: str = key("relu", "activation of the hidden layers", choices=("relu", "leaky_relu"))
     padding: str = key("zero", "what convolutions see beyond the border", choices=("zero", "mirror"))
@@ -111,6 +111,8 @@ class LossConfig:
     tau2: float = key(30.0, "distance beyond which they do not; pairs in between do not count", least=0, unit="px")
     points: int = key(700, "points drawn from an image; each is compared with the matches of all", least=2)
     hard_negatives: int = key(30, "how many of the worst non-matches of a point count", least=1)
+    diversity: float = key(500.0, "what landmarks in the same place cost, beside their alignment", least=0, unit="px²")
+    patch: int = key(3, "side of the patches in which two landmarks are in the same place", least=1, unit="cells")
 
 
 @dataclasses.dataclass

@@ -175,3 +175,8 @@ FORMATS: Registry = Registry("format", "dense_labels.prediction.formats")
 METRICS: Registry = Registry("metric", "dense_labels.evaluation.metrics")
 PICTURES: Registry = Registry("picture", "dense_labels.pictures")
 SIGNATURES: Registry = Registry("signature", "dense_labels.exporting.signatures")
+
+
+def compares_labels(network: str) -> bool:
+    """Says whether what a network gives a cell is a label, to be compared with others, or responses of landmarks."""
+    return not NETWORKS[network].facts.get("heat_maps", False)

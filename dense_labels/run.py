@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dense_labels import files, kept_heads, run_config
 from dense_labels.batches import Frame, LabelMap, Limits, Match
-from dense_labels.registry import NETWORKS, SOURCES
+from dense_labels.registry import NETWORKS, SOURCES, compares_labels
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -153,7 +153,7 @@ class Run:
           images: uint8 [N, H, W, 3] or [H, W, 3], RGB; or floating point in [0, 1].
 
         Returns:
-          N label maps; their stride is in pixels of `frame`, less its margin.
+          N label maps, or heat maps of a sparse network; their stride is in pixels of `frame`, less its margin.
 
         Raises:
           ValueError: if the images are of another shape, type or range.
@@ -174,14 +174,13 @@ class Run:
           The matches, in pixels of B.
 
         Raises:
-          ValueError: as `labels`, or if there are not as many of both.
+          ValueError: as `labels`, if there are not as many of both, or the network gives no labels.
         """
         from dense_labels.exporting import served_model
 
-        images_a, images_b = (served_model.checked_images(images) for images in (images_a, images_b))
-        if len(images_a) != len(images_b):
-            raise ValueError(f"A and B must be as many images; found {len(images_a)} and {len(images_b)}")
-        answer = self._served.match(images_a, images_b)
+        if not compares_labels(self.config.model.name):
+            raise ValueError(f"{self.workdir} has landmarks of its own and no labels: nothing can be matched by them")
+        answer = self._served.match(*served_model.checked_pairs(images_a, images_b))
         return Match(*(answer[name].numpy() for name in Match._fields))
 
     def export(self, export_dir: str | os.PathLike, *, max_pixels: int = 0, batch_requests: int = 0) -> pathlib.Path:
@@ -215,6 +214,7 @@ class Run:
             limits=limits,
             example_images=kept.example_images if kept else saved_model.noise(self.frame),
             description=description,
+            compares_labels=compares_labels(self.config.model.name),
         )
 
     def predict(

@@ -142,6 +142,9 @@ def _subject(run, config, untrained) -> Subject:
 
 def _carried_over(subject: Subject) -> dict[str, float]:
     """Measures, without annotations, how well labels carry over to other pictures and to other places in the frame."""
+    if not subject.compares_labels:
+        progress.note(f"the network {subject.config.model.name} gives no labels: nothing is matched by them")
+        return {}
     from dense_labels.evaluation import border_reliance, cycle_consistency
     from input_pipeline import pipeline
 
@@ -170,7 +173,7 @@ def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None
         return _measure_landmarks(subject, few_shot, trained_on, lessons)
     if few_shot:
         raise ValueError("few_shot needs landmarks; give annotations")
-    if not subject.source.knows_surface:
+    if not subject.source.knows_surface or not subject.compares_labels:
         return Measured(Result(step=subject.step))
     known, test = (
         surface.label_surfaces(
@@ -197,7 +200,7 @@ def _measure_landmarks(
     test = subject.landmarks("test") if source.count("test") else None
     measured = _fit(subject, known, test, few_shot, lessons)
     result = measured.result
-    if source.warps_pictures:
+    if source.warps_pictures and subject.compares_labels:
         views = pipeline.annotated_pairs(
             source, subject.split, stride=subject.stride, batch_size=config.eval.batch_size, count=_MATCHED
         )

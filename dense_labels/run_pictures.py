@@ -12,7 +12,7 @@ import numpy as np
 
 from dense_labels import batches, progress
 from dense_labels import config as config_lib
-from dense_labels.registry import HEADS, NETWORKS
+from dense_labels.registry import HEADS, NETWORKS, compares_labels
 
 _SHOWN = 9  # frames in the pictures, as in figure 3 of the paper
 _COMPARED = 48  # pairs of which the worst are shown
@@ -35,6 +35,11 @@ class Subject:
     def has_confidence(self) -> bool:
         """Whether the length of a label is its confidence."""
         return NETWORKS[self.config.model.name].value.has_confidence(self.config.model)
+
+    @property
+    def compares_labels(self) -> bool:
+        """Whether the network gives labels, not heat maps of landmarks of its own."""
+        return compares_labels(self.config.model.name)
 
     def label_map(self, images: Any) -> batches.LabelMap:
         """Labels images [B, H, W, 3]."""
@@ -82,13 +87,14 @@ def write(subject: Subject, measured: Measured, folder: str, logs: str, *, repor
     gallery.save(folder, pictures)
     tensorboard.write(logs, result.metrics, pictures, result.step, curves=result.curves, matches=material.pair_matches)
     images, landmarks = pipeline.example_images(source, subject.split, count=page.MOST_PICTURES)
-    labels = subject.label_map(images.image)
-    tensorboard.write_projector(logs, images.image, labels, images.mask)
+    labels = subject.label_map(images.image) if subject.compares_labels else None
+    if labels is not None:
+        tensorboard.write_projector(logs, images.image, labels, images.mask)
     progress.say(f"pictures and result.json: {folder}")
     if report:
         path = os.path.join(folder, "report.html")
         known = {} if landmarks is None else {"landmarks": landmarks.landmarks, "annotated": landmarks.annotated}
-        examples = page.Examples(images.image, labels, images.mask, **known)
+        examples = None if labels is None else page.Examples(images.image, labels, images.mask, **known)
         summary = page.summary(subject.config, result.step)
         page.write(path, title, examples, result=result, panels=pictures, summary=summary)
         progress.say(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
@@ -100,21 +106,12 @@ def _material(subject: Subject, measured: Measured) -> Any:
     from dense_labels.pictures import gallery
     from input_pipeline import pipeline
 
-    pairs, compared = (
-        pipeline.example_pairs(subject.source, subject.split, stride=subject.stride, count=count)
-        for count in (_SHOWN, _COMPARED)
-    )
-    material = gallery.label_pairs(subject.label, pairs, subject.stride, has_confidence=subject.has_confidence)
-    of_compared = gallery.label_pairs(subject.label, compared, subject.stride, has_confidence=False)
-    material = dataclasses.replace(
-        material,
-        compared=of_compared.pairs,
-        compared_a=of_compared.labels_a,
-        compared_b=of_compared.labels_b,
-        many=functools.partial(_many, subject),
-        descriptor_matches=measured.matches,
-        curves=measured.result.curves or None,
-    )
+    pairs = _example_pairs(subject, _SHOWN)
+    facts = {"has_confidence": subject.has_confidence, "compares_labels": subject.compares_labels}
+    material = gallery.label_pairs(subject.label, pairs, subject.stride, **facts)
+    material = dataclasses.replace(material, curves=measured.result.curves or None)
+    if subject.compares_labels:
+        material = dataclasses.replace(material, **_compared(subject), descriptor_matches=measured.matches)
     if measured.fitted is None:
         return material
     frames = next(iter(pipeline.landmark_batches(subject.source, subject.split, batch_size=_SHOWN, count=_SHOWN)))
@@ -122,10 +119,30 @@ def _material(subject: Subject, measured: Measured) -> Any:
     return dataclasses.replace(
         material,
         frames=batches.stack([frames]),
-        frame_labels=labels,
+        frame_labels=labels if subject.compares_labels else None,
         head_points=_head_points(subject, measured.fitted, labels),
         worst=_worst(subject, measured.fitted),
     )
+
+
+def _compared(subject: Subject) -> dict[str, Any]:
+    """What pictures of many labels are drawn from, by the names of the material."""
+    from dense_labels.pictures import gallery
+
+    pairs = _example_pairs(subject, _COMPARED)
+    compared = gallery.label_pairs(subject.label, pairs, subject.stride, has_confidence=False)
+    return {
+        "compared": compared.pairs,
+        "compared_a": compared.labels_a,
+        "compared_b": compared.labels_b,
+        "many": functools.partial(_many, subject),
+    }
+
+
+def _example_pairs(subject: Subject, count: int) -> batches.PairBatch:
+    from input_pipeline import pipeline
+
+    return pipeline.example_pairs(subject.source, subject.split, stride=subject.stride, count=count)
 
 
 def _head_points(subject: Subject, fitted: Any, labels: batches.LabelMap) -> np.ndarray | None:

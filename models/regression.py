@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,11 +13,13 @@ from dense_labels.batches import LabelledLandmarks
 from models import nearest_landmarks, regressed_landmarks
 
 FORMS = ("shared", "each")
+OWN = "own"  # the form of `fit_regress_own`
 _POINTS = 50
 _SHRINKAGE = 0.005  # of the landmarks' own vectors, which a few images alone would make far too long
 _SPREAD = 25  # cells that a virtual point is found at before training
 _CLUSTERED = 20000  # cells
 _STRENGTHS = 10.0 ** np.arange(2, -9, -1)  # of the ridge, times the largest eigenvalue; the strongest leaves the prior
+_FLAT = 0.01  # of how far points spread along one line, what they spread across it to count
 _BATCH, _RATE, _CHECKS = 32, 0.005, 20
 _BLUNT = 3e-4  # below this the loss is quadratic: a hundredth of a pixel of a map 70 pixels wide
 
@@ -70,18 +71,45 @@ def fit_regress(
     """
     if form not in FORMS:
         raise ValueError(f"form={form!r}: there is no such form; choose {', '.join(FORMS)}")
-    stride, annotated = known.labels.stride, np.asarray(known.annotated) > 0
-    middle, half = (value.numpy() for value in regressed_landmarks.middle_and_half(known.labels.values[:1], stride))
-    targets = np.where(annotated[..., np.newaxis], (known.landmarks - middle) / half, 0.0)
-    places = dataclasses.replace(known, landmarks=targets * half + middle, annotated=annotated)
-    own = nearest_landmarks.fit_nearest(places, shrinkage=_SHRINKAGE)
-    data = _Data(known.labels.values, targets, annotated, np.asarray(known.picture)).take(annotated.any(axis=1))
-    rng = np.random.default_rng(seed)
+    own = nearest_landmarks.fit_nearest(known, shrinkage=_SHRINKAGE)
+    stride, data, rng = known.labels.stride, _data(known), np.random.default_rng(seed)
     vectors = _initial_vectors(data.labels, own, form, rng)
     pictures = min(len(np.unique(data.picture[seen])) for seen in data.annotated.T)  # of the landmark with the fewest
     if pictures > 2 * vectors.shape[1] and steps:
         return regressed_landmarks.RegressedLandmarks(*_train(vectors, data, form, rng, steps), stride)
     return regressed_landmarks.RegressedLandmarks(vectors, *_regress(vectors, data, form), stride)
+
+
+def fit_regress_own(known: LabelledLandmarks) -> regressed_landmarks.RegressedLandmarks:
+    """Fits linear maps of the network's own landmarks, as "Unsupervised learning of object landmarks" (ICCV 2017) does.
+
+    Its landmarks are virtual points too: the vector of the m-th is 1 in channel m and 0 in others, so that its
+    probabilities are the softmax of that heat map. A landmark is a linear map, without offset, of the 2 M coordinates
+    of all M. It is a ridge regression that shrinks towards where the landmark lies among the M on average: the affine
+    combination of them of least norm, which holds however the object moves, turns and grows. Its strength is that of
+    least leave-one-picture-out error, landmark by landmark; one image leaves the affine combination.
+
+    Args:
+      known: heat maps of annotated images, in the place of labels.
+
+    Returns:
+      The fitted `RegressedLandmarks`.
+
+    Raises:
+      ValueError: if a landmark is annotated in no image, or the heat maps are all zero or not all finite.
+    """
+    nearest_landmarks.check_labels(known.labels)
+    nearest_landmarks.check_annotated(known.annotated)
+    vectors = np.eye(known.labels.length, dtype=np.float32)[np.newaxis]
+    return regressed_landmarks.RegressedLandmarks(vectors, *_regress(vectors, _data(known), OWN), known.labels.stride)
+
+
+def _data(known: LabelledLandmarks) -> _Data:
+    """What is fitted to: the images with an annotated landmark; targets that are not annotated are 0."""
+    annotated = np.asarray(known.annotated) > 0
+    middle, half = regressed_landmarks.middle_and_half(known.labels.values[:1], known.labels.stride)
+    targets = np.where(annotated[..., np.newaxis], (known.landmarks - middle.numpy()) / half.numpy(), 0.0)
+    return _Data(known.labels.values, targets, annotated, np.asarray(known.picture)).take(annotated.any(axis=1))
 
 
 def _initial_vectors(labels: np.ndarray, own: np.ndarray, form: str, rng: np.random.Generator) -> np.ndarray:
@@ -118,16 +146,38 @@ def _regress(vectors: np.ndarray, data: _Data, form: str) -> tuple[np.ndarray, n
     matrices, offsets = [], []
     for k, rows in enumerate(data.annotated.T):
         x, y = positions[rows, k if form == "each" else 0], data.targets[rows, k]
-        place = np.arange(2) + (2 * k if form == "shared" else 0)  # of the landmark's own point
-        matrix, offset = _ridge(x, y - x[:, place], data.picture[rows], form == "shared")
-        matrix[place] += np.eye(2)
-        matrices.append(matrix)
+        prior = _affine(x, y) if form == OWN else _at_point(k if form == "shared" else 0, x.shape[1])
+        matrix, offset = _ridge(x, y - x @ prior, data.picture[rows], form == "shared")
+        matrices.append(prior + matrix)
         offsets.append(offset)
     return np.stack(matrices), np.stack(offsets)
 
 
+def _at_point(index: int, size: int) -> np.ndarray:
+    """The linear map [p, 2] that says a landmark is at one of the virtual points."""
+    prior = np.zeros([size, 2])
+    prior[2 * index : 2 * index + 2] = np.eye(2)
+    return prior
+
+
+def _affine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The linear map [2 M, 2] that says a landmark [n, 2] keeps its place among points [n, 2 M].
+
+    It is where it is among their mean places: a sum of them whose weights add up to 1, of least norm. Directions in
+    which they hardly spread do not count, for the weights would be as large as they are unsure.
+    """
+    places = np.vstack([x.mean(axis=0).reshape([-1, 2]).T, np.ones(x.shape[1] // 2)])  # [3, M]
+    weights = np.linalg.pinv(places, rcond=_FLAT) @ np.append(y.mean(axis=0), 1.0)
+    return np.kron(weights[:, np.newaxis], np.eye(2))
+
+
 def _ridge(x: np.ndarray, y: np.ndarray, picture: np.ndarray, with_offset: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Solves a ridge regression [n, p] -> [n, 2], of the strength with the least leave-one-picture-out error."""
+    """Solves a ridge regression [n, p] -> [n, 2], of the strength with the least leave-one-picture-out error.
+
+    Of one picture alone nothing is left to learn from; without an offset that leaves the prior.
+    """
+    if not with_offset and len(np.unique(picture)) == 1:
+        return np.zeros([x.shape[1], 2]), np.zeros(2)
     x_mean, y_mean = (x.mean(axis=0), y.mean(axis=0)) if with_offset else (np.zeros(x.shape[1]), np.zeros(2))
     left, singular, right = np.linalg.svd(x - x_mean, full_matrices=False)
     along = left.T @ (y - y_mean)

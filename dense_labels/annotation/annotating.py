@@ -19,7 +19,7 @@ from dense_labels.batches import LabelMap
 from dense_labels.config import Config
 from dense_labels.prediction.predictions import OBJECT, Predictions
 from dense_labels.prediction.several import SeveralHeads
-from dense_labels.registry import FORMATS
+from dense_labels.registry import FORMATS, compares_labels
 from dense_labels.reporting import annotation_page
 from input_pipeline.storage import decoding
 
@@ -75,6 +75,11 @@ def _check(run, count, annotations, pictures, formats):
     """Refuses what cannot be done, before the work."""
     if count < 1:
         raise ValueError(f"annotate={count}: must be at least 1 picture")
+    if not compares_labels(run.config.model.name):
+        raise ValueError(
+            f"{run.workdir} has landmarks of its own and no labels, which would carry points from picture to "
+            "picture; annotate with a run that has"
+        )
     for name in formats:
         FORMATS[name]
     if formats and annotations is None:

@@ -19,8 +19,13 @@ from dense_labels import files
 from dense_labels.batches import Frame, Limits
 from dense_labels.evaluation.result import Result
 from dense_labels.exporting import signatures
+from dense_labels.registry import compares_labels
 
 FILE = pathlib.Path("assets") / "model_card.json"  # below the folder of a version
+_HEAT_MAPS = (  # of a network that finds landmarks of its own
+    "labels are responses of landmarks that the network finds by itself, a channel each, whose softmax over all cells "
+    "is the probability map of the landmark; they are not to be compared, and their length is no confidence"
+)
 _PACKAGES = ("dense-labels", "tensorflow", "keras", "numpy")
 
 
@@ -39,6 +44,7 @@ def describe_run(config: config_lib.Config, result: Result) -> dict[str, Any]:
         configuration[part][key] = os.path.basename(configuration[part][key])
     return {
         "configuration": configuration,
+        **({} if compares_labels(config.model.name) else {"note": _HEAT_MAPS}),
         "data": {"name": config.data.name, "landmarks": list(result.landmark_names), **result.protocol},
         "figures": result.metrics,
     }

@@ -36,6 +36,7 @@ def export_saved_model(
     example_images: np.ndarray,
     description: dict[str, Any] | None = None,
     detector: Detector | None = None,
+    compares_labels: bool = True,
 ) -> pathlib.Path:
     """Writes the next version of a SavedModel, whole and checked, or nothing.
 
@@ -54,6 +55,7 @@ def export_saved_model(
       example_images: float32 [N, H, W, 3] in [0, 1]; what the model is compared on. A few do.
       description: dictionary for the model card, such as `model_card.describe_run` makes it.
       detector: locates the landmarks in place of the head, in a frame of its own; None where the head does.
+      compares_labels: False for a network whose labels are heat maps of landmarks of its own: nothing is then matched.
 
     Returns:
       Path of the version folder: one above the highest number in `export_dir`, or 1.
@@ -67,7 +69,7 @@ def export_saved_model(
     example_images = np.asarray(example_images)
     _check_images(example_images)
     _check_network(network, frame)
-    served = ServedModel(network, head, frame=frame, limits=limits, detector=detector)
+    served = ServedModel(network, head, frame=frame, limits=limits, detector=detector, compares_labels=compares_labels)
     with (
         files.new_folder(export_dir) as out,
         _sole_writer(out),

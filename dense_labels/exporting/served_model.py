@@ -48,6 +48,7 @@ class ServedModel(tf.Module):
         frame: Frame,
         limits: Limits = USUAL_LIMITS,
         detector: Detector | None = None,
+        compares_labels: bool = True,
     ):
         """Creates the module; the arguments are those of `saved_model.export_saved_model`."""
         super().__init__(name="served_model")
@@ -69,7 +70,8 @@ class ServedModel(tf.Module):
             self.head = lambda labels: traced(labels)
         self.answered: set[str] = self.locator.answered if detector else _answers(head, self._label_shape)
         tasks = {task: signature for task, signature, _ in signatures.named().values()}
-        self._tasks = frozenset(task for task, signature in tasks.items() if self.answered.issuperset(signature.needs))
+        has = {*self.answered, *([signatures.LABELS] if compares_labels else [])}
+        self._tasks = frozenset(task for task, signature in tasks.items() if has.issuperset(signature.needs))
         for task in self._tasks:
             if hasattr(self, task):
                 raise ValueError(f"signature {task!r}: a served model has something else of that name; rename it")
@@ -188,6 +190,18 @@ def _batched(network, limits):
         allowed_batch_sizes=sizes,  # a batch in between is filled up to the next: one plan of the kernels for each
         max_enqueued_batches=_QUEUE,
     )(network)
+
+
+def checked_pairs(images_a: Any, images_b: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the images of pairs as `checked_images` does.
+
+    Raises:
+      ValueError: as that, or if there are not as many of both.
+    """
+    images_a, images_b = checked_images(images_a), checked_images(images_b)
+    if len(images_a) != len(images_b):
+        raise ValueError(f"A and B must be as many images; found {len(images_a)} and {len(images_b)}")
+    return images_a, images_b
 
 
 def checked_images(images: Any) -> np.ndarray:

@@ -36,6 +36,7 @@ from dense_labels.registry import SIGNATURES
 Head = Callable[[Any], dict[str, Any]]  # labels [N, h, w, L] -> `points` [N, K, 2], `score` [N, K] and perhaps more
 Tensors = dict[str, Any]  # tensors or arrays by name
 
+LABELS = "comparable labels"  # what a network has that gives no heat maps of landmarks of its own
 _CELLS_FIRST = (0, 2, 3, 1)  # takes heat maps [N, K, h, w] to [N, h, w, K]
 _IMAGES = (
     "pictures, RGB: uint8 from 0 to 255, float32 from 0 to 1, or strings, whole JPEG, PNG or BMP files, seen upright"
@@ -83,7 +84,7 @@ class Signature:
     types: ClassVar[Mapping[str, tf.DType]]  # name of the signature -> type of its images
     inputs: ClassVar[Mapping[str, str]] = {"images": _IMAGES}  # name -> meaning
     outputs: ClassVar[Mapping[str, str]]  # name -> meaning
-    needs: ClassVar[tuple[str, ...]] = ()  # answers of the head; a model whose head lacks one is exported without
+    needs: ClassVar[tuple[str, ...]] = ()  # answers of the head, or `LABELS`; what lacks one is exported without
     tolerances: ClassVar[Mapping[str, float]] = {}  # by which an output may differ from the live model's; or 1e-3
     answer: ClassVar[Callable[..., Tensors]]
 
@@ -173,12 +174,11 @@ class Labels(Signature):
         agreement.check_labels("labels", found["labels"], found["confidence"], live.label(**inputs).labels)
 
 
-@SIGNATURES.register(
-    "descriptors", "the same labels made unit length: of the second paper's networks phi and 1 / sigma"
-)
+@SIGNATURES.register("descriptors", "the same labels at unit length: of the second paper's networks phi and 1 / sigma")
 class Descriptors(Signature):
     types = {"descriptors": tf.uint8, "descriptors_float": tf.float32}
     outputs = {"descriptors": "label of each cell made unit length", "confidence": _LENGTH}
+    needs = (LABELS,)
 
     @staticmethod
     def answer(model: Model, images: Any) -> Tensors:
@@ -245,6 +245,7 @@ class Match(Signature):
         "probability": "of that cell of B among all cells of B, from 0 to 1",
         "confidence": "above 0, the higher the more certain: the inverse of the mean of 1 / length of both labels",
     }
+    needs = (LABELS,)
 
     @staticmethod
     def answer(model: Model, image_a: Any, image_b: Any) -> Tensors:

@@ -36,6 +36,7 @@ class Material:
       stride: side of a cell of the network in pixels, at which the pairs were sampled.
       labels_a, labels_b: of the views of the pairs.
       has_confidence: whether the length of a label is its confidence.
+      heat_maps_a, heat_maps_b: in place of labels, of a network that finds landmarks of its own.
       compared: more pairs, of which the worst are shown; where there are none, the pairs above are compared.
       compared_a, compared_b: labels of their views.
       many: gives many images, batch by batch: images [B, H, W, 3], their labels, and masks of the object [B, H, W].
@@ -52,6 +53,8 @@ class Material:
     labels_a: LabelMap | None = None
     labels_b: LabelMap | None = None
     has_confidence: bool = False
+    heat_maps_a: LabelMap | None = None
+    heat_maps_b: LabelMap | None = None
     compared: PairBatch | None = None
     compared_a: LabelMap | None = None
     compared_b: LabelMap | None = None
@@ -104,8 +107,11 @@ class Material:
     def pair_matches(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The matches of these pairs as `(correct, probability)`, bool [M] and float [M]; None where none is visible.
 
-        A match is correct that is off by less than `matches.FAR` of the image's shorter side.
+        A match is correct that is off by less than `matches.FAR` of the image's shorter side. Without labels there are
+        none.
         """
+        if self.labels_a is None:
+            return None
         found = self.match_errors
         if not found.visible.any():
             return None
@@ -118,7 +124,9 @@ class Material:
         return descriptors.find_in_pairs(self.labels_a, self.labels_b, self.pairs.points_in_b, self.visible)
 
 
-def label_pairs(network: LabelNetwork, pairs: PairBatch, stride: int, *, has_confidence: bool) -> Material:
+def label_pairs(
+    network: LabelNetwork, pairs: PairBatch, stride: int, *, has_confidence: bool, compares_labels: bool = True
+) -> Material:
     """Labels the views of pairs, each once, for all pictures of an epoch or evaluation.
 
     Args:
@@ -126,6 +134,7 @@ def label_pairs(network: LabelNetwork, pairs: PairBatch, stride: int, *, has_con
       pairs: sampled at the network's stride.
       stride: side of a cell in pixels.
       has_confidence: whether the length of a label is its confidence.
+      compares_labels: whether the network gives labels, not heat maps of landmarks of its own.
 
     Raises:
       ValueError: if the labels have other cells than the pairs.
@@ -138,6 +147,8 @@ def label_pairs(network: LabelNetwork, pairs: PairBatch, stride: int, *, has_con
             f"labels of {height} x {width} cells do not go with pairs sampled at {rows} x {columns} cells; "
             f"sample the pairs at the stride of the network, which should be {stride}"
         )
+    if not compares_labels:
+        return Material(pairs, stride, heat_maps_a=labels_a, heat_maps_b=labels_b)
     return Material(pairs, stride, labels_a, labels_b, has_confidence)
 
 

@@ -23,6 +23,7 @@ from dense_labels.config import Config
 from dense_labels.evaluation.result import Result
 from dense_labels.method import label_sphere
 from dense_labels.pictures import cells, checks, unfolding
+from dense_labels.registry import compares_labels
 from dense_labels.reporting import filling, page_text
 
 MOST_PICTURES = 12
@@ -53,7 +54,7 @@ class Examples:
 def write(
     path: str | os.PathLike,
     title: str,
-    examples: Examples,
+    examples: Examples | None,
     *,
     result: Result,
     panels: Mapping[str, np.ndarray],
@@ -64,7 +65,7 @@ def write(
     Args:
       path: of the file; its folder exists.
       title: of the page.
-      examples: the images one can point at, of which as many as fit are taken.
+      examples: the images one can point at, of which as many as fit are taken; None for a page without them.
       result: what was measured.
       panels: name -> uint8 picture [H, W, 3].
       summary: a line about the run.
@@ -73,24 +74,32 @@ def write(
       ValueError: if the shapes do not agree, or images are not in [0, 1].
       OSError: if it cannot be written.
     """
-    data = page_data(examples, result.landmark_names)
     parts = {
         "title": html.escape(title),
         "summary": html.escape(summary),
         "style": filling.template("report.css"),
-        "script": filling.template("matching.js") + filling.template("report.js"),
-        "cells": f"{data['columns']} x {data['rows']} cells of {data['stride']} pixels",
         "numbers": page_text.numbers(result),
         "panels": page_text.panels({name: filling.webp_uri(picture, _QUALITY) for name, picture in panels.items()}),
-        "data": filling.json_text(data),
+        "explorer": "" if examples is None else _explorer(page_data(examples, result.landmark_names)),
     }
     files.write_whole(path, filling.fill("report.html", parts).encode())
 
 
+def _explorer(data: dict[str, Any]) -> str:
+    """The part of the page where one points at pictures, of what `page_data` gathered."""
+    parts = {
+        "cells": f"{data['columns']} x {data['rows']} cells of {data['stride']} pixels",
+        "data": filling.json_text(data),
+        "script": filling.template("matching.js") + filling.template("report.js"),
+    }
+    return filling.fill("report_explorer.html", parts)
+
+
 def summary(config: Config, step: int) -> str:
     """Says in a line what was trained, and for how many steps."""
+    kind, size = ("labels", "numbers") if compares_labels(config.model.name) else ("heat maps", "landmarks")
     return (
-        f"Data set {config.data.name}; network {config.model.name}, labels of {config.model.label_size} numbers; "
+        f"Data set {config.data.name}; network {config.model.name}, {kind} of {config.model.label_size} {size}; "
         f"loss {config.loss.name}; {step} training steps of {config.train.batch_size} pairs"
     )
 

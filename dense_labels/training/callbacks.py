@@ -165,6 +165,7 @@ class Pictures(tf.keras.callbacks.Callback):
         stride: int,
         *,
         has_confidence: bool = False,
+        compares_labels: bool = True,
         chief: bool = True,
         epochs_done: int = 0,
     ):
@@ -175,13 +176,15 @@ class Pictures(tf.keras.callbacks.Callback):
           examples: a few pairs.
           stride: side of a cell of the network in pixels.
           has_confidence: whether the length of its labels is its confidence, which is drawn too.
+          compares_labels: whether it gives labels, not heat maps of landmarks of its own.
           chief: whether this process is the one that draws and writes. The others only label the images: where a
             network's statistics are spread over several workers, all of them have to take part in using it.
           epochs_done: how many epochs the run has been trained for when it begins or goes on.
         """
         super().__init__()
         self._log_dir, self._examples, self._stride = log_dir, examples, stride
-        self._has_confidence, self._chief, self._epochs_done = has_confidence, chief, epochs_done
+        self._facts = {"has_confidence": has_confidence, "compares_labels": compares_labels}
+        self._chief, self._epochs_done = chief, epochs_done
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Draws the pairs themselves; of a run that goes on, its last epoch, unless that has been drawn."""
@@ -203,9 +206,7 @@ class Pictures(tf.keras.callbacks.Callback):
         tensorboard.write(self._log_dir, {}, gallery.draw(gallery.Material(pairs, self._stride)), 0)
 
     def _draw_epoch(self, epoch: int) -> None:
-        material = gallery.label_pairs(
-            self.model.network, self._examples, self._stride, has_confidence=self._has_confidence
-        )
+        material = gallery.label_pairs(self.model.network, self._examples, self._stride, **self._facts)
         if self._chief:
             pictures = gallery.draw(material, only_learned=True)
             tensorboard.write(self._log_dir, {}, pictures, epoch, matches=material.pair_matches)

@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams import api as hparams
 from dense_labels import compat, progress
 from dense_labels import config as config_lib
 from dense_labels.batches import PairBatch
-from dense_labels.registry import LOSSES, NETWORKS
+from dense_labels.registry import LOSSES, NETWORKS, compares_labels
 from dense_labels.training import callbacks, checkpoints, optimizers
 
 _LOGS = "tensorboard"  # folder in the work directory
@@ -271,6 +271,7 @@ def _pictures(
         examples,
         stride,
         has_confidence=NETWORKS[config.model.name].value.has_confidence(config.model),
+        compares_labels=compares_labels(config.model.name),
         chief=chief,
         epochs_done=epochs_done,
     )
@@ -281,8 +282,9 @@ def _for_the_chief(
 ) -> list[tf.keras.callbacks.Callback]:
     """Creates the callbacks that one process of several has: they warn, and write to TensorBoard."""
     logs = os.path.join(workdir, _LOGS)
+    collapse = callbacks.WarnOfCollapse(tuple(examples.visible.shape[1:]), stride)
     return [
-        callbacks.WarnOfCollapse(tuple(examples.visible.shape[1:]), stride),
+        *([collapse] if compares_labels(config.model.name) else []),  # heat maps that are all alike match very well
         tf.keras.callbacks.TensorBoard(logs, write_graph=False),
         hparams.KerasCallback(logs, config_lib.hyperparameters(config)),  # the table of runs of a sweep
     ]

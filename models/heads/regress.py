@@ -1,15 +1,20 @@
-"""The heads of section 4.3 of "Unsupervised learning of object frames" (NIPS 2017): linear maps of virtual points."""
+"""The heads of section 4.3 of "Unsupervised learning of object frames" (NIPS 2017): linear maps of virtual points.
+
+The head that they emulate, of "Unsupervised learning of object landmarks" (ICCV 2017), is one of them: its points are
+the landmarks that the network itself finds.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dense_labels.registry import HEADS
+from dense_labels.registry import HEADS, compares_labels
 
 if TYPE_CHECKING:
     import numpy as np
 
     from dense_labels.batches import LabelledLandmarks
+    from dense_labels.config import Config
     from models.regressed_landmarks import RegressedLandmarks
 
 
@@ -66,3 +71,48 @@ class RegressEach(Regress):
     """Reads each landmark off virtual points of its own."""
 
     FORM = "each"
+
+
+def check_own(config: Config) -> None:
+    """Refuses a network that has no landmarks of its own.
+
+    Raises:
+      ValueError: naming the network that has.
+    """
+    if compares_labels(config.model.name):
+        raise ValueError(
+            "config.eval.heads='regress_own': reads the landmarks that config.model.name='sparse' finds; this run has "
+            f"{config.model.name!r}"
+        )
+
+
+@HEADS.register(
+    "regress_own",
+    "linear maps of the landmarks that the network finds by itself (ICCV 2017)",
+    check=check_own,
+    decodings={
+        "regress_own": "regress_own: each landmark a linear map of those that the network finds, without offset",
+    },
+)
+class RegressOwn(Regress):
+    """Reads landmarks off those that the network finds."""
+
+    @classmethod
+    def fit(cls, known: LabelledLandmarks, *, upsample: int, seed: int) -> RegressedLandmarks:
+        """Fits the head.
+
+        Args:
+          known: heat maps of annotated images, in the place of labels.
+          upsample: not used: positions are expected ones, between the cells.
+          seed: not used: nothing is drawn.
+
+        Returns:
+          The fitted layer.
+
+        Raises:
+          ValueError: if a landmark is annotated in no image, or the heat maps are all zero or not all finite.
+        """
+        del upsample, seed
+        from models import regression
+
+        return regression.fit_regress_own(known)

@@ -94,6 +94,15 @@ def test_a_stride_that_the_trunk_cannot_have_is_refused():
         NETWORKS["introspection"].check(config)
 
 
+def test_a_head_of_a_networks_own_landmarks_needs_one_that_has_them():
+    config = Config()
+    message = r"^config\.eval\.heads='regress_own': reads the landmarks .*'sparse' finds; this run has 'simple'$"
+    with pytest.raises(ValueError, match=message):
+        HEADS["regress_own"].check(config)
+    config.model.name = "sparse"
+    HEADS["regress_own"].check(config)
+
+
 def test_they_are_listed_without_tensorflow():
     script = (
         "import sys; from dense_labels.registry import HEADS, LOSSES, NETWORKS\n"

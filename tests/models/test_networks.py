@@ -109,6 +109,14 @@ def test_they_say_their_stride_and_that_their_labels_carry_no_confidence():
         assert not network.has_confidence(ModelConfig(name, confidence=True))
 
 
+def test_the_sparse_network_is_simple_with_a_channel_for_each_landmark():
+    sparse, simple = shared("sparse", label_size=10, norm="batch"), shared("simple", label_size=10, norm="batch")
+    assert [w.shape for w in sparse.get_weights()] == [w.shape for w in simple.get_weights()]
+    sparse.set_weights(simple.get_weights())
+    images = np.random.default_rng(0).uniform(size=[1, 20, 30, 3]).astype(np.float32)
+    np.testing.assert_array_equal(sparse(images), simple(images))
+
+
 # --- the frame ---
 
 

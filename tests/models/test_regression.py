@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from models import nearest_landmarks, regression
+from dense_labels.method import sparse_landmarks
+from models import nearest_landmarks, regressed_landmarks, regression
 from tests.models.labelled import labelled
 
 STRIDE, HEIGHT, WIDTH = 2, 20, 24
@@ -161,6 +163,82 @@ def test_the_strength_of_the_ridge_is_the_best_by_leaving_each_picture_out(with_
     found = regression._ridge(x, y, picture, with_offset)
     np.testing.assert_allclose(found[0], matrix, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found[1], offset, rtol=1e-4, atol=1e-6)
+
+
+# --- the network's own landmarks ---
+
+OWN_LANDMARKS = np.array([[-0.7, -0.5], [0.6, -0.6], [0.1, 0.1], [-0.4, 0.7], [0.6, 0.5]])  # in units of the object
+
+
+def own_views(count, seed, *, bend=0.0):
+    """Heat maps that peak at five points of an object, between the cells, and landmarks that move with it.
+
+    With `bend`, the object's first point moves by itself, and the first landmark follows it half the way.
+    """
+    rng = np.random.default_rng(seed)
+    angle, size = rng.uniform(-0.5, 0.5, count), 11 * rng.uniform(0.8, 1.2, count)
+    turn = size[:, None, None] * np.moveaxis([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], -1, 0)
+    middle = np.array([WIDTH, HEIGHT]) * STRIDE / 2 + rng.uniform(-3, 3, [count, 1, 2])
+    bent = bend * rng.uniform(-4, 4, [count, 2])
+    points, landmarks = OWN_LANDMARKS @ turn + middle, OBJECT_LANDMARKS @ turn + middle
+    points[:, 0] += bent
+    landmarks[:, 0] += bent / 2
+    centres = np.stack(np.meshgrid(STRIDE * np.arange(WIDTH) + 1.0, STRIDE * np.arange(HEIGHT) + 1.0), axis=-1)
+    squared = np.sum((centres[:, :, np.newaxis] - points[:, np.newaxis, np.newaxis]) ** 2, axis=-1)
+    return np.float32(-squared / 2 / 1.5**2), np.float32(landmarks)
+
+
+def fit_own(views, annotated=None):
+    return regression.fit_regress_own(labelled(*views, annotated, stride=STRIDE))
+
+
+def test_a_landmark_that_moves_with_the_networks_own_is_known_from_one_image():
+    head = fit_own(own_views(1, seed=1))
+    np.testing.assert_array_equal(head.vectors, np.eye(5)[np.newaxis])
+    np.testing.assert_array_equal(head.offsets, np.zeros([3, 2]))
+    assert errors(head, own_views(20, seed=2)).max() < 0.05
+
+
+def test_views_of_one_picture_are_as_one_image():
+    """Left out together they leave nothing that could tell one strength of the ridge from another, but rounding."""
+    heat_maps, landmarks = own_views(17, seed=1)
+    landmarks += np.random.default_rng(0).normal(size=landmarks.shape).astype(np.float32)
+    known = labelled(heat_maps, landmarks, stride=STRIDE, picture=np.zeros(17, int))
+    head = regression.fit_regress_own(known)
+    weights = head.matrices.numpy()
+    np.testing.assert_array_equal(weights[:, ::2, 0], weights[:, 1::2, 1])  # the same of x and of y
+    np.testing.assert_array_equal(weights[:, ::2, 1], np.zeros([3, 5]))
+    np.testing.assert_allclose(weights[:, ::2, 0].sum(axis=1), np.ones(3), atol=1e-5)  # an affine combination
+
+
+def test_its_points_are_the_landmarks_of_the_heat_maps():
+    heat_maps, _ = own_views(3, seed=1)
+    points = sparse_landmarks.landmarks(tf.constant(heat_maps), STRIDE).numpy()
+    head = regressed_landmarks.RegressedLandmarks(
+        np.eye(5)[np.newaxis], np.eye(10).reshape([10, 5, 2]).transpose([1, 0, 2]), np.zeros([5, 2]), STRIDE
+    )
+    np.testing.assert_allclose(head(heat_maps)["points"], points, atol=1e-4)
+
+
+def test_annotated_images_teach_it_what_no_affine_combination_tells():
+    test = own_views(20, seed=2, bend=1.0)
+    few, many = (errors(fit_own(own_views(count, seed=1, bend=1.0)), test) for count in (1, 60))
+    assert many.max() < 0.1 < few[:, 0].mean()
+
+
+def test_points_along_a_line_say_nothing_across_it():
+    x = np.array([[-0.5, 0.0, 0.0, 1e-6, 0.5, 0.0]])
+    matrix = regression._affine(x, np.array([[0.25, 0.4]]))
+    np.testing.assert_allclose(x @ matrix, [[0.25, 0.0]], atol=1e-5)
+    assert np.abs(matrix).max() < 1
+
+
+def test_own_landmarks_without_annotation_or_with_empty_maps_are_refused():
+    heat_maps, landmarks = own_views(2, seed=1)
+    with pytest.raises(ValueError, match="landmark 1 is annotated in none of the 2 images"):
+        fit_own((heat_maps, landmarks), np.array([[1, 0, 1], [1, 0, 1]], np.float32))
+    with pytest.raises(ValueError, match="the labels are all zero or not all finite"):
+        fit_own((0 * heat_maps, landmarks))
 
 
 def test_errors_say_what_is_wrong():

@@ -95,6 +95,8 @@ def material(size=(20, 30), stride=2, *, count=3):
         labels,
         label_map(network(shown.image_b), stride),
         has_confidence=True,
+        heat_maps_a=labels,
+        heat_maps_b=labels,
         many=lambda: [(shown.image_a, labels, np.ones([count, *size]))],
         frames=LandmarkBatch(images, landmarks, annotated, np.stack([some, some], axis=1), some, some),
         frame_labels=label_map(network(images), stride),

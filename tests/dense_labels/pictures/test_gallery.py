@@ -70,6 +70,13 @@ def test_a_picture_is_drawn_where_there_is_what_it_needs(blank):
     assert "curves" not in gallery.draw(dataclasses.replace(alone, curves={}))
 
 
+def test_heat_maps_are_taken_for_no_labels(blank):
+    pairs = planted.pairs()
+    material = gallery.label_pairs(planted.colours(2), pairs, 2, has_confidence=False, compares_labels=False)
+    assert set(gallery.draw(material, only_learned=True)) == {"own_landmarks"} and material.pair_matches is None
+    np.testing.assert_array_equal(material.heat_maps_b.values, planted.colours(2)(pairs.image_b))
+
+
 def test_labels_of_two_numbers_have_no_sphere():
     material = planted.material()
     flat = dataclasses.replace(material, labels_a=planted.label_map(material.labels_a.values[..., :2]))

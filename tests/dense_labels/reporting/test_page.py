@@ -157,6 +157,14 @@ def test_nothing_that_comes_from_outside_becomes_markup(tmp_path):
     assert page.addresses and all(address.startswith("data:") for address in page.addresses)
 
 
+def test_a_page_without_examples_has_nothing_to_point_at(tmp_path):
+    path = tmp_path / "report.html"
+    page.write(path, "Sparse", None, result=RESULT, panels={"curves": np.zeros([4, 5, 3], np.uint8)})
+    text = path.read_text()
+    assert "<script" not in text and "<canvas" not in text and "{{explorer}}" not in text
+    assert "18.250" in text and text.count("<section") == text.count("</section>") == 2
+
+
 def test_the_page_holds_the_figures_in_words(tmp_path):
     page = page_of(tmp_path)
     for text in ("18.250", "7.500", "in % of eye distance", "left eye", "10.00 ± 1.41", "test images</dt><dd>600"):
@@ -225,7 +233,7 @@ def test_every_template_is_installed():
     setup = configparser.ConfigParser()
     setup.read(pathlib.Path(__file__).parents[3] / "setup.cfg")
     pattern = setup["options.package_data"]["dense_labels.reporting"]
-    assert set(TEMPLATES.parent.glob(pattern)) == set(TEMPLATES.iterdir()) and len(set(TEMPLATES.iterdir())) == 11
+    assert set(TEMPLATES.parent.glob(pattern)) == set(TEMPLATES.iterdir()) and len(set(TEMPLATES.iterdir())) == 12
 
 
 def test_errors_say_what_was_given_and_what_is_needed():

@@ -13,7 +13,7 @@ def no_pictures(monkeypatch):
     """Leaves out the pictures, which take longer than the training; returns the steps that would have been written."""
     drawn = []
 
-    def label_pairs(network, pairs, stride, *, has_confidence):
+    def label_pairs(network, pairs, stride, *, has_confidence, compares_labels):
         return types.SimpleNamespace(pair_matches=None)
 
     def write(log_dir, scalars, pictures, step, *, matches=None):

@@ -141,7 +141,7 @@ def test_pictures_that_cannot_be_drawn_end_no_run_and_are_made_up_for(tmp_path, 
 def test_all_of_several_workers_label_the_pairs_and_one_draws_them(tmp_path, no_pictures, monkeypatch, chief):
     labelled = []
 
-    def label_pairs(network, pairs, stride, *, has_confidence):
+    def label_pairs(network, pairs, stride, *, has_confidence, compares_labels):
         labelled.append((network, stride, has_confidence))
         return types.SimpleNamespace(pair_matches=None)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dense_labels.batches import PairBatch
 from dense_labels.config import Config, TrainConfig
-from dense_labels.method import losses
+from dense_labels.method import geometry, losses, sparse_landmarks
 from dense_labels.training import loop
 from tests.dense_labels.training import tiny
 from tests.dense_labels.training.tiny import STEPS, STRIDE
@@ -47,6 +47,30 @@ def _gradient(strategy):
     )
     history = model.fit(pairs, steps_per_epoch=1, verbose=0).history
     return [b - a for b, a in zip(before, model.network.get_weights())], history
+
+
+def _squares(count=16, size=24):
+    """Pairs of a bright square on grey, and of the same moved by whole cells; all of A is visible."""
+    random = np.random.default_rng(0)
+    corners, moves = random.integers(4, 12, size=[count, 2]), 2 * random.integers(-2, 3, size=[count, 2])
+    images = np.full([2, count, size, size, 3], 0.4, np.float32)
+    for n, (corner, move) in enumerate(zip(corners, moves)):
+        for view, (x, y) in enumerate((corner, corner + move)):
+            images[view, n, y : y + 6, x : x + 6] = (1.0, 0.8, 0.2)
+    centres = geometry.cell_centres(size // STRIDE, size // STRIDE, STRIDE).numpy()
+    points = np.float32(centres + moves[:, np.newaxis, np.newaxis])
+    return PairBatch(*images, points, np.ones(points.shape[:3], np.float32))
+
+
+def test_sparse_landmarks_learn_to_follow_drawn_squares():
+    tf.keras.utils.set_random_seed(0)
+    loss = sparse_landmarks.SparseLandmarksLoss(STRIDE, diversity=20.0, patch=1)
+    model = loop.PairModel(tiny.network(label_size=3), loss)
+    model.compile(tf.keras.optimizers.Adam(0.02))
+    pairs = tf.data.Dataset.from_tensors((_squares(),)).repeat()
+    history = model.fit(pairs, steps_per_epoch=20, epochs=6, verbose=0).history
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    assert history["matching_error"][-1] < 1.0 < history["matching_error"][0]  # pixels
 
 
 def test_gradient_of_two_replicas_is_that_of_one():

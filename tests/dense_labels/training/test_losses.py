@@ -2,8 +2,8 @@
 
 import pytest
 
-from dense_labels.config import Config
-from dense_labels.method import introspection_loss, losses
+from dense_labels.config import Config, check
+from dense_labels.method import introspection_loss, losses, sparse_landmarks
 from dense_labels.registry import LOSSES
 
 
@@ -57,6 +57,28 @@ def test_thresholds_in_the_wrong_order_are_refused():
     message = r"^config\.loss\.tau1=31\.0: must not be above config\.loss\.tau2=30\.0$"
     with pytest.raises(ValueError, match=message):
         LOSSES["introspection"].check(config)
+
+
+def test_sparse_landmarks_have_their_settings():
+    config = Config()
+    config.loss.diversity, config.loss.patch = 7.0, 4
+    layer = LOSSES["sparse"].value(config, 2)
+    assert type(layer) is sparse_landmarks.SparseLandmarksLoss
+    assert (layer.stride, layer.diversity, layer.patch) == (2, 7.0, 4)
+
+
+def test_heat_maps_and_labels_have_losses_of_their_own():
+    config = Config()
+    config.model.name = "sparse"
+    message = r"^config\.loss\.name='log': compares labels, which config\.model\.name='sparse' has none of; choose "
+    with pytest.raises(ValueError, match=message):
+        check(config)
+    config.loss.name = "sparse"
+    check(config)
+    config.model.name = "dilations"
+    message = r"^config\.loss\.name='sparse': is for .* config\.model\.name='sparse'; this run has 'dilations'$"
+    with pytest.raises(ValueError, match=message):
+        check(config)
 
 
 def test_keys_belong_to_the_losses_that_read_them():
