@@ -101,7 +101,7 @@ class Detector:
         size: tuple[int, int],
         *,
         frozen_norms: bool,
-        frozen: str,
+        frozen: str = "",
         exchanged: Sequence[int] = (),
     ):
         """Creates a detector for images of `size` (height, width); see `create`."""

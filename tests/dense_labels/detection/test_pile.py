@@ -96,7 +96,7 @@ def test_a_second_detector_is_taught_by_the_first(squares, monkeypatch):
     ((data, steps, what, _),) = seen
     assert second is not first and steps == fitting.steps_for(4) and what == "Training a detector with the pile"
     batch = next(iter(data))
-    assert batch.images.shape == (16, *SIZE, 3) and 0 < float(tf.reduce_min(batch.known)) < 1
+    assert batch.images.shape == (8, *SIZE, 3) and 0 < float(tf.reduce_min(batch.known)) < 1
 
 
 def test_the_pile_is_held_once_while_a_second_detector_is_fitted(squares, monkeypatch):
@@ -116,7 +116,7 @@ def test_the_pile_is_held_once_while_a_second_detector_is_fitted(squares, monkey
     fitting.fit_with_pile(squares, others.images, first, settings)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(others.images) == 9998 and taken[0].images.shape == (16, *SIZE, 3)
+    assert len(others.images) == 9998 and taken[0].images.shape == (8, *SIZE, 3)
     assert most < heap.images.nbytes / 3  # which is 92 MB
 
 
