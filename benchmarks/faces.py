@@ -33,7 +33,7 @@ ROWS = {
             },
             (None, paper),
         )
-        for count, paper in ((10, None), (30, None), (50, 6.67))
+        for count, paper in ((10, None), (30, None), (50, 6.67))  # of how many landmarks paper 1 does not say
     },
     "dilations_dist_mirror": ({"model.padding": "mirror"}, (None, None)),
     "dilations_dist_shift": ({"views.shift": 0.1}, (None, None)),
