@@ -19,3 +19,14 @@ def labelled(labels, landmarks, annotated=None, *, stride, picture=None):
         normaliser=np.zeros(count, np.float32),
         picture=np.arange(count) if picture is None else picture,
     )
+
+
+def squares(count, size, low, high):
+    """Dark images uint8 with a bright square, whose centre (x, y), from `low` up to `high`, is the only landmark."""
+    random = np.random.default_rng(0)
+    images, places = np.full([count, *size, 3], 30, np.uint8), random.integers(low, high, size=[count, 2])
+    for image, (x, y) in zip(images, places):
+        image[y - 3 : y + 3, x - 3 : x + 3] = 220
+    ones = np.ones([count, 2], np.float32)
+    landmarks = np.float32(places[:, np.newaxis])
+    return LabelledLandmarks(LabelMap(images, 1), landmarks, ones[:, :1], ones, ones[:, 0], np.arange(count))

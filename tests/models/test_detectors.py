@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from dense_labels import compat
-from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting
 from models.detectors import Detector
+from tests.models import labelled
 
 SIZE = (32, 48)
 
@@ -15,13 +15,7 @@ SIZE = (32, 48)
 @pytest.fixture(scope="module")
 def squares():
     """Eight dark images with a bright square, whose centre is the only landmark."""
-    random = np.random.default_rng(0)
-    images, places = np.full([8, *SIZE, 3], 30, np.uint8), random.integers([12, 8], [36, 24], size=[8, 2])
-    for image, (x, y) in zip(images, places):
-        image[y - 3 : y + 3, x - 3 : x + 3] = 220
-    ones = np.ones([8, 2], np.float32)
-    landmarks = np.float32(places[:, np.newaxis])
-    return LabelledLandmarks(LabelMap(images, 1), landmarks, ones[:, :1], ones, ones[:, 0], np.arange(8))
+    return labelled.squares(8, SIZE, [12, 8], [36, 24])
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting, kept, pile, views
 from models import pyramids
 from models.detectors import Detector, HeatMaps
+from tests.models import labelled
 
 SIZE, STEPS = (32, 48), 7
 
@@ -18,13 +18,7 @@ SIZE, STEPS = (32, 48), 7
 @pytest.fixture(scope="module")
 def dots():
     """Ten dark images with a bright dot, whose centre is the only landmark."""
-    random = np.random.default_rng(0)
-    images, places = np.full([10, *SIZE, 3], 30, np.uint8), random.integers([12, 8], [36, 24], size=[10, 2])
-    for image, (x, y) in zip(images, places):
-        image[y - 3 : y + 3, x - 3 : x + 3] = 220
-    ones = np.ones([10, 2], np.float32)
-    landmarks = np.float32(places[:, np.newaxis])
-    return LabelledLandmarks(LabelMap(images, 1), landmarks, ones[:, :1], ones, ones[:, 0], np.arange(10))
+    return labelled.squares(10, SIZE, [12, 8], [36, 24])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting, pile, views
 from models.detectors import Detector
+from tests.models import labelled
 
 SIZE = (48, 64)
 
@@ -18,11 +19,7 @@ SIZE = (48, 64)
 @pytest.fixture(scope="module")
 def squares():
     """Forty dark images with a bright square, and the square's centre, which is the only landmark."""
-    random = np.random.default_rng(0)
-    images, places = np.full([40, *SIZE, 3], 30, np.uint8), random.integers([16, 16], [48, 32], size=[40, 2])
-    for image, (x, y) in zip(images, places):
-        image[y - 3 : y + 3, x - 3 : x + 3] = 220
-    return annotated(images, np.float32(places[:, np.newaxis]))
+    return labelled.squares(40, SIZE, [16, 16], [48, 32])
 
 
 def annotated(images, landmarks):
