@@ -107,7 +107,7 @@ class Registry(Mapping[str, Entry[T]]):
     def __getitem__(self, name: str) -> Entry[T]:
         self._load()
         if name not in self._entries:
-            raise ValueError(f"there is no {self.kind} {name!r}; choose {', '.join(map(repr, self._entries))}")
+            raise ValueError(f"there is no {self.kind} {name!r}; choose {', '.join(map(repr, sorted(self._entries)))}")
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:

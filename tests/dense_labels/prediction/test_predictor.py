@@ -179,7 +179,7 @@ def test_what_another_model_or_picture_gave_is_not_gone_on_with(pictures, tmp_pa
 
 
 def test_an_unknown_format_is_refused_before_the_work(pictures, tmp_path):
-    with pytest.raises(ValueError, match="there is no format 'xls'; choose 'coco', 'csv'"):
+    with pytest.raises(ValueError, match="there is no format 'xls'; choose 'coco', 'csv', 'cvat'"):
         Predictor(None, FRAME, NAMES, {}).predict(pictures[0], out=tmp_path / "out", formats=("csv", "xls"))
     assert not (tmp_path / "out").exists()
 
