@@ -118,12 +118,9 @@ class Fitting:
         self.known = annotated_images(own, "annotated", config.eval.head_images)
         self.test = annotated_images(own, "test") if own.count("test") else None
         sides.exchanged(self.known.landmarks.shape[1], self.flip_pairs)  # refuses pairs that are none
-        all_round = views_lib.turns_all_round(self.known)
-        if all_round:
-            progress.say("objects lie any way round: a detector is trained on views that are turned by any angle")
-        self.settings = fitting.Settings(
-            config.views, weights, config.train.seed, self.flip_pairs, all_round, kept_in=kept_in
-        )
+        if views_lib.turning(self.known):
+            progress.say("objects lie different ways round: detectors are trained on views that are turned as they are")
+        self.settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, kept_in=kept_in)
         self._last: tuple[Any, Any] | None = None
         self.origins = own.origins("annotated")
         self._tested = own.origins("test") if self.test else []

@@ -25,7 +25,7 @@ from dense_labels.detection.kept import Kept
 from models import heat_maps
 from models.detectors import STRIDE, Detector
 
-RECIPE = 3  # of detectors: a number that changes when their figures do
+RECIPE = 4  # of detectors: a number that changes when their figures do
 _BATCH, _RATE, _WARMUP = 8, 1e-3, 50
 _STEPS, _MORE, _MOST = 400, 4, 1200  # and one more for so many annotated images, up to
 _KEPT_EVERY = 100  # steps
@@ -46,7 +46,7 @@ class Settings:
       weights: of the trunk, as `models.pyramids.features` takes them.
       seed: of the weights, of the order of the images and of their views.
       flip_pairs: landmarks that a mirror exchanges.
-      all_round: whether views are turned by any angle; see `views.turns_all_round`.
+      turned: by which angles views are turned, in radians; None: as the objects are, see `views.turning`.
       steps: of 8 views; None: `steps_for` so many annotated images.
       kept_in: folder of what a later process goes on with: detectors that are fitted, and every 100 steps the state of
         one that is being fitted; see `detection.kept`. None: nothing is kept.
@@ -56,7 +56,7 @@ class Settings:
     weights: str
     seed: int
     flip_pairs: Sequence[tuple[int, int]] = ()
-    all_round: bool = False
+    turned: float | None = None
     steps: int | None = None
     kept_in: str | os.PathLike | None = None
 
@@ -113,10 +113,11 @@ def fit_with_pile(
 
 
 def _settled(known: LabelledLandmarks, settings: Settings) -> tuple[LabelledLandmarks, Settings]:
-    """The images in which a landmark is annotated, and settings that say how many steps these are worth."""
+    """The images in which a landmark is annotated, and settings that say what these are worth."""
     known = known.take(known.annotated.any(axis=1))
     steps = steps_for(len(known)) if settings.steps is None else settings.steps
-    return known, dataclasses.replace(settings, steps=steps)
+    turned = views_lib.turning(known) if settings.turned is None else settings.turned
+    return known, dataclasses.replace(settings, steps=steps, turned=turned)
 
 
 def _kept(known: LabelledLandmarks, settings: Settings, *others: Any) -> Kept:
@@ -152,7 +153,7 @@ def _trained(images: LabelledLandmarks, rows: Any, settings: Settings, what: str
         seed=seed,
         exchanged=sides.exchanged(count, pairs) if pairs else (),
     )
-    options = {"flip_pairs": pairs, "all_round": settings.all_round, "rows": rows, "batch_size": _BATCH, "seed": seed}
+    options = {"flip_pairs": pairs, "turned": settings.turned, "rows": rows, "batch_size": _BATCH, "seed": seed}
     views_from = functools.partial(views_lib.batches, images, settings.views, **options)
     _train(detector, views_from, settings.steps, what, kept)
     return detector

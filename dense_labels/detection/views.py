@@ -18,8 +18,10 @@ from input_pipeline import order as order_lib
 from input_pipeline.views import pairs, view_maps
 
 _ANY_STRIDE = 16  # the cells are not used
-_STRENGTH = 1.5  # of the warps; two thirds of them turn the image by less than 8 degrees
+_STRENGTH = 1.5  # of the warps
+_TURNED = np.deg2rad(8.0)  # standard deviation of the angles that these warps turn an image by
 _UPRIGHT = 0.7  # mean of the turned unit vectors; for normal angles, of a standard deviation of 48 degrees
+_WITHIN = 0.683  # of normal values, those that lie within a standard deviation
 _CLEARLY = 1.1  # times the fit of the landmarks as they are: that of a mirror image that is taken
 _TURN = 4  # folded into a seed, for a draw that leaves the others as they are; `view_maps` and `pairs` have 1 to 3
 
@@ -40,7 +42,7 @@ def batches(
     flip_pairs: Sequence[tuple[int, int]],
     batch_size: int,
     seed: int,
-    all_round: bool = False,
+    turned: float = 0.0,
     rows: np.ndarray | None = None,
     start: int = 0,
 ) -> tf.data.Dataset:
@@ -53,7 +55,7 @@ def batches(
         exchanges is not known then.
       batch_size: views, an even number.
       seed: of the order and of the views.
-      all_round: whether an image is turned by any angle first.
+      turned: standard deviation of the angles that an image is turned by first, in radians; infinite: by any angle.
       rows: indices of the images, of some of them several times, to draw from; None: each once.
       start: how many batches to pass over.
 
@@ -74,28 +76,34 @@ def batches(
         index = tf.gather(rows, row)
         pictures = tf.numpy_function(lambda rows: images[rows], [index], tf.uint8, stateful=False)
         pictures = tf.ensure_shape(pictures, [None, *known.labels.cells, 3])
-        return _views(
-            pictures, tf.gather(landmarks, index), tf.gather(annotated, index), seed, settings, order, all_round
-        )
+        return _views(pictures, tf.gather(landmarks, index), tf.gather(annotated, index), seed, settings, order, turned)
 
     indices = tf.data.Dataset.counter().flat_map(order_lib.shuffled(len(rows), seed))
     indices = indices.batch(batch_size // 2).skip(start)
     return indices.map(drawn, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
-def turns_all_round(known: LabelledLandmarks) -> bool:
-    """Says whether the landmarks of annotated images lie any way round, as those of a mouse seen from above do.
+def turning(known: LabelledLandmarks) -> float:
+    """Says by which angles views are to be turned so that objects lie in them as many ways round as in the images.
 
     Each image's landmarks are turned so that they fit those of one image best, in the sense of least squares; mirrored
     where that fits clearly better, for an object seen from its other side is not turned. If the unit vectors of these
-    angles have a mean shorter than 0.7, they lie any way round.
+    angles have a mean shorter than 0.7, the objects lie any way round, as a mouse seen from above does.
+
+    Args:
+      known: annotated images.
+
+    Returns:
+      The standard deviation of normal angles, in radians: that of the landmarks, less what any warp turns an image by;
+      infinite where objects lie any way round.
     """
     sure = known.annotated > 0.5
     points = np.where(sure, known.landmarks[..., 0] + 1j * known.landmarks[..., 1], 0)
     shared = sure & sure[np.argmax(sure.sum(axis=1))]
-    several = shared.sum(axis=1) >= 2
-    if not several.any():
-        return False
+    most = shared.sum(axis=1).max(initial=0)
+    if most < 2:
+        return 0.0
+    several = shared.sum(axis=1) >= min(most, 3)  # two points do not tell a turned object from one mirrored
     points, shared = points[several], shared[several]
     first = points[np.argmax(shared.sum(axis=1))]
     counts = shared.sum(axis=1, keepdims=True)
@@ -104,17 +112,26 @@ def turns_all_round(known: LabelledLandmarks) -> bool:
         for values in (points, np.broadcast_to(first, points.shape))
     )
     plain, mirrored = ((centred * each).sum(axis=1) for each in (reference.conj(), -reference))
-    angles = np.angle(np.where(np.abs(mirrored) > _CLEARLY * np.abs(plain), mirrored, plain))
-    return bool(np.abs(np.exp(1j * angles).mean()) < _UPRIGHT)
+    other_side = np.abs(mirrored) > _CLEARLY * np.abs(plain)
+    fits = np.where(other_side, mirrored, plain)
+    for side in (other_side, ~other_side):  # the one image is turned too, for those two the opposite way
+        fits[side] *= np.conj(np.sum(fits[side] / np.abs(fits[side])))
+    angles = np.angle(fits)
+    if np.abs(np.exp(1j * angles).mean()) < _UPRIGHT:
+        return np.inf
+    deviation = np.quantile(np.abs(angles), _WITHIN)  # whatever a few of them are
+    return float(np.sqrt(max(deviation**2 - _TURNED**2, 0.0)))
 
 
-def _views(pictures, landmarks, annotated, seeds, views, order, all_round) -> AnnotatedViews:
+def _views(pictures, landmarks, annotated, seeds, views, order, turned) -> AnnotatedViews:
     """Two views of each picture; in a mirror image the landmarks have the order that is given."""
     size, seed, flip = tuple(pictures.shape[1:3]), 3 * seeds, views.flip
     maps = WARPS[views.warp].value(seed, size, stride=_ANY_STRIDE, crop=0, strength=views.strength, views=views)
-    if all_round:
-        draw = lambda one: tf.random.stateless_uniform([], tf.random.fold_in(one, _TURN), 0.0, 2 * np.pi)  # noqa: E731
-        maps = view_maps.turned(maps, tf.map_fn(draw, seed, fn_output_signature=tf.float32), size)
+    if turned:
+        angles = tf.map_fn(
+            lambda one: _angle(tf.random.fold_in(one, _TURN), turned), seed, fn_output_signature=tf.float32
+        )
+        maps = view_maps.turned(maps, angles, size)
     pair = pairs.pair_from_maps(pictures, seed, maps, border=views.border, flip=flip)
     pair = pairs.recolour(pair, seeds, views)
     found = pairs.landmarks_in_views(landmarks, seed, maps, size, flip=flip)
@@ -126,3 +143,10 @@ def _views(pictures, landmarks, annotated, seeds, views, order, all_round) -> An
         places = tf.where(mirrored[..., tf.newaxis], tf.gather(places, order, axis=1), places)
         known = tf.where(mirrored, tf.gather(known, order, axis=1), known)
     return AnnotatedViews(images, places, known)
+
+
+def _angle(seed: Array, deviation: float) -> tf.Tensor:
+    """Draws an angle in radians: normal, or any where the deviation is infinite."""
+    if np.isinf(deviation):
+        return tf.random.stateless_uniform([], seed, 0.0, 2 * np.pi)
+    return tf.random.stateless_normal([], seed, stddev=deviation)
