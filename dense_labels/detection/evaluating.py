@@ -28,6 +28,7 @@ from models.detectors import MULTIPLE
 
 NAME = "detector"
 _LONGER_SIDE, _ENLARGED = 256, 2  # pixels of the images, or fewer: of small pictures, so many times their own
+_FOLDS = 3  # parts of the annotated images that take turns where none are for testing; each costs two trainings
 _AT_ONCE = 16  # images that a detector sees together
 
 
@@ -142,7 +143,7 @@ class Fitting:
         """
         nearest_landmarks.check_annotated(self.known.annotated)
         fits = {NAME: self._taught_without({*self.origins, *self._tested})}
-        fitted = landmarks.fit_heads(fits, self.known, self.test, batch_size=_AT_ONCE)
+        fitted = landmarks.fit_heads(fits, self.known, self.test, batch_size=_AT_ONCE, folds=_FOLDS)
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)

@@ -24,15 +24,15 @@ class FittedHeads:
 
     Attributes:
       heads: name -> head.
-      best: name of the head that errs least on a fifth of the annotated images, fitted on the others; that of `of_few`
-        where there are too few to tell. No test image is seen.
+      best: name of the head that errs least on annotated images that it was not fitted on; that of `of_few` where there
+        are too few to tell. No test image is seen.
       predicted: decoding -> float [N, K, 2], (x, y) in pixels of the network's input, with `measuring.MEAN_SHAPE` among
         them; not a number where a landmark was not fitted. None where there are too few annotated images to measure on.
       best_points: float [N, K, 2], the `points` of heads of the kind of `best`; None likewise.
       measured_on: the N images these were predicted in; a landmark that was not fitted counts as not annotated. None
         likewise.
-      errors: name -> mean error in percent on a fifth of the annotated images, of the head fitted on the others; None
-        where nothing can be said. Empty where there are too few annotated images.
+      errors: name -> mean error in percent on annotated images, of heads that were not fitted on them; None where
+        nothing can be said. Empty where there are too few annotated images.
       fitted_on: float32 [M, K, 2], the landmarks of all annotated images; not a number where one is not annotated.
       calibrations: name -> what the scores of heads of its kind were worth on annotated images that they were not
         fitted on, as `calibration.fit` returns it. Empty where there are too few.
@@ -75,19 +75,22 @@ def fit_heads(
     test: LabelledLandmarks | None,
     *,
     batch_size: int,
+    folds: int = FOLDS,
 ) -> FittedHeads:
     """Fits landmark heads on annotated images, their frozen labels or pixels, and measures each on others.
 
     Sections 4.1 and 4.3 of the NIPS 2017 paper. Without test images the annotated ones take turns: each of five parts
-    is measured by heads fitted on the other four. The heads that are returned are always fitted on all annotated
-    images. A part may lack a landmark; heads fitted on it do not predict that one. With test images a fifth of those
-    with a landmark is held out once, to compare heads on and to calibrate them: no test image is seen for either.
+    is measured by heads fitted on the other four, and all parts compare and calibrate them. The heads that are returned
+    are always fitted on all annotated images. A part may lack a landmark; heads fitted on it do not predict that one.
+    With test images a fifth of those with a landmark is held out once, to compare heads on and to calibrate them: no
+    test image is seen for either.
 
     Args:
       fits: name -> function that fits a head.
       known: the annotated images.
       test: the test images; None where there are none.
       batch_size: label maps a head is applied to at a time.
+      folds: how many parts there are, if not five.
 
     Returns:
       The heads, and what was predicted by them, or by heads of their kind.
@@ -100,7 +103,7 @@ def fit_heads(
     if len(pool) < FOLDS and test is None:
         return FittedHeads(heads, of_few(fits), None, None, None, fitted_on=shapes(known))
     if test is None:
-        return _in_turns(fits, known, heads, batch_size)
+        return _in_turns(fits, known, heads, batch_size, folds)
     answers, errors, calibrations = _predict(heads, test, batch_size), {}, {}
     if len(pool) >= FOLDS:
         _, part, held_out = _turn(fits, known, np.isin(np.arange(len(known)), pool[::FOLDS]), batch_size)
@@ -112,13 +115,13 @@ def fit_heads(
     return FittedHeads(heads, best, predicted, points, measured_on, errors, shapes(known), calibrations)
 
 
-def _in_turns(fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], batch_size: int) -> FittedHeads:
-    """Measures heads of the kind of those given on the annotated images, each of five parts by the other four."""
-    fold = np.arange(len(known)) % FOLDS
-    turns = [_turn(fits, known, fold == k, batch_size) for k in range(FOLDS)]
-    errors = _errors(turns[0][2], turns[0][1])
-    best = least(errors, fits)
-    order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(FOLDS)]))
+def _in_turns(
+    fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], batch_size: int, folds: int
+) -> FittedHeads:
+    """Measures heads of the kind of those given on the annotated images, each of some parts by the others."""
+    fold = np.arange(len(known)) % folds
+    turns = [_turn(fits, known, fold == k, batch_size) for k in range(folds)]
+    order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(folds)]))
     parts = [_by_decoding(answers, rest, part) for rest, part, answers in turns]
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     together = {
@@ -127,7 +130,8 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], b
     }
     annotated = np.concatenate([part.annotated for _, part, _ in turns])[order]
     measured_on = dataclasses.replace(known, annotated=annotated)
-    calibrations = _calibrations(together, measured_on)
+    errors, calibrations = _errors(together, measured_on), _calibrations(together, measured_on)
+    best = least(errors, fits)
     points = together[best]["points"]
     return FittedHeads(heads, best, predicted, points, measured_on, errors, shapes(known), calibrations)
 

@@ -76,7 +76,7 @@ def test_without_test_images_the_known_ones_take_turns(images):
     fits = {"regress": fit(1.0, seen), "regress_each": fit(2.0)}
     fitted = landmarks.fit_heads(fits, images, None, batch_size=3)
     assert seen[0] == list(range(COUNT)) and len(seen) == 1 + landmarks.FOLDS  # the head that is kept sees all
-    assert fitted.best == "regress"  # by the first part, not fitted anew
+    assert fitted.best == "regress"  # by heads of its kind, not fitted anew
     assert fitted.errors == {"regress": pytest.approx(4.0), "regress_each": pytest.approx(8.0)}
     left_out = [sorted(set(range(COUNT)) - set(rest)) for rest in seen[1:]]
     assert sorted(sum(left_out, [])) == list(range(COUNT))
@@ -89,6 +89,12 @@ def test_without_test_images_the_known_ones_take_turns(images):
     np.testing.assert_allclose(
         fitted.predicted["mean_shape"][0, 0, 0], 10 * np.mean(first), rtol=1e-5
     )  # without image 0
+
+
+def test_all_parts_choose_the_head(images):
+    lucky = lambda rest: Offset(9.0 if 0 in rest.picture else 0.0)  # noqa: E731, right on the first part alone
+    fitted = landmarks.fit_heads({"regress": lucky, "regress_each": fit(1.0)}, images, None, batch_size=3, folds=3)
+    assert fitted.best == "regress_each" and fitted.errors["regress"] == pytest.approx(36.0 * 2 / 3)
 
 
 def test_too_few_images_to_take_turns_are_fitted_on_and_not_measured(images):
