@@ -86,6 +86,11 @@ def _check(run, count, annotations, pictures, formats):
         raise ValueError(
             f"suggest={','.join(formats)} needs annotations of one picture or more: labels carry its points to others"
         )
+    if run.config.data.boxes and not run.config.data.whole_pictures and not pictures:
+        raise ValueError(
+            f"{run.workdir} was trained on boxes about objects, and the page shows whole pictures; crop pictures to "
+            "their boxes, and give the folder of these as the pictures to annotate"
+        )
     if not pictures and not os.path.isdir(run.config.data.dir):
         raise ValueError(f"{run.workdir} was trained on no folder that is there now; give the pictures to annotate")
 

@@ -186,6 +186,13 @@ def spots(path, count):
     return path
 
 
+def test_a_run_that_saw_boxes_is_given_pictures_of_one_object(run):
+    run.config.data.boxes = "boxes.json"
+    with pytest.raises(ValueError, match="was trained on boxes about objects.*crop pictures"):
+        annotating.annotate(run, 2)
+    assert len(data_of(annotating.annotate(run, 2, pictures=run.config.data.dir))["pictures"]) == 2
+
+
 @pytest.mark.parametrize(
     "annotated, asked, category", [(True, "", "spot"), (False, "7", "object"), (False, "cat", "cat")]
 )
