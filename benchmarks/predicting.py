@@ -96,7 +96,7 @@ def predictor():
 
 def measure(folder, count, rounds):
     """Times the files, the network alone and decoding alone in turns; returns pictures per second, one row a round."""
-    from dense_labels.prediction.predictor import BATCH_SIZE
+    from dense_labels.prediction.answers import BATCH_SIZE
 
     model, landmarks = predictor()
     batch = np.random.default_rng(_SEED).integers(0, 256, [BATCH_SIZE, *model.frame.full_size, 3], np.uint8)

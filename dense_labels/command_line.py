@@ -63,18 +63,19 @@ def define_config() -> flags.FlagHolder[config_lib.Config]:
     return holder
 
 
-def run(main: Callable[..., Any], *, takes_files: bool = False) -> None:
+def run(main: Callable[..., Any], *, takes_files: bool = False, passes_on: bool = False) -> None:
     """Parses the flags and calls `main()`; exits with 0, or with 1 after one line on stderr.
 
     Args:
-      main: a function without arguments, or of a list of strings where it `takes_files`.
+      main: a function without arguments, or of a list of strings where it `takes_files` or `passes_on`.
       takes_files: whether names may follow the flags.
+      passes_on: whether what is no flag of ours is for another program, which knows whether it is one.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.set_verbosity(logging.ERROR)  # tensorflow-datasets warns of its own deprecations
     app.run(
-        lambda argv: _guarded(lambda: main(argv[1:]) if takes_files else main()),
-        flags_parser=lambda argv: _parse(argv, takes_files),
+        lambda argv: _guarded(lambda: main(argv[1:]) if takes_files or passes_on else main()),
+        flags_parser=lambda argv: _parse(argv, takes_files, passes_on),
     )
 
 
@@ -150,13 +151,14 @@ def python() -> str:
     return shlex.quote(sys.executable if inside.startswith(os.pardir) else inside)
 
 
-def _parse(argv: list[str], takes_files: bool) -> list[str]:
+def _parse(argv: list[str], takes_files: bool, passes_on: bool) -> list[str]:
     """Parses the flags, and checks the configuration before anything slow is imported."""
     try:
         _check_keys(argv)
         _describe_keys(argv)
-        rest = flags.FLAGS(argv)
-        if len(rest) > 1 and not takes_files:
+        flags.FLAGS.set_gnu_getopt(passes_on)  # ours may stand after those of another program
+        rest = flags.FLAGS(argv, known_only=passes_on)
+        if len(rest) > 1 and not (takes_files or passes_on):
             raise ValueError(f"unexpected argument {rest[1]!r}; every option is written --name=value")
         if "config" in flags.FLAGS:
             _check_config(flags.FLAGS["config"])

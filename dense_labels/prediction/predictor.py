@@ -5,31 +5,22 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from dense_labels import files, progress
 from dense_labels.batches import Frame
-from dense_labels.prediction import reading, smoothing
+from dense_labels.prediction import answers, reading, smoothing
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.journal import Journal, Key, Line, packed
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.prediction.reading import Seen
 from dense_labels.registry import FORMATS
 
-BATCH_SIZE = 32
 _AHEAD = 4  # batches that are decoded, or are being decoded, before the network wants them
 _NAMED = 5  # pictures that a message names
-_DIGITS = {
-    "points": 4,
-    "score": 6,
-    "expected_error": 4,
-    "likelihood": 6,
-    "disagreement": 4,
-}  # after the point; pixels to a ten-thousandth
-_DISTANCES = {"expected_error", "disagreement"}  # in pixels, whatever their direction
 
 
 class Predictor:
@@ -126,6 +117,10 @@ class Predictor:
         progress.say(f"predicted {len(predicted)} {source.noun}: {', '.join(map(str, written))}")
         return predicted
 
+    def predict_batch(self, batch: Sequence[Seen], size: int = answers.BATCH_SIZE) -> list[Line]:
+        """Predicts at most `size` pictures of the frame's full size; see `answers.of_batch`."""
+        return answers.of_batch(batch, self._landmarks, size)
+
     def _write_outliers(self, found: Predictions, count: int, folder: pathlib.Path) -> list[pathlib.Path]:
         if not count:
             return []
@@ -141,89 +136,85 @@ class Predictor:
         kept = source.kept(done)
         if kept:
             progress.say(f"going on: {len(kept)} of {source.count} {source.noun} were predicted before")
+        ahead = reading.ahead(source, self.frame.full_size, dict(kept), _AHEAD * answers.BATCH_SIZE)
         with tqdm(total=source.count, initial=len(kept), desc="Predicting", unit=f" {source.noun}") as bar:
-            for batch in _batches(reading.ahead(source, self.frame.full_size, dict(kept), _AHEAD * BATCH_SIZE)):
-                lines = _of_batch(batch, ask)
+            for batch in _batches(ahead):
+                lines = answers.of_batch(batch, ask)
                 keep(lines)
                 kept.update(packed(lines))
                 bar.update(len(lines))
         return source.in_order(kept)
 
     def _predictions(self, source: reading.Source, lines: list[Line]) -> Predictions:
-        good = [line for line in lines if "failed" not in line]
-        failed = tuple((line["name"], line["failed"]) for line in lines if "failed" in line)
+        failed = answers.failures(lines)
         if failed:
             some = ", ".join(progress.printable(f"{name} ({reason})") for name, reason in failed[:_NAMED])
             more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
             progress.warn(f"{len(failed)} of {len(lines)} {source.noun} cannot be read: {some}{more}")
-        if not good:
+        if len(failed) == len(lines):
             raise ValueError(f"{source.folder}: none of the {len(lines)} {source.noun} can be read")
-
-        def joined(name: str, dtype: type) -> Any:
-            return np.array([line[name] for line in good], dtype) if name in good[0] else None
-
-        numbers = {name: joined(name, np.float32) for name in _DIGITS}
-        count = numbers["points"].shape[1]
-        return Predictions(
-            folder=source.folder,
-            names=tuple(line["name"] for line in good),
-            sizes=joined("size", np.int64),
-            landmark_names=self.landmark_names or tuple(str(k) for k in range(count)),
-            failed=failed,
-            named=bool(self.landmark_names),
-            objects=joined("object", np.int64),
-            boxes=joined("box", np.float32),
-            video=source.video,
-            frames=joined("frame", np.int64),
-            seconds=joined("seconds", np.float64),
-            **numbers,
-        )
+        return answers.to_predictions(lines, self.landmark_names, folder=source.folder, video=source.video)
 
 
-def _of_batch(batch: list[Seen], ask: Callable) -> list[Line]:
-    """Predicts a batch; returns the lines of its rows, with lists of numbers."""
-    good = [seen for seen in batch if seen.image is not None]
-    lines = [dict(seen.facts) for seen in batch if seen.image is None]
-    if not good:
-        return lines
-    images = np.stack([seen.image for seen in good])
-    images = np.concatenate([images, np.repeat(images[-1:], BATCH_SIZE - len(images), axis=0)])  # one size: one trace
-    answer = ask(images)
-    answer = {name: np.asarray(answer[name], np.float64) for name in _DIGITS if name in answer}
-    for k, seen in enumerate(good):
-        left_top = seen.facts.get("box", [0, 0])[:2]
-        numbers = {name: values[k] for name, values in answer.items()}
-        numbers["points"] = numbers["points"] * seen.scale + left_top
-        for name in _DISTANCES & numbers.keys():
-            numbers[name] = numbers[name] * np.sqrt(np.mean(np.square(seen.scale)))
-        lines.append({**seen.facts, **{name: each.round(_DIGITS[name]).tolist() for name, each in numbers.items()}})
-    return lines
+class Described(NamedTuple):
+    """What the model card of an exported model says of its landmarks."""
+
+    folder: pathlib.Path  # of the version
+    created: str
+    frame: Frame  # what the network sees of a picture
+    landmark_names: tuple[str, ...]  # none where landmarks are numbered
+    saw_boxes: bool  # whether training saw boxes about objects
+    answers: dict[str, list[int]]  # name -> shape of what is found in pictures, -1 or None for their number
 
 
-def load(folder: str | os.PathLike) -> Predictor:
-    """Loads an exported model: the folder of a version, or of the versions, of which the newest is taken.
+def describe(folder: str | os.PathLike) -> Described:
+    """Reads what an exported model is, and checks that it is whole; loads nothing.
+
+    Args:
+      folder: of a version, or of the versions, of which the newest is taken.
 
     Raises:
       ValueError: if there is no exported model, it is damaged, or it has no landmark head.
     """
-    import tensorflow as tf
-
     from dense_labels.exporting import checksums, model_card
 
     path = _version(pathlib.Path(os.path.expanduser(os.fspath(folder))))
     checksums.check(path)
     card = model_card.read(path)
-    with files.plain_path(str(path)) as plain:
-        model = tf.saved_model.load(plain)
-    if not hasattr(model, "landmarks"):
+    functions = {each.get("function", name): each for name, each in card["signatures"].items()}
+    if "landmarks" not in functions:
         raise ValueError(f"{path} has no landmark head; evaluate the run with annotations, and export it again")
     seen = card.get("landmarks_frame", card["model"])  # older cards have one frame
-    frame = Frame(tuple(seen["input_size"]), seen["stride"], seen["margin"])
-    saw_boxes = bool(card.get("configuration", {}).get("data", {}).get("boxes"))
-    identity = {"model": str(path.resolve()), "created": card["created"]}
+    return Described(
+        path,
+        card["created"],
+        Frame(tuple(seen["input_size"]), seen["stride"], seen["margin"]),
+        tuple(card.get("data", {}).get("landmarks", ())),
+        bool(card.get("configuration", {}).get("data", {}).get("boxes")),
+        {name: tensor["shape"] for name, tensor in functions["landmarks"]["outputs"].items()},
+    )
+
+
+def load(folder: str | os.PathLike) -> Predictor:
+    """Loads an exported model.
+
+    Args, Raises:
+      As of `describe`.
+    """
+    import tensorflow as tf
+
+    found = describe(folder)
+    with files.plain_path(str(found.folder)) as plain:
+        model = tf.saved_model.load(plain)
+    identity = {"model": str(found.folder.resolve()), "created": found.created}
     # The model, and not its function alone, for its variables go with it.
-    names = card.get("data", {}).get("landmarks", ())
-    return Predictor(lambda images: model.landmarks(images), frame, names, identity, saw_boxes=saw_boxes)
+    return Predictor(
+        lambda images: model.landmarks(images),
+        found.frame,
+        found.landmark_names,
+        identity,
+        saw_boxes=found.saw_boxes,
+    )
 
 
 def _version(folder: pathlib.Path) -> pathlib.Path:
@@ -248,7 +239,7 @@ def _batches(pictures: Iterable) -> Iterator[list]:
     batch: list = []
     for each in pictures:
         batch.append(each)
-        if len(batch) == BATCH_SIZE:
+        if len(batch) == answers.BATCH_SIZE:
             yield batch
             batch = []
     if batch:

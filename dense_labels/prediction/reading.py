@@ -72,12 +72,7 @@ class Pictures:
                 yield functools.partial(self._read, row, size)
 
     def _read(self, row, size):
-        try:
-            path = os.path.join(self.folder, row["name"])
-            image, scale, whole = decoding.read_resized(path, row.get("box"), size)
-            return Seen({**row, "size": list(whole)}, image, scale)
-        except decoding.PictureError as error:
-            return Seen({**row, "failed": error.reason}, None)
+        return read_picture(row, os.path.join(self.folder, row["name"]), size)
 
     def in_order(self, lines: dict[Key, Line]) -> list[Line]:
         """Returns the lines of all rows, in the order of these."""
@@ -156,6 +151,22 @@ def find(pictures: str | os.PathLike | Sequence[str | os.PathLike], boxes: Boxes
         return Video(video)
     found = inputs.find(pictures)
     return Pictures(found, None if boxes is None else inputs.read_boxes(found, boxes))
+
+
+def read_picture(row: Line, path: str, size: tuple[int, int], *, content: bytes | None = None) -> Seen:
+    """Reads a picture, or a box of one, as the network sees it; one that cannot be read says why.
+
+    Args:
+      row: the facts that are known of it; `box` is what is shown, all of it where there is none.
+      path: where it lies.
+      size: (height, width) in pixels that it is resized to.
+      content: of the file, where somebody else has read it; None to read it here.
+    """
+    try:
+        image, scale, whole = decoding.read_resized(path, row.get("box"), size, content=content)
+        return Seen({**row, "size": list(whole)}, image, scale)
+    except decoding.PictureError as error:
+        return Seen({**row, "failed": error.reason}, None)
 
 
 def ahead(source: Source, size: tuple[int, int], kept: dict[Key, Line], count: int) -> Iterator[Seen]:

@@ -1,6 +1,7 @@
 """Decodes picture files to upright RGB pixels, whatever format, colours and orientation they are stored in."""
 
 import contextlib
+import io
 import math
 import os
 import struct
@@ -46,7 +47,7 @@ class _Unsuited(Exception):
     """What is wrong with a file that is not damaged."""
 
 
-def read_picture(path: str | os.PathLike) -> np.ndarray:
+def read_picture(path: str | os.PathLike, *, content: bytes | None = None) -> np.ndarray:
     """Reads a picture as a viewer would show it: upright, and over white where it is transparent.
 
     The format is told by the content, whatever the name. Of an animation the first frame is read; 16 bits are scaled
@@ -55,6 +56,7 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
 
     Args:
       path: of a JPEG, PNG, WebP, BMP, GIF or TIFF file.
+      content: of that file, where it has been read from elsewhere; None to read it here.
 
     Returns:
       uint8 [H, W, 3], RGB.
@@ -63,7 +65,7 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
       PictureError: a ValueError of one line, if the file is not there, is no picture, is empty, truncated or otherwise
         damaged, or has more than `MOST_PIXELS` pixels.
     """
-    with _opened(path) as image:
+    with _opened(path, content) as image:
         _mend(image)
         image.load()
         turn = _TURNS.get(_orientation(image))
@@ -83,7 +85,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
 
 
 def read_resized(
-    path: str | os.PathLike, box: Sequence[float] | None, size: tuple[int, int]
+    path: str | os.PathLike, box: Sequence[float] | None, size: tuple[int, int], *, content: bytes | None = None
 ) -> tuple[np.ndarray, tuple[float, float], tuple[int, int]]:
     """Reads a picture and resizes a box of it, antialiased; the picture is stretched where the shapes differ.
 
@@ -91,7 +93,7 @@ def read_resized(
     Where the box reaches beyond the picture, the picture's edge is repeated.
 
     Args:
-      path: as in `read_picture`.
+      path, content: as in `read_picture`.
       box: left, top, right, bottom in continuous pixels of the upright picture, or None for the whole.
       size: (height, width) in pixels.
 
@@ -102,7 +104,7 @@ def read_resized(
     Raises:
       PictureError: as `read_picture`, or if the box lies outside of the picture.
     """
-    picture = read_picture(path)
+    picture = read_picture(path, content=content)
     return *resize_box(picture, box, size, path=path), picture.shape[:2]
 
 
@@ -152,27 +154,28 @@ def _reaching(path, picture, box):
 
 
 @contextlib.contextmanager
-def _opened(path):
+def _opened(path, content=None):
     try:
-        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        if content is None and os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
             raise _Unsuited("a pipe or a device, not a file")  # whose first byte may be long in coming
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
             yield image
     except MemoryError:
         raise  # the file may be as good as any
     except Exception as error:  # decoders raise almost anything at damaged data
-        raise PictureError(path, _reason(path, error)) from error
+        raise PictureError(path, _reason(path, content, error)) from error
 
 
-def _reason(path, error):
+def _reason(path, content, error):
     if isinstance(error, Image.DecompressionBombError):
         return _TOO_MANY
     if isinstance(error, _Unsuited):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture of a known format" if os.path.getsize(path) else "empty"
+        size = os.path.getsize(path) if content is None else len(content)
+        return "not a picture of a known format" if size else "empty"
     if isinstance(error, OSError) and error.errno:
         return error.strerror.lower()
     message = " ".join(str(error).split())

@@ -176,6 +176,16 @@ def test_the_users_mistake_is_one_line_and_the_programs_a_stack_trace(script, ar
     assert len(lines) == 1 or lines[0].startswith("Traceback")
 
 
+def test_flags_of_another_program_are_passed_on(tmp_path):
+    """Wherever they stand; ours may follow them."""
+    path = tmp_path / "script.py"
+    main = MAIN.replace("def main():", "def main(others):\n    raise ValueError(f'{_HOW.value} {others}')")
+    main = main.replace("command_line.run(main)", "command_line.run(main, passes_on=True)")
+    path.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{main}")
+    ran = commands.run(path, "--workers=2", "--how=well", "--streaming", "--name", "x")
+    assert ran.stderr == "error: well ['--workers=2', '--streaming', '--name', 'x']\n"
+
+
 # --- what is answered before TensorFlow is imported ---
 
 

@@ -19,7 +19,9 @@ _MOST, _COLUMNS, _SIDE = 24, 6, 220  # pictures; tiles in a row; pixels of the l
 _LETTERS = 16  # of the name of a picture
 
 
-@FORMATS.register("sheet", "a contact sheet of the 24 pictures with the lowest scores", file="sheet.png")
+@FORMATS.register(
+    "sheet", "a contact sheet of the 24 pictures with the lowest scores", file="sheet.png", reads_pictures=True
+)
 def draw(predictions: Predictions) -> bytes:
     """Draws landmarks into small copies of pictures, which must still be there."""
     means = predictions.score.mean(axis=1)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from dense_labels.prediction.predictions import Predictions
@@ -116,3 +118,37 @@ def test_files_are_written_whole_or_not_at_all(predictions, tmp_path):
         == sorted(p.name for p in (tmp_path / "out").iterdir())
     )
     assert predictions.save(tmp_path / "out", "scores")[0].name == "scores.csv"
+
+
+def test_records_are_what_tensorflow_parses(predictions, tmp_path):
+    known = dataclasses.replace(predictions, expected_error=predictions.score + 1)
+    known.save(tmp_path, "tfrecord")
+    spec = {name: tf.io.FixedLenFeature([3], tf.float32) for name in ("score", "expected_error")}
+    spec |= {"points": tf.io.FixedLenFeature([3, 2], tf.float32), "height": tf.io.FixedLenFeature([], tf.int64)}
+    spec |= {"file": tf.io.FixedLenFeature([], tf.string), "landmarks": tf.io.FixedLenFeature([3], tf.string)}
+    records = [*tf.data.TFRecordDataset(str(tmp_path / "points.tfrecord"))]
+    found = tf.io.parse_example([record.numpy() for record in records], spec)
+    assert [name.decode() for name in found["file"].numpy()] == ["a.png", "in/b,c.png"]
+    assert [name.decode() for name in found["landmarks"][1].numpy()] == list(NAMES)
+    np.testing.assert_array_equal(found["points"], predictions.points)
+    np.testing.assert_array_equal(found["expected_error"], known.expected_error)
+    np.testing.assert_array_equal(found["height"], [48, 90])
+    assert "likelihood" not in tf.train.Example.FromString(records[0].numpy()).features.feature
+
+
+def test_parquet_has_a_column_for_each_number(predictions, tmp_path):
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        pytest.skip("no pyarrow that fits is installed; the extra beam brings one")
+    dataclasses.replace(predictions, objects=np.array([1, 2])).save(tmp_path, "parquet")
+    found = parquet.read_table(tmp_path / "points.parquet").to_pydict()
+    assert list(found)[:4] == ["file", "height", "width", "object"] and found["file"] == ["a.png", "in/b,c.png"]
+    np.testing.assert_array_equal(found["nose, tip_y"], predictions.points[:, 2, 1])
+    np.testing.assert_array_equal(found["right_eye_score"], predictions.score[:, 1])
+
+
+def test_parquet_says_what_it_needs(predictions, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ValueError, match=r'parquet needs .*: pip install "dense-labels\[beam\]"'):
+        content(predictions, "parquet")

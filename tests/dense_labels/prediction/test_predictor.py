@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dense_labels.batches import Frame
-from dense_labels.prediction import inputs, journal, predictor
+from dense_labels.prediction import answers, inputs, journal
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.predictor import Predictor
 from input_pipeline.readers import coco
@@ -104,7 +104,7 @@ def stopped_at(count, monkeypatch):
 
 def test_a_prediction_that_was_stopped_goes_on_to_the_same_output(pictures, tmp_path, monkeypatch, capsys):
     folder, _ = pictures
-    monkeypatch.setattr(predictor, "BATCH_SIZE", 8)
+    monkeypatch.setattr(answers, "BATCH_SIZE", 8)
     expected = model().predict(folder, out=tmp_path / "whole", formats=("csv", "scores"))
     stopping, _ = stopped_at(3, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -124,14 +124,14 @@ def test_a_prediction_that_was_stopped_goes_on_to_the_same_output(pictures, tmp_
 
 SLOW = """
 import sys, time
-from dense_labels.prediction import predictor
+from dense_labels.prediction import answers, predictor
 from tests.dense_labels.prediction import test_predictor as stand_in
 
 def slowly(images):
     time.sleep(0.1)
     return stand_in.brightest(images)
 
-predictor.BATCH_SIZE = 2
+answers.BATCH_SIZE = 2
 model = predictor.Predictor(slowly, stand_in.FRAME, stand_in.NAMES, {"model": "brightest"})
 model.predict(sys.argv[1], out=sys.argv[2], formats=("csv", "scores", "drawn"))
 """
@@ -164,7 +164,7 @@ def test_killed_twice_it_ends_with_the_output_of_one_that_was_not(pictures, tmp_
 @pytest.mark.parametrize("other", ["model", "picture"])
 def test_what_another_model_or_picture_gave_is_not_gone_on_with(pictures, tmp_path, monkeypatch, capsys, other):
     folder, places = pictures
-    monkeypatch.setattr(predictor, "BATCH_SIZE", 8)
+    monkeypatch.setattr(answers, "BATCH_SIZE", 8)
     stopping, _ = stopped_at(2, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         stopping.predict(folder, out=tmp_path / "out")
@@ -217,7 +217,7 @@ def boxed(pictures, tmp_path):
 
 def test_objects_are_seen_in_their_boxes_and_found_in_their_pictures(boxed, tmp_path, monkeypatch):
     folder, file, places = boxed
-    monkeypatch.setattr(predictor, "BATCH_SIZE", 4)
+    monkeypatch.setattr(answers, "BATCH_SIZE", 4)
     found = model().predict(folder, boxes=Boxes(file), out=tmp_path / "out", formats=("csv", "scores", "coco", "drawn"))
     assert found.names == ("0.png", "0.png", "1.png", "1.png") and found.objects.tolist() == [1, 2, 1, 2]
     np.testing.assert_allclose(
@@ -242,7 +242,7 @@ def test_a_format_of_one_row_a_picture_refuses_two_objects(boxed, tmp_path):
 
 def test_objects_go_on_where_they_were_stopped_unless_their_boxes_changed(boxed, tmp_path, monkeypatch, capsys):
     folder, file, places = boxed
-    monkeypatch.setattr(predictor, "BATCH_SIZE", 1)
+    monkeypatch.setattr(answers, "BATCH_SIZE", 1)
     stopping, _ = stopped_at(4, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         stopping.predict(folder, boxes=Boxes(file), out=tmp_path / "out")

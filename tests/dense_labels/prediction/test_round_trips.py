@@ -95,7 +95,7 @@ def test_no_pair_of_formats_moves_a_point(predictions, tmp_path, first, second):
 
 
 def test_every_format_of_points_is_among_them():
-    assert set(FORMATS) - set(READ) == {"scores", "sheet", "drawn", "video"}
+    assert set(FORMATS) - set(READ) == {"scores", "sheet", "drawn", "video", "tfrecord", "parquet"}
 
 
 @pytest.mark.parametrize("name", SEVERAL)

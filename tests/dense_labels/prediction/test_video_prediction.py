@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dense_labels.batches import Frame
-from dense_labels.prediction import drawing, journal, predictor
+from dense_labels.prediction import answers, drawing, journal
 from dense_labels.prediction.predictor import Predictor
 from input_pipeline.storage import videos as reading
 from tests import videos
@@ -32,7 +32,7 @@ def model(landmarks=middle):
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    monkeypatch.setattr(predictor, "BATCH_SIZE", 8)
+    monkeypatch.setattr(answers, "BATCH_SIZE", 8)
 
 
 @pytest.fixture

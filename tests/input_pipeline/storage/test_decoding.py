@@ -181,6 +181,16 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path, name, save, reason):
     assert re.fullmatch(reason, caught.value.reason)
 
 
+@pytest.mark.parametrize("save, reason", [(cut_off, "truncated"), (pathlib.Path.touch, "empty")])
+def test_content_from_elsewhere_is_read_as_the_file_is(tmp_path, save, reason):
+    save(tmp_path / "a.jpg")
+    noise().save(tmp_path / "b.jpg")
+    content, whole = ((tmp_path / name).read_bytes() for name in ("a.jpg", "b.jpg"))
+    with pytest.raises(ValueError, match=rf"\Ags://elsewhere/a.jpg: {reason}\Z"):
+        decoding.read_picture("gs://elsewhere/a.jpg", content=content)
+    np.testing.assert_array_equal(decoding.read_picture("b", content=whole), decoding.read_picture(tmp_path / "b.jpg"))
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_headers_tell_what_they_can(tmp_path):
     huge(10_000)(tmp_path / "a.png")

@@ -52,7 +52,7 @@ def pictures(tmp_path):
 def decoded(monkeypatch):
     """Paths of the files that are read, as they are."""
     paths, read = [], decoding.read_picture
-    monkeypatch.setattr(decoding, "read_picture", lambda path: paths.append(path) or read(path))
+    monkeypatch.setattr(decoding, "read_picture", lambda path, **_: paths.append(path) or read(path))
     return paths
 
 
@@ -195,7 +195,7 @@ import os, signal
 from input_pipeline.readers import pictures
 from input_pipeline.storage import decoding, resized
 resized._IN_FLIGHT, read = 1, decoding.read_picture
-def read_or_die(path):
+def read_or_die(path, **_):
     if path.endswith("4.png"):
         os.kill(os.getpid(), signal.SIGKILL)
     return read(path)
@@ -223,7 +223,7 @@ def test_a_full_disk_leaves_nothing_half_written(pictures, tmp_path):
 
 
 def test_a_stopped_build_leaves_nothing(pictures, tmp_path, monkeypatch):
-    def stopped(path):
+    def stopped(path, **_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(decoding, "read_picture", stopped)

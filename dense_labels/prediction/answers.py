@@ -1,0 +1,97 @@
+"""What a network answers about pictures, as lines, and lines as `Predictions`: the same on one machine and on many.
+
+A line is what JSON can hold of a picture, an object or a frame: its name, its size, and what was found or why not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dense_labels.prediction.journal import Line
+from dense_labels.prediction.predictions import Predictions
+from dense_labels.prediction.reading import Seen
+
+BATCH_SIZE = 32
+_DIGITS = {
+    "points": 4,
+    "score": 6,
+    "expected_error": 4,
+    "likelihood": 6,
+    "disagreement": 4,
+}  # after the point; pixels to a ten-thousandth
+_DISTANCES = {"expected_error", "disagreement"}  # in pixels, whatever their direction
+_FACTS = {"object": np.int64, "box": np.float32, "frame": np.int64, "seconds": np.float64}
+
+
+def of_batch(
+    batch: Sequence[Seen], ask: Callable[[np.ndarray], Mapping[str, Any]], size: int | None = None
+) -> list[Line]:
+    """Predicts a batch.
+
+    Args:
+      batch: at most `size` pictures, objects or frames; those that could not be read are not shown to `ask`.
+      ask: uint8 images [size, H, W, 3] -> `points` [size, K, 2] in pixels of these, and other answers.
+      size: how many the network always sees at once; `BATCH_SIZE` where it is None.
+
+    Returns:
+      A line for each, with lists of numbers, in pixels of the picture.
+    """
+    size = size or BATCH_SIZE
+    good = [seen for seen in batch if seen.image is not None]
+    lines = [dict(seen.facts) for seen in batch if seen.image is None]
+    if not good:
+        return lines
+    images = np.stack([seen.image for seen in good])
+    images = np.concatenate([images, np.repeat(images[-1:], size - len(images), axis=0)])  # one size: one trace
+    answer = ask(images)
+    answer = {name: np.asarray(answer[name], np.float64) for name in _DIGITS if name in answer}
+    for k, seen in enumerate(good):
+        left_top = seen.facts.get("box", [0, 0])[:2]
+        numbers = {name: values[k] for name, values in answer.items()}
+        numbers["points"] = numbers["points"] * seen.scale + left_top
+        for name in _DISTANCES & numbers.keys():
+            numbers[name] = numbers[name] * np.sqrt(np.mean(np.square(seen.scale)))
+        lines.append({**seen.facts, **{name: each.round(_DIGITS[name]).tolist() for name, each in numbers.items()}})
+    return lines
+
+
+def failures(lines: Sequence[Line]) -> tuple[tuple[str, str], ...]:
+    """Returns the name and the reason of each line whose picture could not be read."""
+    return tuple((line["name"], line["failed"]) for line in lines if "failed" in line)
+
+
+def to_predictions(
+    lines: Sequence[Line], landmark_names: Sequence[str], *, folder: str, video: str = ""
+) -> Predictions:
+    """Joins the lines of pictures that could be read, one at least; the others become `failed`.
+
+    Args:
+      lines: as `of_batch` returns them, or with arrays.
+      landmark_names: K, or none where landmarks are numbered.
+      folder: that the names start from.
+      video: path of the video; "" of pictures.
+    """
+    good = [line for line in lines if "failed" not in line]
+
+    def joined(name: str, dtype: type) -> Any:
+        return np.array([line[name] for line in good], dtype) if name in good[0] else None
+
+    numbers = {name: joined(name, np.float32) for name in _DIGITS}
+    facts = {name: joined(name, dtype) for name, dtype in _FACTS.items()}
+    return Predictions(
+        folder=folder,
+        names=tuple(line["name"] for line in good),
+        sizes=joined("size", np.int64),
+        landmark_names=tuple(landmark_names) or tuple(str(k) for k in range(numbers["points"].shape[1])),
+        failed=failures(lines),
+        named=bool(landmark_names),
+        objects=facts["object"],
+        boxes=facts["box"],
+        video=video,
+        frames=facts["frame"],
+        seconds=facts["seconds"],
+        **numbers,
+    )

@@ -1,0 +1,135 @@
+"""Files through Beam's file systems: those of a disk, gs://, s3:// and whatever else Beam has a package for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import re
+import secrets
+import tempfile
+from collections.abc import Iterator
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from dense_labels import files
+
+_REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_WILDCARD = re.compile(r"[*?\[{]")
+_AS_IT_IS = CompressionTypes.UNCOMPRESSED
+
+
+def is_remote(path: str) -> bool:
+    """Says whether a path names another file system than that of this machine."""
+    return bool(_REMOTE.match(path))
+
+
+def expanded(path: str) -> str:
+    """Returns a path that means the same on every worker that sees the same disk: absolute, ~ spelt out."""
+    if is_remote(path):
+        return path
+    end = "/" if path.endswith("/") else ""
+    return os.path.abspath(os.path.expanduser(path)) + end
+
+
+def has_wildcard(path: str) -> bool:
+    """Says whether a path is a pattern."""
+    return bool(_WILDCARD.search(path))
+
+
+def fixed_folder(pattern: str) -> str:
+    """Returns the folder, with its slash, that all files of a pattern lie in: what is before the first wildcard."""
+    return pattern[: pattern.rfind("/", 0, _first_wildcard(pattern)) + 1]
+
+
+def _first_wildcard(pattern: str) -> int:
+    found = _WILDCARD.search(pattern)
+    return found.start() if found else len(pattern)
+
+
+def exists(pattern: str) -> bool:
+    """Says whether a pattern, or a path, matches a file.
+
+    Raises:
+      ValueError: if there is no such file system, or the package that knows it is missing.
+      OSError: if it does not answer.
+    """
+    try:
+        return bool(FileSystems.match([pattern], limits=[1])[0].metadata_list)
+    except ValueError as error:
+        raise ValueError(f"{pattern}: {error}") from error
+
+
+def matching(pattern: str) -> list[str]:
+    """Lists the paths of the files of a pattern, sorted."""
+    return sorted(each.path for each in FileSystems.match([pattern])[0].metadata_list)
+
+
+def read(path: str) -> bytes:
+    """Reads a file; raises what the file system raises."""
+    with FileSystems.open(path, compression_type=_AS_IT_IS) as file:
+        return file.read()
+
+
+def read_failure(path: str, error: Exception) -> str:
+    """Says why a file can never be read; "" where another try may succeed, such as after a time-out."""
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    return "" if FileSystems.exists(path) else "no such file or directory"
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a file under a temporary name beside it, then renames it; two that write the same do not meet.
+
+    Raises:
+      OSError: if it cannot be written.
+    """
+    folder, name = FileSystems.split(path)
+    temporary = FileSystems.join(folder, f".{name}.{secrets.token_hex(8)}")
+    try:
+        with FileSystems.create(temporary, compression_type=_AS_IT_IS) as file:
+            file.write(content)
+        FileSystems.rename([temporary], [path])
+    except BaseException:
+        with contextlib.suppress(Exception):  # what matters is the error above
+            FileSystems.delete([temporary])
+        raise
+
+
+def remove(path: str) -> None:
+    """Removes a file, unless there is none."""
+    if FileSystems.exists(path):
+        FileSystems.delete([path])
+
+
+def remove_temporary(output: str) -> None:
+    """Removes what killed workers left under temporary names of the files whose names begin as `output`."""
+    folder, name = FileSystems.split(output)
+    left = [path for path in matching(FileSystems.join(folder, f".{name}*")) if files.is_temporary(path)]
+    if left:
+        FileSystems.delete(left)
+
+
+@contextlib.contextmanager
+def local_copy(folder: str) -> Iterator[str]:
+    """Gives the path of a folder on this machine: its own, or that of a copy of it, until the block ends.
+
+    Args:
+      folder: of an exported model: of a version or, on this machine alone, of the versions.
+
+    Raises:
+      ValueError: if there is nothing in a folder elsewhere, or its file system is not known.
+    """
+    if not is_remote(folder):
+        yield folder
+        return
+    top = folder.rstrip("/") + "/"
+    if not exists(f"{top}saved_model.pb"):
+        raise ValueError(f"{folder} holds no saved_model.pb; give the folder of a version, such as {top}1")
+    with tempfile.TemporaryDirectory() as temporary:
+        for path in matching(f"{top}**"):
+            copy = pathlib.Path(temporary, path.removeprefix(top))
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(read(path))
+        yield temporary
