@@ -27,7 +27,9 @@ from models import nearest_landmarks
 from models.detectors import MULTIPLE
 
 NAME = "detector"
-_LONGER_SIDE, _ENLARGED = 256, 2  # pixels of the images, or fewer: of small pictures, so many times their own
+_LONGER_SIDE, _LONGEST = 256, 512  # pixels of the images; more where objects are small in them
+_OBJECT = 96  # pixels that an object is shown across, while sides allow it
+_ENLARGED = 2  # times the pictures' own sides, at most
 _FOLDS = 3  # parts of the annotated images that take turns where none are for testing; each costs two trainings
 _AT_ONCE = 16  # images that a detector sees together
 
@@ -47,18 +49,23 @@ def prepare(config: Config, source: Any) -> Any:
       OSError: likewise.
     """
     config = copy.deepcopy(config)
-    config.data.size = input_size(source.picture_size(_LONGER_SIDE))
+    config.data.size = input_size(source.picture_size(_LONGEST), source.extent("annotated"))
     config.data.crop = 0
     return pipeline.prepare(config, only=("annotated", "test"))
 
 
-def input_size(shown: tuple[int, int]) -> tuple[int, int]:
+def input_size(shown: tuple[int, int], extent: float) -> tuple[int, int]:
     """Says in which (height, width) a detector sees pictures: 256 pixels on the longer side; at most twice their own.
 
+    Where the landmarks are then less than 96 pixels across, as those of a mouse in a box are, it sees more: up to 512.
+
     Args:
-      shown: the size of the pictures, or what they are shrunk to if they are larger.
+      shown: the size of the pictures, or what they are shrunk to if they are larger than 512 pixels.
+      extent: how far apart the outermost landmarks are, as a share of the longer side; it may be no number.
     """
-    scale = min(_LONGER_SIDE / max(shown), _ENLARGED)
+    needed = _OBJECT / extent if extent > 0 else _LONGER_SIDE
+    longer = min(max(needed, _LONGER_SIDE), _LONGEST)
+    scale = min(longer / max(shown), _ENLARGED)
     height, width = (max(round(side * scale / MULTIPLE), 2) * MULTIPLE for side in shown)
     return height, width
 

@@ -28,6 +28,7 @@ from models.detectors import STRIDE, Detector
 RECIPE = 4  # of detectors: a number that changes when their figures do
 _BATCH, _RATE, _WARMUP = 8, 1e-3, 50
 _STEPS, _MORE, _MOST = 400, 4, 1200  # and one more for so many annotated images, up to
+_SIDE = 256  # pixels of the longest side that is trained on; larger images are seen in windows of it
 _KEPT_EVERY = 100  # steps
 _DETECTOR, _TRAINING, _FOUND = "detector", "training", "found"  # what is kept of one
 
@@ -153,10 +154,17 @@ def _trained(images: LabelledLandmarks, rows: Any, settings: Settings, what: str
         seed=seed,
         exchanged=sides.exchanged(count, pairs) if pairs else (),
     )
-    options = {"flip_pairs": pairs, "turned": settings.turned, "rows": rows, "batch_size": _BATCH, "seed": seed}
+    shown = {"flip_pairs": pairs, "turned": settings.turned, "window": _window(images.labels.cells)}
+    options = {**shown, "rows": rows, "batch_size": _BATCH, "seed": seed}
     views_from = functools.partial(views_lib.batches, images, settings.views, **options)
     _train(detector, views_from, settings.steps, what, kept)
     return detector
+
+
+def _window(size: tuple[int, int]) -> tuple[int, int]:
+    """What a training sees of a view of (height, width): at most 256 pixels along a side."""
+    height, width = (min(side, _SIDE) for side in size)
+    return height, width
 
 
 def _train(detector: Detector, views_from: Callable[..., tf.data.Dataset], steps: int, what: str, kept: Kept) -> None:
@@ -196,7 +204,7 @@ def _name(index: int) -> str:
 
 def _training_step(detector: Detector, optimizer: Any, variables: Sequence[Any]) -> Callable[..., tf.Tensor]:
     """Returns the function of a batch that makes a step of training."""
-    height, width = (side // STRIDE for side in detector.frame.input_size)
+    height, width = (side // STRIDE for side in _window(detector.frame.input_size))
 
     @tf.function(autograph=False)
     def step(images, landmarks, weights):

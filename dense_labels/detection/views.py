@@ -15,7 +15,7 @@ from dense_labels.config import ViewsConfig
 from dense_labels.detection import sides
 from dense_labels.registry import WARPS
 from input_pipeline import order as order_lib
-from input_pipeline.views import pairs, view_maps
+from input_pipeline.views import pairs, point_maps, view_maps
 
 _ANY_STRIDE = 16  # the cells are not used
 _STRENGTH = 1.5  # of the warps
@@ -23,7 +23,9 @@ _TURNED = np.deg2rad(8.0)  # standard deviation of the angles that these warps t
 _UPRIGHT = 0.7  # mean of the turned unit vectors; for normal angles, of a standard deviation of 48 degrees
 _WITHIN = 0.683  # of normal values, those that lie within a standard deviation
 _CLEARLY = 1.1  # times the fit of the landmarks as they are: that of a mirror image that is taken
-_TURN = 4  # folded into a seed, for a draw that leaves the others as they are; `view_maps` and `pairs` have 1 to 3
+_TURN, _WINDOW = 4, 5  # folded into a seed, for draws that leave others as they are; `view_maps`, `pairs` have 1 to 3
+_ANYWHERE = 0.25  # of the windows lie anywhere in their view, the others about the object
+_BESIDE = 0.4  # of a window's sides: how far its middle lies from the object's at most, along each
 
 
 class AnnotatedViews(NamedTuple):
@@ -43,6 +45,7 @@ def batches(
     batch_size: int,
     seed: int,
     turned: float = 0.0,
+    window: tuple[int, int] | None = None,
     rows: np.ndarray | None = None,
     start: int = 0,
 ) -> tf.data.Dataset:
@@ -56,6 +59,7 @@ def batches(
       batch_size: views, an even number.
       seed: of the order and of the views.
       turned: standard deviation of the angles that an image is turned by first, in radians; infinite: by any angle.
+      window: (height, width) of the part that is shown of each view, mostly about the object; None: all of it.
       rows: indices of the images, of some of them several times, to draw from; None: each once.
       start: how many batches to pass over.
 
@@ -76,7 +80,9 @@ def batches(
         index = tf.gather(rows, row)
         pictures = tf.numpy_function(lambda rows: images[rows], [index], tf.uint8, stateful=False)
         pictures = tf.ensure_shape(pictures, [None, *known.labels.cells, 3])
-        return _views(pictures, tf.gather(landmarks, index), tf.gather(annotated, index), seed, settings, order, turned)
+        found = tf.gather(landmarks, index), tf.gather(annotated, index)
+        shown = _views(pictures, *found, seed, settings, order, turned)
+        return shown if window in (None, known.labels.cells) else _in_windows(shown, 3 * seed, window)
 
     indices = tf.data.Dataset.counter().flat_map(order_lib.shuffled(len(rows), seed))
     indices = indices.batch(batch_size // 2).skip(start)
@@ -150,3 +156,29 @@ def _angle(seed: Array, deviation: float) -> tf.Tensor:
     if np.isinf(deviation):
         return tf.random.stateless_uniform([], seed, 0.0, 2 * np.pi)
     return tf.random.stateless_normal([], seed, stddev=deviation)
+
+
+def _in_windows(views: AnnotatedViews, seed: Array, window: tuple[int, int]) -> AnnotatedViews:
+    """Cuts a window out of each view, three of four about what is known of the object there.
+
+    Args:
+      views: 2 B views.
+      seed: integer [B, 2], of the pictures.
+      window: (height, width) in pixels, at most those of the views.
+    """
+    rooms = tf.constant([views.images.shape[2] - window[1], views.images.shape[1] - window[0]], tf.float32)  # x, y
+    draw = lambda one: tf.random.stateless_uniform([2, 3], tf.random.fold_in(one, _WINDOW))  # noqa: E731
+    drawn = tf.map_fn(draw, seed, fn_output_signature=tf.float32)  # [B, 2, 3]
+    drawn = tf.concat([drawn[:, 0], drawn[:, 1]], axis=0)
+    counts = tf.reduce_sum(views.known, axis=1, keepdims=True)
+    middle = tf.math.divide_no_nan(tf.reduce_sum(views.landmarks * views.known[..., tf.newaxis], axis=1), counts)
+    sides = tf.constant([window[1], window[0]], tf.float32)
+    beside = middle + ((2 * drawn[:, :2] - 1) * _BESIDE - 0.5) * sides
+    anywhere = (drawn[:, 2:] < _ANYWHERE) | (counts == 0)
+    corner = tf.round(tf.clip_by_value(tf.where(anywhere, drawn[:, :2] * rooms, beside), 0.0, rooms))  # [2 B, 2]
+    first = tf.cast(corner, tf.int32)
+    images = tf.gather(views.images, first[:, 1:] + tf.range(window[0]), axis=1, batch_dims=1)
+    images = tf.gather(images, first[:, :1] + tf.range(window[1]), axis=2, batch_dims=1)
+    places = views.landmarks - corner[:, tf.newaxis]
+    known = tf.where(point_maps.inside(places, window), views.known, 0.0)
+    return AnnotatedViews(tf.ensure_shape(images, [None, *window, 3]), places, known)

@@ -148,6 +148,18 @@ class Stills(base.Source):
         pictures = next(iter(self._stores.values())).pictures
         return resized.pick_size(resized.look(pictures).sizes, longer_side)
 
+    def extent(self, split: str) -> float:
+        """Returns how much of a picture or box the landmarks take up.
+
+        That is the diagonal of the smallest rectangle about the annotated ones, as a share of the longer side; the
+        median over the pictures with two or more. Not a number where there are none.
+        """
+        store = self._annotated_store(split)
+        known = (store.annotated > 0)[..., np.newaxis]
+        several = known.sum(axis=1)[:, 0] > 1
+        high, low = (np.max(np.where(known, sign * store.landmarks, -np.inf), axis=1)[several] for sign in (1, -1))
+        return float(np.median(np.linalg.norm(high + low, axis=-1)) / max(self.size)) if several.any() else np.nan
+
     def visible_share(self, *, count: int) -> float:
         """Returns the share of the cells of A that lie in B, over a few warps as they are drawn in training."""
         seeds = tf.stack([tf.zeros(count, tf.int64), tf.range(count, dtype=tf.int64)], axis=-1)

@@ -81,17 +81,21 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "shown, seen",
+    "shown, extent, seen",
     [
-        ((256, 256), (256, 256)),
-        ((128, 128), (256, 256)),
-        ((48, 40), (96, 80)),
-        ((194, 256), (192, 256)),
-        ((5, 9), (32, 32)),
+        ((256, 256), 0.8, (256, 256)),
+        ((128, 128), 0.5, (256, 256)),
+        ((48, 40), 0.8, (96, 80)),
+        ((388, 512), 0.5, (192, 256)),
+        ((5, 9), 0.8, (32, 32)),
+        ((384, 512), 0.25, (288, 384)),  # 96 pixels across
+        ((384, 512), 0.01, (384, 512)),
+        ((128, 128), 0.1, (256, 256)),  # twice their own
+        ((384, 512), float("nan"), (192, 256)),
     ],
 )
-def test_pictures_are_seen_at_256_pixels_and_small_ones_at_twice_their_size(shown, seen):
-    assert evaluating.input_size(shown) == seen
+def test_pictures_are_seen_at_256_pixels_unless_they_or_objects_are_small(shown, extent, seen):
+    assert evaluating.input_size(shown, extent) == seen
 
 
 @pytest.mark.parametrize("pile, learned", [(0, []), (3, [3])])

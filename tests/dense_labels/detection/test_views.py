@@ -27,8 +27,8 @@ def dots():
     return LabelledLandmarks(LabelMap(np.uint8(images), 1), places, annotated, ones, ones[:, 0], np.arange(4))
 
 
-def drawn(dots, pairs, count=6, seed=3, turned=0.0):
-    data = views.batches(dots, COLOURS, flip_pairs=pairs, batch_size=8, seed=seed, turned=turned).take(count)
+def drawn(dots, pairs, count=6, seed=3, **options):
+    data = views.batches(dots, COLOURS, flip_pairs=pairs, batch_size=8, seed=seed, **options).take(count)
     return [np.concatenate(parts) for parts in zip(*(map(np.asarray, batch) for batch in data))]
 
 
@@ -57,6 +57,26 @@ def test_a_dot_is_where_its_landmark_is(dots, turned, pairs):
         errors += np.linalg.norm((found[::-1] if swapped else found) - points[:2], axis=-1).tolist()
     assert (exchanged > 0) == bool(pairs)
     assert len(errors) > 20 and np.median(errors) < 0.4  # a bent dot has its middle elsewhere
+
+
+def test_windows_are_cut_out_of_views_mostly_about_the_object(dots):
+    window = (24, 40)
+    whole, there, known = drawn(dots, ((0, 1),), count=12)
+    images, landmarks, seen = drawn(dots, ((0, 1),), count=12, window=window)
+    assert images.shape == (96, *window, 3)
+    corners = (there - landmarks)[:, 0]
+    assert not (corners % 1).any() and len(np.unique(corners, axis=0)) > 60
+    for image, view, (x, y) in zip(images, whole, corners.astype(int)):
+        np.testing.assert_array_equal(image, view[y : y + window[0], x : x + window[1]])
+    inside = ((landmarks > 0) & (landmarks < window[::-1])).all(axis=-1)
+    np.testing.assert_array_equal(seen > 0, inside & (known > 0))
+    middle = np.abs(landmarks[:, :2].mean(axis=1) / window[::-1] - 0.5).max(axis=-1)
+    assert 0.6 < np.mean(middle < 0.41) < 0.98 and middle.max() > 0.45
+
+
+def test_a_window_as_large_as_the_views_changes_nothing(dots):
+    for shown, whole in zip(drawn(dots, (), count=1, window=SIZE), drawn(dots, (), count=1)):
+        np.testing.assert_array_equal(shown, whole)
 
 
 def test_views_are_a_function_of_the_seed(dots):

@@ -97,6 +97,12 @@ def test_landmarks_lie_on_their_dots_and_scale_takes_them_back(source):
             np.testing.assert_allclose(found, batch.landmarks[n, k], atol=0.3)
 
 
+def test_the_extent_is_that_of_the_landmarks_that_are_annotated(source):
+    (batch,) = pipeline.landmark_batches(source, "annotated", batch_size=COUNT)
+    apart = np.linalg.norm(batch.landmarks[:-1, 0] - batch.landmarks[:-1, 1], axis=-1)  # in the last one stands alone
+    assert source.extent("annotated") == pytest.approx(np.median(apart) / max(SIZE), rel=1e-5)
+
+
 def test_what_is_at_a_cell_of_a_is_found_in_b(config):
     (batch,) = pipeline.training_pairs(pipeline.prepare(plain(config)), stride=STRIDE, batch_size=COUNT, seed=0).take(1)
     cells = (INNER[0] // STRIDE, INNER[1] // STRIDE)
