@@ -3,6 +3,7 @@
 python -m benchmarks.detectors --images=IMAGES --annotations=ANNOTATIONS [--annotations_test=TEST] --weights=FILE.h5 \
     [--counts=5,20,100] [--seeds=3] [--hold_out=600] [--unlabelled=FOLDER] [--peers=dlib] [--results=RESULTS]
 python -m benchmarks.detectors --only=dlib --images=IMAGES --annotations=ANNOTATIONS [--results=RESULTS]
+python -m benchmarks.detectors --picture=FILE.png --results=RESULTS
 
 Annotations are in any format that `eval_main.py` takes. Draws and figures are those of `--few_shot`: each draw is
 fitted alone, and measured on TEST; without it, on the annotated pictures that were not drawn. `--hold_out` is for
@@ -15,7 +16,7 @@ names what is fitted: `detector`, which needs the weights of its trunk, or peers
 
 Each finished draw is recorded in --results, where it is only read the next time: a table that was stopped goes on.
 Prints a Markdown table, mean and deviation over the draws; where errors are divided by the width of the picture, in its
-pixels too.
+pixels too. `--picture` draws what is recorded, and fits nothing.
 """
 
 import dataclasses
@@ -37,12 +38,17 @@ _UNLABELLED = flags.DEFINE_string("unlabelled", "", "Folder of the pile, if not 
 _CACHE = flags.DEFINE_string("cache_dir", "", "Folder of the resized pictures, if not the usual one.")
 _PILE = flags.DEFINE_integer("pile", 2000, "Other pictures to learn from; 0: annotated ones alone.", lower_bound=0)
 _PEERS = flags.DEFINE_list("peers", [], "Other programs to compare with: dlib.")
+_PICTURE = flags.DEFINE_string("picture", "", "PNG file to draw what is recorded in --results into.")
 _HOLD_OUT_SEED = 99
 _OURS = "detector"
 _IN_PIXELS = "picture width"  # where errors are divided by this, they are asked for in pixels
 
 
 def main():
+    if _PICTURE.value:
+        from benchmarks import detectors_picture
+
+        return detectors_picture.write(_PICTURE.value, rows.results())
     if not all(count.isdecimal() and int(count) for count in _COUNTS.value):
         sys.exit(f"error: --counts={','.join(_COUNTS.value)}: must be whole numbers above 0, such as 5,20")
     names, config, measured = _names(), _config(), {}

@@ -64,7 +64,7 @@ def detectors(monkeypatch):
 @pytest.fixture
 def fitted(detectors, monkeypatch, tmp_path):
     given = {"_COUNTS": ["2", "4"], "_SEEDS": 2, "_WEIGHTS": "a/b.h5", "_HOLD_OUT": 0, "_PILE": 9, "_UNLABELLED": "c/"}
-    given |= {"_PEERS": []}
+    given |= {"_PEERS": [], "_PICTURE": ""}
     for name, value in given.items():
         monkeypatch.setattr(detectors, name, types.SimpleNamespace(value=value))
     of_rows = {
