@@ -1,19 +1,25 @@
 """Detectors from a few annotated pictures: the errors of `--heads=detector`, by annotated pictures and draws.
 
 python -m benchmarks.detectors --images=IMAGES --annotations=ANNOTATIONS [--annotations_test=TEST] --weights=FILE.h5 \
-    [--counts=5,20,100] [--seeds=3] [--hold_out=600] [--unlabelled=FOLDER] [--results=RESULTS]
+    [--counts=5,20,100] [--seeds=3] [--hold_out=600] [--unlabelled=FOLDER] [--peers=dlib] [--results=RESULTS]
+python -m benchmarks.detectors --only=dlib --images=IMAGES --annotations=ANNOTATIONS [--results=RESULTS]
+python -m benchmarks.detectors --picture=FILE.png --results=RESULTS
 
 Annotations are in any format that `eval_main.py` takes. Draws and figures are those of `--few_shot`: each draw is
 fitted alone, and measured on TEST; without it, on the annotated pictures that were not drawn. `--hold_out` is for
 choosing settings: so many pictures of ANNOTATIONS, always the same, are measured on instead, and none of them is drawn
 or learned from. The pile are the pictures of ANNOTATIONS that were not drawn, without their landmarks, or those of
 FOLDER. Beside each detector stands the one that taught it, which saw nothing of the pile.
+
+`--peers` adds other programs, fitted to the same draws and measured on the same pictures; they see no pile. `--only`
+names what is fitted: `detector`, which needs the weights of its trunk, or peers, which do not.
+
 Each finished draw is recorded in --results, where it is only read the next time: a table that was stopped goes on.
-Prints a Markdown table, mean and deviation over the draws.
+Prints a Markdown table, mean and deviation over the draws; where errors are divided by the width of the picture, in its
+pixels too. `--picture` draws what is recorded, and fits nothing.
 """
 
 import dataclasses
-import json
 import os
 import sys
 import time
@@ -22,7 +28,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import rows
-from dense_labels import command_line, files
+from dense_labels import command_line
 
 _WEIGHTS = flags.DEFINE_string("weights", "imagenet", "Of the trunk: imagenet, a Keras .h5 file, or none.")
 _COUNTS = flags.DEFINE_list("counts", ["5", "20", "100"], "Annotated pictures.")
@@ -31,102 +37,166 @@ _HOLD_OUT = flags.DEFINE_integer("hold_out", 0, "Measure on so many pictures of 
 _UNLABELLED = flags.DEFINE_string("unlabelled", "", "Folder of the pile, if not the pictures of --annotations.")
 _CACHE = flags.DEFINE_string("cache_dir", "", "Folder of the resized pictures, if not the usual one.")
 _PILE = flags.DEFINE_integer("pile", 2000, "Other pictures to learn from; 0: annotated ones alone.", lower_bound=0)
+_PEERS = flags.DEFINE_list("peers", [], "Other programs to compare with: dlib.")
+_PICTURE = flags.DEFINE_string("picture", "", "PNG file to draw what is recorded in --results into.")
 _HOLD_OUT_SEED = 99
+_OURS = "detector"
+_IN_PIXELS = "picture width"  # where errors are divided by this, they are asked for in pixels
 
 
 def main():
+    if _PICTURE.value:
+        from benchmarks import detectors_picture
+
+        return detectors_picture.write(_PICTURE.value, rows.results())
     if not all(count.isdecimal() and int(count) for count in _COUNTS.value):
         sys.exit(f"error: --counts={','.join(_COUNTS.value)}: must be whole numbers above 0, such as 5,20")
-    detector, normaliser, measured = _fitting()
-    from dense_labels.evaluation import landmarks
+    names, config, measured = _names(), _config(), {}
+    for name in reversed(names):  # peers take minutes, and say soon what is wrong
+        fitting = _fitting(name, config)
+        measured = {name: _draws(name, fitting), **measured}
+    units = {"percent": f"% of {fitting.normaliser}"}
+    if fitting.normaliser == _IN_PIXELS:
+        units["px"] = f"px of pictures {_range(fitting.known.normaliser)} wide"
+    print(f"\nmean error in {' and in '.join(units.values())}, by annotated pictures:\n\n{_table(measured, units)}")
 
-    landmarks.check_few_shot(list(map(int, _COUNTS.value)), detector.known, detector.test)
-    for count in map(int, _COUNTS.value):
-        measured[count] = [_draw(detector, count, seed) for seed in range(_SEEDS.value)]
-    print(f"\nmean error of the detector, % of {normaliser}, by annotated pictures:\n\n{_table(measured)}")
+
+def _names():
+    """What is fitted: the detector and the peers that are asked for, or what is named alone."""
+    from benchmarks import peers
+
+    for name in _PEERS.value:
+        if name not in peers.PEERS:
+            sys.exit(f"error: --peers={name}: there is no such peer; choose {', '.join(peers.PEERS)}")
+    return rows.only([_OURS, *peers.PEERS]) or [_OURS, *_PEERS.value]
 
 
-def _fitting():
-    """What fits detectors to few pictures, what errors are divided by, and an empty table."""
-    from dense_labels import config as config_lib
-    from dense_labels import config_files, run_config
-    from dense_labels.detection import evaluating
-    from input_pipeline import pipeline
+def _config():
+    """The configuration of an evaluation whose landmarks are those that are given."""
+    from dense_labels import run_config
 
     given = rows.annotations()
     if _HOLD_OUT.value and given["data.annotations_test"]:
         sys.exit("error: --hold_out measures on pictures of --annotations; leave out --annotations_test")
-    folder = {"data.dir": rows.images(), **({"data.cache_dir": _CACHE.value} if _CACHE.value else {})}
-    config = config_lib.with_overrides(config_files.find("folder"), {**folder, "eval.pile": _PILE.value})
-    unlabelled = os.path.expanduser(_UNLABELLED.value)
-    pile = config_lib.with_overrides(config, {"data.dir": unlabelled}) if unlabelled else None
-    config = run_config.with_landmarks(config, given["data.annotations"], given["data.annotations_test"], None)
-    source = pipeline.prepare(config)
-    weights = os.path.expanduser(_WEIGHTS.value)
-    detector = evaluating.Fitting(config, source, names=source.landmark_names, weights=weights, pile=pile or config)
+    given = given["data.annotations"], given["data.annotations_test"]
+    return run_config.with_landmarks(_of_folder(rows.images()), *given, None)
+
+
+def _of_folder(folder):
+    """The configuration of a training on the pictures of a folder."""
+    from dense_labels import config as config_lib
+    from dense_labels import config_files
+
+    changes = {"data.dir": folder, "eval.pile": _PILE.value}
+    changes |= {"data.cache_dir": _CACHE.value} if _CACHE.value else {}
+    return config_lib.with_overrides(config_files.find("folder"), changes)
+
+
+def _fitting(name, config):
+    """What fits a detector or a peer to few pictures."""
+    from benchmarks import peers
+
+    fitting = _detector(config) if name == _OURS else peers.Fitting(name, config)
     if _HOLD_OUT.value:
-        order = np.random.default_rng(_HOLD_OUT_SEED).permutation(len(detector.known))
+        order = np.random.default_rng(_HOLD_OUT_SEED).permutation(len(fitting.known))
         held_out, rest = order[: _HOLD_OUT.value], order[_HOLD_OUT.value :]
-        detector.test, detector.known = detector.known.take(held_out), detector.known.take(rest)
-        if detector.pile:
-            detector.pile = detector.pile.without({detector.origins[picture] for picture in detector.test.picture})
-    return detector, source.normaliser, {}
+        fitting.test, fitting.known = fitting.known.take(held_out), fitting.known.take(rest)
+        if name == _OURS and fitting.pile:
+            fitting.pile = fitting.pile.without({fitting.origins[picture] for picture in fitting.test.picture})
+    return fitting
 
 
-def _draw(detector, count, seed):
+def _detector(config):
+    from dense_labels.detection import evaluating
+    from input_pipeline import pipeline
+
+    source, weights = pipeline.prepare(config), os.path.expanduser(_WEIGHTS.value)
+    pile = _of_folder(os.path.expanduser(_UNLABELLED.value)) if _UNLABELLED.value else config
+    detector = evaluating.Fitting(config, source, names=source.landmark_names, weights=weights, pile=pile)
+    detector.normaliser = source.normaliser
+    return detector
+
+
+def _draws(name, fitting):
+    """Fits and measures all draws: count -> records."""
+    from dense_labels.evaluation import landmarks
+
+    counts = list(map(int, _COUNTS.value))
+    landmarks.check_few_shot(counts, fitting.known, fitting.test)
+    return {count: [_draw(name, fitting, count, seed) for seed in range(_SEEDS.value)] for count in counts}
+
+
+def _draw(name, fitting, count, seed):
     """Fits and measures one draw, unless that is recorded."""
-    from dense_labels.detection import fitting
-
-    given = {name: os.path.basename(value or "") for name, value in rows.annotations().items()}
-    asked = {
-        **given,
-        "count": count,
-        "seed": seed,
-        "size": list(detector.known.labels.cells),
-        "flip_pairs": [list(pair) for pair in detector.flip_pairs],
-        "weights": os.path.basename(_WEIGHTS.value),
-        "hold_out": _HOLD_OUT.value,
-        "pile": [_PILE.value, os.path.basename(os.path.normpath(_UNLABELLED.value or ""))],
-        "pictures": [len(detector.known), len(detector.test or ())],
-        "steps": fitting.steps_for(count),
-        "recipe": fitting.RECIPE,
-    }
-    path = rows.record_path(f"detector_{count}_{seed}")
-    if path and os.path.exists(path):
-        record = rows.read(path)
-        if record["asked"] != asked:
-            sys.exit(f"error: {path} was made in another way ({record['asked']}); give another --results, or remove it")
-        return record
-    start = time.monotonic()
-    detector.settings = dataclasses.replace(detector.settings, seed=seed)  # where all are drawn, draws differ in this
-    error, alone = detector.with_and_without_pile(count, seed)
-    minutes = (time.monotonic() - start) / 60
-    figures = {"error_percent": error, "error_percent_without_pile": alone, "minutes": minutes}
-    record = {"asked": asked, "command": rows.typed_command(), **figures}
-    print(
-        f"{count} annotated, draw {seed}: {error:.2f} %, without the pile {alone:.2f} ({minutes:.1f} minutes)",
-        flush=True,
-    )
-    if path:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        files.write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
+    asked = _asked(name, fitting, count, seed)
+    record = rows.recorded(f"{name}_{count}_{seed}", asked, lambda: _measure(name, fitting, count, seed))
+    alone = record.get("error_percent_without_pile")
+    said = f"{record['error_percent']:.2f} %" + ("" if alone is None else f", without the pile {alone:.2f}")
+    print(f"{count} annotated, draw {seed}: {name} {said} ({record['minutes']:.1f} minutes)", flush=True)
     return record
 
 
-def _table(measured):
+def _asked(name, fitting, count, seed):
+    """What the figures of a draw depend on."""
+    asked = {
+        **{flag: os.path.basename(value or "") for flag, value in rows.annotations().items()},
+        "count": count,
+        "seed": seed,
+        "flip_pairs": [list(pair) for pair in fitting.flip_pairs],
+        "hold_out": _HOLD_OUT.value,
+        "pictures": [len(fitting.known), len(fitting.test or ())],
+    }
+    if name != _OURS:
+        return {**asked, "settings": fitting.settings(count)}
+    from dense_labels.detection import fitting as of_detectors
+
+    return {
+        **asked,
+        "size": list(fitting.known.labels.cells),
+        "weights": os.path.basename(_WEIGHTS.value),
+        "pile": [_PILE.value, os.path.basename(os.path.normpath(_UNLABELLED.value or ""))],
+        "steps": of_detectors.steps_for(count),
+        "recipe": of_detectors.RECIPE,
+    }
+
+
+def _measure(name, fitting, count, seed):
+    """Fits and measures one draw: errors in percent and in pixels, and the minutes of it."""
+    from benchmarks import peers
+
+    start = time.monotonic()
+    if name == _OURS:
+        fitting.settings = dataclasses.replace(fitting.settings, seed=seed)  # where all are drawn, draws differ in this
+        found, alone = fitting.with_and_without_pile(count, seed, measure=peers.errors)
+        found = {**found, **{f"{figure}_without_pile": value for figure, value in alone.items()}}
+    else:
+        found = fitting.measure(count, seed)
+    return {**found, "normaliser": fitting.normaliser, "minutes": (time.monotonic() - start) / 60}
+
+
+def _table(measured, units):
+    """The figures, name -> count -> records, in each of some units; "-" where older records lack one."""
     from dense_labels.evaluation import tables
 
-    lines = [
-        "| annotated | error, % | the same without the pile, % | minutes for both, and measuring |",
-        "|---|---|---|---|",
-    ]
-    for count, draws in measured.items():
+    kinds = [(name, "", name) for name in measured]
+    if _OURS in measured:
+        kinds.insert(1, (_OURS, "_without_pile", f"{_OURS} without the pile"))
+    columns = [(name, f"error_{unit}{of}", f"{title}, {unit}") for unit in units for name, of, title in kinds]
+    columns = [(name, key, title.replace("percent", "%")) for name, key, title in columns]
+    columns += [(name, "minutes", f"{name}, minutes") for name in measured]
+    lines = [f"| annotated | {' | '.join(title for *_, title in columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for count in next(iter(measured.values())):
+        found = [[draw[key] for draw in measured[name][count] if key in draw] for name, key, _ in columns]
         cells = [
-            tables.mean_and_deviation([draw[name] for draw in draws], 2)
-            for name in ("error_percent", "error_percent_without_pile")
+            tables.mean_and_deviation(values, 2 if "error" in key else 1) for values, (_, key, _) in zip(found, columns)
         ]
-        lines.append(f"| {count} | {' | '.join(cells)} | {np.mean([draw['minutes'] for draw in draws]):.1f} |")
+        lines.append(f"| {count} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _range(values):
+    """Whole numbers in words: the only one, or the least and the largest."""
+    return " to ".join(f"{value:.0f}" for value in sorted({values.min(), values.max()}))
 
 
 if __name__ == "__main__":

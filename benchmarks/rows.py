@@ -32,10 +32,22 @@ def chosen(rows):
       Dictionary of the chosen names -> the folder of each row.
     """
     folder = workdir()
+    return {name: os.path.join(folder, name) for name in only(rows) or rows}
+
+
+def only(names):
+    """Reads --only: those of the names of all rows that it gives; an empty list where it is not given."""
     for name in _ONLY.value:
-        if name not in rows:
-            sys.exit(f"error: --only={name}: there is no such row; choose {', '.join(rows)}")
-    return {name: os.path.join(folder, name) for name in _ONLY.value or rows}
+        if name not in names:
+            sys.exit(f"error: --only={name}: there is no such row; choose {', '.join(names)}")
+    return list(dict.fromkeys(_ONLY.value))
+
+
+def results():
+    """Reads --results."""
+    if not _RESULTS.value:
+        sys.exit("error: --results is missing; give the folder of the records")
+    return _RESULTS.value
 
 
 def workdir():

@@ -18,9 +18,9 @@ from dense_labels.detection import fitting, sides
 from dense_labels.detection import pile as pile_lib
 from dense_labels.detection import views as views_lib
 from dense_labels.detection.pile import Pile
-from dense_labels.evaluation import landmarks
+from dense_labels.evaluation import landmarks, measuring
 from dense_labels.evaluation.landmarks import FittedHeads
-from dense_labels.evaluation.measuring import MEAN_SHAPE
+from dense_labels.evaluation.measuring import MEAN_SHAPE, Measure
 from dense_labels.registry import READERS
 from input_pipeline import pipeline
 from models import nearest_landmarks
@@ -167,7 +167,9 @@ class Fitting:
         """
         return {NAME: self._few_shot(self._taught_without(self._tested), counts, seeds)}
 
-    def with_and_without_pile(self, count: int, seed: int) -> tuple[float, float]:
+    def with_and_without_pile(
+        self, count: int, seed: int, *, measure: Measure = measuring.mean_percent
+    ) -> tuple[Any, Any]:
         """Measures a detector fitted to a few annotated images, and the one that taught it, which saw no pile.
 
         As in `few_shot`.
@@ -175,20 +177,19 @@ class Fitting:
         Args:
           count: how many images.
           seed: of their draw, as in `landmarks.few_shot`.
+          measure: what is measured, if not the mean error in percent.
 
         Returns:
-          The mean errors of both, in percent; not a number where no landmark that they know is measured.
+          What was measured of both; not a number where no landmark that they know is measured.
         """
         fits = self._taught_without(self._tested), self._fit_alone
-        with_pile, alone = ((self._few_shot(fit, [count], [seed])[count] or [np.nan])[0] for fit in fits)
+        with_pile, alone = ((self._few_shot(fit, [count], [seed], measure)[count] or [np.nan])[0] for fit in fits)
         return with_pile, alone
 
-    def _few_shot(self, fit, counts, seeds) -> dict[int, list[float]]:
+    def _few_shot(self, fit, counts, seeds, measure=measuring.mean_percent) -> dict[int, list[Any]]:
         views_of = lambda indices, _: self.known.take(indices)  # noqa: E731, they are warped while it is trained
-        errors = landmarks.few_shot(
-            {NAME: fit}, views_of, self.known, self.test, counts=counts, seeds=seeds, batch_size=_AT_ONCE
-        )
-        return errors[NAME]
+        asked = {"counts": counts, "seeds": seeds, "batch_size": _AT_ONCE, "measure": measure}
+        return landmarks.few_shot({NAME: fit}, views_of, self.known, self.test, **asked)[NAME]
 
     def _taught_without(self, left_out: Collection[tuple]) -> Callable[[LabelledLandmarks], Any]:
         """A function that fits a detector to annotated images and the pile, less what is annotated or left out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,7 @@ from dense_labels import batches as types
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.evaluation import absent, calibration, measuring
 from dense_labels.evaluation.absent import Fits, Head
+from dense_labels.evaluation.measuring import Measure, mean_percent
 from dense_labels.registry import HEADS
 
 FOLDS = 5  # parts of the annotated images, and how many of these heads are compared on at least
@@ -128,8 +130,7 @@ def _in_turns(
         name: {key: np.concatenate([answers[name][key] for *_, answers in turns])[order] for key in turns[0][2][name]}
         for name in fits
     }
-    annotated = np.concatenate([part.annotated for _, part, _ in turns])[order]
-    measured_on = dataclasses.replace(known, annotated=annotated)
+    measured_on = dataclasses.replace(known, annotated=np.concatenate([part.annotated for _, part, _ in turns])[order])
     errors, calibrations = _errors(together, measured_on), _calibrations(together, measured_on)
     best = least(errors, fits)
     points = together[best]["points"]
@@ -170,7 +171,8 @@ def few_shot(
     counts: Sequence[int],
     seeds: int | Sequence[int],
     batch_size: int,
-) -> dict[str, dict[int, list[float]]]:
+    measure: Measure = mean_percent,
+) -> dict[str, dict[int, list[Any]]]:
     """Measures heads that are fitted on a few annotated images, drawn anew for each seed.
 
     Args:
@@ -181,47 +183,46 @@ def few_shot(
       counts: how many images to fit on.
       seeds: how often to draw, or the numbers of the draws.
       batch_size: as in `fit_heads`.
+      measure: what is measured, if not the mean error in percent.
 
     Returns:
-      Decoding -> count -> mean errors in percent, one a seed (none for a seed that left nothing to measure).
+      Decoding -> count -> what was measured, one a seed (none for a seed that left nothing to measure).
 
     Raises:
       ValueError: if a count is below 1, or so many images cannot be drawn, or none would be left to measure on.
     """
     check_few_shot(counts, known, test)
     pool = _with_landmarks(known)
-    errors: dict[str, dict[int, list[float]]] = {}
+    errors: dict[str, dict[int, list[Any]]] = {}
     for count in dict.fromkeys(counts):  # one that is there twice is drawn alike
         for seed in range(seeds) if isinstance(seeds, int) else seeds:
             order = np.random.default_rng([seed, count]).permutation(pool)
-            few = views_of(order[:count], seed)
-            measured = known.take(order[count:]) if test is None else test
-            for name, error in few_errors(fits, few, measured, batch_size=batch_size).items():
+            few, measured = views_of(order[:count], seed), known.take(order[count:]) if test is None else test
+            for name, error in few_errors(fits, few, measured, batch_size=batch_size, measure=measure).items():
                 errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
     return errors
 
 
 def few_errors(
-    fits: Fits, few: LabelledLandmarks, measured: LabelledLandmarks, *, batch_size: int
-) -> dict[str, float | None]:
+    fits: Fits, few: LabelledLandmarks, measured: LabelledLandmarks, *, batch_size: int, measure: Measure = mean_percent
+) -> dict[str, Any]:
     """Measures heads that are fitted on a few annotated images.
 
     Args:
       fits: as in `fit_heads`.
       few: the images that heads are fitted on.
       measured: the images that they are measured on.
-      batch_size: as in `fit_heads`.
+      batch_size, measure: as in `few_shot`.
 
     Returns:
-      Decoding -> mean error in percent; None where nothing is left to measure.
+      Decoding -> what was measured; None where nothing is left to measure.
 
     Raises:
       ValueError: if no landmark is annotated in the few, or a head cannot be fitted.
     """
     answers = _predict(absent.fit_present(fits, few), measured, batch_size)
     images = absent.fitted_alone(measured, few)
-    predicted = _by_decoding(answers, few, measured)
-    return {name: measuring.landmark_errors(points, images)[-1] for name, points in predicted.items()}
+    return {name: measure(points, images) for name, points in _by_decoding(answers, few, measured).items()}
 
 
 def check_few_shot(counts: Sequence[int], known: LabelledLandmarks, test: LabelledLandmarks | None) -> None:
@@ -296,4 +297,4 @@ def least(errors: Mapping[str, float | None], fits: Iterable[str]) -> str:
 
 
 def _errors(answers, images: LabelledLandmarks) -> dict[str, float | None]:
-    return {name: measuring.landmark_errors(answer["points"], images)[-1] for name, answer in answers.items()}
+    return {name: mean_percent(answer["points"], images) for name, answer in answers.items()}

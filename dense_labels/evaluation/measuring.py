@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from dense_labels.evaluation import metrics
 from dense_labels.registry import HEADS, METRICS
 
 MEAN_SHAPE = "mean_shape"  # each landmark at its mean place: what is known without looking at a picture
+Measure = Callable[[np.ndarray, LabelledLandmarks], Any]  # of points [N, K, 2] in N images; None where it cannot
 PERCENT = np.linspace(0, 10, 101)  # of the normaliser: what the curves run over
 
 
@@ -51,6 +52,17 @@ def landmark_errors(points: np.ndarray, images: LabelledLandmarks) -> list[float
     measured = in_pictures(points, images)
     chosen = [slice(k, k + 1) for k in range(points.shape[1])] + [slice(None)]
     return [_mean_error(measured, each) for each in chosen]
+
+
+def mean_percent(points: np.ndarray, images: LabelledLandmarks) -> float | None:
+    """Returns the last number of `landmark_errors`: the mean error of all points, in percent of the normaliser."""
+    return landmark_errors(points, images)[-1]
+
+
+def mean_distance(points: np.ndarray, images: LabelledLandmarks) -> float | None:
+    """Returns the mean error of the points that `mean_percent` measures, in pixels of the picture."""
+    measured = in_pictures(points, images)
+    return _mean_error(measured._replace(normaliser=np.full(len(measured.normaliser), 100.0)), slice(None))
 
 
 def _mean_error(measured: metrics.Measured, landmarks: slice) -> float | None:

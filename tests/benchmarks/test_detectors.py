@@ -1,5 +1,6 @@
 """Tests of the benchmark of detectors: a finished draw is recorded and only read, and the table has both errors."""
 
+import dataclasses
 import importlib
 import json
 import sys
@@ -9,25 +10,45 @@ import numpy as np
 import pytest
 from absl import flags
 
-from benchmarks import rows
+from benchmarks import peers, rows
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting
+from tests.commands import ROOT
 
 
 class Fitted:
     """Stands in for `Fitting`; errors tell the count and the draw, and the seed that the settings have by then."""
 
     def __init__(self):
-        ones = np.ones([8, 2], np.float32)
+        ones, self.normaliser = np.ones([8, 2], np.float32), "picture width"
         images = LabelMap(np.zeros([8, 32, 48, 3], np.uint8), 1)
-        self.known = LabelledLandmarks(images, ones[:, np.newaxis], ones[:, :1], ones, ones[:, 0], np.arange(8))
+        facts = ones[:, np.newaxis], ones[:, :1], ones, 400 * ones[:, 0], np.arange(8)  # all are 400 pixels wide
+        self.known, self.pile = LabelledLandmarks(images, *facts), None
         self.test, self.flip_pairs, self.measured = None, ((0, 1),), []
         self.settings = fitting.Settings(ViewsConfig(), "none", seed=9)
 
-    def with_and_without_pile(self, count, seed):
+    def with_and_without_pile(self, count, seed, *, measure):
+        """Points that are off by so many pixels of the image, of 4 pixels of the picture each."""
         self.measured.append((count, seed, self.settings.seed))
-        return 10.0 / count + seed, 20.0 / count + seed
+        images = dataclasses.replace(self.known, scale=4 * self.known.scale)
+        off = (np.float32([pixels / count + seed, 0]) for pixels in (10, 20))
+        return tuple(measure(self.known.landmarks + each, images) for each in off)
+
+
+class Peer(Fitted):
+    """Stands in for `peers.Fitting`."""
+
+    def __init__(self):
+        super().__init__()
+        del self.settings  # of a detector; those of a peer depend on the count
+
+    def settings(self, count):
+        return {"trees": 10 * count}
+
+    def measure(self, count, seed):
+        self.measured.append((count, seed))
+        return {"error_percent": 7.0 + seed, "error_px": 28.0, "chosen": {"depth": 2}}
 
 
 @pytest.fixture
@@ -43,25 +64,48 @@ def detectors(monkeypatch):
 @pytest.fixture
 def fitted(detectors, monkeypatch, tmp_path):
     given = {"_COUNTS": ["2", "4"], "_SEEDS": 2, "_WEIGHTS": "a/b.h5", "_HOLD_OUT": 0, "_PILE": 9, "_UNLABELLED": "c/"}
+    given |= {"_PEERS": [], "_PICTURE": ""}
     for name, value in given.items():
         monkeypatch.setattr(detectors, name, types.SimpleNamespace(value=value))
-    of_rows = {"_ANNOTATIONS": "mine.csv", "_ANNOTATIONS_TEST": None, "_RESULTS": str(tmp_path / "results")}
+    of_rows = {
+        "_ONLY": [],
+        "_ANNOTATIONS": "mine.csv",
+        "_ANNOTATIONS_TEST": None,
+        "_RESULTS": str(tmp_path / "results"),
+    }
     for name, value in of_rows.items():
         monkeypatch.setattr(rows, name, types.SimpleNamespace(value=value))
     monkeypatch.setattr(rows, "typed_command", lambda: "python -m benchmarks.detectors")
     found = Fitted()
-    monkeypatch.setattr(detectors, "_fitting", lambda: (found, "picture width", {}))
+    monkeypatch.setattr(detectors, "_config", dict)
+    monkeypatch.setattr(detectors, "_detector", lambda config: found)
+    return found
+
+
+@pytest.fixture
+def peer(monkeypatch):
+    found = Peer()
+    monkeypatch.setattr(peers, "Fitting", lambda name, config: {"dlib": found}[name])
     return found
 
 
 def test_each_draw_is_fitted_with_its_seed_and_recorded(detectors, fitted, capsys, tmp_path):
     detectors.main()
     assert fitted.measured == [(2, 0, 0), (2, 1, 1), (4, 0, 0), (4, 1, 1)]
-    table = capsys.readouterr().out
-    assert "% of picture width" in table
-    assert "| 2 | 5.50 ± 0.71 | 10.50 ± 0.71 |" in table or "| 2 | 5.50 ± 0.50 | 10.50 ± 0.50 |" in table
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3] == "4 annotated, draw 1: detector 3.50 %, without the pile 6.00 (0.0 minutes)"
+    assert lines[5:] == [
+        "mean error in % of picture width and in px of pictures 400 wide, by annotated pictures:",
+        "",
+        "| annotated | detector, % | detector without the pile, % | detector, px | detector without the pile, px "
+        "| detector, minutes |",
+        "|---|---|---|---|---|---|",
+        "| 2 | 5.50 ± 0.71 | 10.50 ± 0.71 | 22.00 ± 2.83 | 42.00 ± 2.83 | 0.0 ± 0.0 |",
+        "| 4 | 3.00 ± 0.71 | 5.50 ± 0.71 | 12.00 ± 2.83 | 22.00 ± 2.83 | 0.0 ± 0.0 |",
+    ]
     record = json.loads((tmp_path / "results" / "detector_4_1.json").read_text())
     assert record["error_percent"] == 3.5 and record["error_percent_without_pile"] == 6.0
+    assert record["error_px"] == 14 and record["error_px_without_pile"] == 24
     assert record["asked"]["pile"] == [9, "c"] and record["asked"]["weights"] == "b.h5"
 
 
@@ -77,4 +121,63 @@ def test_a_record_of_another_pile_is_refused(detectors, fitted, monkeypatch):
     detectors.main()
     monkeypatch.setattr(detectors, "_PILE", types.SimpleNamespace(value=10))
     with pytest.raises(SystemExit, match="was made in another way"):
+        detectors.main()
+
+
+def test_a_record_says_what_those_before_it_say(detectors, fitted, tmp_path):
+    """So that a draw that was recorded before peers were compared with is read, not made again."""
+    detectors.main()
+    asked = json.loads((tmp_path / "results" / "detector_2_0.json").read_text())["asked"]
+    committed = ROOT / "benchmarks" / "results" / "detectors_faces_tuning_at_128" / "detector_20_0.json"
+    assert asked.keys() == json.loads(committed.read_text())["asked"].keys()
+
+
+def test_an_older_record_has_no_pixels_and_is_read(detectors, fitted, capsys, tmp_path):
+    detectors.main()
+    for path in (tmp_path / "results").glob("*_2_*.json"):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({key: value for key, value in record.items() if "px" not in key}))
+    detectors.main()
+    assert "| 2 | 5.50 ± 0.71 | 10.50 ± 0.71 | - | - | 0.0 ± 0.0 |" in capsys.readouterr().out
+
+
+def test_a_peer_has_records_and_columns_of_its_own(detectors, fitted, peer, monkeypatch, capsys, tmp_path):
+    detectors.main()
+    fitted.measured.clear()
+    monkeypatch.setattr(detectors, "_PEERS", types.SimpleNamespace(value=["dlib"]))
+    detectors.main()
+    assert not fitted.measured and peer.measured == [(2, 0), (2, 1), (4, 0), (4, 1)]
+    table = capsys.readouterr().out.splitlines()[-4:]
+    assert table[0].startswith("| annotated | detector, % | detector without the pile, % | dlib, % | detector, px |")
+    assert table[2].startswith("| 2 | 5.50 ± 0.71 | 10.50 ± 0.71 | 7.50 ± 0.71 | 22.00 ± 2.83 | 42.00 ± 2.83 | 28.00 ")
+    record = json.loads((tmp_path / "results" / "dlib_4_1.json").read_text())
+    assert record["asked"]["settings"] == {"trees": 40} and record["chosen"] == {"depth": 2}
+    assert (record["error_percent"], record["error_px"], record["normaliser"]) == (8, 28, "picture width")
+
+
+def test_a_peer_alone_needs_no_detector(detectors, fitted, peer, monkeypatch, capsys):
+    monkeypatch.setattr(rows, "_ONLY", types.SimpleNamespace(value=["dlib"]))
+    monkeypatch.setattr(detectors, "_detector", None)
+    monkeypatch.setattr(peer, "normaliser", "eye distance")
+    detectors.main()
+    assert capsys.readouterr().out.splitlines()[-4:-1] == [
+        "| annotated | dlib, % | dlib, minutes |",
+        "|---|---|---|",
+        "| 2 | 7.50 ± 0.71 | 0.0 ± 0.0 |",
+    ]
+
+
+def test_both_are_measured_on_the_same_pictures_held_out(detectors, fitted, peer, monkeypatch):
+    monkeypatch.setattr(detectors, "_HOLD_OUT", types.SimpleNamespace(value=3))
+    for name in ("detector", "dlib"):
+        detectors._fitting(name, {})
+    for part in ("known", "test"):
+        assert getattr(fitted, part).picture.tolist() == getattr(peer, part).picture.tolist()
+    assert len(fitted.test) == 3 and len({*fitted.test.picture, *fitted.known.picture}) == 8
+
+
+@pytest.mark.parametrize("of, flag", [("detectors", "_PEERS"), ("rows", "_ONLY")])
+def test_an_unknown_peer_is_one_line(detectors, fitted, monkeypatch, of, flag):
+    monkeypatch.setattr({"detectors": detectors, "rows": rows}[of], flag, types.SimpleNamespace(value=["slib"]))
+    with pytest.raises(SystemExit, match=rf"^error: --{flag[1:].lower()}=slib: there is no such .*choose .*dlib$"):
         detectors.main()

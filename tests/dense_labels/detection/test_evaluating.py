@@ -11,6 +11,7 @@ from PIL import Image
 import dense_labels
 from dense_labels import kept_heads
 from dense_labels.detection import evaluating, fitting
+from dense_labels.evaluation import measuring
 from tests import drawn
 from tests.dense_labels.test_run import QUICK
 
@@ -126,6 +127,16 @@ def test_a_detector_and_the_one_that_taught_it_are_measured_on_one_fit(run, monk
     with pytest.raises(ZeroDivisionError):
         run.evaluate(heads="detector", **annotations(run))
     assert measured[0] < measured[1] and seen == [3]
+    measure = {"measure": lambda points, images: (len(images), measuring.mean_percent(points, images))}
+    monkeypatch.setattr(
+        evaluating.Fitting,
+        "fit",
+        lambda self, *_: measured.extend(self.with_and_without_pile(3, 0, **measure)) or 1 / 0,
+    )
+    with pytest.raises(ZeroDivisionError):
+        run.evaluate(heads="detector", **annotations(run))
+    (images, with_pile), (_, alone) = measured[2:]
+    assert images > 1 and [with_pile, alone] == measured[:2]
 
 
 @pytest.mark.parametrize("heads", [("detector", "nearest", "regress"), ("nearest", "regress", "detector")])

@@ -236,6 +236,15 @@ def test_few_images_are_drawn_anew_for_each_seed(images):
         landmarks.few_shot(fits, views_of, images, images, counts=[13], **options)
 
 
+def test_of_few_images_anything_can_be_measured(images):
+    def measure(points, measured):
+        return (points - measured.landmarks)[..., 0].mean(), len(measured)
+
+    options = {"counts": [3], "seeds": [7], "batch_size": 4, "measure": measure}
+    found = landmarks.few_shot({"regress": fit(1.0)}, lambda drawn, _: images.take(drawn), images, None, **options)
+    assert found["regress"] == {3: [(pytest.approx(1.0), 9)]}
+
+
 @pytest.mark.parametrize("decodings", [{"cell": "its one way"}, {"cell": "a way", "top": "another"}])
 def test_a_head_from_outside_names_its_decodings_itself(images, monkeypatch, decodings):
     monkeypatch.setattr(HEADS, "_entries", dict(HEADS))  # all, whatever was looked up before

@@ -47,6 +47,19 @@ def test_each_landmark_has_an_error_of_its_own(images):
     assert measuring.landmark_errors(points, images) == pytest.approx([4.0, 12.0, 8.0], rel=1e-5)
 
 
+def test_distances_are_in_pixels_of_each_picture(images):
+    points = images.landmarks + np.float32([[[1, 0], [0, 3]]])  # 2 and 3 px of the picture
+    images.normaliser[:6] = 500
+    assert measuring.mean_distance(points, images) == pytest.approx(2.5, rel=1e-5)
+    assert measuring.mean_percent(points, images) == pytest.approx((0.5 + 5) / 2, rel=1e-5)
+    images.scale[0], points[1:], images.annotated[1:, 0] = 20, images.landmarks[1:], 0  # 20 and 60 px, and eleven of 0
+    assert measuring.mean_distance(points, images) == pytest.approx(80 / 13, rel=1e-5)
+    images.normaliser[0] = 0  # is measured in neither way
+    assert measuring.mean_distance(points, images) == measuring.mean_percent(points, images) == 0
+    images.annotated[:] = 0
+    assert measuring.mean_distance(points, images) is measuring.mean_percent(points, images) is None
+
+
 def test_what_is_not_annotated_or_has_no_normaliser_is_not_measured(images):
     points = images.landmarks + np.float32([1, 0])
     points[0, 0], points[1] = np.nan, 1e6
