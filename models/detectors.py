@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from dense_labels import compat
 from dense_labels.batches import Frame
+from dense_labels.method import geometry
 from models import heat_maps, pyramids
 from models.pyramids import MULTIPLE, STRIDE
 
@@ -43,6 +44,7 @@ class HeatMaps(tf.keras.layers.Layer):
             name="maps",
         )
         self._maps.build([None, None, None, pyramids.CHANNELS])
+        self.reach: np.ndarray | None = None  # float32 [K, K], how far from each other landmarks lie, in pixels
         self.exchanged: tuple[int, ...] = ()  # the landmark of a mirror image in the place of each; (): none is seen
 
     def logits(self, features: tf.Tensor) -> tf.Tensor:
@@ -51,6 +53,9 @@ class HeatMaps(tf.keras.layers.Layer):
 
     def call(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Locates the landmarks.
+
+        Where it is known how far from each other they lie, they are looked for within that distance of one of them: of
+        the one whose peak most of the responses at the others' peaks agree with.
 
         Args:
           features: float32 [N, h, w, C]; where mirror images are seen too, [N, h, w, 2 C], as of `BothSides`: the
@@ -65,23 +70,44 @@ class HeatMaps(tf.keras.layers.Layer):
             mirrored = tf.sigmoid(self.logits(features[..., pyramids.CHANNELS :]))
             responses = (responses + tf.gather(mirrored, self.exchanged, axis=-1)) / 2
         heatmaps = tf.transpose(responses, [0, 3, 1, 2])
-        score = tf.reduce_max(heatmaps, axis=[2, 3])
-        return {"points": heat_maps.window_means(heatmaps, STRIDE), "score": score, "heatmaps": heatmaps}
+        plausible = heatmaps if self.reach is None else self._plausible(heatmaps)
+        score = tf.reduce_max(plausible, axis=[2, 3])
+        return {"points": heat_maps.window_means(plausible, STRIDE), "score": score, "heatmaps": heatmaps}
+
+    def _plausible(self, heatmaps: tf.Tensor) -> tf.Tensor:
+        """The responses [N, K, h, w], 0 where they are too far from the landmark that agrees best with the others."""
+        points, score = heat_maps.window_means(heatmaps, STRIDE), tf.reduce_max(heatmaps, axis=[2, 3])
+        reach = tf.constant(self.reach)
+        apart = tf.norm(points[:, :, tf.newaxis] - points[:, tf.newaxis], axis=-1)  # [N, K, K]
+        agreed = tf.reduce_sum(tf.where(apart <= reach, score[:, tf.newaxis], 0.0), axis=2)
+        middle = tf.argmax(agreed, axis=1)
+        height, width = tf.shape(heatmaps)[2], tf.shape(heatmaps)[3]
+        places = geometry.cell_centres(height, width, STRIDE)  # [h, w, 2]
+        away = tf.norm(places - tf.gather(points, middle, batch_dims=1)[:, tf.newaxis, tf.newaxis], axis=-1)
+        return tf.where(away[:, tf.newaxis] <= tf.gather(reach, middle)[..., tf.newaxis, tf.newaxis], heatmaps, 0.0)
 
 
 class BothSides(tf.keras.layers.Layer):
     """Sees images and their mirror images with one network; joins the features of both, cell by cell of the images."""
 
-    def __init__(self, network: tf.keras.Model):
-        """Creates the layer for a network, images [N, H, W, 3] -> features [N, h, w, C]."""
+    def __init__(self, network: tf.keras.Model, *, upside_down: bool = False):
+        """Creates the layer.
+
+        Args:
+          network: images [N, H, W, 3] -> features [N, h, w, C].
+          upside_down: whether images are mirrored top to bottom, not left to right.
+        """
         super().__init__(dtype="float32")
-        self.network = network
+        self.network, self._upside_down = network, upside_down
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns the features [N, h, w, 2 C] of images."""
-        both = self.network(tf.concat([images, images[:, :, ::-1]], axis=0), training=training)
+        both = self.network(tf.concat([images, self._mirrored(images)], axis=0), training=training)
         seen, mirrored = tf.split(both, 2)
-        return tf.concat([seen, mirrored[:, :, ::-1]], axis=-1)
+        return tf.concat([seen, self._mirrored(mirrored)], axis=-1)
+
+    def _mirrored(self, images):
+        return images[:, ::-1] if self._upside_down else images[:, :, ::-1]
 
 
 class Detector:
@@ -103,12 +129,13 @@ class Detector:
         frozen_norms: bool,
         frozen: str = "",
         exchanged: Sequence[int] = (),
+        upside_down: bool = False,
     ):
         """Creates a detector for images of `size` (height, width); see `create`."""
         self.network, self.head, self.frame = network, head, Frame((int(size[0]), int(size[1])), STRIDE)
         self._frozen_norms, self._frozen = frozen_norms, frozen
-        self.head.exchanged = tuple(exchanged)
-        self.features = BothSides(network) if self.head.exchanged else network
+        self.head.exchanged, self._upside_down = tuple(exchanged), upside_down
+        self.features = BothSides(network, upside_down=upside_down) if self.head.exchanged else network
 
     @classmethod
     def create(
@@ -121,6 +148,7 @@ class Detector:
         frozen_norms: bool | None = None,
         frozen: str | None = None,
         exchanged: Sequence[int] = (),
+        upside_down: bool = False,
     ) -> Detector:
         """Creates a detector that is not trained.
 
@@ -131,6 +159,7 @@ class Detector:
           frozen_norms, frozen: likewise; None: the norms, and the first blocks, where the trunk was trained.
           exchanged: K numbers: the landmark that stands in a mirror image where this one stands in the image. If it is
             known, the detector sees the mirror image too.
+          upside_down: whether that is mirrored top to bottom, not left to right.
 
         Raises:
           ValueError: as `pyramids.features`, or if a side is no multiple of 16.
@@ -142,7 +171,7 @@ class Detector:
         last = (_GENERAL if trained else "") if frozen is None else frozen
         features = pyramids.features(_TRUNK, weights=weights, seed=seed, frozen_norms=norms, frozen=last)
         head = HeatMaps(count, seed=seed)
-        return cls(features, head, size, frozen_norms=norms, frozen=last, exchanged=exchanged)
+        return cls(features, head, size, frozen_norms=norms, frozen=last, exchanged=exchanged, upside_down=upside_down)
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Locates the landmarks of images uint8 [N, H, W, 3], or floating point in [0, 1]; see `HeatMaps.call`."""
@@ -162,6 +191,8 @@ class Detector:
             **({"exchanged": self.head.exchanged} if self.head.exchanged else {}),
             "frozen_norms": self._frozen_norms,  # Keras may list weights that are trained first
             **({"frozen": self._frozen} if self._frozen else {}),
+            **({"upside_down": True} if self._upside_down else {}),
+            **({"reach": self.head.reach} if self.head.reach is not None else {}),
         }
         return {**weights, **{name: np.asarray(value) for name, value in facts.items()}}
 
@@ -181,7 +212,9 @@ class Detector:
             frozen_norms=bool(state["frozen_norms"]),
             frozen=str(state["frozen"]) if "frozen" in state else "",
             exchanged=state["exchanged"].tolist() if "exchanged" in state else (),
+            upside_down="upside_down" in state,
         )
+        detector.head.reach = state.get("reach")
         found = sum(name.startswith("weight_") for name in state)
         if found != len(detector.variables):
             raise ValueError(f"a detector has {len(detector.variables)} weights; found {found}")

@@ -126,6 +126,8 @@ class Fitting:
         self.known = annotated_images(own, "annotated", config.eval.head_images)
         self.test = annotated_images(own, "test") if own.count("test") else None
         sides.exchanged(self.known.landmarks.shape[1], self.flip_pairs)  # refuses pairs that are none
+        if views_lib.mirrored_upside_down(self.known, self.flip_pairs):
+            progress.say("mirrored views are mirrored top to bottom, so that objects lie in them as in the pictures")
         if views_lib.turning(self.known):
             progress.say("objects lie different ways round: detectors are trained on views that are turned as they are")
         self.settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, kept_in=kept_in)

@@ -18,7 +18,7 @@ from dense_labels import compat, progress
 from dense_labels.batches import LabelledLandmarks
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import pile as pile_lib
-from dense_labels.detection import sides
+from dense_labels.detection import shapes, sides
 from dense_labels.detection import views as views_lib
 from dense_labels.detection.gathered import Gathered
 from dense_labels.detection.kept import Kept
@@ -48,6 +48,7 @@ class Settings:
       seed: of the weights, of the order of the images and of their views.
       flip_pairs: landmarks that a mirror exchanges.
       turned: by which angles views are turned, in radians; None: as the objects are, see `views.turning`.
+      upside_down: whether images are mirrored top to bottom; None: as objects lie, see `views.mirrored_upside_down`.
       steps: of 8 views; None: `steps_for` so many annotated images.
       kept_in: folder of what a later process goes on with: detectors that are fitted, and every 100 steps the state of
         one that is being fitted; see `detection.kept`. None: nothing is kept.
@@ -58,6 +59,7 @@ class Settings:
     seed: int
     flip_pairs: Sequence[tuple[int, int]] = ()
     turned: float | None = None
+    upside_down: bool | None = None
     steps: int | None = None
     kept_in: str | os.PathLike | None = None
 
@@ -80,7 +82,7 @@ def fit(known: LabelledLandmarks, settings: Settings) -> Detector:
     """
     known, settings = _settled(known, settings)
     lesson = lambda: (known, np.arange(len(known)))  # noqa: E731, read where no detector is kept
-    return _fitted(lesson, settings, "Training a detector", _kept(known, settings))
+    return _fitted(lesson, known, settings, "Training a detector", _kept(known, settings))
 
 
 def fit_with_pile(
@@ -110,7 +112,7 @@ def fit_with_pile(
         return pile_lib.joined(known, found)
 
     second = dataclasses.replace(settings, seed=settings.seed + 1)
-    return _fitted(lesson, second, "Training a detector with the pile", kept)
+    return _fitted(lesson, known, second, "Training a detector with the pile", kept)
 
 
 def _settled(known: LabelledLandmarks, settings: Settings) -> tuple[LabelledLandmarks, Settings]:
@@ -118,7 +120,9 @@ def _settled(known: LabelledLandmarks, settings: Settings) -> tuple[LabelledLand
     known = known.take(known.annotated.any(axis=1))
     steps = steps_for(len(known)) if settings.steps is None else settings.steps
     turned = views_lib.turning(known) if settings.turned is None else settings.turned
-    return known, dataclasses.replace(settings, steps=steps, turned=turned)
+    down = settings.upside_down
+    down = views_lib.mirrored_upside_down(known, settings.flip_pairs) if down is None else down
+    return known, dataclasses.replace(settings, steps=steps, turned=turned, upside_down=down)
 
 
 def _kept(known: LabelledLandmarks, settings: Settings, *others: Any) -> Kept:
@@ -130,7 +134,13 @@ def _kept(known: LabelledLandmarks, settings: Settings, *others: Any) -> Kept:
     return Kept(settings.kept_in, facts, [known.labels.values, known.landmarks, known.annotated, *others])
 
 
-def _fitted(lesson: Callable[[], tuple[LabelledLandmarks, Any]], settings: Settings, what: str, kept: Kept) -> Detector:
+def _fitted(
+    lesson: Callable[[], tuple[LabelledLandmarks, Any]],
+    known: LabelledLandmarks,
+    settings: Settings,
+    what: str,
+    kept: Kept,
+) -> Detector:
     """A detector trained on the rows of images, both of which `lesson` returns; the one that is kept, if there is."""
     done = kept.read(_DETECTOR, Detector.from_state)
     if done is not None:
@@ -138,6 +148,7 @@ def _fitted(lesson: Callable[[], tuple[LabelledLandmarks, Any]], settings: Setti
         return done
     images, rows = lesson()
     detector = _trained(images, rows, settings, what, kept)
+    detector.head.reach = shapes.reach(known)
     kept.write(_DETECTOR, detector.state())
     kept.remove(_TRAINING)
     kept.remove(_FOUND)
@@ -153,9 +164,10 @@ def _trained(images: LabelledLandmarks, rows: Any, settings: Settings, what: str
         weights=settings.weights,
         seed=seed,
         exchanged=sides.exchanged(count, pairs) if pairs else (),
+        upside_down=bool(settings.upside_down),
     )
-    shown = {"flip_pairs": pairs, "turned": settings.turned, "window": _window(images.labels.cells)}
-    options = {**shown, "rows": rows, "batch_size": _BATCH, "seed": seed}
+    shown = {"flip_pairs": pairs, "turned": settings.turned, "upside_down": bool(settings.upside_down)}
+    options = {**shown, "window": _window(images.labels.cells), "rows": rows, "batch_size": _BATCH, "seed": seed}
     views_from = functools.partial(views_lib.batches, images, settings.views, **options)
     _train(detector, views_from, settings.steps, what, kept)
     return detector

@@ -45,6 +45,7 @@ def batches(
     batch_size: int,
     seed: int,
     turned: float = 0.0,
+    upside_down: bool = False,
     window: tuple[int, int] | None = None,
     rows: np.ndarray | None = None,
     start: int = 0,
@@ -59,6 +60,7 @@ def batches(
       batch_size: views, an even number.
       seed: of the order and of the views.
       turned: standard deviation of the angles that an image is turned by first, in radians; infinite: by any angle.
+      upside_down: whether images are mirrored top to bottom, not left to right; see `mirrored_upside_down`.
       window: (height, width) of the part that is shown of each view, mostly about the object; None: all of it.
       rows: indices of the images, of some of them several times, to draw from; None: each once.
       start: how many batches to pass over.
@@ -81,7 +83,7 @@ def batches(
         pictures = tf.numpy_function(lambda rows: images[rows], [index], tf.uint8, stateful=False)
         pictures = tf.ensure_shape(pictures, [None, *known.labels.cells, 3])
         found = tf.gather(landmarks, index), tf.gather(annotated, index)
-        shown = _views(pictures, *found, seed, settings, order, turned)
+        shown = _views(pictures, *found, seed, settings, order, turned, upside_down)
         return shown if window in (None, known.labels.cells) else _in_windows(shown, 3 * seed, window)
 
     indices = tf.data.Dataset.counter().flat_map(order_lib.shuffled(len(rows), seed))
@@ -129,15 +131,36 @@ def turning(known: LabelledLandmarks) -> float:
     return float(np.sqrt(max(deviation**2 - _TURNED**2, 0.0)))
 
 
-def _views(pictures, landmarks, annotated, seeds, views, order, turned) -> AnnotatedViews:
+def mirrored_upside_down(known: LabelledLandmarks, flip_pairs: Sequence[tuple[int, int]]) -> bool:
+    """Says whether images are to be mirrored top to bottom, so that objects lie in the mirror images as in the others.
+
+    A face that is mirrored left to right is upright again; a mouse whose nose points left is not found with its nose to
+    the right then. Each image's landmarks are held against those of the mirror images of all, where left and right have
+    changed places: if the angles that turn these onto those are nearer to 180 degrees than to 0 on average, it is so.
+
+    Args:
+      known: annotated images.
+      flip_pairs: landmarks that a mirror exchanges.
+    """
+    if not flip_pairs:
+        return False
+    sure = known.annotated > 0.5
+    points = np.where(sure, known.landmarks[..., 0] + 1j * known.landmarks[..., 1], 0)
+    centred = np.where(sure, points - points.sum(axis=1, keepdims=True) / np.maximum(sure.sum(axis=1), 1)[:, None], 0)
+    mirrored = -np.conj(centred[:, sides.exchanged(points.shape[1], flip_pairs)])
+    fits = centred @ np.conj(mirrored).T  # [N, N]
+    return bool(np.sum(fits / np.maximum(np.abs(fits), 1e-9)).real < 0)
+
+
+def _views(pictures, landmarks, annotated, seeds, views, order, turned, upside_down) -> AnnotatedViews:
     """Two views of each picture; in a mirror image the landmarks have the order that is given."""
     size, seed, flip = tuple(pictures.shape[1:3]), 3 * seeds, views.flip
     maps = WARPS[views.warp].value(seed, size, stride=_ANY_STRIDE, crop=0, strength=views.strength, views=views)
-    if turned:
-        angles = tf.map_fn(
-            lambda one: _angle(tf.random.fold_in(one, _TURN), turned), seed, fn_output_signature=tf.float32
-        )
-        maps = view_maps.turned(maps, angles, size)
+    if turned or upside_down:
+        draw = lambda one: _angle(tf.random.fold_in(one, _TURN), turned)  # noqa: E731
+        angles = tf.map_fn(draw, seed, fn_output_signature=tf.float32)
+        half = tf.where(pairs.mirrored(seed), np.float32(np.pi), 0.0)  # left to right, and half a turn
+        maps = view_maps.turned(maps, angles + half if upside_down else angles, size)
     pair = pairs.pair_from_maps(pictures, seed, maps, border=views.border, flip=flip)
     pair = pairs.recolour(pair, seeds, views)
     found = pairs.landmarks_in_views(landmarks, seed, maps, size, flip=flip)

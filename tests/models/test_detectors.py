@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dense_labels import compat
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting
-from models.detectors import Detector
+from models import pyramids
+from models.detectors import Detector, HeatMaps
 from tests.models import labelled
 
 SIZE = (32, 48)
@@ -54,16 +56,46 @@ def test_the_sides_of_images_must_be_multiples_of_16():
         Detector.create(1, (30, 48), weights="none", seed=0)
 
 
-def test_with_a_mirror_image_it_answers_the_mirror_image_alike():
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_with_a_mirror_image_it_answers_the_mirror_image_alike(upside_down):
     """Two landmarks that a mirror exchanges: each is where the other's mirror image was."""
+    mirror = (slice(None), slice(None, None, -1)) if upside_down else (slice(None), slice(None), slice(None, None, -1))
     images = np.random.default_rng(0).integers(0, 255, [2, *SIZE, 3], np.uint8)
     detector, alone = (
-        Detector.create(2, SIZE, weights="none", seed=0, exchanged=exchanged) for exchanged in ((1, 0), ())
+        Detector.create(2, SIZE, weights="none", seed=0, exchanged=exchanged, upside_down=upside_down)
+        for exchanged in ((1, 0), ())
     )
     for each in (detector, alone):
         kernel, _ = compat.variables(each.head)
         kernel.assign(3e3 * kernel)  # or a network that is not trained answers nearly the same everywhere
-    found, mirrored = detector(images)["heatmaps"], detector(images[:, :, ::-1])["heatmaps"]
-    np.testing.assert_allclose(mirrored, found[:, ::-1, :, ::-1], atol=1e-5)
+    found, mirrored = detector(images)["heatmaps"], detector(images[mirror])["heatmaps"]
+    np.testing.assert_allclose(mirrored, found.numpy()[:, ::-1][(slice(None), *mirror)], atol=1e-5)
     assert np.abs(alone(images)["heatmaps"] - found).max() > 1e-3
     np.testing.assert_allclose(Detector.from_state(detector.state())(images)["heatmaps"], found, atol=1e-5)
+
+
+def test_landmarks_are_looked_for_within_their_reach_of_those_that_agree():
+    """The second landmark of the first image has a higher peak far from all others; none in the second image has."""
+    features = np.full([2, 12, 20, pyramids.CHANNELS], -9.0, np.float32)
+    for k, (x, y) in enumerate([(3, 3), (5, 4), (4, 6)]):
+        features[:, y, x, k] = 1.0
+    features[0, 9, 17, 1] = 3.0
+    layer = HeatMaps(3)
+    layer.logits = lambda features: tf.constant(features)[..., :3]
+    free = layer(features)
+    layer.reach = np.float32(np.where(np.eye(3) > 0, np.inf, 20.0))
+    found = layer(features)
+    np.testing.assert_allclose(free["points"][0, 1], [17.5 * 4, 9.5 * 4], atol=0.5)
+    np.testing.assert_allclose(found["points"][0, 1], [5.5 * 4, 4.5 * 4], atol=0.5)
+    np.testing.assert_allclose(found["score"][0], tf.sigmoid([1.0, 1.0, 1.0]), rtol=1e-5)
+    np.testing.assert_array_equal(found["heatmaps"], free["heatmaps"])
+    for name in ("points", "score"):
+        np.testing.assert_allclose(found[name][1], free[name][1], atol=0.02)  # windows end at the reach
+        np.testing.assert_allclose(found[name][0, ::2], free[name][0, ::2], atol=0.02)
+
+
+def test_the_reach_is_kept():
+    detector = Detector.create(2, SIZE, weights="none", seed=0)
+    assert Detector.from_state(detector.state()).head.reach is None
+    detector.head.reach = np.float32([[np.inf, 20], [20, np.inf]])
+    np.testing.assert_array_equal(Detector.from_state(detector.state()).head.reach, detector.head.reach)

@@ -1,5 +1,7 @@
 """Tests of the views of annotated images: a drawn dot is where its landmark is said to be."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -39,13 +41,22 @@ def centre(image, channel):
     return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
 
 
-@pytest.mark.parametrize("turned, pairs", [(0.0, ()), (0.0, ((0, 1),)), (0.5, ()), (np.inf, ((0, 1),))])
-def test_a_dot_is_where_its_landmark_is(dots, turned, pairs):
-    images, landmarks, known = drawn(dots, pairs, turned=turned)
+@pytest.mark.parametrize(
+    "turned, pairs, upside_down",
+    [(0.0, (), False), (0.0, ((0, 1),), False), (0.5, (), False), (np.inf, ((0, 1),), False), (0.0, ((0, 1),), True)],
+)
+def test_a_dot_is_where_its_landmark_is(dots, turned, pairs, upside_down):
+    images, landmarks, known = drawn(dots, pairs, turned=turned, upside_down=upside_down)
     assert images.shape == (48, *SIZE, 3) and not known[:, 2].any() and known[:, :2].mean() > (0.5, 0.8)[not turned]
     right_of = np.diff(landmarks[(known[:, :2] > 0).all(axis=1), :2], axis=1)[:, 0]  # landmark 1 of 0, in the images
     upright = np.mean(right_of[:, 0] / np.linalg.norm(right_of, axis=-1))  # the mean cosine
-    assert upright > 0.95 if not turned else abs(upright) < 0.4 if np.isinf(turned) else 0.75 < upright < 0.95
+    assert (
+        upright > 0.95
+        if not (turned or upside_down)
+        else abs(upright) < 0.4
+        if np.isinf(turned) or upside_down
+        else 0.75 < upright < 0.95
+    )
     exchanged, errors = 0, []
     for image, points, here in zip(images, landmarks, known):
         inside = here[:2].all() and (points[:2] > 8).all() and (points[:2] < [SIZE[1] - 8, SIZE[0] - 8]).all()
@@ -77,6 +88,19 @@ def test_windows_are_cut_out_of_views_mostly_about_the_object(dots):
 def test_a_window_as_large_as_the_views_changes_nothing(dots):
     for shown, whole in zip(drawn(dots, (), count=1, window=SIZE), drawn(dots, (), count=1)):
         np.testing.assert_array_equal(shown, whole)
+
+
+@pytest.mark.parametrize("angle, expected", [(0, False), (30, False), (150, True), (180, True)])
+def test_mirror_images_are_such_that_objects_lie_in_them_as_in_the_images(dots, angle, expected):
+    """Left and right are mirrored by a line that is turned by half the angle from the vertical."""
+    random = np.random.default_rng(2)
+    shape = np.array([-20 - 10j, 20 - 10j, 25j]) * np.exp(1j * np.deg2rad(angle / 2))
+    points = shape * np.exp(0.2j * random.standard_normal([4, 1])) + random.uniform(-9, 9, [4, 1])
+    annotated = np.float32([[1, 1, 1], [1, 1, 1], [1, 0, 1], [0, 0, 0]])
+    places = np.where(annotated[..., np.newaxis] > 0, np.stack([points.real, points.imag], axis=-1), np.nan)
+    known = dataclasses.replace(dots, landmarks=np.float32(places), annotated=annotated)
+    assert views.mirrored_upside_down(known, ((0, 1),)) == expected
+    assert not views.mirrored_upside_down(known, ())
 
 
 def test_views_are_a_function_of_the_seed(dots):
