@@ -128,8 +128,8 @@ class Fitting:
         sides.exchanged(self.known.landmarks.shape[1], self.flip_pairs)  # refuses pairs that are none
         if views_lib.mirrored_upside_down(self.known, self.flip_pairs):
             progress.say("mirrored views are mirrored top to bottom, so that objects lie in them as in the pictures")
-        if views_lib.turning(self.known):
-            progress.say("objects lie different ways round: detectors are trained on views that are turned as they are")
+        if views_lib.turns_all_round(self.known):
+            progress.say("objects lie any way round: detectors are trained on views that are turned by any angle")
         self.settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, kept_in=kept_in)
         self._last: tuple[Any, Any] | None = None
         self.origins = own.origins("annotated")

@@ -25,7 +25,7 @@ from dense_labels.detection.kept import Kept
 from models import heat_maps
 from models.detectors import STRIDE, Detector
 
-RECIPE = 4  # of detectors: a number that changes when their figures do
+RECIPE = 5  # of detectors: a number that changes when their figures do
 _BATCH, _RATE, _WARMUP = 8, 1e-3, 50
 _STEPS, _MORE, _MOST = 400, 4, 1200  # and one more for so many annotated images, up to
 _SIDE = 256  # pixels of the longest side that is trained on; larger images are seen in windows of it
@@ -47,7 +47,7 @@ class Settings:
       weights: of the trunk, as `models.pyramids.features` takes them.
       seed: of the weights, of the order of the images and of their views.
       flip_pairs: landmarks that a mirror exchanges.
-      turned: by which angles views are turned, in radians; None: as the objects are, see `views.turning`.
+      all_round: whether views are turned by any angle; None: as objects lie, see `views.turns_all_round`.
       upside_down: whether images are mirrored top to bottom; None: as objects lie, see `views.mirrored_upside_down`.
       steps: of 8 views; None: `steps_for` so many annotated images.
       kept_in: folder of what a later process goes on with: detectors that are fitted, and every 100 steps the state of
@@ -58,7 +58,7 @@ class Settings:
     weights: str
     seed: int
     flip_pairs: Sequence[tuple[int, int]] = ()
-    turned: float | None = None
+    all_round: bool | None = None
     upside_down: bool | None = None
     steps: int | None = None
     kept_in: str | os.PathLike | None = None
@@ -119,10 +119,12 @@ def _settled(known: LabelledLandmarks, settings: Settings) -> tuple[LabelledLand
     """The images in which a landmark is annotated, and settings that say what these are worth."""
     known = known.take(known.annotated.any(axis=1))
     steps = steps_for(len(known)) if settings.steps is None else settings.steps
-    turned = views_lib.turning(known) if settings.turned is None else settings.turned
-    down = settings.upside_down
-    down = views_lib.mirrored_upside_down(known, settings.flip_pairs) if down is None else down
-    return known, dataclasses.replace(settings, steps=steps, turned=turned, upside_down=down)
+    all_round, upside_down = settings.all_round, settings.upside_down
+    if all_round is None:
+        all_round = views_lib.turns_all_round(known)
+    if upside_down is None:
+        upside_down = views_lib.mirrored_upside_down(known, settings.flip_pairs)
+    return known, dataclasses.replace(settings, steps=steps, all_round=all_round, upside_down=upside_down)
 
 
 def _kept(known: LabelledLandmarks, settings: Settings, *others: Any) -> Kept:
@@ -166,7 +168,7 @@ def _trained(images: LabelledLandmarks, rows: Any, settings: Settings, what: str
         exchanged=sides.exchanged(count, pairs) if pairs else (),
         upside_down=bool(settings.upside_down),
     )
-    shown = {"flip_pairs": pairs, "turned": settings.turned, "upside_down": bool(settings.upside_down)}
+    shown = {"flip_pairs": pairs, "all_round": bool(settings.all_round), "upside_down": bool(settings.upside_down)}
     options = {**shown, "window": _window(images.labels.cells), "rows": rows, "batch_size": _BATCH, "seed": seed}
     views_from = functools.partial(views_lib.batches, images, settings.views, **options)
     _train(detector, views_from, settings.steps, what, kept)

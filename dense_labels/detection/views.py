@@ -18,10 +18,8 @@ from input_pipeline import order as order_lib
 from input_pipeline.views import pairs, point_maps, view_maps
 
 _ANY_STRIDE = 16  # the cells are not used
-_STRENGTH = 1.5  # of the warps
-_TURNED = np.deg2rad(8.0)  # standard deviation of the angles that these warps turn an image by
+_STRENGTH = 1.5  # of the warps; two thirds of them turn the image by less than 8 degrees
 _UPRIGHT = 0.7  # mean of the turned unit vectors; for normal angles, of a standard deviation of 48 degrees
-_WITHIN = 0.683  # of normal values, those that lie within a standard deviation
 _CLEARLY = 1.1  # times the fit of the landmarks as they are: that of a mirror image that is taken
 _TURN, _WINDOW = 4, 5  # folded into a seed, for draws that leave others as they are; `view_maps`, `pairs` have 1 to 3
 _ANYWHERE = 0.25  # of the windows lie anywhere in their view, the others about the object
@@ -44,7 +42,7 @@ def batches(
     flip_pairs: Sequence[tuple[int, int]],
     batch_size: int,
     seed: int,
-    turned: float = 0.0,
+    all_round: bool = False,
     upside_down: bool = False,
     window: tuple[int, int] | None = None,
     rows: np.ndarray | None = None,
@@ -59,7 +57,7 @@ def batches(
         exchanges is not known then.
       batch_size: views, an even number.
       seed: of the order and of the views.
-      turned: standard deviation of the angles that an image is turned by first, in radians; infinite: by any angle.
+      all_round: whether an image is turned by any angle first.
       upside_down: whether images are mirrored top to bottom, not left to right; see `mirrored_upside_down`.
       window: (height, width) of the part that is shown of each view, mostly about the object; None: all of it.
       rows: indices of the images, of some of them several times, to draw from; None: each once.
@@ -83,7 +81,7 @@ def batches(
         pictures = tf.numpy_function(lambda rows: images[rows], [index], tf.uint8, stateful=False)
         pictures = tf.ensure_shape(pictures, [None, *known.labels.cells, 3])
         found = tf.gather(landmarks, index), tf.gather(annotated, index)
-        shown = _views(pictures, *found, seed, settings, order, turned, upside_down)
+        shown = _views(pictures, *found, seed, settings, order, all_round, upside_down)
         return shown if window in (None, known.labels.cells) else _in_windows(shown, 3 * seed, window)
 
     indices = tf.data.Dataset.counter().flat_map(order_lib.shuffled(len(rows), seed))
@@ -91,26 +89,19 @@ def batches(
     return indices.map(drawn, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
-def turning(known: LabelledLandmarks) -> float:
-    """Says by which angles views are to be turned so that objects lie in them as many ways round as in the images.
+def turns_all_round(known: LabelledLandmarks) -> bool:
+    """Says whether the landmarks of annotated images lie any way round, as those of a mouse seen from above may.
 
     Each image's landmarks are turned so that they fit those of one image best, in the sense of least squares; mirrored
     where that fits clearly better, for an object seen from its other side is not turned. If the unit vectors of these
-    angles have a mean shorter than 0.7, the objects lie any way round, as a mouse seen from above does.
-
-    Args:
-      known: annotated images.
-
-    Returns:
-      The standard deviation of normal angles, in radians: that of the landmarks, less what any warp turns an image by;
-      infinite where objects lie any way round.
+    angles have a mean shorter than 0.7, they lie any way round.
     """
     sure = known.annotated > 0.5
     points = np.where(sure, known.landmarks[..., 0] + 1j * known.landmarks[..., 1], 0)
     shared = sure & sure[np.argmax(sure.sum(axis=1))]
     most = shared.sum(axis=1).max(initial=0)
     if most < 2:
-        return 0.0
+        return False
     several = shared.sum(axis=1) >= min(most, 3)  # two points do not tell a turned object from one mirrored
     points, shared = points[several], shared[several]
     first = points[np.argmax(shared.sum(axis=1))]
@@ -124,11 +115,7 @@ def turning(known: LabelledLandmarks) -> float:
     fits = np.where(other_side, mirrored, plain)
     for side in (other_side, ~other_side):  # the one image is turned too, for those two the opposite way
         fits[side] *= np.conj(np.sum(fits[side] / np.abs(fits[side])))
-    angles = np.angle(fits)
-    if np.abs(np.exp(1j * angles).mean()) < _UPRIGHT:
-        return np.inf
-    deviation = np.quantile(np.abs(angles), _WITHIN)  # whatever a few of them are
-    return float(np.sqrt(max(deviation**2 - _TURNED**2, 0.0)))
+    return bool(np.abs(np.mean(fits / np.maximum(np.abs(fits), 1e-9))) < _UPRIGHT)
 
 
 def mirrored_upside_down(known: LabelledLandmarks, flip_pairs: Sequence[tuple[int, int]]) -> bool:
@@ -152,13 +139,13 @@ def mirrored_upside_down(known: LabelledLandmarks, flip_pairs: Sequence[tuple[in
     return bool(np.sum(fits / np.maximum(np.abs(fits), 1e-9)).real < 0)
 
 
-def _views(pictures, landmarks, annotated, seeds, views, order, turned, upside_down) -> AnnotatedViews:
+def _views(pictures, landmarks, annotated, seeds, views, order, all_round, upside_down) -> AnnotatedViews:
     """Two views of each picture; in a mirror image the landmarks have the order that is given."""
     size, seed, flip = tuple(pictures.shape[1:3]), 3 * seeds, views.flip
     maps = WARPS[views.warp].value(seed, size, stride=_ANY_STRIDE, crop=0, strength=views.strength, views=views)
-    if turned or upside_down:
-        draw = lambda one: _angle(tf.random.fold_in(one, _TURN), turned)  # noqa: E731
-        angles = tf.map_fn(draw, seed, fn_output_signature=tf.float32)
+    if all_round or upside_down:
+        draw = lambda one: tf.random.stateless_uniform([], tf.random.fold_in(one, _TURN), 0.0, 2 * np.pi)  # noqa: E731
+        angles = tf.map_fn(draw, seed, fn_output_signature=tf.float32) if all_round else tf.zeros(tf.shape(seed)[:1])
         half = tf.where(pairs.mirrored(seed), np.float32(np.pi), 0.0)  # left to right, and half a turn
         maps = view_maps.turned(maps, angles + half if upside_down else angles, size)
     pair = pairs.pair_from_maps(pictures, seed, maps, border=views.border, flip=flip)
@@ -174,13 +161,6 @@ def _views(pictures, landmarks, annotated, seeds, views, order, turned, upside_d
     return AnnotatedViews(images, places, known)
 
 
-def _angle(seed: Array, deviation: float) -> tf.Tensor:
-    """Draws an angle in radians: normal, or any where the deviation is infinite."""
-    if np.isinf(deviation):
-        return tf.random.stateless_uniform([], seed, 0.0, 2 * np.pi)
-    return tf.random.stateless_normal([], seed, stddev=deviation)
-
-
 def _in_windows(views: AnnotatedViews, seed: Array, window: tuple[int, int]) -> AnnotatedViews:
     """Cuts a window out of each view, three of four about what is known of the object there.
 
@@ -193,10 +173,11 @@ def _in_windows(views: AnnotatedViews, seed: Array, window: tuple[int, int]) -> 
     draw = lambda one: tf.random.stateless_uniform([2, 3], tf.random.fold_in(one, _WINDOW))  # noqa: E731
     drawn = tf.map_fn(draw, seed, fn_output_signature=tf.float32)  # [B, 2, 3]
     drawn = tf.concat([drawn[:, 0], drawn[:, 1]], axis=0)
-    counts = tf.reduce_sum(views.known, axis=1, keepdims=True)
-    middle = tf.math.divide_no_nan(tf.reduce_sum(views.landmarks * views.known[..., tf.newaxis], axis=1), counts)
-    sides = tf.constant([window[1], window[0]], tf.float32)
-    beside = middle + ((2 * drawn[:, :2] - 1) * _BESIDE - 0.5) * sides
+    counts, known = tf.reduce_sum(views.known, axis=1, keepdims=True), views.known[..., tf.newaxis]
+    seen = tf.where(known > 0, views.landmarks * known, 0.0)
+    middle = tf.math.divide_no_nan(tf.reduce_sum(seen, axis=1), counts)
+    extent = tf.constant([window[1], window[0]], tf.float32)
+    beside = middle + ((2 * drawn[:, :2] - 1) * _BESIDE - 0.5) * extent
     anywhere = (drawn[:, 2:] < _ANYWHERE) | (counts == 0)
     corner = tf.round(tf.clip_by_value(tf.where(anywhere, drawn[:, :2] * rooms, beside), 0.0, rooms))  # [2 B, 2]
     first = tf.cast(corner, tf.int32)

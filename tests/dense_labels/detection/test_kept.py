@@ -122,7 +122,7 @@ def test_all_that_determines_a_detector_is_in_its_name(dots, settings, tmp_path)
         return fitting._kept(known, dataclasses.replace(settings, **changes), *others)._path("detector").name
 
     brighter = dataclasses.replace(settings.views, brightness=0.5)
-    changed = [{"seed": 4}, {"steps": 8}, {"views": brighter}, {"flip_pairs": ((0, 1),)}, {"turned": 0.5}]
+    changed = [{"seed": 4}, {"steps": 8}, {"views": brighter}, {"flip_pairs": ((0, 1),)}, {"all_round": True}]
     names = [name(), name(pixels), name(moved), name(dots, dots.labels.values)] + [name(**each) for each in changed]
     assert len(set(names)) == len(names) and name() == name(kept_in=str(tmp_path)) == names[0]
     weights.write_bytes(b"2")
