@@ -20,6 +20,7 @@ from input_pipeline.views import pairs, point_maps, view_maps
 _ANY_STRIDE = 16  # the cells are not used
 _STRENGTH = 1.5  # of the warps; two thirds of them turn the image by less than 8 degrees
 _UPRIGHT = 0.7  # mean of the turned unit vectors; for normal angles, of a standard deviation of 48 degrees
+_APART = 1e-3  # pixels from their middle: landmarks that are nearer to it lie no way round
 _CLEARLY = 1.1  # times the fit of the landmarks as they are: that of a mirror image that is taken
 _TURN, _WINDOW = 4, 5  # folded into a seed, for draws that leave others as they are; `view_maps`, `pairs` have 1 to 3
 _ANYWHERE = 0.25  # of the windows lie anywhere in their view, the others about the object
@@ -103,19 +104,18 @@ def turns_all_round(known: LabelledLandmarks) -> bool:
     if most < 2:
         return False
     several = shared.sum(axis=1) >= min(most, 3)  # two points do not tell a turned object from one mirrored
+    several &= np.abs(_centred(points, shared)).max(axis=1) > _APART
+    if not several.any():
+        return False
     points, shared = points[several], shared[several]
     first = points[np.argmax(shared.sum(axis=1))]
-    counts = shared.sum(axis=1, keepdims=True)
-    centred, reference = (
-        np.where(shared, values - (values * shared).sum(axis=1, keepdims=True) / counts, 0)
-        for values in (points, np.broadcast_to(first, points.shape))
-    )
+    centred, reference = (_centred(values, shared) for values in (points, np.broadcast_to(first, points.shape)))
     plain, mirrored = ((centred * each).sum(axis=1) for each in (reference.conj(), -reference))
     other_side = np.abs(mirrored) > _CLEARLY * np.abs(plain)
     fits = np.where(other_side, mirrored, plain)
     for side in (other_side, ~other_side):  # the one image is turned too, for those two the opposite way
-        fits[side] *= np.conj(np.sum(fits[side] / np.abs(fits[side])))
-    return bool(np.abs(np.mean(fits / np.maximum(np.abs(fits), 1e-9))) < _UPRIGHT)
+        fits[side] *= np.conj(np.sum(_units(fits[side])))
+    return bool(np.abs(np.mean(_units(fits))) < _UPRIGHT)
 
 
 def mirrored_upside_down(known: LabelledLandmarks, flip_pairs: Sequence[tuple[int, int]]) -> bool:
@@ -133,10 +133,21 @@ def mirrored_upside_down(known: LabelledLandmarks, flip_pairs: Sequence[tuple[in
         return False
     sure = known.annotated > 0.5
     points = np.where(sure, known.landmarks[..., 0] + 1j * known.landmarks[..., 1], 0)
-    centred = np.where(sure, points - points.sum(axis=1, keepdims=True) / np.maximum(sure.sum(axis=1), 1)[:, None], 0)
+    centred = _centred(points, sure)
     mirrored = -np.conj(centred[:, sides.exchanged(points.shape[1], flip_pairs)])
     fits = centred @ np.conj(mirrored).T  # [N, N]
-    return bool(np.sum(fits / np.maximum(np.abs(fits), 1e-9)).real < 0)
+    return bool(np.sum(_units(fits)).real < 0)
+
+
+def _centred(points, sure):
+    """Points [N, K], complex numbers, less the mean of those of an image that are sure; 0 where they are not."""
+    counts = np.maximum(sure.sum(axis=1, keepdims=True), 1)
+    return np.where(sure, points - (points * sure).sum(axis=1, keepdims=True) / counts, 0)
+
+
+def _units(numbers):
+    """Complex numbers of length 1 in the directions of others; 0 for 0."""
+    return numbers / np.maximum(np.abs(numbers), 1e-9)
 
 
 def _views(pictures, landmarks, annotated, seeds, views, order, all_round, upside_down) -> AnnotatedViews:

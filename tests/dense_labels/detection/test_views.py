@@ -133,6 +133,12 @@ def test_it_is_seen_whether_objects_turn_all_round(spread, other_side, expected)
     images = LabelMap(np.zeros([30, *SIZE, 3], np.uint8), 1)
     known = LabelledLandmarks(images, np.float32(landmarks), annotated, ones, ones[:, 0], np.arange(30))
     assert views.turns_all_round(known) == expected
+    whole = np.flatnonzero(annotated.all(axis=1))
+    for row in (whole[0], whole[-1]):  # clicked in one place, which says nothing of how the object lies
+        known.landmarks[row] = 9.1
+        assert views.turns_all_round(known) == expected
+    known.landmarks[:] = 9.1
+    assert not views.turns_all_round(known)
     one_each = LabelledLandmarks(images, np.float32(landmarks), np.eye(3, dtype=np.float32)[np.arange(30) % 3], ones,
                                  ones[:, 0], np.arange(30))  # fmt: skip
     assert not views.turns_all_round(one_each)
