@@ -79,7 +79,8 @@ class HeatMaps(tf.keras.layers.Layer):
         points, score = heat_maps.window_means(heatmaps, STRIDE), tf.reduce_max(heatmaps, axis=[2, 3])
         reach = tf.constant(self.reach)
         apart = tf.norm(points[:, :, tf.newaxis] - points[:, tf.newaxis], axis=-1)  # [N, K, K]
-        agreed = tf.reduce_sum(tf.where(apart <= reach, score[:, tf.newaxis], 0.0), axis=2)
+        told = np.isfinite(self.reach) | np.eye(self.count, dtype=bool)  # of others nothing is known to agree with
+        agreed = tf.reduce_sum(tf.where((apart <= reach) & told, score[:, tf.newaxis], 0.0), axis=2)
         middle = tf.argmax(agreed, axis=1)
         height, width = tf.shape(heatmaps)[2], tf.shape(heatmaps)[3]
         places = geometry.cell_centres(height, width, STRIDE)  # [h, w, 2]
