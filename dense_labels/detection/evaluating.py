@@ -248,7 +248,8 @@ def together(first: FittedHeads | None, second: FittedHeads, names: Sequence[str
       names: of all heads, in the order of the configuration.
 
     Returns:
-      All heads; the best of both is best.
+      All heads; the best of both is best. What heads of either kind were not fitted to, as where a rare landmark is in
+      one of their parts alone, is measured of none; the mean shape is that of the first.
     """
     if first is None:
         return second
@@ -256,6 +257,10 @@ def together(first: FittedHeads | None, second: FittedHeads, names: Sequence[str
     errors = {**first.errors, **second.errors}
     best = landmarks.least(errors, names)
     owner = first if best in first.heads else second
-    predicted = None if first.predicted is None else {**first.predicted, **(second.predicted or {})}
-    facts = owner.best_points, first.measured_on, errors, owner.fitted_on
+    predicted, measured_on = first.predicted, first.measured_on
+    if predicted is not None and second.predicted is not None:
+        predicted = {**predicted, **second.predicted, MEAN_SHAPE: predicted[MEAN_SHAPE]}
+        both = measured_on.annotated * second.measured_on.annotated
+        measured_on = dataclasses.replace(measured_on, annotated=both)
+    facts = owner.best_points, measured_on, errors, owner.fitted_on
     return FittedHeads(heads, best, predicted, *facts, {**first.calibrations, **second.calibrations})

@@ -10,8 +10,9 @@ from PIL import Image
 
 import dense_labels
 from dense_labels import kept_heads
+from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.detection import evaluating, fitting
-from dense_labels.evaluation import measuring
+from dense_labels.evaluation import landmarks, measuring
 from tests import drawn
 from tests.dense_labels.test_run import QUICK
 
@@ -137,6 +138,34 @@ def test_a_detector_and_the_one_that_taught_it_are_measured_on_one_fit(run, monk
         run.evaluate(heads="detector", **annotations(run))
     (images, with_pile), (_, alone) = measured[2:]
     assert images > 1 and [with_pile, alone] == measured[:2]
+
+
+def heads_in_turns(name, folds, rare):
+    """Heads of one kind, measured in turns on twelve images; a second landmark is annotated in some of them alone."""
+    places = np.float32(np.random.default_rng(0).uniform(5, 20, [12, 2, 2]))
+    annotated, ones = np.ones([12, 2], np.float32), np.ones([12, 2], np.float32)
+    annotated[:, 1] = np.isin(np.arange(12), rare)
+    images = LabelMap(np.zeros([12, 4, 4, 3], np.float32), 1)
+    known = LabelledLandmarks(images, places, annotated, ones, 10 * ones[:, 0], np.arange(12))
+
+    def fit(images):
+        return lambda shown: {"points": tf.zeros([len(shown), 2, 2]), "score": tf.ones([len(shown), 2])}
+
+    fit.takes_all = True
+    return landmarks.fit_heads({name: fit}, known, None, batch_size=4, folds=folds)
+
+
+@pytest.mark.parametrize("rare, left", [((0, 3), []), ((0, 1), [0, 1]), (range(12), range(12))])
+def test_what_the_parts_of_one_kind_of_head_lack_is_measured_of_none(rare, left):
+    """Of three parts the first has images 0 and 3, of five none has both."""
+    first, second = heads_in_turns("regress", 5, rare), heads_in_turns("detector", 3, rare)
+    both = evaluating.together(first, second, ("regress", "detector"))
+    assert np.flatnonzero(both.measured_on.annotated[:, 1]).tolist() == list(left)
+    assert first.measured_on.annotated[:, 1].sum() == len(rare)
+    figures = measuring.measure(both.predicted, both.measured_on, "picture width")["metrics"]
+    assert np.isfinite([*figures.values()]).all()
+    assert figures["detector_error_percent"] == figures["regress_error_percent"]
+    np.testing.assert_array_equal(both.predicted["mean_shape"], first.predicted["mean_shape"])
 
 
 @pytest.mark.parametrize("heads", [("detector", "nearest", "regress"), ("nearest", "regress", "detector")])
