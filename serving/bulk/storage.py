@@ -76,6 +76,8 @@ def read_failure(path: str, error: Exception) -> str:
     """Says why a file can never be read; "" where another try may succeed, such as after a time-out."""
     if isinstance(error, PermissionError):
         return "permission denied"
+    if isinstance(error, IsADirectoryError):
+        return "is a directory"
     return "" if FileSystems.exists(path) else "no such file or directory"
 
 

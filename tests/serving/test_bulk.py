@@ -123,17 +123,18 @@ def test_shards_without_a_picture_are_whole_files_too(bulk, model, pictures, tmp
 
 
 def test_a_list_names_pictures_from_its_folder_or_with_whole_paths(bulk, model, pictures, predicted, tmp_path):
-    lines = ["below/01.jpg", str(pictures / "00.png"), "", "below/01.jpg", "gone.png"]
+    lines = ["below/01.jpg", str(pictures / "00.png"), "", "below/01.jpg", "gone.png", "below"]
     (pictures / "some.txt").write_text("\n".join(lines))
     try:
         outcome = run(bulk, model, pictures / "some.txt", tmp_path / "mine", formats=["csv"])
     finally:
         (pictures / "some.txt").unlink()
-    assert (outcome.pictures, outcome.failed) == (2, 1)
+    assert (outcome.pictures, outcome.failed) == (2, 2)
     rows = table((tmp_path / "mine-points-00000-of-00001.csv").read_bytes())
     expected = table((predicted[0] / "points.csv").read_bytes())
     assert rows == [row for row in expected if row.startswith(("00.png,", "below/01.jpg,"))]
-    assert table((tmp_path / "mine-failed-00000-of-00001.csv").read_bytes()) == ["gone.png,no such file or directory"]
+    failed = table((tmp_path / "mine-failed-00000-of-00001.csv").read_bytes())
+    assert failed == ["below,is a directory", "gone.png,no such file or directory"]
 
 
 def record(content=None, name=None):
