@@ -84,7 +84,8 @@ def run(
     _build(pipeline, source, place, described.frame.full_size, batch_size, layout, facts)
     began = time.monotonic()
     result = _finished(pipeline, source)
-    storage.remove_temporary(layout.output)
+    for pattern in layout.patterns():
+        storage.remove_temporary(pattern)
     return _told(layout, result, time.monotonic() - began)
 
 

@@ -105,10 +105,10 @@ def remove(path: str) -> None:
         FileSystems.delete([path])
 
 
-def remove_temporary(output: str) -> None:
-    """Removes what killed workers left under temporary names of the files whose names begin as `output`."""
-    folder, name = FileSystems.split(output)
-    left = [path for path in matching(FileSystems.join(folder, f".{name}*")) if files.is_temporary(path)]
+def remove_temporary(pattern: str) -> None:
+    """Removes what killed workers left under temporary names of the files of a pattern, and of no others."""
+    folder, name = FileSystems.split(pattern)
+    left = [path for path in matching(FileSystems.join(folder, f".{name}.*")) if files.is_temporary(path)]
     if left:
         FileSystems.delete(left)
 

@@ -49,6 +49,11 @@ class Layout(NamedTuple):
         """Returns the path of a shard of what is called `file` elsewhere, such as PREFIX-points-00000-of-00002.csv."""
         return self._place(file, f"{shard:05}", f"{self.shards:05}")
 
+    def patterns(self) -> list[str]:
+        """Lists patterns of all files of this output, whatever the number of shards."""
+        kinds = [FAILED, *(FORMATS[name].facts["file"] for name in self.formats)]
+        return [self.summary, *(self._place(file, "?????", "?????") for file in kinds)]
+
     def of_other_runs(self, file: str) -> list[str]:
         """Lists the shards of such a file that are there and belong to another number of shards."""
         own = {self.path(file, shard) for shard in range(self.shards)}

@@ -101,7 +101,10 @@ def test_it_writes_what_predict_main_writes(bulk, model, pictures, predicted, tm
 
 
 def test_run_again_it_writes_the_same_files(bulk, model, pictures, predicted, tmp_path):
-    """Also where a worker was killed: what it left is taken away, and what is there is written anew."""
+    """Also where a worker was killed: what it left is taken away, and what is there is written anew.
+
+    What another run is writing stays, though its output begins alike.
+    """
     options = {"shards": 5, "formats": ("csv", "tfrecord")}
     run(bulk, model, f"{pictures}/**", tmp_path / "out" / "mine", **options)
     first = contents(tmp_path / "out")
@@ -110,9 +113,14 @@ def test_run_again_it_writes_the_same_files(bulk, model, pictures, predicted, tm
     assert sorted(rows) == table((predicted[0] / "points.csv").read_bytes())
     (tmp_path / "out" / "mine-points-00001-of-00005.csv").unlink()
     (tmp_path / "out" / ".mine-points-00001-of-00005.csv.0123456789abcdef").write_bytes(b"half of it")
+    (tmp_path / "out" / ".mine-points-00008-of-00009.tfrecord.0123456789abcdef").write_bytes(b"half of it")
+    (tmp_path / "out" / ".mine-summary.json.0123456789abcdef").write_bytes(b"half of it")
     (tmp_path / "out" / "mine-summary.json").unlink()
+    others = [f".{name}-points-00000-of-00001.csv.0123456789abcdef" for name in ("mine2", "mine-2", "mine-points")]
+    for name in others:
+        (tmp_path / "out" / name).write_bytes(b"half of it")
     run(bulk, model, f"{pictures}/**", tmp_path / "out" / "mine", **options)
-    assert contents(tmp_path / "out") == first
+    assert contents(tmp_path / "out") == {**first, **dict.fromkeys(others, b"half of it")}
 
 
 def test_shards_without_a_picture_are_whole_files_too(bulk, model, pictures, tmp_path):
