@@ -11,6 +11,7 @@ from typing import NamedTuple
 import apache_beam as beam
 from apache_beam.io import fileio
 
+from dense_labels import progress
 from input_pipeline.storage import decoding
 from serving.bulk import storage
 
@@ -80,11 +81,15 @@ def read(pipeline: beam.Pipeline, source: Source) -> beam.PCollection:
 
 
 def of_file(path: str, source: Source) -> Iterator[Picture]:
-    """Yields the picture of a file, if its name ends as those of pictures do and nothing in it begins with a dot."""
+    """Yields the picture of a file, if its name ends as those of pictures do and nothing in it begins with a dot.
+
+    One whose name is no UTF-8 has failed, for no output can hold the name.
+    """
     name = path.removeprefix(source.folder)
     hidden = any(part.startswith(".") for part in name.split("/"))
     if name.lower().endswith(decoding.EXTENSIONS) and not hidden:
-        yield Picture(name, path)
+        is_text = name.encode("utf-8", "replace").decode("utf-8") == name
+        yield Picture(name, path) if is_text else Picture(progress.printable(name), failed="its name is not UTF-8")
 
 
 def of_line(line: str, source: Source) -> Iterator[Picture]:

@@ -186,6 +186,17 @@ def test_damaged_records_are_told_in_one_line(bulk, model, pictures, tmp_path):
         run(bulk, model, path, tmp_path / "mine")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+def test_a_name_that_is_no_text_fails_by_itself(bulk, model, pictures, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b\udcff.png"):
+        shutil.copy(pictures / "00.png", tmp_path / "in" / name)
+    outcome = run(bulk, model, tmp_path / "in", tmp_path / "mine", formats=["csv", "tfrecord"])
+    assert (outcome.pictures, outcome.failed) == (1, 1)
+    failed = table((tmp_path / "mine-failed-00000-of-00001.csv").read_bytes())
+    assert failed == [r"b\udcff.png,its name is not UTF-8"]
+
+
 def test_where_none_can_be_read_it_fails(bulk, model, pictures, tmp_path):
     shutil.copy(pictures / "empty.png", tmp_path)
     with pytest.raises(ValueError, match="none of the 1 pictures can be read; see .*mine-failed-00000-of-00001.csv"):
