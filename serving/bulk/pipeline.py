@@ -155,17 +155,18 @@ def _finished(pipeline, source):
 
 def _told(layout: Layout, result: Any, seconds: float) -> Outcome:
     """Says what was done, as the summary and the runner's counters have it."""
+    failed = layout.paths(writing.FAILED)
     if not storage.exists(layout.summary):
         raise ValueError(
-            f"the runner lost pictures, which {layout.path(writing.FAILED, 0)} names; Beam's Dask runner loses what "
-            "does not fill a batch, so give it --batch_size=1"
+            f"the runner lost pictures, which {failed} names; Beam's Dask runner loses what does not fill a batch, so "
+            "give it --batch_size=1"
         )
     whole = json.loads(storage.read(layout.summary))
     outcome = Outcome(whole["pictures"], whole["failed"], layout.summary)
     if outcome.failed:
-        progress.warn(f"{outcome.failed} pictures cannot be read; they are in {layout.path(writing.FAILED, 0)}")
+        progress.warn(f"{outcome.failed} pictures cannot be read; they are in {failed}")
     if not outcome.pictures:
-        raise ValueError(f"none of the {outcome.failed} pictures can be read; see {layout.path(writing.FAILED, 0)}")
+        raise ValueError(f"none of the {outcome.failed} pictures can be read; see {failed}")
     counted = "".join(f", {name} {counted / 1000:.1f} s" for name, counted in _milliseconds(result).items())
     progress.say(f"predicted {outcome.pictures} pictures in {seconds:.1f} s{counted}: {layout.summary}")
     return outcome

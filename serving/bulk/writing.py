@@ -49,6 +49,10 @@ class Layout(NamedTuple):
         """Returns the path of a shard of what is called `file` elsewhere, such as PREFIX-points-00000-of-00002.csv."""
         return self._place(file, f"{shard:05}", f"{self.shards:05}")
 
+    def paths(self, file: str) -> str:
+        """Returns the path of such a file, or the pattern of its shards where there are several."""
+        return self.path(file, 0) if self.shards == 1 else self._place(file, "*", f"{self.shards:05}")
+
     def patterns(self) -> list[str]:
         """Lists patterns of all files of this output, whatever the number of shards."""
         kinds = [FAILED, *(FORMATS[name].facts["file"] for name in self.formats)]

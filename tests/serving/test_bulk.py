@@ -100,7 +100,7 @@ def test_it_writes_what_predict_main_writes(bulk, model, pictures, predicted, tm
     np.testing.assert_array_equal(np.float32(read["2_score"]), found.score[:, 2])
 
 
-def test_run_again_it_writes_the_same_files(bulk, model, pictures, predicted, tmp_path):
+def test_run_again_it_writes_the_same_files(bulk, model, pictures, predicted, tmp_path, capsys):
     """Also where a worker was killed: what it left is taken away, and what is there is written anew.
 
     What another run is writing stays, though its output begins alike.
@@ -109,6 +109,7 @@ def test_run_again_it_writes_the_same_files(bulk, model, pictures, predicted, tm
     run(bulk, model, f"{pictures}/**", tmp_path / "out" / "mine", **options)
     first = contents(tmp_path / "out")
     assert len(first) == 3 * 5 + 1
+    assert f"they are in {tmp_path}/out/mine-failed-*-of-00005.csv\n" in capsys.readouterr().out
     rows = [row for name, content in first.items() if "-points-" in name and ".csv" in name for row in table(content)]
     assert sorted(rows) == table((predicted[0] / "points.csv").read_bytes())
     (tmp_path / "out" / "mine-points-00001-of-00005.csv").unlink()
