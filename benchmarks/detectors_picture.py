@@ -85,7 +85,8 @@ def lines(records: dict[str, list[dict]]) -> tuple[str, dict[str, dict[int, list
       records: what `read` returned.
 
     Returns:
-      What the error is in, and line -> annotated pictures -> the errors of its draws that are numbers.
+      What the error is in, and line -> annotated pictures -> the errors of its draws that are numbers. Where there was
+      no pile, the line without it would hide the other, and is left out.
     """
     every = [record for each in records.values() for record in each]
     dividers = {record["normaliser"] for record in every if "normaliser" in record}
@@ -99,6 +100,8 @@ def lines(records: dict[str, list[dict]]) -> tuple[str, dict[str, dict[int, list
                 value = record.get(figure + of)
                 if value is not None and np.isfinite(value):
                     found.setdefault(name + of, {}).setdefault(record["asked"]["count"], []).append(value)
+        if found.get(name) == found.get(name + _WITHOUT):
+            found.pop(name + _WITHOUT, None)
     return unit, {name: dict(sorted(found[name].items())) for name in sorted(found, key=_place)}
 
 

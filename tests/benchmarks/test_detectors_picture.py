@@ -40,6 +40,12 @@ def test_each_line_is_of_recorded_draws_alone(folder):
     }
 
 
+def test_a_detector_that_saw_no_pile_is_one_line(tmp_path):
+    for seed in range(2):
+        record(tmp_path, "detector", 20, seed, error_percent=3.0 + seed, error_percent_without_pile=3.0 + seed)
+    assert detectors_picture.lines(detectors_picture.read(tmp_path))[1] == {"detector": {20: [3, 4]}}
+
+
 def test_percent_is_drawn_where_a_draw_lacks_pixels_or_errors_are_divided_by_something_else(folder):
     record(folder, "dlib", 5, 0, error_percent=9.0, error_px=float("nan"), normaliser="eye distance")
     unit, found = detectors_picture.lines(detectors_picture.read(folder))
