@@ -18,7 +18,7 @@ OURS = {
     "serving",
     "tests",
 }
-COMMANDS = {"input_pipeline/preview.py", "input_pipeline/write_shards.py"}  # mains of their own
+COMMANDS = {f"input_pipeline/{name}.py" for name in ("preview", "service", "write_shards")}  # mains of their own
 EVERYWHERE = ("*.py", *(f"{folder}/**/*.py" for folder in sorted(OURS)))
 
 METHOD = {"dense_labels.method", "dense_labels.compat"}
