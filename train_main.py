@@ -11,9 +11,9 @@ import dense_labels
 from dense_labels import command_line, progress
 
 
-def main(config: dense_labels.Config, workdir: str, allow_changed_data: bool) -> None:
+def main(config: dense_labels.Config, workdir: str, allow_changed_data: bool, data_service: str) -> None:
     """Trains, and says what to run next."""
-    dense_labels.train(config, workdir=workdir, allow_changed_data=allow_changed_data)
+    dense_labels.train(config, workdir=workdir, allow_changed_data=allow_changed_data, data_service=data_service)
     progress.say(f"next: {command_line.python()} eval_main.py --workdir={shlex.quote(workdir)}")
 
 
@@ -22,8 +22,9 @@ def console() -> None:
     config = command_line.define_config()
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, TensorBoard, results.")
     changed = flags.DEFINE_bool("allow_changed_data", False, "Go on although the pictures have changed.")
+    service = flags.DEFINE_string("data_service", "", "Addresses, such as grpc://HOST:5050, of who makes the pairs.")
     flags.mark_flags_as_required(["config", "workdir"])
-    command_line.run(lambda: main(config.value, workdir.value, changed.value))
+    command_line.run(lambda: main(config.value, workdir.value, changed.value, service.value))
 
 
 if __name__ == "__main__":

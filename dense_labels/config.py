@@ -35,7 +35,10 @@ class DataConfig:
     """Which pictures."""
 
     name: str = key("roboarm", "a data set, or the format of your own pictures", choices=(SOURCES, READERS))
-    dir: str = key("~/tensorflow_datasets", "folder of the data; simulated data are built there if absent", path=True)
+    dir: str = key("~/tensorflow_datasets", "folder, or pattern of shards; simulated data are built there", path=True)
+    dataset: str = key("", "name of a data set of tensorflow-datasets, such as celeb_a or mine/small:1.0.0")
+    image: str = key("", "feature of the records that is the picture; empty: the one they have")
+    keypoints: str = key("", "feature of the records that is their landmarks, in pixels; empty: none")
     num_pairs: int = key(23_999, "frame pairs to simulate, in all splits together", least=1)
     seed: int = key(0, "seed of the simulation", least=0)
     annotations: str = key("", "landmarks to fit heads on; training uses only the pictures they name", path=True)

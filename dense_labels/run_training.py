@@ -23,6 +23,7 @@ def train(
     *,
     workdir: str | os.PathLike,
     allow_changed_data: bool = False,
+    data_service: str = "",
     **overrides: Any,
 ) -> Run:
     """Trains a labelling network, or goes on with a training that was stopped.
@@ -35,6 +36,8 @@ def train(
         the path of its file, or a `Config`.
       workdir: folder of the run, which is created where it is absent.
       allow_changed_data: go on although pictures were edited, renamed, added or removed since the run began.
+      data_service: address of a tf.data service that makes the pairs of shards, grpc://HOST:PORT, or several with
+        commas between them; "": this process makes them.
       **overrides: keys of the configuration and their values, such as `**{"train.num_epochs": 3}`.
 
     Returns:
@@ -42,7 +45,7 @@ def train(
 
     Raises:
       ValueError: if the configuration, the data set or the run in `workdir` cannot be used, its pictures have changed,
-        or another process is training there.
+        another process is training there, or the service does not answer or cannot read this data set.
       FloatingPointError: if the loss or a weight is no longer finite; the last good checkpoint stays.
     """
     config = _configuration(pictures_or_config, overrides)
@@ -51,18 +54,22 @@ def train(
     import tensorflow as tf  # after the configuration is known to be right, for this is slow
 
     from dense_labels.training import lock, loop
+    from input_pipeline import data_service as service
 
+    services = service.find(data_service)
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     strategy = loop.create_strategy()  # first: it must meet the other workers before anything else runs
     with lock.hold(workdir) if loop.is_chief(strategy) else contextlib.nullcontext():
-        _train(config, workdir, strategy, allow_changed_data)
+        _train(config, workdir, strategy, allow_changed_data, services)
     return open_run(workdir)
 
 
-def _train(config: config_lib.Config, workdir: str, strategy: Any, allow_changed_data: bool) -> None:
+def _train(
+    config: config_lib.Config, workdir: str, strategy: Any, allow_changed_data: bool, services: tuple[str, ...]
+) -> None:
     """Trains as the only process that writes into the work directory, or beside that process."""
     from dense_labels.training import checkpoints, loop, manifest
-    from input_pipeline import pipeline
+    from input_pipeline import data_service, pipeline
 
     # A run that was killed before its first checkpoint has nothing to go on from: its configuration is replaced.
     kept = run_config.load(workdir) if checkpoints.newest(workdir) else None
@@ -70,6 +77,7 @@ def _train(config: config_lib.Config, workdir: str, strategy: Any, allow_changed
         config = run_config.settled(config, kept)
     precision = loop.choose_precision(config.train)
     source = pipeline.prepare(config)
+    data_service.check(source, config.data.name, services)
     config = _resolved(config, source, precision)
     pictures = manifest.relative(source.files("train"), config.data.dir)
     if kept is not None:
@@ -82,7 +90,7 @@ def _train(config: config_lib.Config, workdir: str, strategy: Any, allow_changed
         files.remove_temporary(workdir)
         run_config.save(config if kept is None else run_config.as_begun(config, kept), workdir)
         manifest.save(workdir, pictures)
-    _fit(config, workdir, source, strategy)
+    _fit(config, workdir, source, strategy, services)
 
 
 def _configuration(pictures_or_config, overrides) -> config_lib.Config:
@@ -116,7 +124,7 @@ def _resolved(config: config_lib.Config, source: Any, precision: str) -> config_
     return dataclasses.replace(config, data=data, train=train)
 
 
-def _fit(config: config_lib.Config, workdir: str, source: Any, strategy: Any) -> None:
+def _fit(config: config_lib.Config, workdir: str, source: Any, strategy: Any, services: tuple[str, ...]) -> None:
     from dense_labels.training import loop
     from input_pipeline import pipeline
 
@@ -133,6 +141,7 @@ def _fit(config: config_lib.Config, workdir: str, source: Any, strategy: Any) ->
             seed=config.train.seed,
             start_step=start_step,
             input_context=context,
+            services=services,
         ),
         steps_per_epoch=config.train.steps_per_epoch or max(1, source.count("train") // config.train.batch_size),
         examples=pipeline.example_pairs(source, "validation", stride=stride, count=_EXAMPLES),

@@ -1,5 +1,6 @@
 """From a data set to batches: shuffle, repeat, share, read, pair, batch, prefetch."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from dense_labels.batches import AnnotatedPairBatch, ImageBatch, LandmarkBatch, 
 from dense_labels.compat import without_autograph
 from dense_labels.config import Config
 from dense_labels.registry import READERS, SOURCES
-from input_pipeline import order
+from input_pipeline import data_service, order
 from input_pipeline.sources import stills
 from input_pipeline.sources.base import Source
 
@@ -47,6 +48,7 @@ def training_pairs(
     seed: int,
     start_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
+    services: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Makes endless shuffled PairBatches of the training split.
 
@@ -61,6 +63,8 @@ def training_pairs(
       seed: of the order and of the views.
       start_step: how many global batches to pass over.
       input_context: given where the input is distributed.
+      services: addresses of tf.data services that make the pairs, of a source that `reads_in_graph`; none: they are
+        made here. The batches are the same.
 
     Returns:
       `tf.data.Dataset` of PairBatches of `batch_size` / replicas pairs.
@@ -80,7 +84,8 @@ def training_pairs(
             raise ValueError(f"config.train.batch_size={batch_size} cannot be shared by {replicas} replicas")
         indices = indices.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
         batch_size //= replicas
-    pairs = source.pairs("train", indices, stride=stride, batch_size=batch_size)
+    make = functools.partial(source.pairs, "train", stride=stride, batch_size=batch_size)
+    pairs = data_service.distribute(make, indices, batch_size, services) if services else make(indices)
     return pairs.prefetch(tf.data.AUTOTUNE)
 
 

@@ -2,27 +2,25 @@
 
 from dense_labels import progress
 from dense_labels.config import DataConfig
-from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import resized
 
 _LONGER_SIDE = 100  # pixels, as in the first author's later code
 _LEAST_SIDE = 16
 
 
-def choose(data: DataConfig, pictures: Pictures) -> tuple[int, int]:
+def choose(data: DataConfig, found: resized.Found) -> tuple[int, int]:
     """Says what pictures there are, and chooses the size they are resized to where the configuration gives none.
 
     Args:
       data: says where the pictures are, and perhaps their `size`; (0, 0) leaves it to the pictures.
-      pictures: those that training sees.
+      found: how many pictures training sees, and of which sizes.
 
     Returns:
       (height, width) in pixels, the crop included.
 
     Raises:
-      ValueError: if no picture can be read, or they are too small for the crop.
+      ValueError: if they are too small for the crop.
     """
-    found = resized.look(pictures)
     height, width = data.size if any(data.size) else resized.pick_size(found.sizes, longer_side=_LONGER_SIDE)
     inner = height - 2 * data.crop, width - 2 * data.crop
     if not any(data.size) and min(inner) < _LEAST_SIDE:

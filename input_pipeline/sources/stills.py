@@ -73,12 +73,10 @@ class Stills(base.Source):
     def pairs(
         self, split: str, indices: tf.data.Dataset, *, stride: int, batch_size: int, count: int | None = None
     ) -> tf.data.Dataset:
-        read, views = self._reader(split, count), self._views
+        read = self._reader(split, count)
 
         def recoloured_views(index, seed):
-            maps = self._draw_maps(3 * seed, stride, views, views.strength)
-            batch = pairs.pair_from_maps(read(index), 3 * seed, maps, border=views.border, flip=views.flip)
-            return pairs.recolour(batch, seed, views)
+            return pairs.two_views(read(index), seed, self._views, stride=stride, crop=self.margin)
 
         return indices.batch(batch_size).map(recoloured_views, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -231,7 +229,7 @@ def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0) -> Still
     consistency.check_one_answer(splits)
     if only:
         splits = {split: _spread(pictures, most) for split, pictures in splits.items() if split in only}
-    size = (data.size[0], data.size[1]) if only else sizes.choose(data, splits["train"])
+    size = (data.size[0], data.size[1]) if only else sizes.choose(data, resized.look(splits["train"]))
     several = {id(pictures): pictures for pictures in splits.values()}  # training may see what is annotated
     stores = {
         each: resized.prepare(pictures, size, data.cache_dir, skip_bad_files=data.skip_bad_files)

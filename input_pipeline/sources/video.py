@@ -13,7 +13,7 @@ from dense_labels.batches import ImageBatch
 from dense_labels.config import Config, ViewsConfig
 from input_pipeline.readers import folder
 from input_pipeline.sources import base, sizes
-from input_pipeline.storage import optical_flow
+from input_pipeline.storage import optical_flow, resized
 from input_pipeline.views import pairs
 
 _LEAST_SEEN = 0.01  # of the pixels of a pair
@@ -119,7 +119,7 @@ def prepare(config: Config) -> Clips:
       OSError: if what is computed cannot be written.
     """
     data = config.data
-    size = sizes.choose(data, folder.find(data.dir))
+    size = sizes.choose(data, resized.look(folder.find(data.dir)))
     video = optical_flow.prepare(data.dir, size, data.cache_dir, max_gap=data.max_gap, ignore_still=data.ignore_still)
     source = Clips(video, config.views)
     _report(video.seen, source, "move and are seen again" if data.ignore_still else "are seen again")

@@ -7,7 +7,7 @@ import tensorflow as tf
 from dense_labels.batches import Array, PairBatch
 from dense_labels.config import ViewsConfig
 from dense_labels.method import geometry
-from dense_labels.registry import COLOURS
+from dense_labels.registry import COLOURS, WARPS
 from input_pipeline.views import point_maps, view_maps, warps
 from input_pipeline.views.view_maps import ViewMaps
 
@@ -114,6 +114,25 @@ def pair_from_maps(image: Array, seed: Array, maps: ViewMaps, *, border: str, fl
         points_in_b=maps.points_in_b,
         visible=tf.cast(inside, tf.float32),
     )
+
+
+def two_views(images: tf.Tensor, seeds: tf.Tensor, views: ViewsConfig, *, stride: int, crop: int) -> PairBatch:
+    """Makes a training pair of each image: two views, warped and recoloured as a configuration says.
+
+    Args:
+      images: uint8 [B, H, W, 3]; H and W must be known.
+      seeds: int64 [B, 2], of the pairs, as of `recolour`.
+      views: the part of the configuration.
+      stride: side of a cell in pixels.
+      crop: pixels that views lack on each side of an image.
+
+    Returns:
+      A PairBatch of views of H - 2 crop by W - 2 crop pixels.
+    """
+    draw, size = WARPS[views.warp].value, tuple(images.shape[1:3])
+    maps = draw(3 * seeds, size, stride=stride, crop=crop, strength=views.strength, views=views)
+    batch = pair_from_maps(images, 3 * seeds, maps, border=views.border, flip=views.flip)
+    return recolour(batch, seeds, views)
 
 
 class LandmarksInViews(NamedTuple):

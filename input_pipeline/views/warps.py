@@ -214,3 +214,8 @@ def _in_pixels(weights, size):
     centre, half = point_maps.frame(size)
     constant = tf.one_hot(CENTRES, _WEIGHTS)[:, tf.newaxis]
     return weights * half + constant * centre
+
+
+def register_operations() -> None:
+    """Loads the operations beside TensorFlow's own that warps use, where a graph is run that another process made."""
+    compat.resampler()(tf.zeros([1, 1, 1, 1]), tf.zeros([1, 1, 2]))  # they are loaded when the first one is called

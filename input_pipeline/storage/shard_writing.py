@@ -1,0 +1,187 @@
+"""Writes pictures into TFRecord shards, each whole or not at all; a writing that was stopped goes on.
+
+A record is a `tf.train.Example` with the features "image/encoded", a JPEG or PNG file, and "image/filename", where the
+picture was found. A picture is stored as it is, byte by byte, where training can read it so, and else as a PNG that
+shows the same pixels.
+"""
+
+import concurrent.futures
+import dataclasses
+import glob
+import hashlib
+import json
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+from tqdm import tqdm
+
+from dense_labels import files
+from input_pipeline.storage import decoding, encoded, kept
+
+_KEPT_AS_THEY_ARE = ("JPEG", "PNG")
+_IN_FLIGHT = 64  # pictures that are read but not yet written: they bound the memory
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.tfrecord")
+MOST_SHARDS = 99_999
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What a writing came to."""
+
+    pictures: int  # in the shards
+    shards: int  # written now; the others were there
+    bad: dict[str, str]  # name of each picture that cannot be read -> why
+
+
+def shard_path(prefix: str | os.PathLike, number: int, shards: int) -> str:
+    """Returns the path of a shard, such as faces-00003-of-00010.tfrecord."""
+    return f"{os.fspath(prefix)}-{number:05d}-of-{shards:05d}.tfrecord"
+
+
+def write(
+    paths: Sequence[str], folder: str, prefix: str | os.PathLike, shards: int, *, start_over: bool = False
+) -> Written:
+    """Writes shards unless they are there; neighbours in the list share a shard.
+
+    What was written of which pictures is kept in PREFIX.json, after each shard.
+
+    Args:
+      paths: of the pictures.
+      folder: that their names start from.
+      prefix: path that the names of the shards begin with; its folder is made.
+      shards: how many.
+      start_over: remove what was written under this prefix, and write it all.
+
+    Returns:
+      What was written.
+
+    Raises:
+      ValueError: if there are fewer pictures than shards, shards of other pictures are there, or no picture can be
+        read.
+      OSError: if a shard cannot be written; nothing of it is left then.
+    """
+    if not 1 <= shards <= min(len(paths), MOST_SHARDS):
+        most = min(len(paths), MOST_SHARDS)
+        raise ValueError(f"--shards={shards}: must be from 1 to {most}, for there are {len(paths)} pictures")
+    prefix = pathlib.Path(prefix).expanduser().absolute()
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    with kept.lock(prefix.with_name(f".{prefix.name}.lock")):
+        journal = _begin(prefix, _plan(paths, folder, shards), start_over)
+        now = 0
+        with tqdm(total=len(paths), desc="Writing shards", unit=" pictures") as bar:
+            for number, part in enumerate(np.array_split(np.array(paths, object), shards)):
+                path = shard_path(prefix, number, shards)
+                if str(number) not in journal["bad"] or not os.path.exists(path):
+                    journal["bad"][str(number)] = _write_shard(path, part, folder)
+                    _keep(prefix, journal)
+                    now += 1
+                bar.update(len(part))
+    bad = {name: reason for each in journal["bad"].values() for name, reason in each.items()}
+    if len(bad) == len(paths):
+        name, reason = next(iter(bad.items()))
+        raise ValueError(f"none of {len(paths)} pictures can be read; the first is {name}: {reason}")
+    return Written(len(paths) - len(bad), now, bad)
+
+
+def _plan(paths, folder, shards):
+    """What tells one writing from another: which pictures, as they are now, into how many shards."""
+    states = [os.stat(path) for path in paths]
+    listed = [(_name(path, folder), state.st_size, state.st_mtime_ns) for path, state in zip(paths, states)]
+    return hashlib.sha256(repr((shards, listed)).encode()).hexdigest()
+
+
+def _name(path, folder):
+    return pathlib.PurePath(os.path.relpath(path, folder)).as_posix()
+
+
+def _begin(prefix, plan, start_over):
+    """The journal to go on with; what is not whole is removed, and what was written before if it is to be."""
+    beside = glob.glob(f"{glob.escape(str(prefix))}-*")
+    there = [path for path in beside if _SHARD.fullmatch(path[len(str(prefix)) :])]
+    for path in glob.glob(glob.escape(str(prefix.with_name(f".{prefix.name}"))) + "*"):
+        rest = os.path.basename(path)[1 + len(prefix.name) :]
+        if files.is_temporary(path) and (_SHARD.match(rest) or rest.startswith(".json.")):
+            files.remove(path)  # of a writing that was killed
+    journal = _journal(prefix)
+    if start_over:
+        for path in (*there, _journal_path(prefix)):
+            files.remove(path)
+    elif journal and journal["plan"] == plan:
+        return journal
+    elif journal or there:
+        raise ValueError(
+            f"{prefix}: other pictures, or another number of shards, were written there; choose another --out, or "
+            "replace them with --start_over"
+        )
+    return {"plan": plan, "bad": {}}
+
+
+def _journal_path(prefix):
+    return prefix.with_name(f"{prefix.name}.json")
+
+
+def _journal(prefix):
+    """What was kept of a writing; None where nothing was, and what fits no plan where it is damaged."""
+    try:
+        values, intact = files.unsealed(json.loads(_journal_path(prefix).read_text("utf-8")))
+        return values if intact and {"plan", "bad"} <= values.keys() else {"plan": ""}
+    except FileNotFoundError:
+        return None
+    except (AttributeError, ValueError):
+        return {"plan": ""}
+
+
+def _keep(prefix, journal):
+    files.write_whole(_journal_path(prefix), json.dumps(files.sealed(journal), indent=1).encode())
+
+
+def _write_shard(path, paths, folder):
+    """Writes a shard; returns the name of each picture that cannot be read, and why."""
+    bad = {}
+
+    def write(temporary):
+        with tf.io.TFRecordWriter(str(temporary)) as writer, concurrent.futures.ThreadPoolExecutor() as pool:
+            for start in range(0, len(paths), _IN_FLIGHT):
+                for each, (file, reason) in zip(paths[start:], pool.map(_stored, paths[start : start + _IN_FLIGHT])):
+                    if reason:
+                        bad[_name(each, folder)] = reason
+                    else:
+                        writer.write(_example(file, _name(each, folder)))
+
+    files.make_whole(path, write)
+    return bad
+
+
+def _example(file, name):
+    def feature(value):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    features = {"image/encoded": feature(file), "image/filename": feature(os.fsencode(name))}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def _stored(path):
+    """The bytes that a shard has of a picture, and ""; or nothing, and why it cannot be read."""
+    try:
+        picture = decoding.read_picture(path)
+    except decoding.PictureError as error:
+        return b"", error.reason
+    file = pathlib.Path(path).read_bytes()
+    with Image.open(path) as opened:
+        as_it_is = opened.format in _KEPT_AS_THEY_ARE
+    if as_it_is and _shape_in_graph(file) == picture.shape:
+        return file, ""
+    return tf.io.encode_png(picture).numpy(), ""
+
+
+def _shape_in_graph(file):
+    """Shape of the pixels that training reads; None where it cannot."""
+    try:
+        return tuple(encoded.decode(tf.constant(file)).shape)
+    except tf.errors.InvalidArgumentError:
+        return None

@@ -1,0 +1,123 @@
+"""Tests of the writing of shards: nothing is lost or half there, and what is written is what was seen."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels import files
+from input_pipeline.storage import decoding, shard_writing
+from tests import commands, shards
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of pictures of several formats, of which one is damaged."""
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    for n, kind in enumerate(("PNG", "JPEG", "WEBP", "PNG", "BMP", "PNG", "PNG")):
+        (folder / f"{n}.png").write_bytes(shards.picture(n, format=kind)[0])
+    (folder / "more" / "cut.png").write_bytes(shards.picture(9)[0][:300])
+    return folder
+
+
+def write(folder, out, shards=3, **kwargs):
+    paths = sorted(str(path) for path in folder.rglob("*.png"))
+    return shard_writing.write(paths, str(folder), out, shards, **kwargs)
+
+
+def records(out):
+    """Name -> encoded picture, of all shards together; no name is there twice."""
+    paths = sorted(str(path) for path in out.parent.glob(f"{out.name}-0*.tfrecord"))
+    spec = {f"image/{name}": tf.io.FixedLenFeature([], tf.string) for name in ("filename", "encoded")}
+    read = [tf.io.parse_single_example(each, spec) for each in tf.data.TFRecordDataset(paths)]
+    found = {each["image/filename"].numpy().decode(): each["image/encoded"].numpy() for each in read}
+    assert len(found) == len(read)
+    return found
+
+
+def state(out):
+    return {path.name: path.stat().st_mtime_ns for path in out.parent.iterdir() if path.suffix == ".tfrecord"}
+
+
+def test_every_picture_is_in_one_shard_and_shows_the_same_pixels(pictures, tmp_path):
+    out = tmp_path / "data" / "mine"
+    written = write(pictures, out)
+    assert (written.pictures, written.shards) == (7, 3) and list(written.bad) == ["more/cut.png"]
+    found = records(out)
+    assert sorted(found) == [f"{n}.png" for n in range(7)]
+    for name, file in found.items():
+        pixels = tf.io.decode_image(file, channels=3).numpy()
+        tolerance = 6 if name == "1.png" else 0  # a JPEG, which is decoded in a less exact way here
+        assert np.abs(pixels.astype(int) - decoding.read_picture(pictures / name)).max() <= tolerance
+    kept = [name for name in found if found[name] == (pictures / name).read_bytes()]
+    assert sorted(kept) == ["0.png", "1.png", "3.png", "5.png", "6.png"]  # byte by byte; the others are PNG now
+    assert sorted(state(out)) == [f"mine-{n:05d}-of-00003.tfrecord" for n in range(3)]
+
+
+def test_a_writing_that_was_killed_goes_on_with_the_shard_it_was_at(pictures, tmp_path, monkeypatch):
+    out = tmp_path / "mine"
+    write(pictures, tmp_path / "whole")
+    write_shard, calls = shard_writing._write_shard, []
+
+    def killed(path, paths, folder):
+        calls.append(path)
+        if len(calls) == 2:
+            files.temporary_name(path).mkdir()  # what a killed process leaves
+            raise KeyboardInterrupt
+        return write_shard(path, paths, folder)
+
+    monkeypatch.setattr(shard_writing, "_write_shard", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(pictures, out)
+    assert list(before := state(out)) and sum(name.startswith("mine-") for name in before) == 1
+    monkeypatch.undo()
+    written = write(pictures, out)
+    assert (written.pictures, written.shards, list(written.bad)) == (7, 2, ["more/cut.png"])
+    assert state(out)["mine-00000-of-00003.tfrecord"] == before["mine-00000-of-00003.tfrecord"]
+    assert records(out) == records(tmp_path / "whole")
+    assert not [path for path in tmp_path.iterdir() if files.is_temporary(path)]
+    assert write(pictures, out).shards == 0
+    (tmp_path / "mine-00001-of-00003.tfrecord").unlink()
+    assert write(pictures, out).shards == 1 and records(out) == records(tmp_path / "whole")
+
+
+def test_other_pictures_are_not_mixed_with_those_that_are_there(pictures, tmp_path):
+    out = tmp_path / "mine"
+    write(pictures, out)
+    write(pictures, tmp_path / "mine-other")  # whose shards are not ours
+    with pytest.raises(ValueError, match="mine: other pictures, or another number of shards, were written there"):
+        write(pictures, out, shards=2)
+    (pictures / "0.png").write_bytes(shards.picture(50)[0])
+    with pytest.raises(ValueError, match="or replace them with --start_over"):
+        write(pictures, out)
+    assert write(pictures, out, shards=2, start_over=True).shards == 2
+    assert sorted(path.name for path in tmp_path.glob("mine-0*")) == [f"mine-{n:05d}-of-00002.tfrecord" for n in (0, 1)]
+    assert records(out)["0.png"] == (pictures / "0.png").read_bytes() and len(records(tmp_path / "mine-other")) == 7
+    journal = tmp_path / "mine.json"
+    journal.write_text(journal.read_text().replace(json.loads(journal.read_text())["plan"][:5], "00000"))
+    with pytest.raises(ValueError, match="other pictures"):
+        write(pictures, out, shards=2)
+
+
+def test_what_cannot_be_written_is_refused(pictures, tmp_path):
+    with pytest.raises(ValueError, match=r"--shards=9: must be from 1 to 8, for there are 8 pictures"):
+        write(pictures, tmp_path / "mine", shards=9)
+    with pytest.raises(ValueError, match=r"none of 1 pictures can be read; the first is cut\.png: truncated"):
+        write(pictures / "more", tmp_path / "bad", shards=1)
+
+
+def test_the_command_lists_at_the_end_what_cannot_be_read(pictures, tmp_path):
+    command = ("input_pipeline/write_shards.py", f"--pictures={pictures}", f"--out={tmp_path / 'out' / 'mine'}")
+    ran = commands.run(*command, "--shards=2")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [
+        "warning: 1 of 8 pictures cannot be read, and are left out:",
+        "  more/cut.png: truncated",
+        f"7 pictures in 2 shards, 2 of them written now: {tmp_path / 'out' / 'mine'}-*.tfrecord",
+    ]
+    assert len(list(pathlib.Path(tmp_path / "out").glob("*.tfrecord"))) == 2
+    refused = commands.run("input_pipeline/write_shards.py", "--pictures=/nowhere", "--out=x", "--shards=2")
+    assert refused.returncode == 1 and refused.stderr == "error: /nowhere does not exist; give a folder of pictures\n"

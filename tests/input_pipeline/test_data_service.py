@@ -1,0 +1,141 @@
+"""Tests of pairs from a tf.data service, real ones in this process and in another: they are those made here."""
+
+import re
+import socket
+import subprocess
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import dense_labels
+from dense_labels.config import Config
+from dense_labels.training import loop
+from input_pipeline import data_service, pipeline
+from input_pipeline.sources import shards as of_shards
+from input_pipeline.sources import stills
+from tests import commands, shards
+from tests.commands import ROOT, command, environment
+
+BATCH = 3
+
+
+def start_worker(dispatcher):
+    service = tf.data.experimental.service
+    address = dispatcher.target.partition("://")[2]
+    return service.WorkerServer(service.WorkerConfig(dispatcher_address=address, heartbeat_interval_ms=100))
+
+
+@pytest.fixture
+def service():
+    """A service as `input_pipeline.service` starts one: a dispatcher and its worker."""
+    dispatcher = tf.data.experimental.service.DispatchServer()
+    return dispatcher, start_worker(dispatcher)
+
+
+@pytest.fixture
+def other_process():
+    """The address of the real command, running."""
+    started = [*command("input_pipeline/service.py"), "--port=0"]
+    with subprocess.Popen(started, stdout=subprocess.PIPE, env=environment(PYTHONPATH=str(ROOT)), text=True) as process:
+        said = process.stdout.readline()
+        yield re.fullmatch(r"ready: --data_service=(grpc://localhost:\d+)\n", said)[1]
+        process.terminate()
+
+
+def numbers(indices):
+    """Batches of indices alone, which show where each went."""
+    return indices.map(lambda index, seed: index).batch(BATCH)
+
+
+def endless():
+    return tf.data.Dataset.counter().map(lambda index: (index, tf.stack([index, index])))
+
+
+def take(services, count):
+    made = data_service.distribute(numbers, endless(), BATCH, services)
+    return [batch.tolist() for batch in made.take(count).as_numpy_iterator()]
+
+
+def test_the_pairs_of_another_process_are_those_made_here(other_process, tmp_path):
+    shards.write(tmp_path / "a.tfrecord", [shards.picture(n, (24, 24))[0] for n in range(7)])
+    config = Config()
+    config.data.name, config.data.dir, config.data.size = "shards", str(tmp_path), (24, 24)
+    source = pipeline.prepare(config)
+    settings = {"stride": 4, "batch_size": BATCH, "seed": 2, "start_step": 2}
+    here = pipeline.training_pairs(source, **settings).take(4)
+    there = pipeline.training_pairs(source, **settings, services=data_service.find(other_process)).take(4)
+    count = 0
+    for expected, found in zip(here, there):
+        assert type(found) is type(expected)
+        for part, same in zip(found, expected):
+            np.testing.assert_allclose(part, same, atol=1e-6)
+        count += 1
+    assert count == 4
+
+
+def test_several_services_take_turns(service):
+    second = tf.data.experimental.service.DispatchServer()
+    worker = start_worker(second)
+    expected = [[BATCH * step + place for place in range(BATCH)] for step in range(9)]
+    assert take([service[0].target], 9) == take([service[0].target, second.target], 9) == expected
+    del worker
+
+
+def test_a_worker_that_begins_anew_or_a_second_one_is_noticed(service):
+    dispatcher, worker = service
+    made = iter(data_service.distribute(numbers, endless(), BATCH, [dispatcher.target]))
+    assert next(made).numpy().tolist() == [0, 1, 2]
+    second = start_worker(dispatcher)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="began anew, or has several workers, so the order is lost"
+    ):
+        for _ in range(100_000):
+            next(made)
+    del second, worker
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["localhost:5", "grpc://localhost", "http://a:1", "grpc://a:1,", "grpc://a:999999", "grpc://a:1,grpc://a:1"],
+)
+def test_addresses_that_are_none_are_refused(given):
+    with pytest.raises(ValueError, match=re.escape(f"--data_service={given}: must be grpc://HOST:PORT, or several")):
+        data_service.find(given)
+
+
+def test_a_training_asks_the_services_that_it_is_given(service, tmp_path, monkeypatch):
+    shards.write(tmp_path / "a.tfrecord", [shards.picture(n, (24, 24))[0] for n in range(7)])
+    address, asked = service[0].target, {}
+    monkeypatch.setattr(pipeline, "training_pairs", lambda source, **given: asked.update(given))
+    monkeypatch.setattr(loop, "train", lambda *_, dataset, **__: dataset(3, None))
+    chosen = {"data.name": "shards", "data.dir": str(tmp_path), "train.precision": "float32"}
+    dense_labels.train("folder", workdir=tmp_path / "run", data_service=address, **chosen)
+    assert asked["services"] == (address,) and asked["start_step"] == 3
+
+
+def test_a_port_that_is_taken_is_refused_in_one_line():
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ran = commands.run("input_pipeline/service.py", f"--port={port}")
+    assert ran.returncode == 1 and ran.stderr == f"error: --port={port}: {port} is not free (address already in use)\n"
+
+
+def test_a_service_that_is_not_there_is_named():
+    with socket.socket() as unused:
+        unused.bind(("localhost", 0))
+        address = f"grpc://localhost:{unused.getsockname()[1]}"
+        with pytest.raises(
+            ValueError, match=f"no service answers at {address} .*; start it there with python -m input_p"
+        ):
+            data_service.find(address)
+    assert data_service.find("") == ()
+
+
+def test_what_python_reads_is_refused():
+    with pytest.raises(ValueError, match=r"config\.data\.name='folder' is read by this process alone; write its pict"):
+        data_service.check(stills.Stills, "folder", ["grpc://a:1"])
+    data_service.check(stills.Stills, "folder", [])
+    data_service.check(of_shards.Shards, "shards", ["grpc://a:1"])
