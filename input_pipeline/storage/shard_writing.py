@@ -17,7 +17,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 from tqdm import tqdm
 
 from dense_labels import files
@@ -172,9 +171,7 @@ def _stored(path):
     except decoding.PictureError as error:
         return b"", error.reason
     file = pathlib.Path(path).read_bytes()
-    with Image.open(path) as opened:
-        as_it_is = opened.format in _KEPT_AS_THEY_ARE
-    if as_it_is and _shape_in_graph(file) == picture.shape:
+    if decoding.read_format(path) in _KEPT_AS_THEY_ARE and _shape_in_graph(file) == picture.shape:
         return file, ""
     return tf.io.encode_png(picture).numpy(), ""
 
