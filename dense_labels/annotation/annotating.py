@@ -12,7 +12,7 @@ import scipy.stats
 from tqdm import tqdm
 
 from dense_labels import kept_heads, progress
-from dense_labels.annotation import candidates, choosing, earlier, suggesting
+from dense_labels.annotation import candidates, choosing, earlier, refining, suggesting
 from dense_labels.annotation.candidates import Frames, Stills
 from dense_labels.annotation.earlier import Earlier
 from dense_labels.batches import LabelMap
@@ -172,7 +172,7 @@ def _sheet(run: Any, folder: str, new: list[str], known: Earlier) -> annotation_
         landmark_names=known.landmark_names,
         frame=run.frame,
         category=_category(run.config, known),
-        settings={"window": suggesting.WINDOW, "finer": suggesting.FINER},
+        settings={"window": suggesting.WINDOW, "finer": suggesting.FINER, **refining.SETTINGS},
         others=[(*earlier.names([path], folder), decoding.read_size(path), *point) for path, *point in others],
     )
 
@@ -184,14 +184,21 @@ def _category(config: Config, known: Earlier) -> str:
 
 
 def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predictions:
-    """Where the first pictures of a sheet have the landmarks of the others, by labels alone."""
-    sizes = np.array([decoding.read_size(os.path.join(folder, name)) for name in sheet.names])
-    scale = sizes[:, np.newaxis, ::-1] / np.array(sheet.frame.full_size[::-1])  # [N, 1, 2], along x and y
+    """Where the first pictures of a sheet have the landmarks of the others, by labels and by the pictures' detail."""
+    paths = [os.path.join(folder, name) for name in sheet.names]
+    sizes = np.array([decoding.read_size(path) for path in paths])
+    full = np.array(sheet.frame.full_size[::-1])
+    scale = sizes[:, np.newaxis, ::-1] / full  # [N, 1, 2], along x and y
     carried = np.flatnonzero(sheet.annotated.any(axis=0))
-    known = (sheet.points / scale - sheet.frame.margin)[:, carried]
-    vectors = suggesting.vectors(sheet.labels, known, sheet.annotated[:, carried])
+    annotated, known = sheet.annotated[:, carried] > 0, sheet.points[:, carried] / scale
+    vectors = suggesting.vectors(sheet.labels, known - sheet.frame.margin, annotated)
     points, probability = suggesting.suggest(sheet.labels[:count], vectors)
-    placed = np.clip((points + sheet.frame.margin) * scale[:count], 0, sizes[:count, np.newaxis, ::-1])
+    height, width = (side / sheet.frame.stride for side in sheet.frame.full_size)
+    greys = [refining.grey(decoding.read_picture(path), (height, width)) for path in paths]
+    finer = np.array(greys[0].shape[::-1]) / full
+    found = [(points[n] + sheet.frame.margin) * finer for n in range(count)]
+    exact = [refining.refine(greys, known * finer, annotated, n, found[n], probability[n]) for n in range(count)]
+    placed = np.clip(np.stack(exact) / finer * scale[:count], 0, sizes[:count, np.newaxis, ::-1])
     return Predictions(
         folder=folder,
         names=tuple(sheet.names[:count]),
