@@ -186,25 +186,15 @@ def _category(config: Config, known: Earlier) -> str:
 def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predictions:
     """Where the first pictures of a sheet have the landmarks of the others, by labels and by the pictures' detail."""
     paths = [os.path.join(folder, name) for name in sheet.names]
-    sizes = np.array([decoding.read_size(path) for path in paths])
-    full = np.array(sheet.frame.full_size[::-1])
-    scale = sizes[:, np.newaxis, ::-1] / full  # [N, 1, 2], along x and y
     carried = np.flatnonzero(sheet.annotated.any(axis=0))
-    annotated, known = sheet.annotated[:, carried] > 0, sheet.points[:, carried] / scale
-    vectors = suggesting.vectors(sheet.labels, known - sheet.frame.margin, annotated)
-    points, probability = suggesting.suggest(sheet.labels[:count], vectors)
-    height, width = (side / sheet.frame.stride for side in sheet.frame.full_size)
-    greys = [refining.grey(decoding.read_picture(path), (height, width)) for path in paths]
-    finer = np.array(greys[0].shape[::-1]) / full
-    found = [(points[n] + sheet.frame.margin) * finer for n in range(count)]
-    exact = [refining.refine(greys, known * finer, annotated, n, found[n], probability[n]) for n in range(count)]
-    placed = np.clip(np.stack(exact) / finer * scale[:count], 0, sizes[:count, np.newaxis, ::-1])
+    given = sheet.points[:, carried], sheet.annotated[:, carried], range(count)
+    points, probability = suggesting.in_pictures(sheet.labels, sheet.frame, map(decoding.read_picture, paths), *given)
     return Predictions(
         folder=folder,
         names=tuple(sheet.names[:count]),
-        sizes=sizes[:count],
+        sizes=np.array([decoding.read_size(path) for path in paths[:count]]),
         landmark_names=tuple(sheet.landmark_names[k] for k in carried),
-        points=placed.astype(np.float32),
+        points=points,
         score=probability,
     )
 
