@@ -25,7 +25,7 @@ function refined(target, others, found, settings) {
 function meanPatch(pictures, id, settings) {
   if (!pictures.length) return null;
   const all = pictures.map(({ grey, points }) => patchAbout(grey, points[id], settings.half));
-  return all[0].map((_, place) => all.reduce((sum, patch) => sum + patch[place], 0) / all.length);
+  return Float64Array.from(all[0], (_, place) => all.reduce((sum, patch) => sum + patch[place], 0) / all.length);
 }
 
 // A patch about a point between the pixels; the border is repeated.
@@ -57,22 +57,20 @@ function findPatch(grey, patch, about, reach, { half, pull }) {
     const row = clip(middle[1] - reach - half + i, grey.height) * grey.width;
     for (let j = 0; j < size; j++) seen[i * size + j] = grey.values[row + clip(middle[0] - reach - half + j, grey.width)];
   }
+  const [sums, squares] = [boxSums(seen, size, side), boxSums(seen.map((value) => value * value), size, side)];
   const [agreement, pulled] = [new Float64Array(count * count), new Float64Array(count * count)];
   let best = 0;
   for (let i = 0; i < count; i++) {
     for (let j = 0; j < count; j++) {
-      let [sum, squares, product] = [0, 0, 0];
+      let product = 0;
       for (let k = 0; k < side; k++) {
-        const start = (i + k) * size + j;
-        for (let l = 0; l < side; l++) {
-          const value = seen[start + l];
-          sum += value;
-          squares += value * value;
-          product += value * patch[k * side + l];
-        }
+        const from = (i + k) * size + j;
+        const to = k * side;
+        for (let l = 0; l < side; l++) product += seen[from + l] * patch[to + l];
       }
       const cell = i * count + j;
-      agreement[cell] = product / Math.sqrt(Math.max(squares - (sum * sum) / (side * side), 1));
+      const spread = squares[cell] - (sums[cell] * sums[cell]) / (side * side);
+      agreement[cell] = product / Math.sqrt(Math.max(spread, 1));
       pulled[cell] = agreement[cell] - (pull * ((i - reach) ** 2 + (j - reach) ** 2)) / reach ** 2;
       if (pulled[cell] > pulled[best]) best = cell;
     }
@@ -83,6 +81,23 @@ function findPatch(grey, patch, about, reach, { half, pull }) {
     middle[1] + 0.5 + row - reach + peakBeside(pulled, best, count, row, count),
   ];
   return { point, agreement: agreement[best] };
+}
+
+// The sums of all squares of some side in a square of values, row by row.
+function boxSums(values, size, side) {
+  const [wide, count] = [size + 1, size - side + 1];
+  const before = new Float64Array(wide * wide); // sums of what lies above and to the left
+  for (let i = 0; i < size; i++) {
+    for (let j = 0, row = 0; j < size; j++) {
+      row += values[i * size + j];
+      before[(i + 1) * wide + j + 1] = before[i * wide + j + 1] + row;
+    }
+  }
+  return Float64Array.from({ length: count * count }, (_, cell) => {
+    const [top, left] = [Math.floor(cell / count) * wide, cell % count];
+    const bottom = top + side * wide;
+    return before[bottom + left + side] - before[bottom + left] - before[top + left + side] + before[top + left];
+  });
 }
 
 // How far beside a cell the peak of a parabola through it and its neighbours lies; 0 at the ends.
