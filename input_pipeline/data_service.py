@@ -11,12 +11,29 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from input_pipeline.sources.base import Source
+from dense_labels.registry import SOURCES
 
 _ADDRESS = re.compile(r"grpc://([^:/,\s]+):(\d{1,5})")
 _PATIENCE = 10.0  # seconds for a service to answer
 _COMMAND = "python -m input_pipeline.service"
 _AHEAD = 2  # batches of each service that wait here
+
+
+def check(name: str, addresses: str) -> None:
+    """Refuses services for a data set that they cannot read, before anything is made of it.
+
+    Args:
+      name: of the data set, `data.name`.
+      addresses: as in `find`.
+
+    Raises:
+      ValueError: if there are services and the pairs need Python.
+    """
+    if addresses and not (name in SOURCES and SOURCES[name].facts.get("reads_in_graph")):
+        raise ValueError(
+            f"--data_service: config.data.name={name!r} is read by this process alone; write its pictures into shards "
+            "with python -m input_pipeline.write_shards, and train on config.data.name='shards'"
+        )
 
 
 def find(addresses: str) -> tuple[str, ...]:
@@ -41,24 +58,6 @@ def find(addresses: str) -> tuple[str, ...]:
         except (OSError, OverflowError) as error:
             raise ValueError(f"no service answers at {address} ({error}); start it there with {_COMMAND}") from error
     return found
-
-
-def check(source: Source, name: str, services: Sequence[str]) -> None:
-    """Refuses services for a data set that they cannot read.
-
-    Args:
-      source: the data set.
-      name: its `data.name`.
-      services: what `find` returned.
-
-    Raises:
-      ValueError: if there are services and the pairs need Python.
-    """
-    if services and not source.reads_in_graph:
-        raise ValueError(
-            f"--data_service: config.data.name={name!r} is read by this process alone; write its pictures into shards "
-            "with python -m input_pipeline.write_shards, and train on config.data.name='shards'"
-        )
 
 
 def distribute(

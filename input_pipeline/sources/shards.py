@@ -49,8 +49,6 @@ class Shards(base.Source):
     The splits are "train", "annotated" and "test" of those that are given; "validation" is "train" unless it is given.
     """
 
-    reads_in_graph = True
-
     def __init__(self, splits: Mapping[str, Split], views: ViewsConfig, *, size: tuple[int, int], crop: int):
         """Creates the source.
 

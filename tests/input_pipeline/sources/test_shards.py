@@ -70,7 +70,6 @@ def stills(folder):
 def test_pairs_are_those_of_the_folder_of_the_same_pictures(source, stills, trained_on):
     """To the last bit: order, views and colours. Of the one that is shrunk, pixels are rounded otherwise."""
     assert source.count("train") == stills.count("train") == COUNT
-    assert source.reads_in_graph and not stills.reads_in_graph
     image_a, image_b, points, visible = (np.concatenate(parts) for parts in zip(*trained_on))
     of_files = [np.concatenate(parts) for parts in zip(*batches(stills, 7))]
     np.testing.assert_array_equal(points, of_files[2])
