@@ -57,9 +57,9 @@ def train(
     from input_pipeline import data_service as service
 
     service.check(config.data.name, data_service)
-    services = service.find(data_service)
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     strategy = loop.create_strategy()  # first: it must meet the other workers before anything else runs
+    services = service.find(data_service)
     with lock.hold(workdir) if loop.is_chief(strategy) else contextlib.nullcontext():
         _train(config, workdir, strategy, allow_changed_data, services)
     return open_run(workdir)

@@ -7,15 +7,20 @@ batch comes with its number, and one that is not next ends the training.
 
 import re
 import socket
+import threading
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from dense_labels.registry import SOURCES
 
 _ADDRESS = re.compile(r"grpc://([^:/,\s]+):(\d{1,5})")
-_PATIENCE = 10.0  # seconds for a service to answer
+_PATIENCE = 10.0  # seconds for a machine to answer
+_WORK = 30.0  # seconds for a service to make something
 _COMMAND = "python -m input_pipeline.service"
+_ALL_OF_IT = tf.data.experimental.service.ShardingPolicy.OFF  # what a worker makes
+_MANY = 1000  # more workers than anybody has
 _AHEAD = 2  # batches of each service that wait here
 
 
@@ -37,7 +42,7 @@ def check(name: str, addresses: str) -> None:
 
 
 def find(addresses: str) -> tuple[str, ...]:
-    """Reads the addresses of services, and sees that something answers at each.
+    """Reads the addresses of services, and has each make something: a service that fails is waited for without end.
 
     Args:
       addresses: such as "grpc://one:5050,grpc://two:5050"; "" for none.
@@ -46,7 +51,8 @@ def find(addresses: str) -> tuple[str, ...]:
       The addresses.
 
     Raises:
-      ValueError: if one is not of the form grpc://HOST:PORT or there twice, or nothing answers there.
+      ValueError: if one is not of the form grpc://HOST:PORT or there twice, nothing answers there, what answers makes
+        nothing, or it has several workers.
     """
     found = tuple(addresses.split(",")) if addresses else ()
     places = [_ADDRESS.fullmatch(address) for address in found]
@@ -57,7 +63,32 @@ def find(addresses: str) -> tuple[str, ...]:
             socket.create_connection((place[1], int(place[2])), timeout=_PATIENCE).close()
         except (OSError, OverflowError) as error:
             raise ValueError(f"no service answers at {address} ({error}); start it there with {_COMMAND}") from error
+        if (workers := _workers(address)) != 1:
+            raise ValueError(f"{address} has {workers} workers, which would repeat pairs; start it with {_COMMAND}")
     return found
+
+
+def _workers(address: str) -> int:
+    """Counts the workers of a service: each of them makes the one example that is asked for."""
+    one = tf.data.Dataset.range(1).apply(tf.data.experimental.service.distribute(_ALL_OF_IT, address))
+    made: list[np.ndarray] = []
+    failed: list[str] = []
+
+    def ask():
+        try:
+            made.extend(one.batch(_MANY).as_numpy_iterator())
+        except tf.errors.OpError as error:
+            failed.append(f" ({error.message.splitlines()[0]})")
+
+    asking = threading.Thread(target=ask, daemon=True)  # it may be left waiting: TensorFlow tries again for hours
+    asking.start()
+    asking.join(_WORK)
+    if not made:
+        raise ValueError(
+            f"{address} answers, but makes nothing{''.join(failed)}: start it with {_COMMAND} and the --host that "
+            "this machine reaches it by, open its port and the next one, and run the same version of TensorFlow there"
+        )
+    return len(made[0])
 
 
 def distribute(
@@ -90,10 +121,7 @@ def distribute(
 
 def _served(batches: tf.data.Dataset, service: str) -> tf.data.Dataset:
     """The same batches, made by one service."""
-    whole = tf.data.experimental.service.ShardingPolicy.OFF  # the worker makes all of them
-    numbered = batches.enumerate().apply(
-        tf.data.experimental.service.distribute(processing_mode=whole, service=service)
-    )
+    numbered = batches.enumerate().apply(tf.data.experimental.service.distribute(_ALL_OF_IT, service))
 
     def next_one(expected, found):
         number, batch = found

@@ -134,6 +134,20 @@ def test_a_service_that_is_not_there_is_named():
     assert data_service.find("") == ()
 
 
+def test_a_service_that_makes_nothing_or_too_much_is_refused(monkeypatch):
+    dispatcher = tf.data.experimental.service.DispatchServer()
+    monkeypatch.setattr(data_service, "_WORK", 1.0)
+    with pytest.raises(ValueError, match=f"{dispatcher.target} answers, but makes nothing: start it with .* the --h"):
+        data_service.find(dispatcher.target)
+    monkeypatch.undo()
+    worker = start_worker(dispatcher)
+    assert data_service.find(dispatcher.target) == (dispatcher.target,)
+    second = start_worker(dispatcher)
+    with pytest.raises(ValueError, match=f"{dispatcher.target} has 2 workers, which would repeat pairs; start it with"):
+        data_service.find(dispatcher.target)
+    del worker, second
+
+
 def test_what_python_reads_is_refused_before_anything_is_made_of_it(tmp_path):
     with pytest.raises(ValueError, match=r"config\.data\.name='folder' is read by this process alone; write its pict"):
         dense_labels.train(str(tmp_path), workdir=tmp_path / "run", data_service="grpc://a:1")
