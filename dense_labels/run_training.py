@@ -58,9 +58,10 @@ def train(
     from dense_labels.training import lock, loop
     from input_pipeline import data_service as service
 
-    services = service.find(data_service)
+    service.check(config.data.name, data_service)
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     strategy = loop.create_strategy()  # first: it must meet the other workers before anything else runs
+    services = service.find(data_service)
     with _others_may_be_lost(), lock.hold(workdir) if loop.is_chief(strategy) else contextlib.nullcontext():
         _train(config, workdir, strategy, allow_changed_data, services)
     return open_run(workdir)
@@ -88,7 +89,7 @@ def _train(
 ) -> None:
     """Trains as the only process that writes into the work directory, or beside that process."""
     from dense_labels.training import checkpoints, loop, manifest
-    from input_pipeline import data_service, pipeline
+    from input_pipeline import pipeline
 
     # A run that was killed before its first checkpoint has nothing to go on from: its configuration is replaced.
     kept = run_config.load(workdir) if checkpoints.newest(workdir) else None
@@ -96,7 +97,6 @@ def _train(
         config = run_config.settled(config, kept)
     precision = loop.choose_precision(config.train)
     source = pipeline.prepare(config)
-    data_service.check(source, config.data.name, services)
     config = _resolved(config, source, precision)
     pictures = manifest.relative(source.files("train"), config.data.dir)
     if kept is not None:

@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from dense_labels import files
-from input_pipeline.storage import decoding, encoded, kept
+from input_pipeline.storage import decoding, encoded, kept, resized
 
 _KEPT_AS_THEY_ARE = ("JPEG", "PNG")
 _IN_FLIGHT = 64  # pictures that are read but not yet written: they bound the memory
@@ -47,7 +47,7 @@ def write(
 ) -> Written:
     """Writes shards unless they are there; neighbours in the list share a shard.
 
-    What was written of which pictures is kept in PREFIX.json, after each shard.
+    Of which pictures they are is kept in PREFIX.json before the first shard, and what was written after each.
 
     Args:
       paths: of the pictures.
@@ -60,9 +60,9 @@ def write(
       What was written.
 
     Raises:
-      ValueError: if there are fewer pictures than shards, shards of other pictures are there, or no picture can be
-        read.
-      OSError: if a shard cannot be written; nothing of it is left then.
+      ValueError: if there are fewer pictures than shards, shards of other pictures or a PREFIX.json of another program
+        are there, or no picture can be read, of which no shards are left.
+      OSError, tf.errors.OpError: if a shard cannot be written; nothing of it is left then.
     """
     if not 1 <= shards <= min(len(paths), MOST_SHARDS):
         most = min(len(paths), MOST_SHARDS)
@@ -82,6 +82,7 @@ def write(
                 bar.update(len(part))
     bad = {name: reason for each in journal["bad"].values() for name, reason in each.items()}
     if len(bad) == len(paths):
+        _remove_written(prefix)
         name, reason = next(iter(bad.items()))
         raise ValueError(f"none of {len(paths)} pictures can be read; the first is {name}: {reason}")
     return Written(len(paths) - len(bad), now, bad)
@@ -89,8 +90,7 @@ def write(
 
 def _plan(paths, folder, shards):
     """What tells one writing from another: which pictures, as they are now, into how many shards."""
-    states = [os.stat(path) for path in paths]
-    listed = [(_name(path, folder), state.st_size, state.st_mtime_ns) for path, state in zip(paths, states)]
+    listed = [(_name(path, folder), *resized.file_state(path)) for path in paths]
     return hashlib.sha256(repr((shards, listed)).encode()).hexdigest()
 
 
@@ -100,24 +100,34 @@ def _name(path, folder):
 
 def _begin(prefix, plan, start_over):
     """The journal to go on with; what is not whole is removed, and what was written before if it is to be."""
-    beside = glob.glob(f"{glob.escape(str(prefix))}-*")
-    there = [path for path in beside if _SHARD.fullmatch(path[len(str(prefix)) :])]
     for path in glob.glob(glob.escape(str(prefix.with_name(f".{prefix.name}"))) + "*"):
         rest = os.path.basename(path)[1 + len(prefix.name) :]
         if files.is_temporary(path) and (_SHARD.match(rest) or rest.startswith(".json.")):
             files.remove(path)  # of a writing that was killed
     journal = _journal(prefix)
     if start_over:
-        for path in (*there, _journal_path(prefix)):
-            files.remove(path)
+        _remove_written(prefix)
     elif journal and journal["plan"] == plan:
         return journal
-    elif journal or there:
+    elif journal or _written(prefix):
         raise ValueError(
             f"{prefix}: other pictures, or another number of shards, were written there; choose another --out, or "
             "replace them with --start_over"
         )
-    return {"plan": plan, "bad": {}}
+    begun = {"plan": plan, "bad": {}}
+    _keep(prefix, begun)  # first: a shard without a journal would be taken for somebody else's
+    return begun
+
+
+def _written(prefix):
+    """Paths of the shards that are there under a prefix, however many they were to be."""
+    beside = glob.glob(f"{glob.escape(str(prefix))}-*")
+    return [path for path in beside if _SHARD.fullmatch(path[len(str(prefix)) :])]
+
+
+def _remove_written(prefix):
+    for path in (*_written(prefix), _journal_path(prefix)):
+        files.remove(path)
 
 
 def _journal_path(prefix):
@@ -125,14 +135,18 @@ def _journal_path(prefix):
 
 
 def _journal(prefix):
-    """What was kept of a writing; None where nothing was, and what fits no plan where it is damaged."""
+    """What was kept of a writing; None where nothing was, and what fits no plan where somebody has changed it."""
+    path = _journal_path(prefix)
     try:
-        values, intact = files.unsealed(json.loads(_journal_path(prefix).read_text("utf-8")))
-        return values if intact and {"plan", "bad"} <= values.keys() else {"plan": ""}
+        values, intact = files.unsealed(json.loads(path.read_text("utf-8")))
+        ours = {"plan", "bad"} <= values.keys()
     except FileNotFoundError:
         return None
     except (AttributeError, ValueError):
-        return {"plan": ""}
+        ours = False
+    if not ours:
+        raise ValueError(f"{path} is in the way, and was not written here; choose another --out, or move it")
+    return values if intact else {"plan": ""}
 
 
 def _keep(prefix, journal):
