@@ -150,7 +150,9 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path):
     together = tf.function(lambda places: read(split, places, (8, 8)), autograph=False)
 
     def refused(places, named):
-        said = f"assertion failed: .record {named} of {path} is gone or damaged, or holds no JPEG, PNG or BMP picture, or"
+        said = (
+            f"assertion failed: .record {named} of {path} is gone or damaged, or holds no JPEG, PNG or BMP picture, or"
+        )
         with pytest.raises(tf.errors.InvalidArgumentError, match=said):
             together(tf.constant(places, tf.int64))
 
