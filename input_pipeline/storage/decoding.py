@@ -84,13 +84,16 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
         return (width, height) if 5 <= _orientation(image) <= 8 else (height, width)
 
 
-def read_format(path: str | os.PathLike) -> str:
+def read_format(path: str | os.PathLike, *, content: bytes | None = None) -> str:
     """Reads the format of a picture from its content, as Pillow calls it, such as JPEG.
+
+    Args:
+      path, content: as of `read_picture`.
 
     Raises:
       PictureError: as `read_size`.
     """
-    with _opened(path) as image:
+    with _opened(path, content) as image:
         return str(image.format)
 
 

@@ -9,11 +9,13 @@ import concurrent.futures
 import dataclasses
 import glob
 import hashlib
+import io
 import json
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -126,47 +128,95 @@ def _written(prefix):
 
 
 def _remove_written(prefix):
-    for path in (*_written(prefix), _journal_path(prefix)):
+    for path in (*_written(prefix), journal_path(prefix)):
         files.remove(path)
 
 
-def _journal_path(prefix):
-    return prefix.with_name(f"{prefix.name}.json")
+def journal_path(prefix: str | os.PathLike) -> str:
+    """Returns the path of what is kept of a writing."""
+    return f"{os.fspath(prefix)}.json"
 
 
 def _journal(prefix):
-    """What was kept of a writing; None where nothing was, and what fits no plan where somebody has changed it."""
-    path = _journal_path(prefix)
+    """What was kept of a writing; None where nothing was."""
+    path = journal_path(prefix)
     try:
-        values, intact = files.unsealed(json.loads(path.read_text("utf-8")))
-        ours = {"plan", "bad"} <= values.keys()
+        content = pathlib.Path(path).read_bytes()
     except FileNotFoundError:
         return None
+    return read_journal(path, content)
+
+
+def read_journal(path: str, content: bytes) -> dict[str, Any]:
+    """Returns what a journal holds, of which the plan is "" where somebody has changed it.
+
+    Args:
+      path: of the file, for messages.
+      content: of the file; see `journal_file`.
+
+    Raises:
+      ValueError: if it is no journal.
+    """
+    try:
+        values, intact = files.unsealed(json.loads(content))
+        ours = {"plan", "bad"} <= values.keys()
     except (AttributeError, ValueError):
         ours = False
     if not ours:
-        raise ValueError(f"{path} is in the way, and was not written here; choose another --out, or move it")
-    return values if intact else {"plan": ""}
+        raise ValueError(f"{path} is in the way, and was not written here; write to another place, or move it")
+    return values if intact else {**values, "plan": ""}
 
 
 def _keep(prefix, journal):
-    files.write_whole(_journal_path(prefix), json.dumps(files.sealed(journal), indent=1).encode())
+    files.write_whole(journal_path(prefix), journal_file(journal["plan"], journal["bad"]))
+
+
+def journal_file(plan: str, bad: Mapping[str, Mapping[str, str]], **more: int) -> bytes:
+    """Returns the content of a journal.
+
+    Args:
+      plan: what tells this writing from others.
+      bad: number of each shard that is written -> name of each picture that is not in it -> why it cannot be read.
+      **more: what else it is to hold.
+    """
+    return json.dumps(files.sealed({"plan": plan, "bad": bad, **more}), indent=1).encode()
 
 
 def _write_shard(path, paths, folder):
     """Writes a shard; returns the name of each picture that cannot be read, and why."""
     bad = {}
+    files.make_whole(path, lambda new: bad.update(write_records(new, [(_name(each, folder), each) for each in paths])))
+    return bad
 
-    def write(temporary):
-        with tf.io.TFRecordWriter(str(temporary)) as writer, concurrent.futures.ThreadPoolExecutor() as pool:
-            for start in range(0, len(paths), _IN_FLIGHT):
-                for each, (file, reason) in zip(paths[start:], pool.map(_stored, paths[start : start + _IN_FLIGHT])):
-                    if reason:
-                        bad[_name(each, folder)] = reason
-                    else:
-                        writer.write(_example(file, _name(each, folder)))
 
-    files.make_whole(path, write)
+def write_records(
+    path: str | os.PathLike,
+    pictures: Sequence[tuple[str, str]],
+    read: Callable[[str], tuple[bytes | None, str]] = lambda path: (None, ""),
+) -> dict[str, str]:
+    """Writes a TFRecord file of pictures, several of which are read at once.
+
+    Args:
+      path: of the file.
+      pictures: name and path of each, in their order.
+      read: function of a path: the content of the file, None to read it from this machine; and why it cannot be read,
+        or "".
+
+    Returns:
+      The name of each picture that cannot be read and is left out, and why.
+
+    Raises:
+      OSError, tf.errors.OpError: if the file cannot be written.
+    """
+    bad = {}
+    with tf.io.TFRecordWriter(os.fspath(path)) as writer, concurrent.futures.ThreadPoolExecutor() as pool:
+        for start in range(0, len(pictures), _IN_FLIGHT):
+            part = pictures[start : start + _IN_FLIGHT]
+            for (name, _), (file, reason) in zip(part, pool.map(lambda each: _stored(each[1], *read(each[1])), part)):
+                if reason:
+                    bad[name] = reason
+                else:
+                    writer.write(_example(file, name))
     return bad
 
 
@@ -178,14 +228,17 @@ def _example(file, name):
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def _stored(path):
+def _stored(path, content, reason):
     """The bytes that a shard has of a picture, and ""; or nothing, and why it cannot be read."""
+    if reason:
+        return b"", reason
     try:
-        picture = decoding.read_picture(path)
+        picture = decoding.read_picture(path, content=content)
     except decoding.PictureError as error:
         return b"", error.reason
-    file = pathlib.Path(path).read_bytes()
-    if decoding.read_format(path) in _KEPT_AS_THEY_ARE and _shape_in_graph(file) == picture.shape:
+    file = pathlib.Path(path).read_bytes() if content is None else content
+    as_it_is = decoding.read_format(path, content=file) in _KEPT_AS_THEY_ARE
+    if as_it_is and _shape_in_graph(file) == picture.shape:
         return file, ""
     return tf.io.encode_png(picture).numpy(), ""
 

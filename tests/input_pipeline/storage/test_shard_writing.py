@@ -126,7 +126,9 @@ def test_a_file_of_somebody_else_is_not_taken_for_a_journal(pictures, tmp_path):
     for content in ('{"images": []}', "[1]", "words"):
         (tmp_path / "mine.json").write_text(content)
         for start_over in (False, True):
-            with pytest.raises(ValueError, match=r"mine\.json is in the way, and was not written here; choose another"):
+            with pytest.raises(
+                ValueError, match=r"mine\.json is in the way, and was not written here; write to another"
+            ):
                 write(pictures, tmp_path / "mine", start_over=start_over)
         assert (tmp_path / "mine.json").read_text() == content and not state(tmp_path / "mine")
 
