@@ -276,15 +276,16 @@ class Run:
     def _predictor(self) -> Any:
         from dense_labels.prediction.predictor import Predictor
         from dense_labels.prediction.several import SeveralHeads
+        from input_pipeline.readers.pictures import saw_boxes
 
         network, kept = self.network, kept_heads.of_step(self.workdir, self.step)
         if kept is None:
             raise ValueError(f"{self.workdir} has no landmark head; evaluate it with annotations first")
         identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "figures": kept.result.metrics}
         heads = SeveralHeads(network, self.frame, kept)
-        facts = {"saw_boxes": bool(kept.config.data.boxes), "annotated": kept.landmarks}
-        facts["together"] = heads.together if heads.disagree else None
-        return Predictor(heads.landmarks, heads.frame, kept.result.landmark_names, identity, **facts)
+        together, boxed = heads.together if heads.disagree else None, saw_boxes(kept.config.data)
+        facts = {"annotated": kept.landmarks, "together": together}
+        return Predictor(heads.landmarks, heads.frame, kept.result.landmark_names, identity, saw_boxes=boxed, **facts)
 
     @functools.cached_property
     def _served(self) -> Any:

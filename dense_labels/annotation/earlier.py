@@ -52,6 +52,7 @@ def read(
     if annotations is None:
         return NOTHING
     config = run_config.with_landmarks(config, annotations, None, folder)
+    config.data.boxes = ""  # points alone are taken, and a page shows whole pictures
     config.data.category = category or config.data.category
     pictures = READERS[config.data.name].value(config.data)["annotated"]
     seen: set[str] = set()

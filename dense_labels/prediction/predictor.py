@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,12 +13,14 @@ from tqdm import tqdm
 
 from dense_labels import files, progress
 from dense_labels.batches import Frame
+from dense_labels.config import DataConfig
 from dense_labels.prediction import answers, reading, smoothing
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.journal import Journal, Key, Line, packed
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.prediction.reading import Seen
 from dense_labels.registry import FORMATS
+from input_pipeline.readers.pictures import saw_boxes
 
 _AHEAD = 4  # batches that are decoded, or are being decoded, before the network wants them
 _NAMED = 5  # pictures that a message names
@@ -190,9 +193,15 @@ def describe(folder: str | os.PathLike) -> Described:
         card["created"],
         Frame(tuple(seen["input_size"]), seen["stride"], seen["margin"]),
         tuple(card.get("data", {}).get("landmarks", ())),
-        bool(card.get("configuration", {}).get("data", {}).get("boxes")),
+        _saw_boxes(card.get("configuration", {}).get("data", {})),
         {name: tensor["shape"] for name, tensor in functions["landmarks"]["outputs"].items()},
     )
+
+
+def _saw_boxes(data: dict[str, Any]) -> bool:
+    """Whether training saw boxes, as the configuration on a model card has it; one of another version lacks keys."""
+    known = {field.name for field in dataclasses.fields(DataConfig)}
+    return saw_boxes(DataConfig(**{name: value for name, value in data.items() if name in known}))
 
 
 def load(folder: str | os.PathLike) -> Predictor:

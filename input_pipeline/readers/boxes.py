@@ -28,6 +28,7 @@ def check(config: Config) -> None:
     keys=(*STILL_KEYS, "data.boxes", "data.images", "data.category", "data.min_score"),
     check=check,
     unannotated=True,
+    boxed=True,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the boxes of a configuration; see `read_file`."""

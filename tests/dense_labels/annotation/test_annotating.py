@@ -186,8 +186,12 @@ def spots(path, count):
     return path
 
 
-def test_a_run_that_saw_boxes_is_given_pictures_of_one_object(run):
-    run.config.data.boxes = "boxes.json"
+@pytest.mark.parametrize("by", ["boxes", "coco"])
+def test_a_run_that_saw_boxes_is_given_pictures_of_one_object(run, tmp_path, by):
+    """Also one whose boxes are those of several objects in a picture, which no key of its configuration names."""
+    run.config.data.name = by
+    if by == "coco":
+        run.config.data.annotations = str(spots(tmp_path / "points.json", 2))
     with pytest.raises(ValueError, match="was trained on boxes about objects.*crop pictures"):
         annotating.annotate(run, 2)
     assert len(data_of(annotating.annotate(run, 2, pictures=run.config.data.dir))["pictures"]) == 2

@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 
 from dense_labels.batches import Frame
-from dense_labels.prediction import answers, inputs, journal
+from dense_labels.config import Config
+from dense_labels.evaluation.result import Result
+from dense_labels.exporting import model_card
+from dense_labels.prediction import answers, inputs, journal, predictor
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.predictor import Predictor
 from input_pipeline.readers import coco
@@ -274,6 +277,16 @@ def test_a_network_that_saw_boxes_asks_for_them(boxed, capsys):
     assert "saw boxes" not in capsys.readouterr().out
     of_boxes.predict(folder)
     assert "note: the network saw boxes about the objects; give boxes, or pictures that" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name, boxes, seen", [("coco", "", False), ("coco", "/own/points.json", True), ("pts", "", True)]
+)
+def test_an_export_tells_by_its_card_whether_the_network_saw_boxes(name, boxes, seen):
+    config = Config()
+    config.data.name, config.data.boxes, config.data.annotations = name, boxes, "/own/points.json"
+    card = model_card.describe_run(config, Result())["configuration"]["data"]
+    assert predictor._saw_boxes(card) == predictor._saw_boxes({**card, "a_newer_key": 1}) == seen
 
 
 # --- which pictures ---
