@@ -160,7 +160,7 @@ class Fitting:
         mean_shape = _in_frame(fitted.predicted[MEAN_SHAPE], own, shown, self._config.data.crop)
         measured_on = dataclasses.replace(shown, annotated=fitted.measured_on.annotated)
         predicted = {MEAN_SHAPE: mean_shape, NAME: points}
-        return dataclasses.replace(fitted, predicted=predicted, best_points=points, measured_on=measured_on)
+        return dataclasses.replace(fitted, predicted=predicted, points={NAME: points}, measured_on=measured_on)
 
     def few_shot(self, *, counts: Sequence[int], seeds: int | Sequence[int]) -> dict[str, dict[int, list[float]]]:
         """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`.
@@ -249,18 +249,20 @@ def together(first: FittedHeads | None, second: FittedHeads, names: Sequence[str
 
     Returns:
       All heads; the best of both is best. What heads of either kind were not fitted to, as where a rare landmark is in
-      one of their parts alone, is measured of none; the mean shape is that of the first.
+      one of their parts alone, is measured of none, and compares none; the mean shape is that of the first.
     """
     if first is None:
         return second
     heads = {name: {**first.heads, **second.heads}[name] for name in names}
     errors = {**first.errors, **second.errors}
-    best = landmarks.least(errors, names)
-    owner = first if best in first.heads else second
-    predicted, measured_on = first.predicted, first.measured_on
+    predicted, points, measured_on = first.predicted, first.points, first.measured_on
     if predicted is not None and second.predicted is not None:
         predicted = {**predicted, **second.predicted, MEAN_SHAPE: predicted[MEAN_SHAPE]}
-        both = measured_on.annotated * second.measured_on.annotated
-        measured_on = dataclasses.replace(measured_on, annotated=both)
-    facts = owner.best_points, measured_on, errors, owner.fitted_on
+        points = {**first.points, **second.points}
+        marks = [each.measured_on.annotated for each in (first, second)]
+        measured_on = dataclasses.replace(measured_on, annotated=marks[0] * marks[1])
+        if (marks[0] != marks[1]).any():  # they took turns in other parts, so that neither's errors are of the same
+            errors = {name: measuring.mean_percent(each, measured_on) for name, each in points.items()}
+    best = landmarks.least(errors, names)
+    facts = points, measured_on, errors, (first if best in first.heads else second).fitted_on  # as the best sees them
     return FittedHeads(heads, best, predicted, *facts, {**first.calibrations, **second.calibrations})

@@ -168,6 +168,31 @@ def test_what_the_parts_of_one_kind_of_head_lack_is_measured_of_none(rare, left)
     np.testing.assert_array_equal(both.predicted["mean_shape"], first.predicted["mean_shape"])
 
 
+def test_heads_of_both_kinds_are_compared_on_what_both_were_measured_on():
+    """A rare landmark that one kind of them alone was measured on decides nothing."""
+    first, second = heads_in_turns("regress", 5, (0, 1)), heads_in_turns("detector", 3, (0, 3))
+    shared = first.measured_on.annotated * second.measured_on.annotated
+    assert first.measured_on.annotated[:, 1].any() and not shared[:, 1].any()
+    places = first.measured_on.landmarks
+
+    def off(by, rare):  # pixels that points are off, and those of the rare landmark
+        return places + np.float32([[[by, 0], [rare, 0]]])
+
+    found = [{"regress": off(1, 9)}, {"detector": off(2, 0)}]
+    first, second = (
+        dataclasses.replace(
+            each, points=points, errors={n: measuring.mean_percent(p, each.measured_on) for n, p in points.items()}
+        )
+        for each, points in zip((first, second), found)
+    )
+    assert second.errors["detector"] < first.errors["regress"]
+    both = evaluating.together(first, second, ("regress", "detector"))
+    assert both.best == "regress" and both.errors == pytest.approx({"regress": 10.0, "detector": 20.0})
+    np.testing.assert_array_equal(both.best_points, found[0]["regress"])
+    alike = evaluating.together(second, dataclasses.replace(second, errors={"detector": 7.0}), ("detector",))
+    assert alike.errors == {"detector": 7.0}  # on the same landmarks they are as they were
+
+
 @pytest.mark.parametrize("heads", [("detector", "nearest", "regress"), ("nearest", "regress", "detector")])
 def test_of_four_annotated_pictures_the_head_that_is_named_first_is_exported(run, monkeypatch, tmp_path, capsys, heads):
     table = pathlib.Path(annotations(run)["annotations"]).read_text().splitlines()
