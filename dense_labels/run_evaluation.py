@@ -243,9 +243,10 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     if len(fitted.heads) > 1 and not fitted.errors:
         few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
         progress.say(f"{few}: {fitted.best} is the one to export, for {landmarks.FEW_REASON}")
-    parts = measuring.measure(
-        fitted.predicted, fitted.measured_on, source.normaliser, head_images=len(known), exported=fitted.best
-    )
+    protocol = {"head_images": len(known), "exported": fitted.best}
+    if test is None and len(fitted.errors) > 1:
+        protocol["chosen"] = measuring.CHOSEN
+    parts = measuring.measure(fitted.predicted, fitted.measured_on, source.normaliser, **protocol)
     if few_shot:
         views_of = functools.partial(_few_views, subject, len(known))
         errors = landmarks.few_shot(fits, views_of, known, test, counts=few_shot, seeds=_SEEDS, batch_size=batch_size)
