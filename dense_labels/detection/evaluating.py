@@ -126,10 +126,7 @@ class Fitting:
         self.known = annotated_images(own, "annotated", config.eval.head_images)
         self.test = annotated_images(own, "test") if own.count("test") else None
         sides.exchanged(self.known.landmarks.shape[1], self.flip_pairs)  # refuses pairs that are none
-        if views_lib.mirrored_upside_down(self.known, self.flip_pairs):
-            progress.say("mirrored views are mirrored top to bottom, so that objects lie in them as in the pictures")
-        if views_lib.turns_all_round(self.known):
-            progress.say("objects lie any way round: detectors are trained on views that are turned by any angle")
+        _say_how_objects_lie(self.known, self.flip_pairs)
         self.settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, kept_in=kept_in)
         self._last: tuple[Any, Any] | None = None
         self.origins = own.origins("annotated")
@@ -216,6 +213,18 @@ class Fitting:
     _fit_alone.takes_all = True  # type: ignore[attr-defined]
 
 
+def _say_how_objects_lie(known: LabelledLandmarks, pairs: Sequence[tuple[int, int]]) -> None:
+    """Says how views are made for the detector of all annotated pictures; one of a part of them looks at that part."""
+    found = {
+        "mirrored top to bottom, so that objects lie in mirrored views as in the pictures": (
+            views_lib.mirrored_upside_down(known, pairs)
+        ),
+        "turned by any angle, for objects lie any way round": views_lib.turns_all_round(known),
+    }
+    for words in filter(found.get, found):
+        progress.say(f"views of all annotated pictures are {words}; a detector of some of them decides by these")
+
+
 def _read_pile(config: Config | None, size: tuple[int, int], most: int, *, boxed: bool) -> Pile | None:
     """Pictures of a training, or None where there are none that a detector could learn from."""
     if config is None or config.data.name not in READERS or not most:
@@ -231,7 +240,8 @@ def _read_pile(config: Config | None, size: tuple[int, int], most: int, *, boxed
             f"the training saw {of[pile.boxed]}, {of[boxed]} are annotated: a detector sees annotated ones alone"
         )
         return None
-    progress.say(f"a detector learns from {len(pile.images)} pictures of the training too")
+    few = "but for those that are annotated or measured on"
+    progress.say(f"detectors learn from {len(pile.images)} pictures of the training too, {few}")
     return pile
 
 

@@ -140,6 +140,19 @@ def test_a_detector_and_the_one_that_taught_it_are_measured_on_one_fit(run, monk
     assert images > 1 and [with_pile, alone] == measured[:2]
 
 
+@pytest.mark.parametrize("turned, said", [(False, ""), (True, "turned by any angle, for objects lie any way round")])
+def test_what_is_said_of_views_is_said_of_all_annotated_pictures(turned, said, capsys):
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False) * turned
+    places = np.float32([[[0, 0], [9 * np.cos(a), 9 * np.sin(a)], [-4 * np.sin(a), 4 * np.cos(a)]] for a in angles])
+    ones = np.ones([12, 3], np.float32)
+    known = LabelledLandmarks(
+        LabelMap(np.zeros([12, 4, 4, 3]), 1), places, ones, ones[:, :2], ones[:, 0], np.arange(12)
+    )
+    evaluating._say_how_objects_lie(known, ())
+    words = f"views of all annotated pictures are {said}; a detector of some of them decides by these\n"
+    assert capsys.readouterr().out == (words if said else "")
+
+
 def heads_in_turns(name, folds, rare):
     """Heads of one kind, measured in turns on twelve images; a second landmark is annotated in some of them alone."""
     places = np.float32(np.random.default_rng(0).uniform(5, 20, [12, 2, 2]))
