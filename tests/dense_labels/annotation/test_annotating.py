@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import sys
 import types
 
 import numpy as np
@@ -204,6 +205,18 @@ def test_the_page_calls_objects_what_annotations_or_the_run_call_them(run, tmp_p
     annotations = spots(tmp_path / "points.json", 1) if annotated else None
     run.config.data.category = asked
     assert data_of(annotating.annotate(run, 2, annotations=annotations))["category"] == category
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+def test_names_that_are_no_text_cost_nothing_else(run, tmp_path, capsys):
+    """One of an annotated picture, and that of the run, which is the title of the page."""
+    for name in ("good.png", "bad\udcff.png"):
+        draw((40, 40)).save(tmp_path / "pictures" / name)
+        (tmp_path / "pictures" / f"{name[:-4]}.pts").write_text("version: 1\nn_points: 2\n{\n5 6\n9 7\n}\n")
+    run.workdir += "\udcfe"
+    data = data_of(annotating.annotate(run, 2, annotations=run.config.data.dir, pictures=run.config.data.dir))
+    assert "note: 1 annotated pictures have names that are no text: rename them" in capsys.readouterr().out
+    assert len(data["pictures"]) == 3 and data["pictures"][-1]["name"] == "good.png"
 
 
 def test_two_objects_in_a_picture_are_refused(run, tmp_path):

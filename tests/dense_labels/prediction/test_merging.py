@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import sys
 import types
 
 import numpy as np
@@ -421,3 +422,14 @@ def test_the_command_merges_for_the_pictures_of_its_run(folder, tmp_path, monkey
     for name, value in (("few_shot", ["1"]), ("annotate", 3), ("suggest", ["coco"])):
         refused = evaluated.refusal("run", **files, **{name: value})
         assert refused == f"--corrections does not evaluate: leave out --{name}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+def test_a_picture_that_no_file_can_name_is_refused(folder, tmp_path):
+    pts = saved(folder, tmp_path, "pts", OLD)
+    for path in (folder / "a.png", pts / "a.pts"):
+        path.rename(path.with_name(f"b\udcff{path.suffix}"))
+    with pytest.raises(
+        ValueError, match=r"b\\udcff\.png: its name is not UTF-8, so no annotations can name it; rename it"
+    ):
+        merging.merge_annotations(pts, pts, tmp_path / "all.csv", folder)

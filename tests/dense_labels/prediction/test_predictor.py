@@ -17,6 +17,7 @@ from dense_labels.exporting import model_card
 from dense_labels.prediction import answers, inputs, journal, predictor
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.predictor import Predictor
+from dense_labels.registry import FORMATS
 from input_pipeline.readers import coco
 from tests.commands import ROOT, environment
 
@@ -196,6 +197,25 @@ def test_a_damaged_journal_is_begun_anew_or_cut_off(tmp_path, content, capsys):
     lines = (tmp_path / journal.FILE).read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"version": 1}, {"name": "a.png"}]
     assert not capsys.readouterr().out  # nothing was there to be lost
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+def test_a_name_that_is_no_text_fails_by_itself(pictures, tmp_path, capsys):
+    folder, places = pictures
+    (folder / "39.png").rename(folder / "b\udcff.png")
+    written = [each.name for each in FORMATS.values() if not {"needs_video", "needs"} & each.facts.keys()]
+    predicted = model().predict(folder, out=tmp_path / "out", formats=written, outliers=2)
+    assert r"1 of 40 pictures cannot be read: b\udcff.png (its name is not UTF-8)" in capsys.readouterr().out
+    assert len(predicted) == 39 and predicted.failed == (("b\udcff.png", "its name is not UTF-8"),)
+    table = (tmp_path / "out" / "points.csv").read_text().splitlines()
+    assert len(table) == 1 + 39 and not (tmp_path / "out" / journal.FILE).exists()
+    assert "39.png" in places and not any(line.startswith("39.png") for line in table)
+    (folder / "b\udcff.png").replace(tmp_path / "c\udcff.mp4")
+    (tmp_path / "c\udcff.mp4").write_bytes(b"no picture")
+    with pytest.raises(
+        ValueError, match=r"c\\udcff\.mp4: its name is not UTF-8, as those of its frames are; rename it"
+    ):
+        model().predict(tmp_path / "c\udcff.mp4")
 
 
 # --- boxes about objects ---
