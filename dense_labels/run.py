@@ -113,7 +113,7 @@ class Run:
 
         Args:
           annotations: landmarks to fit heads on: a file or folder of any format that is read; None for the run's own.
-          annotations_test: the same to test on; without it, five parts of the annotated pictures take turns.
+          annotations_test: the same to test on; without it, parts of those take turns: five, of a detector three.
           pictures: folder of the pictures, if it is not the training's (any more).
           category: name or id of the objects, where annotations are of several kinds.
           heads: names of the heads to fit, such as ("nearest", "regress"), or one name; those of the configuration if
