@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Collection
 
 import numpy as np
 
@@ -21,8 +22,18 @@ STILL_KEYS = (  # of the configuration: what all still pictures are shown by; a 
 )
 
 
-class SeveralKinds(ValueError):
-    """A file has landmarks of several kinds of object, and none of them is chosen."""
+OBJECT = "object"  # what our own files call objects that have no name of their own
+
+
+def taken_for_any(kinds: Collection[str]) -> bool:
+    """Says whether the kinds of objects in a file are one that has no name of its own: whatever is asked for is that.
+
+    A kind that is called otherwise than what is asked for is not taken for it.
+
+    Args:
+      kinds: what the file calls them; "" where it does not.
+    """
+    return len(kinds) == 1 and next(iter(kinds)) in ("", OBJECT)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

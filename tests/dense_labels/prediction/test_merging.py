@@ -310,6 +310,8 @@ def test_a_category_is_chosen_where_there_are_several_and_keeps_its_name(folder,
     evaluated.evaluate("run", **files, merged=tmp_path / "all.json", category="cat")
     found = annotation_files.read(folder, tmp_path / "all.json", category="cat")
     assert found.category == "cat" and len(found.paths) == 3
+    with pytest.raises(ValueError, match="all.json has no key points of the category 'dog'; it has those of cat$"):
+        merging.merge_annotations(tmp_path / "all.json", after, tmp_path / "none.json", folder, category="dog")
     config.data.category = "dog"
     evaluated.evaluate("run", **files, merged=tmp_path / "dogs.json")
     assert annotation_files.read(folder, tmp_path / "dogs.json", category="dog").category == "dog"
