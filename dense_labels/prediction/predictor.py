@@ -177,13 +177,25 @@ def describe(folder: str | os.PathLike) -> Described:
       folder: of a version, or of the versions, of which the newest is taken.
 
     Raises:
-      ValueError: if there is no exported model, it is damaged, or it has no landmark head.
+      ValueError: if there is no exported model, it is damaged, it has no landmark head, or it was written before
+        models came with a card that says what they answer.
     """
     from dense_labels.exporting import checksums, model_card
 
     path = _version(pathlib.Path(os.path.expanduser(os.fspath(folder))))
     checksums.check(path)
-    card = model_card.read(path)
+    try:
+        return _described(path, model_card.read(path))
+    except (AttributeError, FileNotFoundError, KeyError, TypeError) as error:
+        lacks = f"does not say {error}" if isinstance(error, KeyError) else "is missing or of another kind"
+        raise ValueError(
+            f"{path}: {model_card.FILE.as_posix()} {lacks}, so that it is not known what the model sees and answers; "
+            "export the run again"
+        ) from error
+
+
+def _described(path: pathlib.Path, card: dict[str, Any]) -> Described:
+    """What a card of this version or an older one says, of the model at a path."""
     functions = {each.get("function", name): each for name, each in card["signatures"].items()}
     if "landmarks" not in functions:
         raise ValueError(f"{path} has no landmark head; evaluate the run with annotations, and export it again")
