@@ -37,7 +37,7 @@ def console() -> None:
         flags.DEFINE_integer("max_pixels", Limits.max_pixels, "The SavedModel refuses pictures of more pixels.", 1),
         flags.DEFINE_integer("batch_requests", 0, "It joins up to so many pictures of concurrent requests.", 0),
         flags.DEFINE_string("annotations", None, "Landmarks to fit heads on, as annotation tools write them."),
-        flags.DEFINE_string("annotations_test", None, "The same to test on; without it, five parts take turns."),
+        flags.DEFINE_string("annotations_test", None, "To test on; without it, parts take turns: 5, of a detector 3."),
         flags.DEFINE_string("pictures", None, "Folder of the pictures, if it is not the training's (any more)."),
         flags.DEFINE_string("category", None, "Name or id of the objects, where annotations are of several kinds."),
         flags.DEFINE_string("cache_dir", None, "Folder of resized pictures, if it is not the training's."),

@@ -14,7 +14,7 @@ from benchmarks import regression_trees
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import Config
 from dense_labels.detection import sides
-from dense_labels.evaluation import landmarks, measuring
+from dense_labels.evaluation import absent, landmarks, measuring
 from dense_labels.registry import READERS
 from input_pipeline.readers import consistency
 from input_pipeline.readers.pictures import Pictures
@@ -101,7 +101,7 @@ class Fitting:
         import tensorflow as tf
 
         seen = [self._seen(number) for number in few.labels.values.ravel()]
-        points = [(each - corner) / scale for each, (_, corner, scale) in zip(landmarks.shapes(few), seen)]
+        points = [(each - corner) / scale for each, (_, corner, scale) in zip(absent.shapes(few), seen)]
         exchanged = sides.exchanged(few.landmarks.shape[1], self.flip_pairs)
         how = {"exchanged": exchanged, "settings": self.settings(len(few)), "seed": seed}
         locate = self._peer.fit([image for image, *_ in seen], np.stack(points), **how)

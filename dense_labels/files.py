@@ -19,6 +19,17 @@ _DIGEST = "digest"  # key of what JSON says of all its other values
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")
 
 
+NOT_TEXT = "its name is not UTF-8"  # why a picture has failed that no file can name
+
+
+def is_text(name: str) -> bool:
+    """Says whether a file can hold the name of another, which on Linux may be any bytes: whether it is UTF-8."""
+    try:
+        return bool(name.encode()) or not name
+    except UnicodeEncodeError:
+        return False
+
+
 def temporary_name(path: str | os.PathLike) -> pathlib.Path:
     """Returns a new hidden name beside a file, for what is not whole yet; `remove_temporary` knows such names."""
     path = pathlib.Path(path)

@@ -113,7 +113,7 @@ class Run:
 
         Args:
           annotations: landmarks to fit heads on: a file or folder of any format that is read; None for the run's own.
-          annotations_test: the same to test on; without it, five parts of the annotated pictures take turns.
+          annotations_test: the same to test on; without it, parts of those take turns: five, of a detector three.
           pictures: folder of the pictures, if it is not the training's (any more).
           category: name or id of the objects, where annotations are of several kinds.
           heads: names of the heads to fit, such as ("nearest", "regress"), or one name; those of the configuration if
@@ -276,15 +276,16 @@ class Run:
     def _predictor(self) -> Any:
         from dense_labels.prediction.predictor import Predictor
         from dense_labels.prediction.several import SeveralHeads
+        from input_pipeline.readers.pictures import saw_boxes
 
         network, kept = self.network, kept_heads.of_step(self.workdir, self.step)
         if kept is None:
             raise ValueError(f"{self.workdir} has no landmark head; evaluate it with annotations first")
         identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "figures": kept.result.metrics}
         heads = SeveralHeads(network, self.frame, kept)
-        facts = {"saw_boxes": bool(kept.config.data.boxes), "annotated": kept.landmarks}
-        facts["together"] = heads.together if heads.disagree else None
-        return Predictor(heads.landmarks, heads.frame, kept.result.landmark_names, identity, **facts)
+        together, boxed = heads.together if heads.disagree else None, saw_boxes(kept.config.data)
+        facts = {"annotated": kept.landmarks, "together": together}
+        return Predictor(heads.landmarks, heads.frame, kept.result.landmark_names, identity, saw_boxes=boxed, **facts)
 
     @functools.cached_property
     def _served(self) -> Any:

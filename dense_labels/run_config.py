@@ -44,7 +44,7 @@ def with_landmarks(
     Raises:
       ValueError: if there are test landmarks alone, a file is of no known kind, or the two differ.
     """
-    config = copy.deepcopy(config)
+    run, config = config.data, copy.deepcopy(config)
     config.data.dir = os.fspath(pictures) if pictures else config.data.dir
     can_choose = "data.whole_pictures" in _keys(config.data.name)
     if can_choose and config.data.whole_pictures:
@@ -54,7 +54,9 @@ def with_landmarks(
             raise ValueError("annotations_test goes with annotations; give both")
         return with_absolute_paths(config)
     from input_pipeline.readers import annotation_files  # not above: what checks a configuration imports no reader
+    from input_pipeline.readers.pictures import saw_boxes
 
+    saw = saw_boxes(run)
     paths = [os.fspath(path) for path in (annotations, annotations_test) if path]
     kinds = {annotation_files.kind_of(path) for path in paths}
     if len(kinds) > 1:
@@ -65,8 +67,8 @@ def with_landmarks(
         config.data.whole_pictures, config.data.boxes = True, ""  # as the run saw them
     config.data.name = kinds.pop()
     config.data.annotations, config.data.annotations_test = paths[0], paths[1] if len(paths) > 1 else ""
-    if config.data.boxes:
-        config.data.boxes = paths[0]  # those of these objects; the file of the training may be elsewhere
+    shows = saw and not config.data.whole_pictures and "data.boxes" in _keys(config.data.name)
+    config.data.boxes = paths[0] if shows else ""  # those of these objects, not of the training
     return with_absolute_paths(config)
 
 

@@ -111,6 +111,18 @@ def _configuration(run, data, heads, few_shot, pile) -> config_lib.Config:
     return config
 
 
+def _settle_boxes(run, config, source) -> None:
+    """Has the configuration say whether boxes are shown, and says where the training saw some and these are none."""
+    from input_pipeline.readers import pictures
+
+    config.data = pictures.settled(config.data, source.boxed)
+    if pictures.saw_boxes(run.config.data) and not source.boxed:
+        progress.warn(
+            "the training saw boxes about objects, and these annotations are of whole pictures; give annotations with "
+            "boxes, or pictures that are cropped alike"
+        )
+
+
 def _of_training(run, config) -> config_lib.Config:
     """The configuration of a run's training, with the cache that an evaluation has."""
     trained = copy.deepcopy(run.config)
@@ -135,6 +147,7 @@ def _subject(run, config, untrained) -> Subject:
     if not untrained:
         run.restored = network, step  # what is exported next
     source = pipeline.prepare(config)
+    _settle_boxes(run, config, source)
     split = next(name for name in ("test", "annotated", "validation") if source.count(name))
     label = tf.function(network, reduce_retracing=True, autograph=False)
     return Subject(config, label, run.stride, step, source, split)
@@ -230,9 +243,10 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     if len(fitted.heads) > 1 and not fitted.errors:
         few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
         progress.say(f"{few}: {fitted.best} is the one to export, for {landmarks.FEW_REASON}")
-    parts = measuring.measure(
-        fitted.predicted, fitted.measured_on, source.normaliser, head_images=len(known), exported=fitted.best
-    )
+    protocol = {"head_images": len(known), "exported": fitted.best}
+    if test is None and len(fitted.errors) > 1:
+        protocol["chosen"] = measuring.CHOSEN
+    parts = measuring.measure(fitted.predicted, fitted.measured_on, source.normaliser, **protocol)
     if few_shot:
         views_of = functools.partial(_few_views, subject, len(known))
         errors = landmarks.few_shot(fits, views_of, known, test, counts=few_shot, seeds=_SEEDS, batch_size=batch_size)

@@ -133,13 +133,16 @@ def _configuration(pictures_or_config, overrides) -> config_lib.Config:
 
 def _resolved(config: config_lib.Config, source: Any, precision: str) -> config_lib.Config:
     """The configuration with every setting that was left open, as the run keeps it."""
+    from input_pipeline.readers import pictures
+
     count = source.count("train")
     simulated = config.data.name in SOURCES and SOURCES[config.data.name].facts.get("simulated")
     batch_size = config.train.batch_size or min(BATCH_SIZE, count)
     train = dataclasses.replace(config.train, precision=precision, batch_size=batch_size)
     if simulated:
         return dataclasses.replace(config, train=train)
-    data = dataclasses.replace(config.data, size=tuple(source.size), num_pictures=count)
+    data = pictures.settled(config.data, source.boxed)
+    data = dataclasses.replace(data, size=tuple(source.size), num_pictures=count)
     return dataclasses.replace(config, data=data, train=train)
 
 

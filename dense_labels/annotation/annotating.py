@@ -21,6 +21,7 @@ from dense_labels.prediction.predictions import OBJECT, Predictions
 from dense_labels.prediction.several import SeveralHeads
 from dense_labels.registry import FORMATS, compares_labels
 from dense_labels.reporting import annotation_page
+from input_pipeline.readers.pictures import saw_boxes
 from input_pipeline.storage import decoding
 
 FOLDER, PAGE = "annotate", "annotate.html"
@@ -86,7 +87,7 @@ def _check(run, count, annotations, pictures, formats):
         raise ValueError(
             f"suggest={','.join(formats)} needs annotations of one picture or more: labels carry its points to others"
         )
-    if run.config.data.boxes and not run.config.data.whole_pictures and not pictures:
+    if not pictures and saw_boxes(run.config.data):
         raise ValueError(
             f"{run.workdir} was trained on boxes about objects, and the page shows whole pictures; crop pictures to "
             "their boxes, and give the folder of these as the pictures to annotate"

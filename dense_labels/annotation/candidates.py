@@ -105,15 +105,18 @@ def find(given: str | os.PathLike | Sequence[str | os.PathLike], *, out: str, mo
       The candidates.
 
     Raises:
-      ValueError: if there are none, or two videos have one name.
+      ValueError: if there are none, two videos have one name, or one has a name that is not UTF-8.
     """
     if clips := _videos(given):
+        for path in clips:
+            if not files.is_text(path):
+                raise ValueError(f"{progress.printable(path)}: {files.NOT_TEXT}, as those of its frames are; rename it")
         named = collections.Counter(pathlib.PurePath(path).stem for path in clips)
         if twice := [stem for stem, count in named.items() if count > 1]:
             raise ValueError(f"several videos are called {twice[0]}, and so would their frames be; give one at a time")
         return Frames(out, clips, most)
     found = inputs.find(given)
-    paths = [path for path in found.paths if _is_text(path)]
+    paths = [path for path in found.paths if files.is_text(path)]
     if len(paths) < len(found.paths):
         progress.note(f"{len(found.paths) - len(paths)} pictures have names that are no text: rename them")
     if len(paths) > most:
@@ -135,10 +138,3 @@ def _videos(given):
     if any(name.lower().endswith(decoding.EXTENSIONS) or os.path.isdir(os.path.join(path, name)) for name in inside):
         return ()
     return tuple(os.path.join(path, name) for name in inside if name.lower().endswith(VIDEOS))
-
-
-def _is_text(path):
-    try:
-        return bool(path.encode())
-    except UnicodeEncodeError:
-        return False

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dense_labels import config as config_lib
-from dense_labels import run_config
+from dense_labels import files, progress, run_config
 from dense_labels.registry import READERS
 
 
@@ -52,8 +52,13 @@ def read(
     if annotations is None:
         return NOTHING
     config = run_config.with_landmarks(config, annotations, None, folder)
+    config.data.boxes = ""  # points alone are taken, and a page shows whole pictures
     config.data.category = category or config.data.category
     pictures = READERS[config.data.name].value(config.data)["annotated"]
+    texts = [index for index, path in enumerate(pictures.paths) if files.is_text(path)]
+    if len(texts) < len(pictures):
+        progress.note(f"{len(pictures) - len(texts)} annotated pictures have names that are no text: rename them")
+        pictures = pictures.take(texts)
     seen: set[str] = set()
     for path in map(os.path.realpath, pictures.paths):
         if path in seen:

@@ -126,10 +126,7 @@ class Fitting:
         self.known = annotated_images(own, "annotated", config.eval.head_images)
         self.test = annotated_images(own, "test") if own.count("test") else None
         sides.exchanged(self.known.landmarks.shape[1], self.flip_pairs)  # refuses pairs that are none
-        if views_lib.mirrored_upside_down(self.known, self.flip_pairs):
-            progress.say("mirrored views are mirrored top to bottom, so that objects lie in them as in the pictures")
-        if views_lib.turns_all_round(self.known):
-            progress.say("objects lie any way round: detectors are trained on views that are turned by any angle")
+        _say_how_objects_lie(self.known, self.flip_pairs)
         self.settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, kept_in=kept_in)
         self._last: tuple[Any, Any] | None = None
         self.origins = own.origins("annotated")
@@ -160,7 +157,7 @@ class Fitting:
         mean_shape = _in_frame(fitted.predicted[MEAN_SHAPE], own, shown, self._config.data.crop)
         measured_on = dataclasses.replace(shown, annotated=fitted.measured_on.annotated)
         predicted = {MEAN_SHAPE: mean_shape, NAME: points}
-        return dataclasses.replace(fitted, predicted=predicted, best_points=points, measured_on=measured_on)
+        return dataclasses.replace(fitted, predicted=predicted, points={NAME: points}, measured_on=measured_on)
 
     def few_shot(self, *, counts: Sequence[int], seeds: int | Sequence[int]) -> dict[str, dict[int, list[float]]]:
         """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`.
@@ -216,6 +213,18 @@ class Fitting:
     _fit_alone.takes_all = True  # type: ignore[attr-defined]
 
 
+def _say_how_objects_lie(known: LabelledLandmarks, pairs: Sequence[tuple[int, int]]) -> None:
+    """Says how views are made for the detector of all annotated pictures; one of a part of them looks at that part."""
+    found = {
+        "mirrored top to bottom, so that objects lie in mirrored views as in the pictures": (
+            views_lib.mirrored_upside_down(known, pairs)
+        ),
+        "turned by any angle, for objects lie any way round": views_lib.turns_all_round(known),
+    }
+    for words in filter(found.get, found):
+        progress.say(f"views of all annotated pictures are {words}; a detector of some of them decides by these")
+
+
 def _read_pile(config: Config | None, size: tuple[int, int], most: int, *, boxed: bool) -> Pile | None:
     """Pictures of a training, or None where there are none that a detector could learn from."""
     if config is None or config.data.name not in READERS or not most:
@@ -231,7 +240,8 @@ def _read_pile(config: Config | None, size: tuple[int, int], most: int, *, boxed
             f"the training saw {of[pile.boxed]}, {of[boxed]} are annotated: a detector sees annotated ones alone"
         )
         return None
-    progress.say(f"a detector learns from {len(pile.images)} pictures of the training too")
+    few = "but for those that are annotated or measured on"
+    progress.say(f"detectors learn from {len(pile.images)} pictures of the training too, {few}")
     return pile
 
 
@@ -249,18 +259,20 @@ def together(first: FittedHeads | None, second: FittedHeads, names: Sequence[str
 
     Returns:
       All heads; the best of both is best. What heads of either kind were not fitted to, as where a rare landmark is in
-      one of their parts alone, is measured of none; the mean shape is that of the first.
+      one of their parts alone, is measured of none, and compares none; the mean shape is that of the first.
     """
     if first is None:
         return second
     heads = {name: {**first.heads, **second.heads}[name] for name in names}
     errors = {**first.errors, **second.errors}
-    best = landmarks.least(errors, names)
-    owner = first if best in first.heads else second
-    predicted, measured_on = first.predicted, first.measured_on
+    predicted, points, measured_on = first.predicted, first.points, first.measured_on
     if predicted is not None and second.predicted is not None:
         predicted = {**predicted, **second.predicted, MEAN_SHAPE: predicted[MEAN_SHAPE]}
-        both = measured_on.annotated * second.measured_on.annotated
-        measured_on = dataclasses.replace(measured_on, annotated=both)
-    facts = owner.best_points, measured_on, errors, owner.fitted_on
+        points = {**first.points, **second.points}
+        marks = [each.measured_on.annotated for each in (first, second)]
+        measured_on = dataclasses.replace(measured_on, annotated=marks[0] * marks[1])
+        if (marks[0] != marks[1]).any():  # they took turns in other parts, so that neither's errors are of the same
+            errors = {name: measuring.mean_percent(each, measured_on) for name, each in points.items()}
+    best = landmarks.least(errors, names)
+    facts = points, measured_on, errors, (first if best in first.heads else second).fitted_on  # as the best sees them
     return FittedHeads(heads, best, predicted, *facts, {**first.calibrations, **second.calibrations})

@@ -35,6 +35,11 @@ def present_in(images: LabelledLandmarks) -> np.ndarray:
     return images.annotated.any(axis=0)
 
 
+def shapes(known: LabelledLandmarks) -> np.ndarray:
+    """The landmarks of annotated images, float32 [N, K, 2]; not a number where one is not annotated."""
+    return np.where(known.annotated[..., np.newaxis] > 0, known.landmarks, np.float32(np.nan))
+
+
 def fit_present(fits: Fits, images: LabelledLandmarks) -> dict[str, Head]:
     """Fits heads to the landmarks that the images have; the places of others are not numbers.
 

@@ -30,7 +30,7 @@ class FittedHeads:
         are too few to tell. No test image is seen.
       predicted: decoding -> float [N, K, 2], (x, y) in pixels of the network's input, with `measuring.MEAN_SHAPE` among
         them; not a number where a landmark was not fitted. None where there are too few annotated images to measure on.
-      best_points: float [N, K, 2], the `points` of heads of the kind of `best`; None likewise.
+      points: name -> float [N, K, 2], the `points` of heads of its kind; None likewise.
       measured_on: the N images these were predicted in; a landmark that was not fitted counts as not annotated. None
         likewise.
       errors: name -> mean error in percent on annotated images, of heads that were not fitted on them; None where
@@ -43,11 +43,16 @@ class FittedHeads:
     heads: Mapping[str, Head]
     best: str
     predicted: Mapping[str, np.ndarray] | None
-    best_points: np.ndarray | None
+    points: Mapping[str, np.ndarray] | None
     measured_on: LabelledLandmarks | None
     errors: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     fitted_on: np.ndarray | None = None
     calibrations: Mapping[str, calibration.Calibration] = dataclasses.field(default_factory=dict)
+
+    @property
+    def best_points(self) -> np.ndarray | None:
+        """Of `points` those of `best`."""
+        return None if self.points is None else self.points[self.best]
 
 
 def label_landmarks(
@@ -103,18 +108,17 @@ def fit_heads(
     heads = {name: fit(known) for name, fit in fits.items()}
     pool = _with_landmarks(known)
     if len(pool) < FOLDS and test is None:
-        return FittedHeads(heads, of_few(fits), None, None, None, fitted_on=shapes(known))
+        return FittedHeads(heads, of_few(fits), None, None, None, fitted_on=absent.shapes(known))
     if test is None:
         return _in_turns(fits, known, heads, batch_size, folds)
     answers, errors, calibrations = _predict(heads, test, batch_size), {}, {}
     if len(pool) >= FOLDS:
         _, part, held_out = _turn(fits, known, np.isin(np.arange(len(known)), pool[::FOLDS]), batch_size)
         errors, calibrations = _errors(held_out, part), _calibrations(held_out, part)
-    best = least(errors, fits)
     predicted = _by_decoding(answers, known, test)
-    measured_on = absent.fitted_alone(test, known)
-    points = answers[best]["points"]
-    return FittedHeads(heads, best, predicted, points, measured_on, errors, shapes(known), calibrations)
+    points = {name: answer["points"] for name, answer in answers.items()}
+    facts = absent.fitted_alone(test, known), errors, absent.shapes(known), calibrations
+    return FittedHeads(heads, least(errors, fits), predicted, points, *facts)
 
 
 def _in_turns(
@@ -132,14 +136,9 @@ def _in_turns(
     }
     measured_on = dataclasses.replace(known, annotated=np.concatenate([part.annotated for _, part, _ in turns])[order])
     errors, calibrations = _errors(together, measured_on), _calibrations(together, measured_on)
-    best = least(errors, fits)
-    points = together[best]["points"]
-    return FittedHeads(heads, best, predicted, points, measured_on, errors, shapes(known), calibrations)
-
-
-def shapes(known: LabelledLandmarks) -> np.ndarray:
-    """The landmarks of annotated images, float32 [N, K, 2]; not a number where one is not annotated."""
-    return np.where(known.annotated[..., np.newaxis] > 0, known.landmarks, np.float32(np.nan))
+    points = {name: answer["points"] for name, answer in together.items()}
+    facts = measured_on, errors, absent.shapes(known), calibrations
+    return FittedHeads(heads, least(errors, fits), predicted, points, *facts)
 
 
 def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int) -> tuple:

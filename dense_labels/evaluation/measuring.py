@@ -12,6 +12,10 @@ from dense_labels.evaluation import metrics
 from dense_labels.registry import HEADS, METRICS
 
 MEAN_SHAPE = "mean_shape"  # each landmark at its mean place: what is known without looking at a picture
+CHOSEN = (  # how the head that is exported was chosen, where no test pictures are given
+    "as the one that errs least on these very pictures, so its error here is a little too small: chance favours the "
+    "head that is chosen; annotated test pictures, which choose no head, tell more"
+)
 Measure = Callable[[np.ndarray, LabelledLandmarks], Any]  # of points [N, K, 2] in N images; None where it cannot
 PERCENT = np.linspace(0, 10, 101)  # of the normaliser: what the curves run over
 

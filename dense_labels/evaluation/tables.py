@@ -50,6 +50,8 @@ def landmarks(result: Result) -> str:
     errors = {name: mean[f"{name}_error_percent"] for name in each}
     if len(errors) > 1 and min(errors, key=errors.__getitem__) == measuring.MEAN_SHAPE:
         lines.append("no head does better than the mean shape, which sees no picture: train longer or annotate more")
+    if "chosen" in result.protocol:
+        lines.append(f"{result.best} is exported, chosen {result.protocol['chosen']}")
     matching = {
         name[len(_MATCHING) : -len("_px")]: mean[name]
         for name in mean

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dense_labels import files, progress
 from dense_labels.prediction.predictions import OBJECT, Predictions
 from input_pipeline.readers import annotated
 from input_pipeline.readers.pictures import Pictures
@@ -24,7 +25,7 @@ def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
       `Predictions`; points that are not annotated are NaN.
 
     Raises:
-      ValueError: if the pictures have no landmarks, or one of them cannot be read.
+      ValueError: if the pictures have no landmarks, or one of them cannot be read or has a name that is not UTF-8.
     """
     if pictures.landmarks is None:
         raise ValueError("the pictures have no landmarks; read annotations")
@@ -32,6 +33,8 @@ def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
     for path, size in sizes.items():
         if not all(size):
             raise ValueError(f"{path}: cannot be read, so its size is not known; leave it out")
+        if not files.is_text(os.path.relpath(path, folder)):
+            raise ValueError(progress.printable(f"{path}: {files.NOT_TEXT}, so no annotations can name it; rename it"))
     known = pictures.annotated > 0
     numbers = tuple(str(k) for k in range(known.shape[1]))
     return Predictions(

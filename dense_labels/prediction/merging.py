@@ -20,7 +20,7 @@ from dense_labels.prediction import annotated, written
 from dense_labels.prediction.predictions import OBJECT, Predictions
 from dense_labels.registry import READERS
 from input_pipeline.readers import annotation_files, coco, consistency
-from input_pipeline.readers.pictures import Pictures, SeveralKinds
+from input_pipeline.readers.pictures import Pictures
 
 _NAMED = 5  # landmarks that a message names
 
@@ -122,7 +122,7 @@ def _check_place(out, older, newer, folder):
 
 def _read(path: pathlib.Path, folder: pathlib.Path, category: str) -> _Known:
     """Reads a file, and holds it against its pictures."""
-    kind, pictures = annotation_files.kind_of(path), _pictures(path, folder, category)
+    kind, pictures = annotation_files.kind_of(path), annotation_files.read(folder, path, category=category)
     found = annotated.of_pictures(pictures, folder)
     pictures = consistency.checked(pictures, found.sizes)
     names = tuple(_name(each, folder, path) for each in pictures.paths)
@@ -133,16 +133,6 @@ def _read(path: pathlib.Path, folder: pathlib.Path, category: str) -> _Known:
         twice = next(name for name, each in zip(names, files_seen) if files_seen.count(each) > 1)
         raise ValueError(f"{path}: {twice} is there twice, and it cannot be told which of the two is meant")
     return _Known(path, kind, pictures, found)
-
-
-def _pictures(path, folder, category):
-    """What a file says of the only kind of objects that it has, whatever it calls them, or else of the chosen one."""
-    try:
-        return annotation_files.read(folder, path)
-    except SeveralKinds:
-        if not category:
-            raise
-        return annotation_files.read(folder, path, category=category)
 
 
 def _name(path, folder, file):

@@ -12,9 +12,10 @@ import numpy as np
 
 from dense_labels import files
 from dense_labels.registry import FORMATS
+from input_pipeline.readers import pictures
 
 _RAW_POINTS = "points_raw.csv"
-OBJECT = "object"  # what objects are called that have no name of their own
+OBJECT = pictures.OBJECT
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

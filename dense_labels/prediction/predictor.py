@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,12 +13,14 @@ from tqdm import tqdm
 
 from dense_labels import files, progress
 from dense_labels.batches import Frame
+from dense_labels.config import DataConfig
 from dense_labels.prediction import answers, reading, smoothing
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.journal import Journal, Key, Line, packed
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.prediction.reading import Seen
 from dense_labels.registry import FORMATS
+from input_pipeline.readers.pictures import saw_boxes
 
 _AHEAD = 4  # batches that are decoded, or are being decoded, before the network wants them
 _NAMED = 5  # pictures that a message names
@@ -174,13 +177,25 @@ def describe(folder: str | os.PathLike) -> Described:
       folder: of a version, or of the versions, of which the newest is taken.
 
     Raises:
-      ValueError: if there is no exported model, it is damaged, or it has no landmark head.
+      ValueError: if there is no exported model, it is damaged, it has no landmark head, or it was written before
+        models came with a card that says what they answer.
     """
     from dense_labels.exporting import checksums, model_card
 
     path = _version(pathlib.Path(os.path.expanduser(os.fspath(folder))))
     checksums.check(path)
-    card = model_card.read(path)
+    try:
+        return _described(path, model_card.read(path))
+    except (AttributeError, FileNotFoundError, KeyError, TypeError) as error:
+        lacks = f"does not say {error}" if isinstance(error, KeyError) else "is missing or of another kind"
+        raise ValueError(
+            f"{path}: {model_card.FILE.as_posix()} {lacks}, so that it is not known what the model sees and answers; "
+            "export the run again"
+        ) from error
+
+
+def _described(path: pathlib.Path, card: dict[str, Any]) -> Described:
+    """What a card of this version or an older one says, of the model at a path."""
     functions = {each.get("function", name): each for name, each in card["signatures"].items()}
     if "landmarks" not in functions:
         raise ValueError(f"{path} has no landmark head; evaluate the run with annotations, and export it again")
@@ -190,9 +205,15 @@ def describe(folder: str | os.PathLike) -> Described:
         card["created"],
         Frame(tuple(seen["input_size"]), seen["stride"], seen["margin"]),
         tuple(card.get("data", {}).get("landmarks", ())),
-        bool(card.get("configuration", {}).get("data", {}).get("boxes")),
+        _saw_boxes(card.get("configuration", {}).get("data", {})),
         {name: tensor["shape"] for name, tensor in functions["landmarks"]["outputs"].items()},
     )
+
+
+def _saw_boxes(data: dict[str, Any]) -> bool:
+    """Whether training saw boxes, as the configuration on a model card has it; one of another version lacks keys."""
+    known = {field.name for field in dataclasses.fields(DataConfig)}
+    return saw_boxes(DataConfig(**{name: value for name, value in data.items() if name in known}))
 
 
 def load(folder: str | os.PathLike) -> Predictor:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dense_labels import progress
+from dense_labels import files, progress
 from dense_labels.prediction import inputs
 from dense_labels.prediction.inputs import Boxes, Inputs
 from dense_labels.prediction.journal import Key, Line
@@ -72,6 +72,8 @@ class Pictures:
                 yield functools.partial(self._read, row, size)
 
     def _read(self, row, size):
+        if not files.is_text(row["name"]):
+            return Seen({**row, "failed": files.NOT_TEXT}, None)
         return read_picture(row, os.path.join(self.folder, row["name"]), size)
 
     def in_order(self, lines: dict[Key, Line]) -> list[Line]:
@@ -89,7 +91,9 @@ class Video:
     workers, noun = 1, "frames"
 
     def __init__(self, path: str):
-        """Opens a video; raises a ValueError if OpenCV cannot."""
+        """Opens a video; raises a ValueError if OpenCV cannot, or its name is not UTF-8."""
+        if not files.is_text(os.path.basename(path)):
+            raise ValueError(f"{progress.printable(path)}: {files.NOT_TEXT}, as those of its frames are; rename it")
         self.video, self.folder = os.path.abspath(path), os.path.dirname(os.path.abspath(path))
         self.count, self._state = videos.read_count(path), _state(path)
 

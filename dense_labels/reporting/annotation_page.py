@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dense_labels import files
 from dense_labels.batches import Frame, LabelMap
 from dense_labels.reporting import filling, page
 
@@ -92,7 +91,7 @@ def write(path: str | os.PathLike, title: str, sheet: Sheet, pictures: Iterable[
         "script_source": filling.source_hash(script),
         "data": filling.json_text(data),
     }
-    files.write_whole(path, filling.fill("annotation.html", parts).encode())
+    filling.write(path, "annotation.html", parts)
 
 
 def page_data(sheet: Sheet, pictures: Iterable[np.ndarray]) -> dict[str, Any]:

@@ -7,12 +7,15 @@ import hashlib
 import importlib.resources
 import io
 import json
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from dense_labels import files
 
 
 def template(name: str) -> str:
@@ -24,6 +27,15 @@ def template(name: str) -> str:
 def fill(name: str, parts: Mapping[str, str]) -> str:
     """Puts parts into the places {{name}} of a template; what they hold is not looked into again."""
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template(name))
+
+
+def write(path: str | os.PathLike, name: str, parts: Mapping[str, str]) -> None:
+    """Writes a page that `fill` fills, whole or not at all; what is no UTF-8 in it, as names may have, is spelt out.
+
+    Raises:
+      OSError: if it cannot be written.
+    """
+    files.write_whole(path, fill(name, parts).encode("utf-8", "backslashreplace"))
 
 
 def json_text(data: Any) -> str:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import files
 from dense_labels.batches import LabelMap
 from dense_labels.config import Config
 from dense_labels.evaluation.result import Result
@@ -82,7 +81,7 @@ def write(
         "panels": page_text.panels({name: filling.webp_uri(picture, _QUALITY) for name, picture in panels.items()}),
         "explorer": "" if examples is None else _explorer(page_data(examples, result.landmark_names)),
     }
-    files.write_whole(path, filling.fill("report.html", parts).encode())
+    filling.write(path, "report.html", parts)
 
 
 def _explorer(data: dict[str, Any]) -> str:

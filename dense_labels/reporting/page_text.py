@@ -75,7 +75,9 @@ def _landmark_figures(result: Result) -> str:
         return ""
     measured = [metric for metric in METRICS.values() if f"{ways[0]}_{metric.name}" in metrics]
     rows = [[_spaced(way), *(f"{metrics[f'{way}_{metric.name}']:.3f}" for metric in measured)] for way in ways]
-    return _table(["landmarks by", *(metric.words for metric in measured)], rows, result.protocol.get("error", ""))
+    table = _table(["landmarks by", *(metric.words for metric in measured)], rows, result.protocol.get("error", ""))
+    chosen = result.protocol.get("chosen")
+    return f"{table}\n<p>{html.escape(f'{result.best} is exported, chosen {chosen}')}.</p>" if chosen else table
 
 
 def _matching(metrics: Mapping[str, float]) -> str:

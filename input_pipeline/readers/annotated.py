@@ -11,7 +11,7 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from input_pipeline.readers import landmark_files
-from input_pipeline.readers.pictures import Pictures, SeveralKinds
+from input_pipeline.readers.pictures import Pictures, taken_for_any
 from input_pipeline.storage import decoding
 
 KEYS = (*landmark_files.KEYS, "data.whole_pictures", "data.boxes", "data.category")  # of readers of such files
@@ -167,11 +167,11 @@ def _of_kind(objects, wanted, file):
     kinds = collections.Counter(each.kind for each in objects)
     some = ", ".join(progress.printable(kind) for kind in list(kinds)[:_NAMED])
     if not wanted and len(kinds) > 1:
-        raise SeveralKinds(
+        raise ValueError(
             f"{file} has landmarks of {len(kinds)} kinds of object ({some}); name one: --category, or "
             "config.data.category of a training"
         )
-    chosen = [each for each in objects if wanted in ("", each.kind)]
+    chosen = [each for each in objects if wanted in ("", each.kind) or taken_for_any(kinds)]
     if not chosen:
         raise ValueError(f"{file} has no landmarks of the category {wanted!r}; it has those of {some}")
     return chosen

@@ -7,7 +7,7 @@ from dense_labels.config import Config, DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import coco_parts, landmark_files
 from input_pipeline.readers.coco_parts import Entry
-from input_pipeline.readers.pictures import STILL_KEYS, Pictures
+from input_pipeline.readers.pictures import STILL_KEYS, Pictures, taken_for_any
 
 _NAMED = 5  # categories that a message names
 
@@ -28,6 +28,7 @@ def check(config: Config) -> None:
     keys=(*STILL_KEYS, "data.boxes", "data.images", "data.category", "data.min_score"),
     check=check,
     unannotated=True,
+    boxed=True,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the boxes of a configuration; see `read_file`."""
@@ -118,6 +119,7 @@ def _of_category(entries, categories, wanted, file):
     some = ", ".join(sorted(set(of))[:_NAMED])
     if not wanted and len(set(of)) > 1:
         raise ValueError(f"{file} has boxes of {len(set(of))} categories ({some}); name one: config.data.category")
+    wanted = "" if taken_for_any(set(of)) else wanted
     chosen = [entry for name, each, entry in zip(of, ids, entries) if wanted in ("", name, each)]
     if not chosen:
         raise ValueError(f"{file} has no box of config.data.category={wanted!r}; it has those of {some}")

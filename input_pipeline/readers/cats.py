@@ -27,7 +27,7 @@ LANDMARK_NAMES = (
 TEST_FOLDER = "CAT_06"
 
 
-@READERS.register("cats", "the cat head data set: cats with nine landmarks", keys=STILL_KEYS)
+@READERS.register("cats", "the cat head data set: cats with nine landmarks", keys=STILL_KEYS, boxed=True)
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads all pictures NAME.jpg that have landmarks in NAME.jpg.cat, in the folder `data.dir` and below it.
 

@@ -20,7 +20,9 @@ _SPLITS = {"train": "train", "annotated": "validation", "test": "test"}  # ours 
 _COORDINATES = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
 
 
-@READERS.register("celeb_a", "CelebA as tensorflow-datasets has prepared it, in CelebA's own splits", keys=STILL_KEYS)
+@READERS.register(
+    "celeb_a", "CelebA as tensorflow-datasets has prepared it, in CelebA's own splits", keys=STILL_KEYS, boxed=True
+)
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads CelebA as prepared in `data.dir`, the folder of tensorflow-datasets; nothing is downloaded.
 

@@ -24,7 +24,9 @@ _PLACES = {
 }
 
 
-@READERS.register("celeba", "CelebA as published, with MAFL's lists: faces with five landmarks", keys=STILL_KEYS)
+@READERS.register(
+    "celeba", "CelebA as published, with MAFL's lists: faces with five landmarks", keys=STILL_KEYS, boxed=True
+)
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads CelebA as it is published, with the lists of MAFL.
 

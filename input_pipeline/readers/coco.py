@@ -10,7 +10,7 @@ from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import coco_parts, landmark_files
 from input_pipeline.readers.coco_parts import Entry
-from input_pipeline.readers.pictures import Pictures, SeveralKinds
+from input_pipeline.readers.pictures import Pictures, taken_for_any
 
 
 @READERS.register(
@@ -93,7 +93,8 @@ def read_file(
       dir: folder that `file_name` starts from.
       annotations: path of the JSON file.
       boxed: whether boxes are asked for.
-      category: name or id of the objects, where several kinds have key points.
+      category: name or id of the objects, where several kinds have key points; or of the only kind, see
+        `pictures.taken_for_any`.
 
     Returns:
       `Pictures`, one for each annotation, in the order of the file.
@@ -136,6 +137,8 @@ def _category(parts, wanted, file):
     named = [each for each in named if str(each["id"]) in used] or named
     having = named or [categories.get(each, {"id": each}) for each in sorted(used)]
     chosen = [each for each in having if wanted in ("", str(each["id"]), each.get("name"))]
+    if not chosen and taken_for_any([str(each.get("name") or "") for each in having]):
+        return having[0]
     if len(chosen) == 1:
         return chosen[0]
     some = ", ".join(str(each.get("name", each["id"])) for each in having)
@@ -143,7 +146,7 @@ def _category(parts, wanted, file):
         raise ValueError(f"{file} has no key points; config.data.name=boxes trains on boxes alone")
     if wanted:
         raise ValueError(f"{file} has no key points of the category {wanted!r}; it has those of {some}")
-    raise SeveralKinds(
+    raise ValueError(
         f"{file} has key points of {len(having)} categories ({some}); name one: --category, or config.data.category of "
         "a training"
     )

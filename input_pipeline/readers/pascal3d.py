@@ -21,7 +21,7 @@ _VISIBLE = 1  # a status; 2: hidden by the object itself, 3: by another, 4: outs
 _Object = collections.namedtuple("_Object", "where picture kind box points")
 
 
-@READERS.register("pascal3d", "PASCAL3D+: objects of twelve classes with key points", keys=STILL_KEYS)
+@READERS.register("pascal3d", "PASCAL3D+: objects of twelve classes with key points", keys=STILL_KEYS, boxed=True)
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the objects of the VOC part of the data set, each a picture of its own, cut out by its box.
 

@@ -1,8 +1,13 @@
 """Pictures on disk and what is known about them: what every reader of still pictures returns."""
 
 import dataclasses
+import os
+from collections.abc import Collection
 
 import numpy as np
+
+from dense_labels.config import DataConfig
+from dense_labels.registry import READERS
 
 STILL_KEYS = (  # of the configuration: what all still pictures are shown by; a reader registers them with its own
     "data.size",
@@ -17,8 +22,18 @@ STILL_KEYS = (  # of the configuration: what all still pictures are shown by; a 
 )
 
 
-class SeveralKinds(ValueError):
-    """A file has landmarks of several kinds of object, and none of them is chosen."""
+OBJECT = "object"  # what our own files call objects that have no name of their own
+
+
+def taken_for_any(kinds: Collection[str]) -> bool:
+    """Says whether the kinds of objects in a file are one that has no name of its own: whatever is asked for is that.
+
+    A kind that is called otherwise than what is asked for is not taken for it.
+
+    Args:
+      kinds: what the file calls them; "" where it does not.
+    """
+    return len(kinds) == 1 and next(iter(kinds)) in ("", OBJECT)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,3 +106,38 @@ class Pictures:
         names = ("boxes", "landmarks", "annotated", "normalisers", "classes", "claimed", "objects", "hidden")
         arrays = {name: None if getattr(self, name) is None else getattr(self, name)[indices] for name in names}
         return dataclasses.replace(self, paths=tuple(self.paths[i] for i in indices), **arrays)
+
+
+def saw_boxes(data: DataConfig) -> bool:
+    """Says whether a network saw boxes about objects, not whole pictures, by the configuration of what it saw.
+
+    A configuration that was `settled` says so. One of an earlier version may not, where a picture has several objects:
+    then its file of annotations is looked into, and boxes count as not seen where that is gone or cannot be read.
+
+    Args:
+      data: of a training, of an evaluation, or of the model card of an export, which has names in place of paths.
+    """
+    if data.name not in READERS:
+        return False
+    entry = READERS[data.name]
+    if data.whole_pictures and "data.whole_pictures" in entry.keys:
+        return False
+    if entry.facts.get("boxed") or "data.boxes" not in entry.keys:
+        return bool(entry.facts.get("boxed"))
+    if data.boxes or not os.path.isabs(data.annotations) or not os.path.exists(data.annotations):
+        return bool(data.boxes)
+    try:
+        return entry.value(data)["annotated"].boxes is not None
+    except (ValueError, OSError):
+        return False
+
+
+def settled(data: DataConfig, boxed: bool) -> DataConfig:
+    """Returns a configuration that says whether its pictures are boxes, as only its file of annotations may have said.
+
+    Args:
+      data: as it was read.
+      boxed: whether the pictures that were read by it are boxes about objects.
+    """
+    says_so = data.name in READERS and "data.boxes" in READERS[data.name].keys and not data.boxes
+    return dataclasses.replace(data, boxes=data.annotations) if boxed and says_so else data

@@ -21,6 +21,7 @@ _EYE_CORNERS = (36, 45)  # the outer ones, of 68 points counted from 0
     keys=(*landmark_files.KEYS, "data.whole_pictures"),
     check=landmark_files.check,
     annotations="folder",
+    boxed=True,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the folders of a configuration; see `read_folder`."""

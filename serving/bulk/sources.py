@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import apache_beam as beam
+from apache_beam import coders
 from apache_beam.io import fileio
 
-from dense_labels import progress
+from dense_labels import files, progress
 from input_pipeline.storage import decoding
 from serving.bulk import storage
 
@@ -72,7 +73,7 @@ def read(pipeline: beam.Pipeline, source: Source) -> beam.PCollection:
         records = pipeline | "Read records" >> beam.io.ReadFromTFRecord(source.pattern)
         return records | "Take pictures" >> beam.Map(of_record, source)
     if source.kind == "list":
-        lines = pipeline | "Read the list" >> beam.io.ReadFromText(source.pattern)
+        lines = pipeline | "Read the list" >> beam.io.ReadFromText(source.pattern, coder=coders.BytesCoder())
         found = lines | "Take names" >> beam.FlatMap(of_line, source)
     else:
         matched = pipeline | "Match files" >> fileio.MatchFiles(source.pattern)
@@ -88,16 +89,20 @@ def of_file(path: str, source: Source) -> Iterator[Picture]:
     name = path.removeprefix(source.folder)
     hidden = any(part.startswith(".") for part in name.split("/"))
     if name.lower().endswith(decoding.EXTENSIONS) and not hidden:
-        is_text = name.encode("utf-8", "replace").decode("utf-8") == name
-        yield Picture(name, path) if is_text else Picture(progress.printable(name), failed="its name is not UTF-8")
+        yield _named(name, path)
 
 
-def of_line(line: str, source: Source) -> Iterator[Picture]:
+def of_line(line: bytes, source: Source) -> Iterator[Picture]:
     """Yields the picture of a line of a list: a path from the folder of that list, or a whole one."""
-    name = line.strip()
+    name = line.decode("utf-8", "surrogateescape").strip()
     if name:
         whole = storage.is_remote(name) or name.startswith("/")
-        yield Picture(name.removeprefix(source.folder), name if whole else source.folder + name)
+        yield _named(name.removeprefix(source.folder), name if whole else source.folder + name)
+
+
+def _named(name, path):
+    """A picture; one whose name is no UTF-8 has failed, for no output, and nothing between workers, can hold it."""
+    return Picture(name, path) if files.is_text(name) else Picture(progress.printable(name), failed=files.NOT_TEXT)
 
 
 def of_record(record: bytes, source: Source) -> Picture:

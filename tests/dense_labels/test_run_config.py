@@ -8,6 +8,7 @@ import pytest
 
 from dense_labels import run_config
 from dense_labels.config import VERSION, Config
+from input_pipeline.readers import pictures
 
 
 def changed(key, value):
@@ -79,6 +80,18 @@ def test_a_run_sees_boxes_of_other_landmarks_if_it_saw_boxes(tmp_path, name, box
     assert (data.boxes and os.path.basename(data.boxes), data.whole_pictures) == seen
     own = run_config.with_landmarks(config, None, None, None).data
     assert own.boxes == ("" if name == "coco" and whole else boxes)
+
+
+def test_a_run_that_saw_several_objects_in_boxes_sees_single_ones_in_boxes(tmp_path, monkeypatch):
+    (tmp_path / "points.json").touch()
+    (tmp_path / "points.csv").touch()
+    monkeypatch.setattr(pictures, "saw_boxes", lambda data: data == config.data)
+    config = changed("data.name", "coco")
+    seen = {
+        kind: run_config.with_landmarks(config, tmp_path / f"points.{kind}", None, None) for kind in ("json", "csv")
+    }
+    assert seen["json"].data.boxes == str(tmp_path / "points.json")
+    assert seen["csv"].data.boxes == ""  # it has none
 
 
 @pytest.mark.parametrize(

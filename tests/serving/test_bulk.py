@@ -192,10 +192,12 @@ def test_a_name_that_is_no_text_fails_by_itself(bulk, model, pictures, tmp_path)
     (tmp_path / "in").mkdir()
     for name in ("a.png", "b\udcff.png"):
         shutil.copy(pictures / "00.png", tmp_path / "in" / name)
-    outcome = run(bulk, model, tmp_path / "in", tmp_path / "mine", formats=["csv", "tfrecord"])
-    assert (outcome.pictures, outcome.failed) == (1, 1)
-    failed = table((tmp_path / "mine-failed-00000-of-00001.csv").read_bytes())
-    assert failed == [r"b\udcff.png,its name is not UTF-8"]
+    (tmp_path / "in" / "list.txt").write_bytes(b"a.png\r\nb\xff.png\n")
+    for given in ("in", "in/list.txt"):
+        outcome = run(bulk, model, tmp_path / given, tmp_path / "mine", formats=["csv", "tfrecord"])
+        assert (outcome.pictures, outcome.failed) == (1, 1)
+        failed = table((tmp_path / "mine-failed-00000-of-00001.csv").read_bytes())
+        assert failed == [r"b\udcff.png,its name is not UTF-8"]
 
 
 def test_where_none_can_be_read_it_fails(bulk, model, pictures, tmp_path):

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import sys
 import types
 
 import numpy as np
@@ -186,8 +187,12 @@ def spots(path, count):
     return path
 
 
-def test_a_run_that_saw_boxes_is_given_pictures_of_one_object(run):
-    run.config.data.boxes = "boxes.json"
+@pytest.mark.parametrize("by", ["boxes", "coco"])
+def test_a_run_that_saw_boxes_is_given_pictures_of_one_object(run, tmp_path, by):
+    """Also one whose boxes are those of several objects in a picture, which no key of its configuration names."""
+    run.config.data.name = by
+    if by == "coco":
+        run.config.data.annotations = str(spots(tmp_path / "points.json", 2))
     with pytest.raises(ValueError, match="was trained on boxes about objects.*crop pictures"):
         annotating.annotate(run, 2)
     assert len(data_of(annotating.annotate(run, 2, pictures=run.config.data.dir))["pictures"]) == 2
@@ -200,6 +205,18 @@ def test_the_page_calls_objects_what_annotations_or_the_run_call_them(run, tmp_p
     annotations = spots(tmp_path / "points.json", 1) if annotated else None
     run.config.data.category = asked
     assert data_of(annotating.annotate(run, 2, annotations=annotations))["category"] == category
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+def test_names_that_are_no_text_cost_nothing_else(run, tmp_path, capsys):
+    """One of an annotated picture, and that of the run, which is the title of the page."""
+    for name in ("good.png", "bad\udcff.png"):
+        draw((40, 40)).save(tmp_path / "pictures" / name)
+        (tmp_path / "pictures" / f"{name[:-4]}.pts").write_text("version: 1\nn_points: 2\n{\n5 6\n9 7\n}\n")
+    run.workdir += "\udcfe"
+    data = data_of(annotating.annotate(run, 2, annotations=run.config.data.dir, pictures=run.config.data.dir))
+    assert "note: 1 annotated pictures have names that are no text: rename them" in capsys.readouterr().out
+    assert len(data["pictures"]) == 3 and data["pictures"][-1]["name"] == "good.png"
 
 
 def test_two_objects_in_a_picture_are_refused(run, tmp_path):

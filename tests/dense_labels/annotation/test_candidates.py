@@ -37,6 +37,14 @@ def test_a_picture_whose_name_is_no_text_is_left_out(tmp_path, capsys):
     assert "1 pictures have names that are no text" in capsys.readouterr().out
 
 
+def test_a_video_whose_name_is_no_text_is_refused(tmp_path):
+    (tmp_path / "bad\udcff.mp4").write_bytes(b"")
+    with pytest.raises(
+        ValueError, match=r"bad\\udcff\.mp4: its name is not UTF-8, as those of its frames are; rename it"
+    ):
+        find(tmp_path / "bad\udcff.mp4")
+
+
 def test_frames_of_a_video_are_written_as_deeplabcut_does(tmp_path):
     centres = videos.write(tmp_path / "clip.mp4", 12)
     found = find(tmp_path / "clip.mp4", tmp_path / "out", most=6)

@@ -140,6 +140,19 @@ def test_a_detector_and_the_one_that_taught_it_are_measured_on_one_fit(run, monk
     assert images > 1 and [with_pile, alone] == measured[:2]
 
 
+@pytest.mark.parametrize("turned, said", [(False, ""), (True, "turned by any angle, for objects lie any way round")])
+def test_what_is_said_of_views_is_said_of_all_annotated_pictures(turned, said, capsys):
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False) * turned
+    places = np.float32([[[0, 0], [9 * np.cos(a), 9 * np.sin(a)], [-4 * np.sin(a), 4 * np.cos(a)]] for a in angles])
+    ones = np.ones([12, 3], np.float32)
+    known = LabelledLandmarks(
+        LabelMap(np.zeros([12, 4, 4, 3]), 1), places, ones, ones[:, :2], ones[:, 0], np.arange(12)
+    )
+    evaluating._say_how_objects_lie(known, ())
+    words = f"views of all annotated pictures are {said}; a detector of some of them decides by these\n"
+    assert capsys.readouterr().out == (words if said else "")
+
+
 def heads_in_turns(name, folds, rare):
     """Heads of one kind, measured in turns on twelve images; a second landmark is annotated in some of them alone."""
     places = np.float32(np.random.default_rng(0).uniform(5, 20, [12, 2, 2]))
@@ -166,6 +179,31 @@ def test_what_the_parts_of_one_kind_of_head_lack_is_measured_of_none(rare, left)
     assert np.isfinite([*figures.values()]).all()
     assert figures["detector_error_percent"] == figures["regress_error_percent"]
     np.testing.assert_array_equal(both.predicted["mean_shape"], first.predicted["mean_shape"])
+
+
+def test_heads_of_both_kinds_are_compared_on_what_both_were_measured_on():
+    """A rare landmark that one kind of them alone was measured on decides nothing."""
+    first, second = heads_in_turns("regress", 5, (0, 1)), heads_in_turns("detector", 3, (0, 3))
+    shared = first.measured_on.annotated * second.measured_on.annotated
+    assert first.measured_on.annotated[:, 1].any() and not shared[:, 1].any()
+    places = first.measured_on.landmarks
+
+    def off(by, rare):  # pixels that points are off, and those of the rare landmark
+        return places + np.float32([[[by, 0], [rare, 0]]])
+
+    found = [{"regress": off(1, 9)}, {"detector": off(2, 0)}]
+    first, second = (
+        dataclasses.replace(
+            each, points=points, errors={n: measuring.mean_percent(p, each.measured_on) for n, p in points.items()}
+        )
+        for each, points in zip((first, second), found)
+    )
+    assert second.errors["detector"] < first.errors["regress"]
+    both = evaluating.together(first, second, ("regress", "detector"))
+    assert both.best == "regress" and both.errors == pytest.approx({"regress": 10.0, "detector": 20.0})
+    np.testing.assert_array_equal(both.best_points, found[0]["regress"])
+    alike = evaluating.together(second, dataclasses.replace(second, errors={"detector": 7.0}), ("detector",))
+    assert alike.errors == {"detector": 7.0}  # on the same landmarks they are as they were
 
 
 @pytest.mark.parametrize("heads", [("detector", "nearest", "regress"), ("nearest", "regress", "detector")])

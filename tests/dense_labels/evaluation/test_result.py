@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from dense_labels.evaluation import tables
+from dense_labels.evaluation import measuring, tables
 from dense_labels.evaluation.result import VERSION, Result
+from dense_labels.registry import METRICS
+from dense_labels.reporting import page_text
 
 RESULT = Result(
     metrics={"regress_error_percent": 7.5},
@@ -65,6 +67,15 @@ def test_a_figure_that_is_no_number_is_not_written(tmp_path):
 
 def test_nothing_measured_is_an_empty_table():
     assert Result().table() == ""
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_a_head_that_was_chosen_on_what_it_is_measured_on_is_said_beside_its_figures(chosen):
+    figures = {f"regress_{metric}": 1.0 for metric in METRICS}
+    protocol = {"error": "in %", **({"chosen": measuring.CHOSEN} if chosen else {})}
+    result = Result(figures, landmark_error_percent={"regress": [1.0]}, protocol=protocol, best="regress")
+    said = "regress is exported, chosen as the one that errs least on these very pictures, so its error here is a"
+    assert (said in result.table()) == (said in page_text._landmark_figures(result)) == chosen
 
 
 def test_few_shot_figures_are_means_and_deviations():

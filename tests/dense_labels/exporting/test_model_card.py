@@ -1,12 +1,18 @@
 import json
+import shutil
 
+import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+import dense_labels
 from dense_labels import config
 from dense_labels.evaluation.result import Result
-from dense_labels.exporting import model_card, signatures
+from dense_labels.exporting import checksums, model_card, signatures
+from dense_labels.prediction import predictor
+from tests.colours import FRAME
 
 
 def test_every_signature_is_on_the_card_with_the_meaning_of_its_inputs_and_outputs(colour_served_dir):
@@ -44,6 +50,55 @@ def test_the_card_says_what_a_run_was_but_not_where_it_lay():
     assert card["data"] == {"name": "coco", "landmarks": ["left_eye", "nose"], "test_images": 600}
     assert card["configuration"]["data"]["dir"] == "faces" and card["configuration"]["model"]["weights"] == "imagenet"
     assert "someone" not in json.dumps(card)
+
+
+@pytest.fixture
+def exported(colour_served_dir, tmp_path):
+    """A copy of an export whose card can be changed, as of an earlier version, which had no checksums."""
+    shutil.copytree(colour_served_dir / "1", tmp_path / "1")
+    (tmp_path / "1" / checksums.FILE).unlink()
+    return tmp_path / "1"
+
+
+def rewrite(path, change):
+    card = model_card.read(path)
+    change(card)
+    (path / model_card.FILE).write_text(json.dumps(card))
+
+
+def as_of_the_first_version(card):
+    del card["landmarks_frame"]
+    card["configuration"] = {"data": {"name": "coco", "boxes": "", "a_key_that_is_gone": 1}}
+    for signature in card["signatures"].values():
+        del signature["function"], signature["what"]
+
+
+def test_an_export_of_the_first_version_with_a_card_is_taken(exported, tmp_path):
+    rewrite(exported, as_of_the_first_version)
+    PIL.Image.fromarray(np.uint8(np.random.default_rng(0).integers(0, 255, [60, 48, 3]))).save(tmp_path / "a.png")
+    described = predictor.describe(exported)
+    assert described.frame == FRAME and {"points", "score"} <= described.answers.keys() and not described.saw_boxes
+    found = dense_labels.load(exported).predict(tmp_path / "a.png")
+    assert found.points.shape == (1, 3, 2) and np.isfinite(found.points).all()
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda card: [each.pop("outputs") for each in card["signatures"].values()], "does not say 'outputs'"),
+        (lambda card: card.pop("signatures"), "does not say 'signatures'"),
+        (lambda card: card["landmarks_frame"].pop("margin"), "does not say 'margin'"),
+        (lambda card: card.update(signatures=3), "is missing or of another kind"),
+        (None, "is missing or of another kind"),
+    ],
+)
+def test_an_export_whose_card_lacks_what_is_needed_is_refused(exported, change, said):
+    if change:
+        rewrite(exported, change)
+    else:
+        (exported / model_card.FILE).unlink()
+    with pytest.raises(ValueError, match=f"1: assets/model_card.json {said}, so that .*; export the run again$"):
+        predictor.describe(exported)
 
 
 @pytest.mark.parametrize("content", ['{"signatures": ', "[1, 2]"])

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import sys
 import types
 
 import numpy as np
@@ -309,6 +310,8 @@ def test_a_category_is_chosen_where_there_are_several_and_keeps_its_name(folder,
     evaluated.evaluate("run", **files, merged=tmp_path / "all.json", category="cat")
     found = annotation_files.read(folder, tmp_path / "all.json", category="cat")
     assert found.category == "cat" and len(found.paths) == 3
+    with pytest.raises(ValueError, match="all.json has no key points of the category 'dog'; it has those of cat$"):
+        merging.merge_annotations(tmp_path / "all.json", after, tmp_path / "none.json", folder, category="dog")
     config.data.category = "dog"
     evaluated.evaluate("run", **files, merged=tmp_path / "dogs.json")
     assert annotation_files.read(folder, tmp_path / "dogs.json", category="dog").category == "dog"
@@ -421,3 +424,14 @@ def test_the_command_merges_for_the_pictures_of_its_run(folder, tmp_path, monkey
     for name, value in (("few_shot", ["1"]), ("annotate", 3), ("suggest", ["coco"])):
         refused = evaluated.refusal("run", **files, **{name: value})
         assert refused == f"--corrections does not evaluate: leave out --{name}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+def test_a_picture_that_no_file_can_name_is_refused(folder, tmp_path):
+    pts = saved(folder, tmp_path, "pts", OLD)
+    for path in (folder / "a.png", pts / "a.pts"):
+        path.rename(path.with_name(f"b\udcff{path.suffix}"))
+    with pytest.raises(
+        ValueError, match=r"b\\udcff\.png: its name is not UTF-8, so no annotations can name it; rename it"
+    ):
+        merging.merge_annotations(pts, pts, tmp_path / "all.csv", folder)

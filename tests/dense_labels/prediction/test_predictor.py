@@ -11,9 +11,13 @@ import pytest
 from PIL import Image
 
 from dense_labels.batches import Frame
-from dense_labels.prediction import answers, inputs, journal
+from dense_labels.config import Config
+from dense_labels.evaluation.result import Result
+from dense_labels.exporting import model_card
+from dense_labels.prediction import answers, inputs, journal, predictor
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.predictor import Predictor
+from dense_labels.registry import FORMATS
 from input_pipeline.readers import coco
 from tests.commands import ROOT, environment
 
@@ -195,6 +199,25 @@ def test_a_damaged_journal_is_begun_anew_or_cut_off(tmp_path, content, capsys):
     assert not capsys.readouterr().out  # nothing was there to be lost
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+def test_a_name_that_is_no_text_fails_by_itself(pictures, tmp_path, capsys):
+    folder, places = pictures
+    (folder / "39.png").rename(folder / "b\udcff.png")
+    written = [each.name for each in FORMATS.values() if not {"needs_video", "needs"} & each.facts.keys()]
+    predicted = model().predict(folder, out=tmp_path / "out", formats=written, outliers=2)
+    assert r"1 of 40 pictures cannot be read: b\udcff.png (its name is not UTF-8)" in capsys.readouterr().out
+    assert len(predicted) == 39 and predicted.failed == (("b\udcff.png", "its name is not UTF-8"),)
+    table = (tmp_path / "out" / "points.csv").read_text().splitlines()
+    assert len(table) == 1 + 39 and not (tmp_path / "out" / journal.FILE).exists()
+    assert "39.png" in places and not any(line.startswith("39.png") for line in table)
+    (folder / "b\udcff.png").replace(tmp_path / "c\udcff.mp4")
+    (tmp_path / "c\udcff.mp4").write_bytes(b"no picture")
+    with pytest.raises(
+        ValueError, match=r"c\\udcff\.mp4: its name is not UTF-8, as those of its frames are; rename it"
+    ):
+        model().predict(tmp_path / "c\udcff.mp4")
+
+
 # --- boxes about objects ---
 
 
@@ -274,6 +297,16 @@ def test_a_network_that_saw_boxes_asks_for_them(boxed, capsys):
     assert "saw boxes" not in capsys.readouterr().out
     of_boxes.predict(folder)
     assert "note: the network saw boxes about the objects; give boxes, or pictures that" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name, boxes, seen", [("coco", "", False), ("coco", "/own/points.json", True), ("pts", "", True)]
+)
+def test_an_export_tells_by_its_card_whether_the_network_saw_boxes(name, boxes, seen):
+    config = Config()
+    config.data.name, config.data.boxes, config.data.annotations = name, boxes, "/own/points.json"
+    card = model_card.describe_run(config, Result())["configuration"]["data"]
+    assert predictor._saw_boxes(card) == predictor._saw_boxes({**card, "a_newer_key": 1}) == seen
 
 
 # --- which pictures ---

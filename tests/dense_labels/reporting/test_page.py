@@ -53,6 +53,11 @@ def test_stored_labels_match_as_the_labels_do(length):
     np.testing.assert_allclose(matching.expected_match(of_stored, centres), expected, atol=0.05)
 
 
+def test_a_name_that_is_no_text_is_spelt_out(tmp_path):
+    page.write(tmp_path / "report.html", "runs\udcff", None, result=Result(), panels={})
+    assert r"runs\udcff" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_quantise_is_off_by_half_a_step_at_most():
     labels = RNG(0).normal(size=[50, 7])
     whole, scale = page.quantise(labels)

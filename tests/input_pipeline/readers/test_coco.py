@@ -235,6 +235,21 @@ def test_what_is_not_annotated_needs_no_numbers(read_coco, nothing):
     np.testing.assert_array_equal(found.annotated[0], [1, 1, 0])
 
 
+@pytest.mark.parametrize("name, taken", [("object", True), (None, True), ("dog", False)])
+def test_objects_without_a_name_of_their_own_are_whatever_is_asked_for(read_coco, tmp_path, name, taken):
+    """As those of the annotation page are, which a merge takes as well."""
+    parts = coco_parts(WHOLE)
+    parts["categories"] = [{**each, "name": name} for each in parts["categories"] if each.get("keypoints")]
+    if name is None:
+        del parts["categories"][0]["name"]
+    assert len(read_coco(parts)) == 2
+    if taken:
+        assert len(coco.read_file(tmp_path, tmp_path / "coco.json", category="cat")) == 2
+        return
+    with pytest.raises(ValueError, match="coco.json has no key points of the category 'cat'; it has those of dog$"):
+        coco.read_file(tmp_path, tmp_path / "coco.json", category="cat")
+
+
 def test_one_of_several_kinds_of_objects_is_chosen(read_coco, tmp_path):
     parts = coco_parts(WHOLE)
     parts["categories"][0]["keypoints"] = ["top"]
