@@ -9,7 +9,6 @@ import concurrent.futures
 import dataclasses
 import glob
 import hashlib
-import io
 import json
 import os
 import pathlib
