@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import dense_labels
-from benchmarks import calibration, rows
+from benchmarks import rows
 from dense_labels.prediction.predictions import Predictions
+from tests import flagless
 from tests.commands import ROOT
 
+calibration = flagless.benchmark("calibration")
 PICTURES = ROOT / "tests" / "fixtures" / "pictures"
 COUNT = 20
 

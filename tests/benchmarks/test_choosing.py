@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import choosing, rows
+from benchmarks import rows
 from dense_labels.batches import LabelledLandmarks, LabelMap
+from tests import flagless
 from tests.commands import ROOT
 
+choosing = flagless.benchmark("choosing")
 RUN, PICTURES = ROOT / "tests" / "fixtures" / "runs" / "stills", ROOT / "tests" / "fixtures" / "pictures"
 KINDS = np.array([0] * 60 + [1, 2, 3, 4] * 5)  # one is seen at random all the time, the others hardly
 

@@ -1,19 +1,17 @@
 """Tests of the benchmark of detectors: a finished draw is recorded and only read, and the table has both errors."""
 
 import dataclasses
-import importlib
 import json
-import sys
 import types
 
 import numpy as np
 import pytest
-from absl import flags
 
 from benchmarks import peers, rows
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting
+from tests import flagless
 from tests.commands import ROOT
 
 
@@ -52,13 +50,8 @@ class Peer(Fitted):
 
 
 @pytest.fixture
-def detectors(monkeypatch):
-    """The benchmark, whose flags no other benchmark in this process has defined: they are stand-ins."""
-    for kind in ("string", "list", "integer"):
-        monkeypatch.setattr(flags, f"DEFINE_{kind}", lambda *_, **__: None)
-    monkeypatch.delitem(sys.modules, "benchmarks.detectors", raising=False)
-    yield importlib.import_module("benchmarks.detectors")
-    sys.modules.pop("benchmarks.detectors", None)
+def detectors():
+    return flagless.benchmark("detectors")
 
 
 @pytest.fixture

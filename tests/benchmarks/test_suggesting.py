@@ -5,9 +5,11 @@ import types
 
 import pytest
 
-from benchmarks import rows, suggesting
+from benchmarks import rows
+from tests import flagless
 from tests.commands import ROOT
 
+suggesting = flagless.benchmark("suggesting")
 RUN, PICTURES = ROOT / "tests" / "fixtures" / "runs" / "stills", ROOT / "tests" / "fixtures" / "pictures"
 
 
