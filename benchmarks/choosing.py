@@ -2,13 +2,14 @@
 
 python -m benchmarks.choosing --workdir=runs/mine [--images=IMAGES --annotations=ANNOTATIONS] \
     [--annotations_test=TEST] [--budgets=5,10,20] [--draws=5] [--heads=nearest,regress] \
-    [--results=benchmarks/results/choosing_faces]
+    [--weights=FILE.h5] [--results=benchmarks/results/choosing_faces]
 
 Of a finished run, whose network is frozen; IMAGES and the annotations are the run's own where none are given. Each draw
 takes a random half of ANNOTATIONS. From it pictures are chosen by the code of `eval_main.py --annotate`, as where
 nothing is annotated yet and there is no head (k-medoids over labels and colours), and as many are drawn at random.
 Heads are fitted to either as `--few_shot` fits them, and measured on TEST; without it, on the other half. What is
-chosen from one half is always the same: the halves make the spread.
+chosen from one half is always the same: the halves make the spread. `--heads=detector` fits detectors, which begin with
+--weights and see the chosen pictures alone; each takes minutes.
 
 A finished row, of one budget and draw, is recorded in --results, where it is only read the next time. Prints a Markdown
 table: mean and deviation over the draws, and of the differences within them.
@@ -28,8 +29,17 @@ from dense_labels import command_line
 
 _BUDGETS = flags.DEFINE_list("budgets", ["5", "10", "20"], "How many pictures are annotated.")
 _DRAWS = flags.DEFINE_integer("draws", 5, "How often to draw a half, and pictures from it.", lower_bound=1)
-_HEADS = flags.DEFINE_list("heads", [], "Landmark heads to fit, if not the run's.")
+_HEADS = flags.DEFINE_list("heads", [], "Landmark heads to fit, if not the run's; detector: a network of its own.")
+_WEIGHTS = flags.DEFINE_string("weights", "imagenet", "Of a detector's trunk: imagenet, a Keras .h5 file, or none.")
 _CHOSEN, _RANDOM = "chosen", "random"
+
+
+class Seen(NamedTuple):
+    """The pictures of a run as a detector sees them, and what fits one to some of them."""
+
+    known: Any  # LabelledLandmarks of the annotated pictures, in the order of those that are labelled
+    test: Any  # likewise
+    fit: Any
 
 
 class Data(NamedTuple):
@@ -43,6 +53,7 @@ class Data(NamedTuple):
     batch_size: int
     facts: dict  # what tells these from others; JSON can hold it
     normaliser: str
+    seen: Seen | None = None  # where a detector is fitted
 
     @property
     def pool(self):
@@ -72,9 +83,8 @@ def _data():
     run = dense_labels.open_run(rows.workdir())
     given = rows.own_data()
     config = run_config.with_landmarks(run.config, given["annotations"], given["annotations_test"], given["images"])
-    names = [name for name in _HEADS.value or config.eval.heads if not HEADS[name].facts.get("reads_pictures")]
-    if not names:
-        sys.exit("error: --heads must name a head that reads labels, such as regress; a detector sees pictures")
+    names = list(_HEADS.value or config.eval.heads)
+    frozen = [name for name in names if not HEADS[name].facts.get("reads_pictures")]
     source, label, described = pipeline.prepare(config), rows.labelling(run.network), []
     settings = {"batch_size": config.eval.batch_size}
 
@@ -93,11 +103,26 @@ def _data():
         return landmarks.label_landmarks(label, views, run.stride)
 
     options = {"upsample": config.eval.upsample, "seed": config.train.seed}
-    fits = {name: functools.partial(HEADS[name].value.fit, **options) for name in names}
+    fits = {name: functools.partial(HEADS[name].value.fit, **options) for name in frozen}
     files = {name: os.path.basename(path or "") for name, path in given.items()}
     facts = {**files, "run": os.path.basename(run.workdir), "step": run.step, "heads": names}
+    seen = _seen(config, source) if frozen != names else None
+    facts |= {"weights": os.path.basename(_WEIGHTS.value)} if seen else {}
     parts = [np.concatenate(part) for part in zip(*described)]
-    return Data(known, parts, test, fits, views_of, settings["batch_size"], facts, source.normaliser)
+    return Data(known, parts, test, fits, views_of, settings["batch_size"], facts, source.normaliser, seen)
+
+
+def _seen(config, source):
+    from dense_labels.detection import evaluating, fitting
+
+    weights = os.path.expanduser(_WEIGHTS.value)
+    read = evaluating.Fitting(config, source, names=source.landmark_names, weights=weights, pile=None)
+
+    def fit(images):
+        return fitting.fit(images, read.settings)
+
+    fit.takes_all = True  # the pairs that a mirror exchanges are of all landmarks
+    return Seen(read.known, read.test, fit)
 
 
 def _row(data, budget, draw):
@@ -117,10 +142,13 @@ def _measure(data, budget, draw):
     start, order = time.monotonic(), np.random.default_rng(draw).permutation(data.pool)
     half, rest = np.split(order, [len(order) // 2])
     chosen = half[choosing.choose(choosing.joined([part[half] for part in data.described]), budget)]
-    measured, errors = data.known.take(rest) if data.test is None else data.test, {}
+    of = lambda images: images.known.take(rest) if images.test is None else images.test  # noqa: E731
+    errors, options = {}, {"batch_size": data.batch_size}
     for how, indices in ((_CHOSEN, chosen), (_RANDOM, half[: len(chosen)])):
-        few = data.views_of(indices, draw)
-        errors[how] = landmarks.few_errors(data.fits, few, measured, batch_size=data.batch_size)
+        errors[how] = landmarks.few_errors(data.fits, data.views_of(indices, draw), of(data), **options)
+        if data.seen:
+            fits = {"detector": data.seen.fit}
+            errors[how] |= landmarks.few_errors(fits, data.seen.known.take(indices), of(data.seen), **options)
     return {"error_percent": errors, "fitted_on": len(chosen), "minutes": (time.monotonic() - start) / 60}
 
 

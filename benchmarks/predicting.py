@@ -81,11 +81,11 @@ def predictor():
     from dense_labels.exporting.served_model import ServedModel
     from dense_labels.prediction.predictor import Predictor
     from dense_labels.registry import HEADS, NETWORKS
-    from dense_labels.run import restored_network
+    from dense_labels.training import restoring
 
     config = folder.get_config()
     tf.keras.utils.set_random_seed(_SEED)
-    network, _ = restored_network(config, None)
+    network, _ = restoring.restored_network(config, None)
     stride = NETWORKS[config.model.name].value.stride(config.model)
     frame = Frame(_SEEN, stride)
     vectors = np.random.default_rng(_SEED).normal(size=[_LANDMARKS, config.model.label_size]).astype(np.float32)

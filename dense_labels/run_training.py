@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import functools
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from dense_labels import config as config_lib
@@ -47,6 +48,7 @@ def train(
       ValueError: if the configuration, the data set or the run in `workdir` cannot be used, its pictures have changed,
         another process is training there, or the service does not answer or cannot read this data set.
       FloatingPointError: if the loss or a weight is no longer finite; the last good checkpoint stays.
+      ConnectionError: if another worker is lost, of several that train together.
     """
     config = _configuration(pictures_or_config, overrides)
     workdir = os.path.abspath(os.path.expanduser(os.fspath(workdir)))
@@ -56,12 +58,30 @@ def train(
     from dense_labels.training import lock, loop
     from input_pipeline import data_service as service
 
-    services = service.find(data_service)
+    service.check(config.data.name, data_service)
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
     strategy = loop.create_strategy()  # first: it must meet the other workers before anything else runs
-    with lock.hold(workdir) if loop.is_chief(strategy) else contextlib.nullcontext():
+    services = service.find(data_service)
+    with _others_may_be_lost(), lock.hold(workdir) if loop.is_chief(strategy) else contextlib.nullcontext():
         _train(config, workdir, strategy, allow_changed_data, services)
     return open_run(workdir)
+
+
+@contextlib.contextmanager
+def _others_may_be_lost() -> Iterator[None]:
+    """Says what to do where TensorFlow gives up what several workers were adding up, for one of them has ended."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        _, aborted, reason = error.message.partition("Collective ops is aborted by: ")
+        if not aborted:
+            raise
+        raise ConnectionError(
+            f"another worker was lost ({reason.splitlines()[0].partition('. ')[0]}); start all of them again with the "
+            "same commands, and they go on from the last checkpoint"
+        ) from error
 
 
 def _train(
@@ -69,7 +89,7 @@ def _train(
 ) -> None:
     """Trains as the only process that writes into the work directory, or beside that process."""
     from dense_labels.training import checkpoints, loop, manifest
-    from input_pipeline import data_service, pipeline
+    from input_pipeline import pipeline
 
     # A run that was killed before its first checkpoint has nothing to go on from: its configuration is replaced.
     kept = run_config.load(workdir) if checkpoints.newest(workdir) else None
@@ -77,7 +97,6 @@ def _train(
         config = run_config.settled(config, kept)
     precision = loop.choose_precision(config.train)
     source = pipeline.prepare(config)
-    data_service.check(source, config.data.name, services)
     config = _resolved(config, source, precision)
     pictures = manifest.relative(source.files("train"), config.data.dir)
     if kept is not None:

@@ -63,8 +63,8 @@ def training_pairs(
       seed: of the order and of the views.
       start_step: how many global batches to pass over.
       input_context: given where the input is distributed.
-      services: addresses of tf.data services that make the pairs, of a source that `reads_in_graph`; none: they are
-        made here. The batches are the same.
+      services: addresses of tf.data services that make the pairs, of a data set with the fact `reads_in_graph`; none:
+        they are made here. The batches are the same.
 
     Returns:
       `tf.data.Dataset` of PairBatches of `batch_size` / replicas pairs.

@@ -170,3 +170,35 @@ def test_nothing_below_the_mains_prints_but_through_one_place():
 def test_keras_is_used_through_its_public_interface():
     for private in ("keras", "tensorflow.python", "tensorflow.keras"):
         assert importers(private, modules(*EVERYWHERE)) == []
+
+
+def _defined(tree):
+    """The names that a module has at its top, also in the branches of conditions."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def test_what_is_imported_of_our_own_is_there():
+    """Imports inside functions too, which fail only when the function is called."""
+    trees = {path: ast.parse(path.read_text()) for pattern in EVERYWHERE for path in ROOT.glob(pattern)}
+    names = {path: set(_defined(tree)) for path, tree in trees.items()}
+    missing = []
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or node.level or (node.module or "").partition(".")[0] not in OURS:
+                continue
+            place = ROOT / node.module.replace(".", "/")
+            module = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+            has = lambda name: (place / name).is_dir() or (place / f"{name}.py").is_file()  # noqa: E731, B023
+            known = names.get(module, set())
+            missing += [
+                f"{path.relative_to(ROOT)}: {node.module}.{alias.name}"
+                for alias in node.names
+                if alias.name not in known and not has(alias.name) and "__getattr__" not in known
+            ]
+    assert not missing

@@ -144,32 +144,54 @@ def _free_addresses(count):
         return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
 
 
-def test_two_workers_train_together(trained, arm_data, tmp_path):
-    workdir, workers = tmp_path / "together", _free_addresses(2)
-    processes = []
+@contextlib.contextmanager
+def _two_workers(*flags):
+    """Two processes that train together, with what they say in a pipe each."""
+    workers, processes = _free_addresses(2), []
     try:
         for index in range(2):
             task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
             processes.append(
                 subprocess.Popen(
-                    commands.command("train_main.py", *_arm(arm_data, workdir)),
+                    commands.command("train_main.py", *flags),
                     cwd=ROOT,
-                    env=commands.environment(TF_CONFIG=json.dumps(task)),
+                    env=commands.environment(TF_CONFIG=json.dumps(task), PYTHONUNBUFFERED="1"),
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
                 )
             )
-        outputs = [process.communicate(timeout=300)[0] for process in processes]
+        yield processes
     finally:
         for process in processes:
             process.kill()
+
+
+def test_two_workers_train_together(trained, arm_data, tmp_path):
+    workdir = tmp_path / "together"
+    with _two_workers(*_arm(arm_data, workdir)) as processes:
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     assert _weights(workdir)[1] == EPOCHS * STEPS
     # After the first epoch, for later the rounding of sums in another order has grown with every step.
     (alone, _), (together, _) = _weights(trained, STEPS), _weights(workdir, STEPS)
     for name, value in alone.items():
         np.testing.assert_allclose(value, together[name], atol=1e-5, err_msg=name)
+
+
+def test_a_worker_that_misses_another_ends_in_one_line_and_leaves_its_checkpoint(arm_data, tmp_path):
+    flags = [*_arm(arm_data, tmp_path), "--config.train.steps_per_epoch=2"]
+    with _two_workers(*flags) as (left, lost):
+        said = next((line for line in lost.stdout if line.startswith("Epoch 2/")), "nothing")
+        lost.send_signal(signal.SIGKILL)
+        said += left.communicate(timeout=120)[0]
+    assert left.returncode == 1, said
+    _, line = said.strip().rsplit("\n", 1)
+    assert line.startswith("error: another worker was lost (") and "go on from the last checkpoint" in line, said
+    assert "Traceback" not in said and not (tmp_path / "training.lock").exists()
+    alone = commands.run("train_main.py", *flags)  # as two would, but sooner
+    assert alone.returncode == 0, alone.stderr
+    assert f"going on from {tmp_path}/checkpoints/ckpt-2" in alone.stdout and _weights(tmp_path)[1] == 4
 
 
 def test_the_precision_a_run_was_begun_with_is_kept(arm_data, tmp_path):

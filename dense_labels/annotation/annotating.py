@@ -12,7 +12,7 @@ import scipy.stats
 from tqdm import tqdm
 
 from dense_labels import kept_heads, progress
-from dense_labels.annotation import candidates, choosing, earlier, suggesting
+from dense_labels.annotation import candidates, choosing, earlier, refining, suggesting
 from dense_labels.annotation.candidates import Frames, Stills
 from dense_labels.annotation.earlier import Earlier
 from dense_labels.batches import LabelMap
@@ -173,7 +173,7 @@ def _sheet(run: Any, folder: str, new: list[str], known: Earlier) -> annotation_
         landmark_names=known.landmark_names,
         frame=run.frame,
         category=_category(run.config, known),
-        settings={"window": suggesting.WINDOW, "finer": suggesting.FINER},
+        settings={"window": suggesting.WINDOW, "finer": suggesting.FINER, **refining.SETTINGS},
         others=[(*earlier.names([path], folder), decoding.read_size(path), *point) for path, *point in others],
     )
 
@@ -185,20 +185,17 @@ def _category(config: Config, known: Earlier) -> str:
 
 
 def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predictions:
-    """Where the first pictures of a sheet have the landmarks of the others, by labels alone."""
-    sizes = np.array([decoding.read_size(os.path.join(folder, name)) for name in sheet.names])
-    scale = sizes[:, np.newaxis, ::-1] / np.array(sheet.frame.full_size[::-1])  # [N, 1, 2], along x and y
+    """Where the first pictures of a sheet have the landmarks of the others, by labels and by the pictures' detail."""
+    paths = [os.path.join(folder, name) for name in sheet.names]
     carried = np.flatnonzero(sheet.annotated.any(axis=0))
-    known = (sheet.points / scale - sheet.frame.margin)[:, carried]
-    vectors = suggesting.vectors(sheet.labels, known, sheet.annotated[:, carried])
-    points, probability = suggesting.suggest(sheet.labels[:count], vectors)
-    placed = np.clip((points + sheet.frame.margin) * scale[:count], 0, sizes[:count, np.newaxis, ::-1])
+    given = sheet.points[:, carried], sheet.annotated[:, carried], range(count)
+    points, probability = suggesting.in_pictures(sheet.labels, sheet.frame, map(decoding.read_picture, paths), *given)
     return Predictions(
         folder=folder,
         names=tuple(sheet.names[:count]),
-        sizes=sizes[:count],
+        sizes=np.array([decoding.read_size(path) for path in paths[:count]]),
         landmark_names=tuple(sheet.landmark_names[k] for k in carried),
-        points=placed.astype(np.float32),
+        points=points,
         score=probability,
     )
 

@@ -1,18 +1,63 @@
-"""Where landmarks that are annotated in a few pictures lie in others, by their labels alone.
+"""Where landmarks that are annotated in a few pictures lie in others, by their labels.
 
 `reporting/templates/suggesting.js` does the same in the annotation page; a test holds one against the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
-from dense_labels.batches import LabelMap
+from dense_labels.annotation import refining
+from dense_labels.batches import Frame, LabelMap
 from dense_labels.method import geometry, matching
 
 WINDOW = 3  # cells about the most probable one, on each side, over which the expected place is taken
 FINER = 4  # scores are interpolated to so many places along each side of a cell
+
+
+def in_pictures(
+    labels: LabelMap,
+    frame: Frame,
+    pictures: Iterable[np.ndarray],
+    points: np.ndarray,
+    annotated: np.ndarray,
+    targets: Sequence[int],
+    *,
+    exactly: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the landmarks of some pictures in others, as the annotation page suggests them.
+
+    Args:
+      labels: of N pictures.
+      frame: in which the network saw them.
+      pictures: the upright pictures, uint8 [H, W, 3], one at a time.
+      points: [N, K, 2], in continuous pixels of the pictures.
+      annotated: [N, K], above 0 where a landmark is annotated; each of them is in one picture at least.
+      targets: indices of the M pictures whose other landmarks are looked for.
+      exactly: whether the detail of the pictures has a say, see `refining`, or labels alone.
+
+    Returns:
+      `(points, probability)`: float32 [M, K, 2] in pixels of the pictures, inside them; and [M, K], of the labels.
+    """
+    full, known = np.array(frame.full_size[::-1]), np.asarray(annotated) > 0
+    height, width = (side / frame.stride for side in frame.full_size)
+    sizes, greys = [], []
+    for picture in pictures:
+        sizes.append(picture.shape[1::-1])
+        greys.append(refining.grey(picture, (height, width)))
+    scale = np.array(sizes)[:, np.newaxis] / full  # [N, 1, 2], along x and y
+    shown = points / scale
+    found, probability = suggest(labels[list(targets)], vectors(labels, shown - frame.margin, known))
+    places = found + frame.margin
+    if exactly:
+        finer = np.array(greys[0].shape[::-1]) / full
+        given = zip(targets, places * finer, probability)
+        places = np.stack([refining.refine(greys, shown * finer, known, *each) for each in given]) / finer
+    placed = np.clip(places * scale[list(targets)], 0, np.array(sizes)[list(targets), np.newaxis])
+    return placed.astype(np.float32), probability
 
 
 def vectors(labels: LabelMap, points: np.ndarray, annotated: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from dense_labels.exporting import bmp_graph, viewing_graph
 from dense_labels.exporting.bmp_graph import DO
 
 MOST_SCANS = 64  # encoders write about ten
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")  # begins a JPEG, PNG and BMP
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")  # begins a JPEG, PNG and BMP
 _ADOBE = b"\xff\xee\0\x0eAdobe"
 _PNG_HEADER = 26  # bytes
 _START_OF_SCAN = b"\xff\xda"  # within the data of a scan, 0xff is followed by 0
@@ -37,7 +37,7 @@ def decode(file: tf.Tensor, *, max_pixels: int) -> tf.Tensor:
     Raises:
       tf.errors.InvalidArgumentError: if the file is of another kind, damaged, or has too many pixels.
     """
-    kind = tf.where(tf.stack([_starts_with(file, magic) for magic in _MAGIC]))  # [1, 1], or [0, 1] where it is none
+    kind = tf.where(tf.stack([_starts_with(file, magic) for magic in MAGIC]))  # [1, 1], or [0, 1] where it is none
     with tf.control_dependencies(
         [tf.debugging.Assert(tf.size(kind) > 0, [f"not a picture: it must be a JPEG, PNG or BMP file; {DO}"])]
     ):

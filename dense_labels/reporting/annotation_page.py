@@ -1,7 +1,8 @@
 """A page to annotate pictures in: one HTML file, in which a landmark of one picture appears in all others.
 
 The page needs no network and no server. Label maps are stored in 16 bits; `templates/suggesting.js` finds landmarks by
-them as `dense_labels.annotation.suggesting` does.
+them as `dense_labels.annotation.suggesting` does, and `templates/refining.js` by the copies of the pictures as
+`dense_labels.annotation.refining` does.
 
 **Convention:** points are (x, y) in continuous pixels of the upright picture as its owner has it, whatever the size of
 the copy in the page.
@@ -25,7 +26,14 @@ from dense_labels.reporting import filling, page
 LONGEST = 1024  # pixels of the longer side of a copy
 _QUALITY = 90  # of copies as WebP, of 100
 _HIDDEN = "hidden"  # of a landmark, as `templates/annotation_state.js` has it
-_SCRIPTS = ("matching.js", "suggesting.js", "annotation_files.js", "annotation_state.js", "annotation_view.js")
+_SCRIPTS = (
+    "matching.js",
+    "suggesting.js",
+    "refining.js",
+    "annotation_files.js",
+    "annotation_state.js",
+    "annotation_view.js",
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +48,7 @@ class Sheet:
       hidden: [N, K], 1 where something hides a landmark, whether its point is annotated or not.
       landmark_names: K.
       frame: in which the network sees pictures.
-      settings: `window` and `finer`, of `dense_labels.annotation.suggesting`.
+      settings: `window` and `finer`, of `dense_labels.annotation.suggesting`, and those of `refining`.
       category: what COCO annotations call the objects.
       others: name, (height, width), points [K, 2], annotated [K] and hidden [K] of annotated pictures that the page
         does not show, but hands on.
@@ -53,7 +61,7 @@ class Sheet:
     hidden: np.ndarray
     landmark_names: Sequence[str]
     frame: Frame
-    settings: dict[str, int]
+    settings: dict[str, float]
     category: str
     others: Sequence[tuple[str, tuple[int, int], np.ndarray, np.ndarray, np.ndarray]] = ()
 

@@ -28,6 +28,7 @@ RECORD_KEYS = (  # of the configuration: what pictures in records are read and s
     "TFRecord files of encoded pictures, read on the fly; data.dir is their folder or pattern",
     keys=RECORD_KEYS,
     simulated=False,
+    reads_in_graph=True,
 )
 def prepare(config: Config) -> Source:
     """Finds the shards and the place of each record in them."""

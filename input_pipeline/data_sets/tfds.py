@@ -24,6 +24,7 @@ def check(config: Config) -> None:
     keys=("data.dataset", *RECORD_KEYS),
     check=check,
     simulated=False,
+    reads_in_graph=True,
 )
 def prepare(config: Config) -> Source:
     """Finds the data set and its shards; nothing is downloaded."""

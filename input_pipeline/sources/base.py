@@ -23,7 +23,6 @@ class Source(abc.ABC):
       boxed: whether the images show parts of pictures, boxes about the objects.
       warps_pictures: whether it can show an annotated picture in several views, see `annotated_pairs`.
       knows_surface: whether it knows the true place on the object that each cell shows, see `surfaces`.
-      reads_in_graph: whether TensorFlow alone makes its pairs, so that a tf.data service can do it elsewhere.
     """
 
     size: tuple[int, int] | None = None
@@ -35,7 +34,6 @@ class Source(abc.ABC):
     boxed: bool = False
     warps_pictures: bool = False
     knows_surface: bool = False
-    reads_in_graph: bool = False
 
     def frame(self, stride: int) -> Frame:
         """Returns the frame that a network of a stride, in pixels, sees the images in."""

@@ -16,8 +16,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from dense_labels.exporting import decoding_graph
+
 PICTURES = ("image/encoded", "image")  # features that are looked for where none is named
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")  # begins a JPEG, PNG and BMP
 
 
 class Parsed(NamedTuple):
@@ -48,7 +49,7 @@ def of_record(record: bytes, path: str, *, image: str, keypoints: str) -> Layout
       ValueError: if the record is neither a picture nor a `tf.train.Example`, or lacks a feature; or a feature is of
         another kind: key points are 2 K numbers x0, y0, x1, y1, ...
     """
-    if record.startswith(_MAGIC):
+    if record.startswith(decoding_graph.MAGIC):
         if image or keypoints:
             raise ValueError(
                 f"the records of {path} are pictures alone; leave out config.data.image and data.keypoints"

@@ -22,7 +22,7 @@ from input_pipeline.views import pairs
 
 _LOOKED_AT = 64  # records, for the sizes of the pictures and to see that they can be read
 _AT_ONCE = 16  # pictures of a batch that are read at once: reading waits for the disk, most of all
-_UNREAD = re.compile(r"record .* that can be read")
+_UNREAD = "is gone or damaged, or holds no JPEG, PNG or BMP picture, or not what the first record holds"
 _SHARES = 1.5  # key points that are nowhere above are no pixels
 
 
@@ -48,8 +48,6 @@ class Shards(base.Source):
 
     The splits are "train", "annotated" and "test" of those that are given; "validation" is "train" unless it is given.
     """
-
-    reads_in_graph = True
 
     def __init__(self, splits: Mapping[str, Split], views: ViewsConfig, *, size: tuple[int, int], crop: int):
         """Creates the source.
@@ -178,7 +176,7 @@ def _none_is_missing(split: Split, places: tf.Tensor, found: tf.Tensor) -> tf.Op
     """Refuses the first of the records, int64 [B], that is not among those found, which are in the same order."""
     same = tf.cast(places[: tf.size(found)] == found, tf.int32)
     missing = places[tf.minimum(tf.reduce_sum(tf.math.cumprod(same)), tf.size(places) - 1)]
-    said = [split.records.name(missing), ": damaged, or no JPEG, PNG or BMP picture that can be read"]
+    said = [split.records.name(missing), " ", _UNREAD]
     return tf.debugging.Assert(tf.size(found) == tf.size(places), [tf.strings.join(said)])
 
 
@@ -238,4 +236,4 @@ def _some(split: Split) -> Examples:
     try:
         return next(iter(tf.data.Dataset.from_tensors(places).map(lambda these: read(split, these, (1, 1)))))
     except tf.errors.InvalidArgumentError as error:
-        raise ValueError(_UNREAD.search(error.message)[0]) from error
+        raise ValueError(re.search(f"record .* {_UNREAD}", error.message)[0]) from error

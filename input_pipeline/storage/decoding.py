@@ -84,6 +84,19 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
         return (width, height) if 5 <= _orientation(image) <= 8 else (height, width)
 
 
+def read_format(path: str | os.PathLike, *, content: bytes | None = None) -> str:
+    """Reads the format of a picture from its content, as Pillow calls it, such as JPEG.
+
+    Args:
+      path, content: as of `read_picture`.
+
+    Raises:
+      PictureError: as `read_size`.
+    """
+    with _opened(path, content) as image:
+        return str(image.format)
+
+
 def read_resized(
     path: str | os.PathLike, box: Sequence[float] | None, size: tuple[int, int], *, content: bytes | None = None
 ) -> tuple[np.ndarray, tuple[float, float], tuple[int, int]]:

@@ -87,8 +87,8 @@ def find(pattern: str) -> list[str]:
       Paths, sorted.
 
     Raises:
-      ValueError: if there is none, they are on another machine or of another format, or some of a numbered series are
-        missing.
+      ValueError: if there is none, they are on another machine or of another format, some of a numbered series are
+        missing, or there are two series of one name.
     """
     pattern = os.path.expanduser(pattern)
     check_local(pattern)
@@ -117,16 +117,23 @@ def check_local(path: str) -> None:
 
 
 def _check_series(paths: Sequence[str]) -> None:
-    """Refuses shards that are numbered, such as -00003-of-00010, and not complete."""
-    series: dict[tuple[str, str], set[str]] = {}
+    """Refuses shards that are numbered, such as -00003-of-00010, and not complete or there in two divisions."""
+    series: dict[str, dict[str, int]] = {}  # what they are called but for the numbers -> of how many -> how many
     for path in paths:
         if found := _NUMBERED.search(os.path.basename(path)):
-            series.setdefault((path[: path.rindex(found[0])], found[2]), set()).add(found[1])
-    for (prefix, of), numbers in series.items():
-        if len(numbers) < int(of):
+            of = series.setdefault(path[: path.rindex(found[0])], {})
+            of[found[2]] = of.get(found[2], 0) + 1
+    for prefix, of in series.items():
+        if len(of) > 1:
             raise ValueError(
-                f"{prefix}: only {len(numbers)} of {int(of)} shards are there; finish writing or copying them"
+                f"{prefix}: shards of {' and of '.join(str(int(each)) for each in of)} are there, which would repeat "
+                f"pictures; choose some by a pattern such as '*-of-{next(iter(of))}*', or remove the others"
             )
+        for count, there in of.items():
+            if there < int(count):
+                raise ValueError(
+                    f"{prefix}: only {there} of {int(count)} shards are there; finish writing or copying them"
+                )
 
 
 def index(paths: Sequence[str]) -> Records:

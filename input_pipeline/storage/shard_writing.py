@@ -13,15 +13,15 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 from tqdm import tqdm
 
 from dense_labels import files
-from input_pipeline.storage import decoding, encoded, kept
+from input_pipeline.storage import decoding, encoded, kept, resized
 
 _KEPT_AS_THEY_ARE = ("JPEG", "PNG")
 _IN_FLIGHT = 64  # pictures that are read but not yet written: they bound the memory
@@ -48,7 +48,7 @@ def write(
 ) -> Written:
     """Writes shards unless they are there; neighbours in the list share a shard.
 
-    What was written of which pictures is kept in PREFIX.json, after each shard.
+    Of which pictures they are is kept in PREFIX.json before the first shard, and what was written after each.
 
     Args:
       paths: of the pictures.
@@ -61,9 +61,9 @@ def write(
       What was written.
 
     Raises:
-      ValueError: if there are fewer pictures than shards, shards of other pictures are there, or no picture can be
-        read.
-      OSError: if a shard cannot be written; nothing of it is left then.
+      ValueError: if there are fewer pictures than shards, shards of other pictures or a PREFIX.json of another program
+        are there, or no picture can be read, of which no shards are left.
+      OSError, tf.errors.OpError: if a shard cannot be written; nothing of it is left then.
     """
     if not 1 <= shards <= min(len(paths), MOST_SHARDS):
         most = min(len(paths), MOST_SHARDS)
@@ -83,6 +83,7 @@ def write(
                 bar.update(len(part))
     bad = {name: reason for each in journal["bad"].values() for name, reason in each.items()}
     if len(bad) == len(paths):
+        _remove_written(prefix)
         name, reason = next(iter(bad.items()))
         raise ValueError(f"none of {len(paths)} pictures can be read; the first is {name}: {reason}")
     return Written(len(paths) - len(bad), now, bad)
@@ -90,8 +91,7 @@ def write(
 
 def _plan(paths, folder, shards):
     """What tells one writing from another: which pictures, as they are now, into how many shards."""
-    states = [os.stat(path) for path in paths]
-    listed = [(_name(path, folder), state.st_size, state.st_mtime_ns) for path, state in zip(paths, states)]
+    listed = [(_name(path, folder), *resized.file_state(path)) for path in paths]
     return hashlib.sha256(repr((shards, listed)).encode()).hexdigest()
 
 
@@ -101,59 +101,121 @@ def _name(path, folder):
 
 def _begin(prefix, plan, start_over):
     """The journal to go on with; what is not whole is removed, and what was written before if it is to be."""
-    beside = glob.glob(f"{glob.escape(str(prefix))}-*")
-    there = [path for path in beside if _SHARD.fullmatch(path[len(str(prefix)) :])]
     for path in glob.glob(glob.escape(str(prefix.with_name(f".{prefix.name}"))) + "*"):
         rest = os.path.basename(path)[1 + len(prefix.name) :]
         if files.is_temporary(path) and (_SHARD.match(rest) or rest.startswith(".json.")):
             files.remove(path)  # of a writing that was killed
     journal = _journal(prefix)
     if start_over:
-        for path in (*there, _journal_path(prefix)):
-            files.remove(path)
+        _remove_written(prefix)
     elif journal and journal["plan"] == plan:
         return journal
-    elif journal or there:
+    elif journal or _written(prefix):
         raise ValueError(
             f"{prefix}: other pictures, or another number of shards, were written there; choose another --out, or "
             "replace them with --start_over"
         )
-    return {"plan": plan, "bad": {}}
+    begun = {"plan": plan, "bad": {}}
+    _keep(prefix, begun)  # first: a shard without a journal would be taken for somebody else's
+    return begun
 
 
-def _journal_path(prefix):
-    return prefix.with_name(f"{prefix.name}.json")
+def _written(prefix):
+    """Paths of the shards that are there under a prefix, however many they were to be."""
+    beside = glob.glob(f"{glob.escape(str(prefix))}-*")
+    return [path for path in beside if _SHARD.fullmatch(path[len(str(prefix)) :])]
+
+
+def _remove_written(prefix):
+    for path in (*_written(prefix), journal_path(prefix)):
+        files.remove(path)
+
+
+def journal_path(prefix: str | os.PathLike) -> str:
+    """Returns the path of what is kept of a writing."""
+    return f"{os.fspath(prefix)}.json"
 
 
 def _journal(prefix):
-    """What was kept of a writing; None where nothing was, and what fits no plan where it is damaged."""
+    """What was kept of a writing; None where nothing was."""
+    path = journal_path(prefix)
     try:
-        values, intact = files.unsealed(json.loads(_journal_path(prefix).read_text("utf-8")))
-        return values if intact and {"plan", "bad"} <= values.keys() else {"plan": ""}
+        content = pathlib.Path(path).read_bytes()
     except FileNotFoundError:
         return None
+    return read_journal(path, content)
+
+
+def read_journal(path: str, content: bytes) -> dict[str, Any]:
+    """Returns what a journal holds, of which the plan is "" where somebody has changed it.
+
+    Args:
+      path: of the file, for messages.
+      content: of the file; see `journal_file`.
+
+    Raises:
+      ValueError: if it is no journal.
+    """
+    try:
+        values, intact = files.unsealed(json.loads(content))
+        ours = {"plan", "bad"} <= values.keys()
     except (AttributeError, ValueError):
-        return {"plan": ""}
+        ours = False
+    if not ours:
+        raise ValueError(f"{path} is in the way, and was not written here; write to another place, or move it")
+    return values if intact else {**values, "plan": ""}
 
 
 def _keep(prefix, journal):
-    files.write_whole(_journal_path(prefix), json.dumps(files.sealed(journal), indent=1).encode())
+    files.write_whole(journal_path(prefix), journal_file(journal["plan"], journal["bad"]))
+
+
+def journal_file(plan: str, bad: Mapping[str, Mapping[str, str]], **more: int) -> bytes:
+    """Returns the content of a journal.
+
+    Args:
+      plan: what tells this writing from others.
+      bad: number of each shard that is written -> name of each picture that is not in it -> why it cannot be read.
+      **more: what else it is to hold.
+    """
+    return json.dumps(files.sealed({"plan": plan, "bad": bad, **more}), indent=1).encode()
 
 
 def _write_shard(path, paths, folder):
     """Writes a shard; returns the name of each picture that cannot be read, and why."""
     bad = {}
+    files.make_whole(path, lambda new: bad.update(write_records(new, [(_name(each, folder), each) for each in paths])))
+    return bad
 
-    def write(temporary):
-        with tf.io.TFRecordWriter(str(temporary)) as writer, concurrent.futures.ThreadPoolExecutor() as pool:
-            for start in range(0, len(paths), _IN_FLIGHT):
-                for each, (file, reason) in zip(paths[start:], pool.map(_stored, paths[start : start + _IN_FLIGHT])):
-                    if reason:
-                        bad[_name(each, folder)] = reason
-                    else:
-                        writer.write(_example(file, _name(each, folder)))
 
-    files.make_whole(path, write)
+def write_records(
+    path: str | os.PathLike,
+    pictures: Sequence[tuple[str, str]],
+    read: Callable[[str], tuple[bytes | None, str]] = lambda path: (None, ""),
+) -> dict[str, str]:
+    """Writes a TFRecord file of pictures, several of which are read at once.
+
+    Args:
+      path: of the file.
+      pictures: name and path of each, in their order.
+      read: function of a path: the content of the file, None to read it from this machine; and why it cannot be read,
+        or "".
+
+    Returns:
+      The name of each picture that cannot be read and is left out, and why.
+
+    Raises:
+      OSError, tf.errors.OpError: if the file cannot be written.
+    """
+    bad = {}
+    with tf.io.TFRecordWriter(os.fspath(path)) as writer, concurrent.futures.ThreadPoolExecutor() as pool:
+        for start in range(0, len(pictures), _IN_FLIGHT):
+            part = pictures[start : start + _IN_FLIGHT]
+            for (name, _), (file, reason) in zip(part, pool.map(lambda each: _stored(each[1], *read(each[1])), part)):
+                if reason:
+                    bad[name] = reason
+                else:
+                    writer.write(_example(file, name))
     return bad
 
 
@@ -165,15 +227,16 @@ def _example(file, name):
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def _stored(path):
+def _stored(path, content, reason):
     """The bytes that a shard has of a picture, and ""; or nothing, and why it cannot be read."""
+    if reason:
+        return b"", reason
     try:
-        picture = decoding.read_picture(path)
+        picture = decoding.read_picture(path, content=content)
     except decoding.PictureError as error:
         return b"", error.reason
-    file = pathlib.Path(path).read_bytes()
-    with Image.open(path) as opened:
-        as_it_is = opened.format in _KEPT_AS_THEY_ARE
+    file = pathlib.Path(path).read_bytes() if content is None else content
+    as_it_is = decoding.read_format(path, content=file) in _KEPT_AS_THEY_ARE
     if as_it_is and _shape_in_graph(file) == picture.shape:
         return file, ""
     return tf.io.encode_png(picture).numpy(), ""

@@ -83,7 +83,7 @@ def run(
     facts = {"model": place, "created": described.created, "input": source.pattern}
     _build(pipeline, source, place, described.frame.full_size, batch_size, layout, facts)
     began = time.monotonic()
-    result = _finished(pipeline, source)
+    result = finished(pipeline, source)
     for pattern in layout.patterns():
         storage.remove_temporary(pattern)
     return _told(layout, result, time.monotonic() - began)
@@ -139,7 +139,12 @@ def _build(pipeline, source, model, size, batch_size, layout, facts):
     _ = written | "Group all" >> beam.GroupByKey() | "Sum up" >> beam.ParDo(writing.WriteSummary(layout, facts))
 
 
-def _finished(pipeline, source):
+def finished(pipeline: beam.Pipeline, source: Source) -> Any:
+    """Runs a pipeline over a source to its end, and returns Beam's result.
+
+    Raises:
+      ValueError: if a file of the source is damaged, or the runner stops or cannot be started.
+    """
     try:
         result = pipeline.run()
         state = result.wait_until_finish() or result.state

@@ -48,12 +48,7 @@ class Decode(beam.DoFn):
         row = {"name": picture.name, "digest": ""}
         content, failed = picture.content, picture.failed
         if content is None and not failed:
-            try:
-                content = storage.read(picture.path)
-            except Exception as error:  # of any file system
-                failed = storage.read_failure(picture.path, error)
-                if not failed:
-                    raise
+            content, failed = storage.content_or_failure(picture.path)
         if failed:
             return reading.Seen({**row, "failed": failed}, None)
         row["digest"] = hashlib.sha256(content).hexdigest()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pathlib
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 
@@ -81,17 +83,42 @@ def read_failure(path: str, error: Exception) -> str:
     return "" if FileSystems.exists(path) else "no such file or directory"
 
 
+def content_or_failure(path: str) -> tuple[bytes | None, str]:
+    """Returns the content of a file and "", or None and why it can never be read; raises what may pass."""
+    try:
+        return read(path), ""
+    except Exception as error:  # of any file system
+        failed = read_failure(path, error)
+        if not failed:
+            raise
+        return None, failed
+
+
 def write_whole(path: str, content: bytes) -> None:
     """Writes a file under a temporary name beside it, then renames it; two that write the same do not meet.
 
     Raises:
       OSError: if it cannot be written.
     """
+    _copy_whole(io.BytesIO(content), path)
+
+
+def copy_whole(made: str | os.PathLike, path: str) -> None:
+    """Copies a file of this machine to where it belongs, as `write_whole` writes; it need not fit the memory.
+
+    Raises:
+      OSError: if it cannot be written.
+    """
+    with open(made, "rb") as content:
+        _copy_whole(content, path)
+
+
+def _copy_whole(content, path):
     folder, name = FileSystems.split(path)
     temporary = FileSystems.join(folder, f".{name}.{secrets.token_hex(8)}")
     try:
         with FileSystems.create(temporary, compression_type=_AS_IT_IS) as file:
-            file.write(content)
+            shutil.copyfileobj(content, file)
         FileSystems.rename([temporary], [path])
     except BaseException:
         with contextlib.suppress(Exception):  # what matters is the error above

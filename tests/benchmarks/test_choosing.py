@@ -83,6 +83,18 @@ def test_both_are_drawn_from_one_half_and_measured_on_the_other(data, monkeypatc
     assert measured[-1] == {1, 2}
 
 
+def test_a_detector_is_fitted_to_the_same_pictures_and_measured_on_the_same(data, monkeypatch):
+    fitted = []
+    fit = lambda images: fitted.append(images.picture.tolist()) or fit_kinds(images)  # noqa: E731
+    seen = choosing.Seen(data.known, None, fit)
+    found = choosing._measure(data._replace(seen=seen), 6, 0)["error_percent"]
+    assert found["chosen"]["detector"] == found["chosen"]["regress"] == 0
+    assert found["random"]["detector"] == found["random"]["regress"] > 1
+    assert [len(pictures) for pictures in fitted] == [6, 6] and fitted[0] != fitted[1]
+    measured = choosing._measure(data._replace(seen=seen._replace(test=data.known.take([0])), fits={}), 6, 0)
+    assert measured["error_percent"]["random"]["detector"] == 0
+
+
 def test_a_recorded_row_is_only_read(data, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(choosing, "_data", lambda: data)
     asked(monkeypatch, _RESULTS=str(tmp_path / "records"))

@@ -260,6 +260,18 @@ def test_an_error_or_an_interrupt_leaves_no_lock(options, tmp_path, monkeypatch,
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == WRITTEN
 
 
+@pytest.mark.parametrize("aborted", ["Graph execution error:\n\nCollective ops is aborted by: ", ""])
+def test_a_lost_worker_is_told_from_other_errors_of_tensorflow(options, tmp_path, monkeypatch, aborted):
+    def stop(*_):
+        raise tf.errors.UnavailableError(None, None, f"{aborted}Connection reset. It is gone.\n\t [[{{{{node x}}}}]]")
+
+    monkeypatch.setattr(run_training, "_fit", stop)
+    expected = ConnectionError if aborted else tf.errors.UnavailableError
+    with pytest.raises(expected, match=r"lost \(Connection reset\); start all of them" if aborted else "It is gone"):
+        dense_labels.train(workdir=tmp_path / "run", **options)
+    assert not (tmp_path / "run" / lock.FILE).exists()
+
+
 def test_those_that_only_take_part_do_not_lock_and_write_nothing(options, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "is_chief", lambda strategy: False)
     monkeypatch.setattr(run_training, "_fit", lambda *_: None)

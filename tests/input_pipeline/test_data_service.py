@@ -1,5 +1,6 @@
 """Tests of pairs from a tf.data service, real ones in this process and in another: they are those made here."""
 
+import contextlib
 import re
 import socket
 import subprocess
@@ -10,10 +11,9 @@ import tensorflow as tf
 
 import dense_labels
 from dense_labels.config import Config
+from dense_labels.registry import READERS, SOURCES
 from dense_labels.training import loop
 from input_pipeline import data_service, pipeline
-from input_pipeline.sources import shards as of_shards
-from input_pipeline.sources import stills
 from tests import commands, shards
 from tests.commands import ROOT, command, environment
 
@@ -134,8 +134,28 @@ def test_a_service_that_is_not_there_is_named():
     assert data_service.find("") == ()
 
 
-def test_what_python_reads_is_refused():
+def test_a_service_that_makes_nothing_or_too_much_is_refused(monkeypatch):
+    dispatcher = tf.data.experimental.service.DispatchServer()
+    monkeypatch.setattr(data_service, "_WORK", 1.0)
+    with pytest.raises(ValueError, match=f"{dispatcher.target} answers, but makes nothing: start it with .* the --h"):
+        data_service.find(dispatcher.target)
+    monkeypatch.undo()
+    worker = start_worker(dispatcher)
+    assert data_service.find(dispatcher.target) == (dispatcher.target,)
+    second = start_worker(dispatcher)
+    with pytest.raises(ValueError, match=f"{dispatcher.target} has 2 workers, which would repeat pairs; start it with"):
+        data_service.find(dispatcher.target)
+    del worker, second
+
+
+def test_what_python_reads_is_refused_before_anything_is_made_of_it(tmp_path):
     with pytest.raises(ValueError, match=r"config\.data\.name='folder' is read by this process alone; write its pict"):
-        data_service.check(stills.Stills, "folder", ["grpc://a:1"])
-    data_service.check(stills.Stills, "folder", [])
-    data_service.check(of_shards.Shards, "shards", ["grpc://a:1"])
+        dense_labels.train(str(tmp_path), workdir=tmp_path / "run", data_service="grpc://a:1")
+    assert not (tmp_path / "run").exists()
+    in_graph = []
+    for name in (*SOURCES, *READERS):
+        data_service.check(name, "")
+        with contextlib.suppress(ValueError):
+            data_service.check(name, "grpc://a:1")
+            in_graph.append(name)
+    assert sorted(in_graph) == ["shards", "tfds"]

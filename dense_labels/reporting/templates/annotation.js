@@ -9,6 +9,7 @@ const maps = data.pictures.map((picture) => ({
   height: data.height, width: data.width, length: data.length, stride: data.stride,
   labels: labelsOf(picture.labels, data.scale),
 }));
+const greys = data.pictures.map(() => null); // of those that are loaded
 const images = data.pictures.map(({ image }) => Object.assign(new Image(), { src: image }));
 const undone = [], redone = [];
 let state = initialState(data);
@@ -202,7 +203,7 @@ function stateOf(id) {
 
 function render({ list = true } = {}) {
   if (suggestedFor?.state !== state || suggestedFor.current !== current) {
-    suggested = suggestionsFor(data, maps, state, meanLabels(data, maps, state), current);
+    suggested = suggestionsFor(data, maps, state, meanLabels(data, maps, state), current, greys);
     suggestedFor = { state, current };
   }
   const shown = state.landmarks.flatMap(({ id }, index) => {
@@ -323,9 +324,20 @@ function createThumbnail(picture, n) {
   button.addEventListener("click", () => choosePicture(n));
   byId("pictures").append(button);
   images[n].addEventListener("load", () => {
+    greys[n] = seenGrey(images[n]);
+    suggestedFor = null;
     if (n === current) view.draw();
+    if (images.every(({ complete }) => complete)) render();
   });
   return { button, badge };
+}
+
+function seenGrey(image) {
+  const canvas = element("canvas", greySize(data));
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return greyOf(context.getImageData(0, 0, canvas.width, canvas.height));
 }
 
 function element(tag, properties) {

@@ -101,13 +101,45 @@ function meanLabels(data, maps, state) {
   return Object.fromEntries(labelled.filter(([, label]) => label));
 }
 
-// Where picture n has the landmarks that it has no point of: id -> {point, probability}.
-function suggestionsFor(data, maps, state, means, n) {
+// Where picture n has the landmarks that it has no point of: id -> {point, probability}. Greys are those of all
+// pictures, as refining.js has them; null of one that cannot be seen yet, with which nothing is compared.
+function suggestionsFor(data, maps, state, means, n, greys) {
   const missing = Object.keys(means).filter((id) => state.points[n][id] === undefined);
-  return Object.fromEntries(missing.map((id) => {
+  const found = Object.fromEntries(missing.map((id) => {
     const { point, probability } = suggestPlace(maps[n], means[id], data.settings);
     return [id, { point: fromMap(data, data.pictures[n], point), probability }];
   }));
+  if (!greys[n] || !missing.length) return found;
+  const turned = (k, points, into) => Object.fromEntries(Object.entries(points).map(([id, point]) => {
+    const scale = [greys[k].width / data.pictures[k].width, greys[k].height / data.pictures[k].height];
+    return [id, [0, 1].map((axis) => (into ? point[axis] * scale[axis] : point[axis] / scale[axis]))];
+  }));
+  const known = (k) => {
+    const placed = Object.entries(state.points[k]).filter(([id, point]) => isPlaced(point) && means[id]);
+    return { grey: greys[k], points: turned(k, Object.fromEntries(placed), true) };
+  };
+  const others = [...greys.keys()].filter((k) => k !== n && greys[k]).map(known);
+  const starts = turned(n, Object.fromEntries(missing.map((id) => [id, found[id].point])), true);
+  const given = missing.map((id) => [id, { point: starts[id], probability: found[id].probability }]);
+  const exact = turned(n, refined(known(n), others, Object.fromEntries(given), data.settings), false);
+  const { width, height } = data.pictures[n];
+  const clip = (value, size) => Math.min(Math.max(value, 0), size);
+  return Object.fromEntries(missing.map((id) => {
+    const [x, y] = exact[id];
+    return [id, { point: [clip(x, width), clip(y, height)], probability: found[id].probability }];
+  }));
+}
+
+// How large the grey picture is that refining.js compares.
+function greySize(data) {
+  const [height, width] = data.full_size.map((side) => Math.max(Math.round((side / data.stride) * data.settings.detail), 1));
+  return { width, height };
+}
+
+// A grey picture of the colours of pixels, as a canvas has them.
+function greyOf({ width, height, data: pixels }) {
+  const grey = (_, n) => 0.299 * pixels[4 * n] + 0.587 * pixels[4 * n + 1] + 0.114 * pixels[4 * n + 2];
+  return { width, height, values: Float32Array.from({ length: width * height }, grey) };
 }
 
 // What is handed out: the landmarks and pictures that have a place, how many suggestions nobody has accepted, and how

@@ -127,7 +127,7 @@ def test_the_policy_lets_only_the_pages_own_script_and_style_run(tmp_path):
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|fetch\(|XMLHttp", script)
 
 
-SCRIPTS = ("matching.js", "suggesting.js", "annotation_files.js", "annotation_state.js")
+SCRIPTS = ("matching.js", "suggesting.js", "refining.js", "annotation_files.js", "annotation_state.js")
 MAPS = """
 const input = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const data = input.data;
@@ -247,7 +247,10 @@ def test_landmarks_that_are_nowhere_are_not_handed_out():
 SUGGESTED = """
 const state = initialState(data);
 const means = meanLabels(data, maps, state);
-console.log(JSON.stringify(data.pictures.map((_, n) => suggestionsFor(data, maps, state, means, n))));
+const { width, height } = greySize(data);
+const pixels = (grey) => grey.flat().flatMap((value) => [value, value, value, 255]);
+const seen = input.greys.map((grey) => grey && greyOf({ width, height, data: pixels(grey) }));
+console.log(JSON.stringify(data.pictures.map((_, n) => suggestionsFor(data, maps, state, means, n, seen))));
 """
 
 
@@ -259,13 +262,32 @@ def test_suggestions_are_those_of_python_in_pixels_of_the_pictures():
     settings = {"window": suggesting.WINDOW, "finer": suggesting.FINER}
     given = dataclasses.replace(given, settings=settings)
     data = annotation_page.page_data(given, pictures())
-    found = javascript(SUGGESTED, data=data)
+    found = javascript(SUGGESTED, data=data, greys=[None, None, None])
     assert [list(each) for each in found] == [[], [], ["0"]]  # neither what is placed, nor what is placed nowhere
     scale = np.array([120 / 40, 84 / 28])
     vectors = suggesting.vectors(given.labels, given.points / scale - 2, given.annotated)
     points, probability = suggesting.suggest(given.labels[2:], vectors)
     np.testing.assert_allclose(found[2]["0"]["point"], (points[0, 0] + 2) * scale, atol=0.05)
     np.testing.assert_allclose(found[2]["0"]["probability"], probability[0, 0], rtol=5e-3)
+
+
+@needs_node
+def test_suggestions_lie_where_the_detail_of_the_pictures_agrees():
+    from dense_labels.annotation import refining
+
+    given = dataclasses.replace(sheet(annotated=np.array([[1, 1], [0, 1], [0, 0]])))
+    given = dataclasses.replace(given, settings={**given.settings, **refining.SETTINGS})
+    data = annotation_page.page_data(given, pictures())
+    greys = [refining.grey(picture, (28 / 4, 40 / 4)) for picture in pictures()]
+    labels_alone = javascript(SUGGESTED, data=data, greys=[None, None, greys[2].tolist()])
+    found = javascript(SUGGESTED, data=data, greys=[grey.tolist() for grey in greys])
+    scale = np.array([120, 84]) / greys[0].shape[::-1]
+    starts = np.array([labels_alone[2][k]["point"] for k in "01"])
+    probability = np.array([labels_alone[2][k]["probability"] for k in "01"])
+    places = refining.refine(greys, given.points / scale, given.annotated > 0, 2, starts / scale, probability)
+    np.testing.assert_allclose([found[2][k]["point"] for k in "01"], np.clip(places * scale, 0, [120, 84]), atol=0.05)
+    assert np.linalg.norm(places * scale - starts, axis=-1).max() > 1 and list(found[1]) == ["0"]
+    assert [found[2][k]["probability"] for k in "01"] == probability.tolist()
 
 
 CHANGED = """

@@ -70,7 +70,6 @@ def stills(folder):
 def test_pairs_are_those_of_the_folder_of_the_same_pictures(source, stills, trained_on):
     """To the last bit: order, views and colours. Of the one that is shrunk, pixels are rounded otherwise."""
     assert source.count("train") == stills.count("train") == COUNT
-    assert source.reads_in_graph and not stills.reads_in_graph
     image_a, image_b, points, visible = (np.concatenate(parts) for parts in zip(*trained_on))
     of_files = [np.concatenate(parts) for parts in zip(*batches(stills, 7))]
     np.testing.assert_array_equal(points, of_files[2])
@@ -151,7 +150,8 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path):
     together = tf.function(lambda places: read(split, places, (8, 8)), autograph=False)
 
     def refused(places, named):
-        said = f"assertion failed: .record {named} of {path}: damaged, or no JPEG, PNG or BMP picture that can be read"
+        record = f"record {named} of {path}"
+        said = f"assertion failed: .{record} is gone or damaged, or holds no JPEG, PNG or BMP picture, or"
         with pytest.raises(tf.errors.InvalidArgumentError, match=said):
             together(tf.constant(places, tf.int64))
 
@@ -163,8 +163,22 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path):
         file.seek(split.records.places[4] + 100)
         file.write(b"xx")
     refused([0, 4], 4)
-    with pytest.raises(ValueError, match=f"^record [1-4] of {path}: damaged, or no JPEG"):
+    with pytest.raises(ValueError, match=f"^record [1-4] of {path} is gone or damaged, or holds no JPEG"):
         pipeline.prepare(configured(tmp_path))
+
+
+def test_a_record_with_other_key_points_than_the_first_is_named(tmp_path):
+    file, _ = shards.picture(0)
+    path = tmp_path / "a.tfrecord"
+    shards.write(path, [shards.example(image=file, points=[3.0] * count) for count in (4, 4, 6)])
+    said = f"^record 2 of {path} is gone .*, or not what the first record holds$"
+    with pytest.raises(ValueError, match=said):
+        pipeline.prepare(configured(tmp_path, keypoints="points"))
+    path.rename(tmp_path / "b.tfrecord")
+    split = pipeline.prepare(configured(tmp_path))
+    (tmp_path / "b.tfrecord").unlink()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="record 0 of .*b.tfrecord is gone or damaged"):
+        pipeline.example_images(split, "train", count=2)
 
 
 @pytest.mark.parametrize(

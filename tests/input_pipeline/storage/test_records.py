@@ -106,3 +106,7 @@ def test_what_is_no_set_of_shards_is_refused(paths, tmp_path):
         records.find(str(tmp_path / "*.array_record"))
     with pytest.raises(ValueError, match="mine: only 3 of 4 shards are there; finish writing"):
         records.find(str(tmp_path / "mine-0000[0-2]*"))
+    shards.write(tmp_path / "mine-00000-of-00001.tfrecord", [b"x"])
+    with pytest.raises(ValueError, match=r"mine: shards of 1 and of 4 are there, which would repeat .*'\*-of-00001\*'"):
+        records.find(str(tmp_path / "mine-*"))
+    assert records.find(str(tmp_path / "*-of-00004*")) == paths

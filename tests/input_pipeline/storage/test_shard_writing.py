@@ -1,5 +1,6 @@
 """Tests of the writing of shards: nothing is lost or half there, and what is written is what was seen."""
 
+import contextlib
 import json
 import pathlib
 
@@ -102,11 +103,48 @@ def test_other_pictures_are_not_mixed_with_those_that_are_there(pictures, tmp_pa
         write(pictures, out, shards=2)
 
 
+@pytest.mark.parametrize("step", ["make_whole", "write_whole"])
+def test_it_may_be_killed_between_any_two_files(pictures, tmp_path, monkeypatch, step):
+    """Also before anything is there, and when a shard is whole but nothing says so yet."""
+    out, done = tmp_path / "mine", getattr(files, step)
+    for survived in range(4):
+
+        def killed(path, made, left=[survived]):  # noqa: B006, for it counts down
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            done(path, made)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files, step, killed)
+            with contextlib.suppress(KeyboardInterrupt):
+                write(pictures, out)
+    assert write(pictures, out).pictures == 7 and len(records(out)) == 7
+
+
+def test_a_file_of_somebody_else_is_not_taken_for_a_journal(pictures, tmp_path):
+    for content in ('{"images": []}', "[1]", "words"):
+        (tmp_path / "mine.json").write_text(content)
+        for start_over in (False, True):
+            with pytest.raises(
+                ValueError, match=r"mine\.json is in the way, and was not written here; write to another"
+            ):
+                write(pictures, tmp_path / "mine", start_over=start_over)
+        assert (tmp_path / "mine.json").read_text() == content and not state(tmp_path / "mine")
+
+
+def test_a_link_to_nothing_fails_by_itself(pictures, tmp_path):
+    (pictures / "more" / "link.png").symlink_to(tmp_path / "nowhere")
+    written = write(pictures, tmp_path / "mine")
+    assert written.pictures == 7 and written.bad["more/link.png"] == "no such file or directory"
+
+
 def test_what_cannot_be_written_is_refused(pictures, tmp_path):
     with pytest.raises(ValueError, match=r"--shards=9: must be from 1 to 8, for there are 8 pictures"):
         write(pictures, tmp_path / "mine", shards=9)
     with pytest.raises(ValueError, match=r"none of 1 pictures can be read; the first is cut\.png: truncated"):
         write(pictures / "more", tmp_path / "bad", shards=1)
+    assert not list(tmp_path.glob("bad*"))
 
 
 def test_the_command_lists_at_the_end_what_cannot_be_read(pictures, tmp_path):

@@ -1,0 +1,112 @@
+"""Shards by a pipeline: every picture once, the same files however often, and what training and resuming know."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dense_labels.config import Config
+from input_pipeline import pipeline as input_of_training
+from input_pipeline.storage import shard_writing
+from tests import commands
+from tests import shards as drawn
+
+RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"  # DirectRunner looks for another on the network
+NAMES = [f"{'below/' if n % 3 else ''}{n:02}.{'webp' if n == 4 else 'png'}" for n in range(12)]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Twelve pictures in two folders, one of them no JPEG or PNG, and one that is cut off."""
+    folder = tmp_path_factory.mktemp("in") / "pictures"
+    (folder / "below").mkdir(parents=True)
+    for n, name in enumerate(NAMES):
+        (folder / name).write_bytes(drawn.picture(n, format="WEBP" if n == 4 else "PNG")[0])
+    (folder / "cut.png").write_bytes(drawn.picture(20)[0][:200])
+    return folder
+
+
+def write(given, output, shards=3):
+    pytest.importorskip("apache_beam", reason="Apache Beam is an extra: beam")
+    from serving.bulk import pipeline, sources
+    from serving.bulk import shards as of_bulk
+
+    source = sources.find(str(given), "", image_key="", name_key="")
+    return of_bulk.write(source, pipeline.choose(RUNNER), output=str(output), shards=shards)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def records(folder):
+    """(name, encoded picture) of each record, file by file."""
+    spec = {f"image/{name}": tf.io.FixedLenFeature([], tf.string) for name in ("filename", "encoded")}
+    paths = sorted(str(path) for path in folder.glob("*.tfrecord"))
+    read = [tf.io.parse_single_example(each, spec) for each in tf.data.TFRecordDataset(paths)]
+    return [(each["image/filename"].numpy().decode(), each["image/encoded"].numpy()) for each in read]
+
+
+def test_the_records_are_those_of_write_shards_and_written_again_the_same(pictures, tmp_path, capsys):
+    out = tmp_path / "out"
+    written = write(pictures, out / "mine")
+    assert (written.pictures, written.shards, written.bad) == (12, 3, {"cut.png": "truncated"})
+    assert (
+        f"warning: 1 pictures cannot be read, and are left out; {out}/mine.json names them" in capsys.readouterr().out
+    )
+    paths = sorted(str(path) for path in pictures.rglob("*.*"))
+    shard_writing.write(paths, str(pictures), tmp_path / "one" / "mine", 1)
+    assert sorted(records(out)) == sorted(records(tmp_path / "one")) and len(records(out)) == 12
+    first = contents(out)
+    assert sorted(first) == [*(f"mine-{n:05d}-of-00003.tfrecord" for n in range(3)), "mine.json"]
+    (out / "mine.json").unlink()  # as where a run was killed
+    (out / "mine-00001-of-00003.tfrecord").write_bytes(b"of other pictures")
+    (out / ".mine-00002-of-00003.tfrecord.0123456789abcdef").write_bytes(b"half of it")
+    (out / ".mine-2-00002-of-00003.tfrecord.0123456789abcdef").write_bytes(b"of another run")
+    write(pictures, out / "mine")
+    assert contents(out) == {**first, ".mine-2-00002-of-00003.tfrecord.0123456789abcdef": b"of another run"}
+
+
+def test_a_training_reads_them_and_a_list_names_what_is_not_there(pictures, tmp_path):
+    listed = tmp_path / "some.txt"
+    listed.write_text("\n".join([str(pictures / NAMES[0]), str(pictures / NAMES[0]), "gone.png", str(pictures)]))
+    written = write(listed, tmp_path / "out" / "mine", shards=2)  # of which one is empty
+    assert written.bad == {"gone.png": "no such file or directory", str(pictures): "is a directory"}
+    config = Config()
+    config.data.name, config.data.dir, config.data.size = "shards", str(tmp_path / "out"), (36, 30)
+    source = input_of_training.prepare(config)
+    assert source.count("train") == 1
+    images, _ = input_of_training.example_images(source, "train", count=1)
+    np.testing.assert_allclose(255 * images.image[0], drawn.picture(0)[1], atol=0.01)
+
+
+def test_what_is_in_the_way_is_refused(pictures, tmp_path):
+    pytest.importorskip("apache_beam", reason="Apache Beam is an extra: beam")
+    (tmp_path / "mine.json").write_text('{"images": []}')
+    with pytest.raises(ValueError, match=r"mine\.json is in the way, and was not written here"):
+        write(pictures, tmp_path / "mine")
+    (tmp_path / "mine.json").write_bytes(shard_writing.journal_file("others", {}))
+    with pytest.raises(ValueError, match=r"mine\.json tells of other pictures or shards; remove all of them, or"):
+        write(pictures, tmp_path / "mine")
+    drawn.write(tmp_path / "two-00000-of-00002.tfrecord", [b"x"])
+    with pytest.raises(ValueError, match="two-00000-of-00002.tfrecord is of another number of shards; remove it, or"):
+        write(pictures, tmp_path / "two")
+    with pytest.raises(ValueError, match=r"these are shards; give a folder or pattern of pictures, or a list"):
+        write(tmp_path / "two-00000-of-00002.tfrecord", tmp_path / "three")
+    with pytest.raises(ValueError, match=r"--output=.*\*: give the beginning of file names, without"):
+        write(pictures, tmp_path / "mine-*")
+    with pytest.raises(ValueError, match=r"none of 1 pictures can be read; see .*bad\.json"):
+        write(pictures / "cut.png", tmp_path / "bad", shards=1)
+    assert json.loads((tmp_path / "bad.json").read_text())["bad"] == {"0": {"cut.png": "truncated"}}
+
+
+def test_the_command_says_what_is_missing(tmp_path):
+    try:
+        import apache_beam  # noqa: F401
+    except ImportError:
+        said = "error: writing shards in bulk needs Apache Beam, which is not installed: pip install "
+    else:
+        said = "error: --input=/nowhere: nothing is there; give a folder"
+    ran = commands.run("serving/bulk/write_shards.py", "--input=/nowhere", f"--output={tmp_path}/x", "--num_shards=2")
+    assert ran.returncode == 1 and ran.stderr.startswith(said), ran.stderr
