@@ -33,7 +33,8 @@ _AT_ONCE = 32
 class Pile:
     """Images that nobody annotated, uint8 [M, H, W, 3], and what each shows, as `Stills.origins` says.
 
-    They are whole pictures, or boxes in them. They fill much of the memory, so they are held once.
+    They are whole pictures, or boxes in them. They would fill much of the memory, so they stay where they are kept on
+    disk, which is mapped.
     """
 
     images: np.ndarray | Gathered
@@ -63,12 +64,7 @@ def read(config: Config, size: tuple[int, int], most: int) -> Pile:
     config = copy.deepcopy(config)
     config.data.size, config.data.crop = size, 0
     source: Any = pipeline.prepare(config, only=("train",), most=most)
-    origins, start = source.origins("train"), 0
-    images = np.empty([len(origins), *size, 3], np.uint8)
-    for batch in pipeline.image_batches(source, "train", batch_size=_AT_ONCE):
-        images[start : start + len(batch.image)] = tf.cast(tf.round(batch.image * 255.0), tf.uint8)
-        start += len(batch.image)
-    return Pile(images, origins, source.boxed)
+    return Pile(source.stored("train"), source.origins("train"), source.boxed)
 
 
 def taught(

@@ -70,6 +70,10 @@ class Stills(base.Source):
         boxes = [()] * len(pictures) if pictures.boxes is None else pictures.boxes.tolist()
         return [(os.path.realpath(path), *box) for path, box in zip(pictures.paths, boxes)]
 
+    def stored(self, split: str) -> np.ndarray:
+        """Returns the images of a split with their margin, uint8 [N, H, W, 3], mapped from disk: no copy is made."""
+        return self._store(split).images
+
     def pairs(
         self, split: str, indices: tf.data.Dataset, *, stride: int, batch_size: int, count: int | None = None
     ) -> tf.data.Dataset:

@@ -172,6 +172,9 @@ def _told(layout: Layout, result: Any, seconds: float) -> Outcome:
         progress.warn(f"{outcome.failed} pictures cannot be read; they are in {failed}")
     if not outcome.pictures:
         raise ValueError(f"none of the {outcome.failed} pictures can be read; see {failed}")
+    if left := layout.of_other_formats():
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        progress.note(f"an earlier run left {left[0]}{more}, of formats that this one has not written; remove them")
     counted = "".join(f", {name} {counted / 1000:.1f} s" for name, counted in _milliseconds(result).items())
     progress.say(f"predicted {outcome.pictures} pictures in {seconds:.1f} s{counted}: {layout.summary}")
     return outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
@@ -49,17 +50,25 @@ def find(given: str, kind: str, *, image_key: str, name_key: str) -> Source:
       image_key, name_key: of the features of TFRecords.
 
     Raises:
-      ValueError: if nothing matches, or the file system is not known.
+      ValueError: if nothing matches, a folder is given where a file is needed, or the file system is not known.
       OSError: if it does not answer.
     """
-    path, kind = storage.expanded(given), kind or _kind(given)
-    if kind == "pictures" and (os.path.isdir(path) or not storage.exists(path)):
+    path = storage.expanded(given)
+    kind = kind or ("pictures" if os.path.isdir(path) else _kind(given))
+    folder = ""
+    if kind != "pictures" and os.path.isdir(path):
+        raise ValueError(f"--input={given}: is a folder, and --input_kind={kind} needs a file; leave --input_kind out")
+    if not storage.is_remote(path) and os.path.exists(path):  # itself, not a pattern, whatever its name holds
+        top = path if os.path.isdir(path) else os.path.dirname(path)
+        folder = top.rstrip("/") + "/"
+        path = glob.escape(folder) + "**" if os.path.isdir(path) else glob.escape(path)
+    elif kind == "pictures" and not storage.exists(path):
         path = path.rstrip("/") + "/**"  # of a folder
     if not storage.exists(path):
         raise ValueError(
             f"--input={given}: nothing is there; give a folder, a pattern in quotes, a list .txt or .tfrecord files"
         )
-    return Source(kind, path, storage.fixed_folder(path), image_key, name_key)
+    return Source(kind, path, folder or storage.fixed_folder(path), image_key, name_key)
 
 
 def _kind(given):

@@ -63,6 +63,11 @@ class Layout(NamedTuple):
         own = {self.path(file, shard) for shard in range(self.shards)}
         return [path for path in storage.matching(self._place(file, "*", "?????")) if path not in own]
 
+    def of_other_formats(self) -> list[str]:
+        """Lists the files of formats that are not written now, which an earlier run left there."""
+        others = [entry.facts["file"] for entry in FORMATS.values() if entry.name not in self.formats]
+        return sorted({path for file in others for path in storage.matching(self._place(file, "?????", "?????"))})
+
     def _place(self, file, shard, shards):
         stem, ending = os.path.splitext(file)
         return f"{self._begun()}{stem}-{shard}-of-{shards}{ending}"

@@ -200,6 +200,25 @@ def test_a_name_that_is_no_text_fails_by_itself(bulk, model, pictures, tmp_path)
         assert failed == [r"b\udcff.png,its name is not UTF-8"]
 
 
+def test_a_folder_is_itself_whatever_its_name_holds(bulk, model, pictures, tmp_path, capsys):
+    """And what an earlier run left of another format is named."""
+    for folder in ("in [x]{1}*.txt", "in x{1}*.txt"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(pictures / "00.png", tmp_path / folder / f"{folder[:4]}[0].png")
+    given = tmp_path / "in [x]{1}*.txt"
+    assert run(bulk, model, given, tmp_path / "mine", formats=["csv", "scores"]).pictures == 1
+    assert table((tmp_path / "mine-points-00000-of-00001.csv").read_bytes())[0].startswith("in [[0].png,")
+    assert "earlier run" not in capsys.readouterr().out
+    assert run(bulk, model, given / "in [[0].png", tmp_path / "mine", formats=["tfrecord", "scores"]).pictures == 1
+    left = (
+        f"note: an earlier run left {tmp_path}/mine-points-00000-of-00001.csv, of formats that this one has not written"
+    )
+    assert left in capsys.readouterr().out
+    assert table((tmp_path / "mine-scores-00000-of-00001.csv").read_bytes())[0].startswith("in [[0].png,")
+    with pytest.raises(ValueError, match=r"^--input=.*\.txt: is a folder, and --input_kind=list needs a file; leave"):
+        bulk.sources.find(str(given), "list", **KEYS)
+
+
 def test_where_none_can_be_read_it_fails(bulk, model, pictures, tmp_path):
     shutil.copy(pictures / "empty.png", tmp_path)
     with pytest.raises(ValueError, match="none of the 1 pictures can be read; see .*mine-failed-00000-of-00001.csv"):

@@ -235,6 +235,9 @@ def test_a_pile_of_whole_pictures_is_not_for_boxes(run, capsys):
     assert "note: the training saw whole pictures, boxes are annotated: " in capsys.readouterr().out
     pile = evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=False)
     assert len(pile.images) == len(pile.origins) == 9
+    assert isinstance(pile.images, np.memmap) and pile.images.dtype == np.uint8  # no copy of the pixels is held
+    part = pile.without(pile.origins[:3]).images
+    assert part._arrays[0].base is pile.images.base is not None and type(part[:2]) is np.ndarray
     for image, (path,) in zip(pile.images, pile.origins):
         np.testing.assert_array_equal(image, Image.open(path))
 
