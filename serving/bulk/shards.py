@@ -1,7 +1,8 @@
 """Pictures -> TFRecord shards to train on, by a pipeline: what `input_pipeline.write_shards` does on one machine.
 
 Which shard a picture is in follows from its name alone, and a shard is written by one worker, sorted, from the files
-themselves: only names go from worker to worker. The journal is written last: where it is, the shards are whole.
+themselves: only names go from worker to worker. The journal is begun first, so that what a killed run leaves is told
+from files of others, and counts the pictures last: where it does, the shards are whole.
 """
 
 from __future__ import annotations
@@ -64,22 +65,38 @@ def write(source: Source, chosen: Chosen, *, output: str, shards: int) -> shard_
 
 
 def _begin(prefix, plan, source, shards):
-    """Refuses what cannot be written; takes away what an earlier run left, for half of it would be mixed with ours."""
+    """Refuses what cannot be written; takes away what an earlier run left, as its journal tells, and no more."""
     if source.kind == "tfrecord":
         raise ValueError(f"--input={source.pattern}: these are shards; give a folder or pattern of pictures, or a list")
     if storage.has_wildcard(prefix) or prefix.endswith("/"):
         raise ValueError(f"--output={prefix}: give the beginning of file names, without * ? [ {{ and a slash behind")
     if not 1 <= shards <= shard_writing.MOST_SHARDS:
         raise ValueError(f"--num_shards={shards}: must be from 1 to {shard_writing.MOST_SHARDS}")
-    journal = shard_writing.journal_path(prefix)
-    if storage.exists(journal) and shard_writing.read_journal(journal, storage.read(journal))["plan"] != plan:
-        raise ValueError(f"{journal} tells of other pictures or shards; remove all of them, or choose another --output")
-    own = {shard_writing.shard_path(prefix, number, shards) for number in range(shards)}
-    there = set(storage.matching(f"{prefix}-?????-of-?????.tfrecord"))
-    for path in sorted(there - own):
-        raise ValueError(f"{path} is of another number of shards; remove it, or choose another --output")
-    for path in (journal, *sorted(there)):
+    journal, own = shard_writing.journal_path(prefix), set()
+    if storage.exists(journal):
+        if _journal(prefix)["plan"] != plan:
+            raise ValueError(
+                f"{journal} tells of other pictures or shards; remove all of them, or choose another --output"
+            )
+        own = {shard_writing.shard_path(prefix, number, shards) for number in range(shards)}
+    there = storage.matching(f"{prefix}-?????-of-?????.tfrecord")
+    for path in there:
+        if path not in own:
+            raise ValueError(f"{path} was not written by this command; remove it, or choose another --output")
+    _keep(prefix, plan, {})
+    for path in there:
         storage.remove(path)
+
+
+def _journal(prefix):
+    path = shard_writing.journal_path(prefix)
+    return shard_writing.read_journal(path, storage.read(path))
+
+
+def _keep(prefix, plan, bad, **more):
+    path = shard_writing.journal_path(prefix)
+    storage.remove(path)  # HDFS renames nothing to a name that is taken
+    storage.write_whole(path, shard_writing.journal_file(plan, bad, **more))
 
 
 def with_shard(picture: Picture, shards: int) -> tuple[int, Picture]:
@@ -118,14 +135,14 @@ class WriteJournal(beam.DoFn):
         """Takes what was yielded of each shard."""
         whole = sorted(element[1])
         bad = {str(shard.number): shard.bad for shard in whole}
-        content = shard_writing.journal_file(self._plan, bad, pictures=sum(shard.pictures for shard in whole))
-        storage.write_whole(shard_writing.journal_path(self._prefix), content)
+        _keep(self._prefix, self._plan, bad, pictures=sum(shard.pictures for shard in whole))
 
 
 def _told(prefix, shards):
     """Says what was written, as the journal has it."""
-    path = shard_writing.journal_path(prefix)
-    journal = shard_writing.read_journal(path, storage.read(path))
+    path, journal = shard_writing.journal_path(prefix), _journal(prefix)
+    if "pictures" not in journal or len(journal["bad"]) != shards:
+        raise ValueError(f"the runner lost shards of {prefix}; run the same command again, or choose another --runner")
     bad = {name: reason for each in journal["bad"].values() for name, reason in each.items()}
     if bad:
         progress.warn(f"{len(bad)} pictures cannot be read, and are left out; {path} names them")

@@ -60,7 +60,8 @@ def test_the_records_are_those_of_write_shards_and_written_again_the_same(pictur
     assert sorted(records(out)) == sorted(records(tmp_path / "one")) and len(records(out)) == 12
     first = contents(out)
     assert sorted(first) == [*(f"mine-{n:05d}-of-00003.tfrecord" for n in range(3)), "mine.json"]
-    (out / "mine.json").unlink()  # as where a run was killed
+    plan = json.loads(first["mine.json"])["plan"]
+    (out / "mine.json").write_bytes(shard_writing.journal_file(plan, {}))  # as where a run was killed
     (out / "mine-00001-of-00003.tfrecord").write_bytes(b"of other pictures")
     (out / ".mine-00002-of-00003.tfrecord.0123456789abcdef").write_bytes(b"half of it")
     (out / ".mine-2-00002-of-00003.tfrecord.0123456789abcdef").write_bytes(b"of another run")
@@ -90,8 +91,12 @@ def test_what_is_in_the_way_is_refused(pictures, tmp_path):
     with pytest.raises(ValueError, match=r"mine\.json tells of other pictures or shards; remove all of them, or"):
         write(pictures, tmp_path / "mine")
     drawn.write(tmp_path / "two-00000-of-00002.tfrecord", [b"x"])
-    with pytest.raises(ValueError, match="two-00000-of-00002.tfrecord is of another number of shards; remove it, or"):
-        write(pictures, tmp_path / "two")
+    content = (tmp_path / "two-00000-of-00002.tfrecord").read_bytes()
+    for shards in (2, 3):  # without a journal, it is somebody else's
+        with pytest.raises(ValueError, match=r"two-00000-of-00002.tfrecord was not written by this command"):
+            write(pictures, tmp_path / "two", shards)
+    assert (tmp_path / "two-00000-of-00002.tfrecord").read_bytes() == content
+    assert not (tmp_path / "two.json").exists()
     with pytest.raises(ValueError, match=r"these are shards; give a folder or pattern of pictures, or a list"):
         write(tmp_path / "two-00000-of-00002.tfrecord", tmp_path / "three")
     with pytest.raises(ValueError, match=r"--output=.*\*: give the beginning of file names, without"):
@@ -99,6 +104,15 @@ def test_what_is_in_the_way_is_refused(pictures, tmp_path):
     with pytest.raises(ValueError, match=r"none of 1 pictures can be read; see .*bad\.json"):
         write(pictures / "cut.png", tmp_path / "bad", shards=1)
     assert json.loads((tmp_path / "bad.json").read_text())["bad"] == {"0": {"cut.png": "truncated"}}
+
+
+def test_shards_that_a_runner_loses_are_told(pictures, tmp_path, monkeypatch):
+    pytest.importorskip("apache_beam", reason="Apache Beam is an extra: beam")
+    from serving.bulk import pipeline
+
+    monkeypatch.setattr(pipeline, "finished", lambda made, source: None)
+    with pytest.raises(ValueError, match="the runner lost shards of .*mine; run the same command again, or"):
+        write(pictures, tmp_path / "mine")
 
 
 def test_the_command_says_what_is_missing(tmp_path):
