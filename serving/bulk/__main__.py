@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from absl import flags
 
-from dense_labels import command_line, progress
+from dense_labels import command_line
+from serving import bulk
 
 _KINDS = ("", "pictures", "list", "tfrecord")
 
 
 def main(beam_options: list[str]) -> None:
-    try:
-        import apache_beam  # noqa: F401  an extra
-    except ImportError as error:
-        raise progress.not_installed("bulk prediction", "Apache Beam", "beam") from error
+    bulk.check_beam("bulk prediction")
     from serving.bulk import pipeline, sources
 
     given = flags.FLAGS

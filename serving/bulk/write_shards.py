@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from absl import flags
 
-from dense_labels import command_line, progress
+from dense_labels import command_line
+from serving import bulk
 
 
 def main(beam_options: list[str]) -> None:
     """Writes the shards."""
-    try:
-        import apache_beam  # noqa: F401  an extra
-    except ImportError as error:
-        raise progress.not_installed("writing shards in bulk", "Apache Beam", "beam") from error
+    bulk.check_beam("writing shards in bulk")
     from serving.bulk import pipeline, shards, sources
 
     given = flags.FLAGS
