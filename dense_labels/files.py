@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _PATTERNS = re.compile(r"[*?\[\]{}\\]")  # TensorFlow takes a path with one of these for a pattern, at places
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DIGEST = "digest"  # key of what JSON says of all its other values
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")
 
@@ -147,7 +148,11 @@ def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     Yields:
       Its absolute path.
+
+    Raises:
+      ValueError: if it is a URL.
     """
+    check_local(path)
     out = pathlib.Path(path).expanduser().absolute()
     created = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
@@ -163,6 +168,24 @@ def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 def is_pattern(path: str | os.PathLike) -> bool:
     """Says whether TensorFlow may take a path for a pattern: brackets, braces, stars and the like are in it."""
     return bool(_PATTERNS.search(os.fspath(path)))
+
+
+def check_local(path: str | os.PathLike, name: str = "") -> None:
+    """Refuses the URL of a store of objects, which would be taken for a folder of this machine.
+
+    Args:
+      path: of a file or folder, which need not exist.
+      name: of the argument, for the message, where it is known.
+
+    Raises:
+      ValueError: if it is a URL.
+    """
+    if _URL.match(os.fspath(path)):
+        given = f"{name}={os.fspath(path)}" if name else os.fspath(path)
+        raise ValueError(
+            f"{given}: must be a path of this machine, not a URL; mount the bucket, and give the path "
+            "that it is mounted at (docs/scale.md says what a mount must be able to do)"
+        )
 
 
 def check_plain(path: str | os.PathLike | None, name: str) -> None:

@@ -18,11 +18,12 @@ _NO_PATHS = ("imagenet", "none")  # weights that are no file
 
 
 def with_absolute_paths(config: config_lib.Config) -> config_lib.Config:
-    """Returns a configuration with absolute paths, for an evaluation may run elsewhere."""
+    """Returns a configuration with absolute paths, for an evaluation may run elsewhere; refuses URLs."""
     config = copy.deepcopy(config)
     for part, key in config_lib.path_keys():
         path = getattr(getattr(config, part), key)
         if path and path not in _NO_PATHS:
+            files.check_local(path, f"config.{part}.{key}")
             setattr(getattr(config, part), key, os.path.abspath(os.path.expanduser(path)))
     return config
 

@@ -51,6 +51,7 @@ def train(
       ConnectionError: if another worker is lost, of several that train together.
     """
     config = _configuration(pictures_or_config, overrides)
+    files.check_local(workdir, "--workdir")
     workdir = os.path.abspath(os.path.expanduser(os.fspath(workdir)))
 
     import tensorflow as tf  # after the configuration is known to be right, for this is slow

@@ -48,6 +48,14 @@ def test_what_was_killed_within_its_writing_is_removed_and_nothing_else(tmp_path
     files.remove(tmp_path / "none")
 
 
+def test_a_bucket_is_no_new_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = "^gs://bucket/served: must be a path of this machine, not a URL"
+    with pytest.raises(ValueError, match=said), files.new_folder("gs://bucket/served"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_new_folder_goes_where_nothing_comes_of_it(tmp_path):
     for left in ((), ("mine",)):
         with pytest.raises(KeyError), files.new_folder(tmp_path / "a" / "b") as folder:

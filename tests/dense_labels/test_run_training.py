@@ -272,6 +272,14 @@ def test_a_lost_worker_is_told_from_other_errors_of_tensorflow(options, tmp_path
     assert not (tmp_path / "run" / lock.FILE).exists()
 
 
+@pytest.mark.parametrize("given", [{"workdir": "gs://bucket/run"}, {"data.cache_dir": "s3://bucket/kept"}])
+def test_a_bucket_is_not_taken_for_a_folder_of_this_machine(options, tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"(--workdir=gs|config\.data\.cache_dir=s3)://bucket/.*, not a URL; mount"):
+        dense_labels.train(**{"workdir": "run", **options, **given})
+    assert not list(tmp_path.iterdir())
+
+
 def test_those_that_only_take_part_do_not_lock_and_write_nothing(options, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "is_chief", lambda strategy: False)
     monkeypatch.setattr(run_training, "_fit", lambda *_: None)
