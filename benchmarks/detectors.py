@@ -9,7 +9,8 @@ Annotations are in any format that `eval_main.py` takes. Draws and figures are t
 fitted alone, and measured on TEST; without it, on the annotated pictures that were not drawn. `--hold_out` is for
 choosing settings: so many pictures of ANNOTATIONS, always the same, are measured on instead, and none of them is drawn
 or learned from. The pile are the pictures of ANNOTATIONS that were not drawn, without their landmarks, or those of
-FOLDER. Beside each detector stands the one that taught it, which saw nothing of the pile.
+FOLDER. Beside each detector stands what it is without the pile, without its second look, and without either: a trunk
+of ImageNet that is fine-tuned end to end to heat maps, as other programs do it.
 
 `--peers` adds other programs, fitted to the same draws and measured on the same pictures; they see no pile. `--only`
 names what is fitted: `detector`, which needs the weights of its trunk, or peers, which do not.
@@ -41,6 +42,11 @@ _PEERS = flags.DEFINE_list("peers", [], "Other programs to compare with: dlib.")
 _PICTURE = flags.DEFINE_string("picture", "", "PNG file to draw what is recorded in --results into.")
 _HOLD_OUT_SEED = 99
 _OURS = "detector"
+_WITHOUT = {  # suffix of a figure -> what it is of
+    "_without_pile": "without the pile",
+    "_without_second_look": "without the second look",
+    "_without_either": "without either",
+}
 _IN_PIXELS = "picture width"  # where errors are divided by this, they are asked for in pixels
 
 
@@ -130,8 +136,8 @@ def _draw(name, fitting, count, seed):
     """Fits and measures one draw, unless that is recorded."""
     asked = _asked(name, fitting, count, seed)
     record = rows.recorded(f"{name}_{count}_{seed}", asked, lambda: _measure(name, fitting, count, seed))
-    alone = record.get("error_percent_without_pile")
-    said = f"{record['error_percent']:.2f} %" + ("" if alone is None else f", without the pile {alone:.2f}")
+    others = {words: record[f"error_percent{of}"] for of, words in _WITHOUT.items() if f"error_percent{of}" in record}
+    said = f"{record['error_percent']:.2f} %" + "".join(f", {words} {value:.2f}" for words, value in others.items())
     print(f"{count} annotated, draw {seed}: {name} {said} ({record['minutes']:.1f} minutes)", flush=True)
     return record
 
@@ -167,8 +173,8 @@ def _measure(name, fitting, count, seed):
     start = time.monotonic()
     if name == _OURS:
         fitting.settings = dataclasses.replace(fitting.settings, seed=seed)  # where all are drawn, draws differ in this
-        found, alone = fitting.with_and_without_pile(count, seed, measure=peers.errors)
-        found = {**found, **{f"{figure}_without_pile": value for figure, value in alone.items()}}
+        parts = fitting.ablated(count, seed, measure=peers.errors)
+        found = {f"{figure}_{of}".rstrip("_"): value for of, part in parts.items() for figure, value in part.items()}
     else:
         found = fitting.measure(count, seed)
     return {**found, "normaliser": fitting.normaliser, "minutes": (time.monotonic() - start) / 60}
@@ -180,7 +186,7 @@ def _table(measured, units):
 
     kinds = [(name, "", name) for name in measured]
     if _OURS in measured:
-        kinds.insert(1, (_OURS, "_without_pile", f"{_OURS} without the pile"))
+        kinds[1:1] = [(_OURS, of, f"{_OURS} {words}") for of, words in _WITHOUT.items()]
     columns = [(name, f"error_{unit}{of}", f"{title}, {unit}") for unit in units for name, of, title in kinds]
     columns = [(name, key, title.replace("percent", "%")) for name, key, title in columns]
     columns += [(name, "minutes", f"{name}, minutes") for name in measured]

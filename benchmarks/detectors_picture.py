@@ -18,10 +18,14 @@ from dense_labels.pictures import sheet
 
 _PLOT, _LEFT = (520, 320), 66  # pixels: the size of the plot, and what is left of it
 _OURS = "detector"
-_WITHOUT = "_without_pile"
+_WITHOUT = {  # suffix of a figure -> what it is of
+    "_without_pile": "without the pile",
+    "_without_either": "without the pile and a second look",
+}
 _STYLES = {  # name of a line -> colour, stroke, marker
     _OURS: ("#0072b2", "-", "o"),
-    _OURS + _WITHOUT: ("#56b4e9", "--", "s"),
+    f"{_OURS}_without_pile": ("#56b4e9", "--", "s"),
+    f"{_OURS}_without_either": ("#cc79a7", "--", "v"),
     "dlib": ("#d55e00", "-.", "^"),
 }
 _OTHER = ("#009e73", ":", "D")
@@ -96,12 +100,13 @@ def lines(records: dict[str, list[dict]]) -> tuple[str, dict[str, dict[int, list
     found: dict[str, dict[int, list[float]]] = {}
     for name, each in records.items():
         for record in each:
-            for of in ("", _WITHOUT):
+            for of in ("", *_WITHOUT):
                 value = record.get(figure + of)
                 if value is not None and np.isfinite(value):
                     found.setdefault(name + of, {}).setdefault(record["asked"]["count"], []).append(value)
-        if found.get(name) == found.get(name + _WITHOUT):
-            found.pop(name + _WITHOUT, None)
+        for of in _WITHOUT:
+            if found.get(name) == found.get(name + of):
+                found.pop(name + of, None)
     return unit, {name: dict(sorted(found[name].items())) for name in sorted(found, key=_place)}
 
 
@@ -154,6 +159,7 @@ def _draw_line(axes, name, errors):
 
 def _words(name, errors):
     draws = sorted({len(each) for each in errors.values()})
-    title = name.removesuffix(_WITHOUT) + (" without the pile" if name.endswith(_WITHOUT) else "")
+    of = next((of for of in _WITHOUT if name.endswith(of)), "")
+    title = f"{name.removesuffix(of)} {_WITHOUT.get(of, '')}".rstrip()
     of = " to ".join(dict.fromkeys(str(draws[k]) for k in (0, -1)))
     return f"{title}: " + ("1 draw" if draws[-1] == 1 else f"mean and range of {of} draws")

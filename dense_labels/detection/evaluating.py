@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ import tensorflow as tf
 from dense_labels import progress
 from dense_labels.batches import LabelledLandmarks
 from dense_labels.config import Config
-from dense_labels.detection import fitting, sides
+from dense_labels.detection import fitting, sides, sizes
 from dense_labels.detection import pile as pile_lib
 from dense_labels.detection import views as views_lib
 from dense_labels.detection.pile import Pile
@@ -24,57 +25,40 @@ from dense_labels.evaluation.measuring import MEAN_SHAPE, Measure
 from dense_labels.registry import READERS
 from input_pipeline import pipeline
 from models import nearest_landmarks
-from models.detectors import MULTIPLE
 
 NAME = "detector"
-_LONGER_SIDE, _LONGEST = 256, 512  # pixels of the images; more where objects are small in them
-_OBJECT = 96  # pixels that an object is shown across, while sides allow it
-_ENLARGED = 2  # times the pictures' own sides, at most
+ABLATED = ("", "without_pile", "without_second_look", "without_either")  # the detector, and it without its parts
 _FOLDS = 3  # parts of the annotated images that take turns where none are for testing; each costs two trainings
 _AT_ONCE = 16  # images that a detector sees together
 
 
-def prepare(config: Config, source: Any) -> Any:
-    """Finds the pictures of a run again, whole and at the size that a detector sees them in.
+def prepare(config: Config, source: Any) -> tuple[Any, int]:
+    """Finds the pictures of a run again, whole, and as large as a detector sees them at its second look.
 
     Args:
       config: of the evaluation.
       source: its pictures, at the size that the run sees them in.
 
     Returns:
-      A source of the same pictures.
+      A source of the same pictures; and how often as long their sides are as those of what the network sees.
 
     Raises:
       ValueError: as `pipeline.prepare`, or if the data set is no still pictures.
       OSError: likewise.
     """
     config = copy.deepcopy(config)
-    config.data.size = input_size(source.picture_size(_LONGEST), source.extent("annotated"))
-    config.data.crop = 0
-    return pipeline.prepare(config, only=("annotated", "test"))
-
-
-def input_size(shown: tuple[int, int], extent: float) -> tuple[int, int]:
-    """Says in which (height, width) a detector sees pictures: 256 pixels on the longer side; at most twice their own.
-
-    Where the landmarks are then less than 96 pixels across, as those of a mouse in a box are, it sees more: up to 512.
-
-    Args:
-      shown: the size of the pictures, or what they are shrunk to if they are larger than 512 pixels.
-      extent: how far apart the outermost landmarks are, as a share of the longer side; it may be no number.
-    """
-    needed = _OBJECT / extent if extent > 0 else _LONGER_SIDE
-    longer = min(max(needed, _LONGER_SIDE), _LONGEST)
-    scale = min(longer / max(shown), _ENLARGED)
-    height, width = (max(round(side * scale / MULTIPLE), 2) * MULTIPLE for side in shown)
-    return height, width
+    height, width = sizes.input_size(source.picture_size(sizes.LONGEST), source.extent("annotated"))
+    detail = source.picture_size(sizes.TIMES * sizes.LONGEST)
+    times = sizes.detail_times((height, width), detail, source.count("annotated") + source.count("test"))
+    config.data.size, config.data.crop = (times * height, times * width), 0
+    return pipeline.prepare(config, only=("annotated", "test")), times
 
 
 def annotated_images(source: Any, split: str, count: int = 0) -> LabelledLandmarks:
     """Reads annotated images, as label maps of stride 1 that hold their pixels.
 
     Args:
-      source: what `prepare` returned.
+      source: of the pictures, as `prepare` returns it.
       split: name of the split.
       count: how many, from all over it; 0 for all.
 
@@ -122,16 +106,18 @@ class Fitting:
         if self.flip_pairs:
             said = ", ".join(f"{names[a]} and {names[b]}" if names else f"{a} and {b}" for a, b in self.flip_pairs)
             progress.say(f"mirrored views exchange {said}")
-        own = prepare(config, source)
+        own, times = prepare(config, source)
         self.known = annotated_images(own, "annotated", config.eval.head_images)
         self.test = annotated_images(own, "test") if own.count("test") else None
         sides.exchanged(self.known.landmarks.shape[1], self.flip_pairs)  # refuses pairs that are none
         _say_how_objects_lie(self.known, self.flip_pairs)
-        self.settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, kept_in=kept_in)
-        self._last: tuple[Any, Any] | None = None
+        own_settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, times=times)
+        self.settings = dataclasses.replace(own_settings, kept_in=kept_in)
+        self._last: list[tuple[tuple, Any]] = []
         self.origins = own.origins("annotated")
         self._tested = own.origins("test") if self.test else []
-        self.pile = _read_pile(pile, self.known.labels.cells, config.eval.pile, boxed=own.boxed)
+        height, width = (side // times for side in self.known.labels.cells)
+        self.pile = _read_pile(pile, (height, width), config.eval.pile, boxed=own.boxed)
 
     def fit(self, known: LabelledLandmarks, test: LabelledLandmarks | None) -> FittedHeads:
         """Fits a detector, and measures it or others of its kind.
@@ -166,10 +152,8 @@ class Fitting:
         """
         return {NAME: self._few_shot(self._taught_without(self._tested), counts, seeds)}
 
-    def with_and_without_pile(
-        self, count: int, seed: int, *, measure: Measure = measuring.mean_percent
-    ) -> tuple[Any, Any]:
-        """Measures a detector fitted to a few annotated images, and the one that taught it, which saw no pile.
+    def ablated(self, count: int, seed: int, *, measure: Measure = measuring.mean_percent) -> dict[str, Any]:
+        """Measures a detector fitted to a few annotated images, and what it is without its parts.
 
         As in `few_shot`.
 
@@ -179,11 +163,14 @@ class Fitting:
           measure: what is measured, if not the mean error in percent.
 
         Returns:
-          What was measured of both; not a number where no landmark that they know is measured.
+          Name of `ABLATED` -> what was measured; not a number where no landmark that was fitted is measured.
         """
-        fits = self._taught_without(self._tested), self._fit_alone
-        with_pile, alone = ((self._few_shot(fit, [count], [seed], measure)[count] or [np.nan])[0] for fit in fits)
-        return with_pile, alone
+        taught = self._taught_without(self._tested)
+        alone = self._fit_alone
+        fits = dict(zip(ABLATED, (taught, alone, _looking_once(taught), _looking_once(alone))))
+        return {
+            name: (self._few_shot(fit, [count], [seed], measure)[count] or [np.nan])[0] for name, fit in fits.items()
+        }
 
     def _few_shot(self, fit, counts, seeds, measure=measuring.mean_percent) -> dict[int, list[Any]]:
         views_of = lambda indices, _: self.known.take(indices)  # noqa: E731, they are warped while it is trained
@@ -198,19 +185,36 @@ class Fitting:
             if not self.pile:
                 return first
             others = self.pile.without({*left_out, *(self.origins[picture] for picture in images.picture)})
-            return fitting.fit_with_pile(images, others.images, first, self.settings)
+            taught = functools.partial(fitting.fit_with_pile, images, others.images, first, self.settings)
+            return self._remembered((first, len(others.images)), taught)
 
         fit.takes_all = True  # type: ignore[attr-defined]  # the pairs that a mirror exchanges are of all landmarks
         return fit
 
     def _fit_alone(self, images: LabelledLandmarks) -> Any:
-        """A detector fitted to annotated images alone; the last one is remembered, for two may be asked for."""
+        """A detector fitted to annotated images alone."""
         asked = (self.settings, images.picture.tolist())
-        if self._last is None or self._last[0] != asked:
-            self._last = asked, fitting.fit(images, self.settings)
-        return self._last[1]
+        return self._remembered(asked, functools.partial(fitting.fit, images, self.settings))
 
     _fit_alone.takes_all = True  # type: ignore[attr-defined]
+
+    def _remembered(self, asked: tuple, make: Callable[[], Any]) -> Any:
+        """One of the last two detectors, before the pile and after, if it was asked for alike; or a new one."""
+        found = next((made for key, made in self._last if key == asked), None)
+        if found is None:
+            found = make()
+            self._last = [*self._last[-1:], (asked, found)]
+        return found
+
+
+def _looking_once(fit: Callable[[LabelledLandmarks], Any]) -> Callable[[LabelledLandmarks], Any]:
+    """A function that fits a detector likewise, and takes its second look away."""
+
+    def fit_once(images):
+        return fit(images).looking_once()
+
+    fit_once.takes_all = True  # type: ignore[attr-defined]
+    return fit_once
 
 
 def _say_how_objects_lie(known: LabelledLandmarks, pairs: Sequence[tuple[int, int]]) -> None:

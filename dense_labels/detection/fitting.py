@@ -15,7 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from dense_labels import compat, progress
-from dense_labels.batches import LabelledLandmarks
+from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import pile as pile_lib
 from dense_labels.detection import shapes, sides
@@ -23,9 +23,11 @@ from dense_labels.detection import views as views_lib
 from dense_labels.detection.gathered import Gathered
 from dense_labels.detection.kept import Kept
 from models import heat_maps
+from models.closer_detectors import CloserDetector
 from models.detectors import STRIDE, Detector
+from models.second_look import SecondLook
 
-RECIPE = 5  # of detectors: a number that changes when their figures do
+RECIPE = 6  # of detectors: a number that changes when their figures do
 _BATCH, _RATE, _WARMUP = 8, 1e-3, 50
 _STEPS, _MORE, _MOST = 400, 4, 1200  # and one more for so many annotated images, up to
 _SIDE = 256  # pixels of the longest side that is trained on; larger images are seen in windows of it
@@ -50,6 +52,7 @@ class Settings:
       all_round: whether views are turned by any angle; None: as objects lie, see `views.turns_all_round`.
       upside_down: whether images are mirrored top to bottom; None: as objects lie, see `views.mirrored_upside_down`.
       steps: of 8 views; None: `steps_for` so many annotated images.
+      times: sides of the images that are given, in those of the images that the network sees; see `CloserDetector`.
       kept_in: folder of what a later process goes on with: detectors that are fitted, and every 100 steps the state of
         one that is being fitted; see `detection.kept`. None: nothing is kept.
     """
@@ -61,17 +64,19 @@ class Settings:
     all_round: bool | None = None
     upside_down: bool | None = None
     steps: int | None = None
+    times: int = 1
     kept_in: str | os.PathLike | None = None
 
 
-def fit(known: LabelledLandmarks, settings: Settings) -> Detector:
-    """Trains a detector on warped, recoloured and mirrored views of annotated images.
+def fit(known: LabelledLandmarks, settings: Settings) -> CloserDetector:
+    """Trains a detector on warped, recoloured and mirrored views of annotated images, and gives it a second look.
 
     The loss of a map is the cross-entropy of its cells with a Gaussian about the landmark, summed over the cells, and
     averaged over the landmarks that the views show. Adam; the rate rises for 50 steps and falls to 0 along a cosine.
 
     Args:
-      known: annotated images, uint8 [N, H, W, 3], as label maps of stride 1; sides are multiples of 16.
+      known: annotated images, uint8 [N, H, W, 3], as label maps of stride 1; sides are multiples of 16 times
+        `settings.times`.
       settings: how.
 
     Returns:
@@ -81,19 +86,22 @@ def fit(known: LabelledLandmarks, settings: Settings) -> Detector:
       ValueError: as `Detector.create`.
     """
     known, settings = _settled(known, settings)
-    lesson = lambda: (known, np.arange(len(known)))  # noqa: E731, read where no detector is kept
-    return _fitted(lesson, known, settings, "Training a detector", _kept(known, settings))
+    seen = shrunk(known, settings.times)
+    lesson = lambda: (seen, np.arange(len(seen)))  # noqa: E731, read where no detector is kept
+    plain = _fitted(lesson, seen, settings, "Training a detector", _kept(seen, settings))
+    return _closer(plain, known, settings)
 
 
 def fit_with_pile(
-    known: LabelledLandmarks, pile: np.ndarray | Gathered, first: Detector, settings: Settings
-) -> Detector:
+    known: LabelledLandmarks, pile: np.ndarray | Gathered, first: CloserDetector, settings: Settings
+) -> CloserDetector:
     """Trains a second detector, on annotated images and on others that a first one annotates; see `detection.pile`.
 
     Args:
       known: annotated images, as in `fit`.
-      pile: others, uint8 [M, H, W, 3], which are not copied; if there are none, the first detector is returned.
-      first: a detector that was fitted to the annotated images.
+      pile: others, uint8 [M, h, w, 3], as the network sees them, which are not copied; if there are none, the first
+        detector is returned.
+      first: a detector that was fitted to the annotated images; it locates the landmarks without its second look.
       settings: those of the first.
 
     Returns:
@@ -102,17 +110,41 @@ def fit_with_pile(
     if not len(pile):
         return first
     known, settings = _settled(known, settings)
-    kept = _kept(known, settings, pile, *first.state().values())
+    seen = shrunk(known, settings.times)
+    kept = _kept(seen, settings, pile, *first.plain.state().values())
 
     def lesson():
         found = kept.read(_FOUND, lambda arrays: pile_lib.annotated(pile, **arrays))
         if found is None:
-            found = pile_lib.taught(first, pile, known.annotated.any(axis=0))
+            found = pile_lib.taught(first.plain, pile, known.annotated.any(axis=0))
             kept.write(_FOUND, {"landmarks": found.landmarks, "counts": found.annotated})
-        return pile_lib.joined(known, found)
+        return pile_lib.joined(seen, found)
 
     second = dataclasses.replace(settings, seed=settings.seed + 1)
-    return _fitted(lesson, known, second, "Training a detector with the pile", kept)
+    return _closer(_fitted(lesson, seen, second, "Training a detector with the pile", kept), known, settings)
+
+
+def shrunk(images: LabelledLandmarks, times: int) -> LabelledLandmarks:
+    """Makes images, uint8 [N, H, W, 3] as label maps of stride 1, smaller: each pixel the mean of `times` squared.
+
+    Raises:
+      ValueError: if a side is no multiple of `times`.
+    """
+    if times == 1:
+        return images
+    if any(side % times for side in images.labels.cells):
+        raise ValueError(f"images of {images.labels.cells} pixels cannot be made {times} times smaller")
+    height, width = (side // times for side in images.labels.cells)
+    values = np.empty([len(images), height, width, 3], np.uint8)
+    for row, image in enumerate(images.labels.values):
+        values[row] = np.rint(image.reshape(height, times, width, times, 3).mean(axis=(1, 3), dtype=np.float32))
+    maps = LabelMap(values, 1)
+    return dataclasses.replace(images, labels=maps, landmarks=images.landmarks / times, scale=images.scale * times)
+
+
+def _closer(plain: Detector, known: LabelledLandmarks, settings: Settings) -> CloserDetector:
+    look = SecondLook.learned(known.labels.values, known.landmarks, known.annotated)
+    return CloserDetector(plain, look, settings.times)
 
 
 def _settled(known: LabelledLandmarks, settings: Settings) -> tuple[LabelledLandmarks, Settings]:

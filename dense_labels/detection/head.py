@@ -9,6 +9,7 @@ from dense_labels.registry import HEADS
 if TYPE_CHECKING:
     import numpy as np
 
+    from models.closer_detectors import CloserDetector
     from models.detectors import Detector
 
 
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
     keys=("eval.pile",),
     reads_pictures=True,
     decodings={
-        "detector": "detector: a MobileNetV2 trained end to end on annotated pictures and others; its heat maps' peaks",
+        "detector": "detector: a MobileNetV2 trained end to end on annotated pictures and others, and a second look",
     },
 )
 class DetectorHead:
-    """Finds each landmark at the peak of a map of its own; see `dense_labels.detection.evaluating`."""
+    """Finds landmarks at the peaks of maps, and looks there again; see `dense_labels.detection.evaluating`."""
 
     @staticmethod
-    def restore(state: dict[str, np.ndarray]) -> Detector:
+    def restore(state: dict[str, np.ndarray]) -> Detector | CloserDetector:
         """Makes the detector again from its `state()`."""
-        from models.detectors import Detector
+        from models import closer_detectors
 
-        return Detector.from_state(state)
+        return closer_detectors.restored(state)

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import peers, rows
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
-from dense_labels.detection import fitting
+from dense_labels.detection import evaluating, fitting
 from tests import flagless
 from tests.commands import ROOT
 
@@ -26,12 +26,12 @@ class Fitted:
         self.test, self.flip_pairs, self.measured = None, ((0, 1),), []
         self.settings = fitting.Settings(ViewsConfig(), "none", seed=9)
 
-    def with_and_without_pile(self, count, seed, *, measure):
+    def ablated(self, count, seed, *, measure):
         """Points that are off by so many pixels of the image, of 4 pixels of the picture each."""
         self.measured.append((count, seed, self.settings.seed))
         images = dataclasses.replace(self.known, scale=4 * self.known.scale)
-        off = (np.float32([pixels / count + seed, 0]) for pixels in (10, 20))
-        return tuple(measure(self.known.landmarks + each, images) for each in off)
+        off = (np.float32([pixels / count + seed, 0]) for pixels in (10, 20, 30, 40))
+        return {name: measure(self.known.landmarks + each, images) for name, each in zip(evaluating.ABLATED, off)}
 
 
 class Peer(Fitted):
@@ -86,15 +86,21 @@ def test_each_draw_is_fitted_with_its_seed_and_recorded(detectors, fitted, capsy
     detectors.main()
     assert fitted.measured == [(2, 0, 0), (2, 1, 1), (4, 0, 0), (4, 1, 1)]
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3] == "4 annotated, draw 1: detector 3.50 %, without the pile 6.00 (0.0 minutes)"
+    assert lines[3] == (
+        "4 annotated, draw 1: detector 3.50 %, without the pile 6.00, without the second look 8.50, "
+        "without either 11.00 (0.0 minutes)"
+    )
     assert lines[5:] == [
         "mean error in % of picture width and in px of pictures 400 wide, by annotated pictures:",
         "",
-        "| annotated | detector, % | detector without the pile, % | detector, px | detector without the pile, px "
-        "| detector, minutes |",
-        "|---|---|---|---|---|---|",
-        "| 2 | 5.50 ± 0.71 | 10.50 ± 0.71 | 22.00 ± 2.83 | 42.00 ± 2.83 | 0.0 ± 0.0 |",
-        "| 4 | 3.00 ± 0.71 | 5.50 ± 0.71 | 12.00 ± 2.83 | 22.00 ± 2.83 | 0.0 ± 0.0 |",
+        "| annotated | detector, % | detector without the pile, % | detector without the second look, % "
+        "| detector without either, % | detector, px | detector without the pile, px "
+        "| detector without the second look, px | detector without either, px | detector, minutes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        "| 2 | 5.50 ± 0.71 | 10.50 ± 0.71 | 15.50 ± 0.71 | 20.50 ± 0.71 "
+        "| 22.00 ± 2.83 | 42.00 ± 2.83 | 62.00 ± 2.83 | 82.00 ± 2.83 | 0.0 ± 0.0 |",
+        "| 4 | 3.00 ± 0.71 | 5.50 ± 0.71 | 8.00 ± 0.71 | 10.50 ± 0.71 "
+        "| 12.00 ± 2.83 | 22.00 ± 2.83 | 32.00 ± 2.83 | 42.00 ± 2.83 | 0.0 ± 0.0 |",
     ]
     record = json.loads((tmp_path / "results" / "detector_4_1.json").read_text())
     assert record["error_percent"] == 3.5 and record["error_percent_without_pile"] == 6.0
@@ -131,7 +137,10 @@ def test_an_older_record_has_no_pixels_and_is_read(detectors, fitted, capsys, tm
         record = json.loads(path.read_text())
         path.write_text(json.dumps({key: value for key, value in record.items() if "px" not in key}))
     detectors.main()
-    assert "| 2 | 5.50 ± 0.71 | 10.50 ± 0.71 | - | - | 0.0 ± 0.0 |" in capsys.readouterr().out
+    assert (
+        "| 2 | 5.50 ± 0.71 | 10.50 ± 0.71 | 15.50 ± 0.71 | 20.50 ± 0.71 | - | - | - | - | 0.0 ± 0.0 |"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_peer_has_records_and_columns_of_its_own(detectors, fitted, peer, monkeypatch, capsys, tmp_path):
@@ -141,8 +150,9 @@ def test_a_peer_has_records_and_columns_of_its_own(detectors, fitted, peer, monk
     detectors.main()
     assert not fitted.measured and peer.measured == [(2, 0), (2, 1), (4, 0), (4, 1)]
     table = capsys.readouterr().out.splitlines()[-4:]
-    assert table[0].startswith("| annotated | detector, % | detector without the pile, % | dlib, % | detector, px |")
-    assert table[2].startswith("| 2 | 5.50 ± 0.71 | 10.50 ± 0.71 | 7.50 ± 0.71 | 22.00 ± 2.83 | 42.00 ± 2.83 | 28.00 ")
+    assert table[0].startswith("| annotated | detector, % | detector without the pile, % | ")
+    assert " | detector without either, % | dlib, % | detector, px | " in table[0]
+    assert table[2].startswith("| 2 | 5.50 ± 0.71 | 10.50 ± 0.71 | 15.50 ± 0.71 | 20.50 ± 0.71 | 7.50 ± 0.71 | 22.00 ")
     record = json.loads((tmp_path / "results" / "dlib_4_1.json").read_text())
     assert record["asked"]["settings"] == {"trees": 40} and record["chosen"] == {"depth": 2}
     assert (record["error_percent"], record["error_px"], record["normaliser"]) == (8, 28, "picture width")

@@ -89,7 +89,7 @@ def test_the_draws_are_those_of_heads_on_images_of_one_size(config, peer, tmp_pa
     """As `evaluating.Fitting` reads them: the same pictures in the same order."""
     asked, seen = config("points.csv", None), []
     asked.data.cache_dir = str(tmp_path / "cache")
-    own = evaluating.prepare(asked, pipeline.prepare(asked))
+    own, _ = evaluating.prepare(asked, pipeline.prepare(asked))
     known = evaluating.annotated_images(own, "annotated")
 
     def fit(images):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from dense_labels import compat
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting
-from models import pyramids
+from models import closer_detectors, pyramids
 from models.detectors import Detector, HeatMaps
 from tests.models import labelled
 
@@ -22,7 +22,7 @@ def squares():
 
 @pytest.fixture(scope="module")
 def detector(squares):
-    return fitting.fit(squares, fitting.Settings(ViewsConfig(), weights="none", seed=0, steps=60))
+    return fitting.fit(squares, fitting.Settings(ViewsConfig(), weights="none", seed=0, steps=60)).plain
 
 
 def test_it_learns_to_find_a_square(squares, detector):
@@ -113,3 +113,47 @@ def test_the_reach_is_kept():
     assert Detector.from_state(detector.state()).head.reach is None
     detector.head.reach = np.float32([[np.inf, 20], [20, np.inf]])
     np.testing.assert_array_equal(Detector.from_state(detector.state()).head.reach, detector.head.reach)
+
+
+@pytest.fixture(scope="module")
+def closer():
+    """A detector that sees images at half their size, and then all of their pixels."""
+    squares = labelled.squares(8, (64, 96), [24, 16], [72, 48])
+    settings = fitting.Settings(ViewsConfig(), weights="none", seed=0, steps=60, times=2)
+    return squares, fitting.fit(squares, settings)
+
+
+def test_a_second_look_is_nearer(closer):
+    squares, detector = closer
+    assert detector.frame.input_size == (64, 96) and detector.plain.frame.input_size == (32, 48)
+    images = squares.labels.values
+    once, twice = (
+        np.linalg.norm(each(images)["points"] - squares.landmarks, axis=-1).mean()
+        for each in (detector.looking_once(), detector)
+    )
+    assert twice < 0.7 * once < 5.0
+    smaller = fitting.shrunk(squares, 2)
+    plain, found = detector.plain(smaller.labels.values), detector.looking_once()(images)
+    np.testing.assert_allclose(2 * plain["points"], found["points"], atol=0.2)  # these pixels are rounded
+    np.testing.assert_allclose(plain["heatmaps"], found["heatmaps"], atol=0.02)
+
+
+def test_a_second_look_is_kept(closer):
+    squares, detector = closer
+    again = closer_detectors.restored(detector.state())
+    assert again.frame == detector.frame
+    for name, value in detector(squares.labels.values).items():
+        np.testing.assert_array_equal(again(squares.labels.values)[name], value, err_msg=name)
+    assert isinstance(closer_detectors.restored(detector.plain.state()), Detector)
+
+
+def test_images_are_shrunk_with_their_landmarks():
+    images = labelled.squares(2, (8, 12), [3, 3], [5, 5])
+    seen = fitting.shrunk(images, 2)
+    assert seen.labels.cells == (4, 6) and fitting.shrunk(images, 1) is images
+    np.testing.assert_allclose(
+        seen.landmarks * seen.scale[:, np.newaxis], images.landmarks * images.scale[:, np.newaxis]
+    )
+    assert seen.labels.values[0, 0, 0].tolist() == np.rint(images.labels.values[0, :2, :2].mean((0, 1))).tolist()
+    with pytest.raises(ValueError, match=r"\(8, 12\) pixels cannot be made 3 times smaller"):
+        fitting.shrunk(images, 3)

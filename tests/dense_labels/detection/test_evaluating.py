@@ -11,7 +11,7 @@ from PIL import Image
 import dense_labels
 from dense_labels import kept_heads
 from dense_labels.batches import LabelledLandmarks, LabelMap
-from dense_labels.detection import evaluating, fitting
+from dense_labels.detection import evaluating, fitting, sizes
 from dense_labels.evaluation import landmarks, measuring
 from tests import drawn
 from tests.dense_labels.test_run import QUICK
@@ -97,7 +97,7 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
     ],
 )
 def test_pictures_are_seen_at_256_pixels_unless_they_or_objects_are_small(shown, extent, seen):
-    assert evaluating.input_size(shown, extent) == seen
+    assert sizes.input_size(shown, extent) == seen
 
 
 @pytest.mark.parametrize("pile, learned", [(0, []), (3, [3])])
@@ -113,31 +113,49 @@ def test_so_much_of_the_pile_is_seen_as_is_asked_for(run, monkeypatch, pile, lea
     assert seen == learned
 
 
-def test_a_detector_and_the_one_that_taught_it_are_measured_on_one_fit(run, monkeypatch):
+def test_a_detector_is_measured_with_and_without_its_parts_on_one_fit(run, monkeypatch):
     class Off(Red):
+        def __init__(self, off):
+            self.off = off
+
         def __call__(self, images):
             found = super().__call__(images)
-            return {**found, "points": found["points"] + 5.0}
+            return {**found, "points": found["points"] + self.off}
 
-    seen, measured = [], []
-    monkeypatch.setattr(fitting, "fit", lambda images, _: seen.append(len(images)) or Off())
-    monkeypatch.setattr(fitting, "fit_with_pile", lambda *_: Red())
-    monkeypatch.setattr(
-        evaluating.Fitting, "fit", lambda self, *_: measured.extend(self.with_and_without_pile(3, 0)) or 1 / 0
+        def looking_once(self):
+            return Off(self.off + 2.0)
+
+    seen, taught, measured = [], [], []
+    monkeypatch.setattr(fitting, "fit", lambda images, _: seen.append(len(images)) or Off(5.0))
+    monkeypatch.setattr(fitting, "fit_with_pile", lambda *_: taught.append(1) or Off(0.0))
+    figure = lambda points, images: (len(images), measuring.mean_percent(points, images))  # noqa: E731
+    for options in ({}, {"measure": figure}):
+        ablated = lambda self, *_, options=options: measured.append(self.ablated(3, 0, **options)) or 1 / 0  # noqa: E731
+        monkeypatch.setattr(evaluating.Fitting, "fit", ablated)
+        with pytest.raises(ZeroDivisionError):
+            run.evaluate(heads="detector", **annotations(run))
+    assert seen == [3, 3] and taught == [1, 1]
+    plain, both = measured
+    assert list(plain) == ["", "without_pile", "without_second_look", "without_either"]
+    assert plain[""] < plain["without_second_look"] < plain["without_pile"] < plain["without_either"]
+    assert {name: error for name, (_, error) in both.items()} == plain and all(
+        images > 1 for images, _ in both.values()
     )
-    with pytest.raises(ZeroDivisionError):
-        run.evaluate(heads="detector", **annotations(run))
-    assert measured[0] < measured[1] and seen == [3]
-    measure = {"measure": lambda points, images: (len(images), measuring.mean_percent(points, images))}
-    monkeypatch.setattr(
-        evaluating.Fitting,
-        "fit",
-        lambda self, *_: measured.extend(self.with_and_without_pile(3, 0, **measure)) or 1 / 0,
-    )
-    with pytest.raises(ZeroDivisionError):
-        run.evaluate(heads="detector", **annotations(run))
-    (images, with_pile), (_, alone) = measured[2:]
-    assert images > 1 and [with_pile, alone] == measured[:2]
+
+
+@pytest.mark.parametrize(
+    "pictures, count, times",
+    [
+        ((480, 632), 58, 2),
+        ((256, 256), 4000, 1),
+        ((128, 128), 10, 1),  # are enlarged
+        ((2000, 3000), 20, 4),
+        ((2000, 3000), 3000, 2),  # four times would be 11 GB
+        ((2000, 3000), 0, 4),
+    ],
+)
+def test_a_second_look_sees_what_detail_pictures_have_and_memory_holds(pictures, count, times):
+    assert sizes.detail_times((192, 256), pictures, count) == times
 
 
 @pytest.mark.parametrize("turned, said", [(False, ""), (True, "turned by any angle, for objects lie any way round")])

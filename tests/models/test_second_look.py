@@ -1,0 +1,86 @@
+"""Tests of the second look: it finds detail again, turned and between pixels; where there is none landmarks stay."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import second_look
+from models.second_look import SecondLook
+
+SIZE, MIDDLE = (80, 96), np.float32([48, 40])
+PLACES = np.float32([[-22.3, -9.2], [21.6, -13.8], [-3.1, 17.4]])  # of the landmarks, from the middle
+BESIDE = np.float32([[2.3, -1.4], [-1.7, 0.6], [0.8, 2.2]])  # from these, where a detector found them
+
+
+def shown(angle, shift):
+    """A picture uint8 [H, W, 3] of a blob about each place, and the places in it; turned, then shifted."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    turn = np.float32([[cosine, -sine], [sine, cosine]])
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    at = (np.stack([x, y], axis=-1) - MIDDLE - shift) @ turn  # turned back
+    values = np.full(SIZE, 60.0)
+    for k, place in enumerate(PLACES):
+        along, across = np.moveaxis(at - place, -1, 0)
+        values += 120 * np.exp(-(np.square(along) / (20 + 9 * k) + np.square(across) / (50 - 15 * k)))
+    picture = np.repeat(np.uint8(np.rint(values))[..., np.newaxis], 3, axis=-1)
+    return picture, np.float32(PLACES @ turn.T + MIDDLE + shift)
+
+
+def pictures(*views):
+    images, points = zip(*(shown(angle, np.float32(shift)) for angle, shift in views))
+    return np.stack(images), np.stack(points)
+
+
+def looked(look, images, points):
+    return look(second_look.grey(tf.image.convert_image_dtype(images, tf.float32)), tf.constant(points)).numpy()
+
+
+@pytest.fixture(scope="module")
+def known():
+    return pictures((0.0, [0, 0]), (0.2, [1.3, 0.4]), (-0.4, [-0.8, 2.6]))
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3, np.pi, -2.0])
+def test_detail_is_found_again_between_pixels_however_it_is_turned(known, angle):
+    look = SecondLook.learned(*known, np.ones([3, 3]))
+    images, points = pictures((angle, [1.6, -2.3]))
+    begun = points + BESIDE
+    before, after = (np.linalg.norm(each - points, axis=-1) for each in (begun, looked(look, images, begun)))
+    assert np.all(after < 0.5 * before)  # it goes a share of the way, and rather stays
+
+
+def test_the_pictures_of_a_batch_do_not_depend_on_each_other(known):
+    look = SecondLook.learned(*known, np.ones([3, 3]))
+    images, points = pictures((0.1, [0, 1]), (2.0, [1, 0]))
+    together = looked(look, images, points + BESIDE)
+    for k in range(2):
+        np.testing.assert_allclose(looked(look, images[[k]], points[[k]] + BESIDE)[0], together[k], atol=1e-4)
+
+
+def test_landmarks_stay_where_there_is_no_detail_or_no_picture_showed_it(known):
+    annotated = np.ones([3, 3])
+    annotated[:, 1] = 0
+    look = SecondLook.learned(known[0], np.where(annotated[..., np.newaxis] > 0, known[1], np.nan), annotated)
+    images, points = pictures((0.0, [0, 0]))
+    found = looked(look, images, points + BESIDE)
+    np.testing.assert_allclose(found[0, 1], points[0, 1] + BESIDE[1], atol=1e-5)
+    assert np.linalg.norm(found[0, ::2] - points[0, ::2], axis=-1).max() < 0.8
+    np.testing.assert_allclose(looked(look, np.full_like(images, 60), points), points, atol=1e-5)
+
+
+def test_no_landmark_goes_further_than_the_reach_and_one_that_is_no_number_disturbs_no_other(known):
+    look = SecondLook.learned(*known, np.ones([3, 3]))
+    images = np.random.default_rng(0).integers(0, 255, [2, *SIZE, 3], np.uint8)
+    begun = np.random.default_rng(1).uniform(-10, 100, [2, 3, 2]).astype(np.float32)
+    assert np.abs(looked(look, images, begun) - begun).max() <= (second_look.REACH + 0.5) * np.sqrt(2)
+    images, points = pictures((0.0, [0, 0]))
+    begun = points + BESIDE
+    begun[0, 2] = np.nan
+    found = looked(look, images, begun)
+    assert np.isnan(found[0, 2]).all() and np.linalg.norm(found[0, :2] - points[0, :2], axis=-1).max() < 0.8
+
+
+def test_one_landmark_alone_is_looked_for_as_pictures_stand(known):
+    look = SecondLook.learned(known[0], known[1][:, :1], np.ones([3, 1]))
+    images, points = pictures((0.1, [2, 1]))
+    assert np.linalg.norm(looked(look, images, points[:, :1] + BESIDE[:1]) - points[:, :1], axis=-1).max() < 0.8
