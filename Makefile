@@ -4,7 +4,7 @@ VENV ?= .venv
 NEWEST ?= .venv-newest
 RUN = $(VENV)/bin/python
 DEMO = runs/demo
-PYTEST = -m pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+PYTEST = -m pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=40
 # What the newest TensorFlow and Keras could change: all that touches Keras or `dense_labels/compat.py`, and old runs.
 DIFFERS = tests/test_old_runs.py tests/dense_labels/test_compat.py tests/dense_labels/test_kept_heads.py \
 	tests/dense_labels/detection tests/dense_labels/training tests/dense_labels/exporting tests/models tests/serving/test_loader.py \

@@ -20,6 +20,7 @@ _LIKE_RECORDS = re.compile(r"\.tfrecords?(-|$)")  # tensorflow-datasets puts num
 _NUMBERED = re.compile(r"-(\d{5})-of-(\d{5})(?=\.|$)")
 _REMOTE = re.compile(r"(?:^|/)(\w+):/")
 _COMPRESSED = b"\x1f\x8b"
+_HELD_OUT = re.compile(r"(?:^|[-_.])(?:test|val|valid|validation|eval)(?=[-_.]|$)", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ def find(pattern: str) -> list[str]:
 
     Raises:
       ValueError: if there is none, they are on another machine or of another format, some of a numbered series are
-        missing, or there are two series of one name.
+        missing, there are two series of one name, or a folder holds some that are for testing beside others.
     """
     pattern = os.path.expanduser(pattern)
     check_local(pattern)
@@ -106,6 +107,8 @@ def find(pattern: str) -> list[str]:
             f"{looked_for}; give a folder of TFRecord shards, or a pattern such as 'data/faces-*.tfrecord'"
         )
     _check_series(paths)
+    if os.path.isdir(pattern):
+        _check_splits(pattern, paths)
     return paths
 
 
@@ -134,6 +137,19 @@ def _check_series(paths: Sequence[str]) -> None:
                 raise ValueError(
                     f"{prefix}: only {there} of {int(count)} shards are there; finish writing or copying them"
                 )
+
+
+def _check_splits(folder: str, paths: Sequence[str]) -> None:
+    """Refuses a folder in which some shards are for testing by their names, and others are not."""
+    held_out = [path for path in paths if _HELD_OUT.search(os.path.basename(path))]
+    others = [path for path in paths if path not in set(held_out)]
+    if held_out and others:
+        raise ValueError(
+            f"{folder} holds {os.path.basename(held_out[0])} beside {os.path.basename(others[0])}: shards for testing "
+            "would be trained on; choose the others by a pattern such as "
+            f"'{os.path.join(folder, _NUMBERED.sub('', os.path.basename(others[0])).split('.')[0])}*', or use "
+            "config.data.name=tfds for a data set of tensorflow-datasets"
+        )
 
 
 def index(paths: Sequence[str]) -> Records:

@@ -110,3 +110,27 @@ def test_what_is_no_set_of_shards_is_refused(paths, tmp_path):
     with pytest.raises(ValueError, match=r"mine: shards of 1 and of 4 are there, which would repeat .*'\*-of-00001\*'"):
         records.find(str(tmp_path / "mine-*"))
     assert records.find(str(tmp_path / "*-of-00004*")) == paths
+
+
+@pytest.mark.parametrize(
+    "train, test",
+    [
+        (
+            "faces-train.tfrecord-00000-of-00001",
+            "faces-test.tfrecord-00000-of-00001",
+        ),  # as tensorflow-datasets names them
+        ("train-00000-of-00001.tfrecord", "validation-00000-of-00001.tfrecord"),
+        ("contest.tfrecord", "TEST.tfrecord"),
+    ],
+)
+def test_shards_for_testing_are_not_read_with_the_others(tmp_path, train, test):
+    for name in (train, test):
+        shards.write(tmp_path / name, CONTENTS[0])
+    with pytest.raises(
+        ValueError, match=f"holds {test} beside {train}: shards for testing would be trained on; choose"
+    ):
+        records.find(str(tmp_path))
+    begin = train.partition(".")[0].partition("-0")[0]
+    assert records.find(f"{tmp_path}/{begin}*") == [f"{tmp_path}/{train}"]
+    (tmp_path / train).unlink()
+    assert records.find(str(tmp_path)) == [f"{tmp_path}/{test}"]
