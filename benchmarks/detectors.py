@@ -10,7 +10,8 @@ fitted alone, and measured on TEST; without it, on the annotated pictures that w
 choosing settings: so many pictures of ANNOTATIONS, always the same, are measured on instead, and none of them is drawn
 or learned from. The pile are the pictures of ANNOTATIONS that were not drawn, without their landmarks, or those of
 FOLDER. Beside each detector stands what it is without the pile, without its second look, and without either: a trunk
-of ImageNet that is fine-tuned end to end to heat maps, as other programs do it.
+of ImageNet that is fine-tuned end to end to heat maps, as other programs do it. The minutes are of fitting, and of
+predicting the pictures that are measured on by all four.
 
 `--peers` adds other programs, fitted to the same draws and measured on the same pictures; they see no pile. `--only`
 names what is fitted: `detector`, which needs the weights of its trunk, or peers, which do not.
@@ -158,7 +159,7 @@ def _asked(name, fitting, count, seed):
 
     return {
         **asked,
-        "size": list(fitting.known.labels.cells),
+        "size": [side // fitting.settings.times for side in fitting.known.labels.cells] + [fitting.settings.times],
         "weights": os.path.basename(_WEIGHTS.value),
         "pile": [_PILE.value, os.path.basename(os.path.normpath(_UNLABELLED.value or ""))],
         "steps": of_detectors.steps_for(count),

@@ -140,7 +140,7 @@ def draw(records: dict[str, list[dict]]) -> np.ndarray:
         style = _draw_line(axes, name, errors)
         y = under + (1.3 + row) * sheet.LINE
         sheet.add_marker(tiles.figure, _LEFT + 8, y, style)
-        sheet.write(tiles.figure, _LEFT + 26, y, _words(name, errors))
+        sheet.write(tiles.figure, _LEFT + 26, y, _words(name, errors, found))
     axes.set_ylim(0, 1.08 * max(max(errors) for each in found.values() for errors in each.values()))
     return sheet.render(tiles.figure)
 
@@ -157,9 +157,11 @@ def _draw_line(axes, name, errors):
     return style
 
 
-def _words(name, errors):
-    draws = sorted({len(each) for each in errors.values()})
+def _words(name, errors, others):
     of = next((of for of in _WITHOUT if name.endswith(of)), "")
-    title = f"{name.removesuffix(of)} {_WITHOUT.get(of, '')}".rstrip()
+    words, alone = _WITHOUT.get(of, ""), name.removesuffix(of)
+    if of == "_without_either" and f"{alone}_without_pile" not in others:  # there was no pile
+        words = "without a second look"
+    draws = sorted({len(each) for each in errors.values()})
     of = " to ".join(dict.fromkeys(str(draws[k]) for k in (0, -1)))
-    return f"{title}: " + ("1 draw" if draws[-1] == 1 else f"mean and range of {of} draws")
+    return f"{alone} {words}".rstrip() + ": " + ("1 draw" if draws[-1] == 1 else f"mean and range of {of} draws")

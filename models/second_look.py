@@ -20,12 +20,15 @@ PULL = 0.2  # what the correlation loses at the end of the reach
 _SHARP = 20.0  # a place whose correlation is less by a twentieth counts 1 / e as much
 _LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601
 _FLAT = 2e-3  # the sum of squares that the detail of a patch counts as at least: half a level of 255 in each pixel
+_ALIKE = 0.8  # correlation of landmarks and a shape that is turned to fit; less tells no angle
+_CLEARLY = 1.1  # times the fit of the shape as it is: that of its mirror image that is taken for what is shown
+_APART = 16.0  # pixels, root of the sum of squares from their middle: landmarks nearer to it tell no angle
 _AT_ONCE = 16  # pictures
 
 
 def grey(images: tf.Tensor) -> tf.Tensor:
     """Returns the brightness [N, H, W, 1] of images [N, H, W, 3], floating point."""
-    return tf.reduce_sum(images * tf.constant(_LUMA, images.dtype), axis=-1, keepdims=True)
+    return tf.nn.conv2d(images, tf.reshape(tf.constant(_LUMA, images.dtype), [1, 1, 3, 1]), 1, "VALID")
 
 
 class SecondLook:
@@ -91,18 +94,25 @@ class SecondLook:
 def _turns(points: tf.Tensor, shape: np.ndarray) -> tf.Tensor:
     """The cosine and sine [N, 2] of the angles by which a shape is turned so that it fits points [N, K, 2] best.
 
-    In the sense of least squares; of landmarks that are numbers in both. Where fewer than two are, it is not turned.
+    In the sense of least squares; of landmarks that are numbers in both. It is not turned where they tell no angle, for
+    they are few, near together, of another shape (as if one was found far off), or of its mirror image.
     """
     shape = np.broadcast_to(shape, [1, *shape.shape])
     known = tf.cast(tf.reduce_all(tf.math.is_finite(points + shape), axis=-1, keepdims=True), tf.float32)  # [N, K, 1]
     to, of = (_centred(each, known) for each in (points, shape))
-    cosine = tf.reduce_sum(of * to, axis=[1, 2])
-    sine = tf.reduce_sum(of[..., 0] * to[..., 1] - of[..., 1] * to[..., 0], axis=1)
+    cosine, sine = _fit(of, to)
     length = tf.sqrt(tf.square(cosine) + tf.square(sine))
-    told = length > 1e-6
-    return tf.stack(
-        [tf.where(told, tf.math.divide_no_nan(cosine, length), 1.0), tf.math.divide_no_nan(sine, length)], 1
-    )
+    mirrored = tf.sqrt(tf.add_n([tf.square(each) for each in _fit(of * [-1.0, 1.0], to)]))
+    spreads = [tf.sqrt(tf.reduce_sum(tf.square(each), axis=[1, 2])) for each in (of, to)]
+    told = (length > _ALIKE * spreads[0] * spreads[1]) & (_CLEARLY * length > mirrored)
+    told &= tf.minimum(*spreads) > _APART
+    cosine = tf.where(told, tf.math.divide_no_nan(cosine, length), 1.0)
+    return tf.stack([cosine, tf.where(told, tf.math.divide_no_nan(sine, length), 0.0)], axis=1)
+
+
+def _fit(of, to):
+    """The sums of the cosines and sines [N] of the angles from some vectors to others [N, K, 2], weighed by lengths."""
+    return tf.reduce_sum(of * to, axis=[1, 2]), tf.reduce_sum(of[..., 0] * to[..., 1] - of[..., 1] * to[..., 0], axis=1)
 
 
 def _centred(points, known):

@@ -49,7 +49,10 @@ def prepare(config: Config, source: Any) -> tuple[Any, int]:
     config = copy.deepcopy(config)
     height, width = sizes.input_size(source.picture_size(sizes.LONGEST), source.extent("annotated"))
     detail = source.picture_size(sizes.TIMES * sizes.LONGEST)
-    times = sizes.detail_times((height, width), detail, source.count("annotated") + source.count("test"))
+    count = min(source.count("annotated"), config.eval.head_images or np.inf) + source.count("test")
+    times = sizes.detail_times((height, width), detail, int(count))
+    again = f", and again at {times * width} x {times * height}" if times > 1 else ""
+    progress.say(f"a detector sees pictures at {width} x {height} pixels{again}")
     config.data.size, config.data.crop = (times * height, times * width), 0
     return pipeline.prepare(config, only=("annotated", "test")), times
 

@@ -23,8 +23,8 @@ from dense_labels.detection import views as views_lib
 from dense_labels.detection.gathered import Gathered
 from dense_labels.detection.kept import Kept
 from models import heat_maps
-from models.closer_detectors import CloserDetector
 from models.detectors import STRIDE, Detector
+from models.refining_detectors import RefiningDetector
 from models.second_look import SecondLook
 
 RECIPE = 6  # of detectors: a number that changes when their figures do
@@ -52,7 +52,7 @@ class Settings:
       all_round: whether views are turned by any angle; None: as objects lie, see `views.turns_all_round`.
       upside_down: whether images are mirrored top to bottom; None: as objects lie, see `views.mirrored_upside_down`.
       steps: of 8 views; None: `steps_for` so many annotated images.
-      times: sides of the images that are given, in those of the images that the network sees; see `CloserDetector`.
+      times: sides of the images that are given, in those of the images that the network sees; see `RefiningDetector`.
       kept_in: folder of what a later process goes on with: detectors that are fitted, and every 100 steps the state of
         one that is being fitted; see `detection.kept`. None: nothing is kept.
     """
@@ -68,7 +68,7 @@ class Settings:
     kept_in: str | os.PathLike | None = None
 
 
-def fit(known: LabelledLandmarks, settings: Settings) -> CloserDetector:
+def fit(known: LabelledLandmarks, settings: Settings) -> RefiningDetector:
     """Trains a detector on warped, recoloured and mirrored views of annotated images, and gives it a second look.
 
     The loss of a map is the cross-entropy of its cells with a Gaussian about the landmark, summed over the cells, and
@@ -89,12 +89,12 @@ def fit(known: LabelledLandmarks, settings: Settings) -> CloserDetector:
     seen = shrunk(known, settings.times)
     lesson = lambda: (seen, np.arange(len(seen)))  # noqa: E731, read where no detector is kept
     plain = _fitted(lesson, seen, settings, "Training a detector", _kept(seen, settings))
-    return _closer(plain, known, settings)
+    return _refining(plain, known, settings)
 
 
 def fit_with_pile(
-    known: LabelledLandmarks, pile: np.ndarray | Gathered, first: CloserDetector, settings: Settings
-) -> CloserDetector:
+    known: LabelledLandmarks, pile: np.ndarray | Gathered, first: RefiningDetector, settings: Settings
+) -> RefiningDetector:
     """Trains a second detector, on annotated images and on others that a first one annotates; see `detection.pile`.
 
     Args:
@@ -121,7 +121,7 @@ def fit_with_pile(
         return pile_lib.joined(seen, found)
 
     second = dataclasses.replace(settings, seed=settings.seed + 1)
-    return _closer(_fitted(lesson, seen, second, "Training a detector with the pile", kept), known, settings)
+    return _refining(_fitted(lesson, seen, second, "Training a detector with the pile", kept), known, settings)
 
 
 def shrunk(images: LabelledLandmarks, times: int) -> LabelledLandmarks:
@@ -142,9 +142,9 @@ def shrunk(images: LabelledLandmarks, times: int) -> LabelledLandmarks:
     return dataclasses.replace(images, labels=maps, landmarks=images.landmarks / times, scale=images.scale * times)
 
 
-def _closer(plain: Detector, known: LabelledLandmarks, settings: Settings) -> CloserDetector:
+def _refining(plain: Detector, known: LabelledLandmarks, settings: Settings) -> RefiningDetector:
     look = SecondLook.learned(known.labels.values, known.landmarks, known.annotated)
-    return CloserDetector(plain, look, settings.times)
+    return RefiningDetector(plain, look, settings.times)
 
 
 def _settled(known: LabelledLandmarks, settings: Settings) -> tuple[LabelledLandmarks, Settings]:

@@ -9,8 +9,8 @@ from dense_labels.registry import HEADS
 if TYPE_CHECKING:
     import numpy as np
 
-    from models.closer_detectors import CloserDetector
     from models.detectors import Detector
+    from models.refining_detectors import RefiningDetector
 
 
 @HEADS.register(
@@ -26,8 +26,8 @@ class DetectorHead:
     """Finds landmarks at the peaks of maps, and looks there again; see `dense_labels.detection.evaluating`."""
 
     @staticmethod
-    def restore(state: dict[str, np.ndarray]) -> Detector | CloserDetector:
+    def restore(state: dict[str, np.ndarray]) -> Detector | RefiningDetector:
         """Makes the detector again from its `state()`."""
-        from models import closer_detectors
+        from models import refining_detectors
 
-        return closer_detectors.restored(state)
+        return refining_detectors.restored(state)

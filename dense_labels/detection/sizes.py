@@ -9,8 +9,8 @@ from models.detectors import MULTIPLE
 _LONGER_SIDE, LONGEST = 256, 512  # pixels of the images; more where objects are small in them
 _OBJECT = 96  # pixels that an object is shown across, while sides allow it
 _ENLARGED = 2  # times the pictures' own sides, at most
-TIMES = 4  # sides of what a detector sees: how much detail a second look has at most
-_MEMORY = 2**31  # bytes that the annotated pictures and those for testing may take up with it
+TIMES = 2  # sides of what a detector sees: how much detail a second look has at most; more was not measured
+_MEMORY = 2**29  # bytes that the pictures may take up with it; an evaluation holds up to five copies
 
 
 def input_size(shown: tuple[int, int], extent: float) -> tuple[int, int]:
@@ -30,12 +30,12 @@ def input_size(shown: tuple[int, int], extent: float) -> tuple[int, int]:
 
 
 def detail_times(size: tuple[int, int], pictures: tuple[int, int], count: int) -> int:
-    """Says how many times as long the sides of what a second look sees are: as the pictures' own, at most four times.
+    """Says how many times as long the sides of what a second look sees are: as the pictures' own, at most twice.
 
     Args:
       size: (height, width) of what the network sees.
-      pictures: the size of the pictures; more than four times the other one need not be told.
-      count: how many there are, which are all held in memory: 2 GiB.
+      pictures: the size of the pictures; more than twice the other one need not be told.
+      count: how many are read; they are seen at twice the sides only if they take up at most 512 MiB so.
     """
     fits = int(np.sqrt(_MEMORY / (3 * max(count, 1) * size[0] * size[1])))
     return max(1, min(round(max(pictures) / max(size)), TIMES, fits))

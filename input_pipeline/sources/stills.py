@@ -146,8 +146,8 @@ class Stills(base.Source):
         return indices.batch(batch_size).map(annotated_views, num_parallel_calls=tf.data.AUTOTUNE)
 
     def picture_size(self, longer_side: int) -> tuple[int, int]:
-        """Returns the size that the pictures suggest; see `resized.pick_size`."""
-        pictures = next(iter(self._stores.values())).pictures
+        """Returns the size that pictures suggest, annotated ones where there are any; see `resized.pick_size`."""
+        pictures = (self._stores.get("annotated") or next(iter(self._stores.values()))).pictures
         return resized.pick_size(resized.look(pictures).sizes, longer_side)
 
     def extent(self, split: str) -> float:

@@ -46,6 +46,29 @@ def test_a_detector_that_saw_no_pile_is_one_line(tmp_path):
     assert detectors_picture.lines(detectors_picture.read(tmp_path))[1] == {"detector": {20: [3, 4]}}
 
 
+def test_a_detector_without_its_parts_has_lines_that_say_which(tmp_path, monkeypatch):
+    said, write = [], detectors_picture.sheet.write
+    monkeypatch.setattr(
+        detectors_picture.sheet, "write", lambda *args, **kw: said.append(args[3]) or write(*args, **kw)
+    )
+    others = {
+        "error_percent_without_pile": 4.0,
+        "error_percent_without_either": 5.0,
+        "error_percent_without_second_look": 6,
+    }
+    record(tmp_path, "detector", 20, 0, error_percent=3.0, **others)
+    found = detectors_picture.lines(detectors_picture.read(tmp_path))[1]
+    assert list(found.values()) == [{20: [3]}, {20: [4]}, {20: [5]}]
+    detectors_picture.draw(detectors_picture.read(tmp_path))
+    assert said[-2:] == [
+        "detector without the pile: 1 draw",
+        "detector without the pile and a second look: 1 draw",
+    ]
+    record(tmp_path, "detector", 20, 0, error_percent=3.0, **{**others, "error_percent_without_pile": 3.0})
+    detectors_picture.draw(detectors_picture.read(tmp_path))
+    assert said[-2:] == ["detector: 1 draw", "detector without a second look: 1 draw"]
+
+
 def test_percent_is_drawn_where_a_draw_lacks_pixels_or_errors_are_divided_by_something_else(folder):
     record(folder, "dlib", 5, 0, error_percent=9.0, error_px=float("nan"), normaliser="eye distance")
     unit, found = detectors_picture.lines(detectors_picture.read(folder))

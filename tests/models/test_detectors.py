@@ -7,7 +7,7 @@ import tensorflow as tf
 from dense_labels import compat
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting
-from models import closer_detectors, pyramids
+from models import pyramids, refining_detectors
 from models.detectors import Detector, HeatMaps
 from tests.models import labelled
 
@@ -116,15 +116,15 @@ def test_the_reach_is_kept():
 
 
 @pytest.fixture(scope="module")
-def closer():
+def refining():
     """A detector that sees images at half their size, and then all of their pixels."""
     squares = labelled.squares(8, (64, 96), [24, 16], [72, 48])
     settings = fitting.Settings(ViewsConfig(), weights="none", seed=0, steps=60, times=2)
     return squares, fitting.fit(squares, settings)
 
 
-def test_a_second_look_is_nearer(closer):
-    squares, detector = closer
+def test_a_second_look_is_nearer(refining):
+    squares, detector = refining
     assert detector.frame.input_size == (64, 96) and detector.plain.frame.input_size == (32, 48)
     images = squares.labels.values
     once, twice = (
@@ -138,13 +138,13 @@ def test_a_second_look_is_nearer(closer):
     np.testing.assert_allclose(plain["heatmaps"], found["heatmaps"], atol=0.02)
 
 
-def test_a_second_look_is_kept(closer):
-    squares, detector = closer
-    again = closer_detectors.restored(detector.state())
+def test_a_second_look_is_kept(refining):
+    squares, detector = refining
+    again = refining_detectors.restored(detector.state())
     assert again.frame == detector.frame
     for name, value in detector(squares.labels.values).items():
         np.testing.assert_array_equal(again(squares.labels.values)[name], value, err_msg=name)
-    assert isinstance(closer_detectors.restored(detector.plain.state()), Detector)
+    assert isinstance(refining_detectors.restored(detector.plain.state()), Detector)
 
 
 def test_images_are_shrunk_with_their_landmarks():

@@ -68,11 +68,8 @@ def test_landmarks_stay_where_there_is_no_detail_or_no_picture_showed_it(known):
     np.testing.assert_allclose(looked(look, np.full_like(images, 60), points), points, atol=1e-5)
 
 
-def test_no_landmark_goes_further_than_the_reach_and_one_that_is_no_number_disturbs_no_other(known):
+def test_a_landmark_that_is_no_number_disturbs_no_other(known):
     look = SecondLook.learned(*known, np.ones([3, 3]))
-    images = np.random.default_rng(0).integers(0, 255, [2, *SIZE, 3], np.uint8)
-    begun = np.random.default_rng(1).uniform(-10, 100, [2, 3, 2]).astype(np.float32)
-    assert np.abs(looked(look, images, begun) - begun).max() <= (second_look.REACH + 0.5) * np.sqrt(2)
     images, points = pictures((0.0, [0, 0]))
     begun = points + BESIDE
     begun[0, 2] = np.nan
@@ -84,3 +81,16 @@ def test_one_landmark_alone_is_looked_for_as_pictures_stand(known):
     look = SecondLook.learned(known[0], known[1][:, :1], np.ones([3, 1]))
     images, points = pictures((0.1, [2, 1]))
     assert np.linalg.norm(looked(look, images, points[:, :1] + BESIDE[:1]) - points[:, :1], axis=-1).max() < 0.8
+
+
+def test_pictures_are_turned_only_where_the_landmarks_tell_an_angle(known):
+    shape = known[1][0]
+    cosine, sine = np.cos(0.7), np.sin(0.7)
+    turned = (shape - shape.mean(0)) @ np.float32([[cosine, sine], [-sine, cosine]]) + 50
+    found = second_look._turns(tf.constant(turned[np.newaxis]), shape).numpy()
+    np.testing.assert_allclose(found, [[cosine, sine]], atol=1e-5)
+    off, near = turned.copy(), 0.01 * turned
+    off[0] += [150, -90]
+    lines = np.float32([[0, 0], [40, 0], [0, 25], [30, 30]])
+    for points, of in ((off, shape), (near, shape), (lines * [-1, 1], lines)):
+        np.testing.assert_array_equal(second_look._turns(tf.constant(np.float32(points)[np.newaxis]), of), [[1, 0]])

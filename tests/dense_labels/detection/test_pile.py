@@ -10,8 +10,8 @@ import tensorflow as tf
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting, pile, views
-from models.closer_detectors import CloserDetector
 from models.detectors import Detector
+from models.refining_detectors import RefiningDetector
 from models.second_look import SecondLook
 from tests.models import labelled
 
@@ -89,7 +89,7 @@ def test_a_second_detector_is_taught_by_the_first(squares, monkeypatch):
     monkeypatch.setattr(fitting, "_train", lambda _, views_from, *rest: seen.append((views_from(), *rest)))
     settings = fitting.Settings(ViewsConfig(), weights="none", seed=0)
     plain = Detector.create(1, SIZE, weights="none", seed=0)
-    first = CloserDetector(plain, SecondLook(np.zeros([21, 21, 1]), np.zeros([1, 2])), 1)
+    first = RefiningDetector(plain, SecondLook(np.zeros([21, 21, 1]), np.zeros([1, 2])), 1)
     known, others = squares.take(np.arange(4)), squares.labels.values[4:]
     assert fitting.fit_with_pile(known, others[:0], first, settings) is first
     second = fitting.fit_with_pile(known, others, first, settings)
@@ -110,7 +110,7 @@ def test_the_pile_is_held_once_while_a_second_detector_is_fitted(squares, monkey
         images, np.full([len(images), 1, 2], 20, np.float32), np.ones([len(images), 1], np.float32)))  # fmt: skip
     settings = fitting.Settings(ViewsConfig(), weights="none", seed=0)
     plain = Detector.create(1, SIZE, weights="none", seed=0)
-    first = CloserDetector(plain, SecondLook(np.zeros([21, 21, 1]), np.zeros([1, 2])), 1)
+    first = RefiningDetector(plain, SecondLook(np.zeros([21, 21, 1]), np.zeros([1, 2])), 1)
     heap = pile.Pile(np.zeros([10_000, *SIZE, 3], np.uint8), [(number,) for number in range(10_000)])
     tracemalloc.start()
     others = heap.without({(5,), (7,)})

@@ -31,7 +31,7 @@ class WithDetail(tf.keras.layers.Layer):
         return tf.concat([features, tf.nn.space_to_depth(second_look.grey(images), STRIDE * self._times)], axis=-1)
 
 
-class Closer(tf.keras.layers.Layer):
+class RefinedHeatMaps(tf.keras.layers.Layer):
     """Locates landmarks by heat maps, and looks for them again in the pixels about them."""
 
     def __init__(self, head: HeatMaps, look: SecondLook, times: int):
@@ -51,7 +51,7 @@ class Closer(tf.keras.layers.Layer):
         return {**answer, "points": self.look(greys, self._times * answer["points"])}
 
 
-class CloserDetector:
+class RefiningDetector:
     """A detector, and a second look at the detail of its images.
 
     Attributes:
@@ -64,15 +64,18 @@ class CloserDetector:
         self.plain, self._look, self._times = plain, look, times
         height, width = plain.frame.input_size
         self.frame = Frame((times * height, times * width), times * STRIDE)
-        self.features, self.head = WithDetail(plain.features, times), Closer(plain.head, look, times)
+        self.features, self.head = WithDetail(plain.features, times), RefinedHeatMaps(plain.head, look, times)
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Locates the landmarks of images uint8 [N, H, W, 3], or floating point in [0, 1]; see `Closer.call`."""
+        """Locates the landmarks of images uint8 [N, H, W, 3], or floating point in [0, 1]; see `RefinedHeatMaps`."""
         return self.head(self.features(tf.image.convert_image_dtype(images, tf.float32), training=False))
 
-    def looking_once(self) -> CloserDetector:
-        """Returns a detector of the same images that finds nothing again: landmarks stay where heat maps find them."""
-        return CloserDetector(self.plain, SecondLook(0 * self._look.patches, self._look.shape), self._times)
+    def looking_once(self) -> RefiningDetector:
+        """Returns a detector of the same images that finds nothing again: landmarks stay where heat maps find them.
+
+        It is for measuring errors; it takes as long as with the second look.
+        """
+        return RefiningDetector(self.plain, SecondLook(0 * self._look.patches, self._look.shape), self._times)
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns all that the detector was fitted to, as arrays by name."""
@@ -82,7 +85,7 @@ class CloserDetector:
         }
 
 
-def restored(state: dict[str, np.ndarray]) -> Detector | CloserDetector:
+def restored(state: dict[str, np.ndarray]) -> Detector | RefiningDetector:
     """Makes a detector again from its `state()`; those of earlier versions have no second look.
 
     Raises:
@@ -91,4 +94,4 @@ def restored(state: dict[str, np.ndarray]) -> Detector | CloserDetector:
     plain = Detector.from_state(state)
     if "patches" not in state:
         return plain
-    return CloserDetector(plain, SecondLook(state["patches"], state["shape"]), int(state["times"]))
+    return RefiningDetector(plain, SecondLook(state["patches"], state["shape"]), int(state["times"]))
