@@ -114,14 +114,12 @@ def _data():
 
 def _seen(config, source):
     from dense_labels.detection import evaluating, fitting
+    from dense_labels.evaluation import absent
 
     weights = os.path.expanduser(_WEIGHTS.value)
     read = evaluating.Fitting(config, source, names=source.landmark_names, weights=weights, pile=None)
 
-    def fit(images):
-        return fitting.fit(images, read.settings)
-
-    fit.takes_all = True  # the pairs that a mirror exchanges are of all landmarks
+    fit = absent.takes_all(lambda images: fitting.fit(images, read.settings))
     return Seen(read.known, read.test, fit)
 
 

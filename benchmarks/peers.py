@@ -89,8 +89,7 @@ class Fitting:
         """
         if not self._peer.installed():
             raise ValueError(f"{self._name} is not installed; install the extra bench, or {self._peer.PACKAGE}")
-        fit = lambda few: self._fit(few, seed)  # noqa: E731
-        fit.takes_all = True  # type: ignore[attr-defined]  # the pairs that a mirror exchanges are of all landmarks
+        fit = absent.takes_all(lambda few: self._fit(few, seed))
         take, asked = lambda drawn, _: self.known.take(drawn), {"counts": [count], "seeds": [seed]}  # noqa: E731
         options = {**asked, "batch_size": _AT_ONCE, "measure": errors}
         found = landmarks.few_shot({_AS: fit}, take, self.known, self.test, **options)[_AS][count][0]

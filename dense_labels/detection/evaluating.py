@@ -19,7 +19,7 @@ from dense_labels.detection import fitting, sides, sizes
 from dense_labels.detection import pile as pile_lib
 from dense_labels.detection import views as views_lib
 from dense_labels.detection.pile import Pile
-from dense_labels.evaluation import landmarks, measuring
+from dense_labels.evaluation import absent, landmarks, measuring
 from dense_labels.evaluation.landmarks import FittedHeads
 from dense_labels.evaluation.measuring import MEAN_SHAPE, Measure
 from dense_labels.registry import READERS
@@ -183,6 +183,7 @@ class Fitting:
     def _taught_without(self, left_out: Collection[tuple]) -> Callable[[LabelledLandmarks], Any]:
         """A function that fits a detector to annotated images and the pile, less what is annotated or left out."""
 
+        @absent.takes_all
         def fit(images):
             first = self._fit_alone(images)
             if not self.pile:
@@ -191,15 +192,13 @@ class Fitting:
             taught = functools.partial(fitting.fit_with_pile, images, others.images, first, self.settings)
             return self._remembered((first, len(others.images)), taught)
 
-        fit.takes_all = True  # type: ignore[attr-defined]  # the pairs that a mirror exchanges are of all landmarks
         return fit
 
+    @absent.takes_all
     def _fit_alone(self, images: LabelledLandmarks) -> Any:
         """A detector fitted to annotated images alone."""
         asked = (self.settings, images.picture.tolist())
         return self._remembered(asked, functools.partial(fitting.fit, images, self.settings))
-
-    _fit_alone.takes_all = True  # type: ignore[attr-defined]
 
     def _remembered(self, asked: tuple, make: Callable[[], Any]) -> Any:
         """One of the last two detectors, before the pile and after, if it was asked for alike; or a new one."""
@@ -213,10 +212,10 @@ class Fitting:
 def _looking_once(fit: Callable[[LabelledLandmarks], Any]) -> Callable[[LabelledLandmarks], Any]:
     """A function that fits a detector likewise, and takes its second look away."""
 
+    @absent.takes_all
     def fit_once(images):
         return fit(images).looking_once()
 
-    fit_once.takes_all = True  # type: ignore[attr-defined]
     return fit_once
 
 

@@ -17,6 +17,15 @@ Fit = Callable[[LabelledLandmarks], Head]
 Fits = Mapping[str, Fit]
 
 
+def takes_all(fit: Callable) -> Callable:
+    """Has `fit_present` give a function that fits a head all landmarks, also those that the images lack.
+
+    It is for heads that have to know of all, as of the pairs that a mirror exchanges.
+    """
+    fit.takes_all = True  # type: ignore[attr-defined]
+    return fit
+
+
 def fitted_alone(images: LabelledLandmarks, known: LabelledLandmarks) -> LabelledLandmarks:
     """Leaves those landmarks annotated that heads can be fitted to on others.
 
@@ -43,7 +52,7 @@ def shapes(known: LabelledLandmarks) -> np.ndarray:
 def fit_present(fits: Fits, images: LabelledLandmarks) -> dict[str, Head]:
     """Fits heads to the landmarks that the images have; the places of others are not numbers.
 
-    A fit with `takes_all` is given all landmarks, also those that the images lack.
+    A fit that is decorated with `takes_all` is given all landmarks, also those that the images lack.
 
     Args:
       fits: name -> function that fits a head.
