@@ -10,8 +10,7 @@ DIFFERS = tests/test_old_runs.py tests/dense_labels/test_compat.py tests/dense_l
 	tests/dense_labels/detection tests/dense_labels/training tests/dense_labels/exporting tests/models tests/serving/test_loader.py \
 	$(addprefix tests/dense_labels/method/,test_losses.py test_introspection_loss.py test_label_sphere.py) \
 	tests/input_pipeline/views/test_warps.py tests/input_pipeline/simulation \
-	tests/test_mains.py::test_two_workers_train_together \
-	tests/test_mains.py::test_a_worker_that_misses_another_ends_in_one_line_and_leaves_its_checkpoint \
+	tests/test_mains.py::test_two_workers_of_which_one_is_lost_and_comes_back_end_with_the_weights_of_one \
 	tests/test_own_pictures.py::test_a_trunk_becomes_descriptors_and_is_not_needed_any_more
 export PYTHONDONTWRITEBYTECODE =# or every process would compile TensorFlow anew, which takes 10 seconds
 
