@@ -101,10 +101,10 @@ def _model(network, norm, precision, loss=True, exchange=False):
     from dense_labels.config import ModelConfig
     from dense_labels.method import losses
     from dense_labels.registry import NETWORKS
-    from dense_labels.training import loop
+    from dense_labels.training import loop, strategies
 
     tf.config.set_visible_devices([], "GPU")
-    with loop.create_strategy().scope():
+    with strategies.create().scope():
         distance = losses.DistanceLoss(matching.STRIDE, gamma=GAMMA, exchange=exchange)
         layer = distance if loss else _mean_of_labels()
         settings = ModelConfig(name=network, norm=norm, label_size=LABEL_SIZE)

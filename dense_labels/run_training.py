@@ -56,14 +56,14 @@ def train(
 
     import tensorflow as tf  # after the configuration is known to be right, for this is slow
 
-    from dense_labels.training import lock, loop
+    from dense_labels.training import lock, strategies
     from input_pipeline import data_service as service
 
     service.check(config.data.name, data_service)
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
-    strategy = loop.create_strategy()  # first: it must meet the other workers before anything else runs
+    strategy = strategies.create()  # first: it must meet the other workers before anything else runs
     services = service.find(data_service)
-    with _others_may_be_lost(), lock.hold(workdir) if loop.is_chief(strategy) else contextlib.nullcontext():
+    with _others_may_be_lost(), lock.hold(workdir) if strategies.is_chief(strategy) else contextlib.nullcontext():
         _train(config, workdir, strategy, allow_changed_data, services)
     return open_run(workdir)
 
@@ -89,7 +89,7 @@ def _train(
     config: config_lib.Config, workdir: str, strategy: Any, allow_changed_data: bool, services: tuple[str, ...]
 ) -> None:
     """Trains as the only process that writes into the work directory, or beside that process."""
-    from dense_labels.training import checkpoints, loop, manifest
+    from dense_labels.training import checkpoints, loop, manifest, strategies
     from input_pipeline import pipeline
 
     # A run that was killed before its first checkpoint has nothing to go on from: its configuration is replaced.
@@ -106,7 +106,7 @@ def _train(
         run_config.check_same(config, kept, workdir)
     progress.say(f"precision of the convolutions: {precision}")
     os.makedirs(workdir, exist_ok=True)
-    if loop.is_chief(strategy):
+    if strategies.is_chief(strategy):
         files.remove_temporary(workdir)
         run_config.save(config if kept is None else run_config.as_begun(config, kept), workdir)
         manifest.save(workdir, pictures)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
@@ -136,18 +135,10 @@ def test_killed_in_mid_epoch_it_ends_with_the_weights_of_a_whole_run(trained, ar
         np.testing.assert_array_equal(value, resumed[name], err_msg=name)
 
 
-def _free_addresses(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-
-
 @contextlib.contextmanager
 def _two_workers(*flags):
     """Two processes that train together, with what they say in a pipe each."""
-    workers, processes = _free_addresses(2), []
+    workers, processes = commands.free_addresses(2), []
     try:
         for index in range(2):
             task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}

@@ -1,8 +1,7 @@
-"""Training: strategy, model of a pair, callbacks, resume, fit."""
+"""Training: model of a pair, callbacks, resume, fit."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from dense_labels import compat, progress
 from dense_labels import config as config_lib
 from dense_labels.batches import PairBatch
 from dense_labels.registry import LOSSES, NETWORKS, compares_labels
-from dense_labels.training import callbacks, checkpoints, optimizers
+from dense_labels.training import callbacks, checkpoints, optimizers, strategies
 
 _LOGS = "tensorboard"  # folder in the work directory
 Dataset = Callable[[int, tf.distribute.InputContext], tf.data.Dataset]
@@ -53,61 +52,6 @@ class PairModel(tf.keras.Model):
         has_cells = tf.cast(y_pred["visible_cells"] > 0, tf.float32)
         self.matching_error.update_state(y_pred["matching_error"], sample_weight=has_cells)
         return super().compute_metrics(x, y, y_pred, sample_weight)
-
-
-def create_strategy() -> tf.distribute.Strategy:
-    """Chooses where to train.
-
-    Returns:
-      Several workers where the environment's TF_CONFIG names them, else all visible GPUs mirrored, else the one
-      device there is.
-
-    Raises:
-      ValueError: if TF_CONFIG is not a JSON object that names a cluster, and this process in it.
-    """
-    cluster = _cluster()
-    workers = len(cluster.get("chief", [])) + len(cluster.get("worker", []))
-    if workers > 1:
-        return compat.several_workers(tf.distribute.MultiWorkerMirroredStrategy())
-    gpus = tf.config.list_logical_devices("GPU")
-    if len(gpus) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
-
-
-def _cluster() -> dict[str, list[str]]:
-    """Reads the addresses of each job from TF_CONFIG, {} where it is not set; raises a ValueError if it is wrong."""
-    advice = "write it as tf.distribute documents, or unset it"
-    try:
-        given = json.loads(os.environ.get("TF_CONFIG") or "{}")
-    except ValueError as error:
-        raise ValueError(f"TF_CONFIG is not a JSON object ({error}); {advice}") from error
-    cluster, task = (given.get(key, {}) if isinstance(given, dict) else None for key in ("cluster", "task"))
-    if not isinstance(cluster, dict) or not all(isinstance(addresses, list) for addresses in cluster.values()):
-        raise ValueError(f"TF_CONFIG is not a JSON object whose cluster holds lists (found {given!r}); {advice}")
-    kind, index = (task.get(key) if isinstance(task, dict) else None for key in ("type", "index"))
-    if cluster and not (str(kind) in cluster and str(index).isdecimal() and int(str(index)) < len(cluster[str(kind)])):
-        raise ValueError(f"TF_CONFIG has a task that is not one of its cluster (found {task!r}); {advice}")
-    if cluster and kind not in ("chief", "worker"):
-        raise ValueError(f"TF_CONFIG gives this process the role {kind!r}; chief and worker train, start no other here")
-    return cluster
-
-
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Says whether this process is the one that writes, of those that train together.
-
-    Args:
-      strategy: what they train with.
-
-    Returns:
-      True for one process, and where one trains alone.
-    """
-    resolver = strategy.cluster_resolver
-    if resolver is None or resolver.task_type is None:
-        return True
-    if resolver.cluster_spec().as_dict().get("chief"):
-        return resolver.task_type == "chief"
-    return resolver.task_id == 0
 
 
 def choose_precision(settings: config_lib.TrainConfig) -> str:
@@ -175,7 +119,7 @@ def train(
       steps_per_epoch: how many batches are an epoch.
       examples: the pairs that the pictures in TensorBoard show.
       stride: side of a cell of the network in pixels.
-      strategy: where to train; None for `create_strategy()`.
+      strategy: where to train; None for `strategies.create()`.
 
     Returns:
       The trained network.
@@ -185,7 +129,7 @@ def train(
       ValueError: if a checkpoint is damaged or does not fit the network, XLA is asked for with several replicas, or
         labels are to be exchanged and a replica has one pair alone.
     """
-    settings, strategy = config.train, strategy or create_strategy()
+    settings, strategy = config.train, strategy or strategies.create()
     if settings.jit_compile and strategy.num_replicas_in_sync > 1:
         raise ValueError("config.train.jit_compile=True: is for one replica; leave it out where several train together")
     _check_exchange(config, strategy.num_replicas_in_sync)
@@ -194,10 +138,12 @@ def train(
         model = _compiled(config, network, steps_per_epoch, stride)
         patience = callbacks.StopWithoutGain(settings.patience) if settings.patience else None
         kept = {"patience": patience.state} if patience else {}
-        saver = checkpoints.Checkpoints(model, workdir, settings.keep_checkpoints, is_chief(strategy), **kept)
+        saver = checkpoints.Checkpoints(
+            model, workdir, settings.keep_checkpoints, strategies.is_chief(strategy), **kept
+        )
         step = _restore(model.network, saver, settings.init_from)
     epochs_done = step // steps_per_epoch
-    pictures = _pictures(config, workdir, examples, stride, is_chief(strategy), epochs_done)
+    pictures = _pictures(config, workdir, examples, stride, strategies.is_chief(strategy), epochs_done)
     if ended := _ended(settings, epochs_done, patience):
         progress.say(f"{workdir}: already trained {ended}")
         pictures.set_model(model)
@@ -205,7 +151,7 @@ def train(
         return model.network
     around: list[tf.keras.callbacks.Callback]
     around = [callbacks.StopIfNotFinite(saver), callbacks.Throughput(settings.batch_size)]
-    around += _for_the_chief(config, workdir, examples, stride) if is_chief(strategy) else []
+    around += _for_the_chief(config, workdir, examples, stride) if strategies.is_chief(strategy) else []
     around += [patience] if patience else []
     # The numbers of an epoch are written before the run can go on from its end; pictures may wait, and may fail.
     around += [saver, pictures]

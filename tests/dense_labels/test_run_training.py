@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import dense_labels
 from dense_labels import files, run_training
-from dense_labels.training import callbacks, checkpoints, lock, loop, manifest
+from dense_labels.training import callbacks, checkpoints, lock, loop, manifest, strategies
 from tests import drawn
 
 SIDE, EPOCHS, STEPS = 32, 3, 2
@@ -281,7 +281,7 @@ def test_a_bucket_is_not_taken_for_a_folder_of_this_machine(options, tmp_path, m
 
 
 def test_those_that_only_take_part_do_not_lock_and_write_nothing(options, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "is_chief", lambda strategy: False)
+    monkeypatch.setattr(strategies, "is_chief", lambda strategy: False)
     monkeypatch.setattr(run_training, "_fit", lambda *_: None)
     with pytest.raises(ValueError, match=r"holds no config\.json"):  # which the chief writes
         dense_labels.train(workdir=tmp_path / "run", **options)

@@ -1,8 +1,6 @@
 """Training: one replica equals two, a stopped run ends where an unstopped one does, a begun one begins anew."""
 
 import io
-import json
-import types
 
 import numpy as np
 import pytest
@@ -287,62 +285,3 @@ def test_processor_features_are_those_linux_names(monkeypatch):
 
 def _no_such_file(path):
     raise FileNotFoundError(path)
-
-
-@pytest.mark.parametrize(
-    "jobs, job, index, chief",
-    [
-        (["worker", "worker"], "worker", 0, True),
-        (["worker", "worker"], "worker", 1, False),
-        (["chief", "worker"], "chief", 0, True),
-        (["chief", "worker"], "worker", 0, False),
-        ([], None, None, True),
-    ],
-)
-def test_one_process_is_the_chief(jobs, job, index, chief):
-    cluster = {name: ["localhost:1"] * jobs.count(name) for name in set(jobs)}
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec(cluster), task_type=job, task_id=index
-    )
-    assert loop.is_chief(types.SimpleNamespace(cluster_resolver=resolver)) == chief
-
-
-@pytest.mark.parametrize(
-    "given, said",
-    [
-        ("{worker", "is not a JSON object (Expecting property name enclosed in double quotes: line 1"),
-        ("[]", "is not a JSON object whose cluster holds lists (found [])"),
-        ("null", "is not a JSON object whose cluster holds lists (found None)"),
-        ('"x"', "is not a JSON object whose cluster holds lists (found 'x')"),
-        ('{"cluster": null}', "is not a JSON object whose cluster holds lists (found {'cluster': None})"),
-        ('{"cluster": ["host:1"]}', "is not a JSON object whose cluster holds lists (found {'cluster': ['host:1']})"),
-        ('{"cluster": {"worker": null}}', "whose cluster holds lists (found {'cluster': {'worker': None}})"),
-        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "has a task that is not one of its cluster (found {})"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": null}', "has a task that is not one of its cluster (found None)"),
-        (
-            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-            "has a task that is not one of its cluster (found {'type': 'worker', 'index': 1})",
-        ),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": ["worker"], "index": 0}}', "is not one of its cluster"),
-    ],
-)
-def test_a_cluster_that_is_not_a_json_object_is_refused(monkeypatch, given, said):
-    monkeypatch.setenv("TF_CONFIG", given)
-    with pytest.raises(ValueError, match="^TF_CONFIG .*; write it as tf.distribute documents, or unset it$") as raised:
-        loop.create_strategy()
-    assert said in str(raised.value)
-
-
-@pytest.mark.parametrize("role", ["ps", "evaluator"])
-def test_a_process_that_does_not_train_is_refused(monkeypatch, role):
-    """It would take itself for the chief, and write into the work directory of the others."""
-    cluster = {"worker": ["a:1"], role: ["b:1"]}
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": role, "index": 0}}))
-    with pytest.raises(ValueError, match=f"this process the role '{role}'; chief and worker train"):
-        loop.create_strategy()
-
-
-@pytest.mark.parametrize("given", ["", "{}", '{"cluster": {}}', '{"task": {"type": "worker", "index": 0}}'])
-def test_without_a_cluster_one_process_trains(monkeypatch, given):
-    monkeypatch.setenv("TF_CONFIG", given)
-    assert loop.is_chief(loop.create_strategy())

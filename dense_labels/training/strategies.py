@@ -1,0 +1,88 @@
+"""Where a training runs: on one device, on several, or on several workers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from dense_labels import compat, progress
+
+
+def create() -> tf.distribute.Strategy:
+    """Chooses where to train.
+
+    Returns:
+      Several workers where the environment's TF_CONFIG names them, else all visible GPUs mirrored, else the one
+      device there is.
+
+    Raises:
+      ValueError: if TF_CONFIG is not a JSON object that names a cluster, and this process in it.
+      TimeoutError: if another worker does not come within the hour that TensorFlow waits.
+    """
+    cluster = _cluster()
+    workers = [*cluster.get("chief", []), *cluster.get("worker", [])]
+    if len(workers) > 1:
+        with _waiting_for(workers):
+            return compat.several_workers(tf.distribute.MultiWorkerMirroredStrategy())
+    gpus = tf.config.list_logical_devices("GPU")
+    if len(gpus) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+
+
+@contextlib.contextmanager
+def _waiting_for(workers: list[str]) -> Iterator[None]:
+    """Says who must come, and lets Ctrl-C end the wait: TensorFlow holds the interpreter until all are there."""
+    in_main = threading.current_thread() is threading.main_thread()
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_DFL) if in_main else None
+    progress.say(f"{len(workers)} workers train together, and wait until all are there: {', '.join(workers)}")
+    try:
+        yield
+    except (tf.errors.DeadlineExceededError, tf.errors.UnavailableError) as error:
+        raise TimeoutError(
+            "another worker did not come; start all that TF_CONFIG names, and see its addresses"
+        ) from error
+    finally:
+        if in_main:
+            signal.signal(signal.SIGINT, interrupted)
+
+
+def _cluster() -> dict[str, list[str]]:
+    """Reads the addresses of each job from TF_CONFIG, {} where it is not set; raises a ValueError if it is wrong."""
+    advice = "write it as tf.distribute documents, or unset it"
+    try:
+        given = json.loads(os.environ.get("TF_CONFIG") or "{}")
+    except ValueError as error:
+        raise ValueError(f"TF_CONFIG is not a JSON object ({error}); {advice}") from error
+    cluster, task = (given.get(key, {}) if isinstance(given, dict) else None for key in ("cluster", "task"))
+    if not isinstance(cluster, dict) or not all(isinstance(addresses, list) for addresses in cluster.values()):
+        raise ValueError(f"TF_CONFIG is not a JSON object whose cluster holds lists (found {given!r}); {advice}")
+    kind, index = (task.get(key) if isinstance(task, dict) else None for key in ("type", "index"))
+    if cluster and not (str(kind) in cluster and str(index).isdecimal() and int(str(index)) < len(cluster[str(kind)])):
+        raise ValueError(f"TF_CONFIG has a task that is not one of its cluster (found {task!r}); {advice}")
+    if cluster and kind not in ("chief", "worker"):
+        raise ValueError(f"TF_CONFIG gives this process the role {kind!r}; chief and worker train, start no other here")
+    return cluster
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Says whether this process is the one that writes, of those that train together.
+
+    Args:
+      strategy: what they train with.
+
+    Returns:
+      True for one process, and where one trains alone.
+    """
+    resolver = strategy.cluster_resolver
+    if resolver is None or resolver.task_type is None:
+        return True
+    if resolver.cluster_spec().as_dict().get("chief"):
+        return resolver.task_type == "chief"
+    return resolver.task_id == 0
