@@ -44,6 +44,7 @@ class KeptHeads:
         where one was not annotated. None where they are not known, as of earlier versions.
       calibrations: name -> what the scores of the head are worth, as `evaluation.calibration.fit` returns it; of none
         whose scores were not calibrated, as of earlier versions.
+      digest: SHA-256 of the file that lists all others with theirs, once they are kept.
     """
 
     heads: Mapping[str, Any]
@@ -52,6 +53,7 @@ class KeptHeads:
     example_images: np.ndarray
     landmarks: np.ndarray | None = None
     calibrations: Mapping[str, Mapping[str, np.ndarray]] = dataclasses.field(default_factory=dict)
+    digest: str = ""
 
     @property
     def best(self) -> Any:
@@ -156,7 +158,8 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
             images = examples["images"] / np.float32(_LEVELS)
             landmarks = examples.get("landmarks")  # None of earlier versions
         config = config_lib.from_dict(index["configuration"])
-        return KeptHeads(heads, Result.load(folder / _RESULT), config, images, landmarks, calibrations)
+        facts = images, landmarks, calibrations, _digest(folder / _INDEX)
+        return KeptHeads(heads, Result.load(folder / _RESULT), config, *facts)
     except MemoryError:
         raise  # the files may be as good as any
     except Exception as error:  # numpy, zip and JSON raise almost anything at damaged data

@@ -281,7 +281,7 @@ class Run:
         network, kept = self.network, kept_heads.of_step(self.workdir, self.step)
         if kept is None:
             raise ValueError(f"{self.workdir} has no landmark head; evaluate it with annotations first")
-        identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "figures": kept.result.metrics}
+        identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "heads": kept.digest}
         heads = SeveralHeads(network, self.frame, kept)
         together, boxed = heads.together if heads.disagree else None, saw_boxes(kept.config.data)
         facts = {"annotated": kept.landmarks, "together": together}

@@ -52,6 +52,15 @@ def test_a_head_is_restored_as_it_was(tmp_path):
     assert kept_heads.newest(tmp_path).best.number == 7
 
 
+def test_other_heads_have_another_digest(tmp_path):
+    digests = []
+    for number in (7, 7, 8):
+        heads, result = {"kept": Kept(number)}, Result(best="kept", step=3)  # nothing is measured of either
+        kept_heads.save(tmp_path, kept_heads.KeptHeads(heads, result, Config(), np.zeros([1, 4, 4, 3], np.float32)))
+        digests.append(kept_heads.newest(tmp_path).digest)
+    assert digests[0] == digests[1] != digests[2] and len(digests[2]) == 64
+
+
 def test_landmarks_are_kept_where_they_are_known(tmp_path):
     save(tmp_path, "kept")
     earlier = kept_heads.newest(tmp_path)
