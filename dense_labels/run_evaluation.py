@@ -249,7 +249,8 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     parts = measuring.measure(fitted.predicted, fitted.measured_on, source.normaliser, **protocol)
     if few_shot:
         views_of = functools.partial(_few_views, subject, len(known))
-        errors = landmarks.few_shot(fits, views_of, known, test, counts=few_shot, seeds=_SEEDS, batch_size=batch_size)
+        asked = {"counts": few_shot, "seeds": _SEEDS, "shown": source.origins("annotated") or None}
+        errors = landmarks.few_shot(fits, views_of, known, test, batch_size=batch_size, **asked)
         of_detector = detector.few_shot(counts=few_shot, seeds=_SEEDS) if detector else {}
         parts["few_shot_error_percent"] = {**errors, **of_detector}
     names = tuple(source.landmark_names)
@@ -270,7 +271,8 @@ def _fit_heads(subject: Subject, known, test, lessons: Lessons) -> tuple[dict[st
         for name in settings.heads
         if name != evaluating.NAME
     }
-    fitted = landmarks.fit_heads(fits, known, test, batch_size=settings.batch_size) if fits else None
+    shown = subject.source.origins("annotated") or None
+    fitted = landmarks.fit_heads(fits, known, test, batch_size=settings.batch_size, shown=shown) if fits else None
     if detector is not None:
         fitted = evaluating.together(fitted, detector.fit(known, test), settings.heads)
     return fits, detector, fitted

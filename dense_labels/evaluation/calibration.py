@@ -14,6 +14,7 @@ import scipy.special
 import tensorflow as tf
 
 from dense_labels import compat
+from dense_labels.batches import LabelledLandmarks
 
 EXPECTED, LIKELY = KEYS = "expected", "likely"  # of a calibration: lines, [K, 4] each
 NEAR = 0.05  # of the normaliser: a point is nearly right within so much of where it was annotated
@@ -62,6 +63,29 @@ def fit(scores: np.ndarray, distances: np.ndarray, shares: np.ndarray) -> dict[s
             offsets, slope = line(seen, np.float64(values[known]), landmark, odds.shape[1])
             rest = [np.full_like(offsets, value) for value in (slope, seen.min(), seen.max())]
             found[name] = np.stack([offsets, *rest], axis=-1)
+    return found
+
+
+def of_answers(
+    answers: Mapping[str, Mapping[str, np.ndarray]], images: LabelledLandmarks
+) -> dict[str, dict[str, np.ndarray]]:
+    """Learns what the scores of heads are worth.
+
+    Args:
+      answers: name -> what a head that was not fitted on the images answered; of none without `score` anything is said.
+      images: N annotated images.
+
+    Returns:
+      Name -> what `fit` returns.
+    """
+    normaliser = np.where(images.normaliser > 0, images.normaliser, np.nan)[:, np.newaxis]
+    found = {}
+    for name, answer in answers.items():
+        if "score" not in answer:
+            continue  # it can be measured, not exported
+        offsets = np.where(images.annotated[..., np.newaxis] > 0, answer["points"] - images.landmarks, np.nan)
+        shares = np.linalg.norm(offsets * images.scale[:, np.newaxis], axis=-1) / normaliser
+        found[name] = fit(answer["score"], np.linalg.norm(offsets, axis=-1), shares)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from dense_labels import batches as types
 from dense_labels.batches import LabelledLandmarks, LabelMap
-from dense_labels.evaluation import absent, calibration, measuring
+from dense_labels.evaluation import absent, calibration, measuring, turns
 from dense_labels.evaluation.absent import Fits, Head
 from dense_labels.evaluation.measuring import Measure, mean_percent
 from dense_labels.registry import HEADS
@@ -83,6 +83,7 @@ def fit_heads(
     *,
     batch_size: int,
     folds: int = FOLDS,
+    shown: Sequence[Hashable] | None = None,
 ) -> FittedHeads:
     """Fits landmark heads on annotated images, their frozen labels or pixels, and measures each on others.
 
@@ -90,7 +91,7 @@ def fit_heads(
     is measured by heads fitted on the other four, and all parts compare and calibrate them. The heads that are returned
     are always fitted on all annotated images. A part may lack a landmark; heads fitted on it do not predict that one.
     With test images a fifth of those with a landmark is held out once, to compare heads on and to calibrate them: no
-    test image is seen for either.
+    test image is seen for either. Images of one picture, such as boxes in it, are held out together.
 
     Args:
       fits: name -> function that fits a head.
@@ -98,6 +99,7 @@ def fit_heads(
       test: the test images; None where there are none.
       batch_size: label maps a head is applied to at a time.
       folds: how many parts there are, if not five.
+      shown: what tells the picture of each image from others, as `turns.pictures` takes it.
 
     Returns:
       The heads, and what was predicted by them, or by heads of their kind.
@@ -106,15 +108,16 @@ def fit_heads(
       ValueError: if a head cannot be fitted.
     """
     heads = {name: fit(known) for name, fit in fits.items()}
-    pool = _with_landmarks(known)
-    if len(pool) < FOLDS and test is None:
+    numbers = turns.pictures(known, shown)
+    count = turns.annotated(known, numbers)
+    if count < FOLDS and test is None:
         return FittedHeads(heads, of_few(fits), None, None, None, fitted_on=absent.shapes(known))
     if test is None:
-        return _in_turns(fits, known, heads, batch_size, folds)
+        return _in_turns(fits, known, heads, batch_size, numbers % folds)
     answers, errors, calibrations = _predict(heads, test, batch_size), {}, {}
-    if len(pool) >= FOLDS:
-        _, part, held_out = _turn(fits, known, np.isin(np.arange(len(known)), pool[::FOLDS]), batch_size)
-        errors, calibrations = _errors(held_out, part), _calibrations(held_out, part)
+    if count >= FOLDS:
+        _, part, held_out = _turn(fits, known, (numbers % FOLDS == 0) & (numbers < count), batch_size)
+        errors, calibrations = _errors(held_out, part), calibration.of_answers(held_out, part)
     predicted = _by_decoding(answers, known, test)
     points = {name: answer["points"] for name, answer in answers.items()}
     facts = absent.fitted_alone(test, known), errors, absent.shapes(known), calibrations
@@ -122,20 +125,19 @@ def fit_heads(
 
 
 def _in_turns(
-    fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], batch_size: int, folds: int
+    fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], batch_size: int, fold: np.ndarray
 ) -> FittedHeads:
-    """Measures heads of the kind of those given on the annotated images, each of some parts by the others."""
-    fold = np.argsort(np.argsort(~known.annotated.any(axis=1), kind="stable")) % folds  # those with landmarks first
-    turns = [_turn(fits, known, fold == k, batch_size) for k in range(folds)]
-    order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(folds)]))
-    parts = [_by_decoding(answers, rest, part) for rest, part, answers in turns]
+    """Measures heads of the kind of those given on the annotated images, each part, int [N] from 0, by the others."""
+    took = [_turn(fits, known, fold == k, batch_size) for k in range(fold.max() + 1)]
+    order = np.argsort(fold, kind="stable").argsort()
+    parts = [_by_decoding(answers, rest, part) for rest, part, answers in took]
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     together = {
-        name: {key: np.concatenate([answers[name][key] for *_, answers in turns])[order] for key in turns[0][2][name]}
+        name: {key: np.concatenate([answers[name][key] for *_, answers in took])[order] for key in took[0][2][name]}
         for name in fits
     }
-    measured_on = dataclasses.replace(known, annotated=np.concatenate([part.annotated for _, part, _ in turns])[order])
-    errors, calibrations = _errors(together, measured_on), _calibrations(together, measured_on)
+    measured_on = dataclasses.replace(known, annotated=np.concatenate([part.annotated for _, part, _ in took])[order])
+    errors, calibrations = _errors(together, measured_on), calibration.of_answers(together, measured_on)
     points = {name: answer["points"] for name, answer in together.items()}
     facts = measured_on, errors, absent.shapes(known), calibrations
     return FittedHeads(heads, least(errors, fits), predicted, points, *facts)
@@ -148,19 +150,6 @@ def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size
     return rest, absent.fitted_alone(part, rest), answers
 
 
-def _calibrations(answers, images: LabelledLandmarks) -> dict[str, dict[str, np.ndarray]]:
-    """What the scores in answers are worth, of heads that were not fitted on these images."""
-    normaliser = np.where(images.normaliser > 0, images.normaliser, np.nan)[:, np.newaxis]
-    found = {}
-    for name, answer in answers.items():
-        if "score" not in answer:
-            continue  # it can be measured, not exported
-        offsets = np.where(images.annotated[..., np.newaxis] > 0, answer["points"] - images.landmarks, np.nan)
-        shares = np.linalg.norm(offsets * images.scale[:, np.newaxis], axis=-1) / normaliser
-        found[name] = calibration.fit(answer["score"], np.linalg.norm(offsets, axis=-1), shares)
-    return found
-
-
 def few_shot(
     fits: Fits,
     views_of: Callable[[np.ndarray, int], LabelledLandmarks],
@@ -171,6 +160,7 @@ def few_shot(
     seeds: int | Sequence[int],
     batch_size: int,
     measure: Measure = mean_percent,
+    shown: Sequence[Hashable] | None = None,
 ) -> dict[str, dict[int, list[Any]]]:
     """Measures heads that are fitted on a few annotated images, drawn anew for each seed.
 
@@ -178,11 +168,12 @@ def few_shot(
       fits: as in `fit_heads`.
       views_of: `(indices, seed) ->` those of the annotated images, labelled; several views of each where that helps.
       known: all annotated images.
-      test: the test images; None to measure on the annotated images that were not drawn.
+      test: the test images; None to measure on the annotated images of pictures of which none was drawn.
       counts: how many images to fit on.
       seeds: how often to draw, or the numbers of the draws.
       batch_size: as in `fit_heads`.
       measure: what is measured, if not the mean error in percent.
+      shown: as in `fit_heads`.
 
     Returns:
       Decoding -> count -> what was measured, one a seed (none for a seed that left nothing to measure).
@@ -191,12 +182,13 @@ def few_shot(
       ValueError: if a count is below 1, or so many images cannot be drawn, or none would be left to measure on.
     """
     check_few_shot(counts, known, test)
-    pool = _with_landmarks(known)
+    pool, numbers = _with_landmarks(known), turns.pictures(known, shown)
     errors: dict[str, dict[int, list[Any]]] = {}
     for count in dict.fromkeys(counts):  # one that is there twice is drawn alike
         for seed in range(seeds) if isinstance(seeds, int) else seeds:
             order = np.random.default_rng([seed, count]).permutation(pool)
-            few, measured = views_of(order[:count], seed), known.take(order[count:]) if test is None else test
+            others = order[count:][~np.isin(numbers[order[count:]], numbers[order[:count]])]
+            few, measured = views_of(order[:count], seed), known.take(others) if test is None else test
             for name, error in few_errors(fits, few, measured, batch_size=batch_size, measure=measure).items():
                 errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
     return errors

@@ -106,6 +106,31 @@ def test_no_part_has_all_images_with_a_landmark(images):
     assert fitted.errors == {"regress": pytest.approx(4.0)}
 
 
+@pytest.mark.parametrize("tested", [False, True])
+def test_images_of_one_picture_are_held_out_together(images, tested):
+    """Such as boxes in it, which may overlap."""
+    seen, shown = [], [n // 2 for n in range(COUNT)]
+    fits, test = {"regress": fit(1.0, seen)}, images if tested else None
+    found = landmarks.fit_heads(fits, images, test, batch_size=3, shown=shown)
+    for rest in seen[1:]:
+        held_out = set(range(COUNT)) - set(rest)
+        assert held_out and all(n ^ 1 in held_out for n in held_out)
+    assert len(seen) == 2 if tested else 6
+    np.testing.assert_allclose(found.predicted["regress"][:, 0, 0], 10 * np.arange(COUNT) + 1)
+    of_four = images.take(slice(0, 8))
+    assert landmarks.fit_heads(fits, of_four, None, batch_size=3, shown=shown).predicted is None
+
+
+def test_few_images_are_measured_on_other_pictures(images):
+    drawn, shown = [], [n // 2 for n in range(COUNT)]
+    views_of = lambda indices, _: drawn.append(indices) or images.take(np.sort(indices))  # noqa: E731
+    options = {"counts": [3], "seeds": 1, "batch_size": 4, "shown": shown}
+    measure = lambda _, measured: sorted(measured.picture.tolist())  # noqa: E731
+    found = landmarks.few_shot({"regress": fit(1.0)}, views_of, images, None, measure=measure, **options)
+    others = [n for n in range(COUNT) if n not in drawn[0] and n ^ 1 not in drawn[0]]
+    assert found["regress"][3] == [others]
+
+
 def test_too_few_images_to_take_turns_are_fitted_on_and_not_measured(images):
     few = images.take(slice(0, 4))
     fitted = landmarks.fit_heads({"regress": fit(1.0)}, few, None, batch_size=3)
