@@ -1,7 +1,7 @@
 """From a data set to batches: shuffle, repeat, share, read, pair, batch, prefetch."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -18,12 +18,13 @@ MILD = 0.5  # strength of the warps of annotated pictures
 _ANY_STRIDE = 2  # where the cells are not used
 
 
-def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0) -> Source:
+def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0, last: Collection[str] = ()) -> Source:
     """Finds the data set that a configuration names, and makes what must be made of it first.
 
     Args:
       config: of the run; it is not changed. `data.name` is one of the registries SOURCES and READERS.
-      only, most: of still pictures, the splits that are wanted, and how many pictures of each; see `stills.prepare`.
+      only, most, last: of still pictures, the splits that are wanted, and how many pictures of each; see
+        `stills.prepare`.
 
     Returns:
       The source of the batches.
@@ -36,7 +37,7 @@ def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0) -> Sourc
     entry = SOURCES[config.data.name] if simulated_or_video else READERS[config.data.name]
     if entry.check:
         entry.check(config)
-    return entry.value(config) if simulated_or_video else stills.prepare(config, only=only, most=most)
+    return entry.value(config) if simulated_or_video else stills.prepare(config, only=only, most=most, last=last)
 
 
 @without_autograph

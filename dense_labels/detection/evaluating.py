@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from dense_labels import progress
-from dense_labels.batches import LabelledLandmarks
+from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import Config
 from dense_labels.detection import fitting, sides, sizes
 from dense_labels.detection import pile as pile_lib
@@ -49,7 +49,7 @@ def prepare(config: Config, source: Any) -> tuple[Any, int]:
     config = copy.deepcopy(config)
     height, width = sizes.input_size(source.picture_size(sizes.LONGEST), source.extent("annotated"))
     detail = source.picture_size(sizes.TIMES * sizes.LONGEST)
-    count = min(source.count("annotated"), config.eval.head_images or np.inf) + source.count("test")
+    count = min(source.count("annotated"), config.eval.head_images or np.inf)  # test pictures choose nothing
     times = sizes.detail_times((height, width), detail, int(count))
     again = f", and again at {times * width} x {times * height}" if times > 1 else ""
     progress.say(f"a detector sees pictures at {width} x {height} pixels{again}")
@@ -70,6 +70,13 @@ def annotated_images(source: Any, split: str, count: int = 0) -> LabelledLandmar
     """
     read = pipeline.landmark_batches(source, split, batch_size=_AT_ONCE, count=count)
     return landmarks.label_landmarks(lambda images: tf.cast(tf.round(images * 255.0), tf.uint8), read, 1)
+
+
+def _mapped_images(source: Any, split: str) -> LabelledLandmarks:
+    """As `annotated_images`, of all of a split; the pixels stay on disk, for there may be many at twice the sides."""
+    read = pipeline.landmark_batches(source, split, batch_size=_AT_ONCE)
+    found = landmarks.label_landmarks(lambda images: tf.zeros([len(images), 1, 1, 0]), read, 1)
+    return dataclasses.replace(found, labels=LabelMap(source.stored(split), 1))
 
 
 class Fitting:
@@ -107,11 +114,10 @@ class Fitting:
         self._config = config
         self.flip_pairs = source.flip_pairs or sides.flip_pairs(names)
         if self.flip_pairs:
-            said = ", ".join(f"{names[a]} and {names[b]}" if names else f"{a} and {b}" for a, b in self.flip_pairs)
-            progress.say(f"mirrored views exchange {said}")
+            progress.say(f"mirrored views exchange {sides.words(self.flip_pairs, names)}")
         own, times = prepare(config, source)
         self.known = annotated_images(own, "annotated", config.eval.head_images)
-        self.test = annotated_images(own, "test") if own.count("test") else None
+        self.test = _mapped_images(own, "test") if own.count("test") else None
         sides.exchanged(self.known.landmarks.shape[1], self.flip_pairs)  # refuses pairs that are none
         _say_how_objects_lie(self.known, self.flip_pairs)
         own_settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, times=times)
@@ -120,7 +126,8 @@ class Fitting:
         self.origins = own.origins("annotated")
         self._tested = own.origins("test") if self.test else []
         height, width = (side // times for side in self.known.labels.cells)
-        self.pile = _read_pile(pile, (height, width), config.eval.pile, boxed=own.boxed)
+        seen = {*self.origins, *self._tested}
+        self.pile = _read_pile(pile, (height, width), config.eval.pile, seen, boxed=own.boxed)
 
     def fit(self, known: LabelledLandmarks, test: LabelledLandmarks | None) -> FittedHeads:
         """Fits a detector, and measures it or others of its kind.
@@ -138,7 +145,8 @@ class Fitting:
         """
         nearest_landmarks.check_annotated(self.known.annotated)
         fits = {NAME: self._taught_without({*self.origins, *self._tested})}
-        fitted = landmarks.fit_heads(fits, self.known, self.test, batch_size=_AT_ONCE, folds=_FOLDS)
+        protocol: Any = {"batch_size": _AT_ONCE, "folds": _FOLDS, "shown": self.origins}
+        fitted = landmarks.fit_heads(fits, self.known, self.test, **protocol)
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)
@@ -177,7 +185,7 @@ class Fitting:
 
     def _few_shot(self, fit, counts, seeds, measure=measuring.mean_percent) -> dict[int, list[Any]]:
         views_of = lambda indices, _: self.known.take(indices)  # noqa: E731, they are warped while it is trained
-        asked = {"counts": counts, "seeds": seeds, "batch_size": _AT_ONCE, "measure": measure}
+        asked = {"counts": counts, "seeds": seeds, "batch_size": _AT_ONCE, "measure": measure, "shown": self.origins}
         return landmarks.few_shot({NAME: fit}, views_of, self.known, self.test, **asked)[NAME]
 
     def _taught_without(self, left_out: Collection[tuple]) -> Callable[[LabelledLandmarks], Any]:
@@ -231,12 +239,17 @@ def _say_how_objects_lie(known: LabelledLandmarks, pairs: Sequence[tuple[int, in
         progress.say(f"views of all annotated pictures are {words}; a detector of some of them decides by these")
 
 
-def _read_pile(config: Config | None, size: tuple[int, int], most: int, *, boxed: bool) -> Pile | None:
-    """Pictures of a training, or None where there are none that a detector could learn from."""
-    if config is None or config.data.name not in READERS or not most:
+def _read_pile(
+    config: Config | None, size: tuple[int, int], most: int, seen: Collection[tuple], *, boxed: bool
+) -> Pile | None:
+    """Pictures of a training, first those that are not `seen`; None where a detector could learn from none."""
+    if config is None or not most:
+        return None
+    if config.data.name not in READERS:
+        progress.note(f"the training was on {config.data.name}: a detector sees annotated pictures alone")
         return None
     try:
-        pile = pile_lib.read(config, size, most)
+        pile = pile_lib.read(config, size, most, seen)
     except (ValueError, OSError) as error:
         progress.note(f"the pictures of the training cannot be read: a detector sees annotated ones alone ({error})")
         return None
@@ -246,8 +259,9 @@ def _read_pile(config: Config | None, size: tuple[int, int], most: int, *, boxed
             f"the training saw {of[pile.boxed]}, {of[boxed]} are annotated: a detector sees annotated ones alone"
         )
         return None
-    few = "but for those that are annotated or measured on"
-    progress.say(f"detectors learn from {len(pile.images)} pictures of the training too, {few}")
+    others = len(pile.without(seen).images)
+    what = f"learns from {others} pictures of the training too" if others else "sees no other pictures"
+    progress.say(f"a detector of all annotated pictures {what}; it never sees one that it is measured on")
     return pile
 
 

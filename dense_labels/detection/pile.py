@@ -31,7 +31,7 @@ _AT_ONCE = 32
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pile:
-    """Images that nobody annotated, uint8 [M, H, W, 3], and what each shows, as `Stills.origins` says.
+    """Images that nobody annotated, uint8 [M, H, W, 3], and what picture each shows, as `Source.origins` says.
 
     They are whole pictures, or boxes in them. They would fill much of the memory, so they stay where they are kept on
     disk, which is mapped.
@@ -42,18 +42,20 @@ class Pile:
     boxed: bool = False
 
     def without(self, origins: Collection[tuple]) -> Pile:
-        """Returns the images of others than these; they are not copied."""
-        kept = np.array([row for row, origin in enumerate(self.origins) if origin not in origins], int)
+        """Returns the images of other pictures than these, and than copies of these; they are not copied."""
+        left_out = {each for origin in origins for each in origin}  # paths and digests
+        kept = np.array([row for row, origin in enumerate(self.origins) if left_out.isdisjoint(origin)], int)
         return Pile(Gathered.joined([self.images]).take(kept), [self.origins[row] for row in kept], self.boxed)
 
 
-def read(config: Config, size: tuple[int, int], most: int) -> Pile:
+def read(config: Config, size: tuple[int, int], most: int, last: Collection[tuple] = ()) -> Pile:
     """Reads pictures that a run was trained on.
 
     Args:
       config: of the run; its pictures are still ones.
       size: (height, width) in pixels that they are resized to, whole.
       most: how many at most, from all over them.
+      last: origins of pictures that are taken only where there are too few others.
 
     Returns:
       The pile.
@@ -63,7 +65,7 @@ def read(config: Config, size: tuple[int, int], most: int) -> Pile:
     """
     config = copy.deepcopy(config)
     config.data.size, config.data.crop = size, 0
-    source: Any = pipeline.prepare(config, only=("train",), most=most)
+    source: Any = pipeline.prepare(config, only=("train",), most=most, last={path for path, *_ in last})
     return Pile(source.stored("train"), source.origins("train"), source.boxed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -14,14 +15,15 @@ def flip_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """Guesses the pairs of landmarks that a mirror exchanges.
 
     Every "left" in a name is taken for "right" and the other way round, and so is a letter l or r that stands by
-    itself: "left_eye", "eyeLeft", "ear l", "left_eye_right_corner".
+    itself: "left_eye", "eyeLeft", "ear l", "left_eye_right_corner". Where a pair is found, so are names that differ by
+    one l and r alone: "LF_paw" and "RF_paw", "pawL" and "pawR".
 
     Args:
       names: of the landmarks; none where they have no names.
 
     Returns:
-      Pairs of indices, the lower one first; none where no name has a partner, or where one says a side and has none,
-      for what a mirror makes of that landmark is not known.
+      Pairs of indices, the lower one first; none where no name has a partner, or where one says a side and has none or
+      several, for what a mirror makes of that landmark is not known.
     """
     places = {name.lower(): index for index, name in enumerate(names)}
     found = []
@@ -32,7 +34,30 @@ def flip_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
             return ()
         if partner is not None and index < partner:
             found.append((index, partner))
-    return tuple(found)
+    return _with_others(names, found) if found else ()
+
+
+def _with_others(names: Sequence[str], found: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Adds the pairs of names that differ by one l and r alone, of names that have no partner yet."""
+    rest = sorted(set(range(len(names))) - {index for pair in found for index in pair})
+    added = [
+        (a, b) for a, b in itertools.combinations(rest, 2) if _differ_by_a_side(names[a].lower(), names[b].lower())
+    ]
+    members = [index for pair in added for index in pair]
+    return tuple(sorted(found + added)) if len(set(members)) == len(members) else ()
+
+
+def _differ_by_a_side(first: str, second: str) -> bool:
+    different = [{a, b} for a, b in zip(first, second) if a != b]
+    return len(first) == len(second) and different == [{"l", "r"}]
+
+
+def words(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> str:
+    """Says which landmarks change places, and which keep theirs; by their numbers where they have no names."""
+    said = ", ".join(f"{names[a]} and {names[b]}" if names else f"{a} and {b}" for a, b in pairs)
+    members = {index for pair in pairs for index in pair}
+    kept = [name for index, name in enumerate(names) if index not in members]
+    return f"{said}; in their places stay {', '.join(kept)}" if kept else said
 
 
 def exchanged(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:

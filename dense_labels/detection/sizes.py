@@ -35,7 +35,7 @@ def detail_times(size: tuple[int, int], pictures: tuple[int, int], count: int) -
     Args:
       size: (height, width) of what the network sees.
       pictures: the size of the pictures; more than twice the other one need not be told.
-      count: how many are read; they are seen at twice the sides only if they take up at most 512 MiB so.
+      count: how many are annotated; they are seen at twice the sides only if they take up at most 512 MiB so.
     """
     fits = int(np.sqrt(_MEMORY / (3 * max(count, 1) * size[0] * size[1])))
     return max(1, min(round(max(pictures) / max(size)), TIMES, fits))

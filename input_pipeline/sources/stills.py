@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -64,11 +64,9 @@ class Stills(base.Source):
         store = self._store(split)
         return {os.path.abspath(path): digest for path, digest in zip(store.pictures.paths, store.digests)}
 
-    def origins(self, split: str) -> list[tuple[str | float, ...]]:
-        """Returns what each image of a split shows: the path of a picture, and the box in it if there are boxes."""
-        pictures = self._store(split).pictures
-        boxes = [()] * len(pictures) if pictures.boxes is None else pictures.boxes.tolist()
-        return [(os.path.realpath(path), *box) for path, box in zip(pictures.paths, boxes)]
+    def origins(self, split: str) -> list[tuple[str, str]]:
+        store = self._store(split)
+        return [(os.path.realpath(path), digest) for path, digest in zip(store.pictures.paths, store.digests)]
 
     def stored(self, split: str) -> np.ndarray:
         """Returns the images of a split with their margin, uint8 [N, H, W, 3], mapped from disk: no copy is made."""
@@ -153,14 +151,16 @@ class Stills(base.Source):
     def extent(self, split: str) -> float:
         """Returns how much of a picture or box the landmarks take up.
 
-        That is the diagonal of the smallest rectangle about the annotated ones, as a share of the longer side; the
-        median over the pictures with two or more. Not a number where there are none.
+        That is the diagonal of the smallest rectangle about the annotated ones, as a share of the longer side, both in
+        pixels of the picture; the median over the pictures with two or more. Not a number where there are none.
         """
         store = self._annotated_store(split)
         known = (store.annotated > 0)[..., np.newaxis]
         several = known.sum(axis=1)[:, 0] > 1
         high, low = (np.max(np.where(known, sign * store.landmarks, -np.inf), axis=1)[several] for sign in (1, -1))
-        return float(np.median(np.linalg.norm(high + low, axis=-1)) / max(self.size)) if several.any() else np.nan
+        scale = store.scale[several]
+        longer = np.max(scale * np.float32(self.size[::-1]), axis=-1)
+        return float(np.median(np.linalg.norm((high + low) * scale, axis=-1) / longer)) if several.any() else np.nan
 
     def visible_share(self, *, count: int) -> float:
         """Returns the share of the cells of A that lie in B, over a few warps as they are drawn in training."""
@@ -212,13 +212,14 @@ def _stored(split: str) -> str:
     return "train" if split == "validation" else split
 
 
-def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0) -> Stills:
+def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0, last: Collection[str] = ()) -> Stills:
     """Reads the lists of a data set, and resizes its pictures once.
 
     Args:
       config: of the run; `data.name` is one of the registry READERS.
       only: the splits that are wanted, if not all are; their pictures are then of `data.size`.
       most: how many pictures of a split are wanted, from all over it; 0 for all.
+      last: real paths of pictures that are taken only where there are too few others.
 
     Returns:
       The source.
@@ -232,7 +233,7 @@ def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0) -> Still
     _check_alike(splits)
     consistency.check_one_answer(splits)
     if only:
-        splits = {split: _spread(pictures, most) for split, pictures in splits.items() if split in only}
+        splits = {split: _spread(pictures, most, last) for split, pictures in splits.items() if split in only}
     size = (data.size[0], data.size[1]) if only else sizes.choose(data, resized.look(splits["train"]))
     several = {id(pictures): pictures for pictures in splits.values()}  # training may see what is annotated
     stores = {
@@ -240,16 +241,25 @@ def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0) -> Still
         for each, pictures in several.items()
     }
     source = Stills({split: stores[id(pictures)] for split, pictures in splits.items()}, config.views, data.crop)
+    _warn_of_copies(stores, splits)
     if not only:
         _warn_of_warps(source)
     return source
 
 
-def _spread(pictures: Pictures, most: int) -> Pictures:
-    """At most so many of the pictures, from all over them; 0 for all."""
+def _spread(pictures: Pictures, most: int, last: Collection[str]) -> Pictures:
+    """At most so many of the pictures, from all over them, those whose paths are `last` after the others; 0 for all."""
     if not most or len(pictures) <= most:
         return pictures
-    return pictures.take(np.arange(most) * len(pictures) // most)
+    late = np.array([os.path.realpath(path) in last for path in pictures.paths])
+    first = np.flatnonzero(~late)[_evenly((~late).sum(), most)]
+    rest = np.flatnonzero(late)[_evenly(late.sum(), most - len(first))]
+    return pictures.take(np.sort(np.concatenate([first, rest])))
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """The places of at most so many of `count` things, from all over them."""
+    return np.arange(min(most, count)) * count // max(min(most, count), 1)
 
 
 def _check_alike(splits: Mapping[str, Pictures]) -> None:
@@ -268,6 +278,17 @@ def _check_alike(splits: Mapping[str, Pictures]) -> None:
     shared = {os.path.realpath(path) for path in known.paths} & {os.path.realpath(path) for path in test.paths}
     if shared:
         raise ValueError(f"{len(shared)} pictures are both annotated and test pictures, {min(shared)} for one")
+
+
+def _warn_of_copies(stores: Mapping[int, resized.Store], splits: Mapping[str, Pictures]) -> None:
+    """Warns of test pictures whose files are copies of annotated ones."""
+    known, test = (stores[id(splits[split])] if split in splits else None for split in ("annotated", "test"))
+    if known is None or test is None:
+        return
+    learned = set(known.digests)
+    copies = [path for path, digest in zip(test.pictures.paths, test.digests) if digest in learned]
+    if copies:
+        progress.warn(f"{len(copies)} test pictures are copies of annotated ones, {copies[0]} for one; leave them out")
 
 
 def _warn_of_warps(source: Stills) -> None:

@@ -243,22 +243,35 @@ def test_of_four_annotated_pictures_the_head_that_is_named_first_is_exported(run
 def test_pictures_of_the_training_that_are_gone_are_said(run, tmp_path, capsys):
     config = dense_labels.open_run(run.workdir).config
     config.data.dir = str(tmp_path / "gone")
-    assert evaluating._read_pile(config, (SIDE, SIDE), 9, boxed=False) is None
+    assert evaluating._read_pile(config, (SIDE, SIDE), 9, (), boxed=False) is None
     assert "note: the pictures of the training cannot be read: a detector sees annotated ones alone (" in (
         capsys.readouterr().out
     )
 
 
 def test_a_pile_of_whole_pictures_is_not_for_boxes(run, capsys):
-    assert evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=True) is None
+    assert evaluating._read_pile(run.config, (SIDE, SIDE), 9, (), boxed=True) is None
     assert "note: the training saw whole pictures, boxes are annotated: " in capsys.readouterr().out
-    pile = evaluating._read_pile(run.config, (SIDE, SIDE), 9, boxed=False)
+    pile = evaluating._read_pile(run.config, (SIDE, SIDE), 9, (), boxed=False)
     assert len(pile.images) == len(pile.origins) == 9
     assert isinstance(pile.images, np.memmap) and pile.images.dtype == np.uint8  # no copy of the pixels is held
     part = pile.without(pile.origins[:3]).images
     assert part._arrays[0].base is pile.images.base is not None and type(part[:2]) is np.ndarray
-    for image, (path,) in zip(pile.images, pile.origins):
+    for image, (path, _) in zip(pile.images, pile.origins):
         np.testing.assert_array_equal(image, Image.open(path))
+    capsys.readouterr()
+    others = evaluating._read_pile(run.config, (SIDE, SIDE), 9, pile.origins, boxed=False)
+    assert len(others.without(pile.origins).images) == COUNT - 9  # first those that are not seen
+    assert "learns from 3 pictures of the training too; it never sees one that it is" in capsys.readouterr().out
+    evaluating._read_pile(run.config, (SIDE, SIDE), 99, others.origins + pile.origins, boxed=False)
+    assert "a detector of all annotated pictures sees no other pictures" in capsys.readouterr().out
+
+
+def test_a_training_without_still_pictures_has_no_pile(run, capsys):
+    config = dense_labels.open_run(run.workdir).config
+    config.data.name = "video"
+    assert evaluating._read_pile(config, (SIDE, SIDE), 9, (), boxed=False) is None
+    assert "note: the training was on video: a detector sees annotated pictures alone" in capsys.readouterr().out
 
 
 def test_a_pile_is_for_a_detector(run):
@@ -273,7 +286,7 @@ def test_it_predicts_from_the_run_and_from_the_export_alike(run, tmp_path, monke
     monkeypatch.setattr(
         fitting, "fit", lambda images, settings: seen.append(images.labels.cells) or fit(images, settings)
     )
-    monkeypatch.setattr(pile, "read", lambda _, size, most: seen.append(size) or read(_, size, most))
+    monkeypatch.setattr(pile, "read", lambda _, size, *rest: seen.append(size) or read(_, size, *rest))
     monkeypatch.setattr(fitting, "steps_for", lambda images: 4)
     monkeypatch.setattr(evaluating, "together", lambda *heads: dataclasses.replace(together(*heads), best="detector"))
     run.evaluate(heads=("nearest", "detector"), **annotations(run))

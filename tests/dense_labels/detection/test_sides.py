@@ -18,11 +18,22 @@ from dense_labels.detection import sides
         (("left_eye", "nose"), ()),  # no partner
         (("left_eye", "right_eye", "left_ear"), ()),  # nobody knows what the mirror makes of the ear
         (("tail", "trail", "cleft"), ()),  # letters inside a word
+        (("L_Ear", "R_Ear", "Nose", "LF_Paw", "RF_Paw", "LB_Paw", "RB_Paw"), ((0, 1), (3, 4), (5, 6))),
+        (("left_ear", "right_ear", "pawL", "pawR", "fl_toe", "fr_toe"), ((0, 1), (2, 3), (4, 5))),
+        (("left_ear", "right_ear", "ll", "lr", "rl"), ()),  # the partner of ll may be either
+        (("pawL", "pawR"), ()),  # nothing else says that these are sides
         ((), ()),
     ],
 )
 def test_left_and_right_are_told_by_names(names, pairs):
     assert sides.flip_pairs(names) == pairs
+
+
+def test_what_changes_places_and_what_stays_is_said():
+    names = ("left_eye", "right_eye", "nose")
+    assert sides.words([(0, 1)], names) == "left_eye and right_eye; in their places stay nose"
+    assert sides.words([(0, 1)], names[:2]) == "left_eye and right_eye"
+    assert sides.words([(0, 1), (2, 4)], ()) == "0 and 1, 2 and 4"
 
 
 def test_pairs_change_places():

@@ -1,6 +1,7 @@
 """Tests of still pictures as a source: what is drawn in a picture is found in its views."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -99,8 +100,31 @@ def test_landmarks_lie_on_their_dots_and_scale_takes_them_back(source):
 
 def test_the_extent_is_that_of_the_landmarks_that_are_annotated(source):
     (batch,) = pipeline.landmark_batches(source, "annotated", batch_size=COUNT)
-    apart = np.linalg.norm(batch.landmarks[:-1, 0] - batch.landmarks[:-1, 1], axis=-1)  # in the last one stands alone
-    assert source.extent("annotated") == pytest.approx(np.median(apart) / max(SIZE), rel=1e-5)
+    apart = (batch.landmarks[:-1, 0] - batch.landmarks[:-1, 1]) * batch.scale[:-1]  # in the last one stands alone
+    expected = np.median(np.linalg.norm(apart, axis=-1)) / 160  # of the picture, however it is resized
+    assert source.extent("annotated") == pytest.approx(expected, rel=1e-5)
+
+
+def test_pictures_that_come_last_fill_what_others_leave(config, folder):
+    late = {str(folder / f"{n:02}.png") for n in range(0, COUNT, 2)}
+
+    def taken(most):
+        source = pipeline.prepare(config, only=("train",), most=most, last=late)
+        return [int(path[-6:-4]) for path, _ in source.origins("train")]
+
+    assert taken(4) == [1, 3, 7, 9] and taken(8) == [0, 1, 3, 5, 6, 7, 9, 11] and taken(0) == list(range(COUNT))
+
+
+def test_copies_of_annotated_pictures_are_said(config, folder, tmp_path, capsys):
+    shutil.copy(folder / "03.png", tmp_path / "other.png")
+    known = json.loads((folder / "points.json").read_text())
+    test = {"images": [{**known["images"][3], "file_name": str(tmp_path / "other.png")}]}
+    test["annotations"], test["categories"] = [known["annotations"][3]], known["categories"]
+    (tmp_path / "test.json").write_text(json.dumps(test))
+    config.data.annotations_test = str(tmp_path / "test.json")
+    pipeline.prepare(config, only=("annotated", "test"))
+    said = capsys.readouterr()
+    assert f"1 test pictures are copies of annotated ones, {tmp_path}/other.png for one" in said.out + said.err
 
 
 def test_what_is_at_a_cell_of_a_is_found_in_b(config):
