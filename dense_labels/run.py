@@ -119,8 +119,8 @@ class Run:
           heads: names of the heads to fit, such as ("nearest", "regress"), or one name; those of the configuration if
             empty.
           few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10), or one number.
-          weights: of the detector's trunk, MobileNetV2: the path of a Keras .h5 file of it without its top, or "none";
-            those of ImageNet if not given, which are downloaded once.
+          weights: of the detector's trunk, as `models.pyramids.trunk_of` takes them: the path of a Keras .h5 file, or
+            "none"; those of ImageNet if not given, which are downloaded once.
           pile: how many pictures of the training a detector learns from too, if not `config.eval.pile`; 0 for none.
           cache_dir: folder that resized pictures are kept in, if not the training's.
           skip_bad_files: leave out files that cannot be read.

@@ -17,8 +17,6 @@ from dense_labels.method import geometry
 from models import heat_maps, pyramids
 from models.pyramids import MULTIPLE, STRIDE
 
-_TRUNK = "mobilenet_v2"
-_GENERAL = "block_3_project_BN"  # up to here the trunk keeps what it has learned of other pictures; twice as fast
 _RARE = -4.0  # the logit of a response before training: nearly all cells are empty
 
 
@@ -131,10 +129,11 @@ class Detector:
         frozen: str = "",
         exchanged: Sequence[int] = (),
         upside_down: bool = False,
+        trunk: str = pyramids.TRUNKS[0],
     ):
         """Creates a detector for images of `size` (height, width); see `create`."""
         self.network, self.head, self.frame = network, head, Frame((int(size[0]), int(size[1])), STRIDE)
-        self._frozen_norms, self._frozen = frozen_norms, frozen
+        self._frozen_norms, self._frozen, self._trunk = frozen_norms, frozen, trunk
         self.head.exchanged, self._upside_down = tuple(exchanged), upside_down
         self.features = BothSides(network, upside_down=upside_down) if self.head.exchanged else network
 
@@ -150,6 +149,7 @@ class Detector:
         frozen: str | None = None,
         exchanged: Sequence[int] = (),
         upside_down: bool = False,
+        trunk: str | None = None,
     ) -> Detector:
         """Creates a detector that is not trained.
 
@@ -157,22 +157,24 @@ class Detector:
           count: K, how many landmarks.
           size: (height, width) of the images, multiples of 16.
           weights, seed: as of `pyramids.features`.
-          frozen_norms, frozen: likewise; None: the norms, and the first blocks, where the trunk was trained.
+          frozen_norms, frozen: likewise; None: the norms, and the first blocks, where the trunk was trained: they keep
+            what they have learned of other pictures, and a step is twice as fast.
           exchanged: K numbers: the landmark that stands in a mirror image where this one stands in the image. If it is
             known, the detector sees the mirror image too.
           upside_down: whether that is mirrored top to bottom, not left to right.
+          trunk: likewise; None: the one that the weights are of.
 
         Raises:
-          ValueError: as `pyramids.features`, or if a side is no multiple of 16.
+          ValueError: as `pyramids.features` and `pyramids.trunk_of`, or if a side is no multiple of 16.
         """
         if any(side % MULTIPLE for side in size):
             raise ValueError(f"size={tuple(size)}: both sides must be multiples of {MULTIPLE}")
-        trained = weights != "none"
+        trained, trunk = weights != "none", trunk or pyramids.trunk_of(weights)
         norms = trained if frozen_norms is None else frozen_norms
-        last = (_GENERAL if trained else "") if frozen is None else frozen
-        features = pyramids.features(_TRUNK, weights=weights, seed=seed, frozen_norms=norms, frozen=last)
-        head = HeatMaps(count, seed=seed)
-        return cls(features, head, size, frozen_norms=norms, frozen=last, exchanged=exchanged, upside_down=upside_down)
+        last = (pyramids.GENERAL[trunk] if trained else "") if frozen is None else frozen
+        features = pyramids.features(trunk, weights=weights, seed=seed, frozen_norms=norms, frozen=last)
+        facts = {"frozen_norms": norms, "frozen": last, "exchanged": exchanged, "upside_down": upside_down}
+        return cls(features, HeatMaps(count, seed=seed), size, trunk=trunk, **facts)
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Locates the landmarks of images uint8 [N, H, W, 3], or floating point in [0, 1]; see `HeatMaps.call`."""
@@ -192,6 +194,7 @@ class Detector:
             **({"exchanged": self.head.exchanged} if self.head.exchanged else {}),
             "frozen_norms": self._frozen_norms,  # Keras may list weights that are trained first
             **({"frozen": self._frozen} if self._frozen else {}),
+            **({"trunk": self._trunk} if self._trunk != pyramids.TRUNKS[0] else {}),
             **({"upside_down": True} if self._upside_down else {}),
             **({"reach": self.head.reach} if self.head.reach is not None else {}),
         }
@@ -214,6 +217,7 @@ class Detector:
             frozen=str(state["frozen"]) if "frozen" in state else "",
             exchanged=state["exchanged"].tolist() if "exchanged" in state else (),
             upside_down="upside_down" in state,
+            trunk=str(state["trunk"]) if "trunk" in state else pyramids.TRUNKS[0],
         )
         detector.head.reach = state.get("reach")
         found = sum(name.startswith("weight_") for name in state)

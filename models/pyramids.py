@@ -7,7 +7,9 @@ a U-Net. Labels and the heat maps of a detector are both read from the finest ma
 from __future__ import annotations
 
 import itertools
+import os
 
+import h5py
 import tensorflow as tf
 
 from models import trunks
@@ -20,6 +22,7 @@ _TAPS = {  # trunk -> the layers whose maps have strides 4, 8 and 16
     "resnet50": ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out"),
 }
 TRUNKS = tuple(_TAPS)
+GENERAL = {"mobilenet_v2": "block_3_project_BN", "resnet50": "conv2_block3_out"}  # up to here trunks suit any picture
 _WIDTHS = (CHANNELS, 96, 128)  # channels of the features at strides 4, 8 and 16
 _JOINED = (32, 64)  # channels of the trunk's own maps at strides 4 and 8
 _MOMENTUM = 0.9  # of the moving statistics: a few hundred steps are enough for them
@@ -62,6 +65,27 @@ def features(
     at_4, at_8, at_16 = body(trunks.PlainImages(trunk, 1, dtype=dtype)(ToMultiple(dtype=dtype)(images)))
     values = CutTo(dtype=dtype)([_joined_up(at_4, at_8, at_16, seed, dtype), images])
     return tf.keras.Model(images, values, name=f"pyramid_{trunk}")
+
+
+def trunk_of(weights: str) -> str:
+    """Says which of `TRUNKS` weights are of: "imagenet" and "none" of the first, a Keras .h5 file by its layers.
+
+    Raises:
+      ValueError: if there is no such file, or it holds no weights of a trunk.
+    """
+    if weights in ("imagenet", "none"):
+        return TRUNKS[0]
+    if not os.path.isfile(weights):
+        raise ValueError(f"weights={weights}: there is no such file; give a Keras .h5 file, 'imagenet' or 'none'")
+    try:
+        with h5py.File(weights) as file:
+            layers = set(file.get("model_weights", file))
+    except OSError as error:
+        raise ValueError(f"weights={weights}: is no Keras .h5 file ({error})") from error
+    for trunk, taps in _TAPS.items():
+        if {name.replace("_relu", "").replace("_out", "_1_conv") for name in taps} <= layers:
+            return trunk
+    raise ValueError(f"weights={weights}: holds no weights of {' or '.join(TRUNKS)} without its top")
 
 
 def _joined_up(at_4, at_8, at_16, seed, dtype):

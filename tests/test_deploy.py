@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from dense_labels.training import loop
+from dense_labels.training import strategies
 from input_pipeline import data_service
 from tests.commands import ROOT
 
@@ -134,5 +134,5 @@ def test_a_worker_finds_its_cluster_and_becomes_the_training(monkeypatch, index)
     assert workers == job["spec"]["parallelism"] == int(given["WORKERS"])
     monkeypatch.setenv("TF_CONFIG", cluster)
     names = [f"training-{each}.workers:{_ports(container)['grpc']}" for each in range(workers)]
-    assert loop._cluster() == {"worker": names}
+    assert strategies._cluster() == {"worker": names}
     assert json.loads(cluster)["task"] == {"type": "worker", "index": index}

@@ -24,7 +24,7 @@ from dense_labels.evaluation.landmarks import FittedHeads
 from dense_labels.evaluation.measuring import MEAN_SHAPE, Measure
 from dense_labels.registry import READERS
 from input_pipeline import pipeline
-from models import nearest_landmarks
+from models import nearest_landmarks, pyramids
 
 NAME = "detector"
 ABLATED = ("", "without_pile", "without_second_look", "without_either")  # the detector, and it without its parts
@@ -107,10 +107,9 @@ class Fitting:
           kept_in: folder of what a later process goes on with, as of `fitting.Settings`.
 
         Raises:
-          ValueError: as `prepare`, or if there is no such file of weights.
+          ValueError: as `prepare` and `models.pyramids.trunk_of`.
         """
-        if weights not in ("imagenet", "none") and not os.path.isfile(weights):
-            raise ValueError(f"weights={weights}: there is no such file; give a Keras .h5 file, 'imagenet' or 'none'")
+        progress.say(f"a detector's trunk is {pyramids.trunk_of(weights)}")
         self._config = config
         self.flip_pairs = source.flip_pairs or sides.flip_pairs(names)
         if self.flip_pairs:

@@ -68,7 +68,17 @@ def _cluster() -> dict[str, list[str]]:
         raise ValueError(f"TF_CONFIG has a task that is not one of its cluster (found {task!r}); {advice}")
     if cluster and kind not in ("chief", "worker"):
         raise ValueError(f"TF_CONFIG gives this process the role {kind!r}; chief and worker train, start no other here")
+    _check_addresses([address for addresses in cluster.values() for address in addresses], advice)
     return cluster
+
+
+def _check_addresses(addresses: list, advice: str) -> None:
+    for address in addresses:
+        host, _, port = str(address).rpartition(":")
+        if not (isinstance(address, str) and host and port.isdecimal() and 0 < int(port) < 2**16):
+            raise ValueError(f"TF_CONFIG has an address that is not HOST:PORT (found {address!r}); {advice}")
+        if addresses.count(address) > 1:
+            raise ValueError(f"TF_CONFIG names {address} twice, where each worker needs its own; {advice}")
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -51,6 +51,18 @@ def test_what_keeps_its_weights_is_not_trained_and_is_made_again_in_its_order():
     assert len(again.network.trainable_variables) == trained
 
 
+def test_a_file_of_resnet_makes_a_detector_of_resnet(tmp_path):
+    path = str(tmp_path / "resnet.h5")
+    trunk = tf.keras.applications.ResNet50(include_top=False, weights=None, input_shape=[None, None, 3])
+    trunk.save_weights(path) if not compat.KERAS_3 else trunk.save(path)
+    detector = Detector.create(1, (32, 32), weights=path, seed=0)
+    value = detector.network.get_layer(index=3).get_layer("conv4_block6_1_conv").weights[0]
+    np.testing.assert_array_equal(value, trunk.get_layer("conv4_block6_1_conv").weights[0])
+    images = np.random.default_rng(0).uniform(size=[1, 32, 32, 3]).astype(np.float32)
+    again = Detector.from_state(detector.state())
+    np.testing.assert_array_equal(again(images)["heatmaps"], detector(images)["heatmaps"])
+
+
 def test_the_sides_of_images_must_be_multiples_of_16():
     with pytest.raises(ValueError, match=r"size=\(30, 48\): both sides must be multiples of 16"):
         Detector.create(1, (30, 48), weights="none", seed=0)

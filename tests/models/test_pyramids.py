@@ -1,5 +1,6 @@
 """Tests of feature pyramids: sizes, where cells lie, and the network of labels on them."""
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,3 +68,33 @@ def test_a_trunk_without_a_pyramid_is_refused():
 def test_every_trunk_has_the_layers():
     body = pyramids.features("resnet50", weights="none", frozen_norms=False, seed=0)
     assert body(np.zeros([1, 32, 48, 3], np.float32)).shape == (1, 8, 12, pyramids.CHANNELS)
+
+
+@pytest.mark.parametrize("within", ["", "model_weights/"])  # a file of weights, or of a whole model
+@pytest.mark.parametrize(
+    "layers, trunk",
+    [
+        (["Conv1", "block_3_expand", "block_6_expand", "block_13_expand"], "mobilenet_v2"),
+        (["conv1_conv", "conv2_block3_1_conv", "conv3_block4_1_conv", "conv4_block6_1_conv"], "resnet50"),
+    ],
+)
+def test_layers_say_which_trunk_a_file_is_of(tmp_path, within, layers, trunk):
+    path = str(tmp_path / "weights.h5")
+    with h5py.File(path, "w") as file:
+        for layer in layers:
+            file.create_group(within + layer)
+    assert pyramids.trunk_of(path) == trunk
+    assert pyramids.trunk_of("imagenet") == pyramids.trunk_of("none") == "mobilenet_v2"
+
+
+def test_a_file_of_no_trunk_is_refused(tmp_path):
+    with h5py.File(tmp_path / "vgg16.h5", "w") as file:
+        file.create_group("block1_conv1")
+    (tmp_path / "text.h5").write_text("not HDF5")
+    for name, words in (
+        ("vgg16.h5", "holds no weights of mobilenet_v2 or resnet50 without its top"),
+        ("text.h5", "is no Keras .h5 file"),
+        ("gone.h5", "there is no such file; give a Keras .h5 file, 'imagenet' or 'none'"),
+    ):
+        with pytest.raises(ValueError, match=f"^weights=.*{name}: {words}"):
+            pyramids.trunk_of(str(tmp_path / name))

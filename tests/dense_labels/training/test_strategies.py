@@ -15,6 +15,11 @@ from dense_labels.training import strategies
 from tests import commands
 
 
+def of_two(*workers):
+    """What TF_CONFIG gives the first of two workers."""
+    return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": 0}})
+
+
 @pytest.mark.parametrize(
     "jobs, job, index, chief",
     [
@@ -50,6 +55,11 @@ def test_one_process_is_the_chief(jobs, job, index, chief):
             "has a task that is not one of its cluster (found {'type': 'worker', 'index': 1})",
         ),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": ["worker"], "index": 0}}', "is not one of its cluster"),
+        (of_two("host", "b:1"), "has an address that is not HOST:PORT (found 'host')"),
+        (of_two("a:1", 2), "has an address that is not HOST:PORT (found 2)"),
+        (of_two("a:1", "b:65536"), "(found 'b:65536')"),
+        (of_two("a:1", ":80"), "(found ':80')"),
+        (of_two("a:1", "a:1"), "names a:1 twice, where each worker needs its own"),
     ],
 )
 def test_a_cluster_that_is_not_a_json_object_is_refused(monkeypatch, given, said):
