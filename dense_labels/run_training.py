@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import json
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -110,7 +111,16 @@ def _train(
         files.remove_temporary(workdir)
         run_config.save(config if kept is None else run_config.as_begun(config, kept), workdir)
         manifest.save(workdir, pictures)
-    _fit(config, workdir, source, strategy, services)
+    alike = {"configuration": _without_paths(config), "pictures": json.dumps(pictures, sort_keys=True)}
+    _fit(config, workdir, source, strategy, services, alike)
+
+
+def _without_paths(config: config_lib.Config) -> str:
+    """What a configuration says, but for what may lie elsewhere on another worker."""
+    config = copy.deepcopy(config)
+    for part, key in config_lib.path_keys():
+        setattr(getattr(config, part), key, "")
+    return json.dumps(config_lib.to_dict(config), sort_keys=True)
 
 
 def _configuration(pictures_or_config, overrides) -> config_lib.Config:
@@ -147,7 +157,14 @@ def _resolved(config: config_lib.Config, source: Any, precision: str) -> config_
     return dataclasses.replace(config, data=data, train=train)
 
 
-def _fit(config: config_lib.Config, workdir: str, source: Any, strategy: Any, services: tuple[str, ...]) -> None:
+def _fit(
+    config: config_lib.Config,
+    workdir: str,
+    source: Any,
+    strategy: Any,
+    services: tuple[str, ...],
+    alike: dict[str, str],
+) -> None:
     from dense_labels.training import loop
     from input_pipeline import pipeline
 
@@ -170,4 +187,5 @@ def _fit(config: config_lib.Config, workdir: str, source: Any, strategy: Any, se
         examples=pipeline.example_pairs(source, "validation", stride=stride, count=_EXAMPLES),
         stride=stride,
         strategy=strategy,
+        alike=alike,
     )

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from dense_labels import compat, files, progress
+from dense_labels.training import lock
 
 FOLDER = "checkpoints"  # of the work directory
 _FILE = re.compile(r"ckpt-(0|[1-9][0-9]*)\.(?:index|data-[0-9]{5}-of-[0-9]{5})")
@@ -69,6 +70,8 @@ class Checkpoints(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves; leaves nothing half written."""
+        if not self._scratch:
+            lock.check(self._workdir)
         folder = self._scratch.name if self._scratch else os.path.join(self._workdir, FOLDER)
         _save(self._checkpoint, folder, int(self._optimizer.iterations.numpy()), self._keep)
 

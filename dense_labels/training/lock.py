@@ -22,6 +22,7 @@ from typing import Any
 from dense_labels import files
 
 FILE = "training.lock"  # in the work directory
+_HELD: dict[str, dict[str, Any]] = {}  # by folder, what the locks that this process holds say
 _BEAT, _DEAD = 30.0, 300.0  # seconds between two renewals; after how many without one a holder elsewhere is dead
 
 
@@ -39,12 +40,30 @@ def hold(workdir: str | os.PathLike) -> Iterator[None]:
         path, ended, mine = folder / FILE, threading.Event(), _description(folder)
         try:
             _take(path, mine)
+            _HELD[os.path.realpath(folder)] = mine
             threading.Thread(target=_renew, args=(path, mine, ended), daemon=True).start()
             yield
         finally:
             ended.set()
+            _HELD.pop(os.path.realpath(folder), None)
             if _read(path) == mine:
                 path.unlink(missing_ok=True)
+
+
+def check(workdir: str | os.PathLike) -> None:
+    """Refuses to write where this process has held a work directory, and holds it no more.
+
+    A process that stood still for minutes, as on a machine that was asleep, counted as dead meanwhile.
+
+    Raises:
+      ValueError: if its lock has been taken away.
+    """
+    mine = _HELD.get(os.path.realpath(workdir))
+    if mine is not None and _read(path := pathlib.Path(workdir) / FILE) != mine:
+        raise ValueError(
+            f"{path} is no longer of this training, which stood still for minutes: another one may train there; start "
+            "the same command again to go on"
+        )
 
 
 def _description(folder: pathlib.Path) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -105,6 +106,7 @@ def train(
     examples: PairBatch,
     stride: int,
     strategy: tf.distribute.Strategy | None = None,
+    alike: Mapping[str, str] | None = None,
 ) -> tf.keras.Model:
     """Trains a network on pairs, or goes on with a training that was stopped.
 
@@ -120,6 +122,7 @@ def train(
       examples: the pairs that the pictures in TensorBoard show.
       stride: side of a cell of the network in pixels.
       strategy: where to train; None for `strategies.create()`.
+      alike: what several workers must have alike, beside step and weights; see `strategies.check_alike`.
 
     Returns:
       The trained network.
@@ -127,7 +130,7 @@ def train(
     Raises:
       FloatingPointError: if the loss or a weight is not finite; the last good checkpoint stays.
       ValueError: if a checkpoint is damaged or does not fit the network, XLA is asked for with several replicas, or
-        labels are to be exchanged and a replica has one pair alone.
+        labels are to be exchanged and a replica has one pair alone, or the workers do not begin alike.
     """
     settings, strategy = config.train, strategy or strategies.create()
     if settings.jit_compile and strategy.num_replicas_in_sync > 1:
@@ -142,6 +145,8 @@ def train(
             model, workdir, settings.keep_checkpoints, strategies.is_chief(strategy), **kept
         )
         step = _restore(model.network, saver, settings.init_from)
+    begun = {"step": step, "weights": _digest(model.network), **(alike or {})}
+    strategies.check_alike(strategy, begun)
     epochs_done = step // steps_per_epoch
     pictures = _pictures(config, workdir, examples, stride, strategies.is_chief(strategy), epochs_done)
     if ended := _ended(settings, epochs_done, patience):
@@ -164,6 +169,7 @@ def train(
         shuffle=False,  # the data set has seen to it
         verbose=1 if sys.stdout.isatty() else 2,
     )
+    strategies.check_alike(strategy, {"step": 0})  # none ends before the chief has written all: it would wait for it
     return model.network
 
 
@@ -198,6 +204,14 @@ def _restore(network: tf.keras.Model, saver: checkpoints.Checkpoints, init_from:
         of = checkpoints.restore_network(network, init_from)
         progress.say(f"beginning with the network of {init_from} at step {of}")
     return step
+
+
+def _digest(network: tf.keras.Model) -> str:
+    """What tells the weights of a network from others; of those that are trained, for a worker has norms of its own."""
+    digest = hashlib.sha256()
+    for variable in network.trainable_variables:
+        digest.update(variable.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _ended(settings: config_lib.TrainConfig, epochs_done: int, patience: callbacks.StopWithoutGain | None) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
@@ -79,6 +80,35 @@ def _check_addresses(addresses: list, advice: str) -> None:
             raise ValueError(f"TF_CONFIG has an address that is not HOST:PORT (found {address!r}); {advice}")
         if addresses.count(address) > 1:
             raise ValueError(f"TF_CONFIG names {address} twice, where each worker needs its own; {advice}")
+
+
+def check_alike(strategy: tf.distribute.Strategy, facts: Mapping[str, str | int]) -> None:
+    """Waits until all workers are here, and refuses what they do not begin alike.
+
+    Sums of gradients are the same on all of them; what each adds those to is not compared by anybody else.
+
+    Args:
+      strategy: what they train with; where one process trains alone, nothing is done.
+      facts: of this worker, by name; each of them compares as many.
+
+    Raises:
+      ValueError: on each of them, if a fact is not the same on all.
+    """
+    resolver = strategy.cluster_resolver
+    if resolver is None or resolver.task_type is None or not facts:
+        return
+    own = tf.constant([[_number(value) for value in facts.values()]], tf.int64)
+    columns = strategy.gather(strategy.run(lambda: tf.identity(own)), axis=0).numpy().T
+    differ = [name for name, column in zip(facts, columns) if len(set(column.tolist())) > 1]
+    if differ:
+        raise ValueError(
+            f"the workers do not begin alike ({' and '.join(differ)} differ; here, at step {facts['step']}): start the "
+            "same command on each, with the same pictures, and one --workdir that all of them see"
+        )
+
+
+def _number(fact: str | int) -> int:
+    return fact if isinstance(fact, int) else int(hashlib.sha256(fact.encode()).hexdigest()[:15], 16)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.training import checkpoints
+from dense_labels.training import checkpoints, lock
 from tests.dense_labels.training import tiny
 
 NAMES = ("run[123]", "run*", "run?", "run]", "{run,run1}", "run\\1", "of[a]*/run")
@@ -330,6 +330,15 @@ def test_those_that_only_take_part_leave_the_run_alone(tmp_path):
     other.on_epoch_end(0)
     other.on_train_end()
     assert sorted(os.listdir(tmp_path / FOLDER)) == before
+
+
+def test_who_has_lost_its_lock_writes_no_checkpoint(tmp_path):
+    with lock.hold(tmp_path):
+        write(tmp_path, 4)
+        (tmp_path / lock.FILE).write_text("{}")  # another training has taken over
+        with pytest.raises(ValueError, match="no longer of this training"):
+            write(tmp_path, 8)
+    assert steps(tmp_path) == [4]
 
 
 @pytest.mark.parametrize("index", [0.0, 0.5, 1.0])

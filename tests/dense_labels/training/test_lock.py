@@ -147,6 +147,20 @@ def test_a_lock_that_another_took_over_is_left_to_it(tmp_path):
     assert held(tmp_path)["token"] == "of another"
 
 
+def test_who_has_lost_its_lock_writes_no_more(tmp_path):
+    lock.check(tmp_path)  # nobody holds it
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    with lock.hold(tmp_path / "run"):
+        lock.check(tmp_path / "link")
+        change(tmp_path / "run", token="of another")
+        with pytest.raises(ValueError, match=r"training\.lock is no longer of this training, which stood still"):
+            lock.check(tmp_path / "link")
+        (tmp_path / "run" / lock.FILE).unlink()
+        with pytest.raises(ValueError, match="another one may train there; start the same command again to go on"):
+            lock.check(tmp_path / "run")
+    lock.check(tmp_path / "run")
+
+
 def test_a_dead_lock_that_another_has_just_taken_over_is_put_back(tmp_path):
     path = tmp_path / lock.FILE
     path.write_text('{"pid": 7}')

@@ -126,3 +126,29 @@ def test_a_worker_that_does_not_come_is_one_line(monkeypatch):
     with pytest.raises(TimeoutError, match="another worker did not come; start all that TF_CONFIG names"):
         strategies.create()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+class Cluster:
+    """A strategy of two workers, of which the other one says what is given."""
+
+    def __init__(self, other):
+        self.cluster_resolver = types.SimpleNamespace(task_type="worker")
+        self._other = other
+
+    def run(self, function):
+        return function()
+
+    def gather(self, own, axis):
+        return tf.concat([own, [[strategies._number(value) for value in self._other]]], axis)
+
+
+def test_workers_that_do_not_begin_alike_are_refused():
+    own = {"step": 4, "weights": "a", "configuration": "b"}
+    strategies.check_alike(Cluster([4, "a", "b"]), own)
+    strategies.check_alike(tf.distribute.OneDeviceStrategy("/cpu:0"), own)  # which is alone
+    with pytest.raises(
+        ValueError, match=r"^the workers do not begin alike \(step and weights differ; here, at step 4\)"
+    ):
+        strategies.check_alike(Cluster([2, "c", "b"]), own)
+    with pytest.raises(ValueError, match=r"\(configuration differ; here, at step 4\): start the same command on each"):
+        strategies.check_alike(Cluster([4, "a", "x"]), own)
