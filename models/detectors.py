@@ -7,6 +7,7 @@ trained for them locates landmarks better; see `dense_labels.detection` for how 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -173,7 +174,7 @@ class Detector:
         norms = trained if frozen_norms is None else frozen_norms
         last = (pyramids.GENERAL[trunk] if trained else "") if frozen is None else frozen
         features = pyramids.features(trunk, weights=weights, seed=seed, frozen_norms=norms, frozen=last)
-        facts = {"frozen_norms": norms, "frozen": last, "exchanged": exchanged, "upside_down": upside_down}
+        facts: Any = {"frozen_norms": norms, "frozen": last, "exchanged": exchanged, "upside_down": upside_down}
         return cls(features, HeatMaps(count, seed=seed), size, trunk=trunk, **facts)
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:

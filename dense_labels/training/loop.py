@@ -145,7 +145,7 @@ def train(
             model, workdir, settings.keep_checkpoints, strategies.is_chief(strategy), **kept
         )
         step = _restore(model.network, saver, settings.init_from)
-    begun = {"step": step, "weights": _digest(model.network), **(alike or {})}
+    begun: dict[str, str | int] = {"step": step, "weights": _digest(model.network), **(alike or {})}
     strategies.check_alike(strategy, begun)
     epochs_done = step // steps_per_epoch
     pictures = _pictures(config, workdir, examples, stride, strategies.is_chief(strategy), epochs_done)
