@@ -100,7 +100,8 @@ def read_file(
       `Pictures`, one for each annotation, in the order of the file.
 
     Raises:
-      ValueError: naming the file and its entry that is missing or wrong, or the picture that is not there.
+      ValueError: naming the file and its entry that is missing or wrong, such as a v that is not 0, 1 or 2, or the
+        picture that is not there.
     """
     parts = coco_parts.checked(coco_parts.parse(annotations), annotations, coco_parts.NEEDED)
     chosen = _category(parts, category, annotations)
@@ -200,7 +201,8 @@ def _count(annotation, where):
 def _key_points(annotation, count, where):
     """x, y and v of each landmark, float64 [K, 3]; 0 where it is not annotated."""
     values = coco_parts.numbers(annotation, "keypoints", 3 * count, where, finite=False).reshape([-1, 3])
-    known = ~(values[:, 2] <= 0)
+    coco_parts.check_marks(values[:, 2], where)
+    known = values[:, 2] > 0
     for k in np.flatnonzero(known & ~np.isfinite(values).all(axis=1)):
         raise ValueError(f"{where}: keypoints must be numbers where v is above 0; landmark {k} is {values[k].tolist()}")
     return np.where(known[:, np.newaxis], values, 0)

@@ -13,7 +13,7 @@ import pathlib
 
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import annotated, folder, landmark_files
+from input_pipeline.readers import annotated, coco_parts, folder, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.formats import pandas_files
 from input_pipeline.readers.pictures import Pictures
@@ -193,6 +193,7 @@ def _objects(labels, picture, shape, classes):
             raise ValueError(
                 f"{where}: shares of the picture's sides, from 0 to 1, are expected; these look like pixels"
             )
+        coco_parts.check_marks([row[2] for row in rows if len(row) == 3], where, "the third number of a landmark")
         known = {str(k): row for k, row in enumerate(rows) if _is_known(row)}
         points = {k: (row[0] * width, row[1] * height) for k, row in known.items()}
         hidden = frozenset(k for k, row in known.items() if row[2:] == [1])

@@ -67,6 +67,12 @@ def test_lines_are_objects_of_classes(read_yolo):
         (NAMED, LINE.replace("0.25 0.5 2", "0.25 up 2"), "a.txt, line 1: a number is expected; found 'up'"),
         (NAMED, "3" + LINE[1:], "a.txt, line 1: there is no class 3 in names of data.yaml"),
         (NAMED, LINE.replace("0.25 0.5 2", "16 24 2"), "a.txt, line 1: shares of the picture's sides, from 0 to 1"),
+        (
+            NAMED,
+            "0 .5 .5 .5 .5 .3 .3 0.98 .4 .4 0.013 .5 .5 1\n",  # as Ultralytics' save_txt writes what it predicted
+            "a.txt, line 1: the third number of a landmark must be 0 (not annotated), 1 (hidden) or 2 (visible); found "
+            "0.98; this looks like the confidence of a prediction, and annotations are expected",
+        ),
     ],
 )
 def test_yolo_errors_name_the_line(read_yolo, settings, line, message):
