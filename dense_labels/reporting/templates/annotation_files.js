@@ -18,7 +18,8 @@ function csvOf(landmarks, rows) {
 }
 
 // COCO key points of objects of that category; v is 2 where a landmark is seen, 1 where something hides it, and 0 where
-// it has no place. Those that are hidden and have none are named in a key that is not of COCO's own.
+// it has no place. Those that are hidden and have none are named in a key that is not of COCO's own. The area is that of
+// the bbox, and there is no mask, but pycocotools and other programs need the keys.
 function cocoOf(landmarks, rows, category) {
   const rounded = (value) => Math.round(value * 1000) / 1000;
   const place = (point) => (isPlaced(point) ? point.slice(0, 2).map(rounded) : undefined);
@@ -31,12 +32,13 @@ function cocoOf(landmarks, rows, category) {
     const found = points.filter((point) => point);
     const [left, top] = [0, 1].map((axis) => Math.min(...found.map((point) => point[axis])));
     const [right, bottom] = [0, 1].map((axis) => Math.max(...found.map((point) => point[axis])));
+    const [width, height] = [rounded(right - left), rounded(bottom - top)];
     const marks = landmarks.map(({ id }) => rows[n].points[id]);
     const unplaced = landmarks.filter((_, k) => marks[k] === HIDDEN).map(({ name }) => name);
     return {
       id: n + 1, image_id: n + 1, category_id: 1, num_keypoints: found.length,
       keypoints: points.flatMap((point, k) => (point ? [...point, isHidden(marks[k]) ? 1 : 2] : [0, 0, 0])),
-      bbox: [left, top, rounded(right - left), rounded(bottom - top)],
+      bbox: [left, top, width, height], area: rounded(width * height), iscrowd: 0, segmentation: [],
       ...(unplaced.length ? { hidden_without_place: unplaced } : {}),
     };
   });

@@ -12,6 +12,7 @@ from PIL import Image
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.registry import FORMATS
 from input_pipeline.readers import coco, points_csv
+from input_pipeline.readers.formats import yolo
 
 NAMES = ("left_eye", "right_eye", "nose, tip")
 
@@ -60,7 +61,24 @@ def test_coco_is_read_back_without_half_a_pixel_more(predictions, tmp_path, whol
     assert found.landmark_names == NAMES and found.boxes is None
     np.testing.assert_array_equal(found.claimed, predictions.sizes)
     written = json.loads((tmp_path / "points.json").read_text())["annotations"]
+    for each in written:  # what pycocotools and others need beside
+        assert (each["area"], each["iscrowd"], each["segmentation"]) == (
+            pytest.approx(np.prod(each["bbox"][2:])),
+            0,
+            [],
+        )
     assert written[1]["keypoint_scores"] == [0.125, 0.75, 1.0] and written[1]["score"] == 0.625
+
+
+def test_yolo_takes_the_folder_of_its_file(predictions, tmp_path):
+    """Old releases of Ultralytics take a relative `path` from the folder of all their data sets."""
+    predictions.save(tmp_path, "yolo")
+    assert "path:" not in (tmp_path / "yolo/data.yaml").read_text()
+    for name in predictions.names:
+        (tmp_path / "yolo/images" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).rename(tmp_path / "yolo/images" / name)
+    found = yolo.read_file(tmp_path / "elsewhere", tmp_path / "yolo/data.yaml")
+    np.testing.assert_allclose(found.landmarks, predictions.points, atol=1e-5)
 
 
 def test_scores_are_a_table(predictions):

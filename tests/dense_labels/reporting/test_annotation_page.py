@@ -172,6 +172,12 @@ def test_what_the_page_hands_out_is_what_the_readers_take(tmp_path, kind, whole)
     np.testing.assert_allclose(read.landmarks[read.annotated > 0], expected, atol=0.0011)
     assert done["leftOut"] == 2  # the nose of the first picture, the eye of the second: not what is hidden
     assert done["marksLeftOut"] == 0
+    for each in json.loads(done["json"])["annotations"]:  # what pycocotools and others need beside
+        assert (each["area"], each["iscrowd"], each["segmentation"]) == (
+            pytest.approx(np.prod(each["bbox"][2:])),
+            0,
+            [],
+        )
     again = page_of(read, tmp_path, data["pictures"], data["others"])
     assert again == data_after(data, changes)
 
