@@ -98,6 +98,21 @@ def test_deeplabcut_counts_pixels_at_their_centres(predictions):
     assert lines[3].startswith("a.png,9.7500,19.5000,0.9000,29.5000,40.0000,0.5000,")
 
 
+@pytest.mark.parametrize("frames", [None, np.array([3, 4])])
+def test_both_tables_of_deeplabcut_have_the_same_rows(predictions, tmp_path, frames):
+    """The numbers of the frames of a video, else the names of the pictures."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("tables")
+    found = dataclasses.replace(predictions, frames=frames)
+    found.save(tmp_path, ("deeplabcut", "deeplabcut_h5"))
+    table = pandas.read_hdf(tmp_path / "points_deeplabcut.h5")
+    again = pandas.read_csv(tmp_path / "points_deeplabcut.csv", header=[0, 1, 2], index_col=0)
+    assert list(table.index) == list(again.index) == (["a.png", "in/b,c.png"] if frames is None else [3, 4])
+    assert pandas.api.types.is_integer_dtype(table.index) == (frames is not None)
+    assert list(table.columns) == list(again.columns)
+    np.testing.assert_allclose(table.to_numpy(), again.to_numpy(), atol=1e-4)
+
+
 def test_likelihoods_take_the_place_of_scores_where_these_are_calibrated(predictions):
     error, likelihood = 10 * predictions.score, predictions.score / 2
     calibrated = dataclasses.replace(predictions, expected_error=error, likelihood=likelihood)
