@@ -138,7 +138,7 @@ def _label_files(file, settings, dir):
     found = {}
     for split in _SPLITS:
         for place in _listed(settings.get(split)):
-            pairs = _pairs(root / place, dir)
+            pairs = _pairs(_place(root, place), dir)
             found.update((picture, labels) for labels, picture in pairs if labels is not None and labels.is_file())
     if not found:
         raise ValueError(f"{file}: no picture of train, val or test has a label file; they are looked for in {root}")
@@ -149,19 +149,35 @@ def _listed(value):
     return [str(each) for each in (value if isinstance(value, list) else [value]) if each]
 
 
+def _place(root, name):
+    """Where the folder, list or labels of a split are; without its ../ too, as Ultralytics has it for Roboflow."""
+    places = [root / name, root / name.removeprefix("../")]
+    return next((each for each in places if each.exists() or _labels_of(each / "any").parent.is_dir()), places[0])
+
+
 def _pairs(path, dir):
     """(Path of the label file, picture) of the pictures of a folder or a list, or of `dir` where a folder has none."""
     if path.is_file() and path.suffix == ".txt":
         names = [line.strip() for line in landmark_files.read_text(path).splitlines() if line.strip()]
-        return [(_labels_of(each), each) for each in (annotated.find(name, path, dir, path.parent) for name in names)]
+        found = [annotated.find(name, path, dir, path.parent) for name in names]
+        return [(_labels_listed(name, path.parent) or _labels_of(each), each) for name, each in zip(names, found)]
     own = folder.files_below(path) if path.is_dir() else []
     pictures = [name for name in own if name.lower().endswith(decoding.EXTENSIONS)]
     if pictures:
         return [(_labels_of(picture), picture) for picture in pictures]
     labels = _labels_of(path / "any").parent
+    if not labels.is_dir():
+        return []
     return [
         (labels / pathlib.Path(os.path.relpath(each, dir)).with_suffix(".txt"), each) for each in folder.find(dir).paths
     ]
+
+
+def _labels_listed(name, root):
+    """The label file at the place that a listed name tells, its first folders left out as need be; None: not there."""
+    parts = _labels_of(name.replace("\\", "/")).parts
+    places = (root.joinpath(*parts[first:]) for first, part in enumerate(parts) if "labels" in parts[first:])
+    return next((place for place in places if place.is_file()), None)
 
 
 def _labels_of(picture):

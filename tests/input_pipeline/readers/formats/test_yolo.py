@@ -80,6 +80,32 @@ def test_yolo_errors_name_the_line(read_yolo, settings, line, message):
         read_yolo(settings, line)
 
 
+def test_folders_of_roboflow_are_found_beside_the_file(tmp_path):
+    """It writes ../train/images where train/images is meant; Ultralytics looks there too."""
+    draw(tmp_path, "set/train/images/a.png")
+    (tmp_path / "set/train/labels").mkdir()
+    (tmp_path / "set/train/labels/a.txt").write_text(LINE)
+    settings = "train: ../train/images\nval: ../valid/images\nkpt_shape: [3, 3]\nnames: ['fly']\n"
+    (tmp_path / "set/data.yaml").write_text(settings)
+    found = yolo.read_file("elsewhere", tmp_path / "set")
+    assert found.paths == paths(tmp_path, "set/train/images/a.png")
+    draw(tmp_path, "train/images/b.png")  # what the file says comes first
+    with pytest.raises(ValueError, match="no picture of train, val or test has a label file"):
+        yolo.read_file("elsewhere", tmp_path / "set")
+
+
+@pytest.mark.parametrize("kept", ["a.png", "images/train/a.png"])
+def test_labels_of_a_list_need_no_pictures_beside_them(tmp_path, kept):
+    """As CVAT exports them without images: the list has the names, and the pictures lie where the user has them."""
+    draw(tmp_path, f"pictures/{kept}")
+    (tmp_path / "set/labels/train").mkdir(parents=True)
+    (tmp_path / "set/labels/train/a.txt").write_text(LINE)
+    (tmp_path / "set/train.txt").write_text("data/images/train/a.png\n")
+    (tmp_path / "set/data.yaml").write_text("path: .\ntrain: train.txt\nkpt_shape: [3, 3]\nnames: {0: fly}\n")
+    found = yolo.read_file(tmp_path / "pictures", tmp_path / "set")
+    assert found.paths == paths(tmp_path, f"pictures/{kept}") and len(found) == 1
+
+
 def test_a_data_set_without_labels_is_refused(tmp_path):
     draw(tmp_path, "images/train/a.png")
     (tmp_path / "data.yaml").write_text(NAMED)
