@@ -19,6 +19,7 @@ from input_pipeline.readers.pictures import Pictures, taken_for_any
     keys=(*landmark_files.KEYS, "data.whole_pictures", "data.boxes", "data.category"),
     check=landmark_files.check,
     annotations=".json",
+    marks_unplaced=True,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the COCO files of a configuration; see `read_file`.
@@ -119,7 +120,7 @@ def read_file(
         landmark_names=names,
         claimed=coco_parts.claimed_sizes(entries),
         objects=None if objects is None else objects.astype(np.float32),
-        hidden=_hidden(entries, points, names),
+        hidden=_hidden(entries, points, names).astype(np.float32),
         skeleton=_skeleton(chosen, points.shape[1]),
         category=chosen["name"] if isinstance(chosen.get("name"), str) else "",
     )
@@ -209,14 +210,14 @@ def _key_points(annotation, count, where):
 
 
 def _hidden(entries, points, names):
-    """Which landmarks something hides, float32 [N, K]; None where nothing says it."""
+    """Which landmarks something hides, bool [N, K]."""
     hidden = points[..., 2] == 1
     for row, entry in enumerate(entries):
         unplaced = entry.annotation.get("hidden_without_place")
         for name in unplaced if isinstance(unplaced, list) else ():
             if name in names:
                 hidden[row, names.index(name)] |= points[row, names.index(name), 2] == 0
-    return hidden.astype(np.float32) if hidden.any() else None
+    return hidden
 
 
 def _have_boxes(entries):

@@ -19,6 +19,7 @@ _HEADERS = "file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,..."
     keys=landmark_files.KEYS,
     check=landmark_files.check,
     annotations=".csv",
+    marks_unplaced=True,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the tables of a configuration; see `read_table`."""
@@ -58,7 +59,7 @@ def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictur
         landmarks=points[..., :2].copy(),
         annotated=points[..., 2].copy(),
         landmark_names=names,
-        hidden=points[..., 3].copy() if points[..., 3].any() else None,
+        hidden=points[..., 3].copy() if axes == "xyv" else None,
     )
     return landmark_files.add_normalisers(
         pictures,

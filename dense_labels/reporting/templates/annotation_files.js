@@ -3,11 +3,13 @@
 // A landmark is {id, name}; a row is {name, width, height, points}, points[id] being what a state has of a landmark.
 "use strict";
 
-// A table, one line a picture; two empty cells are a landmark that is not annotated. Where something hides a landmark, a
-// third column of each says which: 1 where it is hidden, whether it has a place or not, and 2 where it is seen.
-function csvOf(landmarks, rows) {
+// A table, one line a picture; two empty cells are a landmark that is not annotated. Where something hides a landmark, or
+// did before marks were taken away (hadMarks), a third column of each says which: 1 where it is hidden, whether it has a
+// place or not, and 2 where it is seen.
+function csvOf(landmarks, rows, hadMarks = false) {
   const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const axes = rows.some(({ points }) => landmarks.some(({ id }) => isHidden(points[id]))) ? "xyv" : "xy";
+  const hasMarks = rows.some(({ points }) => landmarks.some(({ id }) => isHidden(points[id])));
+  const axes = hasMarks || hadMarks ? "xyv" : "xy";
   const lines = [["file", ...landmarks.flatMap(({ name }) => [...axes].map((axis) => `${name}_${axis}`))]];
   const cellsOf = (point) => {
     const place = isPlaced(point) ? point.slice(0, 2).map((value) => value.toFixed(3)) : ["", ""];

@@ -128,7 +128,8 @@ def _flip_pairs(flips, names):
 
 def _renamed(each, names):
     points = {names[int(k)]: point for k, point in each.points.items()}
-    return each._replace(points=points, hidden=frozenset(names[int(k)] for k in each.hidden))
+    hidden = None if each.hidden is None else frozenset(names[int(k)] for k in each.hidden)
+    return each._replace(points=points, hidden=hidden)
 
 
 def _label_files(file, settings, dir):
@@ -212,7 +213,7 @@ def _objects(labels, picture, shape, classes):
         coco_parts.check_marks([row[2] for row in rows if len(row) == 3], where, "the third number of a landmark")
         known = {str(k): row for k, row in enumerate(rows) if _is_known(row)}
         points = {k: (row[0] * width, row[1] * height) for k, row in known.items()}
-        hidden = frozenset(k for k, row in known.items() if row[2:] == [1])
+        hidden = None if shape[1] == 2 else frozenset(k for k, row in known.items() if row[2] == 1)
         usable = box if w > 0 and h > 0 else None
         objects.append(Object(where, picture, points, hidden, classes[int(values[0])], usable))
     return objects

@@ -45,7 +45,8 @@ def test_csv_says_what_is_hidden_as_coco_does(read_csv):
     assert found.landmark_names == ("nose", "tail")
     np.testing.assert_array_equal(found.annotated, [[1, 1], [1, 0], [1, 0]])
     np.testing.assert_array_equal(found.hidden, [[1, 0], [0, 1], [0, 0]])
-    assert read_csv(header + "in/0.png,1,1,2,3,4,2\n").hidden is None
+    assert read_csv(header + "in/0.png,1,1,2,3,4,2\n").hidden.tolist() == [[0, 0]]
+    assert read_csv("file,nose_x,nose_y\nin/0.png,1,1\n").hidden is None  # it cannot say it
     bare = read_csv("file,x0,y0,v0,x1,y1,v1\nin/0.png,1,1,1,3,4,2\n")
     assert bare.landmark_names == () and bare.hidden.tolist() == [[1, 0]]
 

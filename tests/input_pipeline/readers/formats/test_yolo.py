@@ -46,6 +46,7 @@ def test_without_a_third_number_0_0_is_not_labelled(read_yolo):
     line = "0 0.5 0.5 0.25 0.5 0.25 0.5 0 0 -1 -1\n"
     found = read_yolo(NAMED.replace("[3, 3]", "[3, 2]"), line, line)
     np.testing.assert_array_equal(found.annotated, [[1, 0, 0]] * 2)
+    assert found.hidden is None  # nothing can say it
 
 
 def test_lines_are_objects_of_classes(read_yolo):
