@@ -2,6 +2,8 @@
 
 Convention: a picture is the unit. What the newer file has of a picture takes the place of all that the older has of it,
 so that a landmark that was taken away stays away; a picture in which the newer file places no landmark stays as it was.
+Marks of hidden landmarks are no exception, but where the newer file cannot say that a landmark is hidden: there a
+landmark keeps the mark of the older file, unless its place is taken away.
 Landmarks are told apart by their names; without names by their numbers, which are those of the files.
 """
 
@@ -191,7 +193,9 @@ def _merged(before: _Known, after: _Known) -> tuple[Predictions, int, int]:
     saying = {file: rows for file, rows in new_rows.items() if _says(new, rows, old, old_rows.get(file, []))}
     corrected = [file for file in old_rows if file in saying]
     added = [file for file in saying if file not in old_rows]
-    _say_what_goes(before, after, old, new, {file: (old_rows[file], saying[file]) for file in corrected})
+    pairs = [(old_rows[file], saying[file]) for file in corrected]
+    new = _with_marks(before, after, old, new, pairs)
+    _say_what_goes(before, after, old, new, pairs)
     silent = [file for file in new_rows if file in old_rows and file not in saying]
     if silent:
         progress.note(f"{after.path} places no landmark in {len(silent)} pictures, so what {before.path} has is kept")
@@ -215,18 +219,44 @@ def _says(new, rows, old, old_rows):
     return bool(new.known[rows].any() or (marked and not old.known[old_rows].any()))
 
 
+def _with_marks(before, after, old, new, corrected):
+    """The newer rows with marks of the older file that the newer cannot have; of pictures with one object in both."""
+    says, says_unplaced = new.hidden is not None, READERS[after.kind].facts.get("marks_unplaced", False)
+    if old.hidden is None or (says and says_unplaced):
+        return new
+    kept = np.zeros_like(new.known)
+    for rows, others in corrected:
+        if len(rows) == len(others) == 1:
+            unplaced = ~old.known[rows] & ~new.known[others]
+            kept[others] = old.hidden[rows] & (unplaced if says else unplaced | new.known[others])
+    hidden = kept | new.hidden if says else kept
+    if added := int(hidden.sum()) - (int(new.hidden.sum()) if says else 0):
+        what = "a landmark without a place" if says else "a landmark"
+        progress.note(f"{after.path} cannot say that something hides {what}: {added} marks of {before.path} are kept")
+    return dataclasses.replace(new, hidden=hidden)
+
+
 def _say_what_goes(before, after, old, new, corrected):
-    """Says which objects and landmarks of corrected pictures the newer file does not have."""
-    fewer = [rows for rows, others in corrected.values() if len(others) < len(rows)]
+    """Says which objects, landmarks and marks of corrected pictures the newer file does not have."""
+    fewer = [rows for rows, others in corrected if len(others) < len(rows)]
     if fewer:
         some = f"{len(fewer)} pictures, such as {old.names[fewer[0][0]]}"
         progress.warn(f"{after.path} has fewer objects than {before.path} in {some}; those that it lacks are left out")
-    same = [(rows, others) for rows, others in corrected.values() if len(others) >= len(rows)]
-    placed = [(rows[0], old.known[rows].sum(axis=0) > new.known[others].sum(axis=0)) for rows, others in same]
-    gone = [(row, k) for row, lost in placed for k in np.flatnonzero(lost)]
-    if gone:
-        row, k = gone[0]
-        progress.warn(
-            f"{len(gone)} landmarks of {before.path} are not annotated in {after.path}, and so no longer, such as "
-            f"{old.landmark_names[k]} of {old.names[row]}"
-        )
+    places, marks, each = [], [], range(len(old.landmark_names))
+    for rows, others in ((rows, others) for rows, others in corrected if len(others) >= len(rows)):
+        lost = np.maximum(old.known[rows].sum(axis=0) - new.known[others].sum(axis=0), 0)
+        unmarked = np.maximum(_marks(old, rows) - _marks(new, others), 0) * (lost == 0)
+        places += [(rows[0], k) for k in np.repeat(each, lost)]
+        marks += [(rows[0], k) for k in np.repeat(each, unmarked)]
+    for gone, what, there in ((places, "landmarks", "annotated"), (marks, "marks of hidden landmarks", "set")):
+        if gone:
+            row, k = gone[0]
+            progress.warn(
+                f"{len(gone)} {what} of {before.path} are not {there} in {after.path}, and so no longer, such as "
+                f"{old.landmark_names[k]} of {old.names[row]}"
+            )
+
+
+def _marks(found, rows):
+    """How many of some rows mark each landmark as hidden."""
+    return 0 if found.hidden is None else found.hidden[rows].sum(axis=0)

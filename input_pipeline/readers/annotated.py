@@ -24,7 +24,7 @@ class Object(NamedTuple):
     where: str  # in the file, as messages name it
     path: str  # of the picture
     points: Mapping[str, tuple[float, float]]  # name of a landmark -> x, y; of those that are annotated
-    hidden: frozenset[str] = frozenset()  # landmarks that something hides
+    hidden: frozenset[str] | None = None  # landmarks that something hides; None where the file cannot say it
     kind: str = ""  # of object
     box: tuple[float, float, float, float] | None = None  # left, top, right, bottom
     claimed: tuple[int, int] = (0, 0)  # (height, width) that the file says of the picture
@@ -139,7 +139,7 @@ def pictures(file: str | os.PathLike, found: Found, *, boxed: bool, category: st
     for row, each in enumerate(objects):
         for name, point in each.points.items():
             landmarks[row, column[name]], annotated[row, column[name]] = point, 1
-            hidden[row, column[name]] = name in each.hidden
+            hidden[row, column[name]] = name in (each.hidden or ())
     paths = tuple(each.path for each in objects)
     boxed |= len(set(map(os.path.realpath, paths))) < len(paths)
     boxes = _boxes(objects) if boxed or all(each.box for each in objects) else None
@@ -151,7 +151,7 @@ def pictures(file: str | os.PathLike, found: Found, *, boxed: bool, category: st
         landmark_names=tuple(names) if found.named else (),
         claimed=np.array([each.claimed for each in objects], np.int64),
         objects=None if boxes is None else boxes.astype(np.float32),
-        hidden=hidden if hidden.any() else None,
+        hidden=hidden if any(each.hidden is not None for each in objects) else None,
         skeleton=_pairs(found.skeleton, column),
         flip_pairs=_pairs(found.flip_pairs, column),
         category=objects[0].kind,

@@ -19,6 +19,7 @@ from input_pipeline.readers.pictures import Pictures, taken_for_any
     keys=(*landmark_files.KEYS, "data.whole_pictures", "data.boxes", "data.category"),
     check=landmark_files.check,
     annotations=".json",
+    marks_unplaced=True,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the COCO files of a configuration; see `read_file`.
@@ -100,7 +101,8 @@ def read_file(
       `Pictures`, one for each annotation, in the order of the file.
 
     Raises:
-      ValueError: naming the file and its entry that is missing or wrong, or the picture that is not there.
+      ValueError: naming the file and its entry that is missing or wrong, such as a v that is not 0, 1 or 2, or the
+        picture that is not there.
     """
     parts = coco_parts.checked(coco_parts.parse(annotations), annotations, coco_parts.NEEDED)
     chosen = _category(parts, category, annotations)
@@ -118,7 +120,7 @@ def read_file(
         landmark_names=names,
         claimed=coco_parts.claimed_sizes(entries),
         objects=None if objects is None else objects.astype(np.float32),
-        hidden=_hidden(entries, points, names),
+        hidden=_hidden(entries, points, names).astype(np.float32),
         skeleton=_skeleton(chosen, points.shape[1]),
         category=chosen["name"] if isinstance(chosen.get("name"), str) else "",
     )
@@ -200,21 +202,22 @@ def _count(annotation, where):
 def _key_points(annotation, count, where):
     """x, y and v of each landmark, float64 [K, 3]; 0 where it is not annotated."""
     values = coco_parts.numbers(annotation, "keypoints", 3 * count, where, finite=False).reshape([-1, 3])
-    known = ~(values[:, 2] <= 0)
+    coco_parts.check_marks(values[:, 2], where)
+    known = values[:, 2] > 0
     for k in np.flatnonzero(known & ~np.isfinite(values).all(axis=1)):
         raise ValueError(f"{where}: keypoints must be numbers where v is above 0; landmark {k} is {values[k].tolist()}")
     return np.where(known[:, np.newaxis], values, 0)
 
 
 def _hidden(entries, points, names):
-    """Which landmarks something hides, float32 [N, K]; None where nothing says it."""
+    """Which landmarks something hides, bool [N, K]."""
     hidden = points[..., 2] == 1
     for row, entry in enumerate(entries):
         unplaced = entry.annotation.get("hidden_without_place")
         for name in unplaced if isinstance(unplaced, list) else ():
             if name in names:
                 hidden[row, names.index(name)] |= points[row, names.index(name), 2] == 0
-    return hidden.astype(np.float32) if hidden.any() else None
+    return hidden
 
 
 def _have_boxes(entries):

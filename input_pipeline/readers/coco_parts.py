@@ -112,6 +112,29 @@ def numbers(entry: Mapping[str, Any], key: str, count: int, where: str, *, finit
     return values
 
 
+def check_marks(marks: Iterable[float], where: str, called: str = "v of a landmark") -> None:
+    """Checks that what stands beside x and y says 0 for not annotated, 1 for hidden and 2 for visible, as COCO has it.
+
+    What programs predict has x, y and a confidence in these places.
+
+    Args:
+      marks: of the landmarks of an object.
+      where: how messages name the object.
+      called: how they call a mark.
+
+    Raises:
+      ValueError: quoting the first that is something else.
+    """
+    for mark in marks:
+        if mark not in (0, 1, 2):
+            hint = (
+                "; this looks like the confidence of a prediction, and annotations are expected" if 0 < mark < 1 else ""
+            )
+            raise ValueError(
+                f"{where}: {called} must be 0 (not annotated), 1 (hidden) or 2 (visible); found {mark:g}{hint}"
+            )
+
+
 def pictures_of(dir: str | os.PathLike, entries: Sequence[Entry]) -> tuple[str, ...]:
     """Returns the paths of the pictures that entries are about, in a folder; see `landmark_files.find_picture`.
 

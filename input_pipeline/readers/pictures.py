@@ -54,9 +54,8 @@ class Pictures:
     classes: np.ndarray | None = None  # int64 [N], of the objects, where there are several
     claimed: np.ndarray | None = None  # int64 [N, 2], (height, width) that the annotations say of the picture; 0: none
     objects: np.ndarray | None = None  # float32 [N, 4], as `boxes`: of the objects alone, whatever is shown
-    hidden: np.ndarray | None = (
-        None  # float32 [N, K]: 1 where something hides the landmark, whether its place is known or not; None: unsaid
-    )
+    # float32 [N, K]: 1 where something hides it, whether its place is known or not; None: the file cannot say it
+    hidden: np.ndarray | None = None
     skeleton: tuple[tuple[int, int], ...] = ()  # pairs of landmarks that a line joins, where the format gives them
     flip_pairs: tuple[tuple[int, int], ...] = ()  # pairs of landmarks that change places in a mirror, likewise
     category: str = ""  # what the file calls the objects, where it does

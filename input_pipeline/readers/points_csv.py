@@ -7,7 +7,7 @@ import numpy as np
 
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import landmark_files
+from input_pipeline.readers import coco_parts, landmark_files
 from input_pipeline.readers.pictures import Pictures
 
 _HEADERS = "file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,..."
@@ -19,6 +19,7 @@ _HEADERS = "file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,..."
     keys=landmark_files.KEYS,
     check=landmark_files.check,
     annotations=".csv",
+    marks_unplaced=True,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the tables of a configuration; see `read_table`."""
@@ -58,7 +59,7 @@ def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictur
         landmarks=points[..., :2].copy(),
         annotated=points[..., 2].copy(),
         landmark_names=names,
-        hidden=points[..., 3].copy() if points[..., 3].any() else None,
+        hidden=points[..., 3].copy() if axes == "xyv" else None,
     )
     return landmark_files.add_normalisers(
         pictures,
@@ -100,6 +101,7 @@ def _row(dir, header, cells, where, axes):
         (x, y, *rest), column = numbers[first : first + step], header[1 + first]
         if (x is None) != (y is None):
             raise ValueError(f"{where}: {column} and the cell after it must both be numbers, or both be empty")
+        coco_parts.check_marks([mark for mark in rest if mark is not None], where, header[first + step])
         if rest and rest[0] not in ((None, 0, 1) if x is None else (None, 1, 2)):
             raise ValueError(
                 f"{where}: {header[first + step]} must be 1 where something hides the landmark, 2 or empty where it is "

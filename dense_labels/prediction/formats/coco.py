@@ -21,6 +21,7 @@ _WHOLE = 0.001  # is added to a number, for where all are whole, readers take th
 def write(predictions: Predictions) -> bytes:
     """Writes an image for each picture, and its annotations.
 
+    An annotation has all keys that pycocotools and others need; its area is that of its bbox, and it has no mask.
     `keypoint_scores`, and `hidden_without_place`, the names of hidden landmarks whose place is not known, are not of
     COCO's own keys.
     The bbox is that about the object, where annotations have it, or else the smallest about the points, of a pixel at
@@ -33,27 +34,31 @@ def write(predictions: Predictions) -> bytes:
     annotations = []
     for index, (name, (height, width)) in enumerate(zip(predictions.names, predictions.sizes.tolist()), start=1):
         images.setdefault(name, {"id": len(images) + 1, "file_name": name, "width": width, "height": height})
-        placed, score = points[index - 1][known[index - 1]], predictions.score[index - 1]
-        if not len(placed):
-            continue
-        annotations.append(
-            {
-                "id": index,
-                "image_id": images[name]["id"],
-                "category_id": _CATEGORY,
-                "keypoints": _key_points(predictions, index - 1, points[index - 1]),
-                "num_keypoints": len(placed),
-                "bbox": _bbox(predictions, index - 1, placed),
-                "score": round(float(score.mean()), 4),
-                "keypoint_scores": np.asarray(score, np.float64).round(4).tolist(),
-                **_unplaced(predictions, index - 1),
-            }
-        )
+        if known[index - 1].any():
+            said = _said(predictions, index - 1, points[index - 1])
+            annotations.append({"id": index, "image_id": images[name]["id"], "category_id": _CATEGORY, **said})
     skeleton = [[a + 1, b + 1] for a, b in predictions.skeleton]  # COCO counts from 1
     names = list(predictions.landmark_names)
     category = {"id": _CATEGORY, "name": predictions.category, "keypoints": names, "skeleton": skeleton}
     content = {"images": list(images.values()), "annotations": annotations, "categories": [category]}
     return (json.dumps(content) + "\n").encode()
+
+
+def _said(predictions: Predictions, row: int, points: np.ndarray) -> dict[str, Any]:
+    """What an annotation says of an object, whose points are rounded."""
+    placed, score = points[predictions.known[row]], np.float64(predictions.score[row])
+    bbox = _bbox(predictions, row, placed)
+    return {
+        "keypoints": _key_points(predictions, row, points),
+        "num_keypoints": len(placed),
+        "bbox": bbox,
+        "area": round(bbox[2] * bbox[3], _DIGITS),
+        "iscrowd": 0,
+        "segmentation": [],
+        "score": round(float(score.mean()), 4),
+        "keypoint_scores": score.round(4).tolist(),
+        **_unplaced(predictions, row),
+    }
 
 
 def _key_points(predictions: Predictions, row: int, points: np.ndarray) -> list[float]:

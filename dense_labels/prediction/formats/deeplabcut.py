@@ -36,9 +36,13 @@ def write(predictions: Predictions) -> bytes:
         ["coords", *("x", "y", "likelihood") * len(names)],
     ]
     values = cells(predictions)
-    index = predictions.names if predictions.frames is None else predictions.frames
-    rows = ([place, *(csv.cell(number, 4) for number in row.ravel())] for place, row in zip(index, values))
+    rows = ([place, *(csv.cell(number, 4) for number in row.ravel())] for place, row in zip(index(predictions), values))
     return csv.table(headings, rows)
+
+
+def index(predictions: Predictions) -> list[str] | list[int]:
+    """Returns what each row is of: the name of its picture, or of a video the number of its frame."""
+    return list(predictions.names) if predictions.frames is None else predictions.frames.tolist()
 
 
 def cells(predictions: Predictions) -> np.ndarray:

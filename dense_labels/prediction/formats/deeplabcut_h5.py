@@ -1,6 +1,7 @@
 """DeepLabCut's H5 file: the same table as its CSV, see `deeplabcut`, as pandas keeps it.
 
-Key and levels are those of DeepLabCut's own files (`df_with_missing`; scorer, bodyparts, coords).
+Key and levels are those of DeepLabCut's own files (`df_with_missing`; scorer, bodyparts, coords). The index is of whole
+numbers where the pictures are frames of a video, as DeepLabCut's `analyze_videos` writes it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def write(predictions: Predictions) -> bytes:
     table = pandas.DataFrame(
         deeplabcut.cells(predictions).reshape(len(predictions), -1).astype("float64"),
         columns=pandas.MultiIndex.from_tuples(columns, names=_LEVELS),
-        index=pandas.Index(list(predictions.names), dtype=object),
+        index=pandas.Index(deeplabcut.index(predictions), dtype=object if predictions.frames is None else "int64"),
     )
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "points.h5")

@@ -51,11 +51,15 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
 
 
 def _settings(predictions: Predictions) -> bytes:
-    """What data.yaml says: the places of the pictures, the landmarks, and which change places in a mirror."""
+    """What data.yaml says: the places of the pictures, the landmarks, and which change places in a mirror.
+
+    There is no `path`, so that the pictures are looked for beside the file: old releases of Ultralytics take a relative
+    one from the folder of all their data sets.
+    """
     import yaml
 
     count = len(predictions.landmark_names)
-    settings: dict[str, Any] = {"path": ".", "train": "images", "val": "images", "kpt_shape": [count, 3]}
+    settings: dict[str, Any] = {"train": "images", "val": "images", "kpt_shape": [count, 3]}
     settings["names"] = {0: predictions.category}
     if predictions.flip_pairs:
         others = dict(predictions.flip_pairs) | {b: a for a, b in predictions.flip_pairs}

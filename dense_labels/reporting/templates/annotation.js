@@ -409,7 +409,7 @@ function listen() {
   const clicks = {
     undo, redo, accept: KEYS.a, hide, clear, "accept-all": acceptAll, restart,
     "zoom-in": KEYS["+"], "zoom-out": KEYS["-"], "zoom-fit": KEYS[0],
-    csv: () => download("csv", "text/csv", csvOf),
+    csv: () => download("csv", "text/csv", (...found) => csvOf(...found, hadMarks(data))),
     coco: () => download("json", "application/json", (...found) => cocoOf(...found, data.category)),
   };
   for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);

@@ -142,6 +142,11 @@ function greyOf({ width, height, data: pixels }) {
   return { width, height, values: Float32Array.from({ length: width * height }, grey) };
 }
 
+// Whether the page began with a landmark that is marked as hidden.
+function hadMarks({ pictures, others }) {
+  return [...pictures, ...others].some(({ points }) => points.some(isHidden));
+}
+
 // What is handed out: the landmarks and pictures that have a place, how many suggestions nobody has accepted, and how
 // many marks of hidden landmarks are of others.
 function handedOut(data, state) {

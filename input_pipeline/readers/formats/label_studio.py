@@ -33,10 +33,8 @@ def holds(path: str) -> bool:
         content = coco_parts.parse(path)
     except (ValueError, RecursionError):
         return False
-    first = content[0] if isinstance(content, list) and content else None
-    if not isinstance(first, dict):
-        return False
-    return isinstance(first.get("data"), dict) or _short_values(first) is not None
+    tasks = [task for task in content if isinstance(task, dict)] if isinstance(content, list) else []
+    return any(isinstance(task.get("data"), dict) or _short_values(task) is not None for task in tasks)
 
 
 @READERS.register(

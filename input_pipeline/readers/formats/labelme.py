@@ -4,7 +4,8 @@ Convention: continuous pixels, (0, 0) the outer top-left corner of the picture: 
 the picture, which it paints from there on (`Canvas.transformPos` in labelme/widgets/canvas.py), with its fractions.
 
 Points of one `group_id` are an object; a rectangle of that group is its box, and its label the kind of object. A flag
-`hidden` or `occluded` of a point says that something hides it; labelme has none of its own.
+`hidden` or `occluded` of a point says that something hides it; labelme has none of its own, so that a file in which no
+point has such a flag, set or not, does not say it.
 """
 
 import os
@@ -114,15 +115,15 @@ def _objects(content, file):
             )
         points[name] = _points(shape, 1, where)[0]
         flags = shape.get("flags") if isinstance(shape.get("flags"), dict) else {}
-        if any(flags.get(flag) is True for flag in _HIDDEN):
-            hidden.setdefault(group, set()).add(name)
+        if not flags.keys().isdisjoint(_HIDDEN):
+            hidden[group] = hidden.get(group, frozenset()) | {name for flag in _HIDDEN if flags.get(flag) is True}
     if len(groups) > 1 and None in groups:
         raise ValueError(f"{file}: some points have a group_id and some none; give each object one")
     claimed = coco_parts.claimed_sizes(
         [coco_parts.Entry(file, {}, {"height": content.get("imageHeight"), "width": content.get("imageWidth")})]
     )[0]
     return [
-        Object(file, "", points, frozenset(hidden.get(group, ())), *_box(boxes, group, len(groups)), tuple(claimed))
+        Object(file, "", points, hidden.get(group), *_box(boxes, group, len(groups)), tuple(claimed))
         for group, points in groups.items()
     ]
 

@@ -53,6 +53,8 @@ def read_file(
 ) -> Pictures:
     """Reads LM= and IMAGE= of each specimen; says which curves and outlines are passed over.
 
+    A specimen with LM=0 was not digitised yet, as tpsUtil writes it: it is left out, and a note counts those.
+
     Args:
       dir: folder that IMAGE= starts from.
       annotations: path of the TPS file.
@@ -65,7 +67,7 @@ def read_file(
     Raises:
       ValueError: naming the file and its line that is wrong; what is in no pixels, has three dimensions or no picture.
     """
-    specimens = _specimens(annotations)
+    specimens = _digitised(_specimens(annotations), annotations)
     for each in specimens:
         if "IMAGE" not in each.keys:
             raise ValueError(f"{each.where}: has no IMAGE=, so it is of no picture; an aligned shape cannot be read")
@@ -111,11 +113,23 @@ def _specimens(file):
     return specimens
 
 
+def _digitised(specimens, file):
+    """The specimens that have landmarks; says how many have none."""
+    found = [each for each in specimens if each.points]
+    if not found:
+        raise ValueError(
+            f"{file}: LM=0 stands at each of its {len(specimens)} pictures; place landmarks in some of them"
+        )
+    if left := len(specimens) - len(found):
+        progress.note(f"{file}: {left} of {len(specimens)} pictures have LM=0: not annotated, and left out")
+    return found
+
+
 def _count(key, where):
     if key[1].upper() == "LM3":
         raise ValueError(f"{where}: LM3= are landmarks in three dimensions, which are not in the plane of a picture")
     count = key[2].strip()  # of more kinds of space than int() takes
-    if not re.fullmatch(r"[0-9]{1,5}", count) or not int(count):
+    if not re.fullmatch(r"[0-9]{1,5}", count):
         raise ValueError(progress.printable(f"{where}: LM= must be the number of landmarks; found {key[2][:40]!r}"))
     return int(count)
 

@@ -13,7 +13,7 @@ import pathlib
 
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import annotated, folder, landmark_files
+from input_pipeline.readers import annotated, coco_parts, folder, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.formats import pandas_files
 from input_pipeline.readers.pictures import Pictures
@@ -128,7 +128,8 @@ def _flip_pairs(flips, names):
 
 def _renamed(each, names):
     points = {names[int(k)]: point for k, point in each.points.items()}
-    return each._replace(points=points, hidden=frozenset(names[int(k)] for k in each.hidden))
+    hidden = None if each.hidden is None else frozenset(names[int(k)] for k in each.hidden)
+    return each._replace(points=points, hidden=hidden)
 
 
 def _label_files(file, settings, dir):
@@ -138,7 +139,7 @@ def _label_files(file, settings, dir):
     found = {}
     for split in _SPLITS:
         for place in _listed(settings.get(split)):
-            pairs = _pairs(root / place, dir)
+            pairs = _pairs(_place(root, place), dir)
             found.update((picture, labels) for labels, picture in pairs if labels is not None and labels.is_file())
     if not found:
         raise ValueError(f"{file}: no picture of train, val or test has a label file; they are looked for in {root}")
@@ -149,19 +150,35 @@ def _listed(value):
     return [str(each) for each in (value if isinstance(value, list) else [value]) if each]
 
 
+def _place(root, name):
+    """Where the folder, list or labels of a split are; without its ../ too, as Ultralytics has it for Roboflow."""
+    places = [root / name, root / name.removeprefix("../")]
+    return next((each for each in places if each.exists() or _labels_of(each / "any").parent.is_dir()), places[0])
+
+
 def _pairs(path, dir):
     """(Path of the label file, picture) of the pictures of a folder or a list, or of `dir` where a folder has none."""
     if path.is_file() and path.suffix == ".txt":
         names = [line.strip() for line in landmark_files.read_text(path).splitlines() if line.strip()]
-        return [(_labels_of(each), each) for each in (annotated.find(name, path, dir, path.parent) for name in names)]
+        found = [annotated.find(name, path, dir, path.parent) for name in names]
+        return [(_labels_listed(name, path.parent) or _labels_of(each), each) for name, each in zip(names, found)]
     own = folder.files_below(path) if path.is_dir() else []
     pictures = [name for name in own if name.lower().endswith(decoding.EXTENSIONS)]
     if pictures:
         return [(_labels_of(picture), picture) for picture in pictures]
     labels = _labels_of(path / "any").parent
+    if not labels.is_dir():
+        return []
     return [
         (labels / pathlib.Path(os.path.relpath(each, dir)).with_suffix(".txt"), each) for each in folder.find(dir).paths
     ]
+
+
+def _labels_listed(name, root):
+    """The label file at the place that a listed name tells, its first folders left out as need be; None: not there."""
+    parts = _labels_of(name.replace("\\", "/")).parts
+    places = (root.joinpath(*parts[first:]) for first, part in enumerate(parts) if "labels" in parts[first:])
+    return next((place for place in places if place.is_file()), None)
 
 
 def _labels_of(picture):
@@ -193,9 +210,10 @@ def _objects(labels, picture, shape, classes):
             raise ValueError(
                 f"{where}: shares of the picture's sides, from 0 to 1, are expected; these look like pixels"
             )
+        coco_parts.check_marks([row[2] for row in rows if len(row) == 3], where, "the third number of a landmark")
         known = {str(k): row for k, row in enumerate(rows) if _is_known(row)}
         points = {k: (row[0] * width, row[1] * height) for k, row in known.items()}
-        hidden = frozenset(k for k, row in known.items() if row[2:] == [1])
+        hidden = None if shape[1] == 2 else frozenset(k for k, row in known.items() if row[2] == 1)
         usable = box if w > 0 and h > 0 else None
         objects.append(Object(where, picture, points, hidden, classes[int(values[0])], usable))
     return objects

@@ -12,6 +12,7 @@ from PIL import Image
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.registry import FORMATS
 from input_pipeline.readers import coco, points_csv
+from input_pipeline.readers.formats import yolo
 
 NAMES = ("left_eye", "right_eye", "nose, tip")
 
@@ -60,7 +61,24 @@ def test_coco_is_read_back_without_half_a_pixel_more(predictions, tmp_path, whol
     assert found.landmark_names == NAMES and found.boxes is None
     np.testing.assert_array_equal(found.claimed, predictions.sizes)
     written = json.loads((tmp_path / "points.json").read_text())["annotations"]
+    for each in written:  # what pycocotools and others need beside
+        assert (each["area"], each["iscrowd"], each["segmentation"]) == (
+            pytest.approx(np.prod(each["bbox"][2:])),
+            0,
+            [],
+        )
     assert written[1]["keypoint_scores"] == [0.125, 0.75, 1.0] and written[1]["score"] == 0.625
+
+
+def test_yolo_takes_the_folder_of_its_file(predictions, tmp_path):
+    """Old releases of Ultralytics take a relative `path` from the folder of all their data sets."""
+    predictions.save(tmp_path, "yolo")
+    assert "path:" not in (tmp_path / "yolo/data.yaml").read_text()
+    for name in predictions.names:
+        (tmp_path / "yolo/images" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).rename(tmp_path / "yolo/images" / name)
+    found = yolo.read_file(tmp_path / "elsewhere", tmp_path / "yolo/data.yaml")
+    np.testing.assert_allclose(found.landmarks, predictions.points, atol=1e-5)
 
 
 def test_scores_are_a_table(predictions):
@@ -78,6 +96,21 @@ def test_deeplabcut_counts_pixels_at_their_centres(predictions):
     assert lines[1].startswith("bodyparts,left_eye,left_eye,left_eye,right_eye,")
     assert lines[2] == "coords," + ",".join(["x", "y", "likelihood"] * 3)
     assert lines[3].startswith("a.png,9.7500,19.5000,0.9000,29.5000,40.0000,0.5000,")
+
+
+@pytest.mark.parametrize("frames", [None, np.array([3, 4])])
+def test_both_tables_of_deeplabcut_have_the_same_rows(predictions, tmp_path, frames):
+    """The numbers of the frames of a video, else the names of the pictures."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("tables")
+    found = dataclasses.replace(predictions, frames=frames)
+    found.save(tmp_path, ("deeplabcut", "deeplabcut_h5"))
+    table = pandas.read_hdf(tmp_path / "points_deeplabcut.h5")
+    again = pandas.read_csv(tmp_path / "points_deeplabcut.csv", header=[0, 1, 2], index_col=0)
+    assert list(table.index) == list(again.index) == (["a.png", "in/b,c.png"] if frames is None else [3, 4])
+    assert pandas.api.types.is_integer_dtype(table.index) == (frames is not None)
+    assert list(table.columns) == list(again.columns)
+    np.testing.assert_allclose(table.to_numpy(), again.to_numpy(), atol=1e-4)
 
 
 def test_likelihoods_take_the_place_of_scores_where_these_are_calibrated(predictions):

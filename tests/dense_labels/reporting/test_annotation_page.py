@@ -148,7 +148,7 @@ HANDED_OUT = """
 let state = initialState(data);
 for (const [n, id, point] of input.changes) state = withPoints(state, n, {[id]: point});
 const { landmarks, rows, leftOut, marksLeftOut } = handedOut(data, state);
-const written = { csv: csvOf(landmarks, rows), json: cocoOf(landmarks, rows, data.category) };
+const written = { csv: csvOf(landmarks, rows, hadMarks(data)), json: cocoOf(landmarks, rows, data.category) };
 console.log(JSON.stringify({...written, leftOut, marksLeftOut}));
 """
 
@@ -172,6 +172,12 @@ def test_what_the_page_hands_out_is_what_the_readers_take(tmp_path, kind, whole)
     np.testing.assert_allclose(read.landmarks[read.annotated > 0], expected, atol=0.0011)
     assert done["leftOut"] == 2  # the nose of the first picture, the eye of the second: not what is hidden
     assert done["marksLeftOut"] == 0
+    for each in json.loads(done["json"])["annotations"]:  # what pycocotools and others need beside
+        assert (each["area"], each["iscrowd"], each["segmentation"]) == (
+            pytest.approx(np.prod(each["bbox"][2:])),
+            0,
+            [],
+        )
     again = page_of(read, tmp_path, data["pictures"], data["others"])
     assert again == data_after(data, changes)
 
@@ -216,6 +222,16 @@ def test_what_the_files_cannot_say_of_hidden_landmarks_is_counted():
     data = annotation_page.page_data(sheet(others=[]), pictures())
     done = javascript(HANDED_OUT, data=data, changes=[[1, 0, "hidden"], [0, 1, "hidden"]])
     assert done["marksLeftOut"] == 2 and done["csv"].splitlines()[0] == 'file,"left, ""eye""_x","left, ""eye""_y"'
+
+
+@needs_node
+@pytest.mark.parametrize("hidden", [0, 1])
+def test_a_table_says_that_the_last_mark_was_taken_away(tmp_path, hidden):
+    """It has the columns of the marks where the page began with one, for a table without them says nothing of marks."""
+    data = annotation_page.page_data(sheet(others=[], hidden=np.array([[hidden, 0], [0, 0], [0, 0]])), pictures())
+    done = javascript(HANDED_OUT, data=data, changes=[[0, 0, [10, 20]], [0, 1, [5, 6]]])
+    read = read_back(tmp_path, "csv", done)
+    assert read.hidden.tolist() == [[0, 0]] if hidden else read.hidden is None
 
 
 MARKED = """

@@ -172,6 +172,19 @@ def changed(change):
             "coco.json: annotations[0]: keypoints must be numbers where v is above 0; landmark 0 is [nan, 20.0, 2.0]",
         ),
         (
+            coco_parts([[10.5, 20.2, 0.98, 30.1, 40.2, 0.012, 3.3, 4.4, 1.0]]),
+            "coco.json: annotations[0]: v of a landmark must be 0 (not annotated), 1 (hidden) or 2 (visible); found "
+            "0.98; this looks like the confidence of a prediction, and annotations are expected",
+        ),
+        (
+            coco_parts([[1, 2, 3] * 3]),
+            "annotations[0]: v of a landmark must be 0 (not annotated), 1 (hidden) or 2 (vis",
+        ),
+        (
+            coco_parts([[1, 2, None] * 3]),
+            "annotations[0]: v of a landmark must be 0 (not annotated), 1 (hidden) or 2 (v",
+        ),
+        (
             changed(lambda p: (p["categories"][0].update(keypoints=["x"]), p["annotations"][0].update(category_id=1))),
             "coco.json has key points of 2 categories (tree, face); name one: --category, or config.data.category",
         ),

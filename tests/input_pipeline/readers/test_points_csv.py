@@ -45,7 +45,8 @@ def test_csv_says_what_is_hidden_as_coco_does(read_csv):
     assert found.landmark_names == ("nose", "tail")
     np.testing.assert_array_equal(found.annotated, [[1, 1], [1, 0], [1, 0]])
     np.testing.assert_array_equal(found.hidden, [[1, 0], [0, 1], [0, 0]])
-    assert read_csv(header + "in/0.png,1,1,2,3,4,2\n").hidden is None
+    assert read_csv(header + "in/0.png,1,1,2,3,4,2\n").hidden.tolist() == [[0, 0]]
+    assert read_csv("file,nose_x,nose_y\nin/0.png,1,1\n").hidden is None  # it cannot say it
     bare = read_csv("file,x0,y0,v0,x1,y1,v1\nin/0.png,1,1,1,3,4,2\n")
     assert bare.landmark_names == () and bare.hidden.tolist() == [[1, 0]]
 
@@ -80,6 +81,10 @@ def test_csv_leaves_damaged_pictures_to_the_store(read_csv, tmp_path):
         ("file,x0,y0,v0,x1,y1\n", "found file,x0,y0,v0,x1,y1"),
         ("file,x0,y0,v0\nin/0.png,1,2,0\n", "v0 must be 1 where something hides the landmark, 2 or empty where it is"),
         ("file,x0,y0,v0\nin/0.png,,,2\n", "and 0 or empty where it is not annotated; found 2"),
+        (
+            "file,x0,y0,v0\nin/0.png,1,2,0.98\n",
+            "line 2: v0 must be 0 (not annotated), 1 (hidden) or 2 (visible); found 0.98",
+        ),
         ("file,x0,y0\ngone.png,1,2\n", "points.csv, line 2: there is no picture "),
         ('file,x0,y0\n"in/0.png,1,2\n', "points.csv, line 2: unexpected end of data"),
         (b"file,x0,y0\n\xff\xfe,1,2\n", "points.csv: text in UTF-8 is expected"),

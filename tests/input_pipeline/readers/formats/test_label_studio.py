@@ -72,6 +72,13 @@ def test_the_short_export_is_read(read_tasks):
     np.testing.assert_array_equal(found.landmarks, [[[32, 12]]])
 
 
+def test_a_task_without_key_points_may_come_first(read_tasks, tmp_path):
+    """Nothing else tells the short export from other lists, so all its tasks are looked through."""
+    point = {"x": 50, "y": 25, "keypointlabels": ["tail"], "original_width": 64, "original_height": 48}
+    found = read_tasks([{"image": "in/b.png", "id": 1}, {"image": "a.png", "id": 2, "label": [point]}])
+    assert found.paths == paths(tmp_path, "a.png")
+
+
 def test_key_points_in_rectangles_are_objects(read_tasks):
     found = read_tasks(
         [

@@ -45,6 +45,13 @@ def test_any_kind_of_space_may_follow_the_number_of_landmarks(read_tps):
     np.testing.assert_array_equal(read_tps(ONE.replace("LM=3", "LM=3\x1f \xa0")).landmarks, read_tps(ONE).landmarks)
 
 
+def test_pictures_that_are_not_digitised_yet_are_left_out_and_counted(read_tps, tmp_path, capsys):
+    """As tpsUtil writes them for each picture of a folder."""
+    found = read_tps("LM=0\nIMAGE=gone.png\nID=3\n" + ONE + "LM=0\nIMAGE=b.png\nID=1\nSCALE=0.01\n")
+    assert found.paths == paths(tmp_path, "a.png") and found.annotated.tolist() == [[1, 1, 1]]
+    assert "points.tps: 2 of 3 pictures have LM=0: not annotated, and left out" in capsys.readouterr().out
+
+
 def test_curves_are_passed_over_and_that_is_said(read_tps, capsys):
     curves = "CURVES=1\nPOINTS=2\n5 6\n7 8\n"
     found = read_tps(ONE + TWO.replace("IMAGE", curves + "IMAGE") + "COMMENT=left\n\n")
@@ -67,6 +74,10 @@ def test_two_specimens_of_a_picture_are_in_boxes(read_tps):
         ("", "points.tps: LM= and that many landmarks are expected"),
         ("LM=3\n1 2\n", "points.tps: LM= and that many landmarks are expected"),
         ("LM=3\n1 2\nIMAGE=a.png\n", "line 3: 2 more landmarks are expected"),
+        (
+            "LM=0\nIMAGE=a.png\nLM=0\nIMAGE=b.png\n",
+            "points.tps: LM=0 stands at each of its 2 pictures; place landmarks",
+        ),
         ("LM=two\n", "line 1: LM= must be the number of landmarks; found 'two'"),
         ("LM3=2\n1 2 3\n", "line 1: LM3= are landmarks in three dimensions"),
         (ONE.replace("10 8", "10 8 9"), "line 2: x and y of a landmark are expected; found '10 8 9'"),

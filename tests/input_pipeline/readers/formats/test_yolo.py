@@ -46,6 +46,7 @@ def test_without_a_third_number_0_0_is_not_labelled(read_yolo):
     line = "0 0.5 0.5 0.25 0.5 0.25 0.5 0 0 -1 -1\n"
     found = read_yolo(NAMED.replace("[3, 3]", "[3, 2]"), line, line)
     np.testing.assert_array_equal(found.annotated, [[1, 0, 0]] * 2)
+    assert found.hidden is None  # nothing can say it
 
 
 def test_lines_are_objects_of_classes(read_yolo):
@@ -67,11 +68,43 @@ def test_lines_are_objects_of_classes(read_yolo):
         (NAMED, LINE.replace("0.25 0.5 2", "0.25 up 2"), "a.txt, line 1: a number is expected; found 'up'"),
         (NAMED, "3" + LINE[1:], "a.txt, line 1: there is no class 3 in names of data.yaml"),
         (NAMED, LINE.replace("0.25 0.5 2", "16 24 2"), "a.txt, line 1: shares of the picture's sides, from 0 to 1"),
+        (
+            NAMED,
+            "0 .5 .5 .5 .5 .3 .3 0.98 .4 .4 0.013 .5 .5 1\n",  # as Ultralytics' save_txt writes what it predicted
+            "a.txt, line 1: the third number of a landmark must be 0 (not annotated), 1 (hidden) or 2 (visible); found "
+            "0.98; this looks like the confidence of a prediction, and annotations are expected",
+        ),
     ],
 )
 def test_yolo_errors_name_the_line(read_yolo, settings, line, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         read_yolo(settings, line)
+
+
+def test_folders_of_roboflow_are_found_beside_the_file(tmp_path):
+    """It writes ../train/images where train/images is meant; Ultralytics looks there too."""
+    draw(tmp_path, "set/train/images/a.png")
+    (tmp_path / "set/train/labels").mkdir()
+    (tmp_path / "set/train/labels/a.txt").write_text(LINE)
+    settings = "train: ../train/images\nval: ../valid/images\nkpt_shape: [3, 3]\nnames: ['fly']\n"
+    (tmp_path / "set/data.yaml").write_text(settings)
+    found = yolo.read_file("elsewhere", tmp_path / "set")
+    assert found.paths == paths(tmp_path, "set/train/images/a.png")
+    draw(tmp_path, "train/images/b.png")  # what the file says comes first
+    with pytest.raises(ValueError, match="no picture of train, val or test has a label file"):
+        yolo.read_file("elsewhere", tmp_path / "set")
+
+
+@pytest.mark.parametrize("kept", ["a.png", "images/train/a.png"])
+def test_labels_of_a_list_need_no_pictures_beside_them(tmp_path, kept):
+    """As CVAT exports them without images: the list has the names, and the pictures lie where the user has them."""
+    draw(tmp_path, f"pictures/{kept}")
+    (tmp_path / "set/labels/train").mkdir(parents=True)
+    (tmp_path / "set/labels/train/a.txt").write_text(LINE)
+    (tmp_path / "set/train.txt").write_text("data/images/train/a.png\n")
+    (tmp_path / "set/data.yaml").write_text("path: .\ntrain: train.txt\nkpt_shape: [3, 3]\nnames: {0: fly}\n")
+    found = yolo.read_file(tmp_path / "pictures", tmp_path / "set")
+    assert found.paths == paths(tmp_path, f"pictures/{kept}") and len(found) == 1
 
 
 def test_a_data_set_without_labels_is_refused(tmp_path):
