@@ -9,6 +9,7 @@ video key frames are read, which a person set; those that CVAT filled in between
 """
 
 import os
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 from dense_labels import progress
@@ -38,7 +39,8 @@ def read_file(
     """Reads the skeletons and single points of each image, or of each key frame of tracks.
 
     Each skeleton is an object of the kind that its label names. Single points are one object, or one for each group
-    (`group_id`). Frames of a video are found by their numbers, see `frames.Frames`.
+    (`group_id`). Frames of a video are found by their numbers, see `frames.Frames`. Tracks of a task of pictures, which
+    counts these in its own order, are refused.
 
     Args:
       dir: folder that names of pictures start from.
@@ -148,29 +150,67 @@ def _object(elements, where):
     return Object(where, "", points, frozenset(hidden))
 
 
+class _Task(NamedTuple):
+    """What the meta data say of a task, which is alone or in a project."""
+
+    id: str = ""
+    video: str = ""  # name of it; "" where there is none
+    of_pictures: bool = False  # whether its frames are pictures in their order
+    claimed: tuple[int, int] = (0, 0)  # (height, width)
+
+
+def _tasks(root):
+    """Id -> task; the only one also as "", for its tracks do not say of which task they are."""
+    tasks = {}
+    video, size = root.findtext("meta/source") or "", root.find("meta/original_size")
+    for element in [*root.iterfind("meta//task"), *root.iterfind("meta/job")]:
+        own = element.find("original_size")
+        tasks[element.findtext("id") or ""] = _Task(
+            element.findtext("id") or "",
+            element.findtext("source") or video,
+            element.findtext("mode") == "annotation",
+            _size(size if own is None else own),
+        )
+    return tasks if len(tasks) > 1 else tasks | {"": next(iter(tasks.values()), _Task("", video, claimed=_size(size)))}
+
+
 def _tracked(root, file, dir):
     """The objects in key frames of tracks."""
-    objects, known = [], None
-    video = root.findtext("meta/task/source") or root.findtext("meta/source") or ""
-    size = root.find("meta//original_size")
-    claimed = (0, 0) if size is None else _claimed(size.findtext("height"), size.findtext("width"))
-    grouped: dict[tuple[str, int], list[ElementTree.Element]] = {}
+    objects, known, tasks = [], None, _tasks(root)
+    for (where, number, task), shapes in _key_frames(root, file, tasks).items():
+        found = _objects_of(shapes, where)
+        if found and task.of_pictures:
+            raise ValueError(
+                f"{where}: is of a task of pictures (mode annotation), whose tracks count pictures and do not name "
+                'them; export it from CVAT as "CVAT for images"'
+            )
+        if found:
+            known = known or frames.Frames(dir, (each.video for each in tasks.values()))
+            path = known.find(number, task.video, where)
+            objects += [each._replace(path=path, claimed=task.claimed) for each in found]
+    return objects
+
+
+def _key_frames(root, file, tasks):
+    """The shapes of each key frame: a skeleton alone, single points of one frame together."""
+    grouped: dict[tuple[str, int, _Task], list[ElementTree.Element]] = {}
     for index, track in enumerate(root.findall("track")):
-        where = f"{file}: track {index}"
+        where, task = f"{file}: track {index}", tasks.get(track.get("task_id"), tasks.get(""))
+        if task is None:
+            raise ValueError(f"{where}: must have the task_id of a task in meta: {', '.join(tasks)}")
         for shape in [*track.findall("skeleton"), *track.findall("points")]:
             if shape.get("keyframe") != "0" and shape.get("outside") != "1":
                 shape.set("label", track.get("label") or "")
                 number = int(annotated.number(shape.get("frame"), f"{where}: frame"))
                 group = where if shape.tag == "skeleton" else f"{file}: frame {number}"
                 shape.set("group_id", track.get("group_id") or "")
-                grouped.setdefault((group, number), []).append(shape)
-    for (where, number), shapes in grouped.items():
-        found = _objects_of(shapes, where)
-        if found:
-            known = known or frames.Frames(dir)
-            path = known.find(number, video, where)
-            objects += [each._replace(path=path, claimed=claimed) for each in found]
-    return objects
+                grouped.setdefault((group, number, task), []).append(shape)
+    return grouped
+
+
+def _size(element):
+    """(height, width) of an element original_size."""
+    return (0, 0) if element is None else _claimed(element.findtext("height"), element.findtext("width"))
 
 
 def _claimed(height, width):

@@ -85,6 +85,7 @@ def _read_slp(file, dir):
     try:
         labels = sleap_io.load_slp(file, open_videos=False)
         rows = [_frame(frame) for frame in labels.labeled_frames]
+        videos = [str(video.filename) for video in labels.videos if not isinstance(video.filename, list)]
         skeletons = list(labels.skeletons)
         names = {_kind(each, skeletons): [str(name) for name in each.node_names] for each in skeletons}
         pairs = [pair for each in skeletons for pair in each.edge_names]
@@ -96,7 +97,7 @@ def _read_slp(file, dir):
     by_person = any(kind == "user" for row in instances for _, kind, _ in row)
     if not by_person and any(instances):
         progress.note(f"{file}: nobody labelled an instance, so the predicted ones are read")
-    objects, seen = [], _Seen(file, dir)
+    objects, seen = [], _Seen(file, dir, videos)
     for (video, number, _), row in zip(rows, instances):
         kept = [(kind, points) for kind, by, points in row if by == "user" or not by_person]
         objects += [each for kind, points in kept for each in seen.objects(video, number, kind, names[kind], points)]
@@ -120,8 +121,8 @@ def _kind(skeleton, skeletons):
 class _Seen:
     """Finds the pictures of frames, and remembers which names were found."""
 
-    def __init__(self, file: str, dir: str | os.PathLike):
-        self._file, self._dir = file, dir
+    def __init__(self, file: str, dir: str | os.PathLike, videos: list[str]):
+        self._file, self._dir, self._videos = file, dir, videos
         self._frames: frames.Frames | None = None
         self.names: list[str] = []
         self.paths: list[str] = []
@@ -147,9 +148,9 @@ class _Seen:
             self.names.append(video[number])
             self.paths.append(path)
             return path
-        if video == ".":
+        if video == "." or os.path.abspath(video) == os.path.abspath(self._file):  # which sleap-io puts for "."
             raise ValueError(f"{where}: its pictures are inside the file (.pkg.slp); give one that names pictures")
-        self._frames = self._frames or frames.Frames(self._dir)
+        self._frames = self._frames or frames.Frames(self._dir, self._videos)
         return self._frames.find(number, video, where)
 
 
@@ -167,7 +168,7 @@ def _read_analysis(file, dir):
         raise ValueError(f"{file}: is no analysis of SLEAP that can be read ({words})") from error
     if tracks.shape[2:] != (len(names), 2) or len(set(names)) < len(names):
         raise ValueError(f"{file}: tracks are expected of {len(names)} landmarks of different names")
-    seen = _Seen(file, dir)
+    seen = _Seen(file, dir, [video])
     placed = np.argwhere(~np.isnan(tracks).any(axis=-1).all(axis=-1))
     objects = [one for row, track in placed for one in seen.objects(video, int(row), "", names, tracks[row, track])]
     return Found(objects, {"": names}, skeleton=pairs)
