@@ -113,20 +113,13 @@ def numbers(entry: Mapping[str, Any], key: str, count: int, where: str, *, finit
 
 
 def pictures_of(dir: str | os.PathLike, entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Returns the paths of the pictures that entries are about, in a folder; see `landmark_files.find_picture`.
+    """Returns the paths of the pictures that entries are about, in a folder; see `landmark_files.find_pictures`.
 
     Raises:
       ValueError: if one is not there, or two names are found as one file.
     """
-    names, paths = [entry.image["file_name"] for entry in entries], []
-    found: dict[str, str | None] = {}
-    for entry, name in zip(entries, names):
-        path = found[name] = found[name] if name in found else landmark_files.find_picture(dir, name)
-        if path is None:
-            raise ValueError(f"{entry.where}: there is no picture {os.path.join(dir, name)}")
-        paths.append(path)
-    landmark_files.check_found(names, paths)
-    return tuple(paths)
+    names = [entry.image["file_name"] for entry in entries]
+    return tuple(landmark_files.find_pictures(dir, names, [entry.where for entry in entries]))
 
 
 def claimed_sizes(entries: Sequence[Entry]) -> np.ndarray:

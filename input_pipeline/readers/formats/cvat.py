@@ -55,18 +55,16 @@ def read_file(
       ValueError: naming the file and its image or track that is wrong, or the picture that is not there.
     """
     root = _parse(annotations)
-    objects, names = [], []
+    found, names = [], {}
     for index, image in enumerate(root.findall("image")):
         where = f"{annotations}: image {index}"
-        name = image.get("name") or ""
-        found = _objects_of([*image.findall("skeleton"), *image.findall("points")], where)
-        if found:
-            path, claimed = annotated.find(name, where, dir), _claimed(image.get("height"), image.get("width"))
-            names.append(name)
-            objects += [each._replace(path=path, claimed=claimed) for each in found]
-    first = {each.where: each.path for each in objects}
-    landmark_files.check_found(names, list(first.values()))
-    objects += _tracked(root, annotations, dir)
+        names[where] = image.get("name") or ""
+        claimed = _claimed(image.get("height"), image.get("width"))
+        shapes = [*image.findall("skeleton"), *image.findall("points")]
+        found += [each._replace(claimed=claimed) for each in _objects_of(shapes, where)]
+    wheres = [each.where for each in found]
+    paths = landmark_files.find_pictures(dir, [names[where] for where in wheres], wheres)
+    objects = [each._replace(path=path) for each, path in zip(found, paths)] + _tracked(root, annotations, dir)
     labels = _labels(root, objects)
     return annotated.pictures(annotations, Found(objects, labels), boxed=boxed, category=category)
 

@@ -68,19 +68,20 @@ def read_file(
     if os.path.isdir(annotations):
         files = [path for path in folder.files_below(annotations) if path.lower().endswith(".json")]
     root = os.path.dirname(files[0]) if files[0] == os.fspath(annotations) else os.fspath(annotations)
-    objects, paths, kinds = [], [], {}
+    found, names, kinds = [], {}, {}
     for file in files:
         content = coco_parts.parse(file)
         if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
             raise ValueError(f"{file}: shapes are expected, as labelme writes them; leave only its files in the folder")
         if not isinstance(content.get("imagePath"), str):
             raise ValueError(f"{file}: imagePath must name the picture")
-        found = _objects(content, file)
-        if found:
+        if of_file := _objects(content, file):
             name = os.path.join(os.path.relpath(os.path.dirname(file), root), content["imagePath"].replace("\\", "/"))
-            path = annotated.find(os.path.normpath(name), file, dir, root)
-            paths.append(path)
-            objects += [each._replace(path=path) for each in found]
+            names[file] = os.path.normpath(name)
+            found += of_file
+    paths = landmark_files.find_pictures(dir, list(names.values()), list(names), root)
+    by_file = dict(zip(names, paths))
+    objects = [each._replace(path=by_file[each.where]) for each in found]
     for each in objects:
         kinds.setdefault(each.kind, set()).update(each.points)
     if len(set(map(os.path.realpath, paths))) < len(paths):

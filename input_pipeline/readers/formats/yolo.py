@@ -153,7 +153,8 @@ def _pairs(path, dir):
     """(Path of the label file, picture) of the pictures of a folder or a list, or of `dir` where a folder has none."""
     if path.is_file() and path.suffix == ".txt":
         names = [line.strip() for line in landmark_files.read_text(path).splitlines() if line.strip()]
-        return [(_labels_of(each), each) for each in (annotated.find(name, path, dir, path.parent) for name in names)]
+        found = landmark_files.find_pictures(dir, names, [str(path)] * len(names), path.parent)
+        return [(_labels_of(each), each) for each in found]
     own = folder.files_below(path) if path.is_dir() else []
     pictures = [name for name in own if name.lower().endswith(decoding.EXTENSIONS)]
     if pictures:

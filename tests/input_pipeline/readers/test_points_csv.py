@@ -81,6 +81,7 @@ def test_csv_leaves_damaged_pictures_to_the_store(read_csv, tmp_path):
         ("file,x0,y0,v0\nin/0.png,1,2,0\n", "v0 must be 1 where something hides the landmark, 2 or empty where it is"),
         ("file,x0,y0,v0\nin/0.png,,,2\n", "and 0 or empty where it is not annotated; found 2"),
         ("file,x0,y0\ngone.png,1,2\n", "points.csv, line 2: there is no picture "),
+        ("file,x0,y0\nin/0.png,1,2\nout/in/0.png,1,2\n", "in/0.png is there, but not all names are found without out/"),
         ('file,x0,y0\n"in/0.png,1,2\n', "points.csv, line 2: unexpected end of data"),
         (b"file,x0,y0\n\xff\xfe,1,2\n", "points.csv: text in UTF-8 is expected"),
     ],
