@@ -116,10 +116,13 @@ def pictures_of(dir: str | os.PathLike, entries: Sequence[Entry]) -> tuple[str, 
     """Returns the paths of the pictures that entries are about, in a folder; see `landmark_files.find_pictures`.
 
     Raises:
-      ValueError: if one is not there, or two names are found as one file.
+      ValueError: if one is not there, or two names or images are found as one file.
     """
     names = [entry.image["file_name"] for entry in entries]
-    return tuple(landmark_files.find_pictures(dir, names, [entry.where for entry in entries]))
+    paths = landmark_files.find_pictures(dir, names, [entry.where for entry in entries])
+    images = [f"{entry.where.rpartition(': ')[0]}: image {entry.image['id']}" for entry in entries]
+    landmark_files.check_found(images, paths, "give all annotations of a picture one image_id, or leave one image out")
+    return tuple(paths)
 
 
 def claimed_sizes(entries: Sequence[Entry]) -> np.ndarray:

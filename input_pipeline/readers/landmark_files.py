@@ -117,17 +117,24 @@ def _not_there(tops, name):
     return expected
 
 
-def check_found(names: Sequence[str], paths: Sequence[str]) -> None:
-    """Refuses different names [N] of a file of annotations that were found as one file, `paths` [N].
+def check_found(
+    names: Sequence[str], paths: Sequence[str], todo: str = "give the folder that names start from"
+) -> None:
+    """Refuses what a file of annotations tells apart, and was found as one picture.
+
+    Args:
+      names: of pictures, or of what the file has one of for each picture: its images, tasks or frames; [N].
+      paths: where they were found, [N].
+      todo: what the message says is to be done.
 
     Raises:
-      ValueError: naming two such names.
+      ValueError: naming two that differ, and the picture.
     """
     first: dict[str, str] = {}
     for name, path in zip(names, paths):
         other = first.setdefault(os.path.realpath(path), name)
         if other != name and os.path.normpath(other) != os.path.normpath(name):
-            raise ValueError(f"{other} and {name} are both found as {path}; give the folder that names start from")
+            raise ValueError(f"{other} and {name} are both found as {path}; {todo}")
 
 
 def picture_widths(paths: Sequence[str]) -> list[int]:

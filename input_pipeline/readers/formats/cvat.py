@@ -19,6 +19,8 @@ from input_pipeline.readers import annotated, frames, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.pictures import Pictures
 
+_LEAVE = "annotate a picture once, or give the file and the pictures of one task alone"
+
 
 @READERS.register(
     "cvat",
@@ -64,6 +66,7 @@ def read_file(
         found += [each._replace(claimed=claimed) for each in _objects_of(shapes, where)]
     wheres = [each.where for each in found]
     paths = landmark_files.find_pictures(dir, [names[where] for where in wheres], wheres)
+    landmark_files.check_found(wheres, paths, _LEAVE)
     objects = [each._replace(path=path) for each, path in zip(found, paths)] + _tracked(root, annotations, dir)
     labels = _labels(root, objects)
     return annotated.pictures(annotations, Found(objects, labels), boxed=boxed, category=category)
@@ -174,7 +177,7 @@ def _tasks(root):
 
 def _tracked(root, file, dir):
     """The objects in key frames of tracks."""
-    objects, known, tasks = [], None, _tasks(root)
+    objects, places, known, tasks = [], [], None, _tasks(root)
     for (where, number, task), shapes in _key_frames(root, file, tasks).items():
         found = _objects_of(shapes, where)
         if found and task.of_pictures:
@@ -185,7 +188,9 @@ def _tracked(root, file, dir):
         if found:
             known = known or frames.Frames(dir, (each.video for each in tasks.values()))
             path = known.find(number, task.video, where)
+            places += [f"{file}: frame {number} of task {task.id}"] * len(found)
             objects += [each._replace(path=path, claimed=task.claimed) for each in found]
+    landmark_files.check_found(places, [each.path for each in objects], _LEAVE)
     return objects
 
 

@@ -8,7 +8,7 @@ writes: rows of headings `scorer`, `individuals` (of several animals), `bodypart
 `labeled-data/VIDEO/img0001.png`, in one column or in three. What it analysed has `likelihood` too: passed over.
 """
 
-import itertools
+import collections
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -86,6 +86,8 @@ def read_file(
     tables = [(_read_h5 if file.suffix.lower() == ".h5" else _read_csv)(file) for file in files]
     rows = [row for table in tables for row in table.rows]
     paths = landmark_files.find_pictures(dir, [name for _, name, _ in rows], [where for where, _, _ in rows], project)
+    if twice := [name for name, count in collections.Counter(name for _, name, _ in rows).items() if count > 1]:
+        raise ValueError(f"{twice[0]} has several rows in {annotations}; leave one")
     by_name = {name: path for (_, name, _), path in zip(rows, paths)}
     objects = [each for table in tables for each in _objects(table, by_name)]
     names = dict.fromkeys(part for table in tables for _, part, _ in table.columns)
@@ -186,9 +188,6 @@ def _objects(table, paths):
                 f"{where}: landmarks of no animal (individual 'single') beside those of animals have no reader"
             )
         objects += [Object(where, paths[name], points) for points in places.values()]
-    twice = [name for name, rows in itertools.groupby(sorted(name for _, name, _ in table.rows)) if len(list(rows)) > 1]
-    if twice:
-        raise ValueError(f"{twice[0]} has several rows in {table.rows[0][0].rsplit(', ', 1)[0]}; leave one")
     return objects
 
 

@@ -5,8 +5,9 @@ both sides, `original_width` and `original_height`. So the documentation of the 
 (labelstud.io/tags/keypointlabels). A picture that was turned in the tool
 (`image_rotation`) is refused: the documentation does not say which sides its percent are of.
 
-Of a task the last annotation that was not cancelled is read. Where no task of a file has one, the last predictions are
-read, and that is said: so the file that predictions are written to comes back. The short export JSON-MIN is read too.
+Of a task the last annotation that was not cancelled is read; the short export JSON-MIN, which is read too, has an entry
+for each. Two tasks of one picture are refused. Where no task of a file has an annotation, the last predictions are
+read, and that is said: so the file that predictions are written to comes back.
 Label Studio says nothing of objects: several key points of one label in a picture are refused, unless each lies in a
 rectangle of its own (`parentID`), which makes them objects in boxes.
 """
@@ -80,14 +81,14 @@ def read_file(
         progress.note(f"{annotations}: no task has annotations, so the predictions are read")
         keys = ("predictions",)
     found, names = [], {}
-    for index, task in enumerate(tasks):
+    for index, task in _last_of_each(tasks):
         where = f"{annotations}: task {index}"
         results = _results(task, keys, where)
         if any(_LABELS in result["value"] for result in results):
             names[where] = _plain(_picture(task, where))
             found += _objects(results, where)
     paths = landmark_files.find_pictures(dir, [_stored(name, dir) for name in names.values()], list(names))
-    landmark_files.check_found(list(names.values()), paths)
+    landmark_files.check_found(list(names), paths, "leave one of these tasks, or give pictures different names")
     by_task = dict(zip(names, paths))
     objects = [each._replace(path=by_task[each.where]) for each in found]
     landmarks: dict[str, set[str]] = {}
@@ -95,6 +96,23 @@ def read_file(
         landmarks.setdefault(each.kind, set()).update(each.points)
     content = Found(objects, {kind: annotated.in_order(each) for kind, each in landmarks.items()})
     return annotated.pictures(annotations, content, boxed=boxed, category=category)
+
+
+def _last_of_each(tasks):
+    """Index and task; of the entries that JSON-MIN has for the annotations of one task, that of the last."""
+    last: dict[object, int] = {}
+    for index, task in enumerate(tasks):
+        known = "data" not in task and task.get("id") is not None
+        key = f"{task['id']} {task.get('image', task.get('img'))}" if known else index
+        if _made(task) >= _made(tasks[last.get(key, index)]):
+            last[key] = index
+    return [(index, tasks[index]) for index in last.values()]
+
+
+def _made(task):
+    """When an entry of JSON-MIN was made, where it says it: the export has the newest of a task first."""
+    number = task.get("annotation_id")
+    return str(task.get("created_at") or ""), number if isinstance(number, int) else 0
 
 
 def _short_values(task):

@@ -84,8 +84,7 @@ def read_file(
     objects = [each._replace(path=by_file[each.where]) for each in found]
     for each in objects:
         kinds.setdefault(each.kind, set()).update(each.points)
-    if len(set(map(os.path.realpath, paths))) < len(paths):
-        raise ValueError(f"{annotations}: two files are of one picture, {max(paths, key=paths.count)}; leave one")
+    landmark_files.check_found(list(names), paths, "leave one of these files")
     return annotated.pictures(
         annotations,
         Found(objects, {kind: annotated.in_order(each) for kind, each in kinds.items()}),

@@ -83,8 +83,9 @@ def _read_slp(file, dir):
         raise ValueError(f"{file}: there is no such file; give a file of landmarks")
     try:
         labels = sleap_io.load_slp(file, open_videos=False)
-        rows = [_frame(frame) for frame in labels.labeled_frames]
-        videos = [str(video.filename) for video in labels.videos if not isinstance(video.filename, list)]
+        videos = {id(video): k for k, video in enumerate(labels.videos)}
+        rows = [(videos[id(frame.video)], int(frame.frame_idx), _instances(frame)) for frame in labels.labeled_frames]
+        files = [_files(video.filename) for video in labels.videos]
         skeletons = list(labels.skeletons)
         names = {_kind(each, skeletons): [str(name) for name in each.node_names] for each in skeletons}
         pairs = [pair for each in skeletons for pair in each.edge_names]
@@ -102,14 +103,17 @@ def _read_slp(file, dir):
         for kind, by, points in row
         if by == "user" or not by_person
     ]
-    return Found(_objects(kept, videos, file, dir), names, skeleton=pairs, flip_pairs=flips)
+    return Found(_objects(kept, files, file, dir), names, skeleton=pairs, flip_pairs=flips)
 
 
-def _frame(frame):
-    """Names of the images of a frame's video, or its path; the number of the frame, and its instances."""
-    name = frame.video.filename
-    instances = [("user", one) for one in frame.user_instances] + [("", one) for one in frame.predicted_instances]
-    return ([str(each) for each in name] if isinstance(name, list) else str(name)), int(frame.frame_idx), instances
+def _instances(frame):
+    """The instances of a frame, and who made them."""
+    return [("user", one) for one in frame.user_instances] + [("", one) for one in frame.predicted_instances]
+
+
+def _files(name):
+    """Path of a video, or the names of its images."""
+    return [str(each) for each in name] if isinstance(name, list) else str(name)
 
 
 def _kind(skeleton, skeletons):
@@ -119,7 +123,7 @@ def _kind(skeleton, skeletons):
 
 
 def _objects(instances, videos, file, dir):
-    """The objects of instances that have landmarks: video, number of the frame, kind, names and places of each."""
+    """The objects of instances that have landmarks: of each the index of its video, the frame, kind, names, places."""
     objects, places = [], []
     for video, number, kind, names, points in instances:
         where = f"{file}, frame {number}"
@@ -147,7 +151,8 @@ def _paths(places, videos, file, dir):
     """The pictures of frames: by their names where a video is a list of images, else by their numbers."""
     wheres = [f"{file}, frame {number}" for _, number in places]
     images = {}
-    for k, (video, number) in enumerate(places):
+    for k, (index, number) in enumerate(places):
+        video = videos[index]
         if isinstance(video, list):
             if not 0 <= number < len(video):
                 raise ValueError(f"{wheres[k]}: its video has {len(video)} images")
@@ -158,10 +163,13 @@ def _paths(places, videos, file, dir):
     named = landmark_files.find_pictures(dir, list(images.values()), [wheres[k] for k in images], beside)
     paths = dict(zip(images, named))
     if len(paths) < len(places):
-        numbered = frames.Frames(dir, videos)
+        numbered = frames.Frames(dir, (video for video in videos if isinstance(video, str)))
         rest = (k for k in range(len(places)) if k not in images)
-        paths |= {k: numbered.find(places[k][1], places[k][0], wheres[k]) for k in rest}
-    return [paths[k] for k in range(len(places))]
+        paths |= {k: numbered.find(places[k][1], videos[places[k][0]], wheres[k]) for k in rest}
+    found = [paths[k] for k in range(len(places))]
+    records = [f"{where} of video {index}" for where, (index, _) in zip(wheres, places)]
+    landmark_files.check_found(records, found, "label a picture once, or leave one of these frames out")
+    return found
 
 
 def _read_analysis(file, dir):
@@ -179,7 +187,7 @@ def _read_analysis(file, dir):
     if tracks.shape[2:] != (len(names), 2) or len(set(names)) < len(names):
         raise ValueError(f"{file}: tracks are expected of {len(names)} landmarks of different names")
     placed = np.argwhere(~np.isnan(tracks).any(axis=-1).all(axis=-1))
-    instances = [(video, int(row), "", names, tracks[row, track]) for row, track in placed]
+    instances = [(0, int(row), "", names, tracks[row, track]) for row, track in placed]
     return Found(_objects(instances, [video], file, dir), {"": names}, skeleton=pairs)
 
 

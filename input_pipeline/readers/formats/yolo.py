@@ -135,11 +135,11 @@ def _label_files(file, settings, dir):
     """(Path of a label file, path of its picture) of all splits."""
     root = file.parent / str(settings.get("path") or "")
     root = root if root.is_dir() else file.parent
-    found = {}
-    for split in _SPLITS:
-        for place in _listed(settings.get(split)):
-            pairs = _pairs(root / place, dir)
-            found.update((picture, labels) for labels, picture in pairs if labels is not None and labels.is_file())
+    places = [root / place for split in _SPLITS for place in _listed(settings.get(split))]
+    pairs = [pair for place in places for pair in _pairs(place, dir) if pair[0].is_file()]
+    found = {picture: labels for labels, picture in pairs}
+    labels = [str(labels) for labels, _ in pairs]
+    landmark_files.check_found(labels, [picture for _, picture in pairs], "leave one of these files of labels")
     if not found:
         raise ValueError(f"{file}: no picture of train, val or test has a label file; they are looked for in {root}")
     return [(found[picture], picture) for picture in sorted(found)]

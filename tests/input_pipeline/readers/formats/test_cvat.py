@@ -102,6 +102,9 @@ def test_tracks_of_a_project_are_of_the_video_of_their_task(read_cvat, tmp_path)
     meta = f"<meta><project><tasks>{task('a.mp4')}{task('b.mp4', id='2')}</tasks></project></meta>"
     found = read_cvat(meta, track(10, attributes='task_id="2"'), track(10, attributes='task_id="1"'))
     assert found.paths == paths(tmp_path, "b/img0010.png", "a/img0010.png") and found.boxes is None
+    meta = meta.replace("b.mp4", "a.mp4")
+    with pytest.raises(ValueError, match="frame 10 of task 1 and .*: frame 10 of task 2 are both found as .*0010.png"):
+        read_cvat(meta, track(10, attributes='task_id="1"'), track(10, attributes='task_id="2"'))
     with pytest.raises(ValueError, match="track 0: must have the task_id of a task in meta: 1, 2"):
         read_cvat(meta, track(10))
 
@@ -123,6 +126,7 @@ def test_tracks_of_a_task_of_pictures_are_refused(read_cvat):
         ([image("frame_000000.png", point("a", "1,x"))], "image 0: a: a number is expected; found 'x'"),
         ([image("frame_000000.png", point("", "1,2"))], "image 0: a point has no label"),
         ([image("gone.png", point("a", "1,2"))], "image 0: there is no picture"),
+        ([image("frame_000000.png", point("a", "1,2"))] * 2, "image 1 are both found as"),
         ([image("frame_000000.png")], "annotations.xml has no landmark in any picture"),
         (
             [f'<track id="0" label="fly"><skeleton frame="3" keyframe="1">{point("nose", "1,2")}</skeleton></track>'],

@@ -82,6 +82,15 @@ def test_videos_of_a_project_are_not_taken_for_one_another(project):
         deeplabcut.read_file(folder / "flat", folder)
 
 
+def test_two_files_of_a_project_do_not_have_one_picture(project):
+    folder, write = project
+    write()
+    (folder / "labeled-data/w").mkdir()
+    (folder / "labeled-data/w/CollectedData_S.csv").write_text(HEADINGS + ROWS)
+    with pytest.raises(ValueError, match="labeled-data/v/img0.png has several rows in .*; leave one"):
+        deeplabcut.read_file(folder, folder)
+
+
 def test_animals_of_one_picture_are_in_boxes(project):
     folder, write = project
     found = deeplabcut.read_file(folder, write(ANIMALS))

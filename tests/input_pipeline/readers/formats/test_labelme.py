@@ -84,6 +84,13 @@ def test_labelme_errors_name_the_shape(write, tmp_path, shapes, other, message):
         labelme.read_file(tmp_path, file)
 
 
+def test_two_files_of_one_picture_are_refused(write, tmp_path):
+    write(shape("a", [1, 2]))
+    write(shape("a", [1, 2]), place="b")
+    with pytest.raises(ValueError, match="a.json and .*b.json are both found as .*a.png; leave one of these files"):
+        labelme.read_file(tmp_path, tmp_path)
+
+
 def test_other_files_in_the_folder_are_refused(write, tmp_path):
     write(shape("a", [1, 2]))
     (tmp_path / "b.json").write_text("{}")

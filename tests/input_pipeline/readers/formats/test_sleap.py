@@ -140,6 +140,22 @@ def test_frames_of_two_videos_are_not_one_picture(tmp_path):
     assert sleap.read_file(tmp_path, file).paths == paths(tmp_path, "A/img0010.png", "B/img0010.png")
 
 
+def test_a_picture_of_two_lists_is_refused(tmp_path):
+    sleap_io = pytest.importorskip("sleap_io")
+    draw(tmp_path, "a.png", "b.png")
+    skeleton = sleap_io.Skeleton(nodes=["nose"])
+    lists = (["a.png"], ["b.png", "a.png"])
+    videos = [sleap_io.Video.from_filename([str(tmp_path / name) for name in names]) for names in lists]
+    frames = [
+        sleap_io.LabeledFrame(video, k, [sleap_io.Instance.from_numpy(np.ones([1, 2]), skeleton=skeleton)])
+        for k, video in enumerate(videos)
+    ]
+    labels = sleap_io.Labels(videos=videos, skeletons=[skeleton], labeled_frames=frames)
+    labels.save(str(tmp_path / "a.slp"), embed=False, verbose=False)
+    with pytest.raises(ValueError, match="frame 0 of video 0 and .*frame 1 of video 1 are both found as .*a.png;"):
+        sleap.read_file(tmp_path, tmp_path / "a.slp")
+
+
 def test_pictures_inside_the_file_are_refused(tmp_path):
     pytest.importorskip("sleap_io")
     draw(tmp_path, "img0010.png")
