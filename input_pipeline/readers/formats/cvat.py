@@ -5,7 +5,8 @@ format" has it for boxes and points alike.
 
 The elements of a skeleton stand in any order, and are told apart by their label. `outside` is not annotated; `occluded`
 is annotated and hidden. A shape `points` must be a single point: several in one shape have no names. Of the tracks of a
-video key frames are read, which a person set; those that CVAT filled in between are passed over.
+video key frames are read, which a person set; what CVAT filled in between is passed over, of a skeleton element by
+element.
 """
 
 import os
@@ -125,13 +126,13 @@ def _objects_of(shapes, where):
 
 
 def _object(elements, where):
-    """The points that lie in the picture, by their labels."""
+    """The points that lie in the picture and that a person set, by their labels."""
     points, hidden = {}, set()
     for element in elements:
         name, text = element.get("label"), element.get("points") or ""
         if not name:
             raise ValueError(f"{where}: a point has no label")
-        if element.get("outside") == "1":
+        if element.get("outside") == "1" or element.get("keyframe") == "0":
             continue
         pairs = text.split(";")
         if len(pairs) != 1:
@@ -202,7 +203,10 @@ def _key_frames(root, file, tasks):
         if task is None:
             raise ValueError(f"{where}: must have the task_id of a task in meta: {', '.join(tasks)}")
         for shape in [*track.findall("skeleton"), *track.findall("points")]:
-            if shape.get("keyframe") != "0" and shape.get("outside") != "1":
+            for element in shape.findall("points"):  # each has key frames of its own
+                element.set("keyframe", element.get("keyframe") or shape.get("keyframe") or "1")
+            filled_in = shape.tag == "points" and shape.get("keyframe") == "0"
+            if not filled_in and shape.get("outside") != "1":
                 shape.set("label", track.get("label") or "")
                 number = int(annotated.number(shape.get("frame"), f"{where}: frame"))
                 group = where if shape.tag == "skeleton" else f"{file}: frame {number}"

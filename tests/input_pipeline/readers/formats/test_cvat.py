@@ -82,6 +82,19 @@ def test_key_frames_of_tracks_are_read(read_cvat, tmp_path):
     np.testing.assert_array_equal(found.claimed, [[48, 64]] * 2)
 
 
+@pytest.mark.parametrize("of_skeleton", [0, 1])
+def test_elements_of_a_skeleton_have_key_frames_of_their_own(read_cvat, of_skeleton):
+    """CVAT fills in an element between its key frames also where another element of the skeleton has one."""
+    elements = point("nose", "3,2").replace(" outside", ' keyframe="1" outside') + point("tail", "9,9")
+    shape = f'<skeleton frame="12" keyframe="{of_skeleton}">{elements}</skeleton>'
+    filled = f'<skeleton frame="0" keyframe="1">{elements.replace("keyframe=", "x=")}</skeleton>'
+    found = read_cvat(LABELS, f'<track id="0" label="fly">{filled}{shape}</track>')
+    np.testing.assert_array_equal(found.annotated, [[1, 1], [1, of_skeleton]])
+    shape = shape.replace('label="tail"', 'label="tail" keyframe="0"')
+    found = read_cvat(LABELS, f'<track id="0" label="fly">{shape}</track>')
+    np.testing.assert_array_equal(found.annotated, [[1, 0]])
+
+
 def task(video, id="1", mode="interpolation"):
     return f"<task><id>{id}</id><mode>{mode}</mode><source>{video}</source></task>"
 
