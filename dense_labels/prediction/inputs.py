@@ -60,7 +60,7 @@ def find(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> Inputs:
       The pictures, each once, in the order of the list or of their names.
 
     Raises:
-      ValueError: if there are none, or a name of a list is not there.
+      ValueError: if there are none, or a name of a list is not there, or two are found as one file.
     """
     if not isinstance(pictures, (str, os.PathLike)):
         return _from_common_folder([os.fspath(path) for path in pictures], "the list of pictures")
@@ -125,11 +125,7 @@ def _is_picture(path):
 def _listed(file):
     names = [line.strip() for line in landmark_files.read_text(file).splitlines() if line.strip()]
     top = os.path.dirname(file) or os.curdir
-    paths = [landmark_files.find_picture(top, name) for name in names]
-    for name, path in zip(names, paths):
-        if path is None:
-            raise ValueError(f"{file}: there is no picture {os.path.join(top, name)}")
-    return _from_common_folder([path for path in paths if path], file)
+    return _from_common_folder(landmark_files.find_pictures(top, names, [file] * len(names)), file)
 
 
 def _from_common_folder(paths, given):

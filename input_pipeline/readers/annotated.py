@@ -55,27 +55,6 @@ def read_splits(data: DataConfig, read: Callable[..., Pictures]) -> dict[str, Pi
     return landmark_files.read_splits(data, lambda file: read(data.dir, file, boxed=boxed, category=data.category))
 
 
-def find(name: str, where: str, dir: str | os.PathLike, beside: str | os.PathLike | None = None) -> str:
-    """Finds the picture that a file names.
-
-    Args:
-      name: of the picture, with folders.
-      where: the place in the file, for the message.
-      dir: folder that names start from; see `landmark_files.find_picture`.
-      beside: folder that names of this format start from; looked into first, for the whole name.
-
-    Raises:
-      ValueError: if there is no such picture.
-    """
-    own = None if beside is None else os.path.normpath(os.path.join(beside, name.replace("\\", "/")))
-    found = own if own and os.path.isfile(own) else landmark_files.find_picture(dir, name)
-    if found is None and beside is not None:
-        found = landmark_files.find_picture(beside, name)
-    if not name or not name.isprintable() or found is None:
-        raise ValueError(progress.printable(f"{where}: there is no picture {os.path.join(dir, name)}"))
-    return found
-
-
 def sizes(paths: Iterable[str]) -> dict[str, tuple[int, int]]:
     """Reads (height, width) of pictures; (0, 0) of a damaged one, about which `resized.prepare` has more to say."""
     known: dict[str, tuple[int, int]] = {}

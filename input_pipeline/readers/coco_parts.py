@@ -136,19 +136,15 @@ def check_marks(marks: Iterable[float], where: str, called: str = "v of a landma
 
 
 def pictures_of(dir: str | os.PathLike, entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Returns the paths of the pictures that entries are about, in a folder; see `landmark_files.find_picture`.
+    """Returns the paths of the pictures that entries are about, in a folder; see `landmark_files.find_pictures`.
 
     Raises:
-      ValueError: if one is not there, or two names are found as one file.
+      ValueError: if one is not there, or two names or images are found as one file.
     """
-    names, paths = [entry.image["file_name"] for entry in entries], []
-    found: dict[str, str | None] = {}
-    for entry, name in zip(entries, names):
-        path = found[name] = found[name] if name in found else landmark_files.find_picture(dir, name)
-        if path is None:
-            raise ValueError(f"{entry.where}: there is no picture {os.path.join(dir, name)}")
-        paths.append(path)
-    landmark_files.check_found(names, paths)
+    names = [entry.image["file_name"] for entry in entries]
+    paths = landmark_files.find_pictures(dir, names, [entry.where for entry in entries])
+    images = [f"{entry.where.rpartition(': ')[0]}: image {entry.image['id']}" for entry in entries]
+    landmark_files.check_found(images, paths, "give all annotations of a picture one image_id, or leave one image out")
     return tuple(paths)
 
 

@@ -1,49 +1,90 @@
-"""Pictures of the frames of a video, for formats that name a video and count its frames, from 0."""
+"""Pictures of the frames of videos, for formats that name a video and count its frames, from 0."""
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from input_pipeline.readers import folder
 from input_pipeline.storage import decoding
 
 
 class Frames:
-    """The pictures in a folder whose names end with a number, such as img0012.png."""
+    """The pictures in a folder whose names end with a number, such as img0012.png, by the video that they are of.
 
-    def __init__(self, dir: str | os.PathLike):
+    A picture is of the video that the innermost folder about it is named as. Where no folder is named as a video, all
+    are of it, if it is the only one: else nothing says which of them are.
+    """
+
+    def __init__(self, dir: str | os.PathLike, videos: Iterable[str]):
         """Looks into a folder and the folders in it.
+
+        Args:
+          dir: the folder.
+          videos: names or paths of all videos of the file; "" where it has none.
 
         Raises:
           ValueError: if there is no such folder.
           OSError: if a folder in it cannot be read.
         """
         self._dir = os.fspath(dir)
-        self._paths: dict[int, list[str]] = {}
+        self._names = _names(videos)
+        self._paths: dict[tuple[str | None, int], list[str]] = {}
+        owners: dict[str, str | None] = {}  # folder -> video
         for path in folder.files_below(dir):
-            name, extension = os.path.splitext(os.path.basename(path))
+            place, last = os.path.split(path)
+            if place not in owners:
+                owners[place] = self._owner(tuple(os.path.relpath(place, dir).split(os.sep)))
+            name, extension = os.path.splitext(last)
             digits = re.search(r"(\d{1,12})$", name, re.ASCII)
             if digits and extension.lower() in decoding.EXTENSIONS:
-                self._paths.setdefault(int(digits[1]), []).append(path)
+                self._paths.setdefault((owners[place], int(digits[1])), []).append(path)
+        self._owners = set(owners.values())
+
+    def _owner(self, folders):
+        """The video of the innermost folder that is named as one, None where none is."""
+        found = [
+            (end, len(name), video)
+            for video, name in self._names.items()
+            for end in range(len(folders))
+            if folders[: end + 1][-len(name) :] == name
+        ]
+        return max(found)[2] if found else None
 
     def find(self, number: int, video: str, where: str) -> str:
-        """Returns the picture of a frame: the one that ends with its number, if need be in a folder named as the video.
+        """Returns the picture of a frame: the one that ends with its number, in a folder named as the video.
+
+        Where no folder is, and there is one video, it may lie anywhere.
 
         Args:
           number: of the frame, from 0.
-          video: name of the video; "" where the file has none.
+          video: one of the videos.
           where: the place in the file, for the message.
 
         Raises:
-          ValueError: if there is none, or there are several.
+          ValueError: if there is none, or there are several, or the name could be that of another video.
         """
-        paths = self._paths.get(number, [])
-        name = os.path.splitext(video.replace("\\", "/").rsplit("/", 1)[-1])[0]
-        of_video = [path for path in paths if name in path.split(os.sep)[:-1]]
-        found: Sequence[str] = of_video if len(paths) > 1 else paths
-        if len(found) != 1:
+        own, name = self._names[video], "/".join(self._names[video])
+        what = f"{where}: frame {number}" + (f" of the video {video}" if video else "")
+        if list(self._names.values()).count(own) > 1:
+            raise ValueError(f"{what}: another video is called {name} too; give each a name of its own")
+        anywhere = video not in self._owners and len(self._names) == 1
+        paths = self._paths.get((None if anywhere else video, number), [])
+        if len(paths) != 1:
             raise ValueError(
-                f"{where}: frame {number} of the video {video} needs one picture in {self._dir} whose name ends with "
-                f"its number, such as {name or 'video'}/img{number:04}.png; there are {len(paths)}"
+                f"{what} needs one picture in {self._dir} whose name ends with its number, such as "
+                f"{name or 'video'}/img{number:04}.png; there are {len(paths)}"
+                + ("" if anywhere else f" in folders named {name or 'as the video'}")
             )
-        return found[0]
+        return paths[0]
+
+
+def _names(videos):
+    """Video -> the folders that its frames may lie in: as many parts of its path, the last one first, as tell it."""
+    paths = {video: os.path.splitext(video.replace("\\", "/"))[0] for video in dict.fromkeys(videos)}
+    parts = {video: tuple(filter(None, path.split("/"))) for video, path in paths.items()}
+    names = {}
+    for video, own in parts.items():
+        others = [other for each, other in parts.items() if each != video]
+        enough = (own[-k:] for k in range(1, len(own)) if all(other[-k:] != own[-k:] for other in others))
+        names[video] = next(enough, own)
+    return names

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import itertools
 import os
 import pathlib
 import unicodedata
@@ -53,40 +54,87 @@ def read_splits(data: DataConfig, read: Callable[[str], Pictures]) -> dict[str, 
     return splits
 
 
-def find_picture(dir: str | os.PathLike, name: str) -> str | None:
-    """Finds a picture by its name in a file of annotations, which may have been written on another system.
+def find_pictures(
+    dir: str | os.PathLike, names: Sequence[str], wheres: Sequence[str], beside: str | os.PathLike | None = None
+) -> list[str]:
+    """Finds pictures by their names in a file of annotations, which may have been written on another system.
 
-    Where there is no such file, backslashes are taken for slashes, letters with accents are looked for in the other
-    form of Unicode, composed or not, as file systems differ, and folders that the name begins with are left out one by
-    one. Two names may then be found as one file; see `check_found`.
+    Where there are no such files, backslashes are taken for slashes, letters with accents are looked for in the other
+    form of Unicode, composed or not, as file systems differ, and folders that all names begin with are left out, as few
+    as need be. Folders that some names alone begin with tell pictures apart, and stay.
 
     Args:
-      dir: folder that the name starts from.
-      name: of the file, with its folders.
+      dir: folder that names start from.
+      names: of the files, with their folders, [N].
+      wheres: the place of each name in the file of annotations, for the message, [N].
+      beside: a folder to look into before `dir`.
 
     Returns:
-      The path, or None where there is none.
-    """
-    parts = name.replace("\\", "/").split("/")
-    for place in (name, *("/".join(parts[first:]) for first in range(len(parts)))):
-        for form in (None, "NFC", "NFD"):
-            path = os.path.join(dir, unicodedata.normalize(form, place) if form else place)
-            if os.path.isfile(path):
-                return path
-    return None
-
-
-def check_found(names: Sequence[str], paths: Sequence[str]) -> None:
-    """Refuses different names [N] of a file of annotations that `find_picture` found as one file, `paths` [N].
+      The paths, [N].
 
     Raises:
-      ValueError: naming two such names.
+      ValueError: naming a picture that is not there, or two names that are found as one file.
+    """
+    first = dict(zip(reversed(names), reversed(wheres)))  # name -> the place where it stands first
+    unique = list(dict.fromkeys(names))
+    tops = (dir,) if beside is None else (beside, dir)
+    common = os.path.commonprefix([_parts(name)[:-1] for name in unique])
+    found: list[str] = []
+    for count in range(len(common) + 1):
+        paths = list(itertools.takewhile(bool, (_find(tops, name, count) for name in unique)))
+        found = max(found, paths, key=len)
+        if len(found) == len(unique):
+            check_found(unique, found)
+            by_name = dict(zip(unique, found))
+            return [by_name[name] for name in names]
+    missing = unique[len(found)]
+    raise ValueError(progress.printable(f"{first[missing]}: there is no picture {_not_there(tops, missing)}"))
+
+
+def _parts(name):
+    return os.path.normpath(name.replace("\\", "/")).split("/")
+
+
+def _find(tops, name, count):
+    """Path of a picture whose name begins with so many folders that are left out; "" where there is none."""
+    short = "/".join(_parts(name)[count:])
+    for top, place in itertools.product(tops, (short,) if count else (name, short)):
+        for form in (None, "NFC", "NFD"):
+            path = os.path.join(top, unicodedata.normalize(form, place) if form else place)
+            if os.path.isfile(path):
+                return path
+    return ""
+
+
+def _not_there(tops, name):
+    """Where a picture was expected, and where it would be if folders were left out that not all names begin with."""
+    expected, parts = os.path.join(tops[-1], name), _parts(name)
+    for count in range(1, len(parts)):
+        if path := _find(tops, name, count):
+            left = "/".join(parts[:count])
+            other = f"{path} is there, but not all names are found without {left}/"
+            return f"{expected}; {other}: give the folder that they start from"
+    return expected
+
+
+def check_found(
+    names: Sequence[str], paths: Sequence[str], todo: str = "give the folder that names start from"
+) -> None:
+    """Refuses what a file of annotations tells apart, and was found as one picture.
+
+    Args:
+      names: of pictures, or of what the file has one of for each picture: its images, tasks or frames; [N].
+      paths: where they were found, [N].
+      todo: what the message says is to be done.
+
+    Raises:
+      ValueError: naming two that differ, and the picture.
     """
     first: dict[str, str] = {}
     for name, path in zip(names, paths):
         other = first.setdefault(os.path.realpath(path), name)
         if other != name and os.path.normpath(other) != os.path.normpath(name):
-            raise ValueError(f"{other} and {name} are both found as {path}; give the folder that names start from")
+            raise ValueError(f"{other} and {name} are both found as {path}; {todo}")
 
 
 def picture_widths(paths: Sequence[str]) -> list[int]:

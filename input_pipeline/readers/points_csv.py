@@ -48,14 +48,13 @@ def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictur
     """
     (where, header), *lines = _lines(annotations)
     axes, names = _names([column.strip() for column in header], where)
-    rows = [_row(dir, header, cells, where, axes) for where, cells in lines]
+    rows = [_row(header, cells, where, axes) for where, cells in lines]
     if not rows:
         raise ValueError(f"{annotations} lists no pictures")
-    paths, points = zip(*rows)
-    landmark_files.check_found([cells[0] for _, cells in lines], paths)
-    points = np.array(points, np.float32)  # [N, K, 4]
+    paths = landmark_files.find_pictures(dir, [cells[0] for _, cells in lines], [where for where, _ in lines])
+    points = np.array(rows, np.float32)  # [N, K, 4]
     pictures = Pictures(
-        paths,
+        tuple(paths),
         landmarks=points[..., :2].copy(),
         annotated=points[..., 2].copy(),
         landmark_names=names,
@@ -88,13 +87,10 @@ def _names(header, where):
     raise ValueError(f"{where}: the header must be {_HEADERS}; found {','.join(header)}")
 
 
-def _row(dir, header, cells, where, axes):
-    """Path and points [K, 4], x, y, 1 where annotated and 1 where hidden, of a line."""
+def _row(header, cells, where, axes):
+    """Points [K, 4], x, y, 1 where annotated and 1 where hidden, of a line."""
     if len(cells) != len(header):
         raise ValueError(f"{where}: {len(header)} cells are expected, as in the header; found {len(cells)}")
-    path = landmark_files.find_picture(dir, cells[0])
-    if path is None:
-        raise ValueError(f"{where}: there is no picture {os.path.join(dir, cells[0])}")
     numbers = [_number(cell.strip(), column, where) for cell, column in zip(cells[1:], header[1:])]
     step, points = len(axes), []
     for first in range(0, len(numbers), step):
@@ -108,7 +104,7 @@ def _row(dir, header, cells, where, axes):
                 f"seen, and 0 or empty where it is not annotated; found {cells[first + step].strip()}"
             )
         points.append((0, 0, 0, rest == [1]) if x is None else (x, y, 1, rest == [1]))
-    return path, points
+    return points
 
 
 def _number(cell, column, where):

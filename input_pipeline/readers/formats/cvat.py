@@ -5,10 +5,12 @@ format" has it for boxes and points alike.
 
 The elements of a skeleton stand in any order, and are told apart by their label. `outside` is not annotated; `occluded`
 is annotated and hidden. A shape `points` must be a single point: several in one shape have no names. Of the tracks of a
-video key frames are read, which a person set; those that CVAT filled in between are passed over.
+video key frames are read, which a person set; what CVAT filled in between is passed over, of a skeleton element by
+element.
 """
 
 import os
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 from dense_labels import progress
@@ -17,6 +19,8 @@ from dense_labels.registry import READERS
 from input_pipeline.readers import annotated, frames, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.pictures import Pictures
+
+_LEAVE = "annotate a picture once, or give the file and the pictures of one task alone"
 
 
 @READERS.register(
@@ -38,7 +42,8 @@ def read_file(
     """Reads the skeletons and single points of each image, or of each key frame of tracks.
 
     Each skeleton is an object of the kind that its label names. Single points are one object, or one for each group
-    (`group_id`). Frames of a video are found by their numbers, see `frames.Frames`.
+    (`group_id`). Frames of a video are found by their numbers, see `frames.Frames`. Tracks of a task of pictures, which
+    counts these in its own order, are refused.
 
     Args:
       dir: folder that names of pictures start from.
@@ -53,18 +58,17 @@ def read_file(
       ValueError: naming the file and its image or track that is wrong, or the picture that is not there.
     """
     root = _parse(annotations)
-    objects, names = [], []
+    found, names = [], {}
     for index, image in enumerate(root.findall("image")):
         where = f"{annotations}: image {index}"
-        name = image.get("name") or ""
-        found = _objects_of([*image.findall("skeleton"), *image.findall("points")], where)
-        if found:
-            path, claimed = annotated.find(name, where, dir), _claimed(image.get("height"), image.get("width"))
-            names.append(name)
-            objects += [each._replace(path=path, claimed=claimed) for each in found]
-    first = {each.where: each.path for each in objects}
-    landmark_files.check_found(names, list(first.values()))
-    objects += _tracked(root, annotations, dir)
+        names[where] = image.get("name") or ""
+        claimed = _claimed(image.get("height"), image.get("width"))
+        shapes = [*image.findall("skeleton"), *image.findall("points")]
+        found += [each._replace(claimed=claimed) for each in _objects_of(shapes, where)]
+    wheres = [each.where for each in found]
+    paths = landmark_files.find_pictures(dir, [names[where] for where in wheres], wheres)
+    landmark_files.check_found(wheres, paths, _LEAVE)
+    objects = [each._replace(path=path) for each, path in zip(found, paths)] + _tracked(root, annotations, dir)
     labels = _labels(root, objects)
     return annotated.pictures(annotations, Found(objects, labels), boxed=boxed, category=category)
 
@@ -122,13 +126,13 @@ def _objects_of(shapes, where):
 
 
 def _object(elements, where):
-    """The points that lie in the picture, by their labels."""
+    """The points that lie in the picture and that a person set, by their labels."""
     points, hidden = {}, set()
     for element in elements:
         name, text = element.get("label"), element.get("points") or ""
         if not name:
             raise ValueError(f"{where}: a point has no label")
-        if element.get("outside") == "1":
+        if element.get("outside") == "1" or element.get("keyframe") == "0":
             continue
         pairs = text.split(";")
         if len(pairs) != 1:
@@ -148,29 +152,72 @@ def _object(elements, where):
     return Object(where, "", points, frozenset(hidden))
 
 
+class _Task(NamedTuple):
+    """What the meta data say of a task, which is alone or in a project."""
+
+    id: str = ""
+    video: str = ""  # name of it; "" where there is none
+    of_pictures: bool = False  # whether its frames are pictures in their order
+    claimed: tuple[int, int] = (0, 0)  # (height, width)
+
+
+def _tasks(root):
+    """Id -> task; the only one also as "", for its tracks do not say of which task they are."""
+    tasks = {}
+    video, size = root.findtext("meta/source") or "", root.find("meta/original_size")
+    for element in [*root.iterfind("meta//task"), *root.iterfind("meta/job")]:
+        own = element.find("original_size")
+        tasks[element.findtext("id") or ""] = _Task(
+            element.findtext("id") or "",
+            element.findtext("source") or video,
+            element.findtext("mode") == "annotation",
+            _size(size if own is None else own),
+        )
+    return tasks if len(tasks) > 1 else tasks | {"": next(iter(tasks.values()), _Task("", video, claimed=_size(size)))}
+
+
 def _tracked(root, file, dir):
     """The objects in key frames of tracks."""
-    objects, known = [], None
-    video = root.findtext("meta/task/source") or root.findtext("meta/source") or ""
-    size = root.find("meta//original_size")
-    claimed = (0, 0) if size is None else _claimed(size.findtext("height"), size.findtext("width"))
-    grouped: dict[tuple[str, int], list[ElementTree.Element]] = {}
+    objects, places, known, tasks = [], [], None, _tasks(root)
+    for (where, number, task), shapes in _key_frames(root, file, tasks).items():
+        found = _objects_of(shapes, where)
+        if found and task.of_pictures:
+            raise ValueError(
+                f"{where}: is of a task of pictures (mode annotation), whose tracks count pictures and do not name "
+                'them; export it from CVAT as "CVAT for images"'
+            )
+        if found:
+            known = known or frames.Frames(dir, (each.video for each in tasks.values()))
+            path = known.find(number, task.video, where)
+            places += [f"{file}: frame {number} of task {task.id}"] * len(found)
+            objects += [each._replace(path=path, claimed=task.claimed) for each in found]
+    landmark_files.check_found(places, [each.path for each in objects], _LEAVE)
+    return objects
+
+
+def _key_frames(root, file, tasks):
+    """The shapes of each key frame: a skeleton alone, single points of one frame together."""
+    grouped: dict[tuple[str, int, _Task], list[ElementTree.Element]] = {}
     for index, track in enumerate(root.findall("track")):
-        where = f"{file}: track {index}"
+        where, task = f"{file}: track {index}", tasks.get(track.get("task_id"), tasks.get(""))
+        if task is None:
+            raise ValueError(f"{where}: must have the task_id of a task in meta: {', '.join(tasks)}")
         for shape in [*track.findall("skeleton"), *track.findall("points")]:
-            if shape.get("keyframe") != "0" and shape.get("outside") != "1":
+            for element in shape.findall("points"):  # each has key frames of its own
+                element.set("keyframe", element.get("keyframe") or shape.get("keyframe") or "1")
+            filled_in = shape.tag == "points" and shape.get("keyframe") == "0"
+            if not filled_in and shape.get("outside") != "1":
                 shape.set("label", track.get("label") or "")
                 number = int(annotated.number(shape.get("frame"), f"{where}: frame"))
                 group = where if shape.tag == "skeleton" else f"{file}: frame {number}"
                 shape.set("group_id", track.get("group_id") or "")
-                grouped.setdefault((group, number), []).append(shape)
-    for (where, number), shapes in grouped.items():
-        found = _objects_of(shapes, where)
-        if found:
-            known = known or frames.Frames(dir)
-            path = known.find(number, video, where)
-            objects += [each._replace(path=path, claimed=claimed) for each in found]
-    return objects
+                grouped.setdefault((group, number, task), []).append(shape)
+    return grouped
+
+
+def _size(element):
+    """(height, width) of an element original_size."""
+    return (0, 0) if element is None else _claimed(element.findtext("height"), element.findtext("width"))
 
 
 def _claimed(height, width):

@@ -8,7 +8,7 @@ writes: rows of headings `scorer`, `individuals` (of several animals), `bodypart
 `labeled-data/VIDEO/img0001.png`, in one column or in three. What it analysed has `likelihood` too: passed over.
 """
 
-import itertools
+import collections
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -83,11 +83,14 @@ def read_file(
     is_project = path.is_dir()
     files = _files_of_project(path) if is_project else [path]
     project = path if is_project else _project_of(path)
-    objects, names = [], {}
-    for file in files:
-        table = (_read_h5 if file.suffix.lower() == ".h5" else _read_csv)(file)
-        names.update(dict.fromkeys(part for _, part, _ in table.columns))
-        objects += _objects(table, dir, project)
+    tables = [(_read_h5 if file.suffix.lower() == ".h5" else _read_csv)(file) for file in files]
+    rows = [row for table in tables for row in table.rows]
+    paths = landmark_files.find_pictures(dir, [name for _, name, _ in rows], [where for where, _, _ in rows], project)
+    if twice := [name for name, count in collections.Counter(name for _, name, _ in rows).items() if count > 1]:
+        raise ValueError(f"{twice[0]} has several rows in {annotations}; leave one")
+    by_name = {name: path for (_, name, _), path in zip(rows, paths)}
+    objects = [each for table in tables for each in _objects(table, by_name)]
+    names = dict.fromkeys(part for table in tables for _, part, _ in table.columns)
     config = pandas_files.read_yaml(path / "config.yaml") if is_project else {}
     found = Found(objects, {"": list(names)}, skeleton=_skeleton(config))
     return annotated.pictures(annotations, found, boxed=boxed, category=category)
@@ -168,12 +171,10 @@ def _checked(table, file):
     return _Table([columns[k] for k in kept], rows)
 
 
-def _objects(table, dir, project):
-    """An object for each individual of each row."""
-    objects, paths = [], []
+def _objects(table, paths):
+    """An object for each individual of each row, by the paths of pictures of each name."""
+    objects = []
     for where, name, cells in table.rows:
-        path = annotated.find(name, where, dir, project)
-        paths.append(path)
         values = {column: _cell(cell, where, column) for column, cell in zip(table.columns, cells)}
         places: dict[str, dict[str, tuple[float, float]]] = {}
         for individual, part in dict.fromkeys(column[:2] for column in table.columns):
@@ -186,11 +187,7 @@ def _objects(table, dir, project):
             raise ValueError(
                 f"{where}: landmarks of no animal (individual 'single') beside those of animals have no reader"
             )
-        objects += [Object(where, path, points) for points in places.values()]
-    landmark_files.check_found([name for _, name, _ in table.rows], paths)
-    twice = [name for name, rows in itertools.groupby(sorted(name for _, name, _ in table.rows)) if len(list(rows)) > 1]
-    if twice:
-        raise ValueError(f"{twice[0]} has several rows in {table.rows[0][0].rsplit(', ', 1)[0]}; leave one")
+        objects += [Object(where, paths[name], points) for points in places.values()]
     return objects
 
 

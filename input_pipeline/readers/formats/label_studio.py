@@ -5,8 +5,9 @@ both sides, `original_width` and `original_height`. So the documentation of the 
 (labelstud.io/tags/keypointlabels). A picture that was turned in the tool
 (`image_rotation`) is refused: the documentation does not say which sides its percent are of.
 
-Of a task the last annotation that was not cancelled is read. Where no task of a file has one, the last predictions are
-read, and that is said: so the file that predictions are written to comes back. The short export JSON-MIN is read too.
+Of a task the last annotation that was not cancelled is read; the short export JSON-MIN, which is read too, has an entry
+for each. Two tasks of one picture are refused. Where no task of a file has an annotation, the last predictions are
+read, and that is said: so the file that predictions are written to comes back.
 Label Studio says nothing of objects: several key points of one label in a picture are refused, unless each lies in a
 rectangle of its own (`parentID`), which makes them objects in boxes.
 """
@@ -77,20 +78,39 @@ def read_file(
     if not any(task.get(key) for task in tasks for key in _MARKED) and any(task.get("predictions") for task in tasks):
         progress.note(f"{annotations}: no task has annotations, so the predictions are read")
         keys = ("predictions",)
-    objects, names, paths = [], [], []
-    for index, task in enumerate(tasks):
+    found, names = [], {}
+    for index, task in _last_of_each(tasks):
         where = f"{annotations}: task {index}"
         results = _results(task, keys, where)
         if any(_LABELS in result["value"] for result in results):
-            names.append(_picture(task, where))
-            paths.append(_find(names[-1], where, dir))
-            objects += _objects(results, paths[-1], where)
-    landmark_files.check_found([_plain(name) for name in names], paths)
+            names[where] = _plain(_picture(task, where))
+            found += _objects(results, where)
+    paths = landmark_files.find_pictures(dir, [_stored(name, dir) for name in names.values()], list(names))
+    landmark_files.check_found(list(names), paths, "leave one of these tasks, or give pictures different names")
+    by_task = dict(zip(names, paths))
+    objects = [each._replace(path=by_task[each.where]) for each in found]
     landmarks: dict[str, set[str]] = {}
     for each in objects:
         landmarks.setdefault(each.kind, set()).update(each.points)
-    found = Found(objects, {kind: annotated.in_order(each) for kind, each in landmarks.items()})
-    return annotated.pictures(annotations, found, boxed=boxed, category=category)
+    content = Found(objects, {kind: annotated.in_order(each) for kind, each in landmarks.items()})
+    return annotated.pictures(annotations, content, boxed=boxed, category=category)
+
+
+def _last_of_each(tasks):
+    """Index and task; of the entries that JSON-MIN has for the annotations of one task, that of the last."""
+    last: dict[object, int] = {}
+    for index, task in enumerate(tasks):
+        known = "data" not in task and task.get("id") is not None
+        key = f"{task['id']} {task.get('image', task.get('img'))}" if known else index
+        if _made(task) >= _made(tasks[last.get(key, index)]):
+            last[key] = index
+    return [(index, tasks[index]) for index in last.values()]
+
+
+def _made(task):
+    """When an entry of JSON-MIN was made, where it says it: the export has the newest of a task first."""
+    number = task.get("annotation_id")
+    return str(task.get("created_at") or ""), number if isinstance(number, int) else 0
 
 
 def _short_values(task):
@@ -138,18 +158,19 @@ def _plain(name):
     return parse.unquote(local[0] if local else address.path.removeprefix("/data/"))
 
 
-def _find(name, where, dir):
-    plain = _plain(name)
-    folder, _, last = plain.rpartition("/")
+def _stored(name, dir):
+    """Name of a picture in a folder: without what Label Studio puts before the name of an upload, if need be."""
+    *folders, last = name.split("/")
     digits, dash = last[: _UPLOADED - 1], last[_UPLOADED - 1 : _UPLOADED]
     uploaded = dash == "-" and all(digit in "0123456789abcdef" for digit in digits)
-    if uploaded and landmark_files.find_picture(dir, plain) is None:
-        plain = f"{folder}/{last[_UPLOADED:]}"
-    return annotated.find(plain, where, dir)
+    shorter = (os.path.join(dir, *folders[first:], last) for first in range(len(folders) + 1))
+    if not uploaded or any(map(os.path.isfile, shorter)):
+        return name
+    return "/".join([*([] if "upload" in folders else folders), last[_UPLOADED:]])
 
 
-def _objects(results, path, where):
-    """The objects of a task: one, or one for each rectangle that has key points in it."""
+def _objects(results, where):
+    """The objects of a task, without their path: one, or one for each rectangle that has key points in it."""
     boxes = {each.get("id"): each for each in results if "rectanglelabels" in each["value"]}
     grouped: dict[Any, dict[str, tuple[float, float]]] = {}
     claimed = (0, 0)
@@ -165,7 +186,7 @@ def _objects(results, path, where):
     if len(grouped) > 1 and None in grouped:
         raise ValueError(f"{where}: some key points are in a rectangle and some in none; put all into one")
     return [
-        Object(where, path, points, kind=_kind(boxes.get(box)), box=_box(boxes.get(box), where), claimed=claimed)
+        Object(where, "", points, kind=_kind(boxes.get(box)), box=_box(boxes.get(box), where), claimed=claimed)
         for box, points in grouped.items()
     ]
 

@@ -3,9 +3,10 @@
 Convention: continuous pixels, (0, 0) the outer top-left corner of the picture: labelme keeps where the mouse was in
 the picture, which it paints from there on (`Canvas.transformPos` in labelme/widgets/canvas.py), with its fractions.
 
-Points of one `group_id` are an object; a rectangle of that group is its box, and its label the kind of object. A flag
-`hidden` or `occluded` of a point says that something hides it; labelme has none of its own, so that a file in which no
-point has such a flag, set or not, does not say it.
+Points of one `group_id` are an object; a rectangle of that group is its box, and its label the kind of object. Of
+several rectangles it is the only one that holds all of the points: others, such as about a scale bar, are passed over.
+A flag `hidden` or `occluded` of a point says that something hides it; labelme has none of its own, so
+that a file in which no point has such a flag, set or not, does not say it.
 """
 
 import os
@@ -18,6 +19,7 @@ from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.pictures import Pictures
 
 _HIDDEN = ("hidden", "occluded")
+_Labelled = tuple[str, tuple[float, float, float, float]]  # a rectangle: left, top, right, bottom
 
 
 def holds(path: str) -> bool:
@@ -69,23 +71,23 @@ def read_file(
     if os.path.isdir(annotations):
         files = [path for path in folder.files_below(annotations) if path.lower().endswith(".json")]
     root = os.path.dirname(files[0]) if files[0] == os.fspath(annotations) else os.fspath(annotations)
-    objects, paths, kinds = [], [], {}
+    found, names, kinds = [], {}, {}
     for file in files:
         content = coco_parts.parse(file)
         if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
             raise ValueError(f"{file}: shapes are expected, as labelme writes them; leave only its files in the folder")
         if not isinstance(content.get("imagePath"), str):
             raise ValueError(f"{file}: imagePath must name the picture")
-        found = _objects(content, file)
-        if found:
+        if of_file := _objects(content, file):
             name = os.path.join(os.path.relpath(os.path.dirname(file), root), content["imagePath"].replace("\\", "/"))
-            path = annotated.find(os.path.normpath(name), file, dir, root)
-            paths.append(path)
-            objects += [each._replace(path=path) for each in found]
+            names[file] = os.path.normpath(name)
+            found += of_file
+    paths = landmark_files.find_pictures(dir, list(names.values()), list(names), root)
+    by_file = dict(zip(names, paths))
+    objects = [each._replace(path=by_file[each.where]) for each in found]
     for each in objects:
         kinds.setdefault(each.kind, set()).update(each.points)
-    if len(set(map(os.path.realpath, paths))) < len(paths):
-        raise ValueError(f"{annotations}: two files are of one picture, {max(paths, key=paths.count)}; leave one")
+    landmark_files.check_found(list(names), paths, "leave one of these files")
     return annotated.pictures(
         annotations,
         Found(objects, {kind: annotated.in_order(each) for kind, each in kinds.items()}),
@@ -97,15 +99,15 @@ def read_file(
 def _objects(content, file):
     """The objects of a file, without their path: the points of each group."""
     groups: dict[object, dict[str, tuple[float, float]]] = {}
-    boxes, hidden = {}, {}
+    boxes: dict[object, list[_Labelled]] = {}
+    hidden: dict[object, frozenset[str]] = {}
     for index, shape in enumerate(content["shapes"]):
         where = f"{file}: shapes[{index}]"
         if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
             raise ValueError(f"{where}: a shape with a label is expected")
         group, kind = _group(shape, where), shape.get("shape_type")
         if kind == "rectangle":
-            (x0, y0), (x1, y1) = _points(shape, 2, where)
-            boxes[group] = shape["label"], (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+            boxes.setdefault(group, []).append((shape["label"], _corners(*_points(shape, 2, where))))
         if kind != "point":
             continue
         points, name = groups.setdefault(group, {}), shape["label"]
@@ -119,21 +121,47 @@ def _objects(content, file):
             hidden[group] = hidden.get(group, frozenset()) | {name for flag in _HIDDEN if flags.get(flag) is True}
     if len(groups) > 1 and None in groups:
         raise ValueError(f"{file}: some points have a group_id and some none; give each object one")
-    claimed = coco_parts.claimed_sizes(
-        [coco_parts.Entry(file, {}, {"height": content.get("imageHeight"), "width": content.get("imageWidth")})]
-    )[0]
+    size = {"height": content.get("imageHeight"), "width": content.get("imageWidth")}
+    claimed = coco_parts.claimed_sizes([coco_parts.Entry(file, {}, size)])[0]
     return [
-        Object(file, "", points, hidden.get(group), *_box(boxes, group, len(groups)), tuple(claimed))
+        Object(file, "", points, hidden.get(group), *_box(rectangles, points, file), tuple(claimed))
         for group, points in groups.items()
+        for rectangles in [_rectangles(boxes, group, points, len(groups) == 1)]
     ]
 
 
-def _box(boxes, group, count):
-    """Label and box of the rectangle of a group; the only one is that of the only object."""
-    kind, box = boxes.get(group, ("", None))
-    if box is None and count == len(boxes) == 1:
-        kind, box = next(iter(boxes.values()))
-    return (kind, box) if box is None or (box[2] > box[0] and box[3] > box[1]) else (kind, None)
+def _corners(one, other):
+    """Left, top, right and bottom of a rectangle between two corners."""
+    return min(one[0], other[0]), min(one[1], other[1]), max(one[0], other[0]), max(one[1], other[1])
+
+
+def _rectangles(boxes, group, points, alone):
+    """The rectangles of a group; of the only object also those that hold points of it, if a group is missing."""
+    if group in boxes or not alone or len(boxes) > 1:
+        return boxes.get(group, [])
+    return [each for other, some in boxes.items() if None in (group, other) for each in some if _inside(each, points)]
+
+
+def _inside(rectangle, points):
+    """How many points lie in a rectangle."""
+    left, top, right, bottom = rectangle[1]
+    return sum(left <= x <= right and top <= y <= bottom for x, y in points.values())
+
+
+def _box(rectangles, points, file):
+    """Label and box of an object: of its only rectangle, or of the only one of several that holds all of its points."""
+    if not rectangles:
+        return "", None
+    least = len(points) if len(rectangles) > 1 else 1
+    holding = [each for each in rectangles if _inside(each, points) >= least]
+    if len(holding) == 1:
+        [(label, (left, top, right, bottom))] = holding
+        return label, (left, top, right, bottom) if right > left and bottom > top else None
+    labels, names = (", ".join(map(progress.printable, each)) for each in ([label for label, _ in rectangles], points))
+    raise ValueError(
+        f"{file}: exactly one of its rectangles ({labels}) must hold the points of an object ({names}); give these and "
+        "their rectangle a group_id of their own"
+    )
 
 
 def _group(shape, where):

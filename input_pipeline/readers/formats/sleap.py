@@ -10,7 +10,6 @@ has no names of pictures at all: it counts the frames of its video. Images insid
 """
 
 import os
-from typing import Any
 
 import numpy as np
 
@@ -84,7 +83,9 @@ def _read_slp(file, dir):
         raise ValueError(f"{file}: there is no such file; give a file of landmarks")
     try:
         labels = sleap_io.load_slp(file, open_videos=False)
-        rows = [_frame(frame) for frame in labels.labeled_frames]
+        videos = {id(video): k for k, video in enumerate(labels.videos)}
+        rows = [(videos[id(frame.video)], int(frame.frame_idx), _instances(frame)) for frame in labels.labeled_frames]
+        files = [_files(video.filename) for video in labels.videos]
         skeletons = list(labels.skeletons)
         names = {_kind(each, skeletons): [str(name) for name in each.node_names] for each in skeletons}
         pairs = [pair for each in skeletons for pair in each.edge_names]
@@ -96,19 +97,23 @@ def _read_slp(file, dir):
     by_person = any(kind == "user" for row in instances for _, kind, _ in row)
     if not by_person and any(instances):
         progress.note(f"{file}: nobody labelled an instance, so the predicted ones are read")
-    objects, seen = [], _Seen(file, dir)
-    for (video, number, _), row in zip(rows, instances):
-        kept = [(kind, points) for kind, by, points in row if by == "user" or not by_person]
-        objects += [each for kind, points in kept for each in seen.objects(video, number, kind, names[kind], points)]
-    landmark_files.check_found(seen.names, seen.paths)
-    return Found(objects, names, skeleton=pairs, flip_pairs=flips)
+    kept = [
+        (video, number, kind, names[kind], points)
+        for (video, number, _), row in zip(rows, instances)
+        for kind, by, points in row
+        if by == "user" or not by_person
+    ]
+    return Found(_objects(kept, files, file, dir), names, skeleton=pairs, flip_pairs=flips)
 
 
-def _frame(frame):
-    """Names of the images of a frame's video, or its path; the number of the frame, and its instances."""
-    name = frame.video.filename
-    instances = [("user", one) for one in frame.user_instances] + [("", one) for one in frame.predicted_instances]
-    return ([str(each) for each in name] if isinstance(name, list) else str(name)), int(frame.frame_idx), instances
+def _instances(frame):
+    """The instances of a frame, and who made them."""
+    return [("user", one) for one in frame.user_instances] + [("", one) for one in frame.predicted_instances]
+
+
+def _files(name):
+    """Path of a video, or the names of its images."""
+    return [str(each) for each in name] if isinstance(name, list) else str(name)
 
 
 def _kind(skeleton, skeletons):
@@ -117,40 +122,54 @@ def _kind(skeleton, skeletons):
     return "" if alone else f"{skeleton.name or 'skeleton'}-{skeletons.index(skeleton)}"
 
 
-class _Seen:
-    """Finds the pictures of frames, and remembers which names were found."""
+def _objects(instances, videos, file, dir):
+    """The objects of instances that have landmarks: of each the index of its video, the frame, kind, names, places."""
+    objects, places = [], []
+    for video, number, kind, names, points in instances:
+        where = f"{file}, frame {number}"
+        known = _placed(points, names, where)
+        if known:
+            objects.append(Object(where, "", known, kind=kind))
+            places.append((video, number))
+    paths = _paths(places, videos, file, dir)
+    return [each._replace(path=path) for each, path in zip(objects, paths)]
 
-    def __init__(self, file: str, dir: str | os.PathLike):
-        self._file, self._dir = file, dir
-        self._frames: frames.Frames | None = None
-        self.names: list[str] = []
-        self.paths: list[str] = []
 
-    def objects(self, video: Any, number: int, kind: str, names: list[str], points: np.ndarray) -> list[Object]:
-        """Returns the object of an instance; none where it has no landmark."""
-        points = np.asarray(points, np.float64)
-        if points.shape != (len(names), 2):
-            raise ValueError(f"{self._file}, frame {number}: {len(names)} points x, y are expected")
-        where = f"{self._file}, frame {number}"
-        known = {
-            name: (annotated.number(float(x), where) + _HALF, annotated.number(float(y), where) + _HALF)
-            for name, (x, y) in zip(names, points)
-            if not np.isnan([x, y]).any()
-        }
-        return [Object(where, self._find(video, number, where), known, kind=kind)] if known else []
+def _placed(points, names, where):
+    """Name -> x, y of the landmarks that have a place."""
+    points = np.asarray(points, np.float64)
+    if points.shape != (len(names), 2):
+        raise ValueError(f"{where}: {len(names)} points x, y are expected")
+    return {
+        name: (annotated.number(float(x), where) + _HALF, annotated.number(float(y), where) + _HALF)
+        for name, (x, y) in zip(names, points)
+        if not np.isnan([x, y]).any()
+    }
 
-    def _find(self, video, number, where):
+
+def _paths(places, videos, file, dir):
+    """The pictures of frames: by their names where a video is a list of images, else by their numbers."""
+    wheres = [f"{file}, frame {number}" for _, number in places]
+    images = {}
+    for k, (index, number) in enumerate(places):
+        video = videos[index]
         if isinstance(video, list):
             if not 0 <= number < len(video):
-                raise ValueError(f"{where}: its video has {len(video)} images")
-            path = annotated.find(video[number], where, self._dir, os.path.dirname(os.path.abspath(self._file)))
-            self.names.append(video[number])
-            self.paths.append(path)
-            return path
-        if video == ".":
-            raise ValueError(f"{where}: its pictures are inside the file (.pkg.slp); give one that names pictures")
-        self._frames = self._frames or frames.Frames(self._dir)
-        return self._frames.find(number, video, where)
+                raise ValueError(f"{wheres[k]}: its video has {len(video)} images")
+            images[k] = video[number]
+        elif video == "." or os.path.abspath(video) == os.path.abspath(file):  # which sleap-io puts for "."
+            raise ValueError(f"{wheres[k]}: its pictures are inside the file (.pkg.slp); give one that names pictures")
+    beside = os.path.dirname(os.path.abspath(file))
+    named = landmark_files.find_pictures(dir, list(images.values()), [wheres[k] for k in images], beside)
+    paths = dict(zip(images, named))
+    if len(paths) < len(places):
+        numbered = frames.Frames(dir, (video for video in videos if isinstance(video, str)))
+        rest = (k for k in range(len(places)) if k not in images)
+        paths |= {k: numbered.find(places[k][1], videos[places[k][0]], wheres[k]) for k in rest}
+    found = [paths[k] for k in range(len(places))]
+    records = [f"{where} of video {index}" for where, (index, _) in zip(wheres, places)]
+    landmark_files.check_found(records, found, "label a picture once, or leave one of these frames out")
+    return found
 
 
 def _read_analysis(file, dir):
@@ -167,10 +186,9 @@ def _read_analysis(file, dir):
         raise ValueError(f"{file}: is no analysis of SLEAP that can be read ({words})") from error
     if tracks.shape[2:] != (len(names), 2) or len(set(names)) < len(names):
         raise ValueError(f"{file}: tracks are expected of {len(names)} landmarks of different names")
-    seen = _Seen(file, dir)
     placed = np.argwhere(~np.isnan(tracks).any(axis=-1).all(axis=-1))
-    objects = [one for row, track in placed for one in seen.objects(video, int(row), "", names, tracks[row, track])]
-    return Found(objects, {"": names}, skeleton=pairs)
+    instances = [(0, int(row), "", names, tracks[row, track]) for row, track in placed]
+    return Found(_objects(instances, [video], file, dir), {"": names}, skeleton=pairs)
 
 
 def _ordered(tracks):

@@ -74,8 +74,8 @@ def read_file(
     counts = {len(each.points) for each in specimens}
     if len(counts) > 1:
         raise ValueError(f"{annotations}: all specimens must have the same number of landmarks; found {sorted(counts)}")
-    paths = [annotated.find(each.keys["IMAGE"], each.where, dir) for each in specimens]
-    landmark_files.check_found([each.keys["IMAGE"] for each in specimens], paths)
+    names = [each.keys["IMAGE"] for each in specimens]
+    paths = landmark_files.find_pictures(dir, names, [each.where for each in specimens])
     sizes = annotated.sizes(paths)
     _check_pixels(specimens, [sizes[path] for path in paths])
     objects = []

@@ -136,11 +136,11 @@ def _label_files(file, settings, dir):
     """(Path of a label file, path of its picture) of all splits."""
     root = file.parent / str(settings.get("path") or "")
     root = root if root.is_dir() else file.parent
-    found = {}
-    for split in _SPLITS:
-        for place in _listed(settings.get(split)):
-            pairs = _pairs(_place(root, place), dir)
-            found.update((picture, labels) for labels, picture in pairs if labels is not None and labels.is_file())
+    places = [_place(root, place) for split in _SPLITS for place in _listed(settings.get(split))]
+    pairs = [pair for place in places for pair in _pairs(place, dir) if pair[0].is_file()]
+    found = {picture: labels for labels, picture in pairs}
+    labels = [str(labels) for labels, _ in pairs]
+    landmark_files.check_found(labels, [picture for _, picture in pairs], "leave one of these files of labels")
     if not found:
         raise ValueError(f"{file}: no picture of train, val or test has a label file; they are looked for in {root}")
     return [(found[picture], picture) for picture in sorted(found)]
@@ -160,7 +160,7 @@ def _pairs(path, dir):
     """(Path of the label file, picture) of the pictures of a folder or a list, or of `dir` where a folder has none."""
     if path.is_file() and path.suffix == ".txt":
         names = [line.strip() for line in landmark_files.read_text(path).splitlines() if line.strip()]
-        found = [annotated.find(name, path, dir, path.parent) for name in names]
+        found = landmark_files.find_pictures(dir, names, [str(path)] * len(names), path.parent)
         return [(_labels_listed(name, path.parent) or _labels_of(each), each) for name, each in zip(names, found)]
     own = folder.files_below(path) if path.is_dir() else []
     pictures = [name for name in own if name.lower().endswith(decoding.EXTENSIONS)]

@@ -145,6 +145,14 @@ def test_what_contradicts_is_refused_in_one_line(folder, tmp_path, newer, said):
     assert "\n" not in str(raised.value) and not (tmp_path / "all.csv").exists()
 
 
+def test_a_picture_in_two_records_is_refused(folder, tmp_path):
+    before = table(tmp_path / "old.csv", "file,eye_x,eye_y", "a.png,1,2")
+    point = {"x": 9, "y": 9, "keypointlabels": ["eye"], "original_width": 64, "original_height": 40}
+    (tmp_path / "new.json").write_text(json.dumps([{"image": "a.png", "label": [point]}] * 2))
+    with pytest.raises(ValueError, match="new.json: task 0 and .*task 1 are both found as .*a.png; leave one of these"):
+        merging.merge_annotations(before, tmp_path / "new.json", tmp_path / "all.csv", folder)
+
+
 def test_a_file_that_names_placed_landmarks_alone_may_name_fewer(folder, tmp_path):
     """labelme's files have no list of landmarks, so that one that is nowhere is not there."""
     nan = float("nan")

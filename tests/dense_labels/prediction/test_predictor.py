@@ -338,3 +338,7 @@ def test_a_name_of_a_list_that_is_not_there_is_refused(tmp_path):
     (tmp_path / "some.txt").write_text("gone.png\n")
     with pytest.raises(ValueError, match="some.txt: there is no picture .*gone.png"):
         inputs.find(tmp_path / "some.txt")
+    (tmp_path / "some.txt").write_text("s1/a.png\ns2/a.png\n")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="some.txt: there is no picture .*s1/a.png; .*a.png is there, but not"):
+        inputs.find(tmp_path / "some.txt")

@@ -200,6 +200,10 @@ def changed(change):
             changed(lambda p: p["images"][1].update(id=0)),
             "coco.json: images[1], in/1.png, has the id 0, which is that of in/0.png; give each image an id of its own",
         ),
+        (
+            changed(lambda p: p["images"][1].update(file_name=p["images"][0]["file_name"])),
+            "in/0.png; give all annotations of a picture one image_id, or leave one image out",
+        ),
         (changed(lambda p: p["categories"][0].update(id="7")), "coco.json: several categories have one id"),
         (coco_parts([[0] * 9]), "coco.json has no annotation with keypoints"),
         (coco_parts([[4, 4, 2] * 3]), "0.png: the eye distance, by which errors are divided, is 0"),

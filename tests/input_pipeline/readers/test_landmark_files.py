@@ -9,6 +9,10 @@ from input_pipeline.readers.pictures import Pictures
 from tests.input_pipeline.readers.files import draw
 
 
+def find(folder, *names):
+    return landmark_files.find_pictures(folder, names, [f"line {k}" for k in range(len(names))])
+
+
 @pytest.mark.parametrize(
     "written, there",
     [
@@ -24,16 +28,43 @@ from tests.input_pipeline.readers.files import draw
 )
 def test_pictures_are_found_by_names_of_other_systems(tmp_path, written, there):
     draw(tmp_path, there)
-    assert landmark_files.find_picture(tmp_path, written) == str(tmp_path / there)
-    assert landmark_files.find_picture(tmp_path, "c.png") is None
+    assert find(tmp_path, written) == [str(tmp_path / there)]
+    with pytest.raises(ValueError, match="^line 0: there is no picture .*c.png$"):
+        find(tmp_path, "c.png")
+
+
+def test_the_same_folders_are_left_out_of_all_names(tmp_path):
+    draw(tmp_path, "a/0.png", "b/0.png", "b/1.png")
+    names = ["C:\\pics\\b\\1.png", "C:\\pics\\a\\0.png", "C:\\pics\\b\\1.png", "C:\\pics\\b\\0.png"]
+    assert find(tmp_path, *names) == [str(tmp_path / name) for name in ("b/1.png", "a/0.png", "b/1.png", "b/0.png")]
+    assert find(tmp_path / "b", "/pics/b/0.png", "/pics/b/1.png") == [
+        str(tmp_path / "b/0.png"),
+        str(tmp_path / "b/1.png"),
+    ]
+    with pytest.raises(ValueError, match="^line 1: there is no picture .*/c/0.png$"):
+        find(tmp_path, "pics/a/0.png", "pics/c/0.png")
+
+
+@pytest.mark.parametrize("names", [["one/0.png", "two/1.png"], ["1.png", "one/0.png"], ["x/one/0.png", "x/two/0.png"]])
+def test_folders_that_tell_pictures_apart_are_not_left_out(tmp_path, names):
+    draw(tmp_path, "0.png", "1.png")
+    message = "there is no picture .*one/0.png; .*/0.png is there, but not all .* without .*one/: give the folder"
+    with pytest.raises(ValueError, match=message):
+        find(tmp_path, *names)
 
 
 def test_two_names_are_not_one_picture(tmp_path):
     draw(tmp_path, "0.png")
-    paths = [landmark_files.find_picture(tmp_path, name) for name in ("one/0.png", "two/0.png")]
+    paths = [str(tmp_path / "0.png")] * 3
     with pytest.raises(ValueError, match=r"one/0.png and two/0.png are both found as .*0.png; give the folder"):
         landmark_files.check_found(["one/0.png", "two/0.png"], paths)
-    landmark_files.check_found(["0.png", "./0.png", "0.png"], [paths[0]] * 3)
+    landmark_files.check_found(["0.png", "./0.png", "0.png"], paths)
+
+
+def test_pictures_beside_the_file_go_first(tmp_path):
+    draw(tmp_path, "a/0.png", "b/0.png", "b/1.png")
+    found = landmark_files.find_pictures(tmp_path / "b", ["0.png", "1.png"], ["", ""], tmp_path / "a")
+    assert found == [str(tmp_path / "a/0.png"), str(tmp_path / "b/1.png")]
 
 
 @pytest.mark.parametrize("read", [coco.read_file, points_csv.read_table])

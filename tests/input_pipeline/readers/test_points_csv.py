@@ -86,6 +86,7 @@ def test_csv_leaves_damaged_pictures_to_the_store(read_csv, tmp_path):
             "line 2: v0 must be 0 (not annotated), 1 (hidden) or 2 (visible); found 0.98",
         ),
         ("file,x0,y0\ngone.png,1,2\n", "points.csv, line 2: there is no picture "),
+        ("file,x0,y0\nin/0.png,1,2\nout/in/0.png,1,2\n", "in/0.png is there, but not all names are found without out/"),
         ('file,x0,y0\n"in/0.png,1,2\n', "points.csv, line 2: unexpected end of data"),
         (b"file,x0,y0\n\xff\xfe,1,2\n", "points.csv: text in UTF-8 is expected"),
     ],

@@ -82,6 +82,51 @@ def test_key_frames_of_tracks_are_read(read_cvat, tmp_path):
     np.testing.assert_array_equal(found.claimed, [[48, 64]] * 2)
 
 
+@pytest.mark.parametrize("of_skeleton", [0, 1])
+def test_elements_of_a_skeleton_have_key_frames_of_their_own(read_cvat, of_skeleton):
+    """CVAT fills in an element between its key frames also where another element of the skeleton has one."""
+    elements = point("nose", "3,2").replace(" outside", ' keyframe="1" outside') + point("tail", "9,9")
+    shape = f'<skeleton frame="12" keyframe="{of_skeleton}">{elements}</skeleton>'
+    filled = f'<skeleton frame="0" keyframe="1">{elements.replace("keyframe=", "x=")}</skeleton>'
+    found = read_cvat(LABELS, f'<track id="0" label="fly">{filled}{shape}</track>')
+    np.testing.assert_array_equal(found.annotated, [[1, 1], [1, of_skeleton]])
+    shape = shape.replace('label="tail"', 'label="tail" keyframe="0"')
+    found = read_cvat(LABELS, f'<track id="0" label="fly">{shape}</track>')
+    np.testing.assert_array_equal(found.annotated, [[1, 0]])
+
+
+def task(video, id="1", mode="interpolation"):
+    return f"<task><id>{id}</id><mode>{mode}</mode><source>{video}</source></task>"
+
+
+def track(*frames, attributes='id="0"'):
+    shapes = (f'<points frame="{frame}" keyframe="1" points="{frame},2"/>' for frame in frames)
+    return f'<track {attributes} label="nose">{"".join(shapes)}</track>'
+
+
+def test_a_frame_of_another_video_is_not_taken(read_cvat, tmp_path):
+    draw(tmp_path, "clipA/img0010.png", "clipB/img0000.png")
+    with pytest.raises(ValueError, match="frame 10 of the video clipB.mp4 .*; there are 0 in folders named clipB"):
+        read_cvat(f"<meta>{task('clipB.mp4')}</meta>", track(0, 10))
+
+
+def test_tracks_of_a_project_are_of_the_video_of_their_task(read_cvat, tmp_path):
+    draw(tmp_path, "a/img0010.png", "b/img0010.png")
+    meta = f"<meta><project><tasks>{task('a.mp4')}{task('b.mp4', id='2')}</tasks></project></meta>"
+    found = read_cvat(meta, track(10, attributes='task_id="2"'), track(10, attributes='task_id="1"'))
+    assert found.paths == paths(tmp_path, "b/img0010.png", "a/img0010.png") and found.boxes is None
+    meta = meta.replace("b.mp4", "a.mp4")
+    with pytest.raises(ValueError, match="frame 10 of task 1 and .*: frame 10 of task 2 are both found as .*0010.png"):
+        read_cvat(meta, track(10, attributes='task_id="1"'), track(10, attributes='task_id="2"'))
+    with pytest.raises(ValueError, match="track 0: must have the task_id of a task in meta: 1, 2"):
+        read_cvat(meta, track(10))
+
+
+def test_tracks_of_a_task_of_pictures_are_refused(read_cvat):
+    with pytest.raises(ValueError, match='frame 12: is of a task of pictures .mode annotation.*"CVAT for images"'):
+        read_cvat(f"<meta>{task('', mode='annotation')}</meta>", track(12))
+
+
 @pytest.mark.parametrize(
     "parts, message",
     [
@@ -94,10 +139,11 @@ def test_key_frames_of_tracks_are_read(read_cvat, tmp_path):
         ([image("frame_000000.png", point("a", "1,x"))], "image 0: a: a number is expected; found 'x'"),
         ([image("frame_000000.png", point("", "1,2"))], "image 0: a point has no label"),
         ([image("gone.png", point("a", "1,2"))], "image 0: there is no picture"),
+        ([image("frame_000000.png", point("a", "1,2"))] * 2, "image 1 are both found as"),
         ([image("frame_000000.png")], "annotations.xml has no landmark in any picture"),
         (
             [f'<track id="0" label="fly"><skeleton frame="3" keyframe="1">{point("nose", "1,2")}</skeleton></track>'],
-            "track 0: frame 3 of the video  needs one picture",
+            "track 0: frame 3 needs one picture",
         ),
         (["<image>"], "annotations.xml is not XML that can be read: mismatched tag"),
     ],

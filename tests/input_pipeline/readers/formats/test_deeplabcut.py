@@ -72,6 +72,25 @@ def test_a_project_is_read_with_its_skeleton(project):
     assert found.skeleton == ((0, 1),)
 
 
+def test_videos_of_a_project_are_not_taken_for_one_another(project):
+    folder, write = project
+    write()
+    draw(folder, "flat/img0.png", "flat/img1.png")
+    (folder / "labeled-data/w").mkdir()
+    (folder / "labeled-data/w/CollectedData_S.csv").write_text(HEADINGS + ROWS.replace("/v/", "/w/"))
+    with pytest.raises(ValueError, match="w/CollectedData_S.csv, line 4: there is no picture .*data/w/img0.png"):
+        deeplabcut.read_file(folder / "flat", folder)
+
+
+def test_two_files_of_a_project_do_not_have_one_picture(project):
+    folder, write = project
+    write()
+    (folder / "labeled-data/w").mkdir()
+    (folder / "labeled-data/w/CollectedData_S.csv").write_text(HEADINGS + ROWS)
+    with pytest.raises(ValueError, match="labeled-data/v/img0.png has several rows in .*; leave one"):
+        deeplabcut.read_file(folder, folder)
+
+
 def test_animals_of_one_picture_are_in_boxes(project):
     folder, write = project
     found = deeplabcut.read_file(folder, write(ANIMALS))

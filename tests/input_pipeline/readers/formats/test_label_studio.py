@@ -79,6 +79,23 @@ def test_a_task_without_key_points_may_come_first(read_tasks, tmp_path):
     assert found.paths == paths(tmp_path, "a.png")
 
 
+@pytest.mark.parametrize("dated", [True, False])
+def test_of_entries_of_one_task_the_last_counts(read_tasks, dated):
+    """The short export has an entry for each annotation of a task, the newest first."""
+    point = {"y": 25, "keypointlabels": ["tail"], "original_width": 64, "original_height": 48}
+    entries = [
+        {"image": "a.png", "id": 7, "label": [{**point, "x": x}], "annotation_id": number}
+        for x, number in ((50, 2), (25, 1))
+    ]
+    for entry in entries if dated else ():
+        entry["created_at"] = f"2024-01-0{entry['annotation_id']}T00:00:00.5Z"
+    found = read_tasks([*entries, {"image": "in/b.png", "id": 8, "label": [{**point, "x": 75}]}])
+    np.testing.assert_array_equal(found.landmarks, [[[32, 12]], [[48, 12]]])
+    assert found.boxes is None
+    with pytest.raises(ValueError, match="task 0 and .*task 1 are both found as .*a.png; leave one of these tasks"):
+        read_tasks([{**entry, "id": None} for entry in entries])
+
+
 def test_key_points_in_rectangles_are_objects(read_tasks):
     found = read_tasks(
         [
@@ -103,6 +120,10 @@ def test_key_points_in_rectangles_are_objects(read_tasks):
         ([task("a.png", key_point("nose", 1, 1), key_point("nose", 2, 2))], "task 0: has several key points nose"),
         ([task("a.png", key_point("nose", 1, 1, image_rotation=90))], "task 0: the picture was turned in Label Studio"),
         ([task("a.png", key_point("nose", 1, 1, original_width=None))], "task 0: original_width and original_height"),
+        (
+            [task("a.png", key_point("nose", 1, 1)), task("upload/1/0a1b2c3d-a.png", key_point("nose", 1, 1))],
+            "task 1 are both found as",
+        ),
         ([task("a.png")], "export.json has no landmark in any picture"),
         ([{**TASKS[0], "data": {}}], "task 0: its data must name one picture, as image"),
         ([task("a.png", rectangle("one", 0, 0, 0, 5), key_point("nose", 1, 1, parentID="one"))], "must have an area"),

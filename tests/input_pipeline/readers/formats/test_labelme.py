@@ -63,6 +63,47 @@ def test_groups_are_objects(write, tmp_path):
     np.testing.assert_array_equal(found.objects, [[1, 1, 9, 9], [20, 10, 40, 30]])
 
 
+POINTS = shape("nose", [6, 6]), shape("tail", [12, 9])
+FLY = shape("fly", [5, 5], [13, 10], kind="rectangle")
+BAR = shape("scale bar", [20, 18], [25, 19], kind="rectangle")
+
+
+def grouped(shapes, group):
+    return [{**each, "group_id": group} for each in shapes]
+
+
+@pytest.mark.parametrize(
+    "shapes, kind",
+    [
+        ([*POINTS, FLY, BAR], "fly"),
+        ([BAR, *POINTS, FLY], "fly"),
+        ([*POINTS, shape("fly", [5, 5], [7, 7], kind="rectangle")], "fly"),
+        ([*grouped(POINTS, 1), FLY, BAR], "fly"),
+        ([*grouped([*POINTS, FLY], 1), BAR], "fly"),
+        ([*grouped(POINTS, 1), BAR], ""),
+        ([*grouped(POINTS, 1), *grouped([FLY], 2)], ""),
+        ([*POINTS, *grouped([BAR], 2)], ""),
+    ],
+)
+def test_a_rectangle_about_something_else_is_no_box(write, tmp_path, shapes, kind):
+    found = labelme.read_file(tmp_path, write(*shapes))
+    assert found.category == kind and (found.objects is None) == (kind == "")
+
+
+@pytest.mark.parametrize(
+    "shapes, labels",
+    [
+        ([*POINTS, BAR], "scale bar"),
+        ([*POINTS, BAR, BAR], "scale bar, scale bar"),
+        ([*POINTS, FLY, shape("cage", [0, 0], [60, 40], kind="rectangle")], "fly, cage"),
+    ],
+)
+def test_rectangles_that_cannot_be_told_apart_are_refused(write, tmp_path, shapes, labels):
+    message = rf"a.json: exactly one of its rectangles \({labels}\) must hold the points .* \(nose, tail\); give"
+    with pytest.raises(ValueError, match=message):
+        labelme.read_file(tmp_path, write(*shapes))
+
+
 @pytest.mark.parametrize(
     "shapes, other, message",
     [
@@ -82,6 +123,13 @@ def test_labelme_errors_name_the_shape(write, tmp_path, shapes, other, message):
     file = write(*shapes, **other)
     with pytest.raises(ValueError, match=re.escape(message)):
         labelme.read_file(tmp_path, file)
+
+
+def test_two_files_of_one_picture_are_refused(write, tmp_path):
+    write(shape("a", [1, 2]))
+    write(shape("a", [1, 2]), place="b")
+    with pytest.raises(ValueError, match="a.json and .*b.json are both found as .*a.png; leave one of these files"):
+        labelme.read_file(tmp_path, tmp_path)
 
 
 def test_other_files_in_the_folder_are_refused(write, tmp_path):

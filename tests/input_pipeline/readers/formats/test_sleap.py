@@ -1,5 +1,7 @@
 """Tests of the reader of SLEAP's files."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -51,6 +53,9 @@ def test_frames_of_several_videos_are_told_apart_by_their_folder(write, tmp_path
     check(sleap.read_file(tmp_path, write()), tmp_path)
     with pytest.raises(ValueError, match="frame 0 of the video u.mp4 needs one picture .*; there are 2"):
         sleap.read_file(tmp_path, write(video="u.mp4"))
+    draw(tmp_path, "u/img0000.png")
+    with pytest.raises(ValueError, match="frame 2 of the video u.mp4 .*; there are 0 in folders named u"):
+        sleap.read_file(tmp_path, write(video="u.mp4"))
 
 
 def test_tracks_are_objects(write, tmp_path):
@@ -76,7 +81,7 @@ def test_what_cannot_be_read_is_refused(write, tmp_path, changes, message):
 def test_other_files_of_that_ending_are_refused(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = [1]
-    with pytest.raises(ValueError, match="a.h5: holds none of what is read from files .h5: deeplabcut: .*; sleap: "):
+    with pytest.raises(ValueError, match="a.h5: holds none of what is read from files .h5: .*sleap: "):
         annotation_files.kind_of(tmp_path / "a.h5")
 
 
@@ -104,3 +109,59 @@ def test_what_a_person_labelled_goes_before_predictions(tmp_path):
     assert found.paths == paths(tmp_path, "b.png")
     np.testing.assert_array_equal(found.landmarks, [[[1.5, 2.5], [0, 0]]])
     np.testing.assert_array_equal(found.annotated, [[1, 0]])
+
+
+def save_videos(file, *videos):
+    """Writes an instance of frame 10 of each of some videos, which are not there."""
+    import sleap_io
+
+    skeleton = sleap_io.Skeleton(nodes=["nose", "tail"])
+    about = {"type": "MediaVideo", "shape": [20, 48, 64, 3], "grayscale": False}
+    made = [
+        sleap_io.Video(filename=each, open_backend=False, backend_metadata={**about, "filename": each})
+        for each in videos
+    ]
+    points = np.array([[10.0, 20], [30, 40]])
+    frames = [
+        sleap_io.LabeledFrame(each, 10, [sleap_io.Instance.from_numpy(points, skeleton=skeleton)]) for each in made
+    ]
+    labels = sleap_io.Labels(videos=made, skeletons=[skeleton], labeled_frames=frames)
+    labels.save(str(file), embed=False, verbose=False)
+    return file
+
+
+def test_frames_of_two_videos_are_not_one_picture(tmp_path):
+    pytest.importorskip("sleap_io")
+    draw(tmp_path, "A/img0010.png")
+    file = save_videos(tmp_path / "a.slp", "A.mp4", "B.mp4")
+    with pytest.raises(ValueError, match="frame 10 of the video B.mp4 .*; there are 0 in folders named B"):
+        sleap.read_file(tmp_path, file)
+    draw(tmp_path, "B/img0010.png")
+    assert sleap.read_file(tmp_path, file).paths == paths(tmp_path, "A/img0010.png", "B/img0010.png")
+
+
+def test_a_picture_of_two_lists_is_refused(tmp_path):
+    sleap_io = pytest.importorskip("sleap_io")
+    draw(tmp_path, "a.png", "b.png")
+    skeleton = sleap_io.Skeleton(nodes=["nose"])
+    lists = (["a.png"], ["b.png", "a.png"])
+    videos = [sleap_io.Video.from_filename([str(tmp_path / name) for name in names]) for names in lists]
+    frames = [
+        sleap_io.LabeledFrame(video, k, [sleap_io.Instance.from_numpy(np.ones([1, 2]), skeleton=skeleton)])
+        for k, video in enumerate(videos)
+    ]
+    labels = sleap_io.Labels(videos=videos, skeletons=[skeleton], labeled_frames=frames)
+    labels.save(str(tmp_path / "a.slp"), embed=False, verbose=False)
+    with pytest.raises(ValueError, match="frame 0 of video 0 and .*frame 1 of video 1 are both found as .*a.png;"):
+        sleap.read_file(tmp_path, tmp_path / "a.slp")
+
+
+def test_pictures_inside_the_file_are_refused(tmp_path):
+    pytest.importorskip("sleap_io")
+    draw(tmp_path, "img0010.png")
+    file = save_videos(tmp_path / "a.pkg.slp", "A.mp4")
+    with h5py.File(file, "r+") as content:
+        about = {"type": "HDF5Video", "filename": ".", "dataset": "video0/video", "shape": [1, 48, 64, 3]}
+        content["videos_json"][0] = json.dumps({"filename": ".", "backend": about})
+    with pytest.raises(ValueError, match="frame 10: its pictures are inside the file .*; give one that names pictures"):
+        sleap.read_file(tmp_path, file)

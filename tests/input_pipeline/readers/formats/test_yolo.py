@@ -49,6 +49,17 @@ def test_without_a_third_number_0_0_is_not_labelled(read_yolo):
     assert found.hidden is None  # nothing can say it
 
 
+def test_two_files_of_labels_of_one_picture_are_refused(read_yolo, tmp_path):
+    read_yolo()
+    for name in ("train/a.png", "val/b.png", "val/unlabelled.png"):
+        (tmp_path / "images" / name).unlink()
+    draw(tmp_path, "flat/a.png")
+    (tmp_path / "labels/val/a.txt").write_text(LINE)
+    message = "labels/train/a.txt and .*labels/val/a.txt are both found as .*flat/a.png; leave one of these"
+    with pytest.raises(ValueError, match=message):
+        yolo.read_file(tmp_path / "flat", tmp_path)
+
+
 def test_lines_are_objects_of_classes(read_yolo):
     found = read_yolo(first=LINE + LINE)
     assert len(found) == 3 and found.boxes is not None

@@ -1,0 +1,52 @@
+"""Tests of finding the pictures of the frames of videos."""
+
+import re
+
+import pytest
+
+from input_pipeline.readers import frames
+from tests.input_pipeline.readers.files import draw
+
+
+def find(folder, number, video, *others):
+    return frames.Frames(folder, [video, *others]).find(number, video, "file")
+
+
+def test_a_frame_is_in_the_folder_of_its_video_or_anywhere(tmp_path):
+    draw(tmp_path, "clipA/img0010.png", "clipB/img0000.png", "clipB/more/img0020.png")
+    assert find(tmp_path, 20, "videos\\clipB.mp4", "clipA.mp4") == str(tmp_path / "clipB/more/img0020.png")
+    assert find(tmp_path, 10, "clip.mp4") == find(tmp_path, 10, "") == str(tmp_path / "clipA/img0010.png")
+
+
+@pytest.mark.parametrize(
+    "videos, message",
+    [
+        (["clipB.mp4"], "there are 0 in folders named clipB"),
+        (["clipB.mp4", "clipA.mp4"], "such as clipB/img0010.png; there are 0 in folders named clipB"),
+        (["clip.mp4", "other.mp4"], "there are 0 in folders named clip"),
+        (["clipA.mp4"], "such as clipA/img0010.png; there are 2 in folders named clipA"),
+        (["clip.mp4"], "such as clip/img0010.png; there are 3"),
+        ([""], "file: frame 10 needs one picture"),
+        (["a/clip.mp4", "a/clip.avi"], "frame 10 of the video a/clip.mp4: another video is called a/clip too"),
+    ],
+)
+def test_a_frame_of_another_video_is_not_taken(tmp_path, videos, message):
+    draw(
+        tmp_path, "clipA/img0010.png", "clipA/in/10.png", "clipA/clipC/img0011.png", "img0010.png", "clipB/img0000.png"
+    )
+    with pytest.raises(ValueError, match=re.escape(message) + "( |$|;)"):
+        find(tmp_path, 10, *videos)
+
+
+def test_the_innermost_folder_that_is_named_as_a_video_counts(tmp_path):
+    draw(tmp_path, "a/b/img0010.png")
+    assert find(tmp_path, 10, "b.mp4", "a.mp4") == str(tmp_path / "a/b/img0010.png")
+    with pytest.raises(ValueError, match="there are 0 in folders named a"):
+        find(tmp_path, 10, "a.mp4", "b.mp4")
+
+
+def test_videos_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    draw(tmp_path, "day1/cam/img0010.png", "day2/cam/img0020.png")
+    assert find(tmp_path, 20, "C:\\day2\\cam.mp4", "C:\\day1\\cam.mp4") == str(tmp_path / "day2/cam/img0020.png")
+    with pytest.raises(ValueError, match="such as day2/cam/img0010.png; there are 0 in folders named day2/cam"):
+        find(tmp_path, 10, "day2/cam.mp4", "day1/cam.mp4")
