@@ -13,6 +13,7 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
+from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import annotated, landmark_files
@@ -167,6 +168,8 @@ def _checked(table, file):
     pairs = {(*column[:2], axis) for column in columns for axis in "xy"}
     if wrong or {columns[k] for k in kept} != pairs or len(kept) != len(pairs) or not kept:
         raise ValueError(f"{file}: columns x and y of each body part, named and each once, are expected beside coords")
+    if len(kept) < len(columns):
+        progress.note(f"{file}: has the likelihood of what was predicted; it is passed over, and all places are read")
     rows = [(where, name, [cells[k] for k in kept]) for where, name, cells in table.rows]
     return _Table([columns[k] for k in kept], rows)
 

@@ -222,7 +222,7 @@ def test_the_ending_tells_the_format_of_the_older_file(folder, tmp_path):
         assert annotation_files.kind_of(tmp_path / out) == kind
 
 
-BOXES = np.float32([[0, 0, 30.5, 20], [2, 3, 40, 30], [1, 1, 20, 20]])
+BOXES = np.float32([[0, 0, 30.5, 20], [2, 3, 40, 30], [1, 1, 26, 26]])
 
 
 @pytest.mark.parametrize("kind", ["coco", "yolo", "labelme", "label_studio"])

@@ -56,11 +56,15 @@ def test_names_may_stand_in_three_columns_and_columns_in_any_order(project):
     check(deeplabcut.read_file(folder, file), folder)
 
 
-def test_what_was_analysed_has_likelihood_too(project):
+def test_what_was_analysed_has_likelihood_too(project, capsys):
     folder, write = project
     rows = "labeled-data/v/img0.png,1,2.5,0.9\n"
     found = deeplabcut.read_file(folder, write("scorer,S,S,S\nbodyparts,a,a,a\ncoords,x,y,likelihood\n" + rows))
     np.testing.assert_array_equal(found.landmarks, [[[1.5, 3]]])
+    assert (
+        "has the likelihood of what was predicted; it is passed over, and all places are read"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_project_is_read_with_its_skeleton(project):
