@@ -47,7 +47,7 @@ def _waiting_for(workers: list[str]) -> Iterator[None]:
         yield
     except (tf.errors.DeadlineExceededError, tf.errors.UnavailableError) as error:
         raise TimeoutError(
-            "another worker did not come; start all that TF_CONFIG names, and see its addresses"
+            "another worker did not come; start all that TF_CONFIG names, and check its addresses"
         ) from error
     finally:
         if in_main:

@@ -1,6 +1,5 @@
 """Tests of merging annotations: the newer wins, by names, whatever the formats; both files stay, nothing is lost."""
 
-import dataclasses
 import itertools
 import json
 import sys
@@ -8,7 +7,6 @@ import types
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import dense_labels
 from dense_labels.config import Config
@@ -17,15 +15,9 @@ from dense_labels.prediction.predictions import Predictions
 from dense_labels.registry import FORMATS
 from input_pipeline.readers import annotation_files
 from tests import evaluated
+from tests.dense_labels.prediction import merged
+from tests.dense_labels.prediction.merged import ALL, NAMES, NEW, NUMBERED, OLD, saved, table
 
-NAMES = ("left_eye", "tip", "tail")
-OLD = {
-    "a.png": [[1.25, 2], [3, 4], [5, 6.5]],
-    "in/b.png": [[7, 8], [9, 10.5], [11, 12]],
-    "c.png": [[4, 5], [6, 7], [8, 9.25]],
-}
-NEW = {"d.png": [[2, 3], [4, 5], [6, 7.5]], "in/b.png": [[20, 21.25], [22, 23], [24, 25]]}
-ALL = {**OLD, **NEW}
 FORMATS_READ = (
     "csv",
     "coco",
@@ -39,30 +31,12 @@ FORMATS_READ = (
     "sleap",
     "pts",
 )
-NUMBERED = ("tps", "pts")
 NEEDS = {"deeplabcut_h5": ("pandas", "tables"), "sleap": ("sleap_io",)}
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Four pictures; that of b.png lies on its side in the file, and upright for who sees it."""
-    pictures = tmp_path / "pictures"
-    for name in ALL:
-        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
-        exif = Image.Exif()
-        exif[0x0112] = 6 if name == "in/b.png" else 1
-        Image.new("RGB", (40, 64) if name == "in/b.png" else (64, 40)).save(pictures / name, exif=exif)
-    return pictures
-
-
-def saved(folder, out, name, points, order=NAMES, **changed):
-    """Writes landmarks in a format, in an order of its own; returns the file."""
-    columns = [NAMES.index(each) for each in order]
-    values = np.float32(list(points.values()))[:, columns]
-    named, size = name not in NUMBERED, np.full([len(points), 2], (40, 64))
-    score = np.ones(values.shape[:2], np.float32)
-    given = Predictions(str(folder), tuple(points), size, tuple(order), values, score, named=named)
-    return dataclasses.replace(given, **changed).save(out, name)[0]
+    return merged.draw_pictures(tmp_path)
 
 
 def points_of(folder, path):
@@ -99,11 +73,6 @@ def test_the_newer_wins_by_names_in_every_format_and_both_are_kept(folder, tmp_p
     assert found.keys() == ALL.keys()
     for name, points in ALL.items():
         np.testing.assert_allclose(found[name], points, atol=0.003)
-
-
-def table(path, *lines):
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 def test_the_order_is_that_of_the_older_file_and_what_was_taken_away_stays_away(folder, tmp_path, capsys):
@@ -355,90 +324,6 @@ def test_several_objects_of_a_picture_are_replaced_together(folder, tmp_path, ca
     assert "has fewer objects than" in capsys.readouterr().out
     with pytest.raises(ValueError, match="all.csv: csv cannot hold these annotations: all.csv: a.png is there twice"):
         merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
-
-
-def test_marks_and_pairs_are_kept_or_their_loss_is_said(folder, tmp_path, capsys):
-    marks = {"hidden": np.array([[True, False, False], [False, False, True]]), "flip_pairs": ((0, 1),)}
-    before = saved(folder, tmp_path / "old", "csv", OLD, hidden=np.array([[True, False, False]] * 3))
-    after = saved(folder, tmp_path / "new", "yolo", NEW, **marks)
-    merging.merge_annotations(before, after, tmp_path / "all.json", folder)
-    found = annotation_files.read(folder, tmp_path / "all.json")
-    assert found.hidden.tolist() == [[1, 0, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0]]
-    assert "coco does not keep which landmarks change places in a mirror" in capsys.readouterr().out
-    merging.merge_annotations(before, after, tmp_path / "all", folder)
-    assert annotation_files.read(folder, tmp_path / "all").flip_pairs == ((0, 1),)
-    merging.merge_annotations(before, after, tmp_path / "all.csv", folder, format="deeplabcut")
-    assert "deeplabcut does not keep 4 marks of landmarks that something hides" in capsys.readouterr().out
-
-
-DEEPLABCUT = ("scorer,S,S,S,S,S,S", "bodyparts,eye,eye,tip,tip,tail,tail", "coords,x,y,x,y,x,y")
-
-
-def test_what_cannot_say_that_landmarks_are_hidden_takes_no_mark_away(folder, tmp_path, capsys):
-    """A mark stays where the place is moved or there was none; it goes with a place that is taken away."""
-    header = "file,eye_x,eye_y,eye_v,tip_x,tip_y,tip_v,tail_x,tail_y,tail_v"
-    before = table(
-        tmp_path / "old.csv", header, "a.png,1,2,1,3,4,1,5,6,2", "in/b.png,1,2,2,,,1,5,6,1", "c.png,1,2,1,,,,,,"
-    )
-    after = table(tmp_path / "new.csv", *DEEPLABCUT, "a.png,1,1,2,2,,", "in/b.png,1,1,,,,", "c.png,,,,,,")
-    merging.merge_annotations(before, after, tmp_path / "all.csv", folder, format="csv")
-    assert (tmp_path / "all.csv").read_text().splitlines() == [
-        header,
-        "a.png,1.500,1.500,1,2.500,2.500,1,,,",
-        "in/b.png,1.500,1.500,2,,,1,,,",
-        "c.png,1.000,2.000,1,,,,,,",
-    ]
-    said = capsys.readouterr().out
-    assert "new.csv cannot say that something hides a landmark: 3 marks of" in said
-    assert "2 landmarks of" in said and "marks of hidden landmarks" not in said
-
-
-@pytest.mark.parametrize("newer, kept", [("csv", 0), ("coco", 0), ("yolo", 1), ("labelme", 1), ("cvat", 1)])
-def test_marks_without_a_place_stay_where_the_newer_file_has_none_such(folder, tmp_path, capsys, newer, kept):
-    points = {"a.png": [[1.25, 2], [3, 4], [np.nan] * 2]}
-    before = saved(folder, tmp_path / "old", "csv", points, hidden=np.array([[False, False, True]]))
-    after = saved(folder, tmp_path / "new", newer, points, hidden=np.array([[True, False, False]]))
-    merging.merge_annotations(before, after, tmp_path / "all.csv", folder, format="csv")
-    assert annotation_files.read(folder, tmp_path / "all.csv").hidden.tolist() == [[1, 0, kept]]
-    said = capsys.readouterr().out
-    assert ("cannot say that something hides a landmark without a place: 1 marks of" in said) == bool(kept)
-    assert ("1 marks of hidden landmarks of" in said) == (not kept)
-
-
-@pytest.mark.parametrize("newer", ["csv", "coco", "yolo", "labelme", "cvat"])
-def test_marks_that_the_newer_file_takes_away_are_counted(folder, tmp_path, capsys, newer):
-    marks = np.array([[False, False, False], [True, True, False], [False, False, False]])
-    before = saved(folder, tmp_path / "old", "csv", OLD, hidden=marks)
-    others = np.array([[False, False, True], [False, True, False]])
-    after = saved(folder, tmp_path / "new", newer, NEW, hidden=others)
-    merging.merge_annotations(before, after, tmp_path / "all.json", folder, format="coco")
-    found = annotation_files.read(folder, tmp_path / "all.json")
-    assert found.hidden.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
-    said = capsys.readouterr().out
-    assert "1 marks of hidden landmarks of" in said and "and so no longer, such as left_eye of in/b.png" in said
-
-
-def test_marks_of_several_objects_that_cannot_be_told_apart_are_counted(folder, tmp_path, capsys):
-    names, sizes, score = ("a.png", "a.png"), np.full([2, 2], (40, 64)), np.ones([2, 3], np.float32)
-    points = np.float32([OLD["a.png"], OLD["c.png"]])
-    both = Predictions(str(folder), names, sizes, NAMES, points, score, hidden=np.array([[True, False, False]] * 2))
-    before = both.save(tmp_path / "old", "coco")[0]
-    after = dataclasses.replace(both, hidden=None).save(tmp_path / "new", "label_studio")[0]
-    merging.merge_annotations(before, after, tmp_path / "all.json", folder, format="coco")
-    assert "2 marks of hidden landmarks of" in capsys.readouterr().out
-
-
-def test_marks_of_a_picture_where_nothing_has_a_place_are_kept_in_tables(folder, tmp_path, capsys):
-    header = "file,eye_x,eye_y,eye_v,tip_x,tip_y,tip_v"
-    before = table(tmp_path / "old.csv", header, "a.png,1,2,2,3,4,1", "c.png,,,1,,,0")
-    after = table(tmp_path / "new.csv", header, "c.png,,,1,,,1", "a.png,,,1,,,0")
-    merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
-    lines = (tmp_path / "all.csv").read_text().splitlines()
-    assert lines == [header, "a.png,1.000,2.000,2,3.000,4.000,1", "c.png,,,1,,,1"]
-    said = capsys.readouterr().out
-    assert "does not keep" not in said and "new.csv places no landmark in 1 pictures, so what" in said
-    merging.merge_annotations(before, after, tmp_path / "all.json", folder)
-    assert "coco does not keep 2 marks of landmarks that something hides" in capsys.readouterr().out
 
 
 def test_sizes_that_are_not_those_of_the_pictures_are_refused(folder, tmp_path):
