@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from input_pipeline.readers.folder import matching
+
 _HEADER, _FOOTER = 12, 4  # bytes
 _LIKE_RECORDS = re.compile(r"\.tfrecords?(-|$)")  # tensorflow-datasets puts numbers behind
 _NUMBERED = re.compile(r"-(\d{5})-of-(\d{5})(?=\.|$)")
@@ -82,7 +84,7 @@ def find(pattern: str) -> list[str]:
     """Finds the files of a pattern such as /data/faces-*.tfrecord, or those in a folder whose names say what they are.
 
     Args:
-      pattern: of paths, with * ? and [], or a folder.
+      pattern: of paths, as `input_pipeline.readers.folder.matching` has it, or a folder.
 
     Returns:
       Paths, sorted.
@@ -90,15 +92,16 @@ def find(pattern: str) -> list[str]:
     Raises:
       ValueError: if there is none, they are on another machine or of another format, some of a numbered series are
         missing, there are two series of one name, or a folder holds some that are for testing beside others.
+      OSError: if a folder cannot be read.
     """
     pattern = os.path.expanduser(pattern)
     check_local(pattern)
     if os.path.isdir(pattern):
-        paths = [path for path in glob.glob(os.path.join(glob.escape(pattern), "*")) if _LIKE_RECORDS.search(path)]
+        inside = matching(os.path.join(glob.escape(pattern), "*"))
+        paths = [path for path in inside if _LIKE_RECORDS.search(os.path.basename(path))]
         looked_for = f"{pattern} holds no files called *.tfrecord"
     else:
-        paths, looked_for = glob.glob(pattern), f"no file matches {pattern}"
-    paths = sorted(path for path in paths if os.path.isfile(path))
+        paths, looked_for = matching(pattern), f"no file matches {pattern}"
     for path in paths:
         if ".array_record" in os.path.basename(path):
             raise ValueError(f"{path}: ArrayRecord is read by Python alone, not inside tf.data; write TFRecord shards")

@@ -90,6 +90,9 @@ def test_shards_are_found_by_folder_and_by_pattern(paths, tmp_path):
     tfds_named = tmp_path / "set-train.tfrecord-00000-of-00001"
     shards.write(tfds_named, [b"x"])
     assert records.find(str(tmp_path)) == [*paths, str(tfds_named)]
+    (tmp_path / "below" / "more").mkdir(parents=True)
+    shards.write(tmp_path / "below" / "more" / "deep.tfrecord", [b"x"])
+    assert records.find(f"{tmp_path}/**/*.tfrecord") == [str(tmp_path / "below/more/deep.tfrecord"), *paths]
 
 
 def test_what_is_no_set_of_shards_is_refused(paths, tmp_path):
