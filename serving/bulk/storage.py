@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import os
 import pathlib
@@ -12,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from dense_labels import files
@@ -48,6 +49,24 @@ def fixed_folder(pattern: str) -> str:
 def _first_wildcard(pattern: str) -> int:
     found = _WILDCARD.search(pattern)
     return found.start() if found else len(pattern)
+
+
+def patterns(pattern: str) -> list[str]:
+    """Lists patterns by which Beam finds what a shell finds by one: for Beam, /**/ stands for one folder at least."""
+    head, between, tail = pattern.partition("/**/")
+    if not between:
+        return [pattern]
+    rests = patterns(f"/{tail}")
+    return list(dict.fromkeys(head + folders + rest for folders in ("/**", "") for rest in rests))
+
+
+def only_file(path: bytes) -> FileMetadata:
+    """Returns what Beam reads a file by that is there, whose path it takes for a pattern; it follows no links there."""
+    whole = os.fsdecode(path)
+    if glob.escape(whole) != whole:
+        whole = glob.escape(whole if is_remote(whole) else os.path.realpath(whole))
+    (found,) = FileSystems.match([whole])[0].metadata_list
+    return FileMetadata(whole, found.size_in_bytes)
 
 
 def exists(pattern: str) -> bool:
