@@ -21,6 +21,7 @@ from serving.bulk import storage
 KINDS = ("pictures", "list", "tfrecord")
 _TFRECORD = re.compile(r"\.tfrec(ord)?s?\b", re.IGNORECASE)
 _LIST = ".txt"
+_BYTE_ORDER_MARK = "\ufeff"  # some programs begin a file with it
 _MAY_BE_EMPTY = fileio.EmptyMatchTreatment.ALLOW
 
 
@@ -159,11 +160,16 @@ def of_file(path: bytes, source: Source) -> Iterator[Picture]:
 
 
 def of_line(line: bytes, source: Source) -> Iterator[Picture]:
-    """Yields the picture of a line of a list: a path from the folder of that list, or a whole one."""
-    name = line.decode("utf-8", "surrogateescape").strip()
+    """Yields the picture of a line of a list: a path from the folder of that list, or a whole one.
+
+    A path on a disk may be spelt in several ways, such as ./a.png: its picture has one name, which starts from the
+    folder of the list, or is a whole path where it is not in it. At a URL each spelling is a file of its own.
+    """
+    name = line.decode("utf-8", "surrogateescape").removeprefix(_BYTE_ORDER_MARK).strip()
     if name:
         whole = storage.is_remote(name) or name.startswith("/")
-        yield _named(name.removeprefix(source.folder), name if whole else source.folder + name)
+        path = storage.expanded(name if whole else source.folder + name)
+        yield _named(path.removeprefix(source.folder), path)
 
 
 def _named(name, path):

@@ -133,8 +133,8 @@ def test_shards_without_a_picture_are_whole_files_too(bulk, model, pictures, tmp
 
 
 def test_a_list_names_pictures_from_its_folder_or_with_whole_paths(bulk, model, pictures, predicted, tmp_path):
-    lines = ["below/01.jpg", str(pictures / "00.png"), "", "below/01.jpg", "gone.png", "below"]
-    (pictures / "some.txt").write_text("\n".join(lines))
+    lines = ["below/01.jpg", str(pictures / "00.png"), "", "./below/01.jpg", "gone.png", "below/../00.png", "below"]
+    (pictures / "some.txt").write_text("\n".join(lines), encoding="utf-8-sig")
     try:
         outcome = run(bulk, model, pictures / "some.txt", tmp_path / "mine", formats=["csv"])
     finally:
@@ -145,6 +145,26 @@ def test_a_list_names_pictures_from_its_folder_or_with_whole_paths(bulk, model, 
     assert rows == [row for row in expected if row.startswith(("00.png,", "below/01.jpg,"))]
     failed = table((tmp_path / "mine-failed-00000-of-00001.csv").read_bytes())
     assert failed == ["below,is a directory", "gone.png,no such file or directory"]
+
+
+@pytest.mark.parametrize(
+    "folder, line, name, path",
+    [
+        ("/in/", "./a.png", "a.png", "/in/a.png"),
+        ("/in/", "\ufeff below//a.png ", "below/a.png", "/in/below/a.png"),
+        ("/in/", "/in/below/../a.png", "a.png", "/in/a.png"),
+        ("/in/", "../in/~a.png", "~a.png", "/in/~a.png"),
+        ("/in/", "../b/a.png", "/b/a.png", "/b/a.png"),
+        ("/in/", "/b/./a.png", "/b/a.png", "/b/a.png"),
+        ("gs://in/", "/b/./a.png", "/b/a.png", "/b/a.png"),
+        ("gs://in/", "below//a.png", "below//a.png", "gs://in/below//a.png"),
+        ("gs://in/", "gs://in/a.png", "a.png", "gs://in/a.png"),
+        ("/in/", "gs://in/./a.png", "gs://in/./a.png", "gs://in/./a.png"),
+    ],
+)
+def test_a_line_of_a_list_is_one_picture_however_it_is_spelt(bulk, folder, line, name, path):
+    source = bulk.sources.Source("list", f"{folder}some.txt", folder)
+    assert [*bulk.sources.of_line(line.encode(), source)] == [bulk.sources.Picture(name, path)]
 
 
 def record(content=None, name=None):

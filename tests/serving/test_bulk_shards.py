@@ -75,7 +75,8 @@ def test_the_records_are_those_of_write_shards_and_written_again_the_same(pictur
 
 def test_a_training_reads_them_and_a_list_names_what_is_not_there(pictures, tmp_path):
     listed = tmp_path / "some.txt"
-    listed.write_text("\n".join([str(pictures / NAMES[0]), str(pictures / NAMES[0]), "gone.png", str(pictures)]))
+    first = str(pictures / NAMES[0])
+    listed.write_text("\n".join([first, os.path.relpath(first, tmp_path), "gone.png", str(pictures)]), "utf-8-sig")
     written = write(listed, tmp_path / "out" / "mine", shards=2)  # of which one is empty
     assert written.bad == {"gone.png": "no such file or directory", str(pictures): "is a directory"}
     config = Config()
