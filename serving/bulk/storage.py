@@ -138,11 +138,22 @@ def _copy_whole(content, path):
     try:
         with FileSystems.create(temporary, compression_type=_AS_IT_IS) as file:
             shutil.copyfileobj(content, file)
-        FileSystems.rename([temporary], [path])
+        _rename(temporary, path)
     except BaseException:
         with contextlib.suppress(Exception):  # what matters is the error above
             FileSystems.delete([temporary])
         raise
+
+
+def _rename(temporary, path):
+    """Renames a file, over one that is there; HDFS refuses a name that is taken, so what has it is removed first."""
+    try:
+        FileSystems.rename([temporary], [path])
+    except Exception:  # of any file system
+        if not (is_remote(path) and FileSystems.exists(temporary) and FileSystems.exists(path)):
+            raise
+        FileSystems.delete([path])
+        FileSystems.rename([temporary], [path])
 
 
 def remove(path: str) -> None:

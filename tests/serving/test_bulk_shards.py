@@ -73,6 +73,43 @@ def test_the_records_are_those_of_write_shards_and_written_again_the_same(pictur
     assert contents(out) == {**first, ".mine-2-00002-of-00003.tfrecord.0123456789abcdef": b"of another run"}
 
 
+def test_a_store_that_renames_to_no_name_that_is_taken_is_written_again(pictures, tmp_path):
+    """As HDFS is, where a bundle that is tried again, or a second run, finds the files of the first."""
+    pytest.importorskip("apache_beam", reason="Apache Beam is an extra: beam")
+    from serving.bulk import storage
+    from tests import stores
+
+    write(pictures, "store://out/mine")
+    first = {path: content for path, content in stores.CONTENTS.items() if path.startswith("store://out/")}
+    assert len(first) == 4
+    (tmp_path / "shard").write_bytes(b"new")
+    storage.copy_whole(tmp_path / "shard", "store://out/mine-00001-of-00003.tfrecord")
+    assert stores.CONTENTS["store://out/mine-00001-of-00003.tfrecord"] == b"new"
+    write(pictures, "store://out/mine")
+    assert {path: content for path, content in stores.CONTENTS.items() if path.startswith("store://out/")} == first
+
+
+def test_a_rename_that_fails_removes_nothing(tmp_path, monkeypatch):
+    """Neither a folder of that name on a disk, nor at a URL a file of which no new one is there."""
+    pytest.importorskip("apache_beam", reason="Apache Beam is an extra: beam")
+    from serving.bulk import storage
+    from tests import stores
+
+    (tmp_path / "mine.csv" / "below").mkdir(parents=True)
+    with pytest.raises(OSError, match="Rename operation failed"):
+        storage.write_whole(f"{tmp_path}/mine.csv", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"] and (tmp_path / "mine.csv" / "below").is_dir()
+
+    def fails_late(self, sources, destinations, rename=stores.Store.rename):
+        rename(self, sources, destinations)
+        raise OSError("timed out")
+
+    monkeypatch.setattr(stores.Store, "rename", fails_late)
+    with pytest.raises(OSError, match="timed out"):
+        storage.write_whole("store://late/mine.csv", b"new")
+    assert stores.CONTENTS["store://late/mine.csv"] == b"new"
+
+
 def test_a_training_reads_them_and_a_list_names_what_is_not_there(pictures, tmp_path):
     listed = tmp_path / "some.txt"
     first = str(pictures / NAMES[0])
