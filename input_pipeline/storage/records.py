@@ -188,7 +188,7 @@ def _follow(path: str) -> tuple[np.ndarray, str]:
 def _chain(path: str, file: int) -> tuple[np.ndarray, str]:
     size, place, places, digest = os.fstat(file).st_size, 0, [], hashlib.sha256()
     header = os.pread(file, _HEADER, 0)
-    if header.startswith(_COMPRESSED):
+    if header.startswith(_COMPRESSED) and not _is_header(header):  # the length of a record may begin so
         raise ValueError(f"{path} is compressed as a whole; write it uncompressed, for pictures are compressed already")
     while place < size:
         end = place + _HEADER + int.from_bytes(header[:8], "little") + _FOOTER
@@ -200,3 +200,15 @@ def _chain(path: str, file: int) -> tuple[np.ndarray, str]:
         digest.update(header + around[:_FOOTER])
         place, header = end, around[_FOOTER:]
     return np.array(places, np.int64), digest.hexdigest()
+
+
+def _is_header(header: bytes) -> bool:
+    """Says whether 12 bytes begin a record: a length, and its masked CRC-32C."""
+    crc = 0xFFFFFFFF
+    for byte in header[:8]:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return header[8:] == masked.to_bytes(4, "little")
