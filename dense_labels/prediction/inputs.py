@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import os
 import pathlib
 from collections.abc import Sequence
@@ -53,17 +52,19 @@ def find(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> Inputs:
     """Finds pictures.
 
     Args:
-      pictures: a folder, with folders in it; a picture; a pattern such as "in/*.jpg"; a text file .txt with a name a
-        line, from the folder of that file; or a sequence of paths.
+      pictures: a folder, with folders in it; a picture; a pattern such as "in/**/*.jpg"; a text file .txt with a name
+        a line, from the folder of that file; or a sequence of paths.
 
     Returns:
       The pictures, each once, in the order of the list or of their names.
 
     Raises:
-      ValueError: if there are none, or a name of a list is not there, or two are found as one file.
+      ValueError: if there are none, a name of a list is not there, two are found as one file, or ** stands beside other
+        characters.
+      OSError: if a folder cannot be read.
     """
     if not isinstance(pictures, (str, os.PathLike)):
-        return _from_common_folder([os.fspath(path) for path in pictures], "the list of pictures")
+        return _from_common_folder([_existing(path) for path in pictures], "the list of pictures")
     given = os.path.expanduser(os.fspath(pictures))
     if os.path.isdir(given):
         return _below(given, folder.find(given).paths)
@@ -71,7 +72,8 @@ def find(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> Inputs:
         if given.lower().endswith(_LIST):
             return _listed(given)
         return _below(os.path.dirname(given) or os.curdir, [given])
-    return _from_common_folder(sorted(path for path in glob.glob(given, recursive=True) if _is_picture(path)), given)
+    matching = [path for path in folder.matching(given) if path.lower().endswith(decoding.EXTENSIONS)]
+    return _from_common_folder(matching, given)
 
 
 def find_video(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> str | None:
@@ -118,14 +120,18 @@ def read_boxes(found: Inputs, boxes: Boxes) -> dict[str, np.ndarray]:
     return {name: np.stack(each) for name, each in by_name.items()}
 
 
-def _is_picture(path):
-    return os.path.isfile(path) and path.lower().endswith(decoding.EXTENSIONS)
+def _existing(path):
+    path = os.path.abspath(os.path.expanduser(path))
+    if not os.path.isfile(path):
+        raise ValueError(f"{path}: there is no such picture")
+    return path
 
 
 def _listed(file):
     names = [line.strip() for line in landmark_files.read_text(file).splitlines() if line.strip()]
     top = os.path.dirname(file) or os.curdir
-    return _from_common_folder(landmark_files.find_pictures(top, names, [file] * len(names)), file)
+    paths = landmark_files.find_pictures(top, names, [file] * len(names))
+    return _from_common_folder([_existing(path) for path in paths], file)
 
 
 def _from_common_folder(paths, given):
@@ -133,10 +139,7 @@ def _from_common_folder(paths, given):
         raise ValueError(
             f"{given}: there is no such picture or folder; give a folder, a pattern, a list, a picture or one video"
         )
-    paths = [os.path.abspath(os.path.expanduser(path)) for path in paths]
-    for path in paths:
-        if not os.path.isfile(path):
-            raise ValueError(f"{path}: there is no such picture")
+    paths = [os.path.abspath(path) for path in paths]
     return _below(os.path.commonpath([os.path.dirname(path) for path in paths]), paths)
 
 

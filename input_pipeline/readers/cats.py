@@ -1,6 +1,7 @@
 """The cat head data set of Zhang, Sun and Tang, ECCV 2008: photographs of cats, nine landmarks on each head."""
 
 import filecmp
+import glob
 import pathlib
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import landmark_files
+from input_pipeline.readers import folder, landmark_files
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
 # The points of both ears are numbered from left to right: a mirror takes the first of one to the last of the other.
@@ -46,6 +47,7 @@ def read(data: DataConfig) -> dict[str, Pictures]:
 
     Raises:
       ValueError: if there are too few pictures with landmarks, or landmarks are damaged.
+      OSError: if a folder cannot be read.
     """
     annotations = _find(pathlib.Path(data.dir).expanduser())
     points = np.array([_read_points(path) for path in annotations], np.float32)
@@ -57,9 +59,10 @@ def read(data: DataConfig) -> dict[str, Pictures]:
     return {"train": train, "annotated": train, "test": test}
 
 
-def _find(folder):
+def _find(dir):
     """The annotations that have a picture, each once, in order of folder and name."""
-    paths = sorted(folder.rglob("*.cat"), key=lambda path: (len(path.parts), path))
+    written = map(pathlib.Path, folder.matching(f"{glob.escape(str(dir))}/**/*.cat"))
+    paths = sorted(written, key=lambda path: (len(path.parts), path))
     with_picture = [path for path in paths if path.with_suffix("").is_file()]
     if alone := len(paths) - len(with_picture):
         progress.note(f"cats: {alone} of {len(paths)} files of landmarks have no picture and are left out")
@@ -68,7 +71,7 @@ def _find(folder):
         progress.note(f"cats: {copies} of {len(with_picture)} pictures are copies of others and are left out")
     if len(found) < 10:
         raise ValueError(
-            f"{folder} holds {len(found)} pictures with landmarks, too few to train and test on; it must hold the "
+            f"{dir} holds {len(found)} pictures with landmarks, too few to train and test on; it must hold the "
             "folders CAT_00 to CAT_06, with NAME.jpg and NAME.jpg.cat in them"
         )
     return found

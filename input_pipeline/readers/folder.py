@@ -1,7 +1,12 @@
 """A folder of pictures, without annotations."""
 
 import collections
+import fnmatch
+import glob
 import os
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from dense_labels import progress
@@ -11,6 +16,7 @@ from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 from input_pipeline.storage import decoding
 
 _NAMED = 5  # kinds of files that a message names
+_ESCAPED = re.compile(r"\[([*?[])\]")  # by `glob.escape`
 
 
 @READERS.register("folder", "any folder of pictures; no landmarks", keys=STILL_KEYS, unannotated=True)
@@ -81,16 +87,65 @@ def files_below(dir: str | os.PathLike) -> list[str]:
     if not os.path.isdir(dir):
         found = "is a file" if os.path.exists(dir) else "does not exist"
         raise ValueError(f"{dir} {found}; give a folder of pictures")
-    files, seen = [], set()
-    for place, folders, names in os.walk(os.fspath(dir), followlinks=True, onerror=_raise):
+    return sorted(os.path.join(place, name) for place, names in _folders(os.fspath(dir)) for name in names)
+
+
+def matching(pattern: str | os.PathLike) -> list[str]:
+    """Lists the files of a pattern, as a shell does: ** stands for folders of any depth, and for none.
+
+    Links are followed; a folder that ** reaches twice is listed once. What begins with a dot is only found where its
+    part of the pattern does.
+
+    Args:
+      pattern: a path with *, ?, [] and **; none of them has a meaning where `glob.escape` has been.
+
+    Returns:
+      Paths, sorted; none where nothing matches.
+
+    Raises:
+      ValueError: if ** is not all that is between two slashes.
+      OSError: if a folder cannot be read.
+    """
+    parts = pathlib.PurePath(pattern).parts
+    for part in parts:
+        if "**" in part and part != "**":
+            one = part.replace("**", "*")
+            raise ValueError(
+                f"{os.fspath(pattern)}: ** stands alone between slashes; write **/{one} for folders of any depth, or "
+                f"{one} for one"
+            )
+    return sorted({path.removeprefix(os.path.join(os.curdir, "")) for path in _matching("", parts)})
+
+
+def _matching(place: str, parts: Sequence[str]) -> Iterator[str]:
+    """Yields the files in or at a place that the parts of a pattern match, perhaps twice."""
+    if not parts:
+        yield from [place] if os.path.lexists(place) and not os.path.isdir(place) else ()
+        return
+    first, rest, here = parts[0], parts[1:], place or os.curdir
+    plain = _ESCAPED.sub(r"\1", first)
+    if glob.escape(plain) == first:
+        yield from _matching(os.path.join(place, plain), rest)
+    elif first == "**":
+        for below, names in _folders(here) if os.path.isdir(here) else ():
+            yield from _matching(below, rest) if rest else (os.path.join(below, name) for name in names)
+    else:
+        for name in os.listdir(here) if os.path.isdir(here) else ():
+            if fnmatch.fnmatch(name, first) and (first.startswith(".") or not name.startswith(".")):
+                yield from _matching(os.path.join(place, name), rest)
+
+
+def _folders(top: str) -> Iterator[tuple[str, list[str]]]:
+    """Yields a folder and those below it, each once, with the names of the files in it; none begins with a dot."""
+    seen = set()
+    for place, folders, names in os.walk(top, followlinks=True, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         real = os.path.realpath(place)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
-        files += [os.path.join(place, name) for name in names if not name.startswith(".")]
-    return sorted(files)
+        yield place, [name for name in names if not name.startswith(".")]
 
 
 def _raise(error: OSError) -> NoReturn:

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from input_pipeline.readers.folder import matching
+
 _HEADER, _FOOTER = 12, 4  # bytes
 _LIKE_RECORDS = re.compile(r"\.tfrecords?(-|$)")  # tensorflow-datasets puts numbers behind
 _NUMBERED = re.compile(r"-(\d{5})-of-(\d{5})(?=\.|$)")
@@ -82,7 +84,7 @@ def find(pattern: str) -> list[str]:
     """Finds the files of a pattern such as /data/faces-*.tfrecord, or those in a folder whose names say what they are.
 
     Args:
-      pattern: of paths, with * ? and [], or a folder.
+      pattern: of paths, as `input_pipeline.readers.folder.matching` has it, or a folder.
 
     Returns:
       Paths, sorted.
@@ -90,15 +92,16 @@ def find(pattern: str) -> list[str]:
     Raises:
       ValueError: if there is none, they are on another machine or of another format, some of a numbered series are
         missing, there are two series of one name, or a folder holds some that are for testing beside others.
+      OSError: if a folder cannot be read.
     """
     pattern = os.path.expanduser(pattern)
     check_local(pattern)
     if os.path.isdir(pattern):
-        paths = [path for path in glob.glob(os.path.join(glob.escape(pattern), "*")) if _LIKE_RECORDS.search(path)]
+        inside = matching(os.path.join(glob.escape(pattern), "*"))
+        paths = [path for path in inside if _LIKE_RECORDS.search(os.path.basename(path))]
         looked_for = f"{pattern} holds no files called *.tfrecord"
     else:
-        paths, looked_for = glob.glob(pattern), f"no file matches {pattern}"
-    paths = sorted(path for path in paths if os.path.isfile(path))
+        paths, looked_for = matching(pattern), f"no file matches {pattern}"
     for path in paths:
         if ".array_record" in os.path.basename(path):
             raise ValueError(f"{path}: ArrayRecord is read by Python alone, not inside tf.data; write TFRecord shards")
@@ -185,7 +188,7 @@ def _follow(path: str) -> tuple[np.ndarray, str]:
 def _chain(path: str, file: int) -> tuple[np.ndarray, str]:
     size, place, places, digest = os.fstat(file).st_size, 0, [], hashlib.sha256()
     header = os.pread(file, _HEADER, 0)
-    if header.startswith(_COMPRESSED):
+    if header.startswith(_COMPRESSED) and not _is_header(header):  # the length of a record may begin so
         raise ValueError(f"{path} is compressed as a whole; write it uncompressed, for pictures are compressed already")
     while place < size:
         end = place + _HEADER + int.from_bytes(header[:8], "little") + _FOOTER
@@ -197,3 +200,15 @@ def _chain(path: str, file: int) -> tuple[np.ndarray, str]:
         digest.update(header + around[:_FOOTER])
         place, header = end, around[_FOOTER:]
     return np.array(places, np.int64), digest.hexdigest()
+
+
+def _is_header(header: bytes) -> bool:
+    """Says whether 12 bytes begin a record: a length, and its masked CRC-32C."""
+    crc = 0xFFFFFFFF
+    for byte in header[:8]:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return header[8:] == masked.to_bytes(4, "little")

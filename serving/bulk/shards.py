@@ -94,9 +94,7 @@ def _journal(prefix):
 
 
 def _keep(prefix, plan, bad, **more):
-    path = shard_writing.journal_path(prefix)
-    storage.remove(path)  # HDFS renames nothing to a name that is taken
-    storage.write_whole(path, shard_writing.journal_file(plan, bad, **more))
+    storage.write_whole(shard_writing.journal_path(prefix), shard_writing.journal_file(plan, bad, **more))
 
 
 def with_shard(picture: Picture, shards: int) -> tuple[int, Picture]:

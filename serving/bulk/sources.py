@@ -11,25 +11,29 @@ from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam import coders
-from apache_beam.io import fileio
+from apache_beam.io import ReadAllFromText, ReadAllFromTFRecord, fileio
 
 from dense_labels import files, progress
+from input_pipeline.readers import folder
 from input_pipeline.storage import decoding
 from serving.bulk import storage
 
 KINDS = ("pictures", "list", "tfrecord")
 _TFRECORD = re.compile(r"\.tfrec(ord)?s?\b", re.IGNORECASE)
 _LIST = ".txt"
+_BYTE_ORDER_MARK = "\ufeff"  # some programs begin a file with it
+_MAY_BE_EMPTY = fileio.EmptyMatchTreatment.ALLOW
 
 
 class Source(NamedTuple):
     """Where pictures come from."""
 
     kind: str  # one of `KINDS`
-    pattern: str  # of pictures or of TFRecords; path of a list
+    pattern: str  # of pictures, of lists or of TFRecords
     folder: str  # that the names of pictures start from, with its slash
     image_key: str = "image/encoded"  # of the bytes of a picture in a tf.train.Example
     name_key: str = "image/filename"  # of its name there
+    paths: tuple[str, ...] = ()  # of the files, where they are on a disk; those at a URL are listed by the workers
 
 
 class Picture(NamedTuple):
@@ -50,25 +54,67 @@ def find(given: str, kind: str, *, image_key: str, name_key: str) -> Source:
       image_key, name_key: of the features of TFRecords.
 
     Raises:
-      ValueError: if nothing matches, a folder is given where a file is needed, or the file system is not known.
-      OSError: if it does not answer.
+      ValueError: if nothing matches, a folder is given where a file is needed, ** stands beside other characters, or
+        the file system is not known or cannot list what is asked for.
+      OSError: if it does not answer, or a folder cannot be read.
     """
     path = storage.expanded(given)
     kind = kind or ("pictures" if os.path.isdir(path) else _kind(given))
-    folder = ""
-    if kind != "pictures" and os.path.isdir(path):
-        raise ValueError(f"--input={given}: is a folder, and --input_kind={kind} needs a file; leave --input_kind out")
-    if not storage.is_remote(path) and os.path.exists(path):  # itself, not a pattern, whatever its name holds
-        top = path if os.path.isdir(path) else os.path.dirname(path)
-        folder = top.rstrip("/") + "/"
-        path = glob.escape(folder) + "**" if os.path.isdir(path) else glob.escape(path)
-    elif kind == "pictures" and not storage.exists(path):
+    pattern, top, paths = (_at_url if storage.is_remote(path) else _on_disk)(given, path, kind)
+    return Source(kind, pattern, top, image_key, name_key, paths)
+
+
+def _on_disk(given, path, kind):
+    """The pattern, the folder that names start from and the files, of what is on a disk; `matching` says of links."""
+    if os.path.isdir(path):
+        if kind != "pictures":
+            raise ValueError(
+                f"--input={given}: is a folder, and --input_kind={kind} needs a file; leave --input_kind out"
+            )
+        top = path.rstrip("/") + "/"
+        return f"{glob.escape(top)}**", top, folder.find(path).paths
+    itself = os.path.exists(path)  # and no pattern, whatever its name holds
+    paths = tuple([path] if itself else folder.matching(path))
+    if not paths:
+        raise _nothing(given, "nothing is there")
+    if kind == "pictures":
+        paths = tuple(each for each in paths if each.lower().endswith(decoding.EXTENSIONS))
+        if not paths:
+            raise _nothing(given, f"no file there is called {', '.join(decoding.EXTENSIONS)}")
+    top = os.path.dirname(path).rstrip("/") + "/" if itself else storage.fixed_folder(path)
+    return glob.escape(path) if itself else path, top, paths
+
+
+def _at_url(given, path, kind):
+    """The pattern, the folder that names start from and no files, of what is at a URL."""
+    _check_listed(given, path, kind)
+    if kind == "pictures" and not _exists(path):
         path = path.rstrip("/") + "/**"  # of a folder
-    if not storage.exists(path):
+    if not _exists(path):
+        raise _nothing(given, "nothing is there")
+    return path, storage.fixed_folder(path), ()
+
+
+def _check_listed(given, path, kind):
+    """Refuses what Beam lists in part: it looks for files of hdfs:// in one folder, and not in those below."""
+    if not path.startswith("hdfs://"):
+        return
+    is_folder = not storage.has_wildcard(path) and not path.lower().endswith(decoding.EXTENSIONS)
+    top = path.rstrip("/") + "/" if kind == "pictures" and is_folder else storage.fixed_folder(path)
+    files_of = path[len(top) :]
+    if not files_of or "/" in files_of or "**" in files_of:
         raise ValueError(
-            f"--input={given}: nothing is there; give a folder, a pattern in quotes, a list .txt or .tfrecord files"
+            f"--input={given}: Beam lists one folder of HDFS, and not those below; give a pattern of the files in one, "
+            f"such as '{top}*.jpg', or a list .txt"
         )
-    return Source(kind, path, folder or storage.fixed_folder(path), image_key, name_key)
+
+
+def _exists(pattern):
+    return any(map(storage.exists, storage.patterns(pattern)))
+
+
+def _nothing(given, found):
+    return ValueError(f"--input={given}: {found}; give a folder, a pattern in quotes, a list .txt or .tfrecord files")
 
 
 def _kind(given):
@@ -78,35 +124,52 @@ def _kind(given):
 
 def read(pipeline: beam.Pipeline, source: Source) -> beam.PCollection:
     """Returns each `Picture` of a source, spread over the workers; those of one TFRecord file stay together."""
+    files_of, source = _files(pipeline, source), source._replace(paths=())  # which workers need not know
     if source.kind == "tfrecord":
-        records = pipeline | "Read records" >> beam.io.ReadFromTFRecord(source.pattern)
+        records = files_of | "Name records" >> beam.Map(storage.only_file) | "Read records" >> ReadAllFromTFRecord()
         return records | "Take pictures" >> beam.Map(of_record, source)
     if source.kind == "list":
-        lines = pipeline | "Read the list" >> beam.io.ReadFromText(source.pattern, coder=coders.BytesCoder())
+        lines = files_of | "Name the list" >> beam.Map(storage.only_file)
+        lines = lines | "Read the list" >> ReadAllFromText(coder=coders.BytesCoder())
         found = lines | "Take names" >> beam.FlatMap(of_line, source)
     else:
-        matched = pipeline | "Match files" >> fileio.MatchFiles(source.pattern)
-        found = matched | "Take files" >> beam.FlatMap(lambda each, source: of_file(each.path, source), source)
+        found = files_of | "Take files" >> beam.FlatMap(of_file, source)
     return found | "Spread pictures" >> beam.Reshuffle()
 
 
-def of_file(path: str, source: Source) -> Iterator[Picture]:
-    """Yields the picture of a file, if its name ends as those of pictures do and nothing in it begins with a dot.
+def _files(pipeline, source):
+    """The path of each file, as bytes: the name of one on a disk need not be text."""
+    if source.paths:
+        return pipeline | "Name files" >> beam.Create([os.fsencode(path) for path in source.paths])
+    patterns = storage.patterns(source.pattern)
+    matched = pipeline | "Name patterns" >> beam.Create(patterns) | "Match files" >> fileio.MatchAll(_MAY_BE_EMPTY)
+    paths = matched | "Take paths" >> beam.Map(lambda each: os.fsencode(each.path))
+    return paths | "Take each once" >> beam.Distinct() if len(patterns) > 1 else paths
+
+
+def of_file(path: bytes, source: Source) -> Iterator[Picture]:
+    """Yields the picture of a file, if its name ends as those of pictures do; at a URL, if nothing begins with a dot.
 
     One whose name is no UTF-8 has failed, for no output can hold the name.
     """
-    name = path.removeprefix(source.folder)
-    hidden = any(part.startswith(".") for part in name.split("/"))
+    whole = os.fsdecode(path)
+    name = whole.removeprefix(source.folder)
+    hidden = storage.is_remote(whole) and any(part.startswith(".") for part in name.split("/"))
     if name.lower().endswith(decoding.EXTENSIONS) and not hidden:
-        yield _named(name, path)
+        yield _named(name, whole)
 
 
 def of_line(line: bytes, source: Source) -> Iterator[Picture]:
-    """Yields the picture of a line of a list: a path from the folder of that list, or a whole one."""
-    name = line.decode("utf-8", "surrogateescape").strip()
+    """Yields the picture of a line of a list: a path from the folder of that list, or a whole one.
+
+    A path on a disk may be spelt in several ways, such as ./a.png: its picture has one name, which starts from the
+    folder of the list, or is a whole path where it is not in it. At a URL each spelling is a file of its own.
+    """
+    name = line.decode("utf-8", "surrogateescape").removeprefix(_BYTE_ORDER_MARK).strip()
     if name:
         whole = storage.is_remote(name) or name.startswith("/")
-        yield _named(name.removeprefix(source.folder), name if whole else source.folder + name)
+        path = storage.expanded(name if whole else source.folder + name)
+        yield _named(path.removeprefix(source.folder), path)
 
 
 def _named(name, path):

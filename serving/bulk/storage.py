@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import os
 import pathlib
@@ -12,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from dense_labels import files
@@ -48,6 +49,24 @@ def fixed_folder(pattern: str) -> str:
 def _first_wildcard(pattern: str) -> int:
     found = _WILDCARD.search(pattern)
     return found.start() if found else len(pattern)
+
+
+def patterns(pattern: str) -> list[str]:
+    """Lists patterns by which Beam finds what a shell finds by one: for Beam, /**/ stands for one folder at least."""
+    head, between, tail = pattern.partition("/**/")
+    if not between:
+        return [pattern]
+    rests = patterns(f"/{tail}")
+    return list(dict.fromkeys(head + folders + rest for folders in ("/**", "") for rest in rests))
+
+
+def only_file(path: bytes) -> FileMetadata:
+    """Returns what Beam reads a file by that is there, whose path it takes for a pattern; it follows no links there."""
+    whole = os.fsdecode(path)
+    if glob.escape(whole) != whole:
+        whole = glob.escape(whole if is_remote(whole) else os.path.realpath(whole))
+    (found,) = FileSystems.match([whole])[0].metadata_list
+    return FileMetadata(whole, found.size_in_bytes)
 
 
 def exists(pattern: str) -> bool:
@@ -119,11 +138,22 @@ def _copy_whole(content, path):
     try:
         with FileSystems.create(temporary, compression_type=_AS_IT_IS) as file:
             shutil.copyfileobj(content, file)
-        FileSystems.rename([temporary], [path])
+        _rename(temporary, path)
     except BaseException:
         with contextlib.suppress(Exception):  # what matters is the error above
             FileSystems.delete([temporary])
         raise
+
+
+def _rename(temporary, path):
+    """Renames a file, over one that is there; HDFS refuses a name that is taken, so what has it is removed first."""
+    try:
+        FileSystems.rename([temporary], [path])
+    except Exception:  # of any file system
+        if not (is_remote(path) and FileSystems.exists(temporary) and FileSystems.exists(path)):
+            raise
+        FileSystems.delete([path])
+        FileSystems.rename([temporary], [path])
 
 
 def remove(path: str) -> None:

@@ -1,5 +1,6 @@
 """Bulk prediction: the same as `predict_main.py` writes, from pictures, lists and TFRecords, as often as it is run."""
 
+import glob
 import hashlib
 import json
 import shutil
@@ -132,8 +133,8 @@ def test_shards_without_a_picture_are_whole_files_too(bulk, model, pictures, tmp
 
 
 def test_a_list_names_pictures_from_its_folder_or_with_whole_paths(bulk, model, pictures, predicted, tmp_path):
-    lines = ["below/01.jpg", str(pictures / "00.png"), "", "below/01.jpg", "gone.png", "below"]
-    (pictures / "some.txt").write_text("\n".join(lines))
+    lines = ["below/01.jpg", str(pictures / "00.png"), "", "./below/01.jpg", "gone.png", "below/../00.png", "below"]
+    (pictures / "some.txt").write_text("\n".join(lines), encoding="utf-8-sig")
     try:
         outcome = run(bulk, model, pictures / "some.txt", tmp_path / "mine", formats=["csv"])
     finally:
@@ -144,6 +145,26 @@ def test_a_list_names_pictures_from_its_folder_or_with_whole_paths(bulk, model, 
     assert rows == [row for row in expected if row.startswith(("00.png,", "below/01.jpg,"))]
     failed = table((tmp_path / "mine-failed-00000-of-00001.csv").read_bytes())
     assert failed == ["below,is a directory", "gone.png,no such file or directory"]
+
+
+@pytest.mark.parametrize(
+    "folder, line, name, path",
+    [
+        ("/in/", "./a.png", "a.png", "/in/a.png"),
+        ("/in/", "\ufeff below//a.png ", "below/a.png", "/in/below/a.png"),
+        ("/in/", "/in/below/../a.png", "a.png", "/in/a.png"),
+        ("/in/", "../in/~a.png", "~a.png", "/in/~a.png"),
+        ("/in/", "../b/a.png", "/b/a.png", "/b/a.png"),
+        ("/in/", "/b/./a.png", "/b/a.png", "/b/a.png"),
+        ("gs://in/", "/b/./a.png", "/b/a.png", "/b/a.png"),
+        ("gs://in/", "below//a.png", "below//a.png", "gs://in/below//a.png"),
+        ("gs://in/", "gs://in/a.png", "a.png", "gs://in/a.png"),
+        ("/in/", "gs://in/./a.png", "gs://in/./a.png", "gs://in/./a.png"),
+    ],
+)
+def test_a_line_of_a_list_is_one_picture_however_it_is_spelt(bulk, folder, line, name, path):
+    source = bulk.sources.Source("list", f"{folder}some.txt", folder)
+    assert [*bulk.sources.of_line(line.encode(), source)] == [bulk.sources.Picture(name, path)]
 
 
 def record(content=None, name=None):
@@ -163,10 +184,16 @@ def test_records_hold_pictures(bulk, model, pictures, predicted, tmp_path):
     """Nothing is lost: a second picture of a name, what holds none and what is no record of that kind have failed."""
     one, other = ((pictures / name).read_bytes() for name in ("00.png", "below/01.jpg"))
     records = [record(one, "00.png"), record(other), record(None, "none.png"), b"\xff", record(one, "00.png")]
-    with tf.io.TFRecordWriter(str(tmp_path / "in.tfrecord-00000-of-00001")) as writer:
-        for each in [*records, record(other, "00.png")]:
-            writer.write(each)
-    outcome = run(bulk, model, f"{tmp_path}/in.tfrecord*", tmp_path / "mine", formats=["csv"])
+    records.append(record(other, "00.png"))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "in [1]").mkdir()
+    (tmp_path / "in [1]" / "linked").symlink_to(tmp_path / "elsewhere")
+    for name, held in {"in [1]/in.tfrecord": records[:3], "elsewhere/in.tfrecord-00000-of-00001": records[3:]}.items():
+        with tf.io.TFRecordWriter(str(tmp_path / name)) as writer:
+            for each in held:
+                writer.write(each)
+    given = f"{glob.escape(str(tmp_path / 'in [1]'))}/**/in.tfrecord*"
+    outcome = run(bulk, model, given, tmp_path / "mine", formats=["csv"])
     assert (outcome.pictures, outcome.failed) == (2, 3)
     points = {row.split(",")[0]: row for row in table((tmp_path / "mine-points-00000-of-00001.csv").read_bytes())}
     expected = {row.split(",")[0]: row for row in table((predicted[0] / "points.csv").read_bytes())}
@@ -271,6 +298,8 @@ def test_the_command_passes_flags_on_to_beam(bulk, model, pictures, tmp_path):
 MISTAKES = {
     "nothing is there": {"given": "nowhere/*.jpg"},
     "gone: nothing is there": {"given": "gone"},
+    "no file there is called .jpg, ": {"given": __file__},
+    "in/**.jpg: ** stands alone between slashes": {"given": "in/**.jpg"},
     "neither --help nor Apache Beam knows this option": {"options": ["--direct_num_wrokers=2"]},
     "unexpected argument 'more'; every option is written --name=value": {
         "options": ["--direct_num_workers", "2", "more"]
@@ -307,6 +336,12 @@ def test_names_start_from_what_is_fixed_of_a_pattern(bulk):
     assert storage.fixed_folder("gs://bucket/in/a.jpg") == "gs://bucket/in/"
     assert storage.expanded("gs://bucket/in/") == "gs://bucket/in/"
     assert storage.expanded("/in/../out/") == "/out/"
+    assert storage.patterns("gs://in/**/*/**/a.jpg") == [
+        "gs://in/**/*/**/a.jpg",
+        "gs://in/**/*/a.jpg",
+        "gs://in/*/**/a.jpg",
+        "gs://in/*/a.jpg",
+    ]
 
 
 def test_without_beam_one_line_says_what_to_install(monkeypatch):

@@ -1,12 +1,16 @@
 """Shards by a pipeline: every picture once, the same files however often, and what training and resuming know."""
 
 import json
+import os
+import re
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dense_labels.config import Config
+from dense_labels.prediction import inputs
 from input_pipeline import pipeline as input_of_training
 from input_pipeline.storage import shard_writing
 from tests import commands
@@ -69,9 +73,47 @@ def test_the_records_are_those_of_write_shards_and_written_again_the_same(pictur
     assert contents(out) == {**first, ".mine-2-00002-of-00003.tfrecord.0123456789abcdef": b"of another run"}
 
 
+def test_a_store_that_renames_to_no_name_that_is_taken_is_written_again(pictures, tmp_path):
+    """As HDFS is, where a bundle that is tried again, or a second run, finds the files of the first."""
+    pytest.importorskip("apache_beam", reason="Apache Beam is an extra: beam")
+    from serving.bulk import storage
+    from tests import stores
+
+    write(pictures, "store://out/mine")
+    first = {path: content for path, content in stores.CONTENTS.items() if path.startswith("store://out/")}
+    assert len(first) == 4
+    (tmp_path / "shard").write_bytes(b"new")
+    storage.copy_whole(tmp_path / "shard", "store://out/mine-00001-of-00003.tfrecord")
+    assert stores.CONTENTS["store://out/mine-00001-of-00003.tfrecord"] == b"new"
+    write(pictures, "store://out/mine")
+    assert {path: content for path, content in stores.CONTENTS.items() if path.startswith("store://out/")} == first
+
+
+def test_a_rename_that_fails_removes_nothing(tmp_path, monkeypatch):
+    """Neither a folder of that name on a disk, nor at a URL a file of which no new one is there."""
+    pytest.importorskip("apache_beam", reason="Apache Beam is an extra: beam")
+    from serving.bulk import storage
+    from tests import stores
+
+    (tmp_path / "mine.csv" / "below").mkdir(parents=True)
+    with pytest.raises(OSError, match="Rename operation failed"):
+        storage.write_whole(f"{tmp_path}/mine.csv", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"] and (tmp_path / "mine.csv" / "below").is_dir()
+
+    def fails_late(self, sources, destinations, rename=stores.Store.rename):
+        rename(self, sources, destinations)
+        raise OSError("timed out")
+
+    monkeypatch.setattr(stores.Store, "rename", fails_late)
+    with pytest.raises(OSError, match="timed out"):
+        storage.write_whole("store://late/mine.csv", b"new")
+    assert stores.CONTENTS["store://late/mine.csv"] == b"new"
+
+
 def test_a_training_reads_them_and_a_list_names_what_is_not_there(pictures, tmp_path):
     listed = tmp_path / "some.txt"
-    listed.write_text("\n".join([str(pictures / NAMES[0]), str(pictures / NAMES[0]), "gone.png", str(pictures)]))
+    first = str(pictures / NAMES[0])
+    listed.write_text("\n".join([first, os.path.relpath(first, tmp_path), "gone.png", str(pictures)]), "utf-8-sig")
     written = write(listed, tmp_path / "out" / "mine", shards=2)  # of which one is empty
     assert written.bad == {"gone.png": "no such file or directory", str(pictures): "is a directory"}
     config = Config()
@@ -80,6 +122,55 @@ def test_a_training_reads_them_and_a_list_names_what_is_not_there(pictures, tmp_
     assert source.count("train") == 1
     images, _ = input_of_training.example_images(source, "train", count=1)
     np.testing.assert_allclose(255 * images.image[0], drawn.picture(0)[1], atol=0.01)
+
+
+def test_a_pattern_finds_what_predict_main_finds(pictures, tmp_path):
+    """At the top, below, and in a folder that is a link; from a disk and from a URL, where there are no links."""
+    pytest.importorskip("apache_beam", reason="Apache Beam is an extra: beam")
+    from tests import stores
+
+    top = tmp_path / "in"
+    (top / "below" / "more").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (top / "linked").symlink_to(tmp_path / "elsewhere")
+    names = ["a.png", "below/b.png", "below/more/c.png", "below/.d.png"]
+    for name in (*names, "../elsewhere/e.png"):
+        shutil.copy(pictures / NAMES[0], top / name)
+    found = inputs.find(f"{top}/**/*.png").names
+    assert found == (*names[:3], "linked/e.png")
+    write(f"{top}/**/*.png", tmp_path / "out" / "mine", shards=1)
+    assert tuple(name for name, _ in records(tmp_path / "out")) == found
+    write(top, tmp_path / "whole" / "mine", shards=1)
+    assert records(tmp_path / "whole") == records(tmp_path / "out")
+
+    stores.CONTENTS.update({f"store://in/{name}": (top / name).read_bytes() for name in names})
+    write("store://in/**/*.png", tmp_path / "there" / "mine", shards=1)
+    assert [name for name, _ in records(tmp_path / "there")] == names[:3]
+
+
+def test_a_folder_that_cannot_be_read_ends_it_before_the_work(pictures, tmp_path, monkeypatch):
+    pytest.importorskip("apache_beam", reason="Apache Beam is an extra: beam")
+
+    def scan(path, scandir=os.scandir):
+        if os.fspath(path).endswith("below"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    for given in (pictures, pictures / "**", pictures / "**" / "*.png"):
+        with pytest.raises(PermissionError, match="below"):
+            write(given, tmp_path / "out" / "mine")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("given", ["hdfs://in/sub", "hdfs://in/sub/", "hdfs://in/sub/**", "hdfs://in/sub/*/a.jpg"])
+def test_what_is_below_a_folder_of_hdfs_is_refused(given):
+    """Beam lists one folder there, so that the others would be lost."""
+    said = re.escape(
+        f"--input={given}: Beam lists one folder of HDFS, and not those below; give a pattern of the files "
+    )
+    with pytest.raises(ValueError, match=said + r"in one, such as 'hdfs://in/sub/\*\.jpg', or a list \.txt"):
+        write(given, "out")
 
 
 def test_what_is_in_the_way_is_refused(pictures, tmp_path):

@@ -319,6 +319,7 @@ def test_pictures_are_found_by_folder_pattern_list_and_path(pictures, tmp_path):
     whole = inputs.find(folder)
     assert len(whole.names) == 40 and "more/05 [x].png" in whole.names and whole.folder == str(folder)
     assert inputs.find(f"{folder}/0*.png").names == tuple(f"0{k}.png" for k in (0, 1, 2, 3, 4, 6, 7, 8, 9))
+    assert inputs.find(f"{folder}/**/*.png") == whole
     assert inputs.find(folder / "03.png") == (str(folder), ("03.png",))
     (folder / "some.txt").write_text("07.png\n\nmore\\05 [x].png\n07.png\n")
     assert inputs.find(folder / "some.txt") == (str(folder), ("07.png", "more/05 [x].png"))

@@ -38,8 +38,10 @@ def test_landmarks_gain_half_a_pixel_and_the_box_is_a_square_about_the_head(tmp_
 
 def test_the_last_folder_is_the_test_set(tmp_path):
     for number in range(12):
-        write(tmp_path / f"CAT_0{number // 3 + 3}", number)
-    splits = read(tmp_path)
+        write(tmp_path / "[in]" / f"CAT_0{number // 3 + 3}", number)
+    (tmp_path / "[in]" / "CAT_04").rename(tmp_path / "elsewhere")  # as on another disk
+    (tmp_path / "[in]" / "CAT_04").symlink_to(tmp_path / "elsewhere")
+    splits = read(tmp_path / "[in]")
     assert numbers(splits["train"]) == numbers(splits["annotated"]) == list(range(9))
     assert numbers(splits["test"]) == [9, 10, 11]
 

@@ -124,6 +124,8 @@ def test_files_that_tensorflow_cannot_read_are_refused(tmp_path):
 def test_a_shard_that_is_cut_off_or_short_is_refused(folder, tmp_path):
     image = {"image": tfds.features.Image(shape=(None, None, 3))}
     prepared(tmp_path, image, lambda split, n: {"image": drawn(split, n)["image"]})
+    (tmp_path / "drawn" / "1.0.0").rename(tmp_path / "elsewhere")  # as on another disk
+    (tmp_path / "drawn" / "1.0.0").symlink_to(tmp_path / "elsewhere")
     first = sorted(tmp_path.glob("drawn/1.0.0/*train*"))[0]
     shards.write(first, [b"one"])
     with pytest.raises(ValueError, match=r"the split train has \d records in place of 7; prepare the data set again"):

@@ -77,6 +77,19 @@ def test_a_file_that_is_no_chain_is_refused_by_name(paths, tmp_path, spoil, said
         records.index([*paths, str(bad)])
 
 
+def test_a_length_that_begins_as_a_compressed_file_does_is_no_sign_of_one(tmp_path):
+    """35,615 bytes are 1f 8b at the beginning of the file, as with gzip; so are others above 65,536."""
+    for length in (0x8B1F, 0x18B1F):
+        shards.write(tmp_path / "mine", [b"a" * length, b"bc"])
+        assert (tmp_path / "mine").read_bytes().startswith(b"\x1f\x8b")
+        found = records.index([str(tmp_path / "mine")])
+        assert found.places.tolist() == [0, length + 16] and read(found, [1]) == [b"bc"]
+    cut = tmp_path / "cut"
+    cut.write_bytes((tmp_path / "mine").read_bytes()[:50])
+    with pytest.raises(ValueError, match="cut is no TFRecord file, or cut off"):
+        records.index([str(cut)])
+
+
 def test_files_that_are_gone_or_empty_are_refused(paths, tmp_path):
     with pytest.raises(ValueError, match=r"gone: no such file or directory"):
         records.index([str(tmp_path / "gone")])
@@ -90,6 +103,9 @@ def test_shards_are_found_by_folder_and_by_pattern(paths, tmp_path):
     tfds_named = tmp_path / "set-train.tfrecord-00000-of-00001"
     shards.write(tfds_named, [b"x"])
     assert records.find(str(tmp_path)) == [*paths, str(tfds_named)]
+    (tmp_path / "below" / "more").mkdir(parents=True)
+    shards.write(tmp_path / "below" / "more" / "deep.tfrecord", [b"x"])
+    assert records.find(f"{tmp_path}/**/*.tfrecord") == [str(tmp_path / "below/more/deep.tfrecord"), *paths]
 
 
 def test_what_is_no_set_of_shards_is_refused(paths, tmp_path):
