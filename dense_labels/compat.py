@@ -71,11 +71,11 @@ def saved_optimizer(optimizer: tf.keras.optimizers.Optimizer) -> Any:
 
 
 def several_workers(strategy: tf.distribute.Strategy) -> tf.distribute.Strategy:
-    """Lets Keras 3 train on a MultiWorkerMirroredStrategy, which it gives whole batches and scalars to reduce."""
+    """Lets Keras 3 train a `PairModel` on many workers: it fails at a mean of scalars, which a step has made alike."""
     if KERAS_3:  # github.com/keras-team/keras/issues/20585
         reduce, local = strategy.reduce, strategy.experimental_local_results
         strategy.reduce = lambda operation, values, axis=None: tf.nest.map_structure(
-            lambda value: reduce(operation, value, axis=axis if local(value)[0].shape.rank else None), values
+            lambda value: reduce(operation, value, axis) if axis is None else local(value)[0], values
         )
     return strategy
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from tests import commands, evaluated
 from tests.commands import ROOT
 
 STEPS, EPOCHS = 6, 2
+_MEANS = re.compile(r"loss: ([\d.]+) - matching_error: ([\d.]+)")  # of an epoch, over all workers
 
 
 def _arm(data, workdir):
@@ -188,6 +190,9 @@ def test_two_workers_of_which_one_is_lost_and_comes_back_end_with_the_weights_of
             for name, value in _weights(other, step)[0].items():
                 np.testing.assert_allclose(value, whole[name], atol=tolerance, err_msg=f"{step} {other} {name}")
     assert _weights(workdir)[1] == _weights(elsewhere)[1] == EPOCHS * STEPS
+    of_one, *of_two = ([*map(float, _MEANS.findall(said)[-1])] for said in (alone.stdout, *outputs))
+    assert of_two[0] == of_two[1]
+    np.testing.assert_allclose(of_two[0], of_one, rtol=1e-2)
 
 
 def test_the_precision_a_run_was_begun_with_is_kept(arm_data, tmp_path):

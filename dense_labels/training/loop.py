@@ -54,6 +54,19 @@ class PairModel(tf.keras.Model):
         self.matching_error.update_state(y_pred["matching_error"], sample_weight=has_cells)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        """Returns the mean of each metric over all replicas.
+
+        In a step all are summed at once: Keras sums one number after another, and waits for the network each time.
+        """
+        replica = tf.distribute.get_replica_context()
+        if replica is None or replica.num_replicas_in_sync == 1:
+            return super().get_metrics_result()
+        own = [[tf.convert_to_tensor(metric.total), tf.convert_to_tensor(metric.count)] for metric in self.metrics]
+        totals, counts = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.stack(own)), axis=1)
+        means = tf.unstack(tf.math.divide_no_nan(totals, counts))
+        return {metric.name: mean for metric, mean in zip(self.metrics, means)}
+
 
 def choose_precision(settings: config_lib.TrainConfig) -> str:
     """Says in which precision to train.
@@ -161,7 +174,7 @@ def train(
     # The numbers of an epoch are written before the run can go on from its end; pictures may wait, and may fail.
     around += [saver, pictures]
     model.fit(
-        strategy.distribute_datasets_from_function(lambda context: dataset(step, context).map(_for_keras)),
+        strategy.distribute_datasets_from_function(lambda context: _for_keras(dataset(step, context))),
         initial_epoch=epochs_done,
         epochs=settings.num_epochs,
         steps_per_epoch=steps_per_epoch,
@@ -194,6 +207,7 @@ def _compiled(
         optimizer = compat.loss_scaled(optimizer)
     optimizer.build(model.network.trainable_variables)
     model.compile(optimizer, jit_compile=settings.jit_compile)
+    model.distribute_reduction_method = "first"  # of what a step returns, which is the same on all replicas
     return model
 
 
@@ -250,6 +264,10 @@ def _for_the_chief(
     ]
 
 
-def _for_keras(pairs: PairBatch) -> tuple[PairBatch]:
-    """Wraps an element of a dataset, so that Keras does not take it apart."""
-    return (pairs,)
+def _for_keras(pairs: tf.data.Dataset) -> tf.data.Dataset:
+    """Says that pairs never end, which workers would else ask one another in each step.
+
+    Each element is wrapped, so that Keras does not take it apart.
+    """
+    wrapped = pairs.map(lambda batch: (batch,))
+    return wrapped.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
