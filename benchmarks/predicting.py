@@ -72,8 +72,8 @@ def make_pictures(folder, count):
     return np.mean([len(content) for content in contents]) / 1000
 
 
-def predictor():
-    """The predictor of an untrained network, the same in every process."""
+def predictor(network="dilations", seen=_SEEN):
+    """The predictor of an untrained network that sees pictures of a size (height, width); the same in every process."""
     import tensorflow as tf
 
     from configs import folder
@@ -84,13 +84,14 @@ def predictor():
     from dense_labels.training import restoring
 
     config = folder.get_config()
+    config.model.name = network
     tf.keras.utils.set_random_seed(_SEED)
-    network, _ = restoring.restored_network(config, None)
+    labels, _ = restoring.restored_network(config, None)
     stride = NETWORKS[config.model.name].value.stride(config.model)
-    frame = Frame(_SEEN, stride)
+    frame = Frame(seen, stride)
     vectors = np.random.default_rng(_SEED).normal(size=[_LANDMARKS, config.model.label_size]).astype(np.float32)
     head = HEADS["nearest"].value.restore({"vectors": vectors, "stride": stride, "upsample": config.eval.upsample})
-    model = ServedModel(network, head, frame=frame)
+    model = ServedModel(labels, head, frame=frame)
     return Predictor(model.landmarks, frame, (), {"model": "benchmark"}), model.landmarks
 
 

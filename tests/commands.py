@@ -4,7 +4,6 @@ Importing the libraries takes five seconds of a processor, longer than most of w
 process does that once, and is forked for each command: it has no thread of its own by then, and nothing of ours.
 """
 
-import contextlib
 import functools
 import gc
 import importlib
@@ -14,7 +13,6 @@ import os
 import pathlib
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,15 +29,6 @@ def command(main, *arguments):
 def environment(**more):
     """The environment of a command: quiet, and on the CPU."""
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **more}
-
-
-def free_addresses(count):
-    """Addresses of this machine with ports, all different, that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
 
 
 def run(main, *arguments, cwd=ROOT, timeout=300, **variables):

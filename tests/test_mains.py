@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks import links
 from tests import commands, evaluated
 from tests.commands import ROOT
 
@@ -140,7 +141,7 @@ def test_killed_in_mid_epoch_it_ends_with_the_weights_of_a_whole_run(trained, ar
 @contextlib.contextmanager
 def _two_workers(*flags):
     """Two processes that train together, with what they say in a pipe each."""
-    workers, processes = commands.free_addresses(2), []
+    workers, processes = links.free_addresses(2), []
     try:
         for index in range(2):
             task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}

@@ -11,6 +11,7 @@ import types
 import pytest
 import tensorflow as tf
 
+from benchmarks import links
 from dense_labels.training import strategies
 from tests import commands
 
@@ -94,7 +95,7 @@ def _wait_until_it_listens(address):
 
 
 def test_who_is_waited_for_is_said_and_ctrl_c_ends_the_wait(tmp_path):
-    cluster = {"worker": commands.free_addresses(2)}
+    cluster = {"worker": links.free_addresses(2)}
     task = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})
     process = subprocess.Popen(
         commands.command("train_main.py", "--config=configs/demo.py", f"--workdir={tmp_path}/run"),
