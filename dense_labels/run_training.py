@@ -71,11 +71,18 @@ def train(
 
 @contextlib.contextmanager
 def _others_may_be_lost() -> Iterator[None]:
-    """Says what to do where TensorFlow gives up what several workers were adding up, for one of them has ended."""
+    """Says what to do where TensorFlow gives up: another worker has ended, or a service of pairs knows nothing more."""
     import tensorflow as tf
 
     try:
         yield
+    except tf.errors.NotFoundError as error:
+        if "iteration client id" not in error.message:
+            raise
+        raise ConnectionError(
+            "a service of pairs was started anew, and has lost the order; start the same command again, on each worker "
+            "where there are several, and it goes on from the last checkpoint"
+        ) from error
     except tf.errors.OpError as error:
         _, aborted, reason = error.message.partition("Collective ops is aborted by: ")
         if not aborted:

@@ -272,6 +272,20 @@ def test_a_lost_worker_is_told_from_other_errors_of_tensorflow(options, tmp_path
     assert not (tmp_path / "run" / lock.FILE).exists()
 
 
+@pytest.mark.parametrize("said", ["Failed to get tasks: Unknown iteration client id 3007. The dispatcher", "no file"])
+def test_a_service_of_pairs_that_began_anew_is_told_from_other_things_that_are_not_found(
+    options, tmp_path, monkeypatch, said
+):
+    def stop(*_):
+        raise tf.errors.NotFoundError(None, None, said)
+
+    monkeypatch.setattr(run_training, "_fit", stop)
+    of_service = said != "no file"
+    expected = ConnectionError if of_service else tf.errors.NotFoundError
+    with pytest.raises(expected, match="was started anew, and has lost the order; start" if of_service else "no file"):
+        dense_labels.train(workdir=tmp_path / "run", **options)
+
+
 @pytest.mark.parametrize("given", [{"workdir": "gs://bucket/run"}, {"data.cache_dir": "s3://bucket/kept"}])
 def test_a_bucket_is_not_taken_for_a_folder_of_this_machine(options, tmp_path, monkeypatch, given):
     monkeypatch.chdir(tmp_path)
