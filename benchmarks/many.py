@@ -128,22 +128,14 @@ def predict(folder, out):
 
 
 def _table(shards, trained, predicted):
+    steps = f"{_STEPS} steps of {_BATCH} pairs"
     lines = []
-    for count, row in shards.items():
-        lines.append(["shards written", count, f"{1e6 * row['seconds'] / count:.0f}", f"{row['peak_mb']:.0f}"])
-    for count, row in trained.items():
-        rest = row["seconds"] - _STEPS * _BATCH / row["pairs_per_second"]
-        lines.append(
-            [
-                f"{_STEPS} steps",
-                count,
-                f"{row['pairs_per_second']:.1f} pairs/s; {rest:.0f} s before and after",
-                f"{row['peak_mb']:.0f}",
-            ]
-        )
-    for count, row in predicted.items():
-        lines.append(["predicted", count, f"{1e6 * row['seconds'] / count:.0f}", f"{row['peak_mb']:.0f}"])
-    return timing.table(["what", "pictures", "microseconds a picture", "peak MB"], lines)
+    for what, records in {"shards written": shards, steps: trained, "files predicted": predicted}.items():
+        for count, row in records.items():
+            each = f"{1000 * row['seconds'] / count:.1f}" if what != steps else ""
+            speed = f"{row['pairs_per_second']:.1f}" if what == steps else ""
+            lines.append([what, f"{count:,}", f"{row['seconds']:.0f}", each, speed, f"{row['peak_mb']:.0f}"])
+    return timing.table(["what", "pictures", "seconds", "ms a picture", "pairs/s", "peak MB"], lines)
 
 
 if __name__ == "__main__":

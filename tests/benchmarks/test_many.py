@@ -21,7 +21,7 @@ def test_the_table_says_what_a_picture_costs():
     row = {"seconds": 2.0, "peak_mb": 300.4}
     lines = many._table({1000: row}, {1000: {**row, "pairs_per_second": 1600.0}}, {500: row}).splitlines()
     assert lines[2:] == [
-        "| shards written | 1000 | 2000 | 300 |",
-        "| 200 steps | 1000 | 1600.0 pairs/s; 1 s before and after | 300 |",
-        "| predicted | 500 | 4000 | 300 |",
+        "| shards written | 1,000 | 2 | 2.0 |  | 300 |",
+        "| 200 steps of 8 pairs | 1,000 | 2 |  | 1600.0 | 300 |",
+        "| files predicted | 500 | 2 | 4.0 |  | 300 |",
     ]
