@@ -11,9 +11,11 @@ import dense_labels
 from dense_labels import command_line, progress
 
 
-def main(config: dense_labels.Config, workdir: str, allow_changed_data: bool, data_service: str) -> None:
+def main(config: dense_labels.Config, workdir: str, allow_changed_data: bool, data_service: str, backup: str) -> None:
     """Trains, and says what to run next."""
-    dense_labels.train(config, workdir=workdir, allow_changed_data=allow_changed_data, data_service=data_service)
+    dense_labels.train(
+        config, workdir=workdir, allow_changed_data=allow_changed_data, data_service=data_service, backup=backup
+    )
     progress.say(f"next: {command_line.python()} eval_main.py --workdir={shlex.quote(workdir)}")
 
 
@@ -23,8 +25,9 @@ def console() -> None:
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, TensorBoard, results.")
     changed = flags.DEFINE_bool("allow_changed_data", False, "Go on although the pictures have changed.")
     service = flags.DEFINE_string("data_service", "", "Addresses, such as grpc://HOST:5050, of who makes the pairs.")
+    backup = flags.DEFINE_string("backup", "", "A copy of the run, such as s3://bucket/mine.tar.")
     flags.mark_flags_as_required(["config", "workdir"])
-    command_line.run(lambda: main(config.value, workdir.value, changed.value, service.value))
+    command_line.run(lambda: main(config.value, workdir.value, changed.value, service.value, backup.value))
 
 
 if __name__ == "__main__":

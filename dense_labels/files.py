@@ -183,8 +183,8 @@ def check_local(path: str | os.PathLike, name: str = "") -> None:
     if _URL.match(os.fspath(path)):
         given = f"{name}={os.fspath(path)}" if name else os.fspath(path)
         raise ValueError(
-            f"{given}: must be a path of this machine, not a URL; mount the bucket, and give the path "
-            "that it is mounted at (docs/scale.md says what a mount must be able to do)"
+            f"{given}: must be a path of this machine, not a URL; mount the bucket, and give the path that it is "
+            "mounted at, or have the run copied there by train_main.py --backup (docs/scale.md says more of both)"
         )
 
 

@@ -26,6 +26,7 @@ def train(
     workdir: str | os.PathLike,
     allow_changed_data: bool = False,
     data_service: str = "",
+    backup: str = "",
     **overrides: Any,
 ) -> Run:
     """Trains a labelling network, or goes on with a training that was stopped.
@@ -40,6 +41,9 @@ def train(
       allow_changed_data: go on although pictures were edited, renamed, added or removed since the run began.
       data_service: address of a tf.data service that makes the pairs of shards, grpc://HOST:PORT, or several with
         commas between them; "": this process makes them.
+      backup: URL of a .tar file that fsspec can write, such as s3://bucket/mine.tar, or path of one: a copy of the
+        run, which is replaced after every epoch. Where it is there and `workdir` holds no checkpoint, the run goes on
+        from it.
       **overrides: keys of the configuration and their values, such as `**{"train.num_epochs": 3}`.
 
     Returns:
@@ -47,7 +51,9 @@ def train(
 
     Raises:
       ValueError: if the configuration, the data set or the run in `workdir` cannot be used, its pictures have changed,
-        another process is training there, or the service does not answer or cannot read this data set.
+        another process is training there, the service does not answer or cannot read this data set, or the backup is
+        damaged, of another run, or further than `workdir`.
+      OSError: if the backup cannot be written; the run stays in `workdir`.
       FloatingPointError: if the loss or a weight is no longer finite; the last good checkpoint stays.
       ConnectionError: if another worker is lost, of several that train together.
     """
@@ -57,15 +63,22 @@ def train(
 
     import tensorflow as tf  # after the configuration is known to be right, for this is slow
 
-    from dense_labels.training import lock, strategies
+    from dense_labels.training import backups, lock, strategies
     from input_pipeline import data_service as service
 
     service.check(config.data.name, data_service)
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
+    copied = backups.Backup(backup, workdir) if backup else None
     strategy = strategies.create()  # first: it must meet the other workers before anything else runs
     services = service.find(data_service)
     with _others_may_be_lost(), lock.hold(workdir) if strategies.is_chief(strategy) else contextlib.nullcontext():
-        _train(config, workdir, strategy, allow_changed_data, services)
+        copied = copied if strategies.is_chief(strategy) else None
+        if copied:
+            copied.begin()
+        strategies.check_alike(strategy, {"--backup": backup, "step": 0})  # before others look for checkpoints
+        _train(config, workdir, strategy, allow_changed_data, services, copied)
+        if copied:
+            copied.finish()
     return open_run(workdir)
 
 
@@ -94,7 +107,12 @@ def _others_may_be_lost() -> Iterator[None]:
 
 
 def _train(
-    config: config_lib.Config, workdir: str, strategy: Any, allow_changed_data: bool, services: tuple[str, ...]
+    config: config_lib.Config,
+    workdir: str,
+    strategy: Any,
+    allow_changed_data: bool,
+    services: tuple[str, ...],
+    backup: Any,
 ) -> None:
     """Trains as the only process that writes into the work directory, or beside that process."""
     from dense_labels.training import checkpoints, loop, manifest, strategies
@@ -119,7 +137,7 @@ def _train(
         run_config.save(config if kept is None else run_config.as_begun(config, kept), workdir)
         manifest.save(workdir, pictures)
     alike = {"configuration": _without_paths(config), "pictures": json.dumps(pictures, sort_keys=True)}
-    _fit(config, workdir, source, strategy, services, alike)
+    _fit(config, workdir, source, strategy, services, alike, backup)
 
 
 def _without_paths(config: config_lib.Config) -> str:
@@ -171,8 +189,9 @@ def _fit(
     strategy: Any,
     services: tuple[str, ...],
     alike: dict[str, str],
+    backup: Any,
 ) -> None:
-    from dense_labels.training import loop
+    from dense_labels.training import backups, loop
     from input_pipeline import pipeline
 
     network = NETWORKS[config.model.name].value
@@ -195,4 +214,5 @@ def _fit(
         stride=stride,
         strategy=strategy,
         alike=alike,
+        after_epochs=[backups.AfterEpochs(backup)] if backup else [],
     )

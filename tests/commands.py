@@ -4,6 +4,7 @@ Importing the libraries takes five seconds of a processor, longer than most of w
 process does that once, and is forked for each command: it has no thread of its own by then, and nothing of ours.
 """
 
+import contextlib
 import functools
 import gc
 import importlib
@@ -52,6 +53,31 @@ def run(main, *arguments, cwd=ROOT, timeout=300, **variables):
         server.stdin.flush()
         code = int(server.stdout.readline())
         return subprocess.CompletedProcess(argv, code, *(pathlib.Path(path).read_text() for path in outputs))
+
+
+@contextlib.contextmanager
+def two_workers(*flags):
+    """Two processes that train together, with what they say in a pipe each; they are killed in the end."""
+    from benchmarks import links
+
+    workers, processes = links.free_addresses(2), []
+    try:
+        for index in range(2):
+            task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+            processes.append(
+                subprocess.Popen(
+                    command("train_main.py", *flags),
+                    cwd=ROOT,
+                    env=environment(TF_CONFIG=json.dumps(task), PYTHONUNBUFFERED="1"),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
 
 
 @functools.cache

@@ -1,6 +1,5 @@
 """The command lines as a user runs them: the whole road, kill -9, two workers, and what is said of mistakes."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import links
 from tests import commands, evaluated
 from tests.commands import ROOT
 
@@ -138,29 +136,6 @@ def test_killed_in_mid_epoch_it_ends_with_the_weights_of_a_whole_run(trained, ar
         np.testing.assert_array_equal(value, resumed[name], err_msg=name)
 
 
-@contextlib.contextmanager
-def _two_workers(*flags):
-    """Two processes that train together, with what they say in a pipe each."""
-    workers, processes = links.free_addresses(2), []
-    try:
-        for index in range(2):
-            task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-            processes.append(
-                subprocess.Popen(
-                    commands.command("train_main.py", *flags),
-                    cwd=ROOT,
-                    env=commands.environment(TF_CONFIG=json.dumps(task), PYTHONUNBUFFERED="1"),
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                )
-            )
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-
-
 def _said_until_one_is_lost(processes):
     """Kills the second of two workers in mid epoch; returns the exit code of the first, and what it says."""
     left, lost = processes
@@ -172,13 +147,13 @@ def _said_until_one_is_lost(processes):
 
 def test_two_workers_of_which_one_is_lost_and_comes_back_end_with_the_weights_of_one(trained, arm_data, tmp_path):
     workdir, elsewhere = tmp_path / "together", tmp_path / "alone"
-    with _two_workers(*_arm(arm_data, workdir)) as processes:
+    with commands.two_workers(*_arm(arm_data, workdir)) as processes:
         code, said = _said_until_one_is_lost(processes)
     line = said.strip().rsplit("\n", 1)[1]
     assert line.startswith("error: another worker was lost (") and "go on from the last checkpoint" in line, said
     assert code == 1 and "Traceback" not in said and not (workdir / "training.lock").exists(), said
     shutil.copytree(workdir, elsewhere)
-    with _two_workers(*_arm(arm_data, workdir)) as processes:
+    with commands.two_workers(*_arm(arm_data, workdir)) as processes:
         outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     alone = commands.run("train_main.py", *_arm(arm_data, elsewhere))  # the batch of a step is the same for any number

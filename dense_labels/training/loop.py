@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -120,6 +120,7 @@ def train(
     stride: int,
     strategy: tf.distribute.Strategy | None = None,
     alike: Mapping[str, str] | None = None,
+    after_epochs: Sequence[tf.keras.callbacks.Callback] = (),
 ) -> tf.keras.Model:
     """Trains a network on pairs, or goes on with a training that was stopped.
 
@@ -136,6 +137,7 @@ def train(
       stride: side of a cell of the network in pixels.
       strategy: where to train; None for `strategies.create()`.
       alike: what several workers must have alike, beside step and weights; see `strategies.check_alike`.
+      after_epochs: callbacks that come last, when the checkpoint of an epoch is there.
 
     Returns:
       The trained network.
@@ -172,7 +174,7 @@ def train(
     around += _for_the_chief(config, workdir, examples, stride) if strategies.is_chief(strategy) else []
     around += [patience] if patience else []
     # The numbers of an epoch are written before the run can go on from its end; pictures may wait, and may fail.
-    around += [saver, pictures]
+    around += [saver, pictures, *after_epochs]
     model.fit(
         strategy.distribute_datasets_from_function(lambda context: _for_keras(dataset(step, context))),
         initial_epoch=epochs_done,

@@ -11,50 +11,19 @@ import pytest
 import tensorflow as tf
 
 import dense_labels
-from dense_labels import files, run_training
-from dense_labels.training import callbacks, checkpoints, lock, loop, manifest, strategies
-from tests import drawn
+from dense_labels import run_training
+from dense_labels.training import checkpoints, lock, manifest, strategies
+from tests import quick
+from tests.quick import EPOCHS, SIDE, STEPS, assert_same, weights
 
-SIDE, EPOCHS, STEPS = 32, 3, 2
 KINDS = ("index", "data-00000-of-00001")  # of the files of a checkpoint
 WRITTEN = ["config.json", manifest.FILE]  # into the work directory before the training begins
-QUICK = {  # what makes a training take a second
-    "model.name": "simple",
-    "model.norm": "none",
-    "data.size": (SIDE, SIDE),
-    "train.num_epochs": EPOCHS,
-    "train.steps_per_epoch": STEPS,
-    "train.keep_checkpoints": 2,
-    "train.warmup_steps": 0,
-    "train.batch_size": 2,
-    "train.precision": "float32",
-}
 
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
-    """The arguments of a quick training, all but where; nothing is drawn, and nothing written for TensorBoard."""
-    folder = tmp_path_factory.mktemp("faces")
-    drawn.faces(folder / "pictures", side=SIDE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks.Pictures, "_attempt", lambda *_: None)
-        patch.setattr(loop, "_for_the_chief", lambda *_: [])
-        yield {"pictures_or_config": str(folder / "pictures"), **QUICK, "data.cache_dir": str(folder / "cache")}
-
-
-def weights(workdir):
-    """The step and all variables of the newest checkpoint."""
-    folder, name = os.path.split(checkpoints.newest(workdir))
-    with files.plain_path(folder) as plain:
-        reader = tf.train.load_checkpoint(os.path.join(plain, name))
-        names = [name for name in reader.get_variable_to_shape_map() if "OBJECT" not in name]
-        return int(name.rpartition("-")[2]), {name: reader.get_tensor(name) for name in names}
-
-
-def assert_same(found, expected):
-    assert found[0] == expected[0] and found[1].keys() == expected[1].keys()
-    for name, value in expected[1].items():
-        np.testing.assert_array_equal(found[1][name], value, err_msg=name)
+    with quick.options(tmp_path_factory.mktemp("faces")) as options:
+        yield options
 
 
 @pytest.fixture(scope="module")

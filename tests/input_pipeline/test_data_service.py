@@ -14,7 +14,7 @@ from dense_labels.config import Config
 from dense_labels.registry import READERS, SOURCES
 from dense_labels.training import loop
 from input_pipeline import data_service, pipeline
-from tests import commands, shards
+from tests import commands, quick, shards
 from tests.commands import ROOT, command, environment
 
 BATCH = 3
@@ -33,14 +33,22 @@ def service():
     return dispatcher, start_worker(dispatcher)
 
 
+@contextlib.contextmanager
+def running(port=0):
+    """The real command; yields its process and its address."""
+    started = [*command("input_pipeline/service.py"), f"--port={port}"]
+    with subprocess.Popen(started, stdout=subprocess.PIPE, env=environment(PYTHONPATH=str(ROOT)), text=True) as process:
+        try:
+            yield process, re.fullmatch(r"ready: --data_service=(grpc://localhost:\d+)\n", process.stdout.readline())[1]
+        finally:
+            process.terminate()
+
+
 @pytest.fixture
 def other_process():
     """The address of the real command, running."""
-    started = [*command("input_pipeline/service.py"), "--port=0"]
-    with subprocess.Popen(started, stdout=subprocess.PIPE, env=environment(PYTHONPATH=str(ROOT)), text=True) as process:
-        said = process.stdout.readline()
-        yield re.fullmatch(r"ready: --data_service=(grpc://localhost:\d+)\n", said)[1]
-        process.terminate()
+    with running() as (_, address):
+        yield address
 
 
 def numbers(indices):
@@ -112,6 +120,34 @@ def test_a_training_asks_the_services_that_it_is_given(service, tmp_path, monkey
     chosen = {"data.name": "shards", "data.dir": str(tmp_path), "train.precision": "float32"}
     dense_labels.train("folder", workdir=tmp_path / "run", data_service=address, **chosen)
     assert asked["services"] == (address,) and asked["start_step"] == 3
+
+
+def test_two_workers_whose_service_is_killed_go_on_with_a_new_one_to_the_weights_of_one_without(tmp_path):
+    shards.write(tmp_path / "a.tfrecord", [shards.picture(n, (32, 32))[0] for n in range(24)])
+    settings = {
+        **{"data.name": "shards", "data.dir": str(tmp_path), "model.name": "simple", "model.norm": "none"},
+        **{"train.precision": "float32", "train.optimizer": "adagrad", "train.learning_rate": 0.03},
+        **{"train.num_epochs": 2, "train.steps_per_epoch": 40, "train.batch_size": 4, "train.warmup_steps": 0},
+    }
+    flags = ["--config=folder", f"--workdir={tmp_path}/run"]
+    flags += [f"--config.{name}={value}" for name, value in settings.items()]
+    with running() as (service, address), commands.two_workers(*flags, f"--data_service={address}") as workers:
+        next(line for line in workers[0].stdout if line.startswith("Epoch 2/2"))
+        service.kill()
+        service.wait()
+        with running(address.rpartition(":")[2]):
+            said = [worker.communicate(timeout=120)[0] for worker in workers]
+            assert [worker.returncode for worker in workers] == [1, 1], said
+            assert any("error: a service of pairs was started anew, and has lost the order" in each for each in said), (
+                said
+            )
+            with commands.two_workers(*flags, f"--data_service={address}") as again:
+                said = [worker.communicate(timeout=300)[0] for worker in again]
+                assert [worker.returncode for worker in again] == [0, 0], said
+    assert re.search("going on from .*/ckpt-40\n", said[0])
+    with commands.two_workers(*flags, f"--workdir={tmp_path}/without") as workers:
+        assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
+    quick.assert_same(quick.weights(tmp_path / "run"), quick.weights(tmp_path / "without"))
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line():

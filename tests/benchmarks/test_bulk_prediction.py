@@ -1,0 +1,50 @@
+"""Tests of the table of bulk prediction's speed, and of what it measures."""
+
+import os
+import re
+import sys
+
+import pytest
+
+from benchmarks import bulk_prediction
+
+
+def test_the_table_takes_the_start_away():
+    row = {"seconds": {"100": 30.0, "400": 90.0}}  # 5 a second, after 10 seconds
+    bulk = {**row, "decoding_ms": 7.75, "network_ms": 200.0}
+    lines = bulk_prediction._table({("predict_main.py", 1): row, ("serving.bulk", 2): bulk}).splitlines()
+    assert lines[2:] == [
+        "| predict_main.py | 1 | 5.0 | 5.0 |  |  | 10 |",
+        "| serving.bulk | 2 | 5.0 | 2.5 | 7.8 | 200.0 | 10 |",
+    ]
+
+
+def test_both_programs_predict_the_same_pictures_on_the_cores_they_are_given(tmp_path, monkeypatch):
+    pictures, ran = [tmp_path / name for name in "abc"], []
+    for picture in pictures:
+        picture.write_bytes(b"")
+
+    def run(command, cores):
+        folder = next(each.partition("=")[2] for each in command if re.match("--(pictures|input)=", each))
+        ran.append((command[1:3], sorted(os.listdir(folder)), cores, sum("num_workers=2" in each for each in command)))
+        return "predicted 3 pictures in 9.0 s, decoding 0.3 s, network 6.0 s: summary"
+
+    monkeypatch.setattr(bulk_prediction, "_run", run)
+    monkeypatch.setattr(bulk_prediction, "_MODEL", type("Flag", (), {"value": "served/1"}))
+    for program, first in (
+        ("predict_main.py", ["predict_main.py", "--model=served/1"]),
+        ("serving.bulk", ["-m", "serving.bulk"]),
+    ):
+        row = bulk_prediction._measure(program, [4, 6], pictures, (2, 3))
+        assert row["seconds"].keys() == {"2", "3"} and row["decoding_ms"] == pytest.approx(100)
+        assert [each[:3] for each in ran] == [(first, ["a", "b"], [4, 6]), (first, ["a", "b", "c"], [4, 6])]
+        assert {each[3] for each in ran} == {int(program == "serving.bulk")}
+        ran.clear()
+
+
+def test_a_command_has_the_cores_it_is_given_and_its_failure_is_shown():
+    core = max(os.sched_getaffinity(0))
+    shown = bulk_prediction._run([sys.executable, "-c", "import os; print(os.sched_getaffinity(0))"], [core])
+    assert shown == f"{{{core}}}\n"
+    with pytest.raises(SystemExit, match="failed:\nout of memory"):
+        bulk_prediction._run([sys.executable, "-c", "import sys; sys.exit('out of memory')"], [core])

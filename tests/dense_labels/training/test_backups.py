@@ -1,0 +1,203 @@
+"""A copy of a run in a store of objects: another machine goes on from it, and no run replaces what is not its own."""
+
+import io
+import json
+import re
+import tarfile
+
+import boto3
+import fsspec
+import pytest
+from moto.server import ThreadedMotoServer
+
+import dense_labels
+from dense_labels.training import backups
+from tests import quick
+
+BUCKET = "pictures"
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    with quick.options(tmp_path_factory.mktemp("faces")) as options:
+        yield options
+
+
+@pytest.fixture(scope="module")
+def whole(options, tmp_path_factory):
+    """A run that was never stopped."""
+    return quick.weights(dense_labels.train(**options, workdir=tmp_path_factory.mktemp("whole") / "run").workdir)
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A server that speaks as S3 does, and a bucket there."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        yield f"s3://{BUCKET}"
+    server.stop()
+
+
+@pytest.fixture(params=["s3", "disk"])
+def place(request, tmp_path):
+    """Where nothing lies yet."""
+    folder = request.getfixturevalue("s3") if request.param == "s3" else str(tmp_path / "mounted")
+    return f"{folder}/{tmp_path.name}/mine.tar"
+
+
+def head(place):
+    with fsspec.open(place) as file, tarfile.open(fileobj=io.BytesIO(file.read())) as archive:
+        return backups._said(archive)
+
+
+def names(place):
+    with fsspec.open(place) as file, tarfile.open(fileobj=io.BytesIO(file.read())) as archive:
+        return archive.getnames()
+
+
+def kill_after_first_epoch(monkeypatch):
+    """Has the next training die once its first epoch is in the backup."""
+    write = backups.Backup.try_to_write
+
+    def once(backup):
+        write(backup)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backups.Backup, "try_to_write", once)
+
+
+def test_another_machine_goes_on_to_the_same_weights(options, whole, place, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        kill_after_first_epoch(patch)
+        dense_labels.train(**options, workdir=tmp_path / "one", backup=place)
+    assert head(place)["step"] == quick.STEPS
+    run = dense_labels.train(**options, workdir=tmp_path / "other", backup=place)
+    assert f"going on from --backup={place}, at step {quick.STEPS}" in capsys.readouterr().out
+    quick.assert_same(quick.weights(run.workdir), whole)
+    assert head(place)["step"] == quick.EPOCHS * quick.STEPS
+    steps = [(quick.EPOCHS - 1) * quick.STEPS, quick.EPOCHS * quick.STEPS]
+    of_steps = [f"checkpoints/ckpt-{step}.{kind}" for step in steps for kind in ("data-00000-of-00001", "index")]
+    assert names(place) == ["backup.json", "checkpoints/checkpoint", *of_steps, "config.json", "pictures.json"]
+
+
+def test_a_work_directory_that_is_behind_or_of_another_run_is_refused(options, tmp_path, monkeypatch):
+    place = str(tmp_path / "mine.tar")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        kill_after_first_epoch(patch)
+        dense_labels.train(**options, workdir=tmp_path / "one", backup=place)
+    dense_labels.train(**options, workdir=tmp_path / "other", backup=place)
+    dense_labels.train(**options, workdir=tmp_path / "third")
+    before = (tmp_path / "mine.tar").read_bytes()
+    behind = f"mine.tar is at step {quick.EPOCHS * quick.STEPS}, and .*one at step {quick.STEPS}: the run went on else"
+    for workdir, said in {"one": behind, "third": "is of another run than .*third; give another place"}.items():
+        with pytest.raises(ValueError, match=said):
+            dense_labels.train(**options, workdir=tmp_path / workdir, backup=place)
+    assert (tmp_path / "mine.tar").read_bytes() == before
+
+
+def test_a_training_that_meets_what_another_wrote_meanwhile_ends(options, tmp_path, monkeypatch):
+    place = str(tmp_path / "mine.tar")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        kill_after_first_epoch(patch)
+        dense_labels.train(**options, workdir=tmp_path / "one", backup=place)
+    first, second = (backups.Backup(place, tmp_path / name) for name in ("one", "two"))
+    (tmp_path / "two").mkdir()
+    first.begin()
+    second.begin()
+    second._write()
+    with pytest.raises(ValueError, match="mine.tar: another training has written it; stop one of the two"):
+        first.try_to_write()
+
+
+def test_what_is_not_written_is_tried_again_and_said_at_the_end(options, s3, tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise OSError("the network is down")
+
+    place = f"{s3}/{tmp_path.name}/mine.tar"
+    with monkeypatch.context() as patch:
+        patch.setattr(backups, "_put", fail)
+        said = "the backup was not written .the network is down.; the run is whole in .*run; start the same command"
+        with pytest.raises(OSError, match=said):
+            dense_labels.train(**options, workdir=tmp_path / "run", backup=place)
+    assert capsys.readouterr().out.count("; it is tried again") == quick.EPOCHS
+    dense_labels.train(**options, workdir=tmp_path / "run", backup=place)  # which has nothing left to train
+    assert head(place)["step"] == quick.EPOCHS * quick.STEPS
+
+
+def test_what_was_written_although_the_answer_was_lost_is_of_this_training(options, tmp_path, monkeypatch, capsys):
+    put = backups._put
+
+    def put_and_fail(*arguments):
+        put(*arguments)
+        raise OSError("timed out")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="timed out.; the run is whole"):
+        patch.setattr(backups, "_put", put_and_fail)
+        dense_labels.train(**options, workdir=tmp_path / "run", backup=str(tmp_path / "mine.tar"))
+    assert capsys.readouterr().out.count("timed out); it is tried again") == quick.EPOCHS
+
+
+def test_whatever_a_package_raises_is_an_error_of_the_store(tmp_path, monkeypatch):
+    backup = backups.Backup("memory://mine.tar", tmp_path)
+    monkeypatch.setattr(backup._store, "cat_file", lambda *_, **__: 1 / 0)
+    with pytest.raises(OSError, match="^--backup=memory://mine.tar: division by zero$"):
+        backup.begin()
+
+
+def test_a_place_that_takes_nothing_is_refused_before_the_training(options, s3, tmp_path):
+    with pytest.raises(OSError, match=r"--backup=s3://nobodys/mine.tar cannot be written \(.*bucket"):
+        dense_labels.train(**options, workdir=tmp_path / "run", backup="s3://nobodys/mine.tar")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    {
+        "s3://bucket/folder": "must be the URL or path of a .tar file, such as s3://bucket/mine.tar",
+        "s3://bucket/.tar": "must be the URL or path of a .tar file",
+        "nothing://bucket/mine.tar": "Protocol not known: nothing",
+        "gs://bucket/mine.tar": "needs gcsfs, which is not installed: pip install .dense-labels.gs.",
+    }.items(),
+)
+def test_a_place_that_is_none_is_refused(options, tmp_path, given, said):
+    with pytest.raises(ValueError, match=f"^--backup={re.escape(given)}:? {said}"):
+        dense_labels.train(**options, workdir=tmp_path / "run", backup=given)
+
+
+def test_an_archive_that_is_damaged_or_none_is_refused(options, whole, tmp_path):
+    place = tmp_path / "mine.tar"
+    dense_labels.train(**options, workdir=tmp_path / "run", backup=str(place))
+    content = place.read_bytes()
+    with tarfile.open(place) as archive:
+        last = archive.getmember("pictures.json").offset
+    for damaged, said in (
+        (b"not an archive" * 1000, "is no backup of a run"),
+        (b"", "is no backup of a run"),
+        (content[: len(content) // 2], "is damaged"),
+        (content[:last] + bytes(1024), "is damaged .[0-9]+ files of [0-9]+"),  # where tar sees nothing wrong
+    ):
+        place.write_bytes(damaged)
+        with pytest.raises(ValueError, match=f"--backup=.*mine.tar {said}"):
+            dense_labels.train(**options, workdir=tmp_path / "other", backup=str(place))
+        assert place.read_bytes() == damaged and not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "checkpoints/../../outside"])
+def test_an_archive_writes_nothing_elsewhere(tmp_path, name):
+    path = tmp_path / "mine.tar"
+    said = json.dumps({"run": "a", "step": 1, "writer": "b", "files": 1}).encode()
+    with tarfile.open(path, "w") as archive:
+        for each, content in ((backups.FILE, said), (name, b"x")):
+            member = tarfile.TarInfo(each)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    with pytest.raises(tarfile.ReadError, match="which is no file of a run"):
+        backups._unpack(path, tmp_path / "run")
