@@ -110,7 +110,7 @@ class Backup:
     def _write(self) -> None:
         """Packs the work directory, and puts the archive in place of what this training knows to be there."""
         now = self._head()
-        if now not in (None, self._seen) and now["writer"] != self._writer:
+        if now is not None and now != self._seen and now["writer"] != self._writer:
             raise ValueError(f"--backup={self._place}: another training has written it; stop one of the two")
         head = {"run": self._run(), "step": checkpoints.newest_step(self._workdir), "writer": self._writer}
         with tempfile.TemporaryDirectory() as temporary:
