@@ -35,6 +35,16 @@ ROWS = {
         )
         for count, paper in ((10, None), (30, None), (50, 6.67))  # of how many landmarks paper 1 does not say
     },
+    "hourglass_dist_L64_exchange": (
+        {
+            "model.name": "hourglass",
+            "model.label_size": 64,
+            "loss.exchange": True,
+            "data.size": "(128, 128)",
+            "data.crop": 16,
+        },
+        (None, None),
+    ),
     "dilations_dist_mirror": ({"model.padding": "mirror"}, (None, None)),
     "dilations_dist_shift": ({"views.shift": 0.1}, (None, None)),
     "dilations_dist_mirror_shift": ({"model.padding": "mirror", "views.shift": 0.1}, (None, None)),

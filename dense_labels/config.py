@@ -52,9 +52,7 @@ class DataConfig:
     max_gap: int = key(1, "how far apart the two frames of a pair may lie", least=1, unit="frames")
     ignore_still: bool = key(True, "leave out what does not move, such as the background of a fixed camera")
     size: tuple[int, ...] = key((0, 0), "(height, width) to resize pictures to; (0, 0): from the pictures", unit="px")
-    crop: int = key(
-        0, "cut off each side of a view, so that warps bring in more of the picture, not its border", least=0, unit="px"
-    )
+    crop: int = key(0, "cut off each side of a view, so that warps bring in picture, not border", least=0, unit="px")
     skip_bad_files: bool = key(False, "leave out files that cannot be read, instead of refusing to start")
     cache_dir: str = key("~/.cache/dense_labels", "folder to keep resized pictures and computed flow in", path=True)
 
@@ -93,6 +91,7 @@ class ModelConfig:
     label_size: int = key(3, "how many numbers a label is (L); of sparse, landmarks (K)", least=2, most=4096)
     norm: str = key("none", "normalisation; batch: over the images of one replica", choices=("none", "batch"))
     activation: str = key("relu", "activation of the hidden layers", choices=("relu", "leaky_relu"))
+    width: int = key(128, "channels of the maps of an hourglass", least=2)
     padding: str = key("zero", "what convolutions see beyond the border", choices=("zero", "mirror"))
     mean: tuple[float, ...] = key((0.0, 0.0, 0.0), "colour that the network subtracts from its images in [0, 1]")
     std: tuple[float, ...] = key((1.0, 1.0, 1.0), "colour that it then divides them by")
