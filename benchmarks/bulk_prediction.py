@@ -4,7 +4,7 @@ python -m benchmarks.bulk_prediction --model=MODEL --images=IMAGES --results=RES
 
 MODEL is an exported model, and IMAGES a folder of pictures, of which the first are taken. Bulk prediction has a worker
 process a core, each with one thread; both programs are bound to so many cores of this machine. Each runs on the two
-counts, so that what the start takes is known by itself: the speed is that of the pictures between the two. Needs the
+counts, so that what the start takes is known by itself: all figures are of the pictures between the two. Needs the
 extra `beam`. Each row is recorded in RESULTS and only read the next time.
 """
 
@@ -65,8 +65,8 @@ def _row(program, cores, pictures, counts):
 
 
 def _measure(program, cores, pictures, counts):
-    """Seconds of both counts, and of bulk prediction the milliseconds of its parts for a picture of the larger."""
-    seconds, said = {}, ""
+    """Seconds of both counts: of the process, and what bulk prediction says of the parts of its workers."""
+    seconds, parts = {}, {name: {} for name in _PARTS}
     for count in counts:
         with tempfile.TemporaryDirectory() as temporary:
             folder = pathlib.Path(temporary, "pictures")
@@ -76,9 +76,10 @@ def _measure(program, cores, pictures, counts):
             begun = time.monotonic()
             said = _run(_command(program, folder, f"{temporary}/points", len(cores)), cores)
             seconds[str(count)] = time.monotonic() - begun
-    found = {name: re.search(pattern, said) for name, pattern in _PARTS.items()}
-    parts = {f"{name}_ms": 1000 * float(each[1]) / counts[-1] for name, each in found.items() if each}
-    return {"seconds": seconds, **parts}
+        for name, pattern in _PARTS.items():
+            if found := re.search(pattern, said):
+                parts[name][str(count)] = float(found[1])
+    return {"seconds": seconds, **{name: of_counts for name, of_counts in parts.items() if of_counts}}
 
 
 def _command(program, folder, out, processes):
@@ -111,7 +112,8 @@ def _table(measured):
     for (program, cores), row in measured.items():
         (few, first), (many, second) = row["seconds"].items()
         speed = (int(many) - int(few)) / (second - first)
-        parts = [f"{row[f'{part}_ms']:.1f}" if f"{part}_ms" in row else "" for part in _PARTS]
+        times = (int(many) - int(few)) / 1000
+        parts = [f"{(row[part][many] - row[part][few]) / times:.1f}" if part in row else "" for part in _PARTS]
         start = first - int(few) / speed
         lines.append([program, str(cores), f"{speed:.1f}", f"{speed / cores:.1f}", *parts, f"{start:.0f}"])
     headings = ["program", "cores", "pictures/s", "a core", "ms decoding", "ms network", "seconds of start"]

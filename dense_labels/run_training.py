@@ -63,23 +63,45 @@ def train(
 
     import tensorflow as tf  # after the configuration is known to be right, for this is slow
 
-    from dense_labels.training import backups, lock, strategies
+    from dense_labels.training import lock, strategies
     from input_pipeline import data_service as service
 
     service.check(config.data.name, data_service)
     tf.config.experimental.enable_tensor_float_32_execution(False)  # the scores of a match need all of float32
-    copied = backups.Backup(backup, workdir) if backup else None
     strategy = strategies.create()  # first: it must meet the other workers before anything else runs
     services = service.find(data_service)
-    with _others_may_be_lost(), lock.hold(workdir) if strategies.is_chief(strategy) else contextlib.nullcontext():
-        copied = copied if strategies.is_chief(strategy) else None
-        if copied:
-            copied.begin()
-        strategies.check_alike(strategy, {"--backup": backup, "step": 0})  # before others look for checkpoints
-        _train(config, workdir, strategy, allow_changed_data, services, copied)
-        if copied:
-            copied.finish()
+    with (
+        _others_may_be_lost(),
+        lock.hold(workdir) if strategies.is_chief(strategy) else contextlib.nullcontext(),
+        _backed_up(backup, workdir, strategy) as copies,
+    ):
+        _train(config, workdir, strategy, allow_changed_data, services, copies)
     return open_run(workdir)
+
+
+@contextlib.contextmanager
+def _backed_up(place: str, workdir: str, strategy: Any) -> Iterator[Any]:
+    """Yields the backup of the process that writes, in step with its run; None to others, and where there is none."""
+    from dense_labels.training import backups, strategies
+
+    backup, refused = None, None
+    if place and strategies.is_chief(strategy):
+        try:
+            backup = backups.Backup(place, workdir)
+            backup.begin()
+        except (ValueError, OSError) as error:
+            refused = error
+    try:  # before others look for checkpoints
+        strategies.check_alike(
+            strategy, {"--backup": place, "what is at --backup": int(refused is not None), "step": 0}
+        )
+    except ValueError:
+        if not refused:
+            raise
+    if refused:
+        raise refused
+    with backup.in_step() if backup else contextlib.nullcontext():
+        yield backup
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dense_labels.training import archives
 from tests import commands, evaluated
 from tests.commands import ROOT
 
@@ -146,19 +147,23 @@ def _said_until_one_is_lost(processes):
 
 
 def test_two_workers_of_which_one_is_lost_and_comes_back_end_with_the_weights_of_one(trained, arm_data, tmp_path):
-    workdir, elsewhere = tmp_path / "together", tmp_path / "alone"
-    with commands.two_workers(*_arm(arm_data, workdir)) as processes:
+    workdir, elsewhere, backup = tmp_path / "together", tmp_path / "alone", f"--backup={tmp_path}/mine.tar"
+    with commands.two_workers(*_arm(arm_data, workdir), backup) as processes:
         code, said = _said_until_one_is_lost(processes)
     line = said.strip().rsplit("\n", 1)[1]
     assert line.startswith("error: another worker was lost (") and "go on from the last checkpoint" in line, said
     assert code == 1 and "Traceback" not in said and not (workdir / "training.lock").exists(), said
     shutil.copytree(workdir, elsewhere)
-    with commands.two_workers(*_arm(arm_data, workdir)) as processes:
+    with commands.two_workers(*_arm(arm_data, workdir), backup) as processes:
         outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     alone = commands.run("train_main.py", *_arm(arm_data, elsewhere))  # the batch of a step is the same for any number
     assert alone.returncode == 0, alone.stderr
     assert f"going on from {elsewhere}/checkpoints/ckpt-{STEPS}" in alone.stdout
+    assert archives.read_head((tmp_path / "mine.tar").read_bytes())["step"] == EPOCHS * STEPS
+    archives.unpack(tmp_path / "mine.tar", tmp_path / "unpacked")
+    logs = [path.relative_to(workdir) for path in workdir.rglob("events.out*")]  # to their end, which is written last
+    assert logs and all((tmp_path / "unpacked" / log).read_bytes() == (workdir / log).read_bytes() for log in logs)
     # The rounding of sums in another order grows with every step.
     for step, tolerance in ((STEPS, 1e-5), (EPOCHS * STEPS, 1e-3)):
         whole, _ = _weights(trained, step)
@@ -169,6 +174,15 @@ def test_two_workers_of_which_one_is_lost_and_comes_back_end_with_the_weights_of
     of_one, *of_two = ([*map(float, _MEANS.findall(said)[-1])] for said in (alone.stdout, *outputs))
     assert of_two[0] == of_two[1]
     np.testing.assert_allclose(of_two[0], of_one, rtol=1e-2)
+
+
+def test_two_workers_whose_backup_cannot_be_used_both_end_in_one_line(arm_data, tmp_path):
+    with commands.two_workers(*_arm(arm_data, tmp_path / "run"), "--backup=s3://mine.tar") as processes:
+        said = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [1, 1] and "Traceback" not in "".join(said), said
+    assert "error: --backup=s3://mine.tar: must be the URL of a .tar file" in said[0]
+    assert "error: the workers do not begin alike (what is at --backup differ" in said[1], said[1]
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_precision_a_run_was_begun_with_is_kept(arm_data, tmp_path):

@@ -1,34 +1,30 @@
-"""A copy of a run in a store of objects, such as s3:// and gs://, from which another machine goes on.
+"""A copy of a run in an object store, S3 or Google's, or on another disk, from which another machine goes on.
 
-A store renames nothing and locks nothing; what it does is to put an object whole or not at all. So the copy is one
+An object store renames nothing and locks nothing, but it does put an object whole or not at all. So the copy is one
 object, a tar archive of the work directory, which is replaced after each epoch. Its first member says which run it is
 of, its step, and who wrote it: a run never replaces the copy of another, nor a later one of its own.
 """
 
 from __future__ import annotations
 
-import io
+import contextlib
+import glob
 import json
 import os
 import pathlib
 import secrets
 import shutil
-import tarfile
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import fsspec
 import tensorflow as tf
-from fsspec import core
-from fsspec.implementations import local
 
 from dense_labels import files, progress
-from dense_labels.training import checkpoints, lock
+from dense_labels.training import archives, checkpoints
 
-FILE = "backup.json"  # first member of the archive, and in the work directory: {"run"} alone
-_EXTRAS = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gs"), "gcs": ("gcsfs", "gs")}  # package and our extra
+_STORES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gs")}  # scheme -> package, and our extra
 _ENDING = ".tar"
-_DAMAGES = (tarfile.TarError, ValueError, KeyError, EOFError)
 
 
 class Backup:
@@ -38,33 +34,40 @@ class Backup:
         """Finds the file system of a place; reads nothing.
 
         Args:
-          place: of the archive; a URL that fsspec knows, or a path, that ends in ".tar".
+          place: of the archive, which ends in ".tar": a URL of S3 or Google's object store, or a path.
           workdir: folder of the run.
 
         Raises:
-          ValueError: if the place is no such thing, or the package of its file system is not installed.
+          ValueError: if the place is neither, or lies in the work directory; or if the package of its store is not
+            installed.
         """
         self._place, self._workdir = place, pathlib.Path(workdir)
         self._store, self._path = _store(place)
+        if _is_disk(self._store) and pathlib.Path(self._path).is_relative_to(self._workdir.absolute()):
+            raise ValueError(
+                f"--backup={place}: lies in --workdir={workdir}, which it is a copy of; give another place"
+            )
         self._seen: dict[str, Any] | None = None  # what the archive says, as far as this training knows
         self._writer = secrets.token_hex(8)
         self._is_behind = False
+        self._fetched: list[pathlib.Path] = []
 
     def begin(self) -> None:
         """Gives a work directory without checkpoints what the archive holds, or checks that the two belong together.
 
-        Where there is no archive, something is put beside its place and removed, so that one that nobody may write is
-        known before an hour of training.
+        Something is put beside its place and removed, so that a place that cannot be written is known before an hour
+        of training.
 
         Raises:
-          ValueError: if the archive is damaged, of another run, or further than the work directory.
-          OSError: if the store cannot be reached, or takes nothing.
+          ValueError: if the archive is damaged, of another run, or ahead of the work directory.
+          OSError: if the store cannot be reached, or written.
         """
+        self._try_the_place()
         self._seen = self._head()
         if self._seen is None:
-            self._try_the_place()
-        elif checkpoints.newest(self._workdir) is None:
-            self._fetch()
+            return
+        if checkpoints.newest(self._workdir) is None:
+            self._fetch(self._seen["step"])
             progress.say(f"going on from --backup={self._place}, at step {self._seen['step']}")
         elif self._seen["run"] != self._run():
             raise ValueError(
@@ -77,25 +80,45 @@ class Backup:
                 "went on elsewhere; give an empty --workdir to go on from the backup"
             )
 
+    @contextlib.contextmanager
+    def in_step(self) -> Iterator[None]:
+        """Has the archive hold what a training leaves, or takes it out again where the training cannot go on from it.
+
+        Raises:
+          ValueError: in place of one that the training raises before its first epoch.
+          OSError: if the store does not take the archive.
+        """
+        try:
+            yield
+        except ValueError as error:
+            if not self._fetched:
+                raise
+            for path in reversed(self._fetched):  # the checkpoints first
+                files.remove(path)
+            raise ValueError(
+                f"--backup={self._place} holds a run that this training cannot go on with: {error}"
+            ) from error
+        self._finish()
+
+    def expect_more(self) -> None:
+        """Has the archive written once more when the training has ended, for the logs that are closed then."""
+        self._is_behind = True
+
     def try_to_write(self) -> None:
         """Replaces the archive; warns where the store does not take it.
 
         Raises:
           ValueError: if another training has written it meanwhile.
         """
+        self._fetched = []  # the training has gone on
         try:
             self._write()
         except OSError as error:
             self._is_behind = True
             progress.warn(f"the backup was not written ({error}); it is tried again")
 
-    def finish(self) -> None:
-        """Writes the archive if it is behind the work directory.
-
-        Raises:
-          ValueError: if another training has written it meanwhile.
-          OSError: if the store does not take it.
-        """
+    def _finish(self) -> None:
+        """Writes the archive if it is behind the work directory."""
         step = checkpoints.newest_step(self._workdir)
         if not (self._is_behind or self._seen is None or self._seen["step"] < step):
             return
@@ -113,69 +136,87 @@ class Backup:
         if now is not None and now != self._seen and now["writer"] != self._writer:
             raise ValueError(f"--backup={self._place}: another training has written it; stop one of the two")
         head = {"run": self._run(), "step": checkpoints.newest_step(self._workdir), "writer": self._writer}
-        with tempfile.TemporaryDirectory() as temporary:
-            archive = os.path.join(temporary, f"backup{_ENDING}")
-            head["files"] = _pack(archive, self._workdir, head)
+        with self._temporary() as temporary:
+            archive = temporary / f"backup{_ENDING}"
+            head = archives.pack(archive, self._workdir, head)
             self._ask(lambda: _put(self._store, archive, self._path))
         self._seen, self._is_behind = head, False
 
     def _run(self) -> str:
         """What tells this run from others; made where it is first asked for."""
-        path = self._workdir / FILE
+        path = self._workdir / archives.FILE
         if not path.exists():
             files.write_whole(path, json.dumps({"run": secrets.token_hex(8)}).encode())
-        return str(json.loads(path.read_bytes())["run"])
+        try:
+            return str(json.loads(path.read_bytes())["run"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is damaged; remove it, and give another --backup, or an empty --workdir to go on from this one"
+            ) from error
 
     def _head(self) -> dict[str, Any] | None:
         """What the archive says of itself; None where there is none."""
-        self._store.invalidate_cache()
-        try:
-            begin = self._ask(lambda: self._store.cat_file(self._path, start=0, end=tarfile.RECORDSIZE))
-        except FileNotFoundError:
+        begin = self._ask(self._begin_of_archive)
+        if begin is None:
             return None
         try:
-            with tarfile.open(fileobj=io.BytesIO(begin)) as archive:
-                return _said(archive)
-        except _DAMAGES as error:
+            return archives.read_head(begin)
+        except archives.DAMAGES as error:
             raise ValueError(f"--backup={self._place} is no backup of a run ({error}); give another place") from error
 
-    def _try_the_place(self) -> None:
-        trial = f"{self._path}.{self._writer}"
-        try:
-            if _is_disk(self._store):
-                os.makedirs(os.path.dirname(trial), exist_ok=True)
-            self._ask(lambda: self._store.pipe_file(trial, b""))
-            self._ask(lambda: self._store.rm_file(trial))
-        except OSError as error:
-            raise OSError(f"--backup={self._place} cannot be written ({error})") from error
+    def _begin_of_archive(self) -> bytes | None:
+        self._store.invalidate_cache()
+        with contextlib.suppress(FileNotFoundError):
+            return bytes(self._store.cat_file(self._path, start=0, end=archives.HEAD))
+        return None
 
-    def _fetch(self) -> None:
+    def _try_the_place(self) -> None:
+        """Puts an empty file beside the place, as the archive will be put, and removes it where it may."""
+        trial = f"{self._path}.{self._writer}"
+        if _is_disk(self._store):
+            _remove_halves(pathlib.Path(self._path))
+        with self._temporary() as temporary:
+            (temporary / "trial").touch()
+            try:
+                self._ask(lambda: _put(self._store, temporary / "trial", trial))
+            except OSError as error:
+                raise OSError(f"{error}; give another place, or the right to write there") from error
+        with contextlib.suppress(OSError):  # who may put need not be one who may remove
+            self._ask(lambda: self._store.rm_file(trial))
+
+    def _fetch(self, step: int) -> None:
         """Unpacks the archive into the work directory, its checkpoints last: until they are there it is not begun."""
-        temporary = files.temporary_name(self._workdir / "backup")
-        temporary.mkdir(parents=True)
-        try:
+        with self._temporary() as temporary:
             archive, run = temporary / f"backup{_ENDING}", temporary / "run"
             self._ask(lambda: self._store.get_file(self._path, str(archive)))
             try:
-                _unpack(archive, run)
-            except _DAMAGES as error:
+                archives.unpack(archive, run)
+                if checkpoints.newest(run) is None or checkpoints.newest_step(run) != step:
+                    raise ValueError(f"it lacks the checkpoint of step {step}")
+            except archives.DAMAGES as error:
                 where = f"--backup={self._place}"
                 raise ValueError(f"{where} is damaged ({error}); remove it, or give another place") from error
             for path in sorted(run.iterdir(), key=lambda path: path.name == checkpoints.FOLDER):
                 files.remove(self._workdir / path.name)
                 path.rename(self._workdir / path.name)
+                self._fetched.append(self._workdir / path.name)
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[pathlib.Path]:
+        """A folder in the work directory, which has room for the run, and whose next training removes what is left."""
+        temporary = files.temporary_name(self._workdir / "backup")
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
         finally:
             files.remove(temporary)
 
     def _ask(self, ask: Callable[[], Any]) -> Any:
-        """Asks the store; what goes wrong there is an OSError, whatever its package raises."""
+        """Asks the store; what goes wrong there is an OSError that names the place, whatever its package raises."""
         try:
             return ask()
-        except OSError:
-            raise
         except Exception as error:
-            said = (str(error).splitlines() or [""])[0]
-            raise OSError(f"--backup={self._place}: {said or type(error).__name__}") from error
+            raise OSError(f"--backup={self._place}: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
 class AfterEpochs(tf.keras.callbacks.Callback):
@@ -190,83 +231,47 @@ class AfterEpochs(tf.keras.callbacks.Callback):
         """Writes, or warns."""
         self._backup.try_to_write()
 
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Has the logs written that are closed now."""
+        self._backup.expect_more()
+
 
 def _store(place: str) -> tuple[Any, str]:
     """The file system of a place, and what it calls the place."""
-    if not place.endswith(_ENDING) or place.endswith(f"/{_ENDING}"):
-        raise ValueError(f"--backup={place}: must be the URL or path of a {_ENDING} file, such as s3://bucket/mine.tar")
+    scheme, remote, path = place.rpartition("://")
+    folder, _, name = path.rpartition("/")
+    if not name.endswith(_ENDING) or name == _ENDING or (remote and (scheme not in _STORES or not folder)):
+        raise ValueError(
+            f"--backup={place}: must be the URL of a {_ENDING} file, such as s3://bucket/mine.tar or "
+            "gs://bucket/mine.tar, or the path of one"
+        )
+    if not remote:
+        return fsspec.filesystem("file"), os.path.abspath(os.path.expanduser(place))
     try:
-        store, path = core.url_to_fs(os.path.expanduser(place))
+        return fsspec.filesystem(scheme), path
     except ImportError as error:
-        needed = _EXTRAS.get(place.partition("://")[0])
-        if needed:
-            raise progress.not_installed(f"--backup={place}", *needed) from error
-        raise ValueError(f"--backup={place}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"--backup={place}: {error}") from error
-    return store, path
+        raise progress.not_installed(f"--backup={place}", *_STORES[scheme]) from error
 
 
 def _is_disk(store: Any) -> bool:
-    return isinstance(store, local.LocalFileSystem)
+    return bool(store.protocol[0] == "file")
 
 
-def _put(store: Any, file: str, path: str) -> None:
+def _put(store: Any, file: pathlib.Path, path: str) -> None:
     """Puts a file into a store, whole or not at all, which on a disk takes two steps."""
     if _is_disk(store):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
 
         def copy(place: pathlib.Path) -> None:
             shutil.copyfile(file, place)
 
         files.make_whole(path, copy)
     else:
-        store.put_file(file, path)
+        store.put_file(str(file), path)
 
 
-# --- the archive ---
-
-
-def _pack(archive: str, workdir: pathlib.Path, head: dict[str, Any]) -> int:
-    """Writes an archive of a work directory, less what is of this machine or not whole; returns how many files."""
-    kept = [
-        path
-        for path in sorted(workdir.rglob("*"))
-        if path.is_file() and not any(map(files.is_temporary, path.relative_to(workdir).parts))
-    ]
-    kept = [path for path in kept if path.relative_to(workdir).as_posix() not in (FILE, lock.FILE)]
-    text = json.dumps({**head, "files": len(kept)}).encode()
-    first = tarfile.TarInfo(FILE)
-    first.size = len(text)
-    with tarfile.open(archive, "w") as opened:
-        opened.addfile(first, io.BytesIO(text))
-        for path in kept:
-            opened.add(path, path.relative_to(workdir).as_posix(), recursive=False)
-    return len(kept)
-
-
-def _said(archive: tarfile.TarFile) -> dict[str, Any]:
-    """What the first member says; raises one of _DAMAGES where that is not understood."""
-    first = archive.next()
-    opened = archive.extractfile(first) if first is not None and first.name == FILE else None
-    said = json.loads(opened.read()) if opened else {}
-    if not isinstance(said, dict) or not {"run", "step", "writer", "files"} <= set(said):
-        raise KeyError(f"its first file is not {FILE}")
-    return said
-
-
-def _unpack(path: pathlib.Path, folder: pathlib.Path) -> None:
-    """Writes the files of an archive into a new folder; raises one of _DAMAGES where it is not whole."""
-    folder.mkdir()
-    with tarfile.open(path) as archive:
-        said = _said(archive)
-        members = [member for member in archive if member.name != FILE]
-        if len(members) != said["files"]:
-            raise tarfile.ReadError(f"{len(members)} files of {said['files']}")
-        for member in members:
-            place, opened = folder / member.name, archive.extractfile(member)
-            if opened is None or not place.resolve().is_relative_to(folder.resolve()):
-                raise tarfile.ReadError(f"it holds {member.name!r}, which is no file of a run")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with opened, open(place, "xb") as written:
-                shutil.copyfileobj(opened, written)
-    files.write_whole(folder / FILE, json.dumps({"run": said["run"]}).encode())
+def _remove_halves(path: pathlib.Path) -> None:
+    """Removes what trainings left that were killed while they wrote a file."""
+    for each in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if files.is_temporary(each):
+            files.remove(each)

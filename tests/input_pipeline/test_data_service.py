@@ -127,7 +127,7 @@ def test_two_workers_whose_service_is_killed_go_on_with_a_new_one_to_the_weights
     settings = {
         **{"data.name": "shards", "data.dir": str(tmp_path), "model.name": "simple", "model.norm": "none"},
         **{"train.precision": "float32", "train.optimizer": "adagrad", "train.learning_rate": 0.03},
-        **{"train.num_epochs": 2, "train.steps_per_epoch": 40, "train.batch_size": 4, "train.warmup_steps": 0},
+        **{"train.num_epochs": 2, "train.steps_per_epoch": 80, "train.batch_size": 4, "train.warmup_steps": 0},
     }
     flags = ["--config=folder", f"--workdir={tmp_path}/run"]
     flags += [f"--config.{name}={value}" for name, value in settings.items()]
@@ -144,7 +144,7 @@ def test_two_workers_whose_service_is_killed_go_on_with_a_new_one_to_the_weights
             with commands.two_workers(*flags, f"--data_service={address}") as again:
                 said = [worker.communicate(timeout=300)[0] for worker in again]
                 assert [worker.returncode for worker in again] == [0, 0], said
-    assert re.search("going on from .*/ckpt-40\n", said[0])
+    assert re.search("going on from .*/ckpt-80\n", said[0])
     with commands.two_workers(*flags, f"--workdir={tmp_path}/without") as workers:
         assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
     quick.assert_same(quick.weights(tmp_path / "run"), quick.weights(tmp_path / "without"))

@@ -1,8 +1,9 @@
-"""A copy of a run in a store of objects: another machine goes on from it, and no run replaces what is not its own."""
+"""A copy of a run in an object store: another machine goes on from it, and no run replaces what is not its own."""
 
 import io
 import json
 import re
+import sys
 import tarfile
 
 import boto3
@@ -11,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 import dense_labels
-from dense_labels.training import backups
+from dense_labels.training import archives, backups
 from tests import quick
 
 BUCKET = "pictures"
@@ -54,8 +55,8 @@ def place(request, tmp_path):
 
 
 def head(place):
-    with fsspec.open(place) as file, tarfile.open(fileobj=io.BytesIO(file.read())) as archive:
-        return backups._said(archive)
+    with fsspec.open(place) as file:
+        return archives.read_head(file.read())
 
 
 def names(place):
@@ -118,13 +119,14 @@ def test_a_training_that_meets_what_another_wrote_meanwhile_ends(options, tmp_pa
 
 
 def test_what_is_not_written_is_tried_again_and_said_at_the_end(options, s3, tmp_path, monkeypatch, capsys):
-    def fail(*_):
-        raise OSError("the network is down")
+    def fail(store, file, path):
+        if path.endswith(".tar"):
+            raise OSError("the network is down")
 
     place = f"{s3}/{tmp_path.name}/mine.tar"
     with monkeypatch.context() as patch:
         patch.setattr(backups, "_put", fail)
-        said = "the backup was not written .the network is down.; the run is whole in .*run; start the same command"
+        said = r"the backup was not written \(--backup=.*: the network is down\); the run is whole in .*run; start"
         with pytest.raises(OSError, match=said):
             dense_labels.train(**options, workdir=tmp_path / "run", backup=place)
     assert capsys.readouterr().out.count("; it is tried again") == quick.EPOCHS
@@ -137,7 +139,8 @@ def test_what_was_written_although_the_answer_was_lost_is_of_this_training(optio
 
     def put_and_fail(*arguments):
         put(*arguments)
-        raise OSError("timed out")
+        if arguments[-1].endswith(".tar"):
+            raise OSError("timed out")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="timed out.; the run is whole"):
         patch.setattr(backups, "_put", put_and_fail)
@@ -146,14 +149,16 @@ def test_what_was_written_although_the_answer_was_lost_is_of_this_training(optio
 
 
 def test_whatever_a_package_raises_is_an_error_of_the_store(tmp_path, monkeypatch):
-    backup = backups.Backup("memory://mine.tar", tmp_path)
+    backup = backups.Backup(f"{tmp_path}/mine.tar", tmp_path / "run")
     monkeypatch.setattr(backup._store, "cat_file", lambda *_, **__: 1 / 0)
-    with pytest.raises(OSError, match="^--backup=memory://mine.tar: division by zero$"):
+    with pytest.raises(OSError, match="^--backup=.*/mine.tar: division by zero$"):
         backup.begin()
 
 
 def test_a_place_that_takes_nothing_is_refused_before_the_training(options, s3, tmp_path):
-    with pytest.raises(OSError, match=r"--backup=s3://nobodys/mine.tar cannot be written \(.*bucket"):
+    with pytest.raises(
+        OSError, match="^--backup=s3://nobodys/mine.tar: .*bucket.*; give another place, or the right to"
+    ):
         dense_labels.train(**options, workdir=tmp_path / "run", backup="s3://nobodys/mine.tar")
     assert not (tmp_path / "run").exists()
 
@@ -161,18 +166,30 @@ def test_a_place_that_takes_nothing_is_refused_before_the_training(options, s3, 
 @pytest.mark.parametrize(
     ("given", "said"),
     {
-        "s3://bucket/folder": "must be the URL or path of a .tar file, such as s3://bucket/mine.tar",
-        "s3://bucket/.tar": "must be the URL or path of a .tar file",
-        "nothing://bucket/mine.tar": "Protocol not known: nothing",
+        **dict.fromkeys(
+            [
+                *(
+                    "s3://bucket/folder",
+                    "s3://bucket/.tar",
+                    "s3://mine.tar",
+                    "ftp://host/mine.tar",
+                    "mine",
+                    "/tmp/.tar",
+                ),
+                "simplecache::s3://bucket/mine.tar",
+            ],
+            "must be the URL of a .tar file, such as s3://bucket/mine.tar or gs://bucket/mine.tar, or the path of one$",
+        ),
         "gs://bucket/mine.tar": "needs gcsfs, which is not installed: pip install .dense-labels.gs.",
     }.items(),
 )
-def test_a_place_that_is_none_is_refused(options, tmp_path, given, said):
+def test_a_place_that_is_none_is_refused(options, tmp_path, monkeypatch, given, said):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(ValueError, match=f"^--backup={re.escape(given)}:? {said}"):
         dense_labels.train(**options, workdir=tmp_path / "run", backup=given)
 
 
-def test_an_archive_that_is_damaged_or_none_is_refused(options, whole, tmp_path):
+def test_an_archive_that_is_damaged_or_none_is_refused(options, tmp_path):
     place = tmp_path / "mine.tar"
     dense_labels.train(**options, workdir=tmp_path / "run", backup=str(place))
     content = place.read_bytes()
@@ -195,9 +212,66 @@ def test_an_archive_writes_nothing_elsewhere(tmp_path, name):
     path = tmp_path / "mine.tar"
     said = json.dumps({"run": "a", "step": 1, "writer": "b", "files": 1}).encode()
     with tarfile.open(path, "w") as archive:
-        for each, content in ((backups.FILE, said), (name, b"x")):
+        for each, content in ((archives.FILE, said), (name, b"x")):
             member = tarfile.TarInfo(each)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     with pytest.raises(tarfile.ReadError, match="which is no file of a run"):
-        backups._unpack(path, tmp_path / "run")
+        archives.unpack(path, tmp_path / "new")
+
+
+def test_a_place_in_the_work_directory_is_refused(options, tmp_path):
+    with pytest.raises(
+        ValueError, match="/run/mine.tar: lies in --workdir=.*/run, which it is a copy of; give another"
+    ):
+        dense_labels.train(**options, workdir=tmp_path / "run", backup=f"{tmp_path}/run/mine.tar")
+    assert not (tmp_path / "run").exists()
+
+
+def test_links_are_followed(options, tmp_path):
+    """A work directory whose checkpoints lie on another disk is copied as what it looks like."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    place = str(tmp_path / "mine.tar")
+    first = dense_labels.train(**options, workdir=tmp_path / "one", backup=place)
+    second = dense_labels.train(**options, workdir=tmp_path / "other", backup=place)
+    quick.assert_same(quick.weights(second.workdir), quick.weights(first.workdir))
+    assert not list((tmp_path / "other").rglob("*.tar"))
+
+
+def test_an_archive_without_its_checkpoint_is_damaged(options, tmp_path):
+    step = dense_labels.train(**options, workdir=tmp_path / "one", backup=str(tmp_path / "mine.tar")).step
+    said = head(str(tmp_path / "mine.tar"))
+    for path in (tmp_path / "one" / "checkpoints").glob(f"*-{step}.*"):
+        path.unlink()
+    archives.pack(tmp_path / "mine.tar", tmp_path / "one", said)
+    with pytest.raises(ValueError, match=f"is damaged .it lacks the checkpoint of step {step}"):
+        dense_labels.train(**options, workdir=tmp_path / "other", backup=str(tmp_path / "mine.tar"))
+
+
+def test_a_run_that_the_training_cannot_go_on_with_is_taken_out_again(options, tmp_path):
+    place = tmp_path / "mine.tar"
+    dense_labels.train(**options, workdir=tmp_path / "one", backup=str(place))
+    before = place.read_bytes()
+    said = (
+        "mine.tar holds a run that this training cannot go on with: .*other holds a run with another .*loss.name: dist"
+    )
+    with pytest.raises(ValueError, match=said):
+        dense_labels.train(**options, **{"loss.name": "log"}, workdir=tmp_path / "other", backup=str(place))
+    assert not (tmp_path / "other").exists() and place.read_bytes() == before
+
+
+def test_the_name_of_a_run_that_is_damaged_is_refused(options, tmp_path):
+    dense_labels.train(**options, workdir=tmp_path / "one", backup=str(tmp_path / "mine.tar"))
+    (tmp_path / "one" / archives.FILE).write_bytes(b"")
+    with pytest.raises(ValueError, match=f"one/{archives.FILE} is damaged; remove it, and give another --backup"):
+        dense_labels.train(**options, workdir=tmp_path / "one", backup=str(tmp_path / "mine.tar"))
+
+
+def test_what_a_killed_writing_left_beside_the_archive_is_removed(options, tmp_path):
+    halves = [tmp_path / f".{name}.0123456789abcdef" for name in ("mine.tar", "yours.tar")]
+    for half in halves:
+        half.mkdir()
+    dense_labels.train(**options, workdir=tmp_path / "one", backup=str(tmp_path / "mine.tar"))
+    assert [half.exists() for half in halves] == [False, True]
