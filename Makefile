@@ -5,10 +5,12 @@ NEWEST ?= .venv-newest
 RUN = $(VENV)/bin/python
 DEMO = runs/demo
 PYTEST = -m pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=40
-# What the newest TensorFlow and Keras could change: all that touches Keras or `dense_labels/compat.py`, and old runs.
+# What the newest TensorFlow, Keras and OpenCV could change: all that touches Keras, `dense_labels/compat.py` or videos,
+# and old runs.
 DIFFERS = tests/test_old_runs.py tests/dense_labels/test_compat.py tests/dense_labels/test_kept_heads.py \
 	tests/dense_labels/detection tests/dense_labels/training tests/dense_labels/exporting tests/models tests/serving/test_loader.py \
 	$(addprefix tests/dense_labels/method/,test_losses.py test_introspection_loss.py test_label_sphere.py) \
+	tests/input_pipeline/storage/test_videos.py tests/dense_labels/prediction/test_video_prediction.py \
 	tests/input_pipeline/views/test_warps.py tests/input_pipeline/simulation \
 	tests/test_mains.py::test_two_workers_of_which_one_is_lost_and_comes_back_end_with_the_weights_of_one \
 	tests/test_own_pictures.py::test_a_trunk_becomes_descriptors_and_is_not_needed_any_more

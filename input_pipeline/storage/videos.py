@@ -96,12 +96,13 @@ def _opened(path: str | os.PathLike) -> Iterator[Any]:
     if not os.path.isfile(path):
         raise VideoError(f"{path}: there is no such video")  # OpenCV would take it for an address or a pattern
     cv2 = _opencv()
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(0)
+    logging = cv2 if hasattr(cv2, "getLogLevel") else cv2.utils.logging  # where OpenCV 5 has it
+    level = logging.getLogLevel()
+    logging.setLogLevel(0)
     try:
         video = cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG)
     finally:
-        cv2.setLogLevel(level)
+        logging.setLogLevel(level)
     try:
         if not video.isOpened():
             reason = "damaged, cut off, or in a form that OpenCV does not know" if os.path.getsize(path) else "empty"

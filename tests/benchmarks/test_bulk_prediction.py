@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from benchmarks import bulk_prediction
+from tests import flagless
+
+bulk_prediction = flagless.benchmark("bulk_prediction")
 
 
 def test_the_table_takes_the_start_away():

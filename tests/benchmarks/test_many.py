@@ -2,7 +2,9 @@
 
 from PIL import Image
 
-from benchmarks import many
+from tests import flagless
+
+many = flagless.benchmark("many")
 
 
 def test_pictures_differ_and_those_that_are_there_are_kept(tmp_path, monkeypatch):
