@@ -80,12 +80,15 @@ def unpack(path: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def _files(workdir: pathlib.Path) -> list[str]:
-    """The paths, from a work directory, of its files that are kept."""
-    found = []
+    """The paths, from a work directory, of its files that are kept; one that links lead to again is passed over."""
+    found, seen = [], set()
     for folder, folders, names in os.walk(workdir, followlinks=True):
-        folders[:] = [name for name in folders if not files.is_temporary(name)]
-        for name in names:
-            path = pathlib.Path(folder, name)
-            if path.is_file() and not files.is_temporary(name):
-                found.append(path.relative_to(workdir).as_posix())
+        seen.add(os.path.realpath(folder))
+        folders[:] = [
+            name
+            for name in folders
+            if not files.is_temporary(name) and os.path.realpath(os.path.join(folder, name)) not in seen
+        ]
+        paths = (pathlib.Path(folder, name) for name in names if not files.is_temporary(name))
+        found += [path.relative_to(workdir).as_posix() for path in paths if path.is_file()]
     return sorted({*found} - {FILE, lock.FILE})

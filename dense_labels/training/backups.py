@@ -8,12 +8,13 @@ of, its step, and who wrote it: a run never replaces the copy of another, nor a 
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,10 +22,13 @@ import fsspec
 import tensorflow as tf
 
 from dense_labels import files, progress
-from dense_labels.training import archives, checkpoints
+from dense_labels.training import archives, checkpoints, lock, manifest
 
+_WRITER = secrets.token_hex(8)  # this process: what it uploads may arrive after the training that uploaded it has ended
 _STORES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gs")}  # scheme -> package, and our extra
 _ENDING = ".tar"
+_NOT_BEGUN = {"config.json", manifest.FILE, archives.FILE, lock.FILE, "tensorboard"}  # in a folder without checkpoints
+_KILLED = 3600  # seconds after which a file that is not whole is nobody's any more
 
 
 class Backup:
@@ -43,14 +47,12 @@ class Backup:
         """
         self._place, self._workdir = place, pathlib.Path(workdir)
         self._store, self._path = _store(place)
-        if _is_disk(self._store) and pathlib.Path(self._path).is_relative_to(self._workdir.absolute()):
+        if _is_disk(self._store) and pathlib.Path(self._path).resolve().is_relative_to(self._workdir.resolve()):
             raise ValueError(
                 f"--backup={place}: lies in --workdir={workdir}, which it is a copy of; give another place"
             )
         self._seen: dict[str, Any] | None = None  # what the archive says, as far as this training knows
-        self._writer = secrets.token_hex(8)
-        self._is_behind = False
-        self._fetched: list[pathlib.Path] = []
+        self._is_behind = self._fetched = False
 
     def begin(self) -> None:
         """Gives a work directory without checkpoints what the archive holds, or checks that the two belong together.
@@ -59,14 +61,15 @@ class Backup:
         of training.
 
         Raises:
-          ValueError: if the archive is damaged, of another run, or ahead of the work directory.
+          ValueError: if the archive is damaged, of another run, or ahead of the work directory; or if that holds no
+            checkpoints, but more than a training leaves that was killed before its first.
           OSError: if the store cannot be reached, or written.
         """
         self._try_the_place()
         self._seen = self._head()
         if self._seen is None:
-            return
-        if checkpoints.newest(self._workdir) is None:
+            progress.say(f"there is no backup at {self._place} yet")
+        elif checkpoints.newest(self._workdir) is None:
             self._fetch(self._seen["step"])
             progress.say(f"going on from --backup={self._place}, at step {self._seen['step']}")
         elif self._seen["run"] != self._run():
@@ -82,23 +85,25 @@ class Backup:
 
     @contextlib.contextmanager
     def in_step(self) -> Iterator[None]:
-        """Has the archive hold what a training leaves, or takes it out again where the training cannot go on from it.
+        """Has the archive hold what a training leaves when it ends; says whose run it was where it did not begin.
 
         Raises:
-          ValueError: in place of one that the training raises before its first epoch.
           OSError: if the store does not take the archive.
         """
         try:
             yield
-        except ValueError as error:
-            if not self._fetched:
-                raise
-            for path in reversed(self._fetched):  # the checkpoints first
-                files.remove(path)
-            raise ValueError(
-                f"--backup={self._place} holds a run that this training cannot go on with: {error}"
-            ) from error
+        except ValueError:
+            if self._fetched:
+                progress.note(
+                    f"{self._workdir} holds the run of --backup={self._place} now; if you meant another one, remove it "
+                    "and give another --backup"
+                )
+            raise
         self._finish()
+
+    def begun(self) -> None:
+        """Takes note that the training goes on from what was there."""
+        self._fetched = False
 
     def expect_more(self) -> None:
         """Has the archive written once more when the training has ended, for the logs that are closed then."""
@@ -110,7 +115,6 @@ class Backup:
         Raises:
           ValueError: if another training has written it meanwhile.
         """
-        self._fetched = []  # the training has gone on
         try:
             self._write()
         except OSError as error:
@@ -119,12 +123,15 @@ class Backup:
 
     def _finish(self) -> None:
         """Writes the archive if it is behind the work directory."""
-        step = checkpoints.newest_step(self._workdir)
-        if not (self._is_behind or self._seen is None or self._seen["step"] < step):
+        has_step = self._seen is not None and self._seen["step"] == checkpoints.newest_step(self._workdir)
+        if has_step and not self._is_behind:
             return
         try:
             self._write()
         except OSError as error:
+            if has_step:
+                progress.warn(f"the backup lacks the end of the logs ({error})")
+                return
             raise OSError(
                 f"the backup was not written ({error}); the run is whole in {self._workdir}; start the same command "
                 "again to write it"
@@ -133,9 +140,9 @@ class Backup:
     def _write(self) -> None:
         """Packs the work directory, and puts the archive in place of what this training knows to be there."""
         now = self._head()
-        if now is not None and now != self._seen and now["writer"] != self._writer:
+        if now is not None and now != self._seen and now["writer"] != _WRITER:
             raise ValueError(f"--backup={self._place}: another training has written it; stop one of the two")
-        head = {"run": self._run(), "step": checkpoints.newest_step(self._workdir), "writer": self._writer}
+        head = {"run": self._run(), "step": checkpoints.newest_step(self._workdir), "writer": _WRITER}
         with self._temporary() as temporary:
             archive = temporary / f"backup{_ENDING}"
             head = archives.pack(archive, self._workdir, head)
@@ -172,9 +179,7 @@ class Backup:
 
     def _try_the_place(self) -> None:
         """Puts an empty file beside the place, as the archive will be put, and removes it where it may."""
-        trial = f"{self._path}.{self._writer}"
-        if _is_disk(self._store):
-            _remove_halves(pathlib.Path(self._path))
+        trial = f"{self._path}.{_WRITER}"
         with self._temporary() as temporary:
             (temporary / "trial").touch()
             try:
@@ -183,9 +188,16 @@ class Backup:
                 raise OSError(f"{error}; give another place, or the right to write there") from error
         with contextlib.suppress(OSError):  # who may put need not be one who may remove
             self._ask(lambda: self._store.rm_file(trial))
+        if _is_disk(self._store):
+            _remove_halves(pathlib.Path(self._path))
 
     def _fetch(self, step: int) -> None:
         """Unpacks the archive into the work directory, its checkpoints last: until they are there it is not begun."""
+        if others := self._others():
+            raise ValueError(
+                f"{self._workdir} holds {', '.join(others)}, and not the checkpoints that --backup={self._place} has; "
+                "give an empty --workdir to go on from the backup"
+            )
         with self._temporary() as temporary:
             archive, run = temporary / f"backup{_ENDING}", temporary / "run"
             self._ask(lambda: self._store.get_file(self._path, str(archive)))
@@ -199,7 +211,13 @@ class Backup:
             for path in sorted(run.iterdir(), key=lambda path: path.name == checkpoints.FOLDER):
                 files.remove(self._workdir / path.name)
                 path.rename(self._workdir / path.name)
-                self._fetched.append(self._workdir / path.name)
+        self._fetched = True
+
+    def _others(self) -> list[str]:
+        """What the work directory holds that no training leaves before its first checkpoint is whole."""
+        left = (path for path in sorted(self._workdir.iterdir()) if not files.is_temporary(path))
+        unfinished = {checkpoints.FOLDER} if not (self._workdir / checkpoints.FOLDER).is_symlink() else set()
+        return [path.name for path in left if path.name not in _NOT_BEGUN | unfinished]
 
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[pathlib.Path]:
@@ -226,6 +244,10 @@ class AfterEpochs(tf.keras.callbacks.Callback):
         """Creates the callback."""
         super().__init__()
         self._backup = backup
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Takes note."""
+        self._backup.begun()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Writes, or warns."""
@@ -260,7 +282,6 @@ def _is_disk(store: Any) -> bool:
 def _put(store: Any, file: pathlib.Path, path: str) -> None:
     """Puts a file into a store, whole or not at all, which on a disk takes two steps."""
     if _is_disk(store):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
 
         def copy(place: pathlib.Path) -> None:
             shutil.copyfile(file, place)
@@ -271,7 +292,8 @@ def _put(store: Any, file: pathlib.Path, path: str) -> None:
 
 
 def _remove_halves(path: pathlib.Path) -> None:
-    """Removes what trainings left that were killed while they wrote a file."""
-    for each in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        if files.is_temporary(each):
+    """Removes what trainings left that were killed while they wrote a file, long ago."""
+    half = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}")
+    for each in path.parent.iterdir():
+        if half.fullmatch(each.name) and time.time() - each.stat().st_mtime > _KILLED:
             files.remove(each)

@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import re
 import sys
 import tarfile
+import time
 
 import boto3
 import fsspec
@@ -50,8 +52,9 @@ def s3():
 @pytest.fixture(params=["s3", "disk"])
 def place(request, tmp_path):
     """Where nothing lies yet."""
-    folder = request.getfixturevalue("s3") if request.param == "s3" else str(tmp_path / "mounted")
-    return f"{folder}/{tmp_path.name}/mine.tar"
+    if request.param == "disk":
+        return str(tmp_path / "mine.tar")
+    return f"{request.getfixturevalue('s3')}/{tmp_path.name}/mine.tar"
 
 
 def head(place):
@@ -113,7 +116,9 @@ def test_a_training_that_meets_what_another_wrote_meanwhile_ends(options, tmp_pa
     (tmp_path / "two").mkdir()
     first.begin()
     second.begin()
-    second._write()
+    with monkeypatch.context() as patch:
+        patch.setattr(backups, "_WRITER", "that of another process")
+        second._write()
     with pytest.raises(ValueError, match="mine.tar: another training has written it; stop one of the two"):
         first.try_to_write()
 
@@ -220,12 +225,35 @@ def test_an_archive_writes_nothing_elsewhere(tmp_path, name):
         archives.unpack(path, tmp_path / "new")
 
 
-def test_a_place_in_the_work_directory_is_refused(options, tmp_path):
-    with pytest.raises(
-        ValueError, match="/run/mine.tar: lies in --workdir=.*/run, which it is a copy of; give another"
-    ):
-        dense_labels.train(**options, workdir=tmp_path / "run", backup=f"{tmp_path}/run/mine.tar")
-    assert not (tmp_path / "run").exists()
+@pytest.mark.parametrize("given", ["run", "link"])
+def test_a_place_in_the_work_directory_is_refused(options, tmp_path, given):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    with pytest.raises(ValueError, match="/run/mine.tar: lies in --workdir=.*, which it is a copy of; give another"):
+        dense_labels.train(**options, workdir=tmp_path / given, backup=f"{tmp_path}/run/mine.tar")
+
+
+def test_a_disk_that_is_not_mounted_is_refused(options, tmp_path):
+    place = f"{tmp_path}/not mounted/mine.tar"
+    with pytest.raises(OSError, match=f"^--backup={place}: .*No such file.*; give another place, or the right"):
+        dense_labels.train(**options, workdir=tmp_path / "run", backup=place)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_end_of_the_logs_that_is_not_written_is_a_warning(options, tmp_path, monkeypatch, capsys):
+    put, done = backups._put, []
+
+    def fail_at_last(*arguments):
+        done.append(arguments)
+        if len(done) > 1 + quick.EPOCHS:  # the first one tried the place
+            raise OSError("the network is down")
+        put(*arguments)
+
+    monkeypatch.setattr(backups, "_put", fail_at_last)
+    dense_labels.train(**options, workdir=tmp_path / "run", backup=str(tmp_path / "mine.tar"))
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("warning: the backup lacks the end of the logs (") and said.endswith("the network is down)")
+    assert head(str(tmp_path / "mine.tar"))["step"] == quick.EPOCHS * quick.STEPS
 
 
 def test_links_are_followed(options, tmp_path):
@@ -233,11 +261,12 @@ def test_links_are_followed(options, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "one" / "again").symlink_to(tmp_path / "one")  # which leads round and round
     place = str(tmp_path / "mine.tar")
     first = dense_labels.train(**options, workdir=tmp_path / "one", backup=place)
     second = dense_labels.train(**options, workdir=tmp_path / "other", backup=place)
     quick.assert_same(quick.weights(second.workdir), quick.weights(first.workdir))
-    assert not list((tmp_path / "other").rglob("*.tar"))
+    assert not list((tmp_path / "other").rglob("*.tar")) and not (tmp_path / "other" / "again").exists()
 
 
 def test_an_archive_without_its_checkpoint_is_damaged(options, tmp_path):
@@ -250,16 +279,34 @@ def test_an_archive_without_its_checkpoint_is_damaged(options, tmp_path):
         dense_labels.train(**options, workdir=tmp_path / "other", backup=str(tmp_path / "mine.tar"))
 
 
-def test_a_run_that_the_training_cannot_go_on_with_is_taken_out_again(options, tmp_path):
+def test_whose_run_it_is_is_said_where_the_training_cannot_go_on_with_it(options, tmp_path, capsys):
     place = tmp_path / "mine.tar"
     dense_labels.train(**options, workdir=tmp_path / "one", backup=str(place))
     before = place.read_bytes()
-    said = (
-        "mine.tar holds a run that this training cannot go on with: .*other holds a run with another .*loss.name: dist"
-    )
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(
+        ValueError, match="other holds a run with another configuration .loss.name: dist there, log now"
+    ):
         dense_labels.train(**options, **{"loss.name": "log"}, workdir=tmp_path / "other", backup=str(place))
-    assert not (tmp_path / "other").exists() and place.read_bytes() == before
+    said = capsys.readouterr().out
+    assert f"there is no backup at {place} yet" in said and place.read_bytes() == before
+    assert f"other holds the run of --backup={place} now; if you meant another one, remove it and give another" in said
+
+
+def test_nothing_in_a_work_directory_is_replaced(options, tmp_path):
+    """Heads, or checkpoints on a disk that is not there, are of a run; the archive must not take its place."""
+    place = tmp_path / "mine.tar"
+    dense_labels.train(**options, workdir=tmp_path / "one", backup=str(place))
+    for name in ("heads", "checkpoints"):
+        workdir = tmp_path / f"with_{name}"
+        workdir.mkdir()
+        (workdir / name).symlink_to(tmp_path / "not mounted")
+        with pytest.raises(ValueError, match=f"with_{name} holds {name}, and not the checkpoints that --backup=.* has"):
+            dense_labels.train(**options, workdir=workdir, backup=str(place))
+        assert [path.name for path in workdir.iterdir()] == [name]
+    killed = tmp_path / "killed"  # before its first checkpoint was whole
+    (killed / "checkpoints" / ".ckpt-2.0123456789abcdef").mkdir(parents=True)
+    (killed / "config.json").write_text("{")
+    assert dense_labels.train(**options, workdir=killed, backup=str(place)).step == quick.EPOCHS * quick.STEPS
 
 
 def test_the_name_of_a_run_that_is_damaged_is_refused(options, tmp_path):
@@ -270,8 +317,10 @@ def test_the_name_of_a_run_that_is_damaged_is_refused(options, tmp_path):
 
 
 def test_what_a_killed_writing_left_beside_the_archive_is_removed(options, tmp_path):
-    halves = [tmp_path / f".{name}.0123456789abcdef" for name in ("mine.tar", "yours.tar")]
-    for half in halves:
+    halves = [tmp_path / f".{name}.0123456789abcdef" for name in ("mine.tar", "yours.tar", "mine.tar.old")]
+    half_an_hour_ago = tmp_path / ".mine.tar.fedcba9876543210"
+    for half, age in {**dict.fromkeys(halves, 7200), half_an_hour_ago: 1800}.items():
         half.mkdir()
+        os.utime(half, (time.time() - age, time.time() - age))
     dense_labels.train(**options, workdir=tmp_path / "one", backup=str(tmp_path / "mine.tar"))
-    assert [half.exists() for half in halves] == [False, True]
+    assert [half.exists() for half in (*halves, half_an_hour_ago)] == [False, True, True, True]
