@@ -33,28 +33,22 @@ def main():
     if not _MODEL.value:
         sys.exit("error: --model is missing; give the folder of an exported model")
     rows.results()
-    few, many = _numbers(_COUNTS)
+    few, many = rows.whole_numbers("counts", _COUNTS.value)
     if few >= many:
         sys.exit(f"error: --counts={few},{many}: the first must be less")
     pictures = sorted(path for path in pathlib.Path(rows.images()).expanduser().iterdir() if path.is_file())
     if len(pictures) < many:
         sys.exit(f"error: --images={rows.images()}: there are {len(pictures)} pictures, and --counts asks for {many}")
     allowed = sorted(os.sched_getaffinity(0))
-    if max(_numbers(_CORES)) > len(allowed):
+    numbers = rows.whole_numbers("cores", _CORES.value)
+    if max(numbers) > len(allowed):
         sys.exit(f"error: --cores={','.join(_CORES.value)}: this machine lends {len(allowed)}")
     measured = {
         (program, cores): _row(program, allowed[:cores], pictures, (few, many))
-        for cores in _numbers(_CORES)
+        for cores in numbers
         for program in (_ALONE, _BULK)
     }
     print(f"\n{_table(measured)}")
-
-
-def _numbers(flag):
-    """The whole numbers above 0 of a flag."""
-    if not all(each.isdecimal() and int(each) for each in flag.value):
-        sys.exit(f"error: --{flag.name}={','.join(flag.value)}: must be whole numbers above 0, such as 1,2")
-    return list(map(int, flag.value))
 
 
 def _row(program, cores, pictures, counts):

@@ -62,9 +62,7 @@ class Data(NamedTuple):
 
 
 def main():
-    if not all(budget.isdecimal() and int(budget) for budget in _BUDGETS.value):
-        sys.exit(f"error: --budgets={','.join(_BUDGETS.value)}: must be whole numbers above 0, such as 5,20")
-    budgets, data = list(map(int, _BUDGETS.value)), _data()
+    budgets, data = rows.whole_numbers("budgets", _BUDGETS.value), _data()
     half = len(data.pool) // 2
     if max(budgets) > half:
         sys.exit(f"error: --budgets={max(budgets)}: a draw chooses from {half} pictures, half of those annotated")

@@ -56,8 +56,7 @@ def main():
         from benchmarks import detectors_picture
 
         return detectors_picture.write(_PICTURE.value, rows.results())
-    if not all(count.isdecimal() and int(count) for count in _COUNTS.value):
-        sys.exit(f"error: --counts={','.join(_COUNTS.value)}: must be whole numbers above 0, such as 5,20")
+    rows.whole_numbers("counts", _COUNTS.value)
     names, config, measured = _names(), _config(), {}
     for name in reversed(names):  # peers take minutes, and say soon what is wrong
         fitting = _fitting(name, config)

@@ -37,9 +37,10 @@ _PREDICT = "import sys; from benchmarks import many; many.predict(*sys.argv[1:])
 def main():
     if not _FOLDER.value:
         sys.exit("error: --folder is missing; give one for the pictures, with room for 6 kB each")
-    shards = {count: _row("shards", count) for count in map(int, _COUNTS.value)}
+    counts, few = rows.whole_numbers("counts", _COUNTS.value), rows.whole_numbers("predicted", _PREDICTED.value)
+    shards = {count: _row("shards", count) for count in counts}
     trained = {count: _row("training", count) for count in shards}
-    predicted = {count: _row("prediction", count) for count in map(int, _PREDICTED.value)}
+    predicted = {count: _row("prediction", count) for count in few}
     print(f"\n{_table(shards, trained, predicted)}")
 
 

@@ -10,7 +10,6 @@ are within.
 """
 
 import os
-import sys
 
 import numpy as np
 from absl import flags
@@ -26,8 +25,7 @@ _WAYS = {"labels alone": False, "refined": True}
 
 
 def main():
-    if not all(count.isdecimal() and int(count) for count in _COUNTS.value):
-        sys.exit(f"error: --counts={','.join(_COUNTS.value)}: must be whole numbers above 0, such as 1,5")
+    rows.whole_numbers("counts", _COUNTS.value)
     import dense_labels
     from input_pipeline.readers import annotation_files
 
