@@ -41,9 +41,9 @@ def train(
       allow_changed_data: go on although pictures were edited, renamed, added or removed since the run began.
       data_service: address of a tf.data service that makes the pairs of shards, grpc://HOST:PORT, or several with
         commas between them; "": this process makes them.
-      backup: URL of a .tar file that fsspec can write, such as s3://bucket/mine.tar, or path of one: a copy of the
-        run, which is replaced after every epoch. Where it is there and `workdir` holds no checkpoint, the run goes on
-        from it.
+      backup: URL of a .tar file, such as s3://bucket/mine.tar or gs://bucket/mine.tar, or path of one: a copy of the
+        run, which is replaced after every epoch. Where it is there and `workdir` holds no run, it goes on from that.
+        "": none is kept.
       **overrides: keys of the configuration and their values, such as `**{"train.num_epochs": 3}`.
 
     Returns:
@@ -52,7 +52,7 @@ def train(
     Raises:
       ValueError: if the configuration, the data set or the run in `workdir` cannot be used, its pictures have changed,
         another process is training there, the service does not answer or cannot read this data set, or the backup is
-        damaged, of another run, or further than `workdir`.
+        damaged, of another run, or ahead of `workdir`.
       OSError: if the backup cannot be written; the run stays in `workdir`.
       FloatingPointError: if the loss or a weight is no longer finite; the last good checkpoint stays.
       ConnectionError: if another worker is lost, of several that train together.
