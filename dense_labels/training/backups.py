@@ -295,5 +295,6 @@ def _remove_halves(path: pathlib.Path) -> None:
     """Removes what trainings left that were killed while they wrote a file, long ago."""
     half = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}")
     for each in path.parent.iterdir():
-        if half.fullmatch(each.name) and time.time() - each.stat().st_mtime > _KILLED:
-            files.remove(each)
+        with contextlib.suppress(FileNotFoundError):  # another training has just moved it into place
+            if half.fullmatch(each.name) and time.time() - each.stat().st_mtime > _KILLED:
+                files.remove(each)
