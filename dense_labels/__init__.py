@@ -14,6 +14,8 @@ What is named here is imported when it is first used: `import dense_labels` itse
 from __future__ import annotations
 
 import importlib
+import os
+import platform
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +40,11 @@ __all__ = [
     "open_run",
     "train",
 ]
+
+# On processors with AVX2 alone TensorFlow leaves oneDNN out. It makes a training step faster there too, and keeps the
+# memory that TensorFlow 2.21 would give back and ask for in each step. TensorFlow is told before it is imported.
+if platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HOMES = {
     "Config": "dense_labels.config",

@@ -1,7 +1,7 @@
 """What differs between the two stacks: TensorFlow 2.15 with Keras 2, and the newest TensorFlow with Keras 3.
 
 TensorFlow Addons and TensorFlow Graphics ended with the older stack. They are used where they are installed;
-`stand_ins` gives the same to 1e-5. No other module asks which stack it runs on.
+`stand_ins` gives the same to 1e-5, and the batch norm of Keras 2. No other module asks which stack it runs on.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import tensorflow as tf
 from dense_labels.method import stand_ins
 
 KERAS_3 = hasattr(tf.keras, "ops")
+BatchNormalization = stand_ins.BatchNormalization if KERAS_3 else tf.keras.layers.BatchNormalization  # fused
 HAS_ADDONS = importlib.util.find_spec("tensorflow_addons") is not None
 HAS_GRAPHICS = importlib.util.find_spec("tensorflow_graphics") is not None
 _Function = TypeVar("_Function", bound=Callable)
@@ -82,8 +83,7 @@ def several_workers(strategy: tf.distribute.Strategy) -> tf.distribute.Strategy:
 
 def loss_scaled(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
     """Wraps an optimiser for training in float16, whose small gradients must be scaled."""
-    keras = tf.keras.optimizers if KERAS_3 else tf.keras.mixed_precision  # it has moved
-    return keras.LossScaleOptimizer(optimizer)
+    return (tf.keras.optimizers if KERAS_3 else tf.keras.mixed_precision).LossScaleOptimizer(optimizer)  # it has moved
 
 
 class SlotOptimizer(tf.keras.optimizers.Optimizer):

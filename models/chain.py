@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from dense_labels import compat
+
 
 @tf.keras.utils.register_keras_serializable(package="dense_labels")
 class DilatedConv2D(tf.keras.layers.Conv2D):
@@ -102,7 +104,7 @@ def create(
     for index, (size, channels, dilation) in enumerate(filters, start=1):
         x = _convolution(x, size, channels, dilation, padding, dtype, f"conv{index}")
         if norm == "batch":
-            x = tf.keras.layers.BatchNormalization(dtype=between, name=f"norm{index}")(x)
+            x = compat.BatchNormalization(dtype=between, name=f"norm{index}")(x)
         x = _activation(activation, between, f"activation{index}")(x)
         if index == 1:
             x = tf.keras.layers.MaxPooling2D(stride, stride, dtype=dtype, name="pool")(x)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from dense_labels import compat
 from dense_labels.batches import LabelledLandmarks
 from dense_labels.method import geometry, introspection_loss
 from models import nearest_landmarks
@@ -43,7 +44,7 @@ class HeatMapLandmarks(tf.keras.layers.Layer):
         random = [tf.keras.initializers.GlorotUniform(seed=2 * seed + n) for n in range(2)]
         self._layers_in_order = [
             tf.keras.layers.Conv2D(_FILTERS, use_bias=False, kernel_initializer=random[0], name="features", **options),
-            tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, dtype="float32", name="norm"),
+            compat.BatchNormalization(momentum=_MOMENTUM, dtype="float32", name="norm"),
             tf.keras.layers.ReLU(dtype="float32", name="relu"),
             tf.keras.layers.Conv2D(count, kernel_initializer=random[1], name="maps", **options),
         ]

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from dense_labels import compat
+
 STRIDE = 2
 _DEPTH = 4  # how often the map is pooled
 
@@ -68,7 +70,7 @@ def _convolution(x, channels, size, dtype):
 
 
 def _activated(x, dtype):
-    return tf.keras.layers.ReLU(dtype=dtype)(tf.keras.layers.BatchNormalization(dtype=dtype)(x))
+    return tf.keras.layers.ReLU(dtype=dtype)(compat.BatchNormalization(dtype=dtype)(x))
 
 
 @tf.keras.utils.register_keras_serializable(package="dense_labels")

@@ -12,6 +12,7 @@ import os
 import h5py
 import tensorflow as tf
 
+from dense_labels import compat
 from models import trunks
 
 STRIDE = 4  # side of a cell of the features, in pixels of the image
@@ -95,7 +96,7 @@ def _joined_up(at_4, at_8, at_16, seed, dtype):
         random = tf.keras.initializers.GlorotUniform(seed=next(seeds) if seeds else None)
         options = {"padding": "same", "use_bias": False, "kernel_initializer": random, "dtype": dtype}
         values = tf.keras.layers.Conv2D(width, kernel, **options)(values)
-        values = tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, dtype=dtype)(values)
+        values = compat.BatchNormalization(momentum=_MOMENTUM, dtype=dtype)(values)
         return tf.keras.layers.ReLU(dtype=dtype)(values)
 
     def joined(deep, own, width, own_width):

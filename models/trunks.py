@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from dense_labels import compat
 from dense_labels.method import geometry, introspection_loss
 from models.networks.introspection import TRUNKS
 
@@ -170,6 +171,19 @@ class UnitLength(tf.keras.layers.Layer):
         return tf.math.l2_normalize(tf.concat(unit, axis=-1), axis=-1)
 
 
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class PickedConv2D(tf.keras.layers.Conv2D):
+    """A strided convolution by filters of one pixel, which picks the pixels that it reads first.
+
+    oneDNN, left to skip them, writes beyond its memory in the gradient where a side is even (TensorFlow 2.15 to 2.21).
+    """
+
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Convolves, without bias and activation."""
+        rows, columns = self.strides
+        return tf.nn.conv2d(inputs[:, ::rows, ::columns], kernel, 1, "VALID")
+
+
 def cut(name: str, layers: Sequence[str], weights: str, stride: int, dtype: str) -> tf.keras.Model:
     """Returns the classifier up to some of its layers, with other strides and another dtype than it was published with.
 
@@ -211,7 +225,12 @@ def _changes(name: str, stride: int, dtype: str) -> Callable[[tf.keras.layers.La
             config["dilation_rate"] = (2, 2)
         if isinstance(layer, tf.keras.layers.ZeroPadding2D) and layer.name.replace("_pad", "_depthwise") in unstrided:
             config["padding"] = ((1, 1), (1, 1))
-        return type(layer).from_config(config)
+        kind = type(layer)
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            kind = compat.BatchNormalization
+        elif convolves and layer.kernel_size == (1, 1) and layer.strides != (1, 1):
+            kind = PickedConv2D
+        return kind.from_config(config)
 
     return changed
 

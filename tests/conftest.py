@@ -3,6 +3,8 @@
 import gc
 import os
 
+import dense_labels  # noqa: F401, before TensorFlow, which it sets up as in the commands that tests start
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest

@@ -15,7 +15,7 @@ from dense_labels import compat
 from dense_labels.config import TrainConfig
 from dense_labels.method import stand_ins
 from dense_labels.training import checkpoints, optimizers
-from models import chain
+from models import chain, trunks
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHECKPOINTS = ROOT / "tests/fixtures/checkpoints"
@@ -90,6 +90,39 @@ def test_the_resampler_is_that_of_tensorflow_addons(channels):
     found = stand_ins.resampler(maps, points)
     assert found.shape == [2, 40, 50, channels]
     np.testing.assert_allclose(found, compat.resampler()(maps, points), atol=1e-5)
+
+
+@pytest.mark.skipif(compat.KERAS_3, reason="Keras 3 has no fused batch norm to compare with")
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_batch_norm_is_that_of_keras_2(dtype, frozen):
+    maps = tf.random.normal([3, 5, 7, 4], 2.0, 3.0)
+    weights = tf.random.normal([3, 5, 7, 4])  # of the outputs, in what is differentiated
+    found = []
+    for of in (stand_ins.BatchNormalization, tf.keras.layers.BatchNormalization):
+        layer = of(momentum=0.9, dtype=dtype)
+        layer.build(maps.shape)
+        layer.set_weights([np.float32(values) for values in ([1, 2, 3, 4], [0, -1, 1, 2], [0, 1, 2, 3], [1, 4, 9, 2])])
+        layer.trainable = not frozen
+        outputs = []
+        for training in (True, True, False):
+            with tf.GradientTape() as tape:
+                tape.watch(maps)
+                values = layer(maps, training=training)
+                loss = tf.reduce_sum(weights * tf.cast(values, tf.float32))
+            outputs += [values, *tape.gradient(loss, [maps, layer.gamma, layer.beta])]
+        found.append([np.float32(each) for each in [*outputs, *layer.get_weights()]])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_networks_have_fused_batch_norm():
+    for made in (network(), trunks.create("mobilenet_v2")):
+        images = tf.TensorSpec([1, 32, 32, 3])
+        traced = tf.function(lambda x, made=made: made(x, training=True)).get_concrete_function(images).graph
+        operations = [operation.type for operation in traced.get_operations()]
+        assert operations.count("FusedBatchNormV3") == len([w for w in made.weights if "moving_mean" in w.name]) > 0
+        assert "Rsqrt" not in operations
 
 
 def test_the_resampler_is_the_definition():

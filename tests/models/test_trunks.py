@@ -136,6 +136,34 @@ def test_maps_have_the_cells_that_fit_into_the_picture(trained, name, stride, si
     assert features.shape == (1, size[0] // stride, size[1] // stride, channels)
 
 
+@pytest.mark.parametrize("name, stride", KINDS)
+def test_no_filter_of_one_pixel_has_a_stride(trained, name, stride):
+    """Its gradient would write beyond its memory: see `trunks.PickedConv2D`."""
+    traced = tf.function(trained(name, stride)).get_concrete_function(tf.TensorSpec([1, 96, 96, 3])).graph
+    operations = [each for each in traced.get_operations() if each.type == "Conv2D"]
+    assert len(operations) > 8
+    pointwise = [each for each in operations if each.inputs[1].shape[:2] == [1, 1]]
+    assert {tuple(each.get_attr("strides")) for each in pointwise} <= {(1, 1, 1, 1)}
+
+
+@pytest.mark.parametrize("stride", [2, (3, 2)])
+def test_picked_convolutions_are_those_of_keras(stride):
+    maps = tf.random.normal([2, 13, 19, 5])  # odd sides, for which Keras' own is right
+    values, gradients = [], []
+    for kind in (trunks.PickedConv2D, tf.keras.layers.Conv2D):
+        layer = kind(4, 1, strides=stride)
+        layer.build(maps.shape)
+        layer.set_weights([pictures(1, 1, 5, 4), pictures(4)])
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            values.append(layer(maps))
+            loss = tf.reduce_sum(values[-1] ** 2)
+        gradients.append(tape.gradient(loss, [maps, layer.kernel]))
+    np.testing.assert_allclose(*values, rtol=1e-5, atol=1e-5)
+    for ours, theirs in zip(*gradients):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name, stride", KINDS[::2] + KINDS[3:])
 def test_trunks_have_the_weights_of_keras_up_to_their_end(trained, saved, name, stride):
     whole, _ = saved(name)
