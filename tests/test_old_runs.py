@@ -106,6 +106,9 @@ def test_an_old_run_gives_the_numbers_it_gave(kind, tmp_path, monkeypatch):
     shutil.copytree(FIXTURES / "runs" / kind, run)
     found = evaluate(run, tmp_path, monkeypatch)
     assert found["result"].keys() >= expected["result"].keys()
+    assert found["result"]["metrics"].keys() >= expected["result"]["metrics"].keys()
+    others = {name: value for name, value in expected["result"].items() if name in ("step", "landmark_error_percent")}
+    _assert_same(found["result"], others, kind, TOLERANCE_OF_ERRORS)
     errors = {name: value for name, value in expected["result"]["metrics"].items() if name.endswith(_ERRORS)}
     _assert_same(found["result"]["metrics"], errors, kind, TOLERANCE_OF_ERRORS)
     for signature, outputs in expected["answers"].items():
