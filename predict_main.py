@@ -35,7 +35,7 @@ def console() -> None:
     ]
     of_boxes = {
         "file": flags.DEFINE_string("boxes", "", "Boxes about the objects: a COCO file, or a detector's results."),
-        "images": flags.DEFINE_string("images", "", "COCO file of the images of such results."),
+        "images": flags.DEFINE_string("images", "", "COCO file of the images, where --boxes has a detector's results."),
         "category": flags.DEFINE_string("category", "", "Name or id of the objects, where boxes are of several kinds."),
         "min_score": flags.DEFINE_float("min_score", 0.0, "Leave out boxes that the detector gave a lower score."),
     }

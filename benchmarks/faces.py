@@ -5,7 +5,8 @@ python -m benchmarks.faces --workdir=runs/faces --images=IMAGES --annotations=TR
 
 Training sees the pictures of TRAIN.json and none of its landmarks; heads are fitted on those and measured on TEST.json.
 What follows `--` goes to every training. Stopped and started again, it goes on where it was; rows that are done are
-only read. Prints two Markdown tables: errors, with those of an untrained network, and few-shot errors of the first row.
+only read. Prints two Markdown tables: errors, without --only those of an untrained network too, and few-shot errors
+of the first row.
 """
 
 from absl import app
@@ -72,7 +73,8 @@ def main(argv):
         changes = [f"--config.{key}={value}" for key, value in {**rows.data(), **ROWS[name][0]}.items()]
         few = [f"--few_shot={_FEW if name == first else 20}"]
         measured[name] = rows.run("configs/faces.py", workdir, [*changes, *argv[1:]], evaluation=few)
-    measured["untrained"] = rows.untrained(chosen[first])
+    if not rows.only(ROWS):
+        measured["untrained"] = rows.untrained(chosen[first])
     print(_table(measured))
     for name, result in measured.items():
         if "few_shot_error_percent" in result:

@@ -3,8 +3,8 @@
 python -m benchmarks.sphere --workdir=runs/sphere [--only=dilations] [-- --config.train.seed=1 ...]
 
 What follows `--` goes to every training. Stopped and started again, it goes on where it was; rows that are done are
-only read. Prints a Markdown table of errors in degrees on the sphere, median and mean, with those of an untrained
-network and of labels drawn at random.
+only read. Prints a Markdown table of errors in degrees on the sphere, median and mean, with those of labels drawn at
+random and, without --only, of an untrained network.
 """
 
 from absl import app
@@ -21,7 +21,8 @@ def main(argv):
     for name, workdir in chosen.items():
         changes = [f"--config.{key}={value}" for key, value in ROWS[name].items()]
         results[name] = rows.run("configs/sphere.py", workdir, [*changes, *argv[1:]])
-    results["untrained"] = rows.untrained(next(iter(chosen.values())))
+    if not rows.only(ROWS):
+        results["untrained"] = rows.untrained(next(iter(chosen.values())))
     print(_table(results))
 
 

@@ -2,8 +2,9 @@
 
 python train_main.py --config=hourglass --config.data.dir=PICTURES --workdir=runs/mine
 
-A pair of views of 128 x 128 pixels takes about 35 GFLOP, 14 of them in the network. So the 240,000 pairs take an hour
-at 2.3 TFLOP a second, which small GPUs reach. It was not tried on one.
+A pair of views of 128 x 128 pixels (`--config.data.size="(128, 128)"`; unless it is set, views have at most 100 pixels
+along a side) takes about 35 GFLOP, 14 of them in the network. So the 240,000 pairs take an hour at 2.3 TFLOP a second,
+which small GPUs reach. It was not tried on one.
 """
 
 from configs import folder

@@ -20,6 +20,7 @@ from dense_labels import run_config
 from dense_labels.config import Config, ModelConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def test_table_sets_the_figures_beside_the_paper():
@@ -74,6 +75,19 @@ def test_a_recorded_row_is_read_wherever_it_was_made(tmp_path, monkeypatch):
     record = (records / "row.json").read_text()
     assert json.loads(record)["command"] == "python -m benchmarks.faces --images=IMAGES --only=row"
     assert "/here" not in record and str(tmp_path) not in record
+
+
+def test_a_row_that_is_asked_for_alone_needs_nothing_but_its_record(tmp_path):
+    """The command of docs/papers.md, in a checkout without any run."""
+    command = [sys.executable, "-m", "benchmarks.faces", f"--workdir={tmp_path}", "--only=dilations_dist_L64_exchange"]
+    files = ["--images=i", "--annotations=a.json", "--annotations_test=b.json", f"--results={RESULTS / 'faces_40000'}"]
+    options = {"cwd": ROOT, "capture_output": True, "text": True}
+    result = subprocess.run([*command, *files, "--", "--config.train.num_epochs=5"], **options)
+    assert result.returncode == 0, result.stderr
+    name, *cells = result.stdout.splitlines()[2].strip("| ").split(" | ")
+    record = json.loads((RESULTS / "faces_40000" / f"{name}.json").read_text())
+    assert cells[3] == f"{record['result']['metrics']['cell_error_percent']:.2f} %"
+    assert not any(line.startswith("| untrained") for line in result.stdout.splitlines())
 
 
 def test_table_of_the_sphere_has_medians_and_means_and_chance():
