@@ -16,6 +16,8 @@ from dense_labels.registry import FORMATS
 
 def main(model: str, pictures: str, boxes: dict[str, Any], **options: Any) -> None:
     """Predicts with the folder of a run or of an exported model; `boxes` are the arguments of `Boxes`."""
+    if not boxes["file"] and (given := [name for name, value in boxes.items() if value]):
+        raise ValueError(f"--{given[0]} is of boxes; give --boxes too, the file with these")
     is_run = os.path.exists(os.path.join(os.path.expanduser(model), "config.json"))
     predictor = dense_labels.open_run(model) if is_run else dense_labels.load(model)
     objects = Boxes(**boxes) if boxes["file"] else None

@@ -167,6 +167,13 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
         raise ValueError(f"{folder} cannot be read ({reason}); evaluate the run again") from error
 
 
+def newest_digest(workdir: str | os.PathLike) -> str:
+    """Returns the digest of the heads that `newest` would restore, which are not read; "" where none are kept."""
+    folder = pathlib.Path(workdir) / _FOLDER
+    path = folder / str(max(_versions(folder), default=0)) / _INDEX
+    return _digest(path) if path.exists() else ""
+
+
 def of_step(workdir: str | os.PathLike, step: int) -> KeptHeads | None:
     """Restores the heads of the newest evaluation, as `newest`, and refuses those of another step of the training.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dense_labels import files, kept_heads, run_config
@@ -43,6 +43,7 @@ class Run:
         """Opens a run; see `open_run`."""
         self.workdir = os.path.abspath(os.path.expanduser(os.fspath(workdir)))
         self.config = run_config.load(self.workdir)
+        self._made: dict[str, tuple[tuple, Any]] = {}
 
     def __repr__(self) -> str:
         return f"Run({self.workdir!r})"
@@ -160,8 +161,8 @@ class Run:
         """
         from dense_labels.exporting import served_model
 
-        answer = self._served.labels(served_model.checked_images(images))
-        return LabelMap(answer["labels"].numpy(), self.stride)
+        answer = served_model.in_parts(self._served.labels, served_model.checked_images(images))
+        return LabelMap(answer["labels"], self.stride)
 
     def match(self, images_a: Any, images_b: Any) -> Match:
         """Finds each cell of images A in images B by its label, equation (3) of the NIPS 2017 paper.
@@ -180,8 +181,8 @@ class Run:
 
         if not compares_labels(self.config.model.name):
             raise ValueError(f"{self.workdir} has landmarks of its own and no labels: nothing can be matched by them")
-        answer = self._served.match(*served_model.checked_pairs(images_a, images_b))
-        return Match(*(answer[name].numpy() for name in Match._fields))
+        answer = served_model.in_parts(self._served.match, *served_model.checked_pairs(images_a, images_b))
+        return Match(*(answer[name] for name in Match._fields))
 
     def export(self, export_dir: str | os.PathLike, *, max_pixels: int = 0, batch_requests: int = 0) -> pathlib.Path:
         """Writes the next version of a SavedModel for TensorFlow Serving, with the best head that was kept.
@@ -272,27 +273,26 @@ class Run:
             self, count, annotations=annotations, pictures=pictures, category=category, suggest=suggest
         )
 
-    @functools.cached_property
+    @property
     def _predictor(self) -> Any:
-        from dense_labels.prediction.predictor import Predictor
-        from dense_labels.prediction.several import SeveralHeads
-        from input_pipeline.readers.pictures import saw_boxes
+        """What predicts with the heads of the newest evaluation, here or in another process."""
+        from dense_labels.prediction import several
 
-        network, kept = self.network, kept_heads.of_step(self.workdir, self.step)
-        if kept is None:
-            raise ValueError(f"{self.workdir} has no landmark head; evaluate it with annotations first")
-        identity = {"run": self.workdir, "step": self.step, "head": kept.result.best, "heads": kept.digest}
-        heads = SeveralHeads(network, self.frame, kept)
-        together, boxed = heads.together if heads.disagree else None, saw_boxes(kept.config.data)
-        facts = {"annotated": kept.landmarks, "together": together}
-        return Predictor(heads.landmarks, heads.frame, kept.result.landmark_names, identity, saw_boxes=boxed, **facts)
+        of = self.network, kept_heads.newest_digest(self.workdir)
+        return self._once("predictor", of, lambda: several.predictor(self.network, self.frame, self.workdir, self.step))
 
-    @functools.cached_property
+    @property
     def _served(self) -> Any:
         """What a served model answers, in this process."""
         from dense_labels.exporting.served_model import ServedModel
 
-        return ServedModel(self.network, None, frame=self.frame)
+        return self._once("served", (self.network,), lambda: ServedModel(self.network, None, frame=self.frame))
+
+    def _once(self, name: str, of: tuple, make: Callable[[], Any]) -> Any:
+        """What was made of the same before, for it takes seconds to trace; or else something new."""
+        if self._made.get(name, ((), None))[0] != of:
+            self._made[name] = of, make()
+        return self._made[name][1]
 
     def _result(self) -> Result:
         from dense_labels.evaluation.result import Result

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -202,6 +203,21 @@ def checked_pairs(images_a: Any, images_b: Any) -> tuple[np.ndarray, np.ndarray]
     if len(images_a) != len(images_b):
         raise ValueError(f"A and B must be as many images; found {len(images_a)} and {len(images_b)}")
     return images_a, images_b
+
+
+def in_parts(ask: Callable[..., dict[str, tf.Tensor]], *images: np.ndarray) -> dict[str, np.ndarray]:
+    """Asks about as many images at a time as a request may hold.
+
+    Args:
+      ask: what is asked, such as `ServedModel.labels`.
+      *images: one or more [N, H, W, 3], which are asked about together.
+
+    Returns:
+      The answers, [N, ...] by name.
+    """
+    most = USUAL_LIMITS.max_images
+    parts = [ask(*(each[start : start + most] for each in images)) for start in range(0, len(images[0]), most)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def checked_images(images: Any) -> np.ndarray:

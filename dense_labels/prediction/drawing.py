@@ -64,7 +64,7 @@ def with_points(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
         patch = drawn[top:bottom, left:right]
         for reach, colour in ((radius, 0), (radius * (1 - _EDGE), _COLOURS[k % len(_COLOURS)])):
             share = np.clip(reach + 0.5 - distance, 0, 1)  # of a pixel that the disc covers
-            patch[:] = np.rint(patch + (colour - patch) * share)
+            patch[:] = np.rint(patch + (colour - np.float32(patch)) * share)
     return drawn
 
 

@@ -11,12 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from dense_labels import progress
+from dense_labels.registry import FORMATS
 from input_pipeline.readers import boxes as boxes_reader
 from input_pipeline.readers import folder, landmark_files
 from input_pipeline.storage import decoding
 
 _LIST = ".txt"
 _NAMED = 5  # pictures that a message names
+OUTLIERS = ("outliers.csv", "outliers.png")  # the table and the sheet of those that stand out
 
 
 class Inputs(NamedTuple):
@@ -74,6 +76,36 @@ def find(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> Inputs:
         return _below(os.path.dirname(given) or os.curdir, [given])
     matching = [path for path in folder.matching(given) if path.lower().endswith(decoding.EXTENSIONS)]
     return _from_common_folder(matching, given)
+
+
+def not_drawn(found: Inputs, out: str | os.PathLike) -> Inputs:
+    """Leaves out the pictures that predictions are drawn into, as where they lie among those that are predicted.
+
+    Args:
+      found: pictures.
+      out: folder of the predictions.
+
+    Returns:
+      The others.
+
+    Raises:
+      ValueError: if there are no others.
+    """
+    top = pathlib.Path(os.path.realpath(os.path.expanduser(os.fspath(out))))
+    files = [entry.facts["file"] for entry in FORMATS.values() if entry.facts.get("reads_pictures")]
+    drawn = {top / name for name in (*files, *OUTLIERS)}
+    kept = [n for n, path in zip(found.names, found.paths) if drawn.isdisjoint(_and_folders(path))]
+    if not kept:
+        raise ValueError(f"all pictures in {found.folder} are those that predictions are drawn into; give another out")
+    if left := len(found.names) - len(kept):
+        progress.note(f"{left} pictures that an earlier prediction has drawn into {top} are left out")
+    return Inputs(found.folder, tuple(kept))
+
+
+def _and_folders(path: str) -> set[pathlib.Path]:
+    """A path, and the folders that it is in."""
+    place = pathlib.Path(os.path.realpath(path))
+    return {place, *place.parents}
 
 
 def find_video(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> str | None:

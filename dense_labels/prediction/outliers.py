@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from dense_labels import files
-from dense_labels.prediction import smoothing
+from dense_labels.prediction import inputs, smoothing
 from dense_labels.prediction.predictions import Predictions
 
-TABLE, SHEET = "outliers.csv", "outliers.png"
+TABLE, SHEET = inputs.OUTLIERS
 _APART = 10  # frames of a video that lie nearer to one that is listed show the same
 _LEAST_SHAPES, _LEAST_LANDMARKS = 5, 3  # what shapes can be told by
 _MOST_DRAWN = 48

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dense_labels import files, progress
-from dense_labels.batches import Frame
+from dense_labels.batches import Frame, Limits
 from dense_labels.config import DataConfig
 from dense_labels.prediction import answers, reading, smoothing
 from dense_labels.prediction.inputs import Boxes
@@ -92,7 +92,7 @@ class Predictor:
           OSError: if the output cannot be written.
         """
         _check_formats(formats)
-        source = reading.find(pictures, boxes)
+        source = reading.find(pictures, boxes, out)
         _check_formats(formats, source)
         if smooth:
             smoothing.check(source.video, source.folder)
@@ -168,6 +168,7 @@ class Described(NamedTuple):
     landmark_names: tuple[str, ...]  # none where landmarks are numbered
     saw_boxes: bool  # whether training saw boxes about objects
     answers: dict[str, list[int]]  # name -> shape of what is found in pictures, -1 or None for their number
+    max_images: int  # pictures that the model sees at once
 
 
 def describe(folder: str | os.PathLike) -> Described:
@@ -207,6 +208,7 @@ def _described(path: pathlib.Path, card: dict[str, Any]) -> Described:
         tuple(card.get("data", {}).get("landmarks", ())),
         _saw_boxes(card.get("configuration", {}).get("data", {})),
         {name: tensor["shape"] for name, tensor in functions["landmarks"]["outputs"].items()},
+        int(card["model"].get("max_images", Limits.max_images)),
     )
 
 

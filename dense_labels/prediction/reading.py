@@ -60,10 +60,13 @@ class Pictures:
         self.count = len(self._rows)
 
     def kept(self, done: dict[Key, Line]) -> dict[Key, Line]:
-        """Returns the lines of an earlier prediction that are still true: of files and boxes that have not changed."""
-        facts = ("state", "box")
+        """Returns the lines of an earlier prediction that are still true: of files and boxes that have not changed.
+
+        A picture that could not be read is read again: what was in the way may be gone.
+        """
+        facts, good = ("state", "box"), {place: line for place, line in done.items() if "failed" not in line}
         rows = self._rows.items()
-        return {k: done[k] for k, row in rows if k in done and all(done[k].get(f) == row.get(f) for f in facts)}
+        return {k: good[k] for k, row in rows if k in good and all(good[k].get(f) == row.get(f) for f in facts)}
 
     def tasks(self, size: tuple[int, int], kept: dict[Key, Line]) -> Iterator[Callable[[], Seen | None]]:
         """Yields a function for each row that is not kept, which reads it at a (height, width)."""
@@ -133,12 +136,17 @@ class Video:
 Source = Pictures | Video
 
 
-def find(pictures: str | os.PathLike | Sequence[str | os.PathLike], boxes: Boxes | None = None) -> Source:
+def find(
+    pictures: str | os.PathLike | Sequence[str | os.PathLike],
+    boxes: Boxes | None = None,
+    out: str | os.PathLike | None = None,
+) -> Source:
     """Finds what is to be predicted.
 
     Args:
       pictures: a video, or pictures, as of `inputs.find`.
       boxes: about objects in pictures; None for whole pictures.
+      out: folder of the predictions; what an earlier one has drawn there is not predicted. None where there is none.
 
     Returns:
       Their source.
@@ -154,6 +162,7 @@ def find(pictures: str | os.PathLike | Sequence[str | os.PathLike], boxes: Boxes
             )
         return Video(video)
     found = inputs.find(pictures)
+    found = found if out is None else inputs.not_drawn(found, out)
     return Pictures(found, None if boxes is None else inputs.read_boxes(found, boxes))
 
 

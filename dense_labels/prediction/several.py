@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dense_labels import kept_heads
 from dense_labels.batches import Frame
 from dense_labels.exporting.served_model import ServedModel
+from dense_labels.prediction.predictor import Predictor
+from input_pipeline.readers.pictures import saw_boxes
 
 
 class SeveralHeads:
@@ -74,3 +77,24 @@ def spread(points: Sequence[np.ndarray]) -> np.ndarray:
     """Returns the mean distance [N, K] between two of several arrays of points [N, K, 2]; 0 of one alone."""
     distances = [np.linalg.norm(a - b, axis=-1) for a, b in itertools.combinations(points, 2)]
     return np.float32(np.mean(distances or [np.zeros(points[0].shape[:-1])], axis=0))
+
+
+def predictor(network: tf.keras.Model, frame: Frame, workdir: str, step: int) -> Predictor:
+    """Makes what predicts with the heads of the newest evaluation of a run.
+
+    Args:
+      network, frame: of the run.
+      workdir: its folder.
+      step: how many steps the network was trained for.
+
+    Raises:
+      ValueError: if no head was kept, or they were fitted at another step.
+    """
+    kept = kept_heads.of_step(workdir, step)
+    if kept is None:
+        raise ValueError(f"{workdir} has no landmark head; evaluate it with annotations first")
+    identity = {"run": workdir, "step": step, "head": kept.result.best, "heads": kept.digest}
+    heads = SeveralHeads(network, frame, kept)
+    together, boxed = heads.together if heads.disagree else None, saw_boxes(kept.config.data)
+    facts = {"annotated": kept.landmarks, "together": together}
+    return Predictor(heads.landmarks, heads.frame, kept.result.landmark_names, identity, saw_boxes=boxed, **facts)

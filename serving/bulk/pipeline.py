@@ -78,6 +78,8 @@ def run(
         progress.note("the network saw boxes about the objects; give pictures that are cropped alike")
     layout = Layout(storage.expanded(output), shards, tuple(formats), described.landmark_names, described.answers)
     writing.check(layout)
+    if batch_size > described.max_images:
+        raise ValueError(f"--batch_size={batch_size}: the model takes at most {described.max_images} pictures at once")
     storage.remove(layout.summary)
     pipeline = beam.Pipeline(runner=chosen.runner, options=chosen.options)
     facts = {"model": place, "created": described.created, "input": source.pattern}

@@ -153,6 +153,9 @@ def test_labels_are_those_of_the_network_and_have_their_stride(run):
     np.testing.assert_allclose(labels.values, run.network(images), atol=1e-5)
     assert labels.stride == 2 and labels.cells == (SIDE // 2, SIDE // 2) and labels.length == 3
     assert len(run.labels(np.uint8(255 * images[0]))) == 1  # one image, of whole numbers
+    many = run.labels(np.tile(images, [50, 1, 1, 1]))  # more than a request may hold
+    np.testing.assert_allclose(many.values[[0, -1]], labels.values, atol=1e-5)
+    assert len(many) == 100
 
 
 def test_a_match_is_in_pixels_of_b_as_it_was_given(run):
@@ -216,6 +219,20 @@ def test_a_run_and_its_export_predict_alike(run, notebook, pictures, tmp_path):
     assert (tmp_path / "run" / "sheet.png").exists() and (tmp_path / "run" / "outliers.png").exists()
     reasons = (tmp_path / "run" / "outliers.csv").read_text()
     assert "a shape unlike all that were annotated" in reasons and "heads disagree on" in reasons
+
+
+def test_the_heads_of_a_later_evaluation_predict(run, pictures, tmp_path, undrawn):
+    """Whoever made it: here in the same process, of landmarks with other names."""
+    again = dense_labels.open_run(shutil.copytree(run.workdir, tmp_path / "again"))
+    assert again.predict(pictures).landmark_names == tuple(drawn.NAMES)
+    first = again._predictor
+    assert again._predictor is first  # it is traced once
+    renamed = (pictures.parent / "points.csv").read_text().replace(drawn.NAMES[0], "renamed")
+    (tmp_path / "renamed.csv").write_text(renamed)
+    again.evaluate(annotations=tmp_path / "renamed.csv", heads=("nearest",))
+    assert again.predict(pictures).landmark_names == ("renamed", *drawn.NAMES[1:])
+    image = np.zeros([1, SIDE, SIDE, 3], np.float32)
+    np.testing.assert_allclose(again.labels(image).values, again.network(image), atol=1e-5)
 
 
 def test_a_run_without_a_head_cannot_predict(run, tmp_path, pictures):

@@ -310,6 +310,7 @@ MISTAKES = {
     "give the beginning of file names": {"output": "out/*"},
     "00000-of-00002.csv is of another number of shards; remove it": {"output": "{here}/old"},
     "holds no exported model": {"model": "{here}"},
+    "--batch_size=65: the model takes at most 64 pictures at once": {"batch_size": 65},
 }
 
 

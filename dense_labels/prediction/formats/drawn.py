@@ -16,7 +16,9 @@ _JPEG, _PNG = (".jpg", ".jpeg"), ".png"
 _QUALITY = 90  # of a JPEG
 
 
-@FORMATS.register("drawn", "a folder with a drawn copy of each picture, in its own size", file="drawn")
+@FORMATS.register(
+    "drawn", "a folder with a drawn copy of each picture, in its own size", file="drawn", reads_pictures=True
+)
 def draw(predictions: Predictions) -> Callable[[pathlib.Path], None]:
     """Draws JPEGs for JPEGs and PNGs for all others, whose names then end in .png, such as a.tif.png."""
     from PIL import Image

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dense_labels
+import predict_main
 from dense_labels.batches import Frame
 from dense_labels.config import Config
 from dense_labels.evaluation.result import Result
@@ -19,6 +21,7 @@ from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.predictor import Predictor
 from dense_labels.registry import FORMATS
 from input_pipeline.readers import coco
+from input_pipeline.storage import decoding
 from tests.commands import ROOT, environment
 
 FRAME = Frame((16, 24), 2, margin=2)  # a picture becomes 20 x 28
@@ -182,6 +185,42 @@ def test_what_another_model_or_picture_gave_is_not_gone_on_with(pictures, tmp_pa
     np.testing.assert_allclose(found.points[:, 0], [places[name] for name in found.names], atol=1e-3)
 
 
+def test_a_picture_that_could_not_be_read_is_read_again(pictures, tmp_path, monkeypatch, capsys):
+    """What was in the way, such as a network drive or a permission, may be gone, and leaves the file as it was."""
+    folder, _ = pictures
+    monkeypatch.setattr(answers, "BATCH_SIZE", 8)
+    read = decoding.read_resized
+    stopping, _ = stopped_at(3, monkeypatch)
+
+    def failing(path, *args, **options):
+        if path.endswith("03.png"):
+            raise decoding.PictureError(path, "Input/output error")
+        return read(path, *args, **options)
+
+    monkeypatch.setattr(decoding, "read_resized", failing)
+    with pytest.raises(KeyboardInterrupt):
+        stopping.predict(folder, out=tmp_path / "out")
+    monkeypatch.setattr(decoding, "read_resized", read)
+    found = model().predict(folder, out=tmp_path / "out")
+    assert "going on: 15 of 40 pictures were predicted before" in capsys.readouterr().out
+    assert not found.failed and len(found) == 40
+
+
+@pytest.mark.parametrize("out", ["points", "."])
+def test_what_was_drawn_among_the_pictures_is_not_predicted(pictures, tmp_path, capsys, out):
+    folder, _ = pictures
+    options = {"out": folder / out, "formats": ("csv", "drawn", "sheet"), "outliers": 2}
+    first = model().predict(folder, **options)
+    assert "left out" not in capsys.readouterr().out
+    again = model().predict(folder, **options)
+    assert again.names == first.names and len(again) == 40
+    said = f"42 pictures that an earlier prediction has drawn into {(folder / out).resolve()} are left out"
+    assert said in capsys.readouterr().out
+    with pytest.raises(ValueError, match="all pictures in .* are those that predictions are drawn into; give another"):
+        model().predict(folder / out / "drawn", out=folder / out)
+    assert len(model().predict(folder / out / "drawn")) == 40  # without an output they are pictures like others
+
+
 def test_an_unknown_format_is_refused_before_the_work(pictures, tmp_path):
     with pytest.raises(ValueError, match="there is no format 'xls'; choose 'coco', 'csv', 'cvat'"):
         Predictor(None, FRAME, NAMES, {}).predict(pictures[0], out=tmp_path / "out", formats=("csv", "xls"))
@@ -288,6 +327,13 @@ def test_boxes_that_do_not_fit_are_refused_and_pictures_without_one_are_told(box
         model().predict(folder / "a.mp4", boxes=Boxes(file))
     with pytest.raises(ValueError, match="no annotation with a bbox and a score of at least 0.95"):
         model().predict(folder, boxes=Boxes(file, min_score=0.95))
+
+
+def test_flags_of_boxes_are_refused_without_boxes(tmp_path, monkeypatch):
+    monkeypatch.setattr(dense_labels, "load", lambda model: pytest.fail("it is refused before the work"))
+    given = {"file": "", "images": "", "category": "dog", "min_score": 0.0}
+    with pytest.raises(ValueError, match="--category is of boxes; give --boxes too"):
+        predict_main.main(str(tmp_path), str(tmp_path), given)
 
 
 def test_a_network_that_saw_boxes_asks_for_them(boxed, capsys):

@@ -135,6 +135,15 @@ def test_a_dot_is_where_its_landmark_is(point):
     assert (drawing.with_points(grey, [(0, 0)])[0, 0] != 128).any()
 
 
+def test_a_dot_has_a_dark_edge_on_any_ground():
+    rows, columns = np.indices([21, 21]) + 0.5
+    edge = np.hypot(rows - 10.5, columns - 10.5) > 2.2  # where nothing of its colour is
+    for ground in (0, 100, 255):
+        picture = drawing.with_points(np.full([21, 21, 3], ground, np.uint8), [(10.5, 10.5)])
+        assert (picture[edge] <= ground).all() and (picture[edge].min() == 0 or ground), picture[edge]
+        assert len(np.unique(picture[edge])) > 2 or not ground  # pixels that are covered in part
+
+
 def test_the_video_is_drawn_with_its_landmarks(video, tmp_path):
     path, places = video
     videos.turn(path)
