@@ -237,7 +237,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     from dense_labels.evaluation.result import Result
 
     source, batch_size = subject.source, subject.config.eval.batch_size
-    landmarks.check_few_shot(few_shot, known, test)
+    landmarks.check_few_shot(few_shot, known, test, source.origins("annotated") or None)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
     fits, detector, fitted = _fit_heads(subject, known, test, lessons)
     if len(fitted.heads) > 1 and not fitted.errors:

@@ -147,18 +147,19 @@ def _train(
     precision = loop.choose_precision(config.train)
     source = pipeline.prepare(config)
     config = _resolved(config, source, precision)
-    pictures = manifest.relative(source.files("train"), config.data.dir)
+    of_files = (source.files("train"), source.boxes("train"))
+    shown = manifest.Shown(*(manifest.relative(each, config.data.dir) for each in of_files))
     if kept is not None:
-        if manifest.check(workdir, pictures, allow_changes=allow_changed_data):
-            kept.data.num_pictures = config.data.num_pictures
+        if manifest.check(workdir, shown, allow_changes=allow_changed_data):
+            config.data.num_pictures = kept.data.num_pictures  # an epoch stays as long as it was
         run_config.check_same(config, kept, workdir)
     progress.say(f"precision of the convolutions: {precision}")
     os.makedirs(workdir, exist_ok=True)
     if strategies.is_chief(strategy):
         files.remove_temporary(workdir)
         run_config.save(config if kept is None else run_config.as_begun(config, kept), workdir)
-        manifest.save(workdir, pictures)
-    alike = {"configuration": _without_paths(config), "pictures": json.dumps(pictures, sort_keys=True)}
+        manifest.save(workdir, shown)
+    alike = {"configuration": _without_paths(config), "pictures": json.dumps(shown, sort_keys=True)}
     _fit(config, workdir, source, strategy, services, alike, backup)
 
 
@@ -217,7 +218,7 @@ def _fit(
     from input_pipeline import pipeline
 
     network = NETWORKS[config.model.name].value
-    stride = network.stride(config.model)
+    stride, count = network.stride(config.model), config.data.num_pictures or source.count("train")
     loop.train(
         config,
         workdir,
@@ -231,7 +232,7 @@ def _fit(
             input_context=context,
             services=services,
         ),
-        steps_per_epoch=config.train.steps_per_epoch or max(1, source.count("train") // config.train.batch_size),
+        steps_per_epoch=config.train.steps_per_epoch or max(1, count // config.train.batch_size),
         examples=pipeline.example_pairs(source, "validation", stride=stride, count=_EXAMPLES),
         stride=stride,
         strategy=strategy,

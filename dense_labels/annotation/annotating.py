@@ -57,6 +57,9 @@ def annotate(
     out = os.path.join(run.workdir, FOLDER)
     found = candidates.find(pictures or run.config.data.dir, out=out, most=_MOST, seed=run.config.train.seed)
     known = earlier.read(run.config, annotations, found.folder, category)
+    if formats and not known.annotated.any():
+        raise ValueError(f"{annotations}: no landmark is annotated, and suggestions carry landmarks to other pictures")
+    known = known.take(_order_shown(known.annotated))
     new = found.keep(_choose(run, found, count, known))
     sheet = _sheet(run, found.folder, new, known)
     paths = [os.path.join(found.folder, name) for name in sheet.names]
@@ -108,6 +111,8 @@ def _choose(run: Any, found: Stills | Frames, count: int, known: Earlier) -> lis
     parts, doubt, first = seen.parts, seen.uncertainty, len(known)
     if first:
         old = _look(run, None, Stills(found.folder, known.paths).images(size), first)
+        if not old.keys:
+            raise ValueError(f"none of the {first} annotated pictures can be read, {known.paths[0]} for one")
         first = len(old.keys)
         parts = [np.concatenate(each) for each in zip(old.parts, parts)]
         doubt = None if doubt is None else np.concatenate([np.zeros(first), doubt])
@@ -115,6 +120,13 @@ def _choose(run: Any, found: Stills | Frames, count: int, known: Earlier) -> lis
     if len(chosen) < count:
         progress.note(f"only {len(chosen)} pictures differ from one another and from those that are annotated")
     return [seen.keys[index] for index in chosen]
+
+
+def _order_shown(annotated: np.ndarray) -> np.ndarray:
+    """An order of annotated pictures [A, K] whose first ones, which are shown, have all landmarks if they can."""
+    first = dict.fromkeys(annotated.argmax(axis=0)[annotated.any(axis=0)].tolist()) if len(annotated) else {}
+    early = sorted([*first, *(row for row in range(len(annotated)) if row not in first)][:_MOST_SHOWN])
+    return np.array([*early, *sorted(set(range(len(annotated))) - set(early))], int)
 
 
 def _heads(run: Any) -> SeveralHeads | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _ALIKE = 0.02  # of the median distance of two pictures: nearer ones are taken for the same
+_ROUNDING = 1e-6  # of the length of a descriptor: nearer ones differ by rounding
 _ROUNDS = 50  # of moving centres, which settle after a few
 
 
@@ -37,7 +38,7 @@ def choose(
         raise ValueError(f"descriptors must be finite numbers [N, D]; found shape {list(values.shape)}")
     fixed = np.asarray([] if known is None else known, np.int64)
     distances = _distances(values)
-    rows = np.concatenate([fixed, _differing(distances, fixed)])
+    rows = np.concatenate([fixed, _differing(distances, fixed, _ROUNDING * np.sqrt(np.mean(np.square(values).sum(1))))])
     if len(rows) - len(fixed) <= count:
         return np.sort(rows[len(fixed) :])
     between = distances[np.ix_(rows, rows)]
@@ -83,13 +84,15 @@ def _averages(values, fields):
 
 def _distances(values):
     squares = np.sum(np.square(values), axis=1)
-    return np.sqrt(np.maximum(squares[:, np.newaxis] + squares - 2 * values @ values.T, 0))
+    found = np.sqrt(np.maximum(squares[:, np.newaxis] + squares - 2 * values @ values.T, 0))
+    np.fill_diagonal(found, 0)
+    return found
 
 
-def _differing(distances, fixed):
+def _differing(distances, fixed, least):
     """The first of each group of pictures that are alike, of those that are not like the fixed ones."""
     above = distances[np.triu_indices(len(distances), 1)]
-    alike = _ALIKE * np.median(above) if len(above) else 0
+    alike = max(_ALIKE * np.median(above), least) if len(above) else 0  # the median is 0 where most are the same
     kept = list(fixed)
     for index in range(len(distances)):
         if not (distances[index, kept] <= alike).any():

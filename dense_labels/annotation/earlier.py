@@ -12,6 +12,8 @@ import numpy as np
 from dense_labels import config as config_lib
 from dense_labels import files, progress, run_config
 from dense_labels.registry import READERS
+from input_pipeline.readers import consistency
+from input_pipeline.storage import decoding
 
 
 class Earlier(NamedTuple):
@@ -26,6 +28,12 @@ class Earlier(NamedTuple):
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def take(self, indices: Sequence[int]) -> Earlier:
+        """Returns the pictures at some indices, in that order."""
+        paths, rows = tuple(self.paths[index] for index in indices), np.array(indices, int)
+        facts = self.landmark_names, self.hidden[rows], self.category
+        return Earlier(paths, self.points[rows], self.annotated[rows], *facts)
 
 
 _NONE = np.zeros([0, 0], np.float32)
@@ -44,10 +52,11 @@ def read(
       category: name or id of the objects, where annotations are of several kinds.
 
     Returns:
-      The pictures that are annotated.
+      The pictures in which a landmark is annotated, or marked as hidden.
 
     Raises:
-      ValueError: if they cannot be read, or have two objects in one picture, of which a page shows one.
+      ValueError: if they cannot be read, a picture cannot, they contradict the pictures as `consistency.checked` says,
+        or they have two objects in one picture, of which a page shows one.
     """
     if annotations is None:
         return NOTHING
@@ -64,6 +73,10 @@ def read(
         if path in seen:
             raise ValueError(f"{annotations}: {path} has two objects; a page is for pictures of one object each")
         seen.add(path)
+    # A page hands points on with the true sizes of their pictures: what contradicts these could not be told afterwards.
+    pictures = consistency.checked(pictures, np.array([decoding.read_size(path) for path in pictures.paths]))
+    marked = pictures.annotated if pictures.hidden is None else np.maximum(pictures.annotated, pictures.hidden)
+    pictures = pictures.take(np.flatnonzero(marked.any(axis=1)))  # others are to be annotated yet
     landmarks = pictures.landmark_names or tuple(str(k) for k in range(pictures.landmarks.shape[1]))
     hidden = np.zeros_like(pictures.annotated) if pictures.hidden is None else pictures.hidden
     return Earlier(pictures.paths, pictures.landmarks, pictures.annotated, landmarks, hidden, pictures.category)

@@ -60,7 +60,7 @@ def fit(scores: np.ndarray, distances: np.ndarray, shares: np.ndarray) -> dict[s
         known = np.isfinite(values) & np.isfinite(odds)
         if known.any():
             landmark, seen = np.nonzero(known)[1], odds[known]
-            offsets, slope = line(seen, np.float64(values[known]), landmark, odds.shape[1])
+            offsets, slope = line(seen, np.asarray(values[known], np.float64), landmark, odds.shape[1])
             rest = [np.full_like(offsets, value) for value in (slope, seen.min(), seen.max())]
             found[name] = np.stack([offsets, *rest], axis=-1)
     return found

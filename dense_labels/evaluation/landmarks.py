@@ -181,7 +181,7 @@ def few_shot(
     Raises:
       ValueError: if a count is below 1, or so many images cannot be drawn, or none would be left to measure on.
     """
-    check_few_shot(counts, known, test)
+    check_few_shot(counts, known, test, shown)
     pool, numbers = _with_landmarks(known), turns.pictures(known, shown)
     errors: dict[str, dict[int, list[Any]]] = {}
     for count in dict.fromkeys(counts):  # one that is there twice is drawn alike
@@ -216,13 +216,19 @@ def few_errors(
     return {name: measure(points, images) for name, points in _by_decoding(answers, few, measured).items()}
 
 
-def check_few_shot(counts: Sequence[int], known: LabelledLandmarks, test: LabelledLandmarks | None) -> None:
+def check_few_shot(
+    counts: Sequence[int],
+    known: LabelledLandmarks,
+    test: LabelledLandmarks | None,
+    shown: Sequence[Hashable] | None = None,
+) -> None:
     """Refuses numbers of images that `few_shot` cannot draw, whose arguments these are; raises a ValueError."""
-    pool = len(_with_landmarks(known))
+    pool, pictures = len(_with_landmarks(known)), turns.annotated(known, turns.pictures(known, shown))
     for count in counts:
-        if not 1 <= count <= pool - (test is None):
+        if not 1 <= count <= (pool if test is not None else pictures - 1):
             left = " with one left to measure on; draw fewer, or give annotations to test on" if test is None else ""
-            raise ValueError(f"{count} annotated images cannot be drawn from {pool}{left}")
+            of = f"{pool} of {pictures} pictures" if pictures < pool else str(pool)
+            raise ValueError(f"{count} annotated images cannot be drawn from {of}{left}")
 
 
 def _with_landmarks(images: LabelledLandmarks) -> np.ndarray:

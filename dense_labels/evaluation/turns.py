@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+import scipy.sparse
 
 from dense_labels.batches import LabelledLandmarks
 
@@ -14,18 +15,31 @@ def pictures(images: LabelledLandmarks, shown: Sequence[Hashable] | None) -> np.
 
     Args:
       images: N of the images of a split.
-      shown: what tells the picture of each image of the split from others; None: each is another.
+      shown: what tells the picture of each image of the split from others, such as its path; or several things, as a
+        tuple: pictures that have one of them in common, such as the digest of a copied file, count as one. None: each
+        image is of another picture.
 
     Returns:
       int [N], from 0; pictures in which a landmark is annotated come first, and otherwise in the order of the images.
     """
     order = np.argsort(~images.annotated.any(axis=1), kind="stable")
     names = range(len(images)) if shown is None else [shown[picture] for picture in images.picture]
-    numbers: dict[Hashable, int] = {}
+    groups = _joined([each if isinstance(each, tuple) else (each,) for each in names])
+    numbers: dict[int, int] = {}
     found = np.empty(len(images), int)
     for row in order:
-        found[row] = numbers.setdefault(names[row], len(numbers))
+        found[row] = numbers.setdefault(groups[row], len(numbers))
     return found
+
+
+def _joined(names: Sequence[tuple[Hashable, ...]]) -> np.ndarray:
+    """Numbers groups of images, int [N]: those that share a name, or are joined by others that do, are in one."""
+    columns: dict[Hashable, int] = {}
+    pairs = [(row, columns.setdefault(name, len(columns))) for row, own in enumerate(names) for name in own]
+    rows, shared = np.array(pairs, int).reshape(-1, 2).T
+    count = len(names) + len(columns)
+    links = scipy.sparse.coo_array((np.ones(len(rows)), (rows, len(names) + shared)), shape=(count, count))
+    return scipy.sparse.csgraph.connected_components(links, directed=False)[1][: len(names)]
 
 
 def annotated(images: LabelledLandmarks, numbers: np.ndarray) -> int:

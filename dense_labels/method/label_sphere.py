@@ -170,7 +170,7 @@ def harmonics(labels: np.ndarray, degree: int) -> np.ndarray:
     Raises:
       ValueError: if labels are not of length 3.
     """
-    latitude, longitude = (np.float64(values)[..., np.newaxis] for values in latitude_longitude(labels))
+    latitude, longitude = (np.asarray(values, np.float64)[..., np.newaxis] for values in latitude_longitude(labels))
     degrees, orders = (
         np.broadcast_to(values, [len(latitude), len(values)])
         for values in spherical_harmonics.generate_l_m_permutations(degree)

@@ -1,4 +1,4 @@
-"""Which pictures a run was trained on: their names and digests, to tell whether a run goes on with the same ones."""
+"""Which pictures a run was trained on: names and digests, to tell whether a run goes on with the same ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from dense_labels import files, progress
 
@@ -19,24 +20,33 @@ def relative(pictures: Mapping[str, str], folder: str) -> dict[str, str]:
     return {pathlib.PurePath(os.path.relpath(path, folder)).as_posix(): digest for path, digest in pictures.items()}
 
 
-def check(workdir: str | os.PathLike, pictures: Mapping[str, str], *, allow_changes: bool) -> bool:
+class Shown(NamedTuple):
+    """What a training shows of which pictures."""
+
+    pictures: Mapping[str, str]  # name -> SHA-256 of each picture; none where they are simulated
+    boxes: Mapping[str, str] | None = None  # name -> SHA-256 of its boxes; none of whole pictures; None: not known
+
+
+def check(workdir: str | os.PathLike, shown: Shown, *, allow_changes: bool) -> bool:
     """Holds the pictures of a training against those that the run in a work directory began with.
 
     The order in which pictures are drawn follows their names: a picture that was renamed changes a training, too.
 
     Args:
       workdir: folder of the run.
-      pictures: name -> SHA-256 of each picture; none where they are simulated.
+      shown: what the training shows.
       allow_changes: go on with other pictures, and say what changed.
 
     Returns:
-      Whether something changed, which is allowed.
+      Whether all is known to be as it was, or to have changed as is allowed; a run of an older version may not tell.
 
     Raises:
       ValueError: saying what changed, unless that is allowed.
     """
     kept = _read(pathlib.Path(workdir) / FILE)
-    changes = differences(kept, pictures) if kept is not None else ""
+    if kept is None:
+        return False
+    changes = differences(kept, shown)
     if changes and not allow_changes:
         raise ValueError(
             f"the pictures are not those that {workdir} began with: {changes}; bring these back, choose another "
@@ -44,29 +54,31 @@ def check(workdir: str | os.PathLike, pictures: Mapping[str, str], *, allow_chan
         )
     if changes:
         progress.warn(f"the pictures are not those that the run began with: {changes}")
-    return bool(changes)
+    return bool(changes) or kept.boxes is not None or not shown.boxes
 
 
-def save(workdir: str | os.PathLike, pictures: Mapping[str, str]) -> None:
-    """Keeps which pictures, name -> SHA-256, a run is trained on; there is nothing to keep of simulated ones."""
+def save(workdir: str | os.PathLike, shown: Shown) -> None:
+    """Keeps which pictures a run is trained on; there is nothing to keep of simulated ones."""
     path = pathlib.Path(workdir) / FILE
-    if pictures:
-        text = (
-            json.dumps(files.sealed({"version": _VERSION, "sha256": dict(pictures)}), indent=0, sort_keys=True) + "\n"
-        )
-        files.write_whole(path, text.encode())
+    if shown.pictures:
+        content = {"version": _VERSION, "sha256": dict(shown.pictures), "boxes": dict(shown.boxes or {})}
+        files.write_whole(path, (json.dumps(files.sealed(content), indent=0, sort_keys=True) + "\n").encode())
 
 
-def differences(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """Says in words how the pictures `new` differ from `old`, both name -> SHA-256; "" where they do not."""
-    gone, added = old.keys() - new.keys(), new.keys() - old.keys()
-    digests = {new[name] for name in added}
-    renamed = {name for name in gone if old[name] in digests}
+def differences(old: Shown, new: Shown) -> str:
+    """Says in words how the pictures `new` differ from `old`; "" where they do not."""
+    before, now = old.pictures, new.pictures
+    gone, added = before.keys() - now.keys(), now.keys() - before.keys()
+    digests = {now[name] for name in added}
+    renamed = {name for name in gone if before[name] in digests}
+    same = {name for name in before.keys() & now.keys() if before[name] == now[name]}
+    known = old.boxes is not None and new.boxes is not None
     kinds = {
-        "edited": {name for name in old.keys() & new.keys() if old[name] != new[name]},
+        "edited": before.keys() & now.keys() - same,
         "renamed": renamed,
         "gone": gone - renamed,
-        "new": {name for name in added if new[name] not in {old[each] for each in gone}},
+        "new": {name for name in added if now[name] not in {before[each] for each in gone}},
+        "with other boxes": {name for name in same if known and old.boxes.get(name) != new.boxes.get(name)},
     }
     return ", ".join(f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names)
 
@@ -81,7 +93,8 @@ def _read(path):
     try:
         content, intact = files.unsealed(json.loads(path.read_text("utf-8")))
         if intact:
-            return dict(content["sha256"])
+            boxes = content.get("boxes")  # which older versions did not keep
+            return Shown(dict(content["sha256"]), None if boxes is None else dict(boxes))
     except FileNotFoundError:
         return None  # a new run, or one of an older version
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):

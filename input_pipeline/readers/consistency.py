@@ -68,8 +68,21 @@ def checked(pictures: Pictures, sizes: np.ndarray) -> Pictures:
     _check_objects(pictures, sizes)
     if pictures.landmarks is None or not pictures.annotated.any():
         return pictures
-    _check_units(pictures, sizes)
+    check_landmarks(pictures, sizes)
     return _without_far(pictures, sizes)
+
+
+def check_landmarks(pictures: Pictures, sizes: np.ndarray) -> None:
+    """Refuses landmarks that cannot be in pixels of their pictures: shares of the sides, or most lie outside.
+
+    Args:
+      pictures, sizes: as of `checked`; a landmark is annotated.
+
+    Raises:
+      ValueError: in one line that names a picture.
+    """
+    _check_units(pictures, sizes)
+    _check_inside(pictures, sizes)
 
 
 def _check_claimed(pictures, sizes):
@@ -131,20 +144,25 @@ def _check_units(pictures, sizes):
         )
 
 
+def _check_inside(pictures, sizes):
+    """Landmarks of which most lie in their pictures, or a pixel outside."""
+    annotated = pictures.annotated > 0
+    outside = annotated & (_beyond(pictures.landmarks, sizes) > 1)
+    if outside.sum() <= _MANY * annotated.sum():
+        return
+    row, k = np.argwhere(outside)[0]
+    exchanged = _beyond(pictures.landmarks[..., ::-1], sizes)
+    hint = "; x and y may be exchanged" if not (annotated & (exchanged > 1)).any() else ""
+    raise ValueError(
+        f"{_of(pictures, row, k, sizes)}, and so do {outside.sum()} of {annotated.sum()} landmarks: annotations "
+        f"must be in pixels of these very pictures{hint}"
+    )
+
+
 def _without_far(pictures, sizes):
     """The pictures without the landmarks that lie far outside."""
     annotated = pictures.annotated > 0
-    beyond = _beyond(pictures.landmarks, sizes)
-    outside, far = annotated & (beyond > 1), annotated & (beyond > _FAR * sizes.max(axis=1, keepdims=True))
-    share = outside.sum() / annotated.sum()
-    if share > _MANY:
-        row, k = np.argwhere(outside)[0]
-        exchanged = _beyond(pictures.landmarks[..., ::-1], sizes)
-        hint = "; x and y may be exchanged" if not (annotated & (exchanged > 1)).any() else ""
-        raise ValueError(
-            f"{_of(pictures, row, k, sizes)}, and so do {outside.sum()} of {annotated.sum()} landmarks: annotations "
-            f"must be in pixels of these very pictures{hint}"
-        )
+    far = annotated & (_beyond(pictures.landmarks, sizes) > _FAR * sizes.max(axis=1, keepdims=True))
     if not far.any():
         return pictures
     row, k = np.argwhere(far)[0]

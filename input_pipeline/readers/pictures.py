@@ -1,6 +1,7 @@
 """Pictures on disk and what is known about them: what every reader of still pictures returns."""
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Collection
 
@@ -98,6 +99,13 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def box_digests(self) -> dict[str, str]:
+        """Returns the SHA-256 of the boxes in each file, in their order; nothing where whole pictures are shown."""
+        found: dict[str, list[bytes]] = {}
+        for path, box in zip(self.paths, [] if self.boxes is None else self.boxes):
+            found.setdefault(path, []).append(box.tobytes())
+        return {path: hashlib.sha256(b"".join(each)).hexdigest() for path, each in found.items()}
 
     def take(self, indices: np.ndarray | list[int]) -> "Pictures":
         """Returns the pictures at integer indices [M], in that order."""

@@ -67,6 +67,10 @@ class Source(abc.ABC):
         """Returns the path of each file of a split and its SHA-256; nothing where they are not a user's own files."""
         return {}
 
+    def boxes(self, split: str) -> dict[str, str]:
+        """Returns the path of each file of a split and a digest of its boxes; nothing where all of it is shown."""
+        return {}
+
     def origins(self, split: str) -> list[tuple[str, str]]:
         """Returns the path and the SHA-256 of the file that each image of a split shows, or a box in it; as `files`."""
         return []

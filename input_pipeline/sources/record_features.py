@@ -161,7 +161,9 @@ def _shape_of_points(features, name, keypoints):
 
 
 def _stacked(found, names):
-    return tf.stack([[tf.cast(found[f"{name}_{axis}"], tf.float32) for axis in "xy"] for name in names])
+    whole = all(found[f"{name}_{axis}"].dtype.is_integer for name in names for axis in "xy")
+    dtype = tf.int64 if whole else tf.float32
+    return tf.stack([[tf.cast(found[f"{name}_{axis}"], dtype) for axis in "xy"] for name in names])
 
 
 def _without_points(file):
@@ -169,11 +171,12 @@ def _without_points(file):
 
 
 def _with_points(file, values):
-    """A `Parsed` of key points [K, 2] or [K, 3]."""
+    """A `Parsed` of key points [K, 2] or [K, 3]; whole numbers count pixels from 0 at their centres."""
+    half = 0.5 if values.dtype.is_integer else 0.0
     values = tf.cast(values, tf.float32)
     points = values[:, :2]
     known = tf.reduce_all(tf.math.is_finite(points), axis=-1) & tf.reduce_any(points >= 0, axis=-1)
     if values.shape[1] == 3:
         known &= values[:, 2] > 0
-    points = tf.where(known[:, tf.newaxis], points, 0.0)
+    points = tf.where(known[:, tf.newaxis], points + half, 0.0)
     return Parsed(file, points, tf.cast(known, tf.float32))

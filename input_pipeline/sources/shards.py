@@ -15,6 +15,8 @@ import tensorflow as tf
 from dense_labels.batches import ImageBatch, LandmarkBatch
 from dense_labels.compat import without_autograph
 from dense_labels.config import Config, ViewsConfig
+from input_pipeline.readers import consistency
+from input_pipeline.readers.pictures import Pictures
 from input_pipeline.sources import base, sizes
 from input_pipeline.sources.record_features import Layout, of_record
 from input_pipeline.storage import encoded, records, resized
@@ -23,7 +25,6 @@ from input_pipeline.views import pairs
 _LOOKED_AT = 64  # records, for the sizes of the pictures and to see that they can be read
 _AT_ONCE = 16  # pictures of a batch that are read at once: reading waits for the disk, most of all
 _UNREAD = "is gone or damaged, or holds no JPEG, PNG or BMP picture, or not what the first record holds"
-_SHARES = 1.5  # key points that are nowhere above are no pixels
 
 
 class Split(NamedTuple):
@@ -203,13 +204,13 @@ def create(config: Config, splits: Mapping[str, Split]) -> Shards:
     """Looks at some pictures, chooses the size that all are resized to, and creates the source; see `Shards`.
 
     Raises:
-      ValueError: if one of these pictures cannot be read, or key points are no pixels.
+      ValueError: if one of these pictures cannot be read, or key points are no pairs in pixels of their pictures.
     """
     data, train = config.data, splits["train"]
     looked_at = _some(train)
     size = sizes.choose(data, resized.Found(len(train.records), _sizes(looked_at)))
-    if annotated := splits.get("annotated"):
-        _check_pixels(looked_at if annotated is train else _some(annotated), data.keypoints)
+    for split in [splits[name] for name in ("annotated", "test") if name in splits]:
+        _check_landmarks(split, looked_at if split is train else _some(split), data.keypoints)
     return Shards(splits, config.views, size=size, crop=data.crop)
 
 
@@ -219,13 +220,20 @@ def _sizes(examples: Examples) -> np.ndarray:
     return found[np.argsort(np.prod(found, axis=1), kind="stable")]
 
 
-def _check_pixels(examples: Examples, keypoints: str) -> None:
-    """Refuses key points that are shares of the sides."""
-    known = np.array(examples.points)[np.array(examples.annotated) > 0]
-    if len(known) and np.abs(known).max() <= _SHARES:
-        raise ValueError(
-            f"config.data.keypoints={keypoints}: these look like shares of the sides; they must be in pixels"
-        )
+def _check_landmarks(split: Split, examples: Examples, keypoints: str) -> None:
+    """Refuses key points that cannot be in pixels of their pictures, or are not pairs."""
+    names = [split.records.name(place).numpy().decode() for place in examples.place]
+    pictures = Pictures(tuple(names), landmarks=np.array(examples.points), annotated=np.array(examples.annotated))
+    if not pictures.annotated.any():
+        return
+    numbers = pictures.landmarks.reshape(len(names), -1)
+    marks = numbers[:, 2::3] if numbers.shape[1] % 3 == 0 else np.full([1, 1], np.nan)
+    if np.isin(marks, [0, 1, 2]).all() and numbers.max() > 2:
+        raise ValueError(f"config.data.keypoints={keypoints}: must be pairs x, y; these look like x, y, v of COCO")
+    try:
+        consistency.check_landmarks(pictures, np.array(examples.size))
+    except ValueError as error:
+        raise ValueError(f"config.data.keypoints={keypoints}: {error}") from error
 
 
 @without_autograph

@@ -14,7 +14,7 @@ from dense_labels.config import Config, ViewsConfig
 from dense_labels.registry import READERS, WARPS
 from input_pipeline.readers import consistency
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.sources import base, sizes
+from input_pipeline.sources import agreement, base, sizes
 from input_pipeline.storage import resized
 from input_pipeline.views import pairs, point_maps
 from input_pipeline.views.view_maps import ViewMaps
@@ -63,6 +63,10 @@ class Stills(base.Source):
     def files(self, split: str) -> dict[str, str]:
         store = self._store(split)
         return {os.path.abspath(path): digest for path, digest in zip(store.pictures.paths, store.digests)}
+
+    def boxes(self, split: str) -> dict[str, str]:
+        digests = self._store(split).pictures.box_digests()
+        return {os.path.abspath(path): digest for path, digest in digests.items()}
 
     def origins(self, split: str) -> list[tuple[str, str]]:
         store = self._store(split)
@@ -230,7 +234,7 @@ def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0, last: Co
     """
     data = config.data
     splits = READERS[data.name].value(data)
-    _check_alike(splits)
+    agreement.check_alike(splits)
     consistency.check_one_answer(splits)
     if only:
         splits = {split: _spread(pictures, most, last) for split, pictures in splits.items() if split in only}
@@ -241,7 +245,7 @@ def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0, last: Co
         for each, pictures in several.items()
     }
     source = Stills({split: stores[id(pictures)] for split, pictures in splits.items()}, config.views, data.crop)
-    _warn_of_copies(stores, splits)
+    agreement.warn_of_copies(*(stores.get(id(splits.get(each))) for each in ("annotated", "test")))
     if not only:
         _warn_of_warps(source)
     return source
@@ -260,35 +264,6 @@ def _spread(pictures: Pictures, most: int, last: Collection[str]) -> Pictures:
 def _evenly(count: int, most: int) -> np.ndarray:
     """The places of at most so many of `count` things, from all over them."""
     return np.arange(min(most, count)) * count // max(min(most, count), 1)
-
-
-def _check_alike(splits: Mapping[str, Pictures]) -> None:
-    """Refuses landmarks to fit on and to test on that do not belong together."""
-    known, test = splits.get("annotated"), splits.get("test")
-    if known is None or test is None:
-        return
-    for what, of in (
-        ("number of landmarks", lambda pictures: pictures.landmarks.shape[1]),
-        ("names of the landmarks", lambda pictures: pictures.landmark_names),
-        ("errors are divided by the", lambda pictures: pictures.normaliser),
-        ("objects are in boxes", lambda pictures: pictures.boxes is not None),
-    ):
-        if of(known) != of(test):
-            raise ValueError(f"annotated and test pictures do not agree ({what}: {of(known)} and {of(test)})")
-    shared = {os.path.realpath(path) for path in known.paths} & {os.path.realpath(path) for path in test.paths}
-    if shared:
-        raise ValueError(f"{len(shared)} pictures are both annotated and test pictures, {min(shared)} for one")
-
-
-def _warn_of_copies(stores: Mapping[int, resized.Store], splits: Mapping[str, Pictures]) -> None:
-    """Warns of test pictures whose files are copies of annotated ones."""
-    known, test = (stores[id(splits[split])] if split in splits else None for split in ("annotated", "test"))
-    if known is None or test is None:
-        return
-    learned = set(known.digests)
-    copies = [path for path, digest in zip(test.pictures.paths, test.digests) if digest in learned]
-    if copies:
-        progress.warn(f"{len(copies)} test pictures are copies of annotated ones, {copies[0]} for one; leave them out")
 
 
 def _warn_of_warps(source: Stills) -> None:

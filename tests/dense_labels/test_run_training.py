@@ -1,6 +1,7 @@
 """Runs are safe: killed at any instant they go on, one process writes, names are names, configurations do not mix."""
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -11,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 import dense_labels
-from dense_labels import run_training
-from dense_labels.training import checkpoints, lock, manifest, strategies
+from dense_labels import config_files, run_training
+from dense_labels.training import checkpoints, lock, loop, manifest, strategies
 from tests import quick
 from tests.quick import EPOCHS, SIDE, STEPS, assert_same, weights
 
@@ -197,6 +198,44 @@ def test_a_run_goes_on_with_other_pictures_only_where_that_is_allowed(recorded, 
     )
     assert run.step == EPOCHS * STEPS
     dense_labels.train(workdir=tmp_path / "run", **moved)
+
+
+def test_an_epoch_stays_as_long_as_it_was_where_pictures_are_gone(options, tmp_path, monkeypatch):
+    """Or the steps that are made would count as more epochs than they were."""
+    shutil.copytree(options["pictures_or_config"], tmp_path / "pictures")
+    all_of_them = {**options, "pictures_or_config": str(tmp_path / "pictures"), "train.steps_per_epoch": 0}
+    asked = {"workdir": tmp_path / "run", **all_of_them, "train.num_epochs": 1}
+    step = dense_labels.train(**asked).step
+    for path in sorted((tmp_path / "pictures").iterdir())[:4]:
+        path.unlink()
+    lengths = []
+    monkeypatch.setattr(loop, "train", lambda *_, steps_per_epoch, **__: lengths.append(steps_per_epoch))
+    dense_labels.train(**asked, allow_changed_data=True)
+    dense_labels.train(**asked)
+    assert lengths == [step, step] and step == 6
+    assert dense_labels.open_run(tmp_path / "run").config.data.num_pictures == 12
+
+
+def test_a_run_does_not_go_on_with_other_boxes(options, tmp_path):
+    names = sorted(os.listdir(options["pictures_or_config"]))[:8]
+    images = [{"id": k, "file_name": name, "width": SIDE, "height": SIDE} for k, name in enumerate(names)]
+
+    def write(left):
+        boxes = [{"id": k, "image_id": k, "category_id": 1, "bbox": [left, 4, 20, 20]} for k in range(len(names))]
+        content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "face"}]}
+        (tmp_path / "boxes.json").write_text(json.dumps(content))
+
+    write(4)
+    config = config_files.find("folder")
+    config.data.name, config.data.dir = "boxes", options["pictures_or_config"]
+    config.data.boxes = str(tmp_path / "boxes.json")
+    asked = {**options, "pictures_or_config": config, "workdir": tmp_path / "run", "train.num_epochs": 1}
+    run = dense_labels.train(**asked)
+    dense_labels.train(**asked)
+    write(8)
+    with pytest.raises(ValueError, match=rf"began with: 8 with other boxes \({names[0]}, .*\); bring these back"):
+        dense_labels.train(**asked)
+    assert dense_labels.train(**asked, allow_changed_data=True).step == run.step
 
 
 # --- one writer ---

@@ -46,7 +46,7 @@ def write(predictions: Predictions) -> bytes:
 
 def _said(predictions: Predictions, row: int, points: np.ndarray) -> dict[str, Any]:
     """What an annotation says of an object, whose points are rounded."""
-    placed, score = points[predictions.known[row]], np.float64(predictions.score[row])
+    placed, score = points[predictions.known[row]], np.asarray(predictions.score[row], np.float64)
     bbox = _bbox(predictions, row, placed)
     return {
         "keypoints": _key_points(predictions, row, points),

@@ -94,6 +94,57 @@ def test_earlier_annotations_are_shown_again_and_those_like_them_are_not_chosen(
     assert data["landmark_names"] == ["tip", "tail"]
 
 
+def test_pictures_without_a_point_are_yet_to_be_annotated(run, tmp_path):
+    """As in a table that was prepared with all names."""
+    points = tmp_path / "points.csv"
+    names = [f"{'' if n % 4 else 'deep/'}{n:02}.png" for n in range(12)]
+    points.write_text(
+        "file,tip_x,tip_y\n" + "".join(f"{name},{'92,41' if n == 1 else ','}\n" for n, name in enumerate(names))
+    )
+    data = data_of(annotating.annotate(run, 3, annotations=points))
+    assert len(data["pictures"]) == 4 and not data["others"]
+    assert sorted(int(each["name"][-6:-4]) % 4 for each in data["pictures"]) == [0, 1, 2, 3]
+    points.write_text("file,tip_x,tip_y\n" + "".join(f"{name},,\n" for name in names))
+    data = data_of(annotating.annotate(run, 4, annotations=points))
+    assert len(data["pictures"]) == 4 and data["landmark_names"] == ["tip"]
+    with pytest.raises(ValueError, match="points.csv: no landmark is annotated, and suggestions carry"):
+        annotating.annotate(run, 4, annotations=points, suggest="csv")
+
+
+def test_annotations_of_other_pictures_are_refused_as_an_evaluation_does(run, tmp_path):
+    """The page hands points on with the true sizes: afterwards nobody could tell."""
+    image = {"id": 1, "file_name": "01.png", "width": 96, "height": 136}  # before it was turned
+    points = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [41.5, 92.5, 2]}
+    category = {"id": 1, "name": "spot", "keypoints": ["tip"]}
+    (tmp_path / "turned.json").write_text(
+        json.dumps({"images": [image], "annotations": [points], "categories": [category]})
+    )
+    with pytest.raises(ValueError, match="is 136 x 96 pixels, its annotations are of 96 x 136"):
+        annotating.annotate(run, 4, annotations=tmp_path / "turned.json")
+    (tmp_path / "large.csv").write_text("file,tip_x,tip_y\n01.png,925,410\n")
+    with pytest.raises(ValueError, match=r"tip lies at \(925, 410\), outside the 136 x 96 pixels"):
+        annotating.annotate(run, 4, annotations=tmp_path / "large.csv")
+    assert not (tmp_path / "run" / "annotate").exists()
+
+
+def test_annotated_pictures_of_which_none_can_be_read_are_named(run, tmp_path):
+    path = tmp_path / "pictures" / "01.png"
+    path.write_bytes(path.read_bytes()[:70])
+    (tmp_path / "points.csv").write_text("file,tip_x,tip_y\n01.png,92,41\n")
+    with pytest.raises(ValueError, match="none of the 1 annotated pictures can be read, .*01.png for one"):
+        annotating.annotate(run, 4, annotations=tmp_path / "points.csv")
+
+
+def test_a_landmark_that_only_a_late_picture_has_is_suggested_too(run, tmp_path, monkeypatch):
+    points = tmp_path / "points.csv"
+    points.write_text("file,tip_x,tip_y,tail_x,tail_y\n01.png,94,44,,\n02.png,44,64,,\n03.png,94,64,90,60\n")
+    monkeypatch.setattr(annotating, "_MOST_SHOWN", 2)
+    data = data_of(annotating.annotate(run, 1, annotations=points, suggest="csv"))
+    assert [each["name"] for each in data["pictures"][1:]] == ["01.png", "03.png"]
+    assert [each["name"] for each in data["others"]] == ["02.png"]
+    assert "tail_x" in (tmp_path / "run" / "annotate" / "points.csv").read_text()
+
+
 def test_hidden_marks_are_shown_again(run, tmp_path, monkeypatch):
     points = tmp_path / "points.csv"
     rows = "01.png,92.5,41,1,,,1\n02.png,42,61.5,2,7,8,\n03.png,1,2,2,3,4,1\n"

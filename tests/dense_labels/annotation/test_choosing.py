@@ -38,6 +38,16 @@ def test_pictures_that_are_alike_are_chosen_once():
     assert choosing.choose(points, 12, known=np.array([5])).tolist() == [0, 8, 12, 16]
 
 
+def test_where_most_are_the_same_each_kind_is_chosen_once():
+    """As of a video that stands still: the median distance is 0, or what rounding makes of it."""
+    assert len(choosing.choose(np.tile([[0.3, 1.7, 2.1]], [30, 1]), 5)) == 1
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        kinds = random.permutation([0] * 30 + [1] * 5 + [2] * 3)
+        points = choosing.joined([random.normal(size=[3, 40])[kinds]])
+        assert sorted(kinds[choosing.choose(points, 8)]) == [0, 1, 2]
+
+
 def test_a_cluster_gives_the_picture_a_head_is_least_certain_of_but_no_outlier_of_it():
     line = np.array([[0.0], [1], [2], [3], [9], [30], [31], [32]])
     doubt = np.array([0, 0.6, 0, 0.5, 0.9, 0.1, 0, 0])

@@ -121,6 +121,27 @@ def test_images_of_one_picture_are_held_out_together(images, tested):
     assert landmarks.fit_heads(fits, of_four, None, batch_size=3, shown=shown).predicted is None
 
 
+def test_copies_of_a_picture_are_held_out_together(images):
+    """Whose paths differ, and whose digests are the same; one of them may be a box in a picture that has another."""
+    seen = []
+    shown = [(f"path {n}", f"digest {n // 2}") for n in range(COUNT)]
+    shown[4] = ("path 3", "digest 2")  # a box in picture 3, whose file was written again
+    landmarks.fit_heads({"regress": fit(1.0, seen)}, images, None, batch_size=3, shown=shown)
+    assert len(seen) == 6
+    for rest in seen[1:]:
+        held_out = set(range(COUNT)) - set(rest)
+        assert all(n ^ 1 in held_out for n in held_out)
+        assert held_out.isdisjoint({2, 3, 4, 5}) or held_out >= {2, 3, 4, 5}
+
+
+def test_as_many_images_as_pictures_might_leave_none(images):
+    shown, options = [n // 2 for n in range(COUNT)], {"seeds": 1, "batch_size": 4}
+    with pytest.raises(ValueError, match="^6 annotated images cannot be drawn from 12 of 6 pictures with one left to"):
+        landmarks.few_shot({"regress": fit(1.0)}, lambda *_: images, images, None, counts=[6], shown=shown, **options)
+    landmarks.check_few_shot([6], images, images, shown)
+    landmarks.check_few_shot([5], images, None, shown)
+
+
 def test_few_images_are_measured_on_other_pictures(images):
     drawn, shown = [], [n // 2 for n in range(COUNT)]
     views_of = lambda indices, _: drawn.append(indices) or images.take(np.sort(indices))  # noqa: E731

@@ -41,6 +41,12 @@ def test_tables_are_what_annotations_are_read_from(predictions, tmp_path):
     assert found.annotated.all()
 
 
+def test_the_score_of_a_single_landmark_is_a_list_too(predictions):
+    one = {"landmark_names": NAMES[:1], "points": predictions.points[:, :1], "score": predictions.score[:, :1]}
+    written = json.loads(content(dataclasses.replace(predictions, **one), "coco"))["annotations"]
+    assert [each["keypoint_scores"] for each in written] == [[0.9], [0.125]] and written[1]["score"] == 0.125
+
+
 def test_landmarks_without_names_are_numbered(predictions, tmp_path):
     bare = Predictions(
         str(tmp_path), predictions.names, predictions.sizes, ("0", "1", "2"), predictions.points, predictions.score,

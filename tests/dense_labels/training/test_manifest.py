@@ -8,11 +8,13 @@ from dense_labels import files
 from dense_labels.training import manifest
 
 
-def check(workdir, pictures, folder="/pics", allow_changes=False):
+def check(workdir, pictures, folder="/pics", allow_changes=False, boxes=()):
     """As a training does."""
-    found = manifest.relative({f"{folder}/{name}": digest for name, digest in pictures.items()}, folder)
-    manifest.check(workdir, found, allow_changes=allow_changes)
-    manifest.save(workdir, found)
+    both = ({f"{folder}/{name}": digest for name, digest in dict(each).items()} for each in (pictures, boxes))
+    shown = manifest.Shown(*(manifest.relative(each, folder) for each in both))
+    known = manifest.check(workdir, shown, allow_changes=allow_changes)
+    manifest.save(workdir, shown)
+    return known
 
 
 BEGUN = {"a.png": "1", "in/b.png": "2", "c.png": "3"}
@@ -24,7 +26,7 @@ def test_the_same_pictures_go_on_wherever_they_lie(tmp_path, capsys):
     check(tmp_path, BEGUN, folder="/moved/pics")
     assert capsys.readouterr().out == ""
     written = json.loads((tmp_path / manifest.FILE).read_text())
-    assert files.unsealed(written) == ({"version": 1, "sha256": BEGUN}, True)
+    assert files.unsealed(written) == ({"version": 1, "sha256": BEGUN, "boxes": {}}, True)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,27 @@ def test_other_pictures_are_refused_unless_that_is_allowed(tmp_path, capsys, now
     check(tmp_path, now, allow_changes=True)
     assert f"not those that the run began with: {words}\n" in capsys.readouterr().out
     check(tmp_path, now)  # it has gone on with these
+
+
+def test_boxes_that_changed_are_other_pictures(tmp_path, capsys):
+    boxes = {"a.png": "7", "c.png": "8"}
+    assert not check(tmp_path, BEGUN, boxes=boxes)  # the run begins
+    assert check(tmp_path, BEGUN, boxes=boxes)
+    for other in ({**boxes, "a.png": "9"}, {"c.png": "8"}):
+        with pytest.raises(ValueError, match=r"began with: 1 with other boxes \(a\.png\); bring these back"):
+            check(tmp_path, BEGUN, boxes=other)
+    with pytest.raises(ValueError, match=r"began with: 1 edited \(a\.png\); bring"):  # said once
+        check(tmp_path, {**BEGUN, "a.png": "9"}, boxes={**boxes, "a.png": "9"})
+    assert check(tmp_path, BEGUN, boxes={}, allow_changes=True)
+    assert "with other boxes (a.png, c.png)" in capsys.readouterr().out
+
+
+def test_of_a_run_of_an_older_version_boxes_are_not_known(tmp_path):
+    text = json.dumps(files.sealed({"version": 1, "sha256": BEGUN}))
+    (tmp_path / manifest.FILE).write_text(text)
+    assert check(tmp_path, BEGUN)  # of whole pictures all is known
+    (tmp_path / manifest.FILE).write_text(text)
+    assert not check(tmp_path, BEGUN, boxes={"a.png": "7"})
 
 
 def test_a_run_of_an_older_version_and_a_simulation_go_on(tmp_path):

@@ -190,7 +190,22 @@ def test_a_record_with_other_key_points_than_the_first_is_named(tmp_path):
         ({"image": b"x"}, {"keypoints": "p"}, r"config\.data\.keypoints=p: .* no such feature; they have image"),
         ({"image": b"x", "p": b"x"}, {"keypoints": "p"}, r"keypoints=p: must be a float_list or int64_list; in"),
         ({"image": b"x", "p": [1.0] * 3}, {"keypoints": "p"}, r"keypoints=p: must be pairs x, y; .* has 3 numbers"),
-        ({"image": None, "p": [0.5, 0.9]}, {"keypoints": "p"}, r"keypoints=p: these look like shares of the sides"),
+        (
+            {"image": None, "p": [0.5, 0.9, 0.1, 0.2]},
+            {"keypoints": "p"},
+            r"keypoints=p: record 0 of .*: all landmarks lie within the first pix",
+        ),
+        (
+            {"image": None, "p": [300.0, 200.0, 350.0, 10.0]},
+            {"keypoints": "p"},
+            r"keypoints=p: .* outside the 30 x 36 pix",
+        ),
+        ({"image": None, "p": [34.0, 5, 35, 7]}, {"keypoints": "p"}, "keypoints=p: .* x and y may be exchanged"),
+        (
+            {"image": None, "p": [20.0, 25, 2, 10, 20, 1]},
+            {"keypoints": "p"},
+            r"keypoints=p: must be pairs .* x, y, v of COCO",
+        ),
     ],
 )
 def test_records_that_do_not_hold_what_is_asked_for_are_refused(tmp_path, record, data, said):

@@ -125,6 +125,16 @@ def test_copies_of_annotated_pictures_are_said(config, folder, tmp_path, capsys)
     pipeline.prepare(config, only=("annotated", "test"))
     said = capsys.readouterr()
     assert f"1 test pictures are copies of annotated ones, {tmp_path}/other.png for one" in said.out + said.err
+    assert "copies of others" not in said.out + said.err
+    for part in ("images", "annotations"):
+        known[part].append({**known[part][3], "id": 99, **({"image_id": 99} if part == "annotations" else {})})
+    known["images"][-1]["file_name"] = str(tmp_path / "other.png")
+    (folder / "twice.json").write_text(json.dumps(known))
+    config.data.annotations, config.data.annotations_test = str(folder / "twice.json"), ""
+    pipeline.prepare(config, only=("annotated",))
+    (folder / "twice.json").unlink()
+    said = capsys.readouterr()
+    assert "warning: 2 annotated pictures are copies of others, " in said.out + said.err
 
 
 def test_what_is_at_a_cell_of_a_is_found_in_b(config):

@@ -79,7 +79,8 @@ def test_named_points_are_told_apart_by_their_names_and_no_words_are_read(folder
     source = pipeline.prepare(configured(folder, dataset="drawn:1.0.0", keypoints="landmarks"))
     assert source.landmark_names == ("eye", "nose")
     (batch,) = pipeline.landmark_batches(source, "test", batch_size=2)
-    np.testing.assert_allclose(batch.landmarks, [[[4, 8], [12, 6]], [[7, 8], [12, -1]]])  # only one number is below 0
+    # Whole numbers count pixels from 0 at their centres. Only one number of the last point is below 0.
+    np.testing.assert_allclose(batch.landmarks, [[[4.5, 8.5], [12.5, 6.5]], [[7.5, 8.5], [12.5, -0.5]]])
     np.testing.assert_array_equal(batch.annotated, np.ones([2, 2]))
 
 
