@@ -14,19 +14,22 @@ import dataclasses
 import hashlib
 import html
 import os
+import pathlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from dense_labels import progress
 from dense_labels.batches import Frame, LabelMap
 from dense_labels.reporting import filling, page
 
 LONGEST = 1024  # pixels of the longer side of a copy
 _QUALITY = 90  # of copies as WebP, of 100
 _HIDDEN = "hidden"  # of a landmark, as `templates/annotation_state.js` has it
-_SCRIPTS = (
+SCRIPTS = (
     "matching.js",
     "suggesting.js",
     "refining.js",
@@ -69,6 +72,9 @@ class Sheet:
 def write(path: str | os.PathLike, title: str, sheet: Sheet, pictures: Iterable[np.ndarray], *, command: str) -> None:
     """Writes the page, whole or not at all.
 
+    A page of other content that is there is kept under the name NAME-ID.html, for a browser may hold points that were
+    placed in it and have not been downloaded.
+
     Args:
       path: of the file; its folder exists.
       title: of the page.
@@ -81,7 +87,7 @@ def write(path: str | os.PathLike, title: str, sheet: Sheet, pictures: Iterable[
       OSError: if it cannot be written.
     """
     data = page_data(sheet, pictures)
-    style, script = filling.template("annotation.css"), "".join(map(filling.template, (*_SCRIPTS, "annotation.js")))
+    style, script = filling.template("annotation.css"), "".join(map(filling.template, (*SCRIPTS, "annotation.js")))
     parts = {
         "title": html.escape(title),
         "command": html.escape(command),
@@ -91,7 +97,17 @@ def write(path: str | os.PathLike, title: str, sheet: Sheet, pictures: Iterable[
         "script_source": filling.source_hash(script),
         "data": filling.json_text(data),
     }
+    _keep_other(pathlib.Path(path), data["id"])
     filling.write(path, "annotation.html", parts)
+
+
+def _keep_other(path: pathlib.Path, own: str) -> None:
+    """Gives a page of other content at the path another name."""
+    found = re.search(r'"id": ?"([0-9a-f]{16})"', path.read_text("utf-8")) if path.exists() else None
+    if found and found[1] != own:
+        kept = path.with_name(f"{path.stem}-{found[1]}{path.suffix}")
+        path.rename(kept)
+        progress.note(f"the page that was there is kept, for points in it may not be downloaded yet: {kept}")
 
 
 def page_data(sheet: Sheet, pictures: Iterable[np.ndarray]) -> dict[str, Any]:

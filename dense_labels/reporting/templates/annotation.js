@@ -64,9 +64,9 @@ function step(from, to, word) {
   const last = from.pop();
   if (!last) return;
   to.push({ state, current });
-  current = last.current;
+  ({ state, current } = last);
   showPicture();
-  settle(last.state, word);
+  settle(state, word);
 }
 
 const undo = () => step(undone, redone, "Undone");
@@ -91,6 +91,20 @@ function restore() {
   } catch {
     return false;
   }
+}
+
+// Takes over what another tab of this page has kept, so that neither overwrites the work of the other.
+function takeOver() {
+  const last = { state, current };
+  const restored = restore();
+  current = last.current;
+  if (!restored || JSON.stringify(state) === JSON.stringify(last.state)) return;
+  undone.push(last);
+  redone.length = 0;
+  if (!state.landmarks.some(({ id }) => id === selected)) selected = null;
+  downloaded = false;
+  render();
+  say("Taken over from another tab with this page");
 }
 
 // Places the chosen landmark where somebody clicked. While no other picture has points, a click adds one to the list.
@@ -175,6 +189,7 @@ function choosePicture(n) {
 
 function showPicture() {
   const { width, height } = data.pictures[current];
+  dragged = null;
   const open = state.landmarks.find(({ id }) => pointOf(id) === undefined)
     ?? state.landmarks.find(({ id }) => isPlaced(pointOf(id)));
   selected = open ? open.id : null;
@@ -371,6 +386,7 @@ const say = (text) => {
 };
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const REPEATED = "+=-,.";
 const KEYS = {
   Enter: acceptAll,
   a: () => accept([selected]),
@@ -401,6 +417,7 @@ function onKey(event) {
   const arrow = ARROWS[key];
   if (!arrow && !KEYS[key]) return;
   event.preventDefault();
+  if (event.repeat && !arrow && !REPEATED.includes(key)) return; // a key that is held accepts nothing that nobody saw
   if (arrow) nudge(...arrow.map((value) => value * (event.shiftKey ? 10 : 1)));
   else KEYS[key]();
 }
@@ -415,6 +432,7 @@ function listen() {
   for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
   byId("add").addEventListener("submit", add);
   document.addEventListener("keydown", onKey);
+  addEventListener("storage", ({ key }) => key === KEY && takeOver());
   addEventListener("beforeunload", (event) => {
     if (!saves && !downloaded) event.preventDefault();
   });

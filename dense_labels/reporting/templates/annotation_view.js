@@ -21,9 +21,10 @@ class View {
     new ResizeObserver(() => this.resized()).observe(canvas);
   }
 
-  // Shows a whole picture: {image, width, height}.
+  // Shows a whole picture: {image, width, height}. What is being dragged stays in the picture before, where it was.
   show(picture) {
-    this.picture = picture;
+    Object.assign(this, { picture, drag: null });
+    this.pointers.clear();
     this.fit();
   }
 

@@ -1,0 +1,70 @@
+// As much of a browser as the annotation page needs, and hands that use it. `input.data` is what the page computes with.
+"use strict";
+
+const input = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const listeners = new Map(); // target -> {type: [listener]}
+
+function whenever(target, type, listener) {
+  const own = listeners.get(target) ?? {};
+  (own[type] ??= []).push(listener);
+  listeners.set(target, own);
+}
+
+function fire(target, type, event = {}) {
+  const whole = { target, preventDefault() {}, ...event };
+  for (const listener of listeners.get(target)?.[type] ?? []) listener(whole);
+}
+
+// What is drawn is not looked at: a context answers everything.
+const context = new Proxy({}, { get: (_, name) => (name === "measureText" ? () => ({ width: 10 }) : () => {}), set: () => true });
+
+function makeElement(tag) {
+  const made = {
+    tag, children: [], dataset: {}, style: { setProperty() {} }, classList: { toggle() {} }, clientWidth: 600, clientHeight: 400,
+    append(...children) { made.children.push(...children); },
+    replaceChildren(...children) { made.children = children; },
+    addEventListener(type, listener) { whenever(made, type, listener); },
+    closest: () => null, click() {}, scrollIntoView() {}, setAttribute() {}, setPointerCapture() {},
+    getBoundingClientRect: () => ({ left: 0, top: 0 }), getContext: () => context,
+  };
+  return made;
+}
+
+const elements = { data: { textContent: JSON.stringify(input.data) } };
+const stored = new Map();
+globalThis.document = {
+  getElementById: (id) => (elements[id] ??= makeElement(id)),
+  createElement: makeElement,
+  addEventListener: (type, listener) => whenever("document", type, listener),
+};
+globalThis.window = { devicePixelRatio: 1 };
+globalThis.addEventListener = (type, listener) => whenever("window", type, listener);
+globalThis.Image = class {
+  complete = false;
+  addEventListener() {}
+};
+globalThis.Path2D = class {
+  arc() {}
+  moveTo() {}
+  lineTo() {}
+};
+globalThis.ResizeObserver = class {
+  observe() {}
+};
+globalThis.localStorage = {
+  getItem: (key) => stored.get(key) ?? null,
+  setItem: (key, value) => stored.set(key, value),
+};
+
+const press = (key, event = {}) => fire("document", "keydown", { key, target: makeElement("body"), ...event });
+
+// The hand of somebody who annotates: places are in pixels of the picture.
+function pointer(type, point) {
+  const [clientX, clientY] = view.toCanvas(point);
+  fire(elements.canvas, `pointer${type}`, { pointerId: 1, pointerType: "mouse", button: 0, clientX, clientY });
+}
+
+function click(point) {
+  pointer("down", point);
+  pointer("up", point);
+}

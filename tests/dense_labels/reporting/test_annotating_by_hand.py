@@ -1,0 +1,69 @@
+"""Tests of using the annotation page, by hands that click, drag and press keys in a stand-in for a browser."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from dense_labels.reporting import annotation_page
+from tests.dense_labels.reporting.test_annotation_page import TEMPLATES, pictures, sheet
+
+STUB = pathlib.Path(__file__).with_name("page_stub.js")
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="there is no JavaScript outside a browser here")
+
+
+def used(hands, **changed):
+    """What is left when hands, in JavaScript, have used the page: its state, and what the browser has kept of it."""
+    scripts = [STUB, *(TEMPLATES / name for name in (*annotation_page.SCRIPTS, "annotation.js"))]
+    text = "".join(path.read_text() for path in scripts) + hands
+    text += ";console.log(JSON.stringify({ state, current, selected, kept: JSON.parse(stored.get(KEY)) }));"
+    data = json.dumps({"data": annotation_page.page_data(sheet(**changed), pictures())})
+    done = subprocess.run(["node", "-e", text], input=data, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_click_places_and_a_drag_moves():
+    done = used("choosePicture(1); selected = 1; click([30, 40]); pointer('down', [30, 40]); pointer('move', [50, 60]);"
+                "pointer('up', [50, 60]);")  # fmt: skip
+    assert done["state"]["points"][1] == {"1": [50, 60]} and done["kept"]["state"] == done["state"]
+
+
+@pytest.mark.parametrize("key", ["PageDown", "Enter"])
+def test_a_drag_that_outlives_its_picture_moves_nothing(key):
+    """Neither in the picture where it began, nor in the next one."""
+    done = used(f"""
+        choosePicture(1); selected = 1; click([30, 40]);
+        pointer("down", [30, 40]); pointer("move", [50, 60]); press("{key}"); pointer("move", [70, 60]);
+        pointer("up", [70, 60]);
+    """)
+    assert done["current"] == 2 and done["state"]["points"][1]["1"] == [30, 40] and done["state"]["points"][2] == {}
+
+
+def test_after_an_undo_a_click_places_a_landmark_that_is_there():
+    none = {"landmark_names": (), "others": (), "points": [[]] * 3, "annotated": [[]] * 3, "hidden": [[]] * 3}
+    done = used('click([30, 40]); press("z", { ctrlKey: true }); click([50, 60]);', **none)
+    (landmark,) = done["state"]["landmarks"]
+    assert done["state"]["points"][0] == {str(landmark["id"]): [50, 60]} and done["selected"] == landmark["id"]
+    done = used('press("z", { ctrlKey: true }); press("y", { ctrlKey: true });', **none)
+    assert done["state"]["landmarks"] == []
+
+
+def test_two_tabs_do_not_overwrite_each_other():
+    done = used("""
+        choosePicture(1); selected = 1;
+        const other = withPoints(state, 2, { 0: [7, 8] });
+        localStorage.setItem(KEY, JSON.stringify({ state: other, current: 2 }));
+        fire("window", "storage", { key: KEY });
+        click([30, 40]);
+    """)
+    assert done["current"] == 1 and done["kept"]["state"] == done["state"]
+    assert done["state"]["points"][1:] == [{"1": [30, 40]}, {"0": [7, 8]}]
+
+
+def test_a_key_that_is_held_accepts_one_picture():
+    done = used('choosePicture(1); press("Enter"); for (let k = 0; k < 5; k++) press("Enter", { repeat: true });')
+    assert done["current"] == 2 and done["state"]["points"][2] == {}
+    assert set(done["state"]["points"][1]) == {"0"}  # that of a landmark that another picture has
