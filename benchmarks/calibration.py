@@ -46,7 +46,7 @@ def _predicted(model, images, annotations):
     import dense_labels
     from input_pipeline.readers import annotation_files, consistency
 
-    known = annotation_files.read(images, annotations)
+    known = annotation_files.read(os.path.abspath(os.path.expanduser(images)), annotations)
     if known.boxes is not None:
         raise ValueError(f"{annotations}: several objects a picture are not measured here; crop the pictures")
     is_run = os.path.exists(os.path.join(model, "config.json"))
@@ -54,7 +54,7 @@ def _predicted(model, images, annotations):
     if found.failed:
         raise ValueError(f"{len(found.failed)} pictures cannot be read, such as {found.failed[0][0]}")
     place = {os.path.join(found.folder, name): row for row, name in enumerate(found.names)}
-    order = [place[path] for path in known.paths]
+    order = [place[os.path.abspath(path)] for path in known.paths]
     known = consistency.checked(known, found.sizes[order])
     columns = _columns(found.landmark_names, known.landmark_names, annotations)
     measured = (known.annotated > 0) & (known.normalisers > 0)[:, np.newaxis]

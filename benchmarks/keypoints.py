@@ -59,10 +59,12 @@ def _measure(workdir, settings):
     config = run_config.load(_WORKDIRS.value[0])
     source, measured = None, {}
     config.data = dataclasses.replace(config.data, name=_DATASET.value, **_data())
+    names = ("dir", "annotations", "annotations_test")
+    data = {"dataset": _DATASET.value, **{name: os.path.basename(getattr(config.data, name)) for name in names}}
     os.makedirs(workdir, exist_ok=True)
     for name, (what, create) in _networks(config.model).items():
         paths = {seed: os.path.join(workdir, f"{name}_{seed}.json") for seed in range(_SEEDS.value)}
-        asked = {**settings, "features": what}
+        asked = {**settings, "features": what, **data}
         missing = {seed: path for seed, path in paths.items() if not _is_done(path, asked)}
         if missing:
             source = source or _source(config)

@@ -222,4 +222,8 @@ def others():
         yield f"tiff {compression}", saved("TIFF", pixels, compression=compression), pixels
     with_tag = {"tiffinfo": {0x0112: 6}}
     yield "tiff turned", saved("TIFF", pixels, **with_tag), UPRIGHT[6](pixels)
-    yield "tiff 16", saved("TIFF", pixels[..., 0].astype(np.uint16) * 257), pixels[..., [0, 0, 0]]
+    deep = pixels[..., 0].astype(np.uint16) * 257
+    yield "tiff 16", saved("TIFF", deep), pixels[..., [0, 0, 0]]
+    black_is_zero, white_is_zero = (struct.pack("<HHIHH", 262, 3, 1, kind, 0) for kind in (1, 0))
+    file = saved("TIFF", 65535 - deep)
+    yield "tiff 16, white is 0", file.replace(black_is_zero, white_is_zero), pixels[..., [0, 0, 0]]

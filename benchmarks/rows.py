@@ -137,6 +137,7 @@ def run(config, workdir, changes, *, evaluation=()):
 
 
 def _run(workdir, *, config, changes, evaluation):
+    _check_begun_alike(workdir, _how({"config": config, "changes": changes, "evaluation": evaluation}))
     written = os.path.join(workdir, "eval", "result.json")
     timing = os.path.join(workdir, "minutes.json")
     if not os.path.exists(written):
@@ -150,6 +151,15 @@ def _run(workdir, *, config, changes, evaluation):
     if os.path.exists(timing):
         result["minutes"] = read(timing)
     return result
+
+
+def _check_begun_alike(workdir, how):
+    """Refuses a folder in which a row was begun in another way; keeps how, where none was."""
+    path = os.path.join(workdir, "how.json")
+    if os.path.exists(path) and read(path) != how:
+        sys.exit(f"error: {workdir} holds a row that was begun in another way ({read(path)}); give another --workdir")
+    os.makedirs(workdir, exist_ok=True)
+    files.write_whole(path, (json.dumps(how, indent=1) + "\n").encode())
 
 
 def untrained(workdir):
@@ -169,7 +179,7 @@ def _recorded(workdir, options, make):
     if not _RESULTS.value:
         return make()
     path = os.path.join(_RESULTS.value, f"{os.path.basename(workdir)}.json")
-    how = {name: value if isinstance(value, str) else _without_paths(value) for name, value in options.items()}
+    how = _how(options)
     if os.path.exists(path):
         record = read(path)
         if record["how"] != how:
@@ -206,10 +216,20 @@ def recorded(name, asked, make):
     return record
 
 
-def _without_paths(options):
-    """Flags, less those that say where something lies on this machine."""
-    of_data = tuple(f"--config.{name}=" for name in ("data.dir", "data.annotations", "data.annotations_test"))
-    return [option for option in options if not option.startswith((*of_data, "--config.model.weights="))]
+def _how(options):
+    """How a row is made, whatever folder its files lie in: as JSON has it."""
+    return {name: value if isinstance(value, str) else _without_folders(value) for name, value in options.items()}
+
+
+def _without_folders(options):
+    """Flags without those of the pictures and weights; of those that name annotations the name of the file is kept."""
+    named = ("--config.data.annotations", "--config.data.annotations_test")
+    kept = []
+    for option in options:
+        flag, _, value = option.partition("=")
+        if flag not in ("--config.data.dir", "--config.model.weights"):
+            kept.append(f"{flag}={os.path.basename(value)}" if flag in named else option)
+    return kept
 
 
 def typed_command():

@@ -19,6 +19,8 @@ MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # beyond, Pillow suspects a file made to f
 _TOO_MANY = f"more than {MOST_PIXELS / 1e6:.0f} million pixels"
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
 _GREYS = {"L;2": 85, "L;4": 17}  # of few bits: what Pillow multiplies them with, but not the transparent one
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PHOTOMETRIC = 262  # the tag of a TIFF that says what its numbers mean
 _EXIF = b"Exif\0\0"  # begins EXIF data, but for some programs
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of the bytes of a number in EXIF data
 _WHOLE_NUMBERS = {3: "H", 4: "I", 8: "h", 9: "i"}  # types of EXIF values
@@ -74,13 +76,15 @@ def read_picture(path: str | os.PathLike, *, content: bytes | None = None) -> np
 
 
 def read_size(path: str | os.PathLike) -> tuple[int, int]:
-    """Reads the (height, width) of the upright picture from a file's header.
+    """Reads the (height, width) of the upright picture from a file's header, and from what stands behind its pixels.
 
     Raises:
       PictureError: as `read_picture`, as far as the header shows it.
     """
     with _opened(path) as image:
         width, height = image.size
+        if image.format == "PNG":
+            image.info["exif"] = _last_exif(image.fp, image.info.get("exif", b""))
         return (width, height) if 5 <= _orientation(image) <= 8 else (height, width)
 
 
@@ -214,6 +218,17 @@ def _orientation(image):
     return found
 
 
+def _last_exif(file, found):
+    """The last EXIF chunk of a PNG, which may stand behind the pixels: Pillow finds it there once it has read these."""
+    file.seek(len(_PNG))
+    while len(header := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", header)
+        if kind == b"eXIf":
+            found = file.read(length)
+        file.seek(4 if kind == b"eXIf" else length + 4, os.SEEK_CUR)
+    return found
+
+
 def _mend(image):
     """Sets right what Pillow takes from a header, before it reads the pixels, or refuses what it would read wrongly."""
     stored = image.tile[0][3] if image.tile else ""  # what the pixels are in the file, such as L;4
@@ -232,7 +247,10 @@ def _to_rgb(image):
     if image.mode == "F":
         raise _Unsuited("pixels of 32 bits; at most 16 can be read")
     if image.mode.startswith("I"):
-        return _from_16_bits(np.asarray(image), image.info.get("transparency")).convert("RGB")
+        values = np.asarray(image)
+        if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:  # white is 0, as in many X-rays
+            values = 65535 - values.astype(np.int64)
+        return _from_16_bits(values, image.info.get("transparency")).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

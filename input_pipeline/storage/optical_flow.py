@@ -86,7 +86,7 @@ def prepare(
     clips = find_clips(folder)
     first, second, splits = _pairs([len(clip) for clip in clips], max_gap)
     frames = [path for clip in clips for path in clip]
-    whole = cache_dir / "video" / _key(frames, folder, [*map(int, size), max_gap, ignore_still])
+    whole = cache_dir / "video" / _key(frames, [*map(int, size), max_gap, ignore_still])
     kept.make_once(whole, lambda begun: _write(begun, frames, size, list(zip(first, second)), ignore_still))
     arrays = {name: np.load(whole / f"{name}.npy", mmap_mode="r") for name in ("images", "flow", "visible")}
     seen, paths = np.load(whole / "seen.npy"), tuple(map(str, frames))
@@ -157,8 +157,8 @@ def _pairs(lengths, max_gap):
     return np.array(first), np.array(second), {name: np.array(pairs, np.int64) for name, pairs in splits.items()}
 
 
-def _key(frames, folder, settings):
-    files = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in frames]
+def _key(frames, settings):
+    files = [(os.path.abspath(path), path.stat().st_size, path.stat().st_mtime_ns) for path in frames]
     return hashlib.sha256(json.dumps([_VERSION, settings, files]).encode()).hexdigest()[:16]
 
 

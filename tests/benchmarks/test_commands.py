@@ -67,20 +67,45 @@ def test_a_recorded_row_is_read_wherever_it_was_made(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/elsewhere/benchmarks/faces.py", f"--images={tmp_path}", "--only=row"])
     monkeypatch.setattr(rows, "_RESULTS", types.SimpleNamespace(value=str(records)))
     changes = ["--config.model.label_size=3"]
-    first = rows.run("configs/faces.py", tmp_path / "here" / "row", [*changes, "--config.data.dir=/here"])
-    again = rows.run("configs/faces.py", tmp_path / "there" / "row", [*changes, "--config.data.dir=/there"])
+    data = ["--config.data.dir=/{}", "--config.data.annotations=/{}/train.json"]
+    first, again = (
+        rows.run("configs/faces.py", tmp_path / place / "row", [*changes, *(each.format(place) for each in data)])
+        for place in ("here", "there")
+    )
     assert first == again == {"metrics": {"regress_error_percent": 7.4}, "minutes": 3.0} and len(made) == 1
     with pytest.raises(SystemExit, match=r"row.json was made in another way .* give another --results"):
         rows.run("configs/faces.py", tmp_path / "row", ["--config.model.label_size=64"])
+    with pytest.raises(SystemExit, match=r"row.json was made in another way .*train.json"):
+        rows.run(
+            "configs/faces.py", tmp_path / "row", [*changes, data[0], "--config.data.annotations=/here/other.json"]
+        )
     record = (records / "row.json").read_text()
     assert json.loads(record)["command"] == "python -m benchmarks.faces --images=IMAGES --only=row"
     assert "/here" not in record and str(tmp_path) not in record
 
 
+def test_a_folder_of_a_finished_row_is_not_read_for_another_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "_RESULTS", types.SimpleNamespace(value=None))
+    made = []
+
+    def command(main, *flags):
+        made.append(main)
+        (tmp_path / "row" / "eval").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "row" / "eval" / "result.json").write_text('{"metrics": {}}')
+
+    monkeypatch.setattr(rows, "_command", command)
+    for _ in range(2):
+        rows.run("configs/roboarm.py", str(tmp_path / "row"), ["--config.train.seed=0"])
+    assert made == ["train_main.py", "eval_main.py"]
+    with pytest.raises(SystemExit, match=r"row holds a row that was begun in another way .*; give another --workdir"):
+        rows.run("configs/roboarm.py", str(tmp_path / "row"), ["--config.train.seed=1"])
+
+
 def test_a_row_that_is_asked_for_alone_needs_nothing_but_its_record(tmp_path):
     """The command of docs/papers.md, in a checkout without any run."""
     command = [sys.executable, "-m", "benchmarks.faces", f"--workdir={tmp_path}", "--only=dilations_dist_L64_exchange"]
-    files = ["--images=i", "--annotations=a.json", "--annotations_test=b.json", f"--results={RESULTS / 'faces_40000'}"]
+    records = f"--results={RESULTS / 'faces_40000'}"
+    files = ["--images=i", "--annotations=in/train.json", "--annotations_test=val.json", records]
     options = {"cwd": ROOT, "capture_output": True, "text": True}
     result = subprocess.run([*command, *files, "--", "--config.train.num_epochs=5"], **options)
     assert result.returncode == 0, result.stderr
@@ -127,7 +152,8 @@ def test_trunks_are_a_row_each():
 def test_few_shot_rows_that_are_done_are_only_read(tmp_path):
     (tmp_path / "mine").mkdir()
     run_config.save(Config(), tmp_path / "mine")
-    settings = {"rounds": [1, 20], "epochs": 3, "steps": 500}
+    data = {"dataset": "coco", "dir": "i", "annotations": "a.json", "annotations_test": "b.json"}
+    settings = {"rounds": [1, 20], "epochs": 3, "steps": 500, **data}
     rows = {
         "mine": (str(tmp_path / "mine"), [0.9, 0.94], [12.5, 10.5]),
         "published_mobilenet_v2": ("imagenet", [0.8, 0.8], [30, 20]),

@@ -126,6 +126,18 @@ def test_pictures_are_turned_upright(tmp_path, orientation, name):
     assert decoding.read_size(path) == (16, 24)
 
 
+def test_a_size_is_that_of_the_picture_as_it_is_read(tmp_path):
+    """Whatever turns it, and wherever in the file that stands."""
+    kinds = (picture_files.jpegs, picture_files.pngs, picture_files.bmps, picture_files.others)
+    for name, file, _ in (each for kind in kinds for each in kind()):
+        (tmp_path / "a.file").write_bytes(file)
+        try:
+            picture = decoding.read_picture(tmp_path / "a.file")
+        except decoding.PictureError:
+            continue
+        assert decoding.read_size(tmp_path / "a.file") == picture.shape[:2], name
+
+
 def test_exif_data_that_cannot_be_read_are_passed_over(tmp_path):
     Image.fromarray(four_colours()).save(tmp_path / "a.png", exif=b"Exif\0\0nonsense")
     np.testing.assert_array_equal(decoding.read_picture(tmp_path / "a.png"), four_colours())

@@ -1,6 +1,7 @@
 """Tests of flow between frames of drawn clips, in which a square moves by a known step over a still background."""
 
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -151,6 +152,9 @@ def test_flow_is_computed_once_for_the_same_files_and_settings(tmp_path, monkeyp
     assert [count(size=(16, 24)), count(ignore_still=False), count(max_gap=2), count()] == [4, 4, 6, 0]
     os.utime(tmp_path / "clip/frame1.png", ns=(0, 0))
     assert count() == 4
+    shutil.copytree(tmp_path / "clip", tmp_path / "other")  # as an archive unpacks it, with its times
+    optical_flow.prepare(tmp_path / "other", (16, 20), tmp_path / "kept")
+    assert len(calls) == 8
 
 
 def test_nothing_is_kept_of_a_computation_that_is_cut_off(tmp_path, monkeypatch):
