@@ -35,7 +35,7 @@ def console() -> None:
         flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote.", required=True),
         flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version."),
         flags.DEFINE_integer("max_pixels", Limits.max_pixels, "The SavedModel refuses pictures of more pixels.", 1),
-        flags.DEFINE_integer("batch_requests", 0, "The SavedModel joins requests of so many pictures; 0: none.", 0),
+        flags.DEFINE_integer("batch_requests", 0, "SavedModel: join concurrent requests, up to so many pictures.", 0),
         flags.DEFINE_string("annotations", None, "Landmarks to fit heads on, as annotation tools write them."),
         flags.DEFINE_string("annotations_test", None, "To test on; without it, parts take turns: 5, of a detector 3."),
         flags.DEFINE_string("pictures", None, "Folder of the pictures, if it is not the training's (any more)."),

@@ -191,7 +191,7 @@ def of_step(workdir: str | os.PathLike, step: int) -> KeptHeads | None:
     if kept is not None and kept.result.step != step:
         raise ValueError(
             f"the heads in {workdir} were fitted at step {kept.result.step} of the training, which is at step {step} "
-            "now; evaluate the run again"
+            f"{'in this process; open' if kept.result.step > step else 'now; evaluate'} the run again"
         )
     return kept
 

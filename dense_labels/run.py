@@ -278,17 +278,17 @@ class Run:
         """What predicts with the heads of the newest evaluation, here or in another process."""
         from dense_labels.prediction import several
 
-        of = self.network, kept_heads.newest_digest(self.workdir)
-        return self._once("predictor", of, lambda: several.predictor(self.network, self.frame, self.workdir, self.step))
+        make = functools.partial(several.predictor, self.network, self.frame, self.workdir, self.step)
+        return self._cached("predictor", (self.network, kept_heads.newest_digest(self.workdir)), make)
 
     @property
     def _served(self) -> Any:
         """What a served model answers, in this process."""
         from dense_labels.exporting.served_model import ServedModel
 
-        return self._once("served", (self.network,), lambda: ServedModel(self.network, None, frame=self.frame))
+        return self._cached("served", (self.network,), lambda: ServedModel(self.network, None, frame=self.frame))
 
-    def _once(self, name: str, of: tuple, make: Callable[[], Any]) -> Any:
+    def _cached(self, name: str, of: tuple, make: Callable[[], Any]) -> Any:
         """What was made of the same before, for it takes seconds to trace; or else something new."""
         if self._made.get(name, ((), None))[0] != of:
             self._made[name] = of, make()

@@ -38,7 +38,8 @@ def train(
       pictures_or_config: a folder of pictures of one kind of object; or the name of a configuration, such as "faces",
         the path of its file, or a `Config`.
       workdir: folder of the run, which is created where it is absent.
-      allow_changed_data: go on although pictures were edited, renamed, added or removed since the run began.
+      allow_changed_data: go on although pictures were edited, renamed, added or removed, or boxes changed, since the
+        run began; an epoch stays as long as it was.
       data_service: address of a tf.data service that makes the pairs of shards, grpc://HOST:PORT, or several with
         commas between them; "": this process makes them.
       backup: URL of a .tar file, such as s3://bucket/mine.tar or gs://bucket/mine.tar, or path of one: a copy of the
@@ -147,8 +148,8 @@ def _train(
     precision = loop.choose_precision(config.train)
     source = pipeline.prepare(config)
     config = _resolved(config, source, precision)
-    of_files = (source.files("train"), source.boxes("train"))
-    shown = manifest.Shown(*(manifest.relative(each, config.data.dir) for each in of_files))
+    names, boxes = (manifest.relative(of("train"), config.data.dir) for of in (source.files, source.boxes))
+    shown = manifest.Shown(names, boxes, source.count("train"))
     if kept is not None:
         if manifest.check(workdir, shown, allow_changes=allow_changed_data):
             config.data.num_pictures = kept.data.num_pictures  # an epoch stays as long as it was

@@ -54,6 +54,8 @@ def annotate(
     """Writes the page; see `Run.annotate` for the arguments, the result and the errors."""
     formats = [suggest] if isinstance(suggest, str) else list(suggest)
     _check(run, count, annotations, pictures, formats)
+    if category and annotations is None:
+        raise ValueError(f"category={category} is of annotations, and none are given")
     out = os.path.join(run.workdir, FOLDER)
     found = candidates.find(pictures or run.config.data.dir, out=out, most=_MOST, seed=run.config.train.seed)
     known = earlier.read(run.config, annotations, found.folder, category)
@@ -123,7 +125,7 @@ def _choose(run: Any, found: Stills | Frames, count: int, known: Earlier) -> lis
 
 
 def _order_shown(annotated: np.ndarray) -> np.ndarray:
-    """An order of annotated pictures [A, K] whose first ones, which are shown, have all landmarks if they can."""
+    """An order of annotated pictures [A, K]: first, up to `_MOST_SHOWN`, some that together show every landmark."""
     first = dict.fromkeys(annotated.argmax(axis=0)[annotated.any(axis=0)].tolist()) if len(annotated) else {}
     early = sorted([*first, *(row for row in range(len(annotated)) if row not in first)][:_MOST_SHOWN])
     return np.array([*early, *sorted(set(range(len(annotated))) - set(early))], int)

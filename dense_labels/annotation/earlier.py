@@ -63,6 +63,8 @@ def read(
     config = run_config.with_landmarks(config, annotations, None, folder)
     config.data.boxes = ""  # points alone are taken, and a page shows whole pictures
     config.data.category = category or config.data.category
+    if category:
+        config_lib.check_used(config, ["data.category"])
     pictures = READERS[config.data.name].value(config.data)["annotated"]
     texts = [index for index, path in enumerate(pictures.paths) if files.is_text(path)]
     if len(texts) < len(pictures):

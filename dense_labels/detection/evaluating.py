@@ -185,7 +185,8 @@ class Fitting:
     def _few_shot(self, fit, counts, seeds, measure=measuring.mean_percent) -> dict[int, list[Any]]:
         views_of = lambda indices, _: self.known.take(indices)  # noqa: E731, they are warped while it is trained
         asked = {"counts": counts, "seeds": seeds, "batch_size": _AT_ONCE, "measure": measure, "shown": self.origins}
-        return landmarks.few_shot({NAME: fit}, views_of, self.known, self.test, **asked)[NAME]
+        found = landmarks.few_shot({NAME: fit}, views_of, self.known, self.test, **asked)
+        return found.get(NAME, {count: [] for count in counts})
 
     def _taught_without(self, left_out: Collection[tuple]) -> Callable[[LabelledLandmarks], Any]:
         """A function that fits a detector to annotated images and the pile, less what is annotated or left out."""

@@ -188,10 +188,12 @@ def few_shot(
         for seed in range(seeds) if isinstance(seeds, int) else seeds:
             order = np.random.default_rng([seed, count]).permutation(pool)
             others = order[count:][~np.isin(numbers[order[count:]], numbers[order[:count]])]
+            if test is None and not len(others):
+                continue  # boxes of all pictures were drawn
             few, measured = views_of(order[:count], seed), known.take(others) if test is None else test
             for name, error in few_errors(fits, few, measured, batch_size=batch_size, measure=measure).items():
                 errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
-    return errors
+    return {name: {count: found.get(count, []) for count in dict.fromkeys(counts)} for name, found in errors.items()}
 
 
 def few_errors(
@@ -223,12 +225,12 @@ def check_few_shot(
     shown: Sequence[Hashable] | None = None,
 ) -> None:
     """Refuses numbers of images that `few_shot` cannot draw, whose arguments these are; raises a ValueError."""
-    pool, pictures = len(_with_landmarks(known)), turns.annotated(known, turns.pictures(known, shown))
+    pool = _with_landmarks(known)
+    of_one = np.bincount(turns.pictures(known, shown)[pool]).min(initial=len(pool)) if test is None else 0
+    left = "" if test is not None else " with a picture left to measure on; draw fewer, or give annotations to test on"
     for count in counts:
-        if not 1 <= count <= (pool if test is not None else pictures - 1):
-            left = " with one left to measure on; draw fewer, or give annotations to test on" if test is None else ""
-            of = f"{pool} of {pictures} pictures" if pictures < pool else str(pool)
-            raise ValueError(f"{count} annotated images cannot be drawn from {of}{left}")
+        if not 1 <= count <= len(pool) - of_one:
+            raise ValueError(f"{count} annotated images cannot be drawn from {len(pool)}{left}")
 
 
 def _with_landmarks(images: LabelledLandmarks) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-import scipy.sparse
+from scipy.sparse import coo_array, csgraph
 
 from dense_labels.batches import LabelledLandmarks
 
@@ -38,8 +38,8 @@ def _joined(names: Sequence[tuple[Hashable, ...]]) -> np.ndarray:
     pairs = [(row, columns.setdefault(name, len(columns))) for row, own in enumerate(names) for name in own]
     rows, shared = np.array(pairs, int).reshape(-1, 2).T
     count = len(names) + len(columns)
-    links = scipy.sparse.coo_array((np.ones(len(rows)), (rows, len(names) + shared)), shape=(count, count))
-    return scipy.sparse.csgraph.connected_components(links, directed=False)[1][: len(names)]
+    links = coo_array((np.ones(len(rows)), (rows, len(names) + shared)), shape=(count, count))
+    return csgraph.connected_components(links, directed=False)[1][: len(names)]
 
 
 def annotated(images: LabelledLandmarks, numbers: np.ndarray) -> int:

@@ -91,21 +91,21 @@ def not_drawn(found: Inputs, out: str | os.PathLike) -> Inputs:
     Raises:
       ValueError: if there are no others.
     """
-    top = pathlib.Path(os.path.realpath(os.path.expanduser(os.fspath(out))))
+    top = os.path.realpath(os.path.expanduser(os.fspath(out)))
     files = [entry.facts["file"] for entry in FORMATS.values() if entry.facts.get("reads_pictures")]
-    drawn = {top / name for name in (*files, *OUTLIERS)}
-    kept = [n for n, path in zip(found.names, found.paths) if drawn.isdisjoint(_and_folders(path))]
+    drawn = {pathlib.Path(top, name) for name in (*files, *OUTLIERS)}
+    folders = {folder: pathlib.Path(os.path.realpath(folder)) for folder in set(map(os.path.dirname, found.paths))}
+    inside = {folder for folder, real in folders.items() if not drawn.isdisjoint({real, *real.parents})}
+    kept = [
+        name
+        for name, (folder, file) in zip(found.names, map(os.path.split, found.paths))
+        if folder not in inside and folders[folder] / file not in drawn
+    ]
     if not kept:
-        raise ValueError(f"all pictures in {found.folder} are those that predictions are drawn into; give another out")
+        raise ValueError(f"all pictures in {found.folder} lie where predictions are drawn; give another out")
     if left := len(found.names) - len(kept):
-        progress.note(f"{left} pictures that an earlier prediction has drawn into {top} are left out")
+        progress.note(f"{left} pictures that lie where predictions are drawn are left out, in {top}")
     return Inputs(found.folder, tuple(kept))
-
-
-def _and_folders(path: str) -> set[pathlib.Path]:
-    """A path, and the folders that it is in."""
-    place = pathlib.Path(os.path.realpath(path))
-    return {place, *place.parents}
 
 
 def find_video(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> str | None:

@@ -25,6 +25,7 @@ class Shown(NamedTuple):
 
     pictures: Mapping[str, str]  # name -> SHA-256 of each picture; none where they are simulated
     boxes: Mapping[str, str] | None = None  # name -> SHA-256 of its boxes; none of whole pictures; None: not known
+    examples: int | None = None  # how many an epoch draws from: pictures, boxes or pairs of frames; None: not known
 
 
 def check(workdir: str | os.PathLike, shown: Shown, *, allow_changes: bool) -> bool:
@@ -38,7 +39,8 @@ def check(workdir: str | os.PathLike, shown: Shown, *, allow_changes: bool) -> b
       allow_changes: go on with other pictures, and say what changed.
 
     Returns:
-      Whether all is known to be as it was, or to have changed as is allowed; a run of an older version may not tell.
+      Whether nothing has changed, as far as can be told, or what has is allowed to; False where a run of an older
+      version does not tell how many there were.
 
     Raises:
       ValueError: saying what changed, unless that is allowed.
@@ -54,14 +56,18 @@ def check(workdir: str | os.PathLike, shown: Shown, *, allow_changes: bool) -> b
         )
     if changes:
         progress.warn(f"the pictures are not those that the run began with: {changes}")
-    return bool(changes) or kept.boxes is not None or not shown.boxes
+    if kept.boxes is None and shown.boxes:
+        progress.warn(f"{workdir} is of an older version: whether the boxes are those it began with cannot be told")
+        return allow_changes
+    return bool(changes) or kept.examples is not None
 
 
 def save(workdir: str | os.PathLike, shown: Shown) -> None:
     """Keeps which pictures a run is trained on; there is nothing to keep of simulated ones."""
     path = pathlib.Path(workdir) / FILE
     if shown.pictures:
-        content = {"version": _VERSION, "sha256": dict(shown.pictures), "boxes": dict(shown.boxes or {})}
+        facts = {"boxes": dict(shown.boxes or {}), "examples": shown.examples}
+        content = {"version": _VERSION, "sha256": dict(shown.pictures), **facts}
         files.write_whole(path, (json.dumps(files.sealed(content), indent=0, sort_keys=True) + "\n").encode())
 
 
@@ -80,7 +86,11 @@ def differences(old: Shown, new: Shown) -> str:
         "new": {name for name in added if now[name] not in {before[each] for each in gone}},
         "with other boxes": {name for name in same if known and old.boxes.get(name) != new.boxes.get(name)},
     }
-    return ", ".join(f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names)
+    said = [f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names]
+    counts = (old.examples, new.examples)
+    if not said and None not in counts and counts[0] != counts[1]:  # of a video, whose flow says which pairs are used
+        said = [f"{counts[1]} to draw from, and not {counts[0]}"]
+    return ", ".join(said)
 
 
 def _some(names):
@@ -93,8 +103,8 @@ def _read(path):
     try:
         content, intact = files.unsealed(json.loads(path.read_text("utf-8")))
         if intact:
-            boxes = content.get("boxes")  # which older versions did not keep
-            return Shown(dict(content["sha256"]), None if boxes is None else dict(boxes))
+            boxes = content.get("boxes")  # which older versions did not keep, nor the count
+            return Shown(dict(content["sha256"]), None if boxes is None else dict(boxes), content.get("examples"))
     except FileNotFoundError:
         return None  # a new run, or one of an older version
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):

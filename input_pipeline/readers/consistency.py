@@ -73,7 +73,7 @@ def checked(pictures: Pictures, sizes: np.ndarray) -> Pictures:
 
 
 def check_landmarks(pictures: Pictures, sizes: np.ndarray) -> None:
-    """Refuses landmarks that cannot be in pixels of their pictures: shares of the sides, or most lie outside.
+    """Refuses landmarks that cannot be in pixels of their pictures: shares of the sides, or many lie outside.
 
     Args:
       pictures, sizes: as of `checked`; a landmark is annotated.
@@ -145,7 +145,7 @@ def _check_units(pictures, sizes):
 
 
 def _check_inside(pictures, sizes):
-    """Landmarks of which most lie in their pictures, or a pixel outside."""
+    """Landmarks of which three quarters lie in their pictures, or a pixel outside."""
     annotated = pictures.annotated > 0
     outside = annotated & (_beyond(pictures.landmarks, sizes) > 1)
     if outside.sum() <= _MANY * annotated.sum():

@@ -3,8 +3,8 @@
 A record is the encoded picture itself, or a `tf.train.Example` that has it as a feature, or what tensorflow-datasets
 has written, whose features say how they are stored.
 
-Convention: key points are (x, y) in continuous pixels of the picture. A pair of which both numbers are below 0 or not
-finite is not annotated.
+Convention: key points are (x, y) in continuous pixels of the picture; whole numbers, as their type says, count pixels
+from 0 at the centre of the first. A pair of which both numbers are below 0 or not finite is not annotated.
 """
 
 from __future__ import annotations
@@ -62,7 +62,12 @@ def of_record(record: bytes, path: str, *, image: str, keypoints: str) -> Layout
     if not keypoints:
         return Layout(lambda whole: _without_points(tf.io.parse_single_example(whole, spec)[image]))
     kind = _check_feature(path, "keypoints", keypoints, features, ("float_list", "int64_list"))
-    numbers = len(getattr(features[keypoints], kind).value)
+    values = getattr(features[keypoints], kind).value
+    numbers, marks = len(values), set(values[2::3])
+    if numbers % 3 == 0 and marks <= {0, 1, 2} and marks & {1, 2} and max(values) > 2:
+        raise ValueError(
+            f"config.data.keypoints={keypoints}: must be pairs x, y; in {path} they look like x, y, v of COCO"
+        )
     if numbers % 2 or not numbers:
         raise ValueError(f"config.data.keypoints={keypoints}: must be pairs x, y; {path} has {numbers} numbers")
     dtype = tf.float32 if kind == "float_list" else tf.int64

@@ -204,7 +204,7 @@ def create(config: Config, splits: Mapping[str, Split]) -> Shards:
     """Looks at some pictures, chooses the size that all are resized to, and creates the source; see `Shards`.
 
     Raises:
-      ValueError: if one of these pictures cannot be read, or key points are no pairs in pixels of their pictures.
+      ValueError: if one of these pictures cannot be read, or key points are no pixels of their pictures.
     """
     data, train = config.data, splits["train"]
     looked_at = _some(train)
@@ -221,15 +221,11 @@ def _sizes(examples: Examples) -> np.ndarray:
 
 
 def _check_landmarks(split: Split, examples: Examples, keypoints: str) -> None:
-    """Refuses key points that cannot be in pixels of their pictures, or are not pairs."""
+    """Refuses key points that cannot be in pixels of their pictures."""
     names = [split.records.name(place).numpy().decode() for place in examples.place]
     pictures = Pictures(tuple(names), landmarks=np.array(examples.points), annotated=np.array(examples.annotated))
     if not pictures.annotated.any():
         return
-    numbers = pictures.landmarks.reshape(len(names), -1)
-    marks = numbers[:, 2::3] if numbers.shape[1] % 3 == 0 else np.full([1, 1], np.nan)
-    if np.isin(marks, [0, 1, 2]).all() and numbers.max() > 2:
-        raise ValueError(f"config.data.keypoints={keypoints}: must be pairs x, y; these look like x, y, v of COCO")
     try:
         consistency.check_landmarks(pictures, np.array(examples.size))
     except ValueError as error:

@@ -231,6 +231,10 @@ def test_the_heads_of_a_later_evaluation_predict(run, pictures, tmp_path, undraw
     (tmp_path / "renamed.csv").write_text(renamed)
     again.evaluate(annotations=tmp_path / "renamed.csv", heads=("nearest",))
     assert again.predict(pictures).landmark_names == ("renamed", *drawn.NAMES[1:])
+    early = dense_labels.open_run(again.workdir)
+    early.restored = again.network, 0  # as of a process that had opened the run before it was trained on
+    with pytest.raises(ValueError, match="which is at step 0 in this process; open the run again"):
+        early.predict(pictures)
     image = np.zeros([1, SIDE, SIDE, 3], np.float32)
     np.testing.assert_allclose(again.labels(image).values, again.network(image), atol=1e-5)
 

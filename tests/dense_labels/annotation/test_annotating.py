@@ -127,6 +127,14 @@ def test_annotations_of_other_pictures_are_refused_as_an_evaluation_does(run, tm
     assert not (tmp_path / "run" / "annotate").exists()
 
 
+def test_a_category_that_has_no_effect_is_refused(run, tmp_path):
+    (tmp_path / "points.csv").write_text("file,tip_x,tip_y\n01.png,92,41\n")
+    with pytest.raises(ValueError, match=r"config\.data\.category has no effect in this run"):
+        annotating.annotate(run, 4, annotations=tmp_path / "points.csv", category="dog")
+    with pytest.raises(ValueError, match="category=dog is of annotations, and none are given"):
+        annotating.annotate(run, 4, category="dog")
+
+
 def test_annotated_pictures_of_which_none_can_be_read_are_named(run, tmp_path):
     path = tmp_path / "pictures" / "01.png"
     path.write_bytes(path.read_bytes()[:70])

@@ -214,9 +214,9 @@ def test_what_was_drawn_among_the_pictures_is_not_predicted(pictures, tmp_path, 
     assert "left out" not in capsys.readouterr().out
     again = model().predict(folder, **options)
     assert again.names == first.names and len(again) == 40
-    said = f"42 pictures that an earlier prediction has drawn into {(folder / out).resolve()} are left out"
+    said = f"42 pictures that lie where predictions are drawn are left out, in {(folder / out).resolve()}"
     assert said in capsys.readouterr().out
-    with pytest.raises(ValueError, match="all pictures in .* are those that predictions are drawn into; give another"):
+    with pytest.raises(ValueError, match="all pictures in .* lie where predictions are drawn; give another out"):
         model().predict(folder / out / "drawn", out=folder / out)
     assert len(model().predict(folder / out / "drawn")) == 40  # without an output they are pictures like others
 

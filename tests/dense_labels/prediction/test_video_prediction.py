@@ -136,12 +136,14 @@ def test_a_dot_is_where_its_landmark_is(point):
 
 
 def test_a_dot_has_a_dark_edge_on_any_ground():
-    rows, columns = np.indices([21, 21]) + 0.5
-    edge = np.hypot(rows - 10.5, columns - 10.5) > 2.2  # where nothing of its colour is
+    rows, columns = np.indices([621, 621]) + 0.5
+    away = np.hypot(rows - 310.5, columns - 310.5)  # the radius is 4.97, the edge 1.74 of it
     for ground in (0, 100, 255):
-        picture = drawing.with_points(np.full([21, 21, 3], ground, np.uint8), [(10.5, 10.5)])
-        assert (picture[edge] <= ground).all() and (picture[edge].min() == 0 or ground), picture[edge]
-        assert len(np.unique(picture[edge])) > 2 or not ground  # pixels that are covered in part
+        picture = drawing.with_points(np.full([621, 621, 3], ground, np.uint8), [(310.5, 310.5)])
+        assert (picture[(away > 3.8) & (away < 4.4)] == 0).all()
+        partly = picture[(away > 4.5) & (away < 5.4)]
+        assert (partly <= ground).all() and (len(np.unique(partly)) > 2 or not ground)
+        assert (picture[away > 5.5] == ground).all()
 
 
 def test_the_video_is_drawn_with_its_landmarks(video, tmp_path):

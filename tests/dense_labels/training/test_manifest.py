@@ -8,10 +8,10 @@ from dense_labels import files
 from dense_labels.training import manifest
 
 
-def check(workdir, pictures, folder="/pics", allow_changes=False, boxes=()):
+def check(workdir, pictures, folder="/pics", allow_changes=False, boxes=(), count=9):
     """As a training does."""
     both = ({f"{folder}/{name}": digest for name, digest in dict(each).items()} for each in (pictures, boxes))
-    shown = manifest.Shown(*(manifest.relative(each, folder) for each in both))
+    shown = manifest.Shown(*(manifest.relative(each, folder) for each in both), count)
     known = manifest.check(workdir, shown, allow_changes=allow_changes)
     manifest.save(workdir, shown)
     return known
@@ -26,7 +26,7 @@ def test_the_same_pictures_go_on_wherever_they_lie(tmp_path, capsys):
     check(tmp_path, BEGUN, folder="/moved/pics")
     assert capsys.readouterr().out == ""
     written = json.loads((tmp_path / manifest.FILE).read_text())
-    assert files.unsealed(written) == ({"version": 1, "sha256": BEGUN, "boxes": {}}, True)
+    assert files.unsealed(written) == ({"version": 1, "sha256": BEGUN, "boxes": {}, "examples": 9}, True)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,23 @@ def test_boxes_that_changed_are_other_pictures(tmp_path, capsys):
     assert "with other boxes (a.png, c.png)" in capsys.readouterr().out
 
 
-def test_of_a_run_of_an_older_version_boxes_are_not_known(tmp_path):
+def test_other_pairs_of_the_same_frames_are_a_change(tmp_path):
+    """Of a video, those of which the flow tells that they move."""
+    check(tmp_path, BEGUN)
+    with pytest.raises(ValueError, match="began with: 8 to draw from, and not 9; bring these back"):
+        check(tmp_path, BEGUN, count=8)
+    assert check(tmp_path, BEGUN, count=8, allow_changes=True)
+
+
+def test_a_run_of_an_older_version_does_not_tell_boxes_and_count(tmp_path, capsys):
     text = json.dumps(files.sealed({"version": 1, "sha256": BEGUN}))
     (tmp_path / manifest.FILE).write_text(text)
-    assert check(tmp_path, BEGUN)  # of whole pictures all is known
-    (tmp_path / manifest.FILE).write_text(text)
-    assert not check(tmp_path, BEGUN, boxes={"a.png": "7"})
+    assert not check(tmp_path, BEGUN)  # what is drawn from is compared with the configuration
+    assert capsys.readouterr().out == ""
+    for allowed in (False, True):
+        (tmp_path / manifest.FILE).write_text(text)
+        assert check(tmp_path, BEGUN, boxes={"a.png": "7"}, allow_changes=allowed) == allowed
+        assert "whether the boxes are those it began with cannot be told" in capsys.readouterr().out
 
 
 def test_a_run_of_an_older_version_and_a_simulation_go_on(tmp_path):

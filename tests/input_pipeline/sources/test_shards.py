@@ -204,7 +204,12 @@ def test_a_record_with_other_key_points_than_the_first_is_named(tmp_path):
         (
             {"image": None, "p": [20.0, 25, 2, 10, 20, 1]},
             {"keypoints": "p"},
-            r"keypoints=p: must be pairs .* x, y, v of COCO",
+            r"keypoints=p: must be pairs x, y; in .* they look like x, y, v of COCO",
+        ),
+        (
+            {"image": None, "p": [20, 25, 2, 10, 20, 1]},
+            {"keypoints": "p"},
+            r"keypoints=p: .* look like x, y, v of COCO",
         ),
     ],
 )
