@@ -14,6 +14,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -78,6 +79,8 @@ class _Disk:
     def mounted(self) -> Iterator[None]:
         """Writes on this disk for a while."""
         places = [(builtins, "open", self.open), (io, "open", self.open), (os, "mkdir", self.made)]
+        if sys.version_info < (3, 11):
+            places += [(pathlib._normal_accessor, "open", self.open)]  # which holds the one of io
         places += [(os, name, self.named) for name in ("replace", "rename", "link")]
         usual = [(where, name, getattr(where, name)) for where, name, _ in places]
         write = tf.train.Checkpoint.write

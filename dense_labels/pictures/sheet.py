@@ -26,6 +26,7 @@ POINT_COLOURS = ("#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#d55e00")
 POINT_MARKERS = "osD^v"
 PREDICTED, TRUE, PEAK = "#009e73", "#0072b2", "#d55e00"  # where something is predicted, truly is, and is most probable
 _BAR = 14  # width of a colour bar in pixels
+_NUDGE = -1e-6  # pixels of an image: without it matplotlib 3.10 draws the edges of some a pixel off
 _DPI = 128  # a power of two, so that sizes in pixels survive the way through inches
 
 Style = dict[str, Any]  # of a marker or line, as matplotlib takes it
@@ -144,7 +145,8 @@ def show(axes: Axes, picture: np.ndarray, size: tuple[int, ...] | None = None, *
     """Shows a picture in a tile, over the whole image or its first `size` (height, width) pixels."""
     height, width = picture.shape[:2] if size is None else size
     interpolation = "nearest" if axes.bbox.width >= picture.shape[1] else "antialiased"
-    return axes.imshow(picture, extent=(0, width, height, 0), aspect="auto", interpolation=interpolation, **style)
+    sides = (_NUDGE, width + _NUDGE, height + _NUDGE, _NUDGE)
+    return axes.imshow(picture, extent=sides, aspect="auto", interpolation=interpolation, **style)
 
 
 def darkened(image: np.ndarray) -> np.ndarray:
