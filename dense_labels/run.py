@@ -41,9 +41,8 @@ class Run:
 
     def __init__(self, workdir: str | os.PathLike):
         """Opens a run; see `open_run`."""
-        self.workdir = os.path.abspath(os.path.expanduser(os.fspath(workdir)))
+        self.workdir, self._made = os.path.abspath(os.path.expanduser(os.fspath(workdir))), dict[str, tuple]()
         self.config = run_config.load(self.workdir)
-        self._made: dict[str, tuple[tuple, Any]] = {}
 
     def __repr__(self) -> str:
         return f"Run({self.workdir!r})"
@@ -278,7 +277,8 @@ class Run:
         """What predicts with the heads of the newest evaluation, here or in another process."""
         from dense_labels.prediction import several
 
-        make = functools.partial(several.predictor, self.network, self.frame, self.workdir, self.step)
+        kept = functools.partial(kept_heads.of_step, self.workdir, self.step)
+        make = lambda: several.predictor(self.network, self.frame, kept(), self.workdir)  # noqa: E731
         return self._cached("predictor", (self.network, kept_heads.newest_digest(self.workdir)), make)
 
     @property

@@ -50,7 +50,7 @@ ALLOWED = {  # which of our modules the modules of a folder may import, each fol
     "dense_labels/prediction": BOTTOM
     | PARTS["pictures"]
     | PARTS["exporting"]
-    | {"dense_labels.prediction", "dense_labels.kept_heads", "input_pipeline"},
+    | {"dense_labels.prediction", "input_pipeline"},
     "dense_labels/detection": BOTTOM
     | METHOD
     | PARTS["evaluation"]

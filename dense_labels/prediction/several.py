@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import kept_heads
 from dense_labels.batches import Frame
 from dense_labels.exporting.served_model import ServedModel
 from dense_labels.prediction.predictor import Predictor
@@ -79,21 +78,20 @@ def spread(points: Sequence[np.ndarray]) -> np.ndarray:
     return np.float32(np.mean(distances or [np.zeros(points[0].shape[:-1])], axis=0))
 
 
-def predictor(network: tf.keras.Model, frame: Frame, workdir: str, step: int) -> Predictor:
+def predictor(network: tf.keras.Model, frame: Frame, kept: Any, workdir: str) -> Predictor:
     """Makes what predicts with the heads of the newest evaluation of a run.
 
     Args:
       network, frame: of the run.
+      kept: its `kept_heads.KeptHeads`; None where it has none.
       workdir: its folder.
-      step: how many steps the network was trained for.
 
     Raises:
-      ValueError: if no head was kept, or they were fitted at another step.
+      ValueError: if no head was kept.
     """
-    kept = kept_heads.of_step(workdir, step)
     if kept is None:
         raise ValueError(f"{workdir} has no landmark head; evaluate it with annotations first")
-    identity = {"run": workdir, "step": step, "head": kept.result.best, "heads": kept.digest}
+    identity = {"run": workdir, "step": kept.result.step, "head": kept.result.best, "heads": kept.digest}
     heads = SeveralHeads(network, frame, kept)
     together, boxed = heads.together if heads.disagree else None, saw_boxes(kept.config.data)
     facts = {"annotated": kept.landmarks, "together": together}
