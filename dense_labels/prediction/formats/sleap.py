@@ -1,4 +1,4 @@
-"""SLEAP's .slp file, which its window opens for people to correct: the pictures as a video of single images.
+"""SLEAP's .slp file, which its window opens for people to correct: of a video, or of pictures as single images.
 
 Convention: SLEAP counts pixels from 0 at their centre, so half a pixel is taken off; see the reader of this name in
 `input_pipeline.readers.formats`. sleap-io writes the file.
@@ -37,10 +37,12 @@ def write(predictions: Predictions) -> bytes:
     for a, b in predictions.flip_pairs:
         skeleton.add_symmetry(names[a], names[b])
     rows = predictions.by_picture()
-    paths = [os.path.join(os.path.abspath(predictions.folder), name) for name in rows]
-    video = sleap_io.Video(filename=paths, open_backend=False, backend_metadata=_images(paths, predictions))
+    numbers = list(range(len(rows))) if predictions.frames is None else predictions.frames.tolist()
+    about = _images(predictions, rows) if predictions.frames is None else _video(predictions)
+    name = about.get("filenames", about["filename"])
+    video = sleap_io.Video(filename=name, open_backend=False, backend_metadata=about)
     frames = []
-    for number, of_picture in enumerate(rows.values()):
+    for number, of_picture in zip(numbers, rows.values()):
         instances = [
             _instance(sleap_io, predictions, row, skeleton) for row in of_picture if predictions.known[row].any()
         ]
@@ -52,17 +54,22 @@ def write(predictions: Predictions) -> bytes:
         return path.read_bytes()
 
 
-def _images(paths, predictions):
+def _images(predictions, names):
     """What SLEAP keeps of a video that is single images; without it the file could not be read without them."""
-    height, width = predictions.sizes[0].tolist() if len(predictions) else (0, 0)
-    shape = [len(paths), height, width, 3]
-    return {
-        "type": "ImageVideo",
-        "shape": shape,
-        "filename": (paths or [""])[0],
-        "filenames": paths,
-        "grayscale": False,
-    }
+    paths = [os.path.join(os.path.abspath(predictions.folder), name) for name in names]
+    about = {"type": "ImageVideo", "shape": _shape(predictions, len(paths)), "grayscale": False}
+    return {**about, "filename": (paths or [""])[0], "filenames": paths}
+
+
+def _video(predictions):
+    """What SLEAP keeps of a video, whose frames it counts from 0 as `predictions.frames` does."""
+    shape = _shape(predictions, int(predictions.frames.max(initial=-1)) + 1)
+    about = {"type": "MediaVideo", "shape": shape, "grayscale": False, "bgr": True, "dataset": "", "input_format": ""}
+    return {**about, "filename": os.path.abspath(predictions.video)}
+
+
+def _shape(predictions, count):
+    return [count, *(predictions.sizes[0].tolist() if len(predictions) else (0, 0)), 3]
 
 
 def _instance(sleap_io, predictions, row, skeleton):

@@ -35,7 +35,7 @@ def holds(path: str) -> bool:
     except (ValueError, RecursionError):
         return False
     tasks = [task for task in content if isinstance(task, dict)] if isinstance(content, list) else []
-    return any(isinstance(task.get("data"), dict) or _short_values(task) is not None for task in tasks)
+    return any(isinstance(task.get("data"), dict) or _short_values(task) for task in tasks)
 
 
 @READERS.register(
@@ -114,18 +114,15 @@ def _made(task):
 
 
 def _short_values(task):
-    """The list of key points of a task of JSON-MIN; None where it has none."""
-    for value in task.values():
-        if isinstance(value, list) and any(isinstance(each, dict) and _LABELS in each for each in value):
-            return value
-    return None
+    """The key points of a task of JSON-MIN, which has a list for each KeyPointLabels of the configuration."""
+    lists = (value for value in task.values() if isinstance(value, list))
+    return [each for value in lists for each in value if isinstance(each, dict) and _LABELS in each]
 
 
 def _results(task, keys, where) -> list[dict[str, Any]]:
     """What was drawn in a task, of its last annotation that counts, each with a dictionary `value`."""
     if "data" not in task:
-        short = [each for each in _short_values(task) or [] if isinstance(each, dict)]
-        return [{**each, "value": each} for each in short]
+        return [{**each, "value": each} for each in _short_values(task)]
     marks = next((task[key] for key in keys if task.get(key)), [])
     if not isinstance(marks, list) or not all(isinstance(each, dict) for each in marks):
         raise ValueError(f"{where}: annotations must be a list")

@@ -23,10 +23,9 @@ _Labelled = tuple[str, tuple[float, float, float, float]]  # a rectangle: left, 
 
 
 def holds(path: str) -> bool:
-    """Says whether a JSON file is one of labelme, or the first one in a folder is."""
+    """Says whether a JSON file is one of labelme, or one in a folder is."""
     if os.path.isdir(path):
-        files = [name for name in folder.files_below(path) if name.lower().endswith(".json")]
-        return bool(files) and holds(files[0])
+        return any(holds(name) for name in folder.files_below(path) if name.lower().endswith(".json"))
     try:
         content = coco_parts.parse(path)
     except (ValueError, RecursionError):

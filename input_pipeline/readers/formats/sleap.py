@@ -85,7 +85,7 @@ def _read_slp(file, dir):
         labels = sleap_io.load_slp(file, open_videos=False)
         videos = {id(video): k for k, video in enumerate(labels.videos)}
         rows = [(videos[id(frame.video)], int(frame.frame_idx), _instances(frame)) for frame in labels.labeled_frames]
-        files = [_files(video.filename) for video in labels.videos]
+        files = [_files(video) for video in labels.videos]
         skeletons = list(labels.skeletons)
         names = {_kind(each, skeletons): [str(name) for name in each.node_names] for each in skeletons}
         pairs = [pair for each in skeletons for pair in each.edge_names]
@@ -111,8 +111,9 @@ def _instances(frame):
     return [("user", one) for one in frame.user_instances] + [("", one) for one in frame.predicted_instances]
 
 
-def _files(name):
-    """Path of a video, or the names of its images."""
+def _files(video):
+    """Path of a video, or the names of its images, which sleap-io before 0.6 leaves among what the file says of it."""
+    name = video.backend_metadata.get("filenames") or video.filename
     return [str(each) for each in name] if isinstance(name, list) else str(name)
 
 

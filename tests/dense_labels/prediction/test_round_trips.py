@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import pathlib
 
 import numpy as np
 import pytest
@@ -206,6 +207,26 @@ def test_names_that_xml_cannot_hold_are_refused(predictions, tmp_path):
     )
     with pytest.raises(ValueError, match=r"'a\\x01.png': CVAT's XML cannot hold this name"):
         wrong.save(tmp_path, "cvat")
+
+
+def test_sleap_names_the_video_and_counts_its_frames(predictions, tmp_path):
+    """The frames of a video need not lie anywhere as pictures, and SLEAP opens the video itself."""
+    sleap_io = pytest.importorskip("sleap_io")
+    video = tmp_path / "session 1.mp4"
+    of_video = dataclasses.replace(
+        predictions, names=("img3.png", "img5.png"), video=str(video), frames=np.array([3, 5]), seconds=np.zeros(2)
+    )
+    [path] = of_video.save(tmp_path, "sleap")
+    labels = sleap_io.load_slp(str(path), open_videos=False)
+    assert [each.filename for each in labels.videos] == [video.as_posix()]
+    assert [frame.frame_idx for frame in labels.labeled_frames] == [3, 5]
+    for number in range(6):  # as somebody who takes frames out of it would name them
+        (tmp_path / "session 1").mkdir(exist_ok=True)
+        Image.new("RGB", (90, 90)).save(tmp_path / "session 1" / f"img{number}.png")
+    found = annotation_files.read(tmp_path, path)
+    assert [pathlib.Path(each).name for each in found.paths] == ["img3.png", "img5.png"]
+    known = predictions.known
+    np.testing.assert_allclose(found.landmarks[known], predictions.points[known], atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name, module, extra", [("deeplabcut_h5", "pandas", "h5"), ("sleap", "sleap_io", "sleap")])

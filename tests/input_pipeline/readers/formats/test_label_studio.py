@@ -72,6 +72,15 @@ def test_the_short_export_is_read(read_tasks):
     np.testing.assert_array_equal(found.landmarks, [[[32, 12]]])
 
 
+def test_all_lists_of_key_points_of_the_short_export_are_read(read_tasks):
+    """It has a list for each KeyPointLabels of the configuration."""
+    about = {"y": 25, "original_width": 64, "original_height": 48}
+    left, right = ({**about, "x": x, "keypointlabels": [name]} for x, name in ((25, "left"), (75, "right")))
+    found = read_tasks([{"image": "a.png", "id": 1, "eyes": [left], "others": [right], "tags": ["dog", {"x": 1}]}])
+    assert found.landmark_names == ("left", "right")
+    np.testing.assert_array_equal(found.landmarks, [[[16, 12], [48, 12]]])
+
+
 def test_a_task_without_key_points_may_come_first(read_tasks, tmp_path):
     """Nothing else tells the short export from other lists, so all its tasks are looked through."""
     point = {"x": 50, "y": 25, "keypointlabels": ["tail"], "original_width": 64, "original_height": 48}

@@ -134,6 +134,9 @@ def test_two_files_of_one_picture_are_refused(write, tmp_path):
 
 def test_other_files_in_the_folder_are_refused(write, tmp_path):
     write(shape("a", [1, 2]))
-    (tmp_path / "b.json").write_text("{}")
-    with pytest.raises(ValueError, match="b.json: shapes are expected, as labelme writes them"):
-        labelme.read_file(tmp_path, tmp_path)
+    for name in ("0.json", "b.json"):  # before and after its own file
+        (tmp_path / name).write_text("{}")
+        assert labelme.holds(tmp_path.as_posix())
+        with pytest.raises(ValueError, match=f"{name}: shapes are expected, as labelme writes them"):
+            labelme.read_file(tmp_path, tmp_path)
+        (tmp_path / name).unlink()

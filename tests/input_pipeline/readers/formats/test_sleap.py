@@ -162,6 +162,7 @@ def test_pictures_inside_the_file_are_refused(tmp_path):
     file = save_videos(tmp_path / "a.pkg.slp", "A.mp4")
     with h5py.File(file, "r+") as content:
         about = {"type": "HDF5Video", "filename": ".", "dataset": "video0/video", "shape": [1, 48, 64, 3]}
-        content["videos_json"][0] = json.dumps({"filename": ".", "backend": about})
+        del content["videos_json"]  # whose strings may have a length of their own
+        content["videos_json"] = [json.dumps({"filename": ".", "backend": about})]
     with pytest.raises(ValueError, match="frame 10: its pictures are inside the file .*; give one that names pictures"):
         sleap.read_file(tmp_path, file)
