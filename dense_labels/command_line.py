@@ -108,7 +108,8 @@ def alone(name: str, *taken: str, **given: Any) -> dict[str, Any]:
     Raises:
       ValueError: if a flag is set that it does not take.
     """
-    if idle := [other for other, value in given.items() if value and other not in taken]:
+    is_set = {other: value is not False and value not in (None, []) for other, value in given.items()}  # 0 is a value
+    if idle := [other for other in given if is_set[other] and other not in taken]:
         raise ValueError(f"--{name} does not evaluate: leave out {', '.join(f'--{other}' for other in idle)}")
     return {other: given[other] for other in taken}
 

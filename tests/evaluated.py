@@ -17,7 +17,7 @@ _DEFAULTS = {
     "batch_requests": 0,
     **dict.fromkeys(("annotations", "annotations_test", "pictures", "cache_dir")),
     **dict.fromkeys(("skip_bad_files", "report", "untrained"), False),
-    "weights": None,
+    **dict.fromkeys(("weights", "pile")),
     **dict.fromkeys(("annotate", "category", "corrections", "merged")),
     **{name: [] for name in ("few_shot", "heads", "suggest")},
 }

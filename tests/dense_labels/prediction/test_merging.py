@@ -371,7 +371,7 @@ def test_the_command_merges_for_the_pictures_of_its_run(folder, tmp_path, monkey
         assert refused.endswith(f"are merged into --merged: give --{name} too")
     config.data.dir = ""
     assert "trained on no folder of pictures; give --pictures" in evaluated.refusal("run", **files)
-    for name, value in (("few_shot", ["1"]), ("annotate", 3), ("suggest", ["coco"])):
+    for name, value in (("few_shot", ["1"]), ("annotate", 3), ("suggest", ["coco"]), ("pile", 0), ("report", True)):
         refused = evaluated.refusal("run", **files, **{name: value})
         assert refused == f"--corrections does not evaluate: leave out --{name}"
 
