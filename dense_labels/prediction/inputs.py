@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -92,8 +92,7 @@ def not_drawn(found: Inputs, out: str | os.PathLike) -> Inputs:
       ValueError: if there are no others.
     """
     top = os.path.realpath(os.path.expanduser(os.fspath(out)))
-    files = [entry.facts["file"] for entry in FORMATS.values() if entry.facts.get("reads_pictures")]
-    drawn = {pathlib.Path(top, name) for name in (*files, *OUTLIERS)}
+    drawn = {pathlib.Path(top, name) for name in _drawn_files()}
     folders = {folder: pathlib.Path(os.path.realpath(folder)) for folder in set(map(os.path.dirname, found.paths))}
     inside = {folder for folder, real in folders.items() if not drawn.isdisjoint({real, *real.parents})}
     kept = [
@@ -120,6 +119,25 @@ def find_video(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> str
     except decoding.PictureError:
         return given
     return None
+
+
+def warn_of_drawn(folder: str, written: Iterable[pathlib.Path]) -> None:
+    """Warns where pictures were drawn below the folder of the pictures: a training on that would see them too.
+
+    Args:
+      folder: of the pictures that were predicted.
+      written: the files of the prediction.
+    """
+    drawn = [str(path) for path in written if path.name in _drawn_files()]
+    if drawn and pathlib.Path(drawn[0]).resolve().is_relative_to(pathlib.Path(folder).resolve()):
+        progress.warn(
+            f"{', '.join(drawn)}: a later training on {folder} would take what is drawn there for pictures; move it, "
+            "or give another out"
+        )
+
+
+def _drawn_files():
+    return {*(entry.facts["file"] for entry in FORMATS.values() if entry.facts.get("reads_pictures")), OUTLIERS[1]}
 
 
 def read_boxes(found: Inputs, boxes: Boxes) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from dense_labels import files, progress
 from dense_labels.batches import Frame, Limits
 from dense_labels.config import DataConfig
-from dense_labels.prediction import answers, reading, smoothing
+from dense_labels.prediction import answers, inputs, reading, smoothing
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.journal import Journal, Key, Line, packed
 from dense_labels.prediction.predictions import Predictions
@@ -118,6 +118,7 @@ class Predictor:
             finally:
                 journal.close(finished=finished)
         progress.say(f"predicted {len(predicted)} {source.noun}: {', '.join(map(str, written))}")
+        inputs.warn_of_drawn(source.folder, written)
         return predicted
 
     def predict_batch(self, batch: Sequence[Seen], size: int = answers.BATCH_SIZE) -> list[Line]:

@@ -16,6 +16,7 @@ from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 from input_pipeline.storage import decoding
 
 _NAMED = 5  # kinds of files that a message names
+_OF_RUNS = {"config.json", "pictures.json"}  # files of every work directory of a training
 _ESCAPED = re.compile(r"\[([*?[])\]")  # by `glob.escape`
 
 
@@ -45,7 +46,10 @@ def find(dir: str | os.PathLike) -> Pictures:
       ValueError: if there is no such folder, or no picture in it.
       OSError: if a folder in it cannot be read.
     """
-    files = files_below(dir)
+    runs: list[str] = []
+    files = files_below(dir, runs)
+    if runs:
+        progress.note(f"{dir} holds runs, whose drawings are passed over: {', '.join(runs)}")
     paths = tuple(path for path in files if path.lower().endswith(decoding.EXTENSIONS))
     if not paths:
         raise ValueError(
@@ -72,10 +76,14 @@ def passed_over(dir: str | os.PathLike) -> collections.Counter[str]:
     return collections.Counter({end: count for end, count in endings.items() if end not in decoding.EXTENSIONS})
 
 
-def files_below(dir: str | os.PathLike) -> list[str]:
-    """Lists the files in a folder and the folders in it, but nothing whose name begins with a dot.
+def files_below(dir: str | os.PathLike, runs: list[str] | None = None) -> list[str]:
+    """Lists the files in a folder and the folders in it, but for runs, and nothing whose name begins with a dot.
 
     Links are followed; a folder that is reached twice is listed once, so that links in a circle come to an end.
+
+    Args:
+      dir: the folder.
+      runs: takes the folders of runs in it, which hold what was drawn of pictures.
 
     Returns:
       Paths, sorted.
@@ -87,7 +95,7 @@ def files_below(dir: str | os.PathLike) -> list[str]:
     if not os.path.isdir(dir):
         found = "is a file" if os.path.exists(dir) else "does not exist"
         raise ValueError(f"{dir} {found}; give a folder of pictures")
-    return sorted(os.path.join(place, name) for place, names in _folders(os.fspath(dir)) for name in names)
+    return sorted(os.path.join(place, name) for place, names in _folders(os.fspath(dir), runs) for name in names)
 
 
 def matching(pattern: str | os.PathLike) -> list[str]:
@@ -135,8 +143,8 @@ def _matching(place: str, parts: Sequence[str]) -> Iterator[str]:
                 yield from _matching(os.path.join(place, name), rest)
 
 
-def _folders(top: str) -> Iterator[tuple[str, list[str]]]:
-    """Yields a folder and those below it, each once, with the names of the files in it; none begins with a dot."""
+def _folders(top: str, runs: list[str] | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Yields a folder and those below it but runs, each once, with the names of its files; none begins with a dot."""
     seen = set()
     for place, folders, names in os.walk(top, followlinks=True, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -145,6 +153,11 @@ def _folders(top: str) -> Iterator[tuple[str, list[str]]]:
             folders.clear()
             continue
         seen.add(real)
+        if place != top and _OF_RUNS.issubset(names):
+            folders.clear()
+            if runs is not None:
+                runs.append(place)
+            continue
         yield place, [name for name in names if not name.startswith(".")]
 
 

@@ -211,13 +211,18 @@ def test_what_was_drawn_among_the_pictures_is_not_predicted(pictures, tmp_path, 
     folder, _ = pictures
     options = {"out": folder / out, "formats": ("csv", "drawn", "sheet"), "outliers": 2}
     first = model().predict(folder, **options)
-    assert "left out" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    drawn = ", ".join(str(folder / out / name) for name in ("drawn", "sheet.png", "outliers.png"))
+    assert "left out" not in said
+    assert f"warning: {drawn}: a later training on {folder} would take" in said
     again = model().predict(folder, **options)
     assert again.names == first.names and len(again) == 40
     said = f"42 pictures that lie where predictions are drawn are left out, in {(folder / out).resolve()}"
     assert said in capsys.readouterr().out
     with pytest.raises(ValueError, match="all pictures in .* lie where predictions are drawn; give another out"):
         model().predict(folder / out / "drawn", out=folder / out)
+    model().predict(folder, **{**options, "formats": "csv", "outliers": 0})
+    assert "a later training" not in capsys.readouterr().out
     assert len(model().predict(folder / out / "drawn")) == 40  # without an output they are pictures like others
 
 

@@ -23,6 +23,18 @@ def test_pictures_are_found_by_their_extension_in_all_folders(tmp_path):
     assert folder.passed_over(tmp_path) == {".txt": 1, "": 1, ".part": 1}
 
 
+def test_what_runs_have_drawn_is_passed_over(tmp_path, capsys):
+    """A work directory below the pictures, as where somebody works in their folder; one given by itself is read."""
+    touch(tmp_path, "a.jpg", "config.json", "runs/mine/eval/warps.png", "runs/other/config.json", "runs/other/b.png")
+    touch(tmp_path, "runs/mine/config.json", "runs/mine/pictures.json", "runs/mine/c.png")
+    kept = ("a.jpg", "runs/other/b.png")
+    assert folder.find(tmp_path).paths == tuple(os.path.join(tmp_path, name) for name in kept)
+    said = f"{tmp_path} holds runs, whose drawings are passed over: {tmp_path / 'runs/mine'}"
+    assert capsys.readouterr().out == f"note: {said}\n"
+    assert tuple(folder.matching(f"{tmp_path}/**/*.png")) == (str(tmp_path / "runs/other/b.png"),)
+    assert len(folder.find(tmp_path / "runs/mine").paths) == len(folder.find(tmp_path / "runs/mine/eval").paths) + 1
+
+
 def test_links_are_followed_once_and_in_no_circle(tmp_path):
     touch(tmp_path, "data/a.jpg", "data/b/c.jpg", "elsewhere/d.jpg")
     (tmp_path / "data/b/up").symlink_to(tmp_path / "data")
