@@ -144,7 +144,7 @@ def _of_kind(objects, wanted, file):
     if not objects:
         raise ValueError(f"{file} has no landmark in any picture; annotate some, or give another file")
     kinds = collections.Counter(each.kind for each in objects)
-    some = ", ".join(progress.printable(kind) for kind in list(kinds)[:_NAMED])
+    some = ", ".join(progress.printable(kind) or "one without a name" for kind in list(kinds)[:_NAMED])
     if not wanted and len(kinds) > 1:
         raise ValueError(
             f"{file} has landmarks of {len(kinds)} kinds of object ({some}); name one: --category, or "
@@ -153,6 +153,8 @@ def _of_kind(objects, wanted, file):
     chosen = [each for each in objects if wanted in ("", each.kind) or taken_for_any(kinds)]
     if not chosen:
         raise ValueError(f"{file} has no landmarks of the category {wanted!r}; it has those of {some}")
+    if kinds[""] and len(chosen) == len(objects) - kinds[""]:  # an object that was not given its name, perhaps
+        progress.warn(f"{file}: {kinds['']} objects without a name are left out, for they are not of {wanted!r}")
     return chosen
 
 

@@ -32,7 +32,11 @@ def kind_of(path: str | os.PathLike) -> str:
     others = [entry for entry in entries if not entry.facts.get("holds")]
     if not told and not others:
         words = "; ".join(f"{entry.name}: {entry.words}" for entry in entries)
-        raise ValueError(f"{path}: holds none of what is read from files {ending}: {words}")
+        what = "folders" if ending == "folder" else f"files {ending}"
+        raise ValueError(f"{path}: holds none of what is read from {what}: {words}")
+    if len(told) > 1:
+        names = " and of ".join(entry.name for entry in told)
+        raise ValueError(f"{path}: holds annotations of {names}; give a folder, or the file, of one of them")
     return (told or others)[0].name
 
 

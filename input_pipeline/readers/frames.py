@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 
+from dense_labels import progress
 from input_pipeline.readers import folder
 from input_pipeline.storage import decoding
 
@@ -15,12 +16,12 @@ class Frames:
     are of it, if it is the only one: else nothing says which of them are.
     """
 
-    def __init__(self, dir: str | os.PathLike, videos: Iterable[str]):
+    def __init__(self, dir: str | os.PathLike, videos: Mapping[str, int]):
         """Looks into a folder and the folders in it.
 
         Args:
           dir: the folder.
-          videos: names or paths of all videos of the file; "" where it has none.
+          videos: name or path of each video of the file, "" where it has none -> how many frames it has; 0: not known.
 
         Raises:
           ValueError: if there is no such folder.
@@ -38,7 +39,8 @@ class Frames:
             digits = re.search(r"(\d{1,12})$", name, re.ASCII)
             if digits and extension.lower() in decoding.EXTENSIONS:
                 self._paths.setdefault((owners[place], int(digits[1])), []).append(path)
-        self._owners = set(owners.values())
+        self._owners, self._counts = set(owners.values()), dict(videos)
+        self._checked: set[str | None] = set()
 
     def _owner(self, folders):
         """The video of the innermost folder that is named as one, None where none is."""
@@ -68,14 +70,32 @@ class Frames:
         if list(self._names.values()).count(own) > 1:
             raise ValueError(f"{what}: another video is called {name} too; give each a name of its own")
         anywhere = video not in self._owners and len(self._names) == 1
-        paths = self._paths.get((None if anywhere else video, number), [])
+        owner = None if anywhere else video
+        paths = self._paths.get((owner, number), [])
         if len(paths) != 1:
             raise ValueError(
                 f"{what} needs one picture in {self._dir} whose name ends with its number, such as "
                 f"{name or 'video'}/img{number:04}.png; there are {len(paths)}"
                 + ("" if anywhere else f" in folders named {name or 'as the video'}")
             )
+        if owner not in self._checked:
+            self._checked.add(owner)
+            self._check_first(owner, self._counts[video], what)
         return paths[0]
+
+    def _check_first(self, owner, count, what):
+        """Refuses pictures that are numbered from 1, as ffmpeg does, and warns where they may be."""
+        numbers = {number for place, number in self._paths if place == owner}
+        if min(numbers) != 1:
+            return
+        there = f"{what}: the pictures in {self._dir} are numbered from 1 to {max(numbers)}, and frames count from 0"
+        if 0 < count <= max(numbers):
+            raise ValueError(
+                f"{there}, {count} of them, so each would be taken for the one after it; number them from 0 (ffmpeg: "
+                "-start_number 0)"
+            )
+        if not count and len(numbers) == max(numbers) > 1:
+            progress.warn(f"{there}; if ffmpeg numbered them, number them anew, with -start_number 0")
 
 
 def _names(videos):

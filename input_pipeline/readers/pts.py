@@ -15,12 +15,18 @@ _LAYOUT = re.compile(r"\s*version:\s*1(?:\.0)?\s+n_points:\s*(\d{1,9})\s*\{([^{}
 _EYE_CORNERS = (36, 45)  # the outer ones, of 68 points counted from 0
 
 
+def holds(path: str) -> bool:
+    """Says whether a folder, or one in it, has .pts files."""
+    return any(name.lower().endswith(".pts") for name in folder.files_below(path))
+
+
 @READERS.register(
     "pts",
     "pictures with landmarks in .pts files beside them, as in 300-W",
     keys=(*landmark_files.KEYS, "data.whole_pictures"),
     check=landmark_files.check,
     annotations="folder",
+    holds=holds,
     boxed=True,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
@@ -94,8 +100,10 @@ def _points(path):
         points = np.array(found[2].split(), np.float64)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    if points.size != 2 * int(found[1]) or not points.size or not np.isfinite(points).all():
-        raise ValueError(f"{path}: {2 * int(found[1])} finite numbers are expected in the braces; found {points.size}")
+    if not np.isfinite(points).all():
+        raise ValueError(f"{path}: all numbers must be finite; found {points[~np.isfinite(points)][0]}")
+    if points.size != 2 * int(found[1]) or not points.size:
+        raise ValueError(f"{path}: {2 * int(found[1])} numbers are expected in the braces; found {points.size}")
     return points.reshape([-1, 2])
 
 

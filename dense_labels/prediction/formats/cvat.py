@@ -1,10 +1,14 @@
 """CVAT's XML 1.1 of images: a skeleton for each object, as CVAT imports annotations into a task that has its label.
 
 Convention: continuous pixels; see the reader of this name in `input_pipeline.readers.formats`.
+
+CVAT takes the id of an image that it does not know by its name for the number of a frame. So frames of a video have
+their numbers and the names that CVAT gives them, and the ids of pictures are no frames.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -23,18 +27,25 @@ def write(predictions: Predictions) -> bytes:
     Raises:
       ValueError: if a name has characters that XML has not.
     """
-    names = [*predictions.landmark_names, *predictions.names, predictions.category]
+    names = [*predictions.landmark_names, *predictions.names, predictions.category, os.path.basename(predictions.video)]
     wrong = next((name for name in names if not name.isprintable()), None)
     if wrong is not None:
         raise ValueError(f"{wrong!r}: CVAT's XML cannot hold this name; rename it or choose another format")
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
-    labels = ElementTree.SubElement(ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task"), "labels")
+    task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
+    if predictions.frames is not None:
+        ElementTree.SubElement(task, "source").text = os.path.basename(predictions.video)
+    labels = ElementTree.SubElement(task, "labels")
     _label(labels, predictions.category, "skeleton")
     for name in predictions.landmark_names:
         _label(labels, name, "points", parent=predictions.category)
-    for number, (name, rows) in enumerate(predictions.by_picture().items()):
+    for index, (name, rows) in enumerate(predictions.by_picture().items()):
         height, width = map(str, predictions.sizes[rows[0]].tolist())
+        number = -1 - index
+        if predictions.frames is not None:
+            number = int(predictions.frames[rows[0]])
+            name = f"frame_{number:06}"
         image = ElementTree.SubElement(root, "image", id=str(number), name=name, width=width, height=height)
         for row in rows:
             _skeleton(image, predictions, row)

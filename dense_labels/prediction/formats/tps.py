@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dense_labels import progress
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -22,11 +23,16 @@ def write(predictions: Predictions) -> bytes:
     Raises:
       ValueError: if the name of a picture has a line break, which the format cannot say.
     """
-    blocks = []
+    blocks, lost = [], 0
     for index, (name, (height, _)) in enumerate(zip(predictions.names, predictions.sizes.tolist())):
         if not name.isprintable():
             raise ValueError(f"{name!r}: a TPS file cannot hold this name; rename the picture or choose another format")
         points = predictions.points[index] * [1, -1] + [0, height]
+        outside = (points < 0).all(axis=1)  # beyond the corner at the bottom left, which says: not placed
+        lost += int(outside.sum())
+        points[outside] = np.nan
         lines = "".join("-1 -1\n" if x != x else f"{x:.5f} {y:.5f}\n" for x, y in np.float64(points))
         blocks.append(f"LM={len(points)}\n{lines}IMAGE={name}\nID={index}\n")
+    if lost:
+        progress.warn(f"tps: {lost} landmarks lie below and left of their pictures, and are written as not placed")
     return "".join(blocks).encode()

@@ -16,6 +16,7 @@ import numpy as np
 
 from dense_labels import files, progress
 from dense_labels.registry import FORMATS
+from input_pipeline.readers.formats.yolo import labels_of
 
 if TYPE_CHECKING:
     from dense_labels.prediction.predictions import Predictions
@@ -25,7 +26,7 @@ _HIDDEN, _VISIBLE = 1, 2
 
 @FORMATS.register("yolo", "a YOLO-pose data set: data.yaml and labels, to be completed with images", file="yolo")
 def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
-    """Writes data.yaml and labels/NAME.txt for each picture NAME.
+    """Writes data.yaml, and for each picture NAME its labels, where they are looked for once it is images/NAME.
 
     Raises:
       ValueError: if two pictures have one name but for their endings.
@@ -36,16 +37,15 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
     if lost := int((predictions.known & ~inside).sum()):
         progress.warn(f"yolo: {lost} landmarks lie outside of their pictures and are written as not labelled")
     for name, rows in predictions.by_picture().items():
-        place = str(pathlib.PurePosixPath(name).with_suffix(".txt"))
+        place = labels_of(pathlib.PurePosixPath("images", name)).as_posix()
         if place in contents:
             raise ValueError(f"yolo has one file for {name} and for a picture of that name with another ending")
         contents[place] = "".join(_line(predictions, row, shares[row], inside[row]) for row in rows)
 
     def make(folder: pathlib.Path) -> None:
-        folder.mkdir()
-        (folder / "images").mkdir()
+        files.write_folder(folder, contents)
+        (folder / "images").mkdir(exist_ok=True)
         (folder / "data.yaml").write_bytes(_settings(predictions))
-        files.write_folder(folder / "labels", contents)
 
     return make
 

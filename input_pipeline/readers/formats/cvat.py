@@ -10,6 +10,7 @@ element.
 """
 
 import os
+import re
 from typing import NamedTuple
 from xml.etree import ElementTree
 
@@ -20,6 +21,7 @@ from input_pipeline.readers import annotated, frames, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.pictures import Pictures
 
+_FRAME = re.compile(r"frame_(\d{6,12})", re.ASCII)
 _LEAVE = "annotate a picture once, or give the file and the pictures of one task alone"
 
 
@@ -58,17 +60,8 @@ def read_file(
       ValueError: naming the file and its image or track that is wrong, or the picture that is not there.
     """
     root = _parse(annotations)
-    found, names = [], {}
-    for index, image in enumerate(root.findall("image")):
-        where = f"{annotations}: image {index}"
-        names[where] = image.get("name") or ""
-        claimed = _claimed(image.get("height"), image.get("width"))
-        shapes = [*image.findall("skeleton"), *image.findall("points")]
-        found += [each._replace(claimed=claimed) for each in _objects_of(shapes, where)]
-    wheres = [each.where for each in found]
-    paths = landmark_files.find_pictures(dir, [names[where] for where in wheres], wheres)
-    landmark_files.check_found(wheres, paths, _LEAVE)
-    objects = [each._replace(path=path) for each, path in zip(found, paths)] + _tracked(root, annotations, dir)
+    tasks = _tasks(root)
+    objects = _of_images(root, annotations, dir, tasks) + _tracked(root, annotations, dir, tasks)
     labels = _labels(root, objects)
     return annotated.pictures(annotations, Found(objects, labels), boxed=boxed, category=category)
 
@@ -91,6 +84,26 @@ def _parse(file):
     if root.tag != "annotations":
         raise ValueError(progress.printable(f"{file}: annotations are expected, as CVAT writes them; found {root.tag}"))
     return root
+
+
+def _of_images(root, file, dir, tasks):
+    """The objects in images: pictures by their names, frames of a video, which CVAT calls frame_NUMBER, by these."""
+    found, names, numbered = [], {}, {}
+    for index, image in enumerate(root.findall("image")):
+        where, name = f"{file}: image {index}", image.get("name") or ""
+        claimed = _claimed(image.get("height"), image.get("width"))
+        objects = _objects_of([*image.findall("skeleton"), *image.findall("points")], where)
+        found += [each._replace(claimed=claimed) for each in objects]
+        if objects and (frame := _FRAME.fullmatch(name)):
+            numbered[where] = int(frame[1]), tasks.get(image.get("task_id"), tasks.get("")) or _Task()
+        elif objects:
+            names[where] = name
+    paths = dict(zip(names, landmark_files.find_pictures(dir, list(names.values()), list(names))))
+    if numbered:
+        known = _frames(dir, tasks)
+        paths |= {where: known.find(number, task.video, where) for where, (number, task) in numbered.items()}
+    landmark_files.check_found(list(paths), list(paths.values()), _LEAVE)
+    return [each._replace(path=paths[each.where]) for each in found]
 
 
 def _labels(root, objects):
@@ -159,6 +172,7 @@ class _Task(NamedTuple):
     video: str = ""  # name of it; "" where there is none
     of_pictures: bool = False  # whether its frames are pictures in their order
     claimed: tuple[int, int] = (0, 0)  # (height, width)
+    length: int = 0  # in frames; 0: not known
 
 
 def _tasks(root):
@@ -172,13 +186,18 @@ def _tasks(root):
             element.findtext("source") or video,
             element.findtext("mode") == "annotation",
             _size(size if own is None else own),
+            _length(element),
         )
     return tasks if len(tasks) > 1 else tasks | {"": next(iter(tasks.values()), _Task("", video, claimed=_size(size)))}
 
 
-def _tracked(root, file, dir):
+def _frames(dir, tasks):
+    return frames.Frames(dir, {each.video: each.length for each in tasks.values()})
+
+
+def _tracked(root, file, dir, tasks):
     """The objects in key frames of tracks."""
-    objects, places, known, tasks = [], [], None, _tasks(root)
+    objects, places, known = [], [], None
     for (where, number, task), shapes in _key_frames(root, file, tasks).items():
         found = _objects_of(shapes, where)
         if found and task.of_pictures:
@@ -187,7 +206,7 @@ def _tracked(root, file, dir):
                 'them; export it from CVAT as "CVAT for images"'
             )
         if found:
-            known = known or frames.Frames(dir, (each.video for each in tasks.values()))
+            known = known or _frames(dir, tasks)
             path = known.find(number, task.video, where)
             places += [f"{file}: frame {number} of task {task.id}"] * len(found)
             objects += [each._replace(path=path, claimed=task.claimed) for each in found]
@@ -218,6 +237,13 @@ def _key_frames(root, file, tasks):
 def _size(element):
     """(height, width) of an element original_size."""
     return (0, 0) if element is None else _claimed(element.findtext("height"), element.findtext("width"))
+
+
+def _length(task):
+    """How many frames the video of a task has; 0 of a part of one."""
+    size, first = task.findtext("size") or "", task.findtext("start_frame") or "0"
+    whole = first == "0" and not task.findtext("frame_filter") and task.tag == "task"
+    return int(size) if whole and size.isascii() and size.isdigit() and len(size) < 10 else 0
 
 
 def _claimed(height, width):

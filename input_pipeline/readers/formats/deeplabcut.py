@@ -86,6 +86,11 @@ def read_file(
     project = path if is_project else _project_of(path)
     tables = [(_read_h5 if file.suffix.lower() == ".h5" else _read_csv)(file) for file in files]
     rows = [row for table in tables for row in table.rows]
+    if rows and all(name.isdecimal() for _, name, _ in rows):
+        raise ValueError(
+            f"{annotations}: its rows are numbers of frames, as of an analysed video, and name no pictures; give the "
+            "CollectedData file of labelled frames"
+        )
     paths = landmark_files.find_pictures(dir, [name for _, name, _ in rows], [where for where, _, _ in rows], project)
     if twice := [name for name, count in collections.Counter(name for _, name, _ in rows).items() if count > 1]:
         raise ValueError(f"{twice[0]} has several rows in {annotations}; leave one")

@@ -5,11 +5,13 @@ both sides, `original_width` and `original_height`. So the documentation of the 
 (labelstud.io/tags/keypointlabels). A picture that was turned in the tool
 (`image_rotation`) is refused: the documentation does not say which sides its percent are of.
 
-Of a task the last annotation that was not cancelled is read; the short export JSON-MIN, which is read too, has an entry
-for each. Two tasks of one picture are refused. Where no task of a file has an annotation, the last predictions are
-read, and that is said: so the file that predictions are written to comes back.
+Of a task the newest annotation that was not cancelled is read; the short export JSON-MIN, which is read too, has an
+entry for each. Two tasks of one picture are refused, and so is a task whose key points lie on two pictures. Where no
+task of a file has an annotation, the last predictions are read, and that is said: so the file that predictions are
+written to comes back.
 Label Studio says nothing of objects: several key points of one label in a picture are refused, unless each lies in a
-rectangle of its own (`parentID`), which makes them objects in boxes.
+rectangle of its own (`parentID`), which makes them objects in boxes. JSON-MIN leaves out in which rectangle a key point
+lies, so it is refused where a task has several; it does not say that a picture was turned, either.
 """
 
 import os
@@ -22,8 +24,9 @@ from dense_labels.registry import READERS
 from input_pipeline.readers import annotated, coco_parts, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import decoding
 
-_LABELS = "keypointlabels"
+_LABELS, _BOXES = "keypointlabels", "rectanglelabels"
 _MARKED = ("annotations", "completions")  # keys of a task; the second of old versions
 _UPLOADED = 9  # characters that Label Studio puts before the name of a file that it was given: 8 digits and a dash
 
@@ -83,7 +86,7 @@ def read_file(
         where = f"{annotations}: task {index}"
         results = _results(task, keys, where)
         if any(_LABELS in result["value"] for result in results):
-            names[where] = _plain(_picture(task, where))
+            names[where] = _plain(_picture(task, results, where))
             found += _objects(results, where)
     paths = landmark_files.find_pictures(dir, [_stored(name, dir) for name in names.values()], list(names))
     landmark_files.check_found(list(names), paths, "leave one of these tasks, or give pictures different names")
@@ -108,42 +111,52 @@ def _last_of_each(tasks):
 
 
 def _made(task):
-    """When an entry of JSON-MIN was made, where it says it: the export has the newest of a task first."""
-    number = task.get("annotation_id")
+    """When an annotation was made, or an entry of JSON-MIN, where it says it: neither export has them in order."""
+    number = task.get("annotation_id", task.get("id"))
     return str(task.get("created_at") or ""), number if isinstance(number, int) else 0
 
 
-def _short_values(task):
-    """The key points of a task of JSON-MIN, which has a list for each KeyPointLabels of the configuration."""
+def _short_values(task, kind=_LABELS):
+    """What a task of JSON-MIN has of a kind: it has a list for each tag, such as KeyPointLabels."""
     lists = (value for value in task.values() if isinstance(value, list))
-    return [each for value in lists for each in value if isinstance(each, dict) and _LABELS in each]
+    return [each for value in lists for each in value if isinstance(each, dict) and kind in each]
 
 
 def _results(task, keys, where) -> list[dict[str, Any]]:
     """What was drawn in a task, of its last annotation that counts, each with a dictionary `value`."""
     if "data" not in task:
-        return [{**each, "value": each} for each in _short_values(task)]
+        points = _short_values(task)
+        if points and (count := len(_short_values(task, _BOXES))) > 1:
+            raise ValueError(
+                f"{where}: JSON-MIN does not say in which of its {count} rectangles a key point lies; export it as JSON"
+            )
+        return [{**each, "value": each} for each in points]
     marks = next((task[key] for key in keys if task.get(key)), [])
     if not isinstance(marks, list) or not all(isinstance(each, dict) for each in marks):
         raise ValueError(f"{where}: annotations must be a list")
-    counted = [each for each in marks if not each.get("was_cancelled")]
-    results = counted[-1].get("result") if counted else []
+    counted = [each for each in marks if not each.get("was_cancelled") and not each.get("skipped")]
+    results = max(reversed(counted), key=_made).get("result") if counted else []  # of those of one time the last
     if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
         raise ValueError(f"{where}: result must be a list of what was drawn")
     return [each for each in results if isinstance(each.get("value"), dict)]
 
 
-def _picture(task, where):
-    """Name of the picture of a task: the only one in its data, or that called image or img."""
+def _picture(task, results, where):
+    """Name of the picture of a task: that of the key that key points are said to be on, the only one, image or img."""
     data = task.get("data", task)
-    data = data if isinstance(data, dict) else {}
-    names = {key: value for key, value in data.items() if isinstance(value, str) and "." in value}
-    name = names.get("image", names.get("img"))
-    if name is None and len(names) == 1:
-        name = next(iter(names.values()))
-    if not name:
+    texts = {key: value for key, value in data.items() if isinstance(value, str)} if isinstance(data, dict) else {}
+    names = {key: value for key, value in texts.items() if _plain(value).lower().endswith(decoding.EXTENSIONS)}
+    tags = {str(each.get("to_name")) for each in results if _LABELS in each["value"]}
+    said = [texts[tag] for tag in tags if texts.get(tag)]
+    if len(tags) > 1 or (len(names) > 1 and not said):
+        raise ValueError(
+            f"{where}: has several pictures ({', '.join(names)}), and its key points do not say by these names that "
+            "they are all on one; make a task for each picture"
+        )
+    found = [*said, *names.values(), *(texts[key] for key in ("image", "img") if texts.get(key))]
+    if not found:
         raise ValueError(f"{where}: its data must name one picture, as image")
-    return name
+    return found[0]
 
 
 def _plain(name):
@@ -168,7 +181,7 @@ def _stored(name, dir):
 
 def _objects(results, where):
     """The objects of a task, without their path: one, or one for each rectangle that has key points in it."""
-    boxes = {each.get("id"): each for each in results if "rectanglelabels" in each["value"]}
+    boxes = {each.get("id"): each for each in results if _BOXES in each["value"]}
     grouped: dict[Any, dict[str, tuple[float, float]]] = {}
     claimed = (0, 0)
     for each in (each for each in results if _LABELS in each["value"]):
@@ -209,7 +222,7 @@ def _sides(result, where):
 
 
 def _kind(box):
-    labels = box["value"]["rectanglelabels"] if box else None
+    labels = box["value"][_BOXES] if box else None
     return str(labels[0]) if isinstance(labels, list) and labels else ""
 
 

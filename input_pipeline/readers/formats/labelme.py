@@ -106,7 +106,7 @@ def _objects(content, file):
             raise ValueError(f"{where}: a shape with a label is expected")
         group, kind = _group(shape, where), shape.get("shape_type")
         if kind == "rectangle":
-            boxes.setdefault(group, []).append((shape["label"], _corners(*_points(shape, 2, where))))
+            boxes.setdefault(group, []).append((shape["label"], _corners(_points(shape, (2, 4), where))))
         if kind != "point":
             continue
         points, name = groups.setdefault(group, {}), shape["label"]
@@ -114,7 +114,7 @@ def _objects(content, file):
             raise ValueError(
                 f"{where}: there is a point {progress.printable(name)} already; give those of each object a group_id"
             )
-        points[name] = _points(shape, 1, where)[0]
+        points[name] = _points(shape, (1,), where)[0]
         flags = shape.get("flags") if isinstance(shape.get("flags"), dict) else {}
         if not flags.keys().isdisjoint(_HIDDEN):
             hidden[group] = hidden.get(group, frozenset()) | {name for flag in _HIDDEN if flags.get(flag) is True}
@@ -129,9 +129,10 @@ def _objects(content, file):
     ]
 
 
-def _corners(one, other):
-    """Left, top, right and bottom of a rectangle between two corners."""
-    return min(one[0], other[0]), min(one[1], other[1]), max(one[0], other[0]), max(one[1], other[1])
+def _corners(points):
+    """Left, top, right and bottom of a rectangle by two corners, or by four, as X-AnyLabeling has them."""
+    x, y = zip(*points)
+    return min(x), min(y), max(x), max(y)
 
 
 def _rectangles(boxes, group, points, alone):
@@ -170,10 +171,11 @@ def _group(shape, where):
     return group
 
 
-def _points(shape, count, where):
+def _points(shape, counts, where):
     points = shape.get("points")
-    if not isinstance(points, list) or len(points) != count:
-        raise ValueError(f"{where}: a {shape.get('shape_type')} has {count} points [x, y]")
+    if not isinstance(points, list) or len(points) not in counts:
+        words = " or ".join(map(str, counts))
+        raise ValueError(f"{where}: a {shape.get('shape_type')} has {words} points [x, y]")
     for point in points:
         if not isinstance(point, list) or len(point) != 2:
             raise ValueError(f"{where}: a point is [x, y]")

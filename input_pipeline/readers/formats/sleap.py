@@ -86,6 +86,7 @@ def _read_slp(file, dir):
         videos = {id(video): k for k, video in enumerate(labels.videos)}
         rows = [(videos[id(frame.video)], int(frame.frame_idx), _instances(frame)) for frame in labels.labeled_frames]
         files = [_files(video) for video in labels.videos]
+        counts = [_count(video.backend_metadata) for video in labels.videos]
         skeletons = list(labels.skeletons)
         names = {_kind(each, skeletons): [str(name) for name in each.node_names] for each in skeletons}
         pairs = [pair for each in skeletons for pair in each.edge_names]
@@ -103,7 +104,7 @@ def _read_slp(file, dir):
         for kind, by, points in row
         if by == "user" or not by_person
     ]
-    return Found(_objects(kept, files, file, dir), names, skeleton=pairs, flip_pairs=flips)
+    return Found(_objects(kept, files, counts, file, dir), names, skeleton=pairs, flip_pairs=flips)
 
 
 def _instances(frame):
@@ -117,13 +118,19 @@ def _files(video):
     return [str(each) for each in name] if isinstance(name, list) else str(name)
 
 
+def _count(about):
+    """How many frames a video has; 0 where the file does not say it."""
+    shape = about.get("shape")
+    return int(shape[0]) if isinstance(shape, (list, tuple)) and shape and isinstance(shape[0], int) else 0
+
+
 def _kind(skeleton, skeletons):
     """Name of a skeleton among those of a file."""
     alone = len(skeletons) == 1
     return "" if alone else f"{skeleton.name or 'skeleton'}-{skeletons.index(skeleton)}"
 
 
-def _objects(instances, videos, file, dir):
+def _objects(instances, videos, counts, file, dir):
     """The objects of instances that have landmarks: of each the index of its video, the frame, kind, names, places."""
     objects, places = [], []
     for video, number, kind, names, points in instances:
@@ -132,7 +139,7 @@ def _objects(instances, videos, file, dir):
         if known:
             objects.append(Object(where, "", known, kind=kind))
             places.append((video, number))
-    paths = _paths(places, videos, file, dir)
+    paths = _paths(places, videos, counts, file, dir)
     return [each._replace(path=path) for each, path in zip(objects, paths)]
 
 
@@ -148,7 +155,7 @@ def _placed(points, names, where):
     }
 
 
-def _paths(places, videos, file, dir):
+def _paths(places, videos, counts, file, dir):
     """The pictures of frames: by their names where a video is a list of images, else by their numbers."""
     wheres = [f"{file}, frame {number}" for _, number in places]
     images = {}
@@ -164,7 +171,7 @@ def _paths(places, videos, file, dir):
     named = landmark_files.find_pictures(dir, list(images.values()), [wheres[k] for k in images], beside)
     paths = dict(zip(images, named))
     if len(paths) < len(places):
-        numbered = frames.Frames(dir, (video for video in videos if isinstance(video, str)))
+        numbered = frames.Frames(dir, {video: n for video, n in zip(videos, counts) if isinstance(video, str)})
         rest = (k for k in range(len(places)) if k not in images)
         paths |= {k: numbered.find(places[k][1], videos[places[k][0]], wheres[k]) for k in rest}
     found = [paths[k] for k in range(len(places))]
@@ -189,7 +196,7 @@ def _read_analysis(file, dir):
         raise ValueError(f"{file}: tracks are expected of {len(names)} landmarks of different names")
     placed = np.argwhere(~np.isnan(tracks).any(axis=-1).all(axis=-1))
     instances = [(0, int(row), "", names, tracks[row, track]) for row, track in placed]
-    return Found(_objects(instances, [video], file, dir), {"": names}, skeleton=pairs)
+    return Found(_objects(instances, [video], [len(tracks)], file, dir), {"": names}, skeleton=pairs)
 
 
 def _ordered(tracks):

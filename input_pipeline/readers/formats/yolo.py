@@ -25,19 +25,22 @@ _MOST = 10_000  # landmarks
 
 def holds(path: str) -> bool:
     """Says whether a folder has a data.yaml, or a file is one, that speaks of key points."""
-    try:
-        return "kpt_shape" in pandas_files.read_yaml(_yaml_of(path))
-    except ValueError:
-        return False
+    return _speaks_of_key_points(_yaml_of(path))
 
 
 def _yaml_of(path):
     if not os.path.isdir(path):
         return pathlib.Path(path)
     files = sorted([*pathlib.Path(path).glob("*.yaml"), *pathlib.Path(path).glob("*.yml")])
-    return next(
-        (file for file in files if file.stem == "data"), files[0] if files else pathlib.Path(path) / "data.yaml"
-    )
+    files.sort(key=lambda file: file.stem != "data")
+    return next(filter(_speaks_of_key_points, files), files[0] if files else pathlib.Path(path) / "data.yaml")
+
+
+def _speaks_of_key_points(file):
+    try:
+        return "kpt_shape" in pandas_files.read_yaml(file)
+    except ValueError:
+        return False
 
 
 @READERS.register(
@@ -153,7 +156,7 @@ def _listed(value):
 def _place(root, name):
     """Where the folder, list or labels of a split are; without its ../ too, as Ultralytics has it for Roboflow."""
     places = [root / name, root / name.removeprefix("../")]
-    return next((each for each in places if each.exists() or _labels_of(each / "any").parent.is_dir()), places[0])
+    return next((each for each in places if each.exists() or labels_of(each / "any").parent.is_dir()), places[0])
 
 
 def _pairs(path, dir):
@@ -161,27 +164,24 @@ def _pairs(path, dir):
     if path.is_file() and path.suffix == ".txt":
         names = [line.strip() for line in landmark_files.read_text(path).splitlines() if line.strip()]
         found = landmark_files.find_pictures(dir, names, [str(path)] * len(names), path.parent)
-        return [(_labels_listed(name, path.parent) or _labels_of(each), each) for name, each in zip(names, found)]
+        return [(_labels_listed(name, path.parent) or labels_of(each), each) for name, each in zip(names, found)]
     own = folder.files_below(path) if path.is_dir() else []
     pictures = [name for name in own if name.lower().endswith(decoding.EXTENSIONS)]
     if pictures:
-        return [(_labels_of(picture), picture) for picture in pictures]
-    labels = _labels_of(path / "any").parent
-    if not labels.is_dir():
+        return [(labels_of(picture), picture) for picture in pictures]
+    if not path.is_dir() and not labels_of(path / "any").parent.is_dir():
         return []
-    return [
-        (labels / pathlib.Path(os.path.relpath(each, dir)).with_suffix(".txt"), each) for each in folder.find(dir).paths
-    ]
+    return [(labels_of(path / os.path.relpath(each, dir)), each) for each in folder.find(dir).paths]
 
 
 def _labels_listed(name, root):
     """The label file at the place that a listed name tells, its first folders left out as need be; None: not there."""
-    parts = _labels_of(name.replace("\\", "/")).parts
+    parts = labels_of(name.replace("\\", "/")).parts
     places = (root.joinpath(*parts[first:]) for first, part in enumerate(parts) if "labels" in parts[first:])
     return next((place for place in places if place.is_file()), None)
 
 
-def _labels_of(picture):
+def labels_of(picture: str | os.PathLike) -> pathlib.Path:
     """Where the label file of a picture lies: below `labels` where the picture is below `images`, else beside it."""
     parts = pathlib.Path(picture).with_suffix(".txt").parts
     last = max((k for k, part in enumerate(parts) if part == "images"), default=None)

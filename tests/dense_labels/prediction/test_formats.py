@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import pathlib
+import shutil
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -87,6 +90,36 @@ def test_yolo_takes_the_folder_of_its_file(predictions, tmp_path):
     np.testing.assert_allclose(found.landmarks, predictions.points, atol=1e-5)
 
 
+def test_labels_of_yolo_lie_where_they_are_looked_for_once_pictures_are_copied(tmp_path):
+    """Ultralytics puts `labels` in the place of the last folder `images`, which names may have too."""
+    names = ("a.png", "images/train/a.png", "s/images/b.png")
+    for name in names:
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 48)).save(tmp_path / "pictures" / name)
+    points = np.float32(np.arange(18).reshape([3, 3, 2]))
+    made = Predictions(str(tmp_path / "pictures"), names, np.array([[48, 64]] * 3), NAMES, points, np.ones([3, 3]))
+    made.save(tmp_path, "yolo")
+    places = ("labels/a.txt", "images/labels/train/a.txt", "images/s/labels/b.txt")
+    assert all((tmp_path / "yolo" / place).is_file() for place in places)
+    before = yolo.read_file(tmp_path / "pictures", tmp_path / "yolo")
+    shutil.copytree(tmp_path / "pictures", tmp_path / "yolo/images", dirs_exist_ok=True)
+    for found in (before, yolo.read_file(tmp_path / "elsewhere", tmp_path / "yolo")):
+        assert [pathlib.Path(path).name for path in found.paths] == ["a.png", "a.png", "b.png"]
+        np.testing.assert_allclose(found.landmarks, points, atol=1e-5)
+
+
+def test_cvat_finds_frames_by_their_numbers_and_pictures_by_their_names(predictions, tmp_path):
+    """CVAT takes an id for a frame where it knows no picture of that name."""
+    images = ElementTree.fromstring(content(predictions, "cvat")).findall("image")
+    assert [image.get("name") for image in images] == list(predictions.names)
+    assert [image.get("id") for image in images] == ["-1", "-2"]
+    video = dataclasses.replace(predictions, frames=np.array([3, 42]), video=str(tmp_path / "clip 1.mp4"))
+    root = ElementTree.fromstring(content(video, "cvat"))
+    said = [(image.get("id"), image.get("name")) for image in root.findall("image")]
+    assert said == [("3", "frame_000003"), ("42", "frame_000042")]
+    assert root.findtext("meta/task/source") == "clip 1.mp4"
+
+
 def test_scores_are_a_table(predictions):
     lines = content(predictions, "scores").decode().splitlines()
     assert lines == [
@@ -139,6 +172,16 @@ def test_tps_counts_from_the_bottom(predictions, tmp_path):
                          predictions.points[:1], predictions.score[:1])  # fmt: skip
     with pytest.raises(ValueError, match=r"'a\\n.png': a TPS file cannot hold this name"):
         content(broken, "tps")
+
+
+def test_what_tps_would_take_for_not_placed_is_said(predictions, tmp_path, capsys):
+    points = predictions.points.copy()
+    points[0, :2] = [[-1.25, 49.5], [-1.25, 40]]
+    text = content(dataclasses.replace(predictions, points=points), "tps").decode()
+    assert text.startswith("LM=3\n-1 -1\n-1.25000 8.00000\n")
+    assert "tps: 1 landmarks lie below and left of their pictures, and are written as not placed" in (
+        capsys.readouterr().out
+    )
 
 
 def test_the_sheet_begins_with_the_least_certain_picture(predictions, tmp_path):

@@ -9,7 +9,7 @@ from tests.input_pipeline.readers.files import draw
 
 
 def find(folder, number, video, *others):
-    return frames.Frames(folder, [video, *others]).find(number, video, "file")
+    return frames.Frames(folder, dict.fromkeys([video, *others], 0)).find(number, video, "file")
 
 
 def test_a_frame_is_in_the_folder_of_its_video_or_anywhere(tmp_path):
@@ -36,6 +36,24 @@ def test_a_frame_of_another_video_is_not_taken(tmp_path, videos, message):
     )
     with pytest.raises(ValueError, match=re.escape(message) + "( |$|;)"):
         find(tmp_path, 10, *videos)
+
+
+def test_pictures_that_are_numbered_from_1_are_not_taken_for_frames(tmp_path, capsys):
+    """ffmpeg numbers them so; where it is not known how many frames there are, they may be some that were chosen."""
+    draw(tmp_path, *(f"{number:04}.png" for number in (1, 2, 3)))
+    there = "the pictures in .* are numbered from 1 to 3, and frames count from 0"
+    for count in (2, 3):
+        with pytest.raises(ValueError, match=f"file: frame 2 .*{there}, {count} of them, .*: -start_number 0"):
+            frames.Frames(tmp_path, {"clip.mp4": count}).find(2, "clip.mp4", "file")
+    assert frames.Frames(tmp_path, {"clip.mp4": 4}).find(2, "clip.mp4", "file").endswith("0002.png")
+    assert not capsys.readouterr().out
+    of_unknown = frames.Frames(tmp_path, {"clip.mp4": 0})
+    for _ in range(2):
+        of_unknown.find(2, "clip.mp4", "file")
+    said = capsys.readouterr().out
+    assert re.fullmatch(f"warning: file: frame 2 .*{there}; if ffmpeg numbered them, .*\n", said)
+    draw(tmp_path, "0000.png")
+    assert frames.Frames(tmp_path, {"clip.mp4": 3}).find(2, "clip.mp4", "file").endswith("0002.png")
 
 
 def test_the_innermost_folder_that_is_named_as_a_video_counts(tmp_path):

@@ -62,6 +62,16 @@ def test_single_points_are_landmarks(read_cvat):
     np.testing.assert_array_equal(found.landmarks, [[[3, 4], [5, 6], [1, 2]]])
 
 
+def test_frames_of_a_video_are_found_by_their_numbers(read_cvat, tmp_path):
+    """CVAT calls them so, without an ending, where annotations of a video are exported as those of images."""
+    draw(tmp_path, "clip/img12.png")
+    meta = "<meta><task><source>clip.mp4</source></task></meta>"
+    found = read_cvat(meta, image("frame_000012", point("a", "1,2")))
+    assert found.paths == paths(tmp_path, "clip/img12.png")
+    with pytest.raises(ValueError, match="image 0: frame 13 of the video clip.mp4 needs one picture in"):
+        read_cvat(meta, image("frame_000013", point("a", "1,2")))
+
+
 def test_skeletons_of_one_picture_are_in_boxes(read_cvat):
     shapes = [skeleton(point("nose", f"{x},2"), point("tail", f"{x + 5},9")) for x in (1, 21)]
     found = read_cvat(LABELS, image("frame_000000.png", *shapes))

@@ -158,6 +158,7 @@ def test_what_is_missing_for_h5_files_is_said(tmp_path, monkeypatch):
         ),
         (HEADINGS + "labeled-data/v/img0.png,1,up,3,4\n", "line 4: snout y: a number is expected; found 'up'"),
         (HEADINGS + "labeled-data/v/img7.png,1,2,3,4\n", "line 4: there is no picture"),
+        (HEADINGS + "0,1,2,3,4\n1,1,2,3,4\n", "its rows are numbers of frames, as of an analysed video"),
         (HEADINGS + ROWS + ROWS, "labeled-data/v/img0.png has several rows in"),
         (ANIMALS.replace("two,two", "single,single"), "landmarks of no animal (individual 'single')"),
     ],

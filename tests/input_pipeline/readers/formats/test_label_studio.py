@@ -22,6 +22,9 @@ def rectangle(id, x, y, w, h):
     return {"original_width": 64, "original_height": 48, "id": id, "type": "rectanglelabels", "value": value}
 
 
+BOX = rectangle("", 0, 0, 50, 50)["value"]
+
+
 def task(image, *results, **other):
     return {"data": {"image": image}, "annotations": [{"result": list(results), **other}]}
 
@@ -88,6 +91,41 @@ def test_a_task_without_key_points_may_come_first(read_tasks, tmp_path):
     assert found.paths == paths(tmp_path, "a.png")
 
 
+def test_the_newest_annotation_counts_wherever_it_stands(read_tasks):
+    """The export has them in no order; old versions call what was passed over skipped."""
+    made = ((9, "2024-02-01T00:00:00Z", 75), (3, "2024-01-01T00:00:00Z", 25))
+    both = [{"id": id, "created_at": time, "result": [key_point("nose", x, 25)]} for id, time, x in made]
+    for marks in (both, both[::-1], [{key: each[key] for key in ("id", "result")} for each in both]):
+        found = read_tasks([{"data": {"image": "a.png"}, "annotations": marks}])
+        np.testing.assert_array_equal(found.landmarks, [[[48, 12]]])
+    old = [{**both[0], "skipped": True}, {**both[1], "skipped": False}]
+    found = read_tasks([{"data": {"image": "a.png"}, "completions": old}])
+    np.testing.assert_array_equal(found.landmarks, [[[16, 12]]])
+
+
+@pytest.mark.parametrize(
+    "data, tag, picture",
+    [
+        ({"image": "in/b.png", "thumbnail": "a.png"}, "image", "in/b.png"),
+        ({"photo": "a.png", "origin": "site.org", "made": "2024-02-02T10:00:00.123456Z"}, "img", "a.png"),
+        ({"one": "in/b.png", "two": "a.png"}, "two", "a.png"),
+    ],
+)
+def test_the_picture_is_the_one_that_key_points_are_on(read_tasks, tmp_path, data, tag, picture):
+    result = key_point("nose", 1, 1, to_name=tag)
+    assert read_tasks([{"data": data, "annotations": [{"result": [result]}]}]).paths == paths(tmp_path, picture)
+
+
+def test_key_points_on_two_pictures_are_refused(read_tasks):
+    data = {"image": "a.png", "image2": "in/b.png"}
+    on = [key_point(name, 1, 1, to_name=tag) for name, tag in (("nose", "img1"), ("tail", "img2"))]
+    for results in (on, on[:1]):
+        with pytest.raises(ValueError, match=r"task 0: has several pictures \(image, image2\), and its key points do"):
+            read_tasks([{"data": data, "annotations": [{"result": results}]}])
+    with pytest.raises(ValueError, match="task 0: has several pictures"):
+        read_tasks([{**data, "id": 1, "label": [{**on[0]["value"], "original_width": 64, "original_height": 48}]}])
+
+
 @pytest.mark.parametrize("dated", [True, False])
 def test_of_entries_of_one_task_the_last_counts(read_tasks, dated):
     """The short export has an entry for each annotation of a task, the newest first."""
@@ -134,6 +172,10 @@ def test_key_points_in_rectangles_are_objects(read_tasks):
             "task 1 are both found as",
         ),
         ([task("a.png")], "export.json has no landmark in any picture"),
+        (
+            [{"image": "a.png", "box": [BOX, BOX], "kp": [{"x": 1, "y": 1, "keypointlabels": ["nose"]}]}],
+            "task 0: JSON-MIN does not say in which of its 2 rectangles a key point lies; export it as JSON",
+        ),
         ([{**TASKS[0], "data": {}}], "task 0: its data must name one picture, as image"),
         ([task("a.png", rectangle("one", 0, 0, 0, 5), key_point("nose", 1, 1, parentID="one"))], "must have an area"),
     ],

@@ -34,6 +34,16 @@ def write(tmp_path):
     return save
 
 
+def test_a_folder_of_several_formats_or_of_none_is_refused(write, tmp_path):
+    with pytest.raises(ValueError, match="holds none of what is read from folders: .*labelme: pictures with points in"):
+        annotation_files.kind_of(tmp_path)
+    write(shape("nose", [0, 0]))
+    assert annotation_files.kind_of(tmp_path) == "labelme"
+    (tmp_path / "a.pts").write_text("version: 1\nn_points: 1\n{\n1 2\n}\n")
+    with pytest.raises(ValueError, match="holds annotations of (pts|labelme) and of (labelme|pts); give a folder, or"):
+        annotation_files.kind_of(tmp_path)
+
+
 def test_points_are_in_continuous_pixels(write, tmp_path):
     write(
         shape("tail", [10.5, 20]),
@@ -88,6 +98,28 @@ def grouped(shapes, group):
 def test_a_rectangle_about_something_else_is_no_box(write, tmp_path, shapes, kind):
     found = labelme.read_file(tmp_path, write(*shapes))
     assert found.category == kind and (found.objects is None) == (kind == "")
+
+
+def test_a_rectangle_may_have_four_corners(write, tmp_path):
+    """As X-AnyLabeling has them."""
+    four = shape("fly", [0, 0], [40, 0], [40, 30], [0, 30], kind="rectangle")
+    np.testing.assert_array_equal(labelme.read_file(tmp_path, write(*POINTS, four)).objects, [[0, 0, 40, 30]])
+    with pytest.raises(ValueError, match=r"a rectangle has 2 or 4 points \[x, y\]"):
+        labelme.read_file(tmp_path, write(*POINTS, shape("fly", [0, 0], [4, 0], [4, 3], kind="rectangle")))
+
+
+def test_what_has_no_rectangle_is_said(write, tmp_path, capsys):
+    """Where only some have one, those are of another kind of object."""
+    write(*POINTS)
+    draw(tmp_path, "b.png")
+    other = json.loads((tmp_path / "a.json").read_text())
+    other |= {"imagePath": "b.png", "shapes": [*other["shapes"], FLY]}
+    (tmp_path / "b.json").write_text(json.dumps(other))
+    with pytest.raises(ValueError, match=r"landmarks of 2 kinds of object \(one without a name, fly\); name one"):
+        labelme.read_file(tmp_path, tmp_path)
+    found = labelme.read_file(tmp_path, tmp_path, category="fly")
+    assert len(found) == 1
+    assert "1 objects without a name are left out, for they are not of 'fly'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,14 @@ def test_numbers_are_shares_of_the_sides(read_yolo, tmp_path):
     assert read_yolo(SETTINGS).landmark_names == ()
 
 
+def test_of_other_yaml_files_none_is_taken(read_yolo, tmp_path):
+    (tmp_path / "args.yaml").write_text("epochs: 3\n")
+    read_yolo()
+    (tmp_path / "data.yaml").rename(tmp_path / "flies.yaml")
+    assert annotation_files.kind_of(tmp_path) == "yolo"
+    assert len(yolo.read_file("elsewhere", tmp_path)) == 2
+
+
 def test_without_a_third_number_0_0_is_not_labelled(read_yolo):
     line = "0 0.5 0.5 0.25 0.5 0.25 0.5 0 0 -1 -1\n"
     found = read_yolo(NAMED.replace("[3, 3]", "[3, 2]"), line, line)
