@@ -35,31 +35,39 @@ def window_means(heatmaps: tf.Tensor, stride: int) -> tf.Tensor:
     The window is a Gaussian, first about the most responsive cell. In a map that is a Gaussian itself the mean lies
     between the middle of the window and the peak, so the window comes nearer by the same share with each step (mean
     shift: Comaniciu and Meer, PAMI 2002). Unlike a parabola through three cells it reads all cells about the peak. The
-    border of the map cuts off a part of a Gaussian that is less than 3 cells away: its mean lies up to a third of a
-    cell further inside.
+    border of the map cuts a part of the window off, so each step is held against that of a target about its middle: it
+    goes from where the mean of that target would be, which far from the border is the middle itself.
 
     Args:
       heatmaps: float32 [N, K, h, w], from 0 to 1.
       stride: side of a cell in pixels.
 
     Returns:
-      float32 [N, K, 2], (x, y) in pixels of the image.
+      float32 [N, K, 2], (x, y) in pixels of the image; not outside of it.
     """
     shape = tf.shape(heatmaps)
     height, width = shape[2], shape[3]
     best = tf.argmax(tf.reshape(heatmaps, [shape[0], shape[1], -1]), axis=-1, output_type=tf.int32)
     points = (tf.stack([tf.cast(each, tf.float32) for each in (best % width, best // width)], axis=-1) + 0.5) * stride
     across, down = _centres(height, width, stride)
-    for _ in range(_STEPS):
-        in_x, in_y = (
-            tf.exp(-tf.square((centres - points[..., axis, tf.newaxis]) / stride) / (2 * _WINDOW**2))
+
+    def about(squared_spread):
+        return (
+            tf.exp(-tf.square((centres - points[..., axis, tf.newaxis]) / stride) / (2 * squared_spread))
             for axis, centres in enumerate((across, down))
         )
+
+    for _ in range(_STEPS):
+        in_x, in_y = about(_WINDOW**2)
         of_x = tf.einsum("nkhw,nkh->nkw", heatmaps, in_y) * in_x
         of_y = tf.einsum("nkhw,nkw->nkh", heatmaps, in_x) * in_y
         sums = tf.stack([tf.reduce_sum(of_x * across, axis=-1), tf.reduce_sum(of_y * down, axis=-1)], axis=-1)
         total = tf.reduce_sum(of_x, axis=-1)[..., tf.newaxis]
-        points = tf.where(total > 0, tf.math.divide_no_nan(sums, total), points)  # an empty map has no peak
+        of_target = zip(about(1 / (1 / _WINDOW**2 + 1 / SPREAD**2)), (across, down))  # seen through the window
+        expected = tf.stack([tf.reduce_sum(w * c, -1) / tf.reduce_sum(w, -1) for w, c in of_target], axis=-1)
+        moved = points + tf.math.divide_no_nan(sums, total) - expected
+        moved = tf.clip_by_value(moved, 0.0, tf.cast(stride * tf.stack([width, height]), tf.float32))
+        points = tf.where(total > 0, moved, points)  # an empty map has no peak
     return points
 
 

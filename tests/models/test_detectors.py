@@ -109,14 +109,14 @@ def test_landmarks_are_looked_for_within_their_reach_of_those_that_agree():
 def test_a_landmark_whose_distance_to_others_is_not_known_does_not_keep_them_apart():
     """It agrees with all wherever they are, and would be the one that they are looked for about."""
     features = np.full([1, 12, 20, pyramids.CHANNELS], -9.0, np.float32)
-    for k, (x, y) in enumerate([(3, 3), (5, 4), (4, 6), (10, 10)]):
+    for k, (x, y) in enumerate([(3, 3), (5, 4), (4, 6), (13, 6)]):
         features[:, y, x, k] = 1.0
     features[0, 9, 17, 1] = 3.0
     layer = HeatMaps(4)
     layer.logits = lambda features: tf.constant(features)[..., :4]
     layer.reach = np.full([4, 4], np.inf, np.float32)
     layer.reach[:3, :3] = np.where(np.eye(3) > 0, np.inf, 20.0)
-    expected = [[3.5 * 4, 3.5 * 4], [5.5 * 4, 4.5 * 4], [4.5 * 4, 6.5 * 4], [10.5 * 4, 10.5 * 4]]
+    expected = [[3.5 * 4, 3.5 * 4], [5.5 * 4, 4.5 * 4], [4.5 * 4, 6.5 * 4], [13.5 * 4, 6.5 * 4]]
     np.testing.assert_allclose(layer(features)["points"][0], expected, atol=0.5)
 
 

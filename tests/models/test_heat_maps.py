@@ -29,6 +29,25 @@ def test_the_peak_of_a_drawn_dot_is_found_within_a_twentieth_of_a_cell(places):
     assert error.max() < 0.05 * STRIDE
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_dot_at_the_border_is_found_too(turned):
+    """Within a fifth of a cell, though the border cuts it: a plain mean would lie a cell further inside."""
+    beside = np.float32([0, 1, 2, 4, 6, 8, 12])
+    places = np.stack(np.meshgrid(beside, [1.0, 5.0, 50.0]), axis=-1).reshape([-1, 1, 2]).astype(np.float32)
+    if turned:
+        places = np.float32([32 * STRIDE, 24 * STRIDE]) - places
+    maps = tf.transpose(heat_maps.gaussians(tf.constant(places), 24, 32, STRIDE), [0, 3, 1, 2])
+    error = np.linalg.norm(heat_maps.window_means(maps, STRIDE) - places, axis=-1)
+    assert error.max() < 0.2 * STRIDE
+
+
+def test_a_peak_is_never_outside_of_the_map():
+    maps = np.zeros([2, 1, 12, 16], np.float32)
+    maps[0, 0, 0, 0] = maps[1, 0, -1, -1] = 1  # narrower than any target, which would lie further out
+    found = heat_maps.window_means(tf.constant(maps), STRIDE)[:, 0]
+    np.testing.assert_array_equal(found, [[0, 0], [16 * STRIDE, 12 * STRIDE]])
+
+
 def test_a_far_second_dot_does_not_pull():
     places = tf.constant([[[20.0, 30.0]], [[100.0, 70.0]]])
     first, second = heat_maps.gaussians(places, 24, 32, STRIDE)
