@@ -141,10 +141,12 @@ def _measure(data, budget, draw):
     of = lambda images: images.known.take(rest) if images.test is None else images.test  # noqa: E731
     errors, options = {}, {"batch_size": data.batch_size}
     for how, indices in ((_CHOSEN, chosen), (_RANDOM, half[: len(chosen)])):
-        errors[how] = landmarks.few_errors(data.fits, data.views_of(indices, draw), of(data), **options)
+        drawn = data.known.take(indices)
+        errors[how] = landmarks.few_errors(data.fits, data.views_of(indices, draw), of(data), drawn=drawn, **options)
         if data.seen:
             fits = {"detector": data.seen.fit}
-            errors[how] |= landmarks.few_errors(fits, data.seen.known.take(indices), of(data.seen), **options)
+            seen = data.seen.known.take(indices)
+            errors[how] |= landmarks.few_errors(fits, seen, of(data.seen), drawn=seen, **options)
     return {"error_percent": errors, "fitted_on": len(chosen), "minutes": (time.monotonic() - start) / 60}
 
 

@@ -242,7 +242,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     fits, detector, fitted = _fit_heads(subject, known, test, lessons)
     if len(fitted.heads) > 1 and not fitted.errors:
         few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
-        progress.say(f"{few}: {fitted.best} is the one to export, for {landmarks.FEW_REASON}")
+        progress.say(f"{few}: {fitted.best} is the one to export, for {measuring.FEW_REASON}")
     protocol = {"head_images": len(known), "exported": fitted.best}
     if test is None and len(fitted.errors) > 1:
         protocol["chosen"] = measuring.CHOSEN

@@ -293,6 +293,6 @@ def together(first: FittedHeads | None, second: FittedHeads, names: Sequence[str
         measured_on = dataclasses.replace(measured_on, annotated=marks[0] * marks[1])
         if (marks[0] != marks[1]).any():  # they took turns in other parts, so that neither's errors are of the same
             errors = {name: measuring.mean_percent(each, measured_on) for name, each in points.items()}
-    best = landmarks.least(errors, names)
+    best = measuring.least(errors, names)
     facts = points, measured_on, errors, (first if best in first.heads else second).fitted_on  # as the best sees them
     return FittedHeads(heads, best, predicted, *facts, {**first.calibrations, **second.calibrations})

@@ -120,7 +120,7 @@ def fit_with_pile(
             kept.write(_FOUND, {"landmarks": found.landmarks, "counts": found.annotated})
         return pile_lib.joined(seen, found)
 
-    second = dataclasses.replace(settings, seed=settings.seed + 1)
+    second = dataclasses.replace(settings, seed=(settings.seed + 1) % 2**32)
     return _refining(_fitted(lesson, seen, second, "Training a detector with the pile", kept), known, settings)
 
 

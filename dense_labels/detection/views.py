@@ -135,8 +135,8 @@ def mirrored_upside_down(known: LabelledLandmarks, flip_pairs: Sequence[tuple[in
     points = np.where(sure, known.landmarks[..., 0] + 1j * known.landmarks[..., 1], 0)
     centred = _centred(points, sure)
     mirrored = -np.conj(centred[:, sides.exchanged(points.shape[1], flip_pairs)])
-    fits = centred @ np.conj(mirrored).T  # [N, N]
-    return bool(np.sum(_units(fits)).real < 0)
+    fits = (row @ np.conj(mirrored).T for row in centred)  # of each image [N]: all at once could fill the memory
+    return bool(sum(np.sum(_units(each)).real for each in fits) < 0)
 
 
 def _centred(points, sure):

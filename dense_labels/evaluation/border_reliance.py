@@ -22,9 +22,10 @@ def measure(
     """Matches each image seen through one window into the same image seen through another, and looks where cells end.
 
     The windows are as large as the shift leaves, and shifted along both diagonals by whole cells, so that a cell of one
-    covers the pixels of a cell of the other: what differs is how far away the borders of the window are. Padding tells
-    a network where these are. A cell that is matched by what it shows ends at its own place in the picture; one that is
-    matched by where it lies in the window, at its own place in the window.
+    covers the pixels of a cell of the other: what differs is how far away the borders of the window are, and, in
+    networks whose deeper maps have larger cells, how these lie. Padding tells a network where the borders are. A cell
+    that is matched by what it shows ends at its own place in the picture; one that is matched by where it lies in the
+    window, at its own place in the window.
 
     Args:
       network: images [B, H, W, 3] of any size -> labels [B, h, w, L].

@@ -17,7 +17,6 @@ from dense_labels.evaluation.measuring import Measure, mean_percent
 from dense_labels.registry import HEADS
 
 FOLDS = 5  # parts of the annotated images, and how many of these heads are compared on at least
-FEW_REASON = "it is named first"  # why `of_few` names a head, in words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +25,8 @@ class FittedHeads:
 
     Attributes:
       heads: name -> head.
-      best: name of the head that errs least on annotated images that it was not fitted on; that of `of_few` where there
-        are too few to tell. No test image is seen.
+      best: name of the head that errs least on annotated images that it was not fitted on; that of
+        `measuring.of_few` where there are too few to tell. No test image is seen.
       predicted: decoding -> float [N, K, 2], (x, y) in pixels of the network's input, with `measuring.MEAN_SHAPE` among
         them; not a number where a landmark was not fitted. None where there are too few annotated images to measure on.
       points: name -> float [N, K, 2], the `points` of heads of its kind; None likewise.
@@ -111,7 +110,7 @@ def fit_heads(
     numbers = turns.pictures(known, shown)
     count = turns.annotated(known, numbers)
     if count < FOLDS and test is None:
-        return FittedHeads(heads, of_few(fits), None, None, None, fitted_on=absent.shapes(known))
+        return FittedHeads(heads, measuring.of_few(fits), None, None, None, fitted_on=absent.shapes(known))
     if test is None:
         return _in_turns(fits, known, heads, batch_size, numbers % folds)
     answers, errors, calibrations = _predict(heads, test, batch_size), {}, {}
@@ -121,7 +120,7 @@ def fit_heads(
     predicted = _by_decoding(answers, known, test)
     points = {name: answer["points"] for name, answer in answers.items()}
     facts = absent.fitted_alone(test, known), errors, absent.shapes(known), calibrations
-    return FittedHeads(heads, least(errors, fits), predicted, points, *facts)
+    return FittedHeads(heads, measuring.least(errors, fits), predicted, points, *facts)
 
 
 def _in_turns(
@@ -140,7 +139,7 @@ def _in_turns(
     errors, calibrations = _errors(together, measured_on), calibration.of_answers(together, measured_on)
     points = {name: answer["points"] for name, answer in together.items()}
     facts = measured_on, errors, absent.shapes(known), calibrations
-    return FittedHeads(heads, least(errors, fits), predicted, points, *facts)
+    return FittedHeads(heads, measuring.least(errors, fits), predicted, points, *facts)
 
 
 def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int) -> tuple:
@@ -191,20 +190,28 @@ def few_shot(
             if test is None and not len(others):
                 continue  # boxes of all pictures were drawn
             few, measured = views_of(order[:count], seed), known.take(others) if test is None else test
-            for name, error in few_errors(fits, few, measured, batch_size=batch_size, measure=measure).items():
+            options = {"drawn": known.take(order[:count]), "batch_size": batch_size, "measure": measure}
+            for name, error in few_errors(fits, few, measured, **options).items():
                 errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
     return {name: {count: found.get(count, []) for count in dict.fromkeys(counts)} for name, found in errors.items()}
 
 
 def few_errors(
-    fits: Fits, few: LabelledLandmarks, measured: LabelledLandmarks, *, batch_size: int, measure: Measure = mean_percent
+    fits: Fits,
+    few: LabelledLandmarks,
+    measured: LabelledLandmarks,
+    *,
+    drawn: LabelledLandmarks,
+    batch_size: int,
+    measure: Measure = mean_percent,
 ) -> dict[str, Any]:
     """Measures heads that are fitted on a few annotated images.
 
     Args:
       fits: as in `fit_heads`.
-      few: the images that heads are fitted on.
+      few: what heads are fitted on: the annotated images, or views of them.
       measured: the images that they are measured on.
+      drawn: the annotated images themselves, whose mean shape is measured beside the heads.
       batch_size, measure: as in `few_shot`.
 
     Returns:
@@ -215,7 +222,7 @@ def few_errors(
     """
     answers = _predict(absent.fit_present(fits, few), measured, batch_size)
     images = absent.fitted_alone(measured, few)
-    return {name: measure(points, images) for name, points in _by_decoding(answers, few, measured).items()}
+    return {name: measure(points, images) for name, points in _by_decoding(answers, drawn, measured).items()}
 
 
 def check_few_shot(
@@ -268,31 +275,6 @@ def _by_decoding(answers, known: LabelledLandmarks, images: LabelledLandmarks) -
             raise ValueError(f"head {name!r}: a decoding {min(taken)!r} is there already; give this one another name")
         predicted.update({way: answer[way] for way in ways} if len(ways) > 1 else {ways[0]: answer["points"]})
     return predicted
-
-
-def of_few(names: Iterable[str]) -> str:
-    """Names the head that is exported where there are too few annotated images to compare heads on: the first.
-
-    No measurement says which is best of one to four images; a rule that rests on one takes the place of this, and says
-    so in `FEW_REASON`.
-
-    Args:
-      names: of the heads, in the order of the configuration.
-    """
-    return next(iter(names))
-
-
-def least(errors: Mapping[str, float | None], fits: Iterable[str]) -> str:
-    """Names the head that errs least; that of `of_few` where nothing can be said of any.
-
-    Args:
-      errors: as of `FittedHeads`.
-      fits: names of the heads, in their order.
-    """
-    known = {name: errors.get(name) for name in fits}
-    if all(error is None for error in known.values()):
-        return of_few(known)
-    return min(known, key=lambda name: np.inf if known[name] is None else np.nan_to_num(known[name], nan=np.inf))
 
 
 def _errors(answers, images: LabelledLandmarks) -> dict[str, float | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ CHOSEN = (  # how the head that is exported was chosen, where no test pictures a
     "as the one that errs least on these very pictures, so its error here is a little too small: chance favours the "
     "head that is chosen; annotated test pictures, which choose no head, tell more"
 )
+FEW_REASON = "it is named first"  # why `of_few` names a head, in words
 Measure = Callable[[np.ndarray, LabelledLandmarks], Any]  # of points [N, K, 2] in N images; None where it cannot
 PERCENT = np.linspace(0, 10, 101)  # of the normaliser: what the curves run over
 
@@ -187,3 +188,28 @@ def in_pictures(points: np.ndarray, images: LabelledLandmarks) -> metrics.Measur
     images, points = images.take(images.normaliser > 0), points[images.normaliser > 0]
     scale = images.scale[:, np.newaxis]
     return metrics.Measured(points * scale, images.landmarks * scale, images.annotated, images.normaliser)
+
+
+def of_few(names: Iterable[str]) -> str:
+    """Names the head that is exported where there are too few annotated images to compare heads on: the first.
+
+    No measurement says which is best of one to four images; a rule that rests on one takes the place of this, and says
+    so in `FEW_REASON`.
+
+    Args:
+      names: of the heads, in the order of the configuration.
+    """
+    return next(iter(names))
+
+
+def least(errors: Mapping[str, float | None], fits: Iterable[str]) -> str:
+    """Names the head that errs least; that of `of_few` where nothing can be said of any.
+
+    Args:
+      errors: as of `FittedHeads`.
+      fits: names of the heads, in their order.
+    """
+    known = {name: errors.get(name) for name in fits}
+    if all(error is None for error in known.values()):
+        return of_few(known)
+    return min(known, key=lambda name: np.inf if known[name] is None else np.nan_to_num(known[name], nan=np.inf))

@@ -33,7 +33,8 @@ def probability_maps(heat_maps: tf.Tensor, seen: tf.Tensor | None = None) -> tf.
     if heat_maps.shape.rank != 4:
         raise ValueError(f"heat maps must be [B, h, w, K]; found {heat_maps.shape}")
     if seen is not None:
-        heat_maps = tf.where(seen[..., tf.newaxis] > 0, heat_maps, tf.cast(_UNSEEN, heat_maps.dtype))
+        none = tf.constant(max(_UNSEEN, heat_maps.dtype.min), heat_maps.dtype)
+        heat_maps = tf.where(seen[..., tf.newaxis] > 0, heat_maps, none)
     shape = tf.shape(heat_maps)
     flat = tf.nn.softmax(tf.reshape(heat_maps, [shape[0], -1, shape[3]]), axis=1)
     return tf.reshape(flat, shape)

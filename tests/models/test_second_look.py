@@ -68,6 +68,14 @@ def test_landmarks_stay_where_there_is_no_detail_or_no_picture_showed_it(known):
     np.testing.assert_allclose(looked(look, np.full_like(images, 60), points), points, atol=1e-5)
 
 
+def test_landmarks_stay_nearly_where_nothing_is_like_what_was_shown(known):
+    """In noise the best place is anywhere within reach; but no place is so much better that it is gone to."""
+    look = SecondLook.learned(*known, np.ones([3, 3]))
+    images = np.random.default_rng(0).integers(0, 255, [8, *SIZE, 1], np.uint8).repeat(3, axis=-1)
+    points = np.repeat(pictures((0.0, [0, 0]))[1], 8, axis=0)
+    assert np.linalg.norm(looked(look, images, points) - points, axis=-1).mean() < 0.4
+
+
 def test_a_landmark_that_is_no_number_disturbs_no_other(known):
     look = SecondLook.learned(*known, np.ones([3, 3]))
     images, points = pictures((0.0, [0, 0]))

@@ -42,6 +42,19 @@ def test_answers_on_turned_images_are_turned_back(squares):
     assert found.labels.values is squares.labels.values
 
 
+def test_the_mean_of_both_answers_is_taken_and_half_their_distance_counts(squares, monkeypatch):
+    off = np.arange(len(squares)) + 1.0  # how far each answer is from the mean of both, in pixels
+    monkeypatch.setattr(pile, "_AT_ONCE", len(squares))
+    monkeypatch.setattr(
+        pile,
+        "_seen_turned",
+        lambda _, images, angle: squares.landmarks + np.sign(angle) * np.stack([0 * off, off], axis=-1)[:, np.newaxis],
+    )
+    found = pile.taught(None, squares.labels.values, np.array([True]))
+    np.testing.assert_allclose(found.landmarks, squares.landmarks, atol=1e-5)
+    np.testing.assert_allclose(found.annotated[:, 0], np.exp(-np.square(off / (2 * np.median(off)))), rtol=1e-5)
+
+
 def test_what_moves_when_an_image_is_turned_counts_less(squares):
     below = np.float32([SIZE[1] / 2, SIZE[0] / 2 + 20])
 

@@ -34,6 +34,21 @@ def test_distances_are_in_pixels_of_an_image_70_wide():
     assert found["cycle_within_percent"] == pytest.approx(100 / CELLS)
 
 
+def test_an_image_may_be_higher_than_wide(monkeypatch):
+    """Its distances are by its width, and cells of each image start on the object of that image."""
+    first, second = object_frame(0), object_frame(0)
+    second[:, :-1] += 0.9 * first[:, 1:]
+    first *= 1.2 ** np.arange(CELLS, dtype=np.float32)[:, np.newaxis]
+    first, second = first[:, :6], second[:, :6]
+    found = measure([first, second], ALL[:2, :, :12])
+    assert found["cycle_median_px"] == pytest.approx(STRIDE * 70 / 12)
+    masks = np.zeros([2, SIDE, 12], np.float32)
+    masks[0, :12], masks[1, 12:] = 1, 1
+    first, second = object_frame(0)[:, :6], object_frame(0)[:, :6]
+    second[6:] = 0  # of the second object nothing is found again, of the first all
+    assert measure([first, second], masks)["cycle_within_percent"] == 50
+
+
 def test_labels_of_different_pictures_that_have_nothing_in_common_do_not_return():
     random = np.random.default_rng(0)
     found = measure(random.normal(size=[3, CELLS, CELLS, 8]).astype(np.float32))

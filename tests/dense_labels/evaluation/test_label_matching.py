@@ -171,12 +171,13 @@ def test_matching_of_views_and_of_images():
     plane = np.stack([x, y, np.ones_like(x)], axis=-1)
     plane = 100 * plane / np.linalg.norm(plane, axis=-1, keepdims=True)
 
-    def batch(offset):
+    def batch(offset, in_b=(0.0, 0.0), seen_in_b=(1.0, 1.0)):
         landmarks = np.array([[[11.0, 13.0], [21.0, 25.0]]]) + offset  # centres of cells
         image, seen = tf.zeros([1, side, side, 3]), tf.ones([1, 2])
-        landmarks = tf.constant(landmarks, tf.float32)
+        of_a, of_b = (tf.constant(each, tf.float32) for each in (landmarks, landmarks + np.float32(in_b)))
         pairs = PairBatch(image, image, tf.zeros([1, 17, 17, 2]), tf.ones([1, 17, 17]))
-        return AnnotatedPairBatch(pairs, landmarks, landmarks, seen, seen, tf.ones([1, 2]), tf.ones(1), tf.zeros(1))
+        seen_b = tf.constant([seen_in_b], tf.float32)
+        return AnnotatedPairBatch(pairs, of_a, of_b, seen, seen_b, tf.ones([1, 2]), tf.ones(1), tf.zeros(1))
 
     def network(images):
         return tf.tile(tf.constant(plane, tf.float32)[tf.newaxis], [tf.shape(images)[0], 1, 1, 1])
@@ -185,3 +186,8 @@ def test_matching_of_views_and_of_images():
     assert errors["matching_same_cell_px"] == 0 and errors["matching_same_subpixel_px"] < 0.2
     assert errors["matching_different_cell_px"] == pytest.approx(6 * 70 / side)  # in pixels of an image that is 70 wide
     assert errors["matching_different_subpixel_px"] == pytest.approx(6 * 70 / side, rel=0.05)
+    # Points of one image's view A are looked for in the other's view B, where that shows them.
+    others = [batch(0 * moved, in_b=(2, 0), seen_in_b=(1, 0)), batch(moved, in_b=(4, 0), seen_in_b=(0, 1))]
+    errors = label_matching.match_landmarks(network, others, stride=2, count=7)
+    assert errors["matching_same_cell_px"] == pytest.approx((2 + 4) / 2 * 70 / side)
+    assert errors["matching_different_cell_px"] == pytest.approx(((6 + 4) + (6 - 2)) / 2 * 70 / side)

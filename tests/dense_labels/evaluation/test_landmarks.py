@@ -169,8 +169,8 @@ def test_pictures_without_a_landmark_do_not_count_among_those_that_take_turns(im
 
 @pytest.mark.parametrize("errors", [{}, {"a": None, "b": None}])
 def test_the_rule_for_few_images_names_the_first_where_nothing_can_be_said(errors):
-    assert landmarks.least(errors, ["b", "a"]) == landmarks.of_few(["b", "a"]) == "b"
-    assert landmarks.least({"a": 2.0, "b": None}, ["b", "a"]) == "a"
+    assert measuring.least(errors, ["b", "a"]) == measuring.of_few(["b", "a"]) == "b"
+    assert measuring.least({"a": 2.0, "b": None}, ["b", "a"]) == "a"
 
 
 def test_a_landmark_that_a_part_lacks_is_not_measured_there(images):
@@ -293,6 +293,19 @@ def test_few_images_are_drawn_anew_for_each_seed(images):
         landmarks.few_shot(fits, views_of, images, images, counts=[13], **options)
 
 
+def test_the_mean_shape_of_few_images_is_that_of_their_own_landmarks(images):
+    """Heads are fitted to views of them, whose landmarks lie elsewhere."""
+
+    def views_of(drawn, _):
+        moved = images.take(drawn)
+        return dataclasses.replace(moved, landmarks=moved.landmarks + 9)
+
+    options = {"counts": [3], "seeds": [7], "batch_size": 4, "measure": lambda points, _: points[0]}
+    found = landmarks.few_shot({"regress": fit(1.0)}, views_of, images, images, **options)
+    drawn = np.random.default_rng([7, 3]).permutation(COUNT)[:3]
+    np.testing.assert_allclose(found["mean_shape"][3][0], images.landmarks[drawn].mean(axis=0), rtol=1e-5)
+
+
 def test_of_few_images_anything_can_be_measured(images):
     def measure(points, measured):
         return (points - measured.landmarks)[..., 0].mean(), len(measured)
@@ -343,7 +356,7 @@ def test_heads_are_not_fitted_to_nothing(images):
     few, rest = images.take(slice(0, 3)), images.take(slice(3, COUNT))
     few.annotated[:] = 0
     with pytest.raises(ValueError, match="^no landmark is annotated in the 3 pictures to fit heads on; annotate more"):
-        landmarks.few_errors({"regress": fit(1.0)}, few, rest, batch_size=3)
+        landmarks.few_errors({"regress": fit(1.0)}, few, rest, drawn=few, batch_size=3)
 
 
 def test_few_images_are_measured_on_those_not_drawn_where_there_are_no_others(images):
