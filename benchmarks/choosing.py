@@ -133,7 +133,7 @@ def _row(data, budget, draw):
 
 def _measure(data, budget, draw):
     from dense_labels.annotation import choosing
-    from dense_labels.evaluation import landmarks
+    from dense_labels.evaluation import landmarks, measuring
 
     start, order = time.monotonic(), np.random.default_rng(draw).permutation(data.pool)
     half, rest = np.split(order, [len(order) // 2])
@@ -141,12 +141,11 @@ def _measure(data, budget, draw):
     of = lambda images: images.known.take(rest) if images.test is None else images.test  # noqa: E731
     errors, options = {}, {"batch_size": data.batch_size}
     for how, indices in ((_CHOSEN, chosen), (_RANDOM, half[: len(chosen)])):
-        drawn = data.known.take(indices)
-        errors[how] = landmarks.few_errors(data.fits, data.views_of(indices, draw), of(data), drawn=drawn, **options)
+        few, options["shape"] = data.views_of(indices, draw), measuring.mean_shape(data.known, indices)
+        errors[how] = landmarks.few_errors(data.fits, few, of(data), **options)
         if data.seen:
-            fits = {"detector": data.seen.fit}
-            seen = data.seen.known.take(indices)
-            errors[how] |= landmarks.few_errors(fits, seen, of(data.seen), drawn=seen, **options)
+            seen, options["shape"] = data.seen.known.take(indices), measuring.mean_shape(data.seen.known, indices)
+            errors[how] |= landmarks.few_errors({"detector": data.seen.fit}, seen, of(data.seen), **options)
     return {"error_percent": errors, "fitted_on": len(chosen), "minutes": (time.monotonic() - start) / 60}
 
 

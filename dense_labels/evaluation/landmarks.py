@@ -117,7 +117,7 @@ def fit_heads(
     if count >= FOLDS:
         _, part, held_out = _turn(fits, known, (numbers % FOLDS == 0) & (numbers < count), batch_size)
         errors, calibrations = _errors(held_out, part), calibration.of_answers(held_out, part)
-    predicted = _by_decoding(answers, known, test)
+    predicted = _by_decoding(answers, measuring.mean_shape(known), test)
     points = {name: answer["points"] for name, answer in answers.items()}
     facts = absent.fitted_alone(test, known), errors, absent.shapes(known), calibrations
     return FittedHeads(heads, measuring.least(errors, fits), predicted, points, *facts)
@@ -129,7 +129,7 @@ def _in_turns(
     """Measures heads of the kind of those given on the annotated images, each part, int [N] from 0, by the others."""
     took = [_turn(fits, known, fold == k, batch_size) for k in range(fold.max() + 1)]
     order = np.argsort(fold, kind="stable").argsort()
-    parts = [_by_decoding(answers, rest, part) for rest, part, answers in took]
+    parts = [_by_decoding(answers, measuring.mean_shape(rest), part) for rest, part, answers in took]
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     together = {
         name: {key: np.concatenate([answers[name][key] for *_, answers in took])[order] for key in took[0][2][name]}
@@ -190,7 +190,8 @@ def few_shot(
             if test is None and not len(others):
                 continue  # boxes of all pictures were drawn
             few, measured = views_of(order[:count], seed), known.take(others) if test is None else test
-            options = {"drawn": known.take(order[:count]), "batch_size": batch_size, "measure": measure}
+            shape = measuring.mean_shape(known, order[:count])  # of views it would lie elsewhere
+            options = {"shape": shape, "batch_size": batch_size, "measure": measure}
             for name, error in few_errors(fits, few, measured, **options).items():
                 errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
     return {name: {count: found.get(count, []) for count in dict.fromkeys(counts)} for name, found in errors.items()}
@@ -201,7 +202,7 @@ def few_errors(
     few: LabelledLandmarks,
     measured: LabelledLandmarks,
     *,
-    drawn: LabelledLandmarks,
+    shape: np.ndarray,
     batch_size: int,
     measure: Measure = mean_percent,
 ) -> dict[str, Any]:
@@ -211,7 +212,7 @@ def few_errors(
       fits: as in `fit_heads`.
       few: what heads are fitted on: the annotated images, or views of them.
       measured: the images that they are measured on.
-      drawn: the annotated images themselves, whose mean shape is measured beside the heads.
+      shape: float [K, 2], the mean shape of the annotated images, which is measured beside the heads.
       batch_size, measure: as in `few_shot`.
 
     Returns:
@@ -222,7 +223,7 @@ def few_errors(
     """
     answers = _predict(absent.fit_present(fits, few), measured, batch_size)
     images = absent.fitted_alone(measured, few)
-    return {name: measure(points, images) for name, points in _by_decoding(answers, drawn, measured).items()}
+    return {name: measure(points, images) for name, points in _by_decoding(answers, shape, measured).items()}
 
 
 def check_few_shot(
@@ -266,9 +267,9 @@ def _predict(heads: Mapping[str, Head], images: LabelledLandmarks, batch_size: i
     return {name: predict(head, images.labels, batch_size) for name, head in heads.items()}
 
 
-def _by_decoding(answers, known: LabelledLandmarks, images: LabelledLandmarks) -> dict[str, np.ndarray]:
+def _by_decoding(answers, shape: np.ndarray, images: LabelledLandmarks) -> dict[str, np.ndarray]:
     """Decoding -> [N, K, 2]: of a head with several each entry of its answer called so, of others its points."""
-    predicted = {measuring.MEAN_SHAPE: measuring.mean_shape(known, len(images))}
+    predicted = {measuring.MEAN_SHAPE: np.broadcast_to(shape, [len(images), *shape.shape])}
     for name, answer in answers.items():
         ways = tuple(HEADS[name].facts.get("decodings", [name]))
         if taken := predicted.keys() & set(ways):

@@ -29,16 +29,15 @@ def decodings() -> dict[str, str]:
     return words
 
 
-def mean_shape(known: LabelledLandmarks, count: int) -> np.ndarray:
-    """Returns the mean place of each landmark over annotated images, for `count` images: [count, K, 2].
+def mean_shape(known: LabelledLandmarks, rows: np.ndarray | None = None) -> np.ndarray:
+    """Returns the mean place of each landmark over annotated images, or some rows of them: float [K, 2].
 
     It is not a number where no image has the landmark.
     """
-    weights = known.annotated[..., np.newaxis]
-    total = np.sum(np.where(weights > 0, known.landmarks, 0), axis=0)
-    annotated = weights.sum(axis=0)
-    mean = np.where(annotated > 0, total / np.maximum(annotated, 1), np.nan)
-    return np.broadcast_to(mean, [count, *mean.shape])
+    landmarks, weights = (each if rows is None else each[rows] for each in (known.landmarks, known.annotated))
+    total = np.sum(np.where(weights[..., np.newaxis] > 0, landmarks, 0), axis=0)
+    annotated = weights.sum(axis=0)[:, np.newaxis]
+    return np.where(annotated > 0, total / np.maximum(annotated, 1), np.nan)
 
 
 def landmark_errors(points: np.ndarray, images: LabelledLandmarks) -> list[float | None]:

@@ -72,7 +72,7 @@ def test_choosing_one_of_each_kind_pays(data, monkeypatch, capsys):
 def test_both_are_drawn_from_one_half_and_measured_on_the_other(data, monkeypatch):
     fitted, measured = [], []
     views_of = lambda indices, seed: fitted.append((seed, set(indices))) or data.known.take(indices)  # noqa: E731
-    few_errors = lambda fits, few, rest, drawn, batch_size: measured.append(set(rest.picture)) or {}  # noqa: E731
+    few_errors = lambda fits, few, rest, shape, batch_size: measured.append(set(rest.picture)) or {}  # noqa: E731
     monkeypatch.setattr("dense_labels.evaluation.landmarks.few_errors", few_errors)
     data.known.annotated[:10] = 0
     for draw in range(2):
