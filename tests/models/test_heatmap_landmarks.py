@@ -150,5 +150,7 @@ def test_what_cannot_be_fitted_is_refused():
         fit(labels, known, 0 * annotated)
     with pytest.raises(ValueError, match="the labels are all zero or not all finite"):
         fit(0 * labels, known, annotated)
+    with pytest.raises(ValueError, match="label maps must be of 2 x 2 cells at least; found 1 x "):
+        fit(labels[:, :1], known, annotated)
     with pytest.raises(ValueError, match="landmark 1 is annotated in none of the 2 images"):
         HEADS["heatmaps"].value.fit(labelled(labels, known, annotated, stride=STRIDE), upsample=2, seed=0)

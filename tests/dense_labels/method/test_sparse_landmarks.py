@@ -141,6 +141,12 @@ def test_a_pair_without_a_visible_cell_is_only_diverse():
     np.testing.assert_array_equal(found["matching_error"], [0, 0])
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_maps_of_an_image_without_a_visible_cell_are_numbers(dtype):
+    maps = sparse_landmarks.probability_maps(tf.zeros([1, 2, 3, 4], dtype), tf.zeros([1, 2, 3]))
+    np.testing.assert_allclose(tf.cast(maps, tf.float32), np.full([1, 2, 3, 4], 1 / 6), rtol=1e-2)
+
+
 def test_the_layer_is_made_again_from_its_configuration():
     layer = sparse_landmarks.SparseLandmarksLoss(4, diversity=2.5, patch=3)
     again = sparse_landmarks.SparseLandmarksLoss.from_config(layer.get_config())
