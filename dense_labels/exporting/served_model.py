@@ -137,7 +137,7 @@ class ServedModel(tf.Module):
         images = tf.ensure_shape(images, [None, None, None, 3])
         shape = tf.shape(images)
         sound = decoding_graph.check_size(shape[1:3], max_pixels=self._limits.max_pixels)
-        with tf.control_dependencies([*sound, *self._check_count(shape[0])]):
+        with tf.control_dependencies([*sound, *self._check_count(shape[0]), *_check_range(images)]):
             images = tf.identity(images)
         height, width = self.frame.full_size
         pixels = tf.cond(
@@ -164,6 +164,15 @@ class ServedModel(tf.Module):
     def _check_count(self, count):
         limits = f"a request must have from 1 to {self._limits.max_images} pictures; found"
         return [tf.debugging.Assert((count > 0) & (count <= self._limits.max_images), [limits, count])]
+
+
+def _check_range(images):
+    """Refuses floating-point pictures whose values are not from 0 to 1, such as bytes that were cast."""
+    if images.dtype == tf.uint8:
+        return []
+    least, most = tf.reduce_min(images), tf.reduce_max(images)
+    words = "floating-point images must be in [0, 1], or be sent as uint8; found values from, to"
+    return [tf.debugging.Assert((least >= 0) & (most <= 1), [words, least, most])]
 
 
 def _traced(function, spec, **options) -> Any:

@@ -371,6 +371,19 @@ def test_a_bad_image_is_refused_by_name(served, name, shape, message):
         served.signatures[name](images=tf.zeros(shape, dtype))
 
 
+@pytest.mark.parametrize("wrong", [1.5, 255.0, -0.1, np.nan])
+def test_floats_that_are_not_from_0_to_1_are_refused(served, wrong):
+    """Bytes that were cast would be answered wrongly, and with great certainty."""
+    images = np.full([1, *SIZE, 3], 0.5, np.float32)
+    images[0, 0, 0, 0] = wrong
+    message = r"floating-point images must be in \[0, 1\], or be sent as uint8; found values from, to"
+    for name in ("labels_float", "landmarks_float"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            served.signatures[name](images=tf.constant(images))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        served.signatures["match_float"](image_a=tf.fill([1, *SIZE, 3], 0.5), image_b=tf.constant(images))
+
+
 @pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
 def test_a_bad_pair_is_refused_by_name(served, dtype):
     good = tf.zeros([1, *SIZE, 3], dtype)
