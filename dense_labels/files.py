@@ -94,6 +94,16 @@ def write_folder(folder: pathlib.Path, contents: Mapping[str, str]) -> None:
         (folder / place).write_text(text)
 
 
+def digest(path: str | os.PathLike) -> str:
+    """Returns a digest of the content of a file, or of the files below a folder and their names."""
+    path, found = pathlib.Path(path), hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else (path,):
+        if file.is_file():
+            found.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
+            found.update(file.read_bytes())
+    return found.hexdigest()
+
+
 def is_temporary(path: str | os.PathLike) -> bool:
     """Says whether a file or folder has a temporary name, for something is not whole yet."""
     return bool(_TEMPORARY.fullmatch(os.path.basename(path)))

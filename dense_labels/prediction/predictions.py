@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dense_labels import files
+from dense_labels import files, progress
 from dense_labels.registry import FORMATS
 from input_pipeline.readers import pictures
 
 _RAW_POINTS = "points_raw.csv"
+_WRITTEN = ".written.json"  # digests of what predictions have left in a folder, by its name
 OBJECT = pictures.OBJECT
 
 
@@ -109,7 +112,7 @@ class Predictions:
         Args:
           out: folder of the files; created where it is absent.
           formats: names of the registry FORMATS, or one name. Where points were smoothed, `points_raw.csv` has them as
-            they were found.
+            they were found. A file that is there, and is not as predictions have left it, is kept under another name.
 
         Returns:
           The files that were written.
@@ -124,9 +127,42 @@ class Predictions:
         if self.raw_points is not None:
             contents[_RAW_POINTS] = FORMATS["csv"].value(dataclasses.replace(self, points=self.raw_points))
         folder.mkdir(parents=True, exist_ok=True)
+        pictures = ("reads_pictures", "needs_video")  # formats that are only looked at
+        drawn = {entry.facts["file"] for entry in chosen if any(map(entry.facts.get, pictures))}
+        edited = {name: content for name, content in contents.items() if name not in drawn}  # by a person, perhaps
+        _keep_others(folder, edited)
         for name, content in contents.items():
             if isinstance(content, bytes):
                 files.write_whole(folder / name, content)
             else:
                 files.make_whole(folder / name, content)
+        if edited:
+            _remember(folder, edited)
         return [folder / name for name in contents]
+
+
+def _written(folder: pathlib.Path) -> dict[str, str]:
+    """Name -> digest of what predictions have left in a folder."""
+    try:
+        found = json.loads((folder / _WRITTEN).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _keep_others(folder: pathlib.Path, contents: Mapping[str, Any]) -> None:
+    """Renames what would be replaced, unless it is as predictions have left it, or is what is to be written."""
+    left = _written(folder)
+    for path, content in ((folder / name, content) for name, content in contents.items()):
+        if path.is_file() and isinstance(content, bytes) and path.read_bytes() == content:
+            continue
+        if os.path.lexists(path) and files.digest(path) != left.get(path.name):
+            others = (path.with_name(f"{path.stem}_kept_{k}{path.suffix}") for k in itertools.count(1))
+            kept = next(each for each in others if not os.path.lexists(each))
+            path.rename(kept)
+            progress.warn(f"{path} was there and is not as predictions have left it; it is kept as {kept.name}")
+
+
+def _remember(folder: pathlib.Path, names: Iterable[str]) -> None:
+    left = {**_written(folder), **{name: files.digest(folder / name) for name in names}}
+    files.write_whole(folder / _WRITTEN, json.dumps(left, indent=1).encode())

@@ -194,12 +194,28 @@ def test_the_sheet_begins_with_the_least_certain_picture(predictions, tmp_path):
 
 def test_files_are_written_whole_or_not_at_all(predictions, tmp_path):
     written = predictions.save(tmp_path / "out", ("csv", "tps"))
-    assert (
-        [path.name for path in written]
-        == ["points.csv", "points.tps"]
-        == sorted(p.name for p in (tmp_path / "out").iterdir())
-    )
+    assert [path.name for path in written] == ["points.csv", "points.tps"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".written.json", "points.csv", "points.tps"]
     assert predictions.save(tmp_path / "out", "scores")[0].name == "scores.csv"
+
+
+def test_what_a_person_has_corrected_is_kept_under_another_name(predictions, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "points.csv").write_text("by hand\n")
+    formats = ("csv", "labelme", "sheet")
+    predictions.save(out, formats)
+    assert (out / "points_kept_1.csv").read_text() == "by hand\n"
+    said = "points.csv was there and is not as predictions have left it; it is kept as points_kept_1.csv"
+    assert capsys.readouterr().out.count(said) == 1
+    moved = dataclasses.replace(predictions, points=predictions.points + 1)
+    moved.save(out, formats)  # over what was predicted
+    assert not capsys.readouterr().out and len(list(out.glob("*_kept_*"))) == 1
+    corrected = out / "labelme" / "a.json"
+    corrected.write_text("corrected")
+    predictions.save(out, formats)
+    assert (out / "labelme_kept_1" / "a.json").read_text() == "corrected"
+    assert corrected.read_text() != "corrected" and len(list(out.glob("*_kept_*"))) == 2
 
 
 def test_records_are_what_tensorflow_parses(predictions, tmp_path):

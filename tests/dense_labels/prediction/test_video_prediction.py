@@ -97,7 +97,7 @@ def test_a_prediction_that_was_stopped_goes_on_at_its_frame(video, tmp_path, cap
     model(landmarks).predict(path, out=tmp_path / "out", formats=("csv", "scores"))
     assert "going on: 16 of 44 frames were predicted before" in capsys.readouterr().out
     assert len(seen) == 3 + 4  # the frames from the 17th on, eight at a time
-    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["points.csv", "scores.csv"]
+    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == [".written.json", "points.csv", "scores.csv"]
     for name in ("points.csv", "scores.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
