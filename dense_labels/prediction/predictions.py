@@ -127,8 +127,8 @@ class Predictions:
         if self.raw_points is not None:
             contents[_RAW_POINTS] = FORMATS["csv"].value(dataclasses.replace(self, points=self.raw_points))
         folder.mkdir(parents=True, exist_ok=True)
-        pictures = ("reads_pictures", "needs_video")  # formats that are only looked at
-        drawn = {entry.facts["file"] for entry in chosen if any(map(entry.facts.get, pictures))}
+        looked_at = ("reads_pictures", "needs_video")  # formats that nobody corrects
+        drawn = {entry.facts["file"] for entry in chosen if any(map(entry.facts.get, looked_at))}
         edited = {name: content for name, content in contents.items() if name not in drawn}  # by a person, perhaps
         _keep_others(folder, edited)
         for name, content in contents.items():
