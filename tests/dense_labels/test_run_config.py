@@ -53,7 +53,9 @@ def test_paths_do_not_depend_on_where_the_command_is_run(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name, kind", [("points.json", "coco"), ("points.csv", "csv"), ("points", "pts")])
 def test_a_run_is_evaluated_on_landmarks_of_any_kind(tmp_path, name, kind):
-    (tmp_path / name).mkdir() if kind == "pts" else (tmp_path / name).touch()
+    file = tmp_path / name / "a.pts" if kind == "pts" else tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
     config = changed("data.name", "folder")
     other = run_config.with_landmarks(config, tmp_path / name, None, tmp_path)
     assert (other.data.name, other.data.annotations, other.data.dir) == (kind, str(tmp_path / name), str(tmp_path))
