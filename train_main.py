@@ -3,8 +3,6 @@
 python train_main.py --config=folder --config.data.dir=PICTURES --workdir=runs/mine [--config.KEY=VALUE ...]
 """
 
-import shlex
-
 from absl import flags
 
 import dense_labels
@@ -16,7 +14,7 @@ def main(config: dense_labels.Config, workdir: str, allow_changed_data: bool, da
     dense_labels.train(
         config, workdir=workdir, allow_changed_data=allow_changed_data, data_service=data_service, backup=backup
     )
-    progress.say(f"next: {command_line.python()} eval_main.py --workdir={shlex.quote(workdir)}")
+    progress.say(f"next: {progress.command('eval', f'--workdir={workdir}')}")
 
 
 def console() -> None:

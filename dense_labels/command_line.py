@@ -143,13 +143,7 @@ def of_tensorflow(message: str) -> str:
 
 def tensorboard(workdir: str) -> str:
     """Returns the line that says how to look at a run in TensorBoard."""
-    return f"TensorBoard: {python()} -m tensorboard.main --logdir={shlex.quote(workdir)}"
-
-
-def python() -> str:
-    """Returns the command that runs this Python, as short as it can be written, quoted for a shell."""
-    inside = os.path.relpath(sys.executable)
-    return shlex.quote(sys.executable if inside.startswith(os.pardir) else inside)
+    return f"TensorBoard: {progress.python()} -m tensorboard.main --logdir={shlex.quote(workdir)}"
 
 
 def _parse(argv: list[str], takes_files: bool, passes_on: bool) -> list[str]:
@@ -157,10 +151,11 @@ def _parse(argv: list[str], takes_files: bool, passes_on: bool) -> list[str]:
     try:
         _check_keys(argv)
         _describe_keys(argv)
-        flags.FLAGS.set_gnu_getopt(passes_on)  # ours may stand after those of another program
+        flags.FLAGS.set_gnu_getopt(True)  # flags that stand after what is none are flags all the same
         rest = flags.FLAGS(argv, known_only=passes_on)
         if len(rest) > 1 and not (takes_files or passes_on):
-            raise ValueError(f"unexpected argument {rest[1]!r}; every option is written --name=value")
+            pattern = "; a pattern stands in quotes" * os.path.exists(rest[1])  # as a shell takes one for its files
+            raise ValueError(f"unexpected argument {rest[1]!r}; every option is written --name=value{pattern}")
         if "config" in flags.FLAGS:
             _check_config(flags.FLAGS["config"])
     except Exception as error:

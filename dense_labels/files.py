@@ -160,10 +160,12 @@ def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
       Its absolute path.
 
     Raises:
-      ValueError: if it is a URL.
+      ValueError: if it is a URL or a file.
     """
     check_local(path)
     out = pathlib.Path(path).expanduser().absolute()
+    if out.is_file():
+        raise ValueError(f"{path}: is a file; give a folder, which need not be there yet")
     created = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,11 @@ Nothing else below the mains prints. Progress bars are tqdm's and Keras' own. A 
 somebody else has chosen: what would steer a terminal, such as an escape character, is spelt out.
 """
 
+import os
+import shlex
+import shutil
+import sys
+
 
 def say(text: str) -> None:
     """Prints a line, or a table of several, at once."""
@@ -34,3 +39,31 @@ def not_installed(what: str, package: str, extra: str) -> ValueError:
       extra: of this program, which brings it along.
     """
     return ValueError(f'{what} needs {package}, which is not installed: pip install "dense-labels[{extra}]"')
+
+
+def python() -> str:
+    """Returns the command that runs this Python, as short as it can be written, quoted for a shell."""
+    return shlex.quote(_short(sys.executable))
+
+
+def command(name: str, *arguments: str) -> str:
+    """Returns the command of one of our programs, run as the one that asks was: by a file, or as it is installed.
+
+    Args:
+      name: "train", "eval" or "predict".
+      *arguments: of the program; they are quoted for a shell.
+    """
+    folder, program = os.path.split(sys.argv[0])
+    if program.endswith("_main.py"):
+        begin = f"{python()} {shlex.quote(os.path.join(folder, f'{name}_main.py'))}"
+    else:
+        script = os.path.join(os.path.dirname(sys.executable), f"dense-labels-{name}")
+        found = shutil.which(os.path.basename(script))
+        elsewhere = os.path.isfile(script) and not (found and os.path.samefile(found, script))
+        begin = shlex.quote(_short(script) if elsewhere else os.path.basename(script))
+    return f"{begin} {shlex.join(arguments)}"
+
+
+def _short(path: str) -> str:
+    inside = os.path.relpath(path)
+    return path if inside.startswith(os.pardir) else inside

@@ -116,7 +116,8 @@ def check_same(config: config_lib.Config, kept: config_lib.Config, workdir: str 
     if changed:
         raise ValueError(
             f"{workdir} holds a run with another configuration ({'; '.join(changed)}); "
-            "go on with that configuration or choose another --workdir"
+            "go on with that configuration or choose another --workdir, which begins with the weights of this one "
+            f"where --config.train.init_from={os.fspath(workdir)} is given"
         )
 
 

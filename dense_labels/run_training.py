@@ -61,6 +61,7 @@ def train(
     config = _configuration(pictures_or_config, overrides)
     files.check_local(workdir, "--workdir")
     workdir = os.path.abspath(os.path.expanduser(os.fspath(workdir)))
+    _check_place(workdir, config.data.dir)
 
     import tensorflow as tf  # after the configuration is known to be right, for this is slow
 
@@ -78,6 +79,17 @@ def train(
     ):
         _train(config, workdir, strategy, allow_changed_data, services, copies)
     return open_run(workdir)
+
+
+def _check_place(workdir: str, pictures: str) -> None:
+    """Refuses a file in place of a folder, and the folder of the pictures, in which drawings would be pictures."""
+    if os.path.lexists(workdir) and not os.path.isdir(workdir):
+        raise ValueError(f"--workdir={workdir}: is a file; give the folder of a run, which need not be there yet")
+    if pictures and os.path.realpath(workdir) == os.path.realpath(os.path.expanduser(pictures)):
+        raise ValueError(
+            f"--workdir={workdir}: is the folder of the pictures, among which the run would put its drawings; give "
+            "another, such as runs/mine"
+        )
 
 
 @contextlib.contextmanager
@@ -184,11 +196,21 @@ def _configuration(pictures_or_config, overrides) -> config_lib.Config:
         config = config_files.find("folder")
         config.data.dir = os.fspath(pictures_or_config)
     else:
-        config = config_files.find(os.fspath(pictures_or_config))
+        config = _found(os.fspath(pictures_or_config))
     config = config_lib.with_overrides(config, overrides)
     config_lib.check(config)
     config_lib.check_used(config, overrides)
     return run_config.with_absolute_paths(config)
+
+
+def _found(given: str) -> config_lib.Config:
+    """The configuration of a name or file, where a folder of pictures might be meant."""
+    if given not in config_files.names() and not os.path.isfile(os.path.expanduser(given)):
+        raise ValueError(
+            f"{given}: there is no such folder; give a folder of pictures, or a configuration: its file, or a name of "
+            f"{', '.join(config_files.names())}"
+        )
+    return config_files.find(given)
 
 
 def _resolved(config: config_lib.Config, source: Any, precision: str) -> config_lib.Config:

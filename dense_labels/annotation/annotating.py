@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -139,10 +138,11 @@ def _heads(run: Any) -> SeveralHeads | None:
 
 def _look(run: Any, heads: SeveralHeads | None, images: Iterable[tuple[Hashable, np.ndarray]], count: int) -> _Seen:
     """Labels pictures and describes them; their labels are not kept."""
-    keys, described, doubt = [], [], []
+    keys, described, doubt, brightest = [], [], [], 0
     with tqdm(total=count, desc="Looking at pictures", unit=" pictures") as bar:
         for batch in _batches(images):
             pixels = np.stack([image for _, image in batch])
+            brightest = max(brightest, int(pixels.max()))
             labels = run.labels(pixels).values
             described.append(choosing.describe(labels, pixels))
             keys += [key for key, _ in batch]
@@ -150,6 +150,7 @@ def _look(run: Any, heads: SeveralHeads | None, images: Iterable[tuple[Hashable,
                 found = heads.together(pixels)
                 doubt.append(np.mean([1 - np.asarray(found["score"]), found["disagreement"]], axis=-1))  # [2, n]
             bar.update(len(batch))
+    decoding.warn_of_darkness(len(keys), brightest)
     parts = [np.concatenate(each) for each in zip(*described)]
     return _Seen(keys, parts, _ranks(np.concatenate(doubt, axis=1)) if doubt else None)
 
@@ -216,6 +217,6 @@ def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predi
 
 def _command(run: Any, folder: str) -> str:
     """The command that takes what the page hands out."""
-    parts = ["python", "eval_main.py", f"--workdir={run.workdir}", "--annotations=DOWNLOADED.csv"]
+    parts = [f"--workdir={run.workdir}", "--annotations=DOWNLOADED.csv"]
     elsewhere = os.path.realpath(folder) != os.path.realpath(run.config.data.dir or os.devnull)
-    return shlex.join([*parts, f"--pictures={folder}"] if elsewhere else parts)
+    return progress.command("eval", *parts, *([f"--pictures={folder}"] if elsewhere else []))

@@ -4,7 +4,7 @@ Convention: a picture is the unit. What the newer file has of a picture takes th
 so that a landmark that was taken away stays away; a picture in which the newer file places no landmark stays as it was.
 Marks of hidden landmarks are no exception, but where the newer file cannot say that a landmark is hidden: there a
 landmark keeps the mark of the older file, unless its place is taken away.
-Landmarks are told apart by their names; without names by their numbers, which are those of the files.
+Landmarks are told apart by their names; where a file has no names, which TPS and .pts cannot hold, by their order.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def merge_annotations(
     """
     older, newer, out, folder = (pathlib.Path(path).expanduser() for path in (older, newer, out, pictures))
     _check_place(out, older, newer, folder)
-    before, after = (_read(path, folder, category or "") for path in (older, newer))
+    before, after = _named_alike(*(_read(path, folder, category or "") for path in (older, newer)))
     entry = written.entry_for(out, format, (before.kind, after.kind))
     _check_alike(before, after)
     merged, corrected, added = _merged(before, after)
@@ -144,6 +144,20 @@ def _name(path, folder, file):
         if name.parts[0] != os.pardir:
             return name.as_posix()
     raise ValueError(f"{file}: the picture {path} lies outside of {folder}; give the folder that all pictures lie in")
+
+
+def _named_alike(before: _Known, after: _Known) -> tuple[_Known, _Known]:
+    """Gives the landmarks of a file without names those of the other, where that has as many."""
+    if before.found.named == after.found.named:
+        return before, after
+    one, other = (before, after) if before.found.named else (after, before)
+    names = one.found.landmark_names
+    if len(names) != len(other.found.landmark_names):
+        return before, after
+    some = ", ".join(map(progress.printable, names[:_NAMED])) + ", ..." * (len(names) > _NAMED)
+    progress.note(f"{other.path} does not name its landmarks: they are taken in the order of {one.path}, {some}")
+    other = other._replace(found=dataclasses.replace(other.found, landmark_names=names, named=True))
+    return (one, other) if one is before else (other, one)
 
 
 def _check_alike(before: _Known, after: _Known) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,9 @@ import numpy as np
 from dense_labels import files, progress
 from dense_labels.registry import FORMATS
 from input_pipeline.readers import pictures
+from input_pipeline.storage import uncorrected
 
 _RAW_POINTS = "points_raw.csv"
-_WRITTEN = ".written.json"  # digests of what predictions have left in a folder, by its name
 OBJECT = pictures.OBJECT
 
 
@@ -102,6 +101,12 @@ class Predictions:
             rows.setdefault(name, []).append(index)
         return rows
 
+    def take(self, rows: Sequence[int]) -> Predictions:
+        """Returns some of the rows, in an order of their own."""
+        of_rows = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        arrays = {name: value[list(rows)] for name, value in of_rows.items() if isinstance(value, np.ndarray)}
+        return dataclasses.replace(self, names=tuple(self.names[row] for row in rows), **arrays)
+
     def is_hidden(self, row: int, landmark: int) -> bool:
         """Says whether something hides a landmark of a row, as far as that is known."""
         return self.hidden is not None and bool(self.hidden[row, landmark])
@@ -137,32 +142,17 @@ class Predictions:
             else:
                 files.make_whole(folder / name, content)
         if edited:
-            _remember(folder, edited)
+            uncorrected.remember(folder, edited)
         return [folder / name for name in contents]
-
-
-def _written(folder: pathlib.Path) -> dict[str, str]:
-    """Name -> digest of what predictions have left in a folder."""
-    try:
-        found = json.loads((folder / _WRITTEN).read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
-        return {}
 
 
 def _keep_others(folder: pathlib.Path, contents: Mapping[str, Any]) -> None:
     """Renames what would be replaced, unless it is as predictions have left it, or is what is to be written."""
-    left = _written(folder)
     for path, content in ((folder / name, content) for name, content in contents.items()):
         if path.is_file() and isinstance(content, bytes) and path.read_bytes() == content:
             continue
-        if os.path.lexists(path) and files.digest(path) != left.get(path.name):
+        if os.path.lexists(path) and not uncorrected.is_uncorrected(path):
             others = (path.with_name(f"{path.stem}_kept_{k}{path.suffix}") for k in itertools.count(1))
             kept = next(each for each in others if not os.path.lexists(each))
             path.rename(kept)
             progress.warn(f"{path} was there and is not as predictions have left it; it is kept as {kept.name}")
-
-
-def _remember(folder: pathlib.Path, names: Iterable[str]) -> None:
-    left = {**_written(folder), **{name: files.digest(folder / name) for name in names}}
-    files.write_whole(folder / _WRITTEN, json.dumps(left, indent=1).encode())

@@ -18,6 +18,7 @@ _MANY = 0.25  # of the landmarks, or of boxes that would lie inside if they were
 _BEYOND, _ROUNDED = 0.02, 2  # of the side; pixels: how far beyond its picture a box may end
 _SMALLEST = 8  # pixels: in smaller pictures shares of a side could be pixels
 _LARGE = 250  # pixels: in smaller pictures percent could be pixels
+_STAND_INS = 0.0, -1.0, 0.5, -0.5  # x and y that programs write where there is none; some readers add half a pixel
 
 
 def check_one_answer(splits: Mapping[str, Pictures]) -> None:
@@ -82,6 +83,7 @@ def check_landmarks(pictures: Pictures, sizes: np.ndarray) -> None:
       ValueError: in one line that names a picture.
     """
     _check_units(pictures, sizes)
+    _check_stand_ins(pictures)
     _check_inside(pictures, sizes)
 
 
@@ -144,6 +146,19 @@ def _check_units(pictures, sizes):
         )
 
 
+def _check_stand_ins(pictures):
+    """Landmarks at numbers that stand for no place: a person puts two of them to the same corner hardly ever."""
+    for number in _STAND_INS:
+        found = (pictures.annotated > 0) & (pictures.landmarks == number).all(axis=-1)
+        if found.sum() > 1:
+            row, k = np.argwhere(found)[0]
+            raise ValueError(
+                f"{pictures.paths[row]}: {_name(pictures, k)} lies at ({number:g}, {number:g}), and so do "
+                f"{found.sum()} landmarks: programs write this where there is none; leave those out, in CSV as two "
+                "empty cells"
+            )
+
+
 def _check_inside(pictures, sizes):
     """Landmarks of which three quarters lie in their pictures, or a pixel outside."""
     annotated = pictures.annotated > 0
@@ -180,6 +195,9 @@ def _beyond(landmarks, sizes):
 
 
 def _of(pictures, row, k, sizes):
-    name = pictures.landmark_names[k] if pictures.landmark_names else f"landmark {k}"
     (x, y), (height, width) = pictures.landmarks[row, k], sizes[row]
-    return f"{pictures.paths[row]}: {name} lies at ({x:g}, {y:g}), outside the {width} x {height} pixels"
+    return f"{pictures.paths[row]}: {_name(pictures, k)} lies at ({x:g}, {y:g}), outside the {width} x {height} pixels"
+
+
+def _name(pictures, k):
+    return pictures.landmark_names[k] if pictures.landmark_names else f"landmark {k}"

@@ -15,7 +15,7 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import Config, DataConfig
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
-from input_pipeline.storage import decoding
+from input_pipeline.storage import decoding, uncorrected
 
 _LEAST_SHARE = 0.15  # of what is annotated: a smaller distance says nothing about the size of the object
 KEYS = (*STILL_KEYS, "data.annotations", "data.annotations_test")  # of readers whose landmarks are files
@@ -46,9 +46,11 @@ def read_splits(data: DataConfig, read: Callable[[str], Pictures]) -> dict[str, 
       ValueError: what `read` raises.
     """
     known = read(data.annotations)
+    uncorrected.warn(data.annotations)
     splits = {"train": known, "annotated": known}
     if data.annotations_test:
         splits["test"] = read(data.annotations_test)
+        uncorrected.warn(data.annotations_test)
     if data.whole_pictures:
         splits = {split: dataclasses.replace(each, boxes=None) for split, each in splits.items()}
     return splits
@@ -163,7 +165,7 @@ def read_text(path: str | os.PathLike) -> str:
 
 
 def read_csv(path: str | os.PathLike) -> list[tuple[str, list[str]]]:
-    """Reads the lines of a CSV file that are not empty.
+    """Reads the lines of a CSV file that are not empty; cells end at commas, or as the first line says at ; or tabs.
 
     Returns:
       Where each line is, as messages name it, and its cells.
@@ -171,9 +173,11 @@ def read_csv(path: str | os.PathLike) -> list[tuple[str, list[str]]]:
     Raises:
       ValueError: as `read_text`, or naming the line that is no CSV.
     """
-    reader = csv.reader(io.StringIO(read_text(path)), strict=True)
+    text = read_text(path)
+    delimiter = next((each for each in ",;\t" if each in text.partition("\n")[0]), ",")
+    reader = csv.reader(io.StringIO(text), strict=True, delimiter=delimiter)
     try:
-        return [(f"{path}, line {reader.line_num}", cells) for cells in reader if cells]
+        return [(f"{path}, line {reader.line_num}", cells) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
 

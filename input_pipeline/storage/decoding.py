@@ -20,6 +20,7 @@ _TOO_MANY = f"more than {MOST_PIXELS / 1e6:.0f} million pixels"
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
 _GREYS = {"L;2": 85, "L;4": 17}  # of few bits: what Pillow multiplies them with, but not the transparent one
 _PNG = b"\x89PNG\r\n\x1a\n"
+_DARK = 32  # of 255: pictures that are darker all over are probably not what they were
 _PHOTOMETRIC = 262  # the tag of a TIFF that says what its numbers mean
 _EXIF = b"Exif\0\0"  # begins EXIF data, but for some programs
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of the bytes of a number in EXIF data
@@ -99,6 +100,15 @@ def read_format(path: str | os.PathLike, *, content: bytes | None = None) -> str
     """
     with _opened(path, content) as image:
         return str(image.format)
+
+
+def warn_of_darkness(count: int, brightest: int) -> None:
+    """Warns where none of so many pictures has a pixel that is not dark, of 255."""
+    if count and brightest < _DARK:
+        progress.warn(
+            f"no pixel of {count} pictures is brighter than {brightest} of 255; where 16-bit files hold 10 or 12 bits, "
+            "scale them to the full range, for they are seen nearly black"
+        )
 
 
 def read_resized(

@@ -22,7 +22,6 @@ from input_pipeline.storage import decoding, kept
 _VERSION = 2  # of what is kept: raised whenever pictures are decoded, cut or resized in another way
 _IN_FLIGHT = 256  # pictures that are resized but not yet written: they bound the memory
 _NAMED = 5  # files that a message names
-_DARK = 32  # of 255: pictures that are darker all over are probably not what they were
 _SAMPLE = 1000  # headers that `look` reads
 
 
@@ -171,7 +170,7 @@ def _open(folder, pictures, size, skip_bad_files):
         pictures = pictures.take(np.delete(np.arange(len(pictures)), [index for index, _ in bad]))
     scale = np.load(folder / "scale.npy")
     pictures = consistency.checked(pictures, np.load(folder / "sizes.npy"))
-    _warn_of_darkness(len(pictures), int(np.load(folder / "brightest.npy")))
+    decoding.warn_of_darkness(len(pictures), int(np.load(folder / "brightest.npy")))
     landmarks = pictures.landmarks
     if landmarks is not None:
         corners = np.float32(0) if pictures.boxes is None else pictures.boxes[:, np.newaxis, :2]
@@ -179,14 +178,6 @@ def _open(folder, pictures, size, skip_bad_files):
     images = np.memmap(folder / "images", np.uint8, mode="r", shape=(len(pictures), *size, 3))
     digests = tuple((folder / "digests.txt").read_text().split())
     return Store(images, pictures, scale, landmarks, pictures.annotated, pictures.normalisers, digests)
-
-
-def _warn_of_darkness(count, brightest):
-    if brightest < _DARK:
-        progress.warn(
-            f"no pixel of {count} pictures is brighter than {brightest} of 255; where 16-bit files hold 10 or 12 bits, "
-            "scale them to the full range, for they are seen nearly black"
-        )
 
 
 def _listing(folder):

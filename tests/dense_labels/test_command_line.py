@@ -165,6 +165,8 @@ def script(tmp_path_factory):
         (["--traceback"], 1, r"ValueError: a configuration must be .*"),
         (["--hwo=x"], 1, r"error: Unknown command line flag 'hwo'\. Did you mean: how .*"),
         (["here.txt"], 1, r"error: unexpected argument 'here\.txt'; every option is written --name=value"),
+        (["here.txt", "--hwo=x"], 1, r"error: Unknown command line flag 'hwo'\. Did you mean: how .*"),
+        ([__file__, "--how=x"], 1, r"error: unexpected argument '.*'; every .*=value; a pattern stands in quotes"),
     ],
 )
 def test_the_users_mistake_is_one_line_and_the_programs_a_stack_trace(script, arguments, code, last):
@@ -284,4 +286,25 @@ def test_the_rows_of_benchmarks_are_accepted(name):
 
 def test_the_python_in_a_printed_command_can_be_pasted(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/opt/my pythons/$1/python")
-    assert shlex.split(command_line.python()) == ["/opt/my pythons/$1/python"]
+    assert shlex.split(progress.python()) == ["/opt/my pythons/$1/python"]
+
+
+@pytest.mark.parametrize("asked_by", ["train_main.py", "../a clone/train_main.py"])
+def test_a_printed_command_runs_the_file_beside_the_one_that_runs(monkeypatch, asked_by):
+    monkeypatch.setattr(sys, "argv", [asked_by])
+    begin = [*shlex.split(progress.python()), asked_by.replace("train", "eval")]
+    assert shlex.split(progress.command("eval", "--workdir=my runs/1")) == [*begin, "--workdir=my runs/1"]
+
+
+def test_a_printed_command_is_what_is_installed(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["/usr/lib/ipykernel_launcher.py"])
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "my env" / "python"))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert progress.command("eval", "--report") == "dense-labels-eval --report"  # nowhere: its name
+    script = tmp_path / "my env" / "dense-labels-eval"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    assert shlex.split(progress.command("eval", "--report")) == [str(script), "--report"]
+    monkeypatch.setenv("PATH", f"/usr/bin:{script.parent}")
+    assert progress.command("eval", "--report") == "dense-labels-eval --report"

@@ -56,6 +56,13 @@ def test_a_bucket_is_no_new_folder(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_is_no_new_folder(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(ValueError, match=r"/out: is a file; give a folder"), files.new_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def test_a_new_folder_goes_where_nothing_comes_of_it(tmp_path):
     for left in ((), ("mine",)):
         with pytest.raises(KeyError), files.new_folder(tmp_path / "a" / "b") as folder:

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import dense_labels
-from dense_labels import kept_heads
+from dense_labels import kept_heads, progress
 from dense_labels.evaluation.result import Result
 from tests import drawn, evaluated
 from tests.commands import ROOT, environment
@@ -247,11 +247,12 @@ def test_a_run_without_a_head_cannot_predict(run, tmp_path, pictures):
         dense_labels.load(tmp_path)
 
 
-def test_the_command_writes_a_page_to_annotate_in(run, pictures, capsys):
+def test_the_command_writes_a_page_to_annotate_in(run, pictures, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["eval_main.py"])
     evaluated.evaluate(run.workdir, annotate=2)
     said = capsys.readouterr().out
     assert f"annotate 2 pictures in a browser: {run.workdir}/annotate/annotate.html" in said
-    assert f"then: python eval_main.py --workdir={run.workdir} --annotations=DOWNLOADED.csv" in said
+    assert f"then: {progress.python()} eval_main.py --workdir={run.workdir} --annotations=DOWNLOADED.csv" in said
     refused = evaluated.refusal(run.workdir, annotate=2, few_shot=["1"])
     assert refused == "--annotate does not evaluate: leave out --few_shot"
     assert "suggest=coco needs annotations" in evaluated.refusal(run.workdir, suggest=["coco"])

@@ -147,7 +147,8 @@ def test_a_list_in_a_configuration_file_is_as_good_as_a_tuple(tmp_path):
 def test_another_configuration_in_the_same_folder_is_refused(tmp_path, key, value, there):
     run_config.save(Config(), tmp_path)
     message = (
-        rf"holds a run with another configuration \({key}: {there} there, {value} now\); .*choose another --workdir"
+        rf"holds a run with another configuration \({key}: {there} there, {value} now\); .*choose another --workdir, "
+        r"which begins with the weights of this one where --config\.train\.init_from="
     )
     with pytest.raises(ValueError, match=message):
         run_config.check_same(changed(key, value), run_config.load(tmp_path), tmp_path)

@@ -302,6 +302,23 @@ def test_a_bucket_is_not_taken_for_a_folder_of_this_machine(options, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
+def test_a_run_is_not_put_where_a_file_or_the_pictures_are(options, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"^--workdir=.*/notes\.txt: is a file; give the folder of a run"):
+        dense_labels.train(**options, workdir=tmp_path / "notes.txt")
+    pictures = options["pictures_or_config"]
+    (tmp_path / "link").symlink_to(pictures)
+    before = sorted(os.listdir(pictures))
+    with pytest.raises(ValueError, match=r"^--workdir=.*/link: is the folder of the pictures, among which the run"):
+        dense_labels.train(**options, workdir=tmp_path / "link")
+    assert sorted(os.listdir(pictures)) == before
+
+
+def test_a_folder_that_is_not_there_is_no_configuration(tmp_path):
+    with pytest.raises(ValueError, match=r"^.*/pictrues: there is no such folder; give a folder of pictures, or"):
+        dense_labels.train(tmp_path / "pictrues", workdir=tmp_path / "run")
+
+
 def test_those_that_only_take_part_do_not_lock_and_write_nothing(options, tmp_path, monkeypatch):
     monkeypatch.setattr(strategies, "is_chief", lambda strategy: False)
     monkeypatch.setattr(run_training, "_fit", lambda *_: None)

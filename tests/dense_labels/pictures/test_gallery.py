@@ -96,7 +96,11 @@ def test_a_picture_from_outside_is_one_function(registered, tmp_path):
         del registered._entries[name]
     pictures = gallery.draw(material)
     assert list(pictures) == ["lengths", "curves"] and pictures["lengths"].shape == (10, 15, 3)
+    for name in ("labels", "of_mine"):  # of an earlier evaluation; of nobody we know
+        (tmp_path / f"{name}.png").write_bytes(b"earlier")
+    registered.register("labels", "Not drawn this time.", needs=("worst",))(draw_lengths)
     gallery.save(tmp_path, pictures)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["curves.png", "lengths.png", "of_mine.png"]
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "lengths.png")), pictures["lengths"])
     assert (tmp_path / "curves.png").is_file()
     html = page_text.panels({"unknown_one": "data:,u", "curves": "data:,c", "lengths": "data:,l"})

@@ -101,7 +101,7 @@ def test_the_order_is_that_of_the_older_file_and_what_was_taken_away_stays_away(
     [
         (["file,eye_x,eye_y", "a.png,1,2"], r"new.csv and .*old.csv have other landmarks: only .*old.csv has tip"),
         (["file,eye_x,eye_y,TIP_x,TIP_y", "a.png,1,2,3,4"], r"only .*new.csv has TIP; only .*old.csv has tip"),
-        (["file,x0,y0,x1,y1", "a.png,1,2,3,4"], r"only .*new.csv has 0, 1; only .*old.csv has eye, tip"),
+        (["file,x0,y0", "a.png,1,2"], r"only .*new.csv has 0; only .*old.csv has eye, tip"),
         (["file,eye_x,eye_y,tip_x,tip_y", "a.png,1,2,3,4", "a.png,1,2,3,5"], r"new.csv: a.png is there twice, and it"),
         (["file,eye_x,eye_y,tip_x,tip_y", "no.png,1,2,3,4"], r"new.csv, line 2: there is no picture .*no.png"),
         (["file,eye_x,eye_y,tip_x,tip_y", "a.png,100,2,300,4"], r"a.png: eye lies at \(100, 2\), outside the 64 x 40"),
@@ -112,6 +112,30 @@ def test_what_contradicts_is_refused_in_one_line(folder, tmp_path, newer, said):
     with pytest.raises(ValueError, match=said) as raised:
         merging.merge_annotations(before, table(tmp_path / "new.csv", *newer), tmp_path / "all.csv", folder)
     assert "\n" not in str(raised.value) and not (tmp_path / "all.csv").exists()
+
+
+@pytest.mark.parametrize("kind", ["csv", "yolo"])
+def test_predictions_that_nobody_has_corrected_are_told(folder, tmp_path, kind, capsys):
+    before, after = saved(folder, tmp_path / "old", "csv", OLD), saved(folder, tmp_path / "new", kind, NEW)
+    before.write_text(before.read_text() + "\n")
+    file = after if after.is_file() else next(each for each in after.rglob("*.txt"))
+    for name, corrected in (("1.csv", False), ("2.csv", True)):
+        file.write_text(file.read_text() + "\n" * corrected)
+        dense_labels.merge_annotations(before, after, tmp_path / name, folder)
+        said = capsys.readouterr().out
+        assert (f"warning: {after} is as predictions have left it: nobody" in said) != corrected
+        assert f"{before} is as predictions" not in said
+
+
+@pytest.mark.parametrize("older, newer", [("csv", "tps"), ("tps", "csv"), ("coco", "pts")])
+def test_landmarks_without_names_are_taken_in_the_order_of_the_other_file(folder, tmp_path, older, newer, capsys):
+    before, after = saved(folder, tmp_path / "old", older, OLD), saved(folder, tmp_path / "new", newer, NEW)
+    dense_labels.merge_annotations(before, after, tmp_path / "all.csv", folder)
+    one, other = (after, before) if older in NUMBERED else (before, after)
+    said = f"{other} does not name its landmarks: they are taken in the order of {one}, {', '.join(NAMES)}"
+    assert said in capsys.readouterr().out
+    for name, points in points_of(folder, tmp_path / "all.csv").items():
+        np.testing.assert_allclose(points, ALL[name], atol=0.003)
 
 
 def test_a_picture_in_two_records_is_refused(folder, tmp_path):

@@ -89,6 +89,15 @@ def test_pictures_that_cannot_be_read_are_listed_and_cost_nothing_else(pictures,
     np.testing.assert_allclose(found.points[6:8, 0], [places["06.png"], places["08.png"]], atol=1e-3)
 
 
+@pytest.mark.parametrize("brightest, warned", [(15, True), (255, False)])
+def test_pictures_that_are_nearly_black_are_told(tmp_path, capsys, brightest, warned):
+    """Such as 12 bits of a microscope in a file of 16."""
+    pixels = np.linspace(0, brightest * 257, 40 * 60, dtype=np.uint16).reshape([40, 60])
+    Image.fromarray(pixels).save(tmp_path / "cells.tif")
+    model().predict(tmp_path)
+    assert ("no pixel of 1 pictures is brighter than" in capsys.readouterr().out) == warned
+
+
 def test_where_none_can_be_read_there_is_no_output(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(b"")

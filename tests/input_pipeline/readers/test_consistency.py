@@ -53,6 +53,19 @@ def test_landmarks_far_outside_are_not_annotated_and_that_is_said(capsys):
     assert "b.png: landmark 3 lies at (-700.5, 2300.25), outside the 40 x 60 pixels" in said
 
 
+@pytest.mark.parametrize("number", [0, -1, 0.5, -0.5])
+def test_numbers_that_stand_for_no_place_are_refused(number):
+    twice = pictures([[[number, number], [30, 40]], [[5, 6], [number, number]]])
+    with pytest.raises(
+        ValueError, match=rf"a.png: nose lies at \({number}, {number}\), and so do 2 landmarks.*two empty cells"
+    ):
+        checked(twice)
+    once = pictures([[[number, number], [30, 40]], [[5, 6], [number, 1]]])
+    assert checked(once) is once
+    not_annotated = pictures(twice.landmarks, [[0, 1], [1, 1]])
+    assert checked(not_annotated) is not_annotated
+
+
 def test_landmarks_a_little_outside_stay(capsys):
     found = pictures([[[-10, 20], [30, 40]], [[5, 6], [39, 59]]])
     assert checked(found) is found and capsys.readouterr().out == ""

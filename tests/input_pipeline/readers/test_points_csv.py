@@ -39,6 +39,14 @@ def test_csv_with_named_landmarks_as_spreadsheets_write_it(read_csv):
     assert (found.normaliser, found.normalisers.tolist()) == ("eye distance", [5, 0])
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_csv_as_spreadsheets_write_it_where_a_comma_is_a_decimal_point(read_csv, delimiter):
+    lines = "file,x0,y0,x1,y1\r\nin/0.png,1.5,2,,\r\n,,,,\r\n".replace(",", delimiter)
+    found = read_csv(lines + f"1, b.png{delimiter}3{delimiter}4{delimiter}5{delimiter}6\r\n")
+    np.testing.assert_array_equal(found.landmarks, [[[1.5, 2], [0, 0]], [[3, 4], [5, 6]]])
+    np.testing.assert_array_equal(found.annotated, [[1, 0], [1, 1]])
+
+
 def test_csv_says_what_is_hidden_as_coco_does(read_csv):
     header = "file,nose_x,nose_y,nose_v,tail_x,tail_y,tail_v\n"
     found = read_csv(header + 'in/0.png,1,1,1,3,4,2\n"1, b.png",1,1,,,,1\nin/0.png,1,1,2.0,,,0\n')
@@ -61,7 +69,7 @@ def test_csv_leaves_damaged_pictures_to_the_store(read_csv, tmp_path):
     "text, message",
     [
         ("", "points.csv, line 1: the header must be file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,...; found "),
-        ("file;x0;y0\n", "the header must be file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,...; found file;x0;y0"),
+        ("file x0 y0\n", "the header must be file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,...; found file x0 y0"),
         ("file,x0,y0,x1\n", "found file,x0,y0,x1"),
         ("file,x1,y1\n", "found file,x1,y1"),
         ("file,a_x,b_y\n", "found file,a_x,b_y"),
