@@ -18,7 +18,7 @@ from input_pipeline.storage import decoding
 
 _LIST = ".txt"
 _NAMED = 5  # pictures that a message names
-OUTLIERS = ("outliers.csv", "outliers.png")  # the table and the sheet of those that stand out
+OUTLIERS = ("outliers.csv", "outliers.png", "outliers")  # of those that stand out: a table, a sheet, and a folder
 
 
 class Inputs(NamedTuple):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from dense_labels import files
 from dense_labels.prediction import inputs, smoothing
 from dense_labels.prediction.predictions import Predictions
+from dense_labels.registry import FORMATS, READERS
+from input_pipeline.storage import videos
 
-TABLE, SHEET = inputs.OUTLIERS
+TABLE, SHEET, FOLDER = inputs.OUTLIERS
 _APART = 10  # frames of a video that lie nearer to one that is listed show the same
 _LEAST_SHAPES, _LEAST_LANDMARKS = 5, 3  # what shapes can be told by
 _MOST_DRAWN = 48
@@ -64,8 +69,22 @@ def find(
     return chosen
 
 
-def write(predictions: Predictions, outliers: list[Outlier], out: str | os.PathLike) -> list[pathlib.Path]:
-    """Writes a table of outliers, and a contact sheet of the first 48 of them; returns the two files.
+def write(
+    predictions: Predictions, outliers: list[Outlier], out: str | os.PathLike, formats: Sequence[str] = ()
+) -> list[pathlib.Path]:
+    """Writes a table of outliers, a contact sheet of the first 48 of them, and a folder to correct them in.
+
+    The folder has the predictions of the pictures that are listed, no others, in those of the formats that are read as
+    annotations, or where there is none, in one that is; and of a video, these frames as pictures.
+
+    Args:
+      predictions: of N rows.
+      outliers: of them, as `find` lists them.
+      out: folder to write to.
+      formats: names of the registry FORMATS.
+
+    Returns:
+      The two files and the folder.
 
     Raises:
       ValueError: if a picture cannot be read any more.
@@ -83,7 +102,23 @@ def write(predictions: Predictions, outliers: list[Outlier], out: str | os.PathL
     files.write_whole(folder / TABLE, csv.table([["file", *known, "why", "value"]], rows))
     captions = [f"{each.kind} {each.value:.3g}" for each in drawn]
     files.write_whole(folder / SHEET, sheet.draw_rows(predictions, [each.row for each in drawn], captions))
-    return [folder / TABLE, folder / SHEET]
+    _write_rows(predictions, outliers, folder / FOLDER, formats)
+    return [folder / TABLE, folder / SHEET, folder / FOLDER]
+
+
+def _write_rows(predictions, outliers, folder, formats):
+    """Writes the rows of the pictures that are listed: all of them, for a correction replaces all of a picture."""
+    names = {predictions.names[each.row] for each in outliers}
+    chosen = predictions.take([row for row, name in enumerate(predictions.names) if name in names])
+    if predictions.video:
+        for frame in videos.read_frames(predictions.video, only=set(chosen.frames.tolist())):
+            path = folder / chosen.names[chosen.frames.tolist().index(frame.index)]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.make_whole(path, Image.fromarray(frame.picture).save)
+        chosen = dataclasses.replace(chosen, folder=str(folder), video="", frames=None, seconds=None)
+    read = [name for name in formats if (FORMATS[name].facts.get("reader") or name) in READERS]
+    usual = ["csv" if predictions.objects is None else "coco"]
+    chosen.save(folder, read or usual)
 
 
 def shape_distances(points: np.ndarray, shapes: np.ndarray) -> np.ndarray | None:

@@ -21,6 +21,7 @@ from dense_labels.prediction.predictions import Predictions
 from dense_labels.prediction.reading import Seen
 from dense_labels.registry import FORMATS
 from input_pipeline.readers.pictures import saw_boxes
+from input_pipeline.storage import decoding
 
 _AHEAD = 4  # batches that are decoded, or are being decoded, before the network wants them
 _NAMED = 5  # pictures that a message names
@@ -113,7 +114,7 @@ class Predictor:
             try:
                 found = self._predictions(source, self._lines(source, ask, journal.done, journal.add))
                 predicted = smoothing.smooth(found) if smooth else found
-                written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder)]
+                written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder, formats)]
                 finished = True
             finally:
                 journal.close(finished=finished)
@@ -125,13 +126,15 @@ class Predictor:
         """Predicts at most `size` pictures of the frame's full size; see `answers.of_batch`."""
         return answers.of_batch(batch, self._landmarks, size)
 
-    def _write_outliers(self, found: Predictions, count: int, folder: pathlib.Path) -> list[pathlib.Path]:
+    def _write_outliers(
+        self, found: Predictions, count: int, folder: pathlib.Path, formats: str | Sequence[str]
+    ) -> list[pathlib.Path]:
         if not count:
             return []
         from dense_labels.prediction import outliers
 
         listed = outliers.find(found, count, shapes=self._annotated, size=self.frame.full_size)
-        return outliers.write(found, listed, folder)
+        return outliers.write(found, listed, folder, [formats] if isinstance(formats, str) else formats)
 
     def _lines(
         self, source: reading.Source, ask: Callable, done: dict[Key, Line], keep: Callable[[list[Line]], None]
@@ -141,12 +144,16 @@ class Predictor:
         if kept:
             progress.say(f"going on: {len(kept)} of {source.count} {source.noun} were predicted before")
         ahead = reading.ahead(source, self.frame.full_size, dict(kept), _AHEAD * answers.BATCH_SIZE)
+        looked_at, brightest = 0, 0
         with tqdm(total=source.count, initial=len(kept), desc="Predicting", unit=f" {source.noun}") as bar:
             for batch in _batches(ahead):
+                values = [int(seen.image.max()) for seen in batch if seen.image is not None]
+                looked_at, brightest = looked_at + len(values), max(brightest, *values, 0)
                 lines = answers.of_batch(batch, ask)
                 keep(lines)
                 kept.update(packed(lines))
                 bar.update(len(lines))
+        decoding.warn_of_darkness(looked_at, brightest)
         return source.in_order(kept)
 
     def _predictions(self, source: reading.Source, lines: list[Line]) -> Predictions:

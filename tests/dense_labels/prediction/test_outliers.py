@@ -1,6 +1,9 @@
 """Tests of finding outliers: each kind finds the one that was made, and shapes are told apart by shape alone."""
 
 import csv
+import dataclasses
+import json
+import os
 
 import numpy as np
 import pytest
@@ -10,6 +13,9 @@ from dense_labels.batches import Frame
 from dense_labels.prediction import outliers
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.prediction.predictor import Predictor
+from input_pipeline.readers import annotation_files, points_csv
+from input_pipeline.storage import videos as reading
+from tests import videos
 
 SHAPE = np.float64([[10, 10], [30, 12], [20, 30], [12, 40], [33, 38]])
 
@@ -118,11 +124,51 @@ def test_outliers_are_written_as_a_table_and_drawn(tmp_path):
     names = ("0.png", "1.png", "2.png", "2.png")
     predictions = of(points, score, tmp_path, names, objects=np.array([1, 1, 1, 2]))
     written = outliers.write(predictions, outliers.find(predictions, 2), tmp_path)
-    assert [path.name for path in written] == ["outliers.csv", "outliers.png"]
+    assert [path.name for path in written] == ["outliers.csv", "outliers.png", "outliers"]
     with open(written[0], newline="") as file:
-        header, first, _ = csv.reader(file)
+        header, first, other = csv.reader(file)
     assert header == ["file", "object", "why", "value"] and first == ["2.png", "1", "low score of b", "0.1"]
     assert Image.open(written[1]).size[0] > 400
+    found = json.loads((written[2] / "points.json").read_text())  # in csv a picture has one row
+    named = {each["id"]: each["file_name"] for each in found["images"]}
+    assert [named[each["image_id"]] for each in found["annotations"]].count("2.png") == 2
+    assert len(named) == len({first[0], other[0]})
+
+
+def test_those_of_pictures_are_written_in_the_formats_that_are_asked_for_and_read(tmp_path):
+    points, score = np.arange(16.0).reshape([4, 2, 2]) + 10, np.full([4, 2], 0.8)
+    score[[2, 1], 1] = 0.1, 0.2
+    for index in range(4):
+        Image.new("RGB", (100, 80)).save(tmp_path / f"{index}.png")
+    predictions = of(points, score, tmp_path, tuple(f"{index}.png" for index in range(4)))
+    folder = outliers.write(predictions, outliers.find(predictions, 2), tmp_path, ["scores", "tps", "csv"])[2]
+    assert sorted(each.name for each in folder.iterdir()) == [".written.json", "points.csv", "points.tps"]
+    read = points_csv.read_table(tmp_path, folder / "points.csv")
+    assert [os.path.basename(path) for path in read.paths] == ["1.png", "2.png"]
+    np.testing.assert_allclose(read.landmarks, points[1:3])
+
+
+def test_those_of_a_video_are_written_with_their_frames(tmp_path):
+    pytest.importorskip("cv2")
+    middle = videos.write(tmp_path / "arm.mp4", 30)
+    points = middle[:, np.newaxis].repeat(2, axis=1)
+    points[[7, 21]] = [[9, 30], [50, 9]]
+    frames = np.arange(30)
+    names = tuple(reading.frame_name("arm.mp4", index, 30) for index in frames)
+    facts = {"video": str(tmp_path / "arm.mp4"), "frames": frames, "seconds": frames / 25}
+    predictions = of(points, np.ones([30, 2]), tmp_path, names, **facts)
+    predictions = dataclasses.replace(predictions, sizes=np.tile(videos.SIZE, [30, 1]))
+    (tmp_path / "out").mkdir()
+    listed = outliers.find(predictions, 2)
+    chosen = sorted(each.row for each in listed)
+    folder = outliers.write(predictions, listed, tmp_path / "out", ["deeplabcut", "csv"])[2]
+    for name in ("points.csv", "points_deeplabcut.csv"):
+        read = annotation_files.read(folder, folder / name)
+        assert [os.path.relpath(path, folder) for path in read.paths] == [names[row] for row in chosen]
+        np.testing.assert_allclose(read.landmarks, points[chosen], atol=1e-3)
+    for row, path in zip(chosen, read.paths):
+        bright = np.argwhere(np.asarray(Image.open(path).convert("L")) > 128)[:, ::-1].mean(axis=0) + 0.5
+        np.testing.assert_allclose(bright, middle[row], atol=1)
 
 
 def test_outliers_without_a_folder_are_refused(tmp_path):
