@@ -16,7 +16,6 @@ from models import nearest_landmarks, regressed_landmarks
 FORMS = ("shared", "each")
 OWN = "own"  # the form of `fit_regress_own`
 _POINTS = 50
-_SHRINKAGE = 0.005  # of the landmarks' own vectors, which a few images alone would make far too long
 _SPREAD = 25  # cells that a virtual point is found at before training
 _CLUSTERED = 20000  # cells
 _STRENGTHS = 10.0 ** np.arange(2, -9, -1)  # of the ridge, times the largest eigenvalue; the strongest leaves the prior
@@ -43,7 +42,7 @@ def fit_regress(
 ) -> regressed_landmarks.RegressedLandmarks:
     """Fits `RegressedLandmarks` on frozen label maps of annotated images.
 
-    - A landmark's first virtual point is its own vector, as `nearest_landmarks.fit_nearest` finds it, shrunk a little.
+    - A landmark's first virtual point is its own vector, as `nearest_landmarks.fit_nearest` finds it.
       The others start at the centres of clusters of labels, all multiplied by the one factor that makes them peak at a
       few cells.
     - The linear maps start as ridge regressions that shrink towards "the landmark is at its own virtual point". Their
@@ -73,7 +72,7 @@ def fit_regress(
     if form not in FORMS:
         raise ValueError(f"form={form!r}: there is no such form; choose {', '.join(FORMS)}")
     known = dataclasses.replace(known, annotated=np.asarray(known.annotated) > 0)  # for weights in double precision
-    own = nearest_landmarks.fit_nearest(known, shrinkage=_SHRINKAGE)
+    own = nearest_landmarks.fit_nearest(known)
     stride, data, rng = known.labels.stride, _data(known), np.random.default_rng(seed)
     vectors = _initial_vectors(data.labels, own, form, rng)
     pictures = min(len(np.unique(data.picture[seen])) for seen in data.annotated.T)  # of the landmark with the fewest

@@ -5,7 +5,8 @@ weights are rounded to bfloat16 so that they pack well. (20 steps are too few fo
 "introspection": they were replaced by those of the pictures.) Its expected.json holds what the version before all
 modules were moved (cd1a785) made of it: `result`, its result.json, and `answers`, some values of what each signature
 answers. ("introspection" lacks the distances of matches between views: that version warped them by splines, where the
-run asks for affine warps.)
+run asks for affine warps.) Heads are fitted anew by whoever evaluates: since the vectors of `nearest` are drawn to mean
+labels, what heads of "arm", "stills" and "introspection" find is that of the version which began with this.
 """
 
 import json

@@ -50,7 +50,8 @@ def in_pictures(
         greys.append(refining.grey(picture, (height, width)))
     scale = np.array(sizes)[:, np.newaxis] / full  # [N, 1, 2], along x and y
     shown = points / scale
-    found, probability = suggest(labels[list(targets)], vectors(labels, shown - frame.margin, known))
+    mean_labels = matching.mean_labels(labels.values, shown - frame.margin, known, labels.stride)
+    found, probability = suggest(labels[list(targets)], mean_labels)
     places = found + frame.margin
     if exactly:
         finer = np.array(greys[0].shape[::-1]) / full
@@ -58,23 +59,6 @@ def in_pictures(
         places = np.stack([refining.refine(greys, shown * finer, known, *each) for each in given]) / finer
     placed = np.clip(places * scale[list(targets)], 0, np.array(sizes)[list(targets), np.newaxis])
     return placed.astype(np.float32), probability
-
-
-def vectors(labels: LabelMap, points: np.ndarray, annotated: np.ndarray) -> np.ndarray:
-    """Averages the labels at annotated landmarks.
-
-    Args:
-      labels: of N pictures.
-      points: float32 [N, K, 2], (x, y) in pixels of the network's input.
-      annotated: [N, K], 1 where a landmark is annotated, else 0.
-
-    Returns:
-      float32 [K, L]; 0 of a landmark that is annotated nowhere.
-    """
-    known = np.asarray(annotated, np.float32)[..., np.newaxis]
-    places = np.where(known > 0, points, 0).astype(np.float32)
-    found = geometry.bilinear_sample(labels.values, places, labels.stride).numpy()
-    return (found * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
 
 def suggest(labels: LabelMap, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

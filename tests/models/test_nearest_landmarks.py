@@ -179,7 +179,9 @@ def test_the_fit_finds_landmarks_of_other_views_below_the_pixel(fitted):
     assert errors["cell"].mean() > errors["subpixel"].mean()
 
 
-def test_the_fit_is_the_best_there_is(fitted):
+def test_but_for_its_prior_the_fit_is_the_best_there_is(fitted, monkeypatch):
+    monkeypatch.setattr(nearest_landmarks, "_TO_MEAN", 1e-9)
+    monkeypatch.setattr(nearest_landmarks, "_TO_ZERO", 1e-9)
     labels, landmarks, annotated, _ = fitted
     landmarks = landmarks.copy()
     landmarks[64:] += [6, -4]  # annotators disagree, and all of them count
@@ -192,6 +194,48 @@ def test_the_fit_is_the_best_there_is(fitted):
     for scale in (0.3, 0.3, 1, 1, 3):
         moved, _ = likelihood(vectors + scale * rng.normal(size=vectors.shape), *data)
         assert np.all(moved > best)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_with_its_prior_it_is_the_best_there_is(count):
+    labels, landmarks = synthetic_views(count, seed=1)
+    annotated = np.ones([count, 3])
+    means = np.mean([bilinear(*each) for each in zip(labels, landmarks)], axis=0)  # [K, L]
+    to_mean, to_zero = 100 * 0.03 / count / (1 + count / 50), 100 * 0.005 / count  # labels are of length 10
+
+    def value(z):
+        length = np.sum(z * means) / np.sum(means**2)  # the best there is
+        drawn = to_mean * np.sum((z - length * means) ** 2) + to_zero * np.sum(z**2)
+        return likelihood(z, labels, landmarks, annotated)[0].sum() + drawn / 2
+
+    vectors, rng = fit(labels, landmarks, annotated).astype(float), np.random.default_rng(3)
+    for size in (0.01, 0.1, 1):
+        for _ in range(5):
+            assert value(vectors + size * rng.normal(size=vectors.shape)) > value(vectors)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_few_views_are_enough_where_labels_have_noise(count):
+    """As those of learned frames have: the likelihood alone finds vectors that know these very views by heart."""
+    noise = np.random.default_rng(5)
+
+    def noisy(labels):  # labels of 16 numbers, of which the frame is three
+        rest = noise.normal(size=[*labels.shape[:3], 13])
+        return np.concatenate([labels, 4 * rest], axis=-1).astype(np.float32)
+
+    labels, landmarks = synthetic_views(count, seed=1)
+    others, places = synthetic_views(40, seed=9)
+    vectors = fit(noisy(labels), landmarks, np.ones([count, 3], np.float32))
+    found = nearest_landmarks.NearestLandmarks(vectors, STRIDE, upsample=4)(noisy(others))
+    assert np.linalg.norm(found["subpixel"] - places, axis=-1).mean() < 2.5
+
+
+def test_of_one_view_the_vector_is_the_label_at_the_landmark_but_for_its_length(fitted):
+    labels, landmarks = synthetic_views(1, seed=1)
+    vectors = fit(labels, landmarks, np.ones([1, 3], np.float32))
+    for z, place in zip(vectors, landmarks[0]):
+        label = bilinear(labels[0], place[np.newaxis])[0]
+        assert z @ label / np.linalg.norm(z) / np.linalg.norm(label) > 0.9
 
 
 @pytest.mark.parametrize("nothing", [1.0, np.nan])

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dense_labels.method import sparse_landmarks
-from models import nearest_landmarks, regressed_landmarks, regression
+from models import regressed_landmarks, regression
 from tests.models.labelled import labelled
 
 STRIDE, HEIGHT, WIDTH = 2, 20, 24
@@ -114,18 +114,6 @@ def test_the_size_of_the_labels_does_not_matter(others):
     labels, landmarks = synthetic_views(5, seed=1)
     points = [fit((labels * size, landmarks), "shared")(others[0] * size)["points"] for size in (1, 128)]
     np.testing.assert_allclose(*points, atol=0.02)
-
-
-def test_strong_shrinkage_leaves_the_first_step_from_zero():
-    """There the likelihood's slope is the label at the landmark less the mean label, and the penalty is all else."""
-    labels, _ = synthetic_views(3, seed=1)
-    cells = np.array([[4, 7], [9, 9], [15, 20]])
-    at_landmark = labels[np.arange(3), cells[:, 0], cells[:, 1]]
-    landmarks = (cells[:, np.newaxis, ::-1] + 0.5).astype(np.float32) * STRIDE
-    found = nearest_landmarks.fit_nearest(labelled(labels, landmarks, stride=STRIDE), shrinkage=3e3)
-    slope = at_landmark.mean(axis=0) - labels.mean(axis=(0, 1, 2))
-    mean_square = np.mean(np.sum(np.square(labels), axis=-1))
-    np.testing.assert_allclose(found[0], slope / (3e3 / 3 * mean_square), rtol=0.01)
 
 
 def test_many_landmarks_get_more_points():
