@@ -50,7 +50,7 @@ def in_pictures(
         greys.append(refining.grey(picture, (height, width)))
     scale = np.array(sizes)[:, np.newaxis] / full  # [N, 1, 2], along x and y
     shown = points / scale
-    mean_labels = matching.mean_labels(labels.values, shown - frame.margin, known, labels.stride)
+    mean_labels = geometry.mean_labels(labels.values, shown - frame.margin, known, labels.stride)
     found, probability = suggest(labels[list(targets)], mean_labels)
     places = found + frame.margin
     if exactly:

@@ -7,6 +7,7 @@ the centre of pixel (row i, column j) is (j + 0.5, i + 0.5). Cell (i, j) of a ma
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -117,3 +118,20 @@ def upsample(maps: tf.Tensor, factor: int) -> tf.Tensor:
     """
     size = tf.shape(maps)[1:3] * factor
     return tf.image.resize(maps, size, method="bilinear")
+
+
+def mean_labels(labels: np.ndarray, points: np.ndarray, annotated: np.ndarray, stride: int) -> np.ndarray:
+    """Averages the labels at annotated points, as they are matched in other images.
+
+    Args:
+      labels: [N, h, w, L], of N images.
+      points: [N, K, 2], (x, y) in pixels of the network's input.
+      annotated: [N, K], above 0 where a point is annotated; others may be anywhere, and no numbers.
+      stride: side of a cell in pixels.
+
+    Returns:
+      float32 [K, L]; 0 of a point that is annotated nowhere.
+    """
+    known = np.asarray(annotated)[..., np.newaxis] > 0
+    found = bilinear_sample(labels, np.where(known, points, 0).astype(np.float32), stride).numpy()
+    return (found * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1).astype(np.float32)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from dense_labels.method import geometry
@@ -34,23 +33,6 @@ def match_log_probability(labels_a: tf.Tensor, labels_b: tf.Tensor) -> tf.Tensor
     check_lengths(labels_a, labels_b)
     labels_a, labels_b = tf.cast(labels_a, tf.float32), tf.cast(labels_b, tf.float32)
     return tf.nn.log_softmax(tf.matmul(labels_a, labels_b, transpose_b=True), axis=-1)
-
-
-def mean_labels(labels: np.ndarray, points: np.ndarray, annotated: np.ndarray, stride: int) -> np.ndarray:
-    """Averages the labels at annotated points, as they are matched in other images.
-
-    Args:
-      labels: [N, h, w, L], of N images.
-      points: [N, K, 2], (x, y) in pixels of the network's input.
-      annotated: [N, K], above 0 where a point is annotated; others may be anywhere, and no numbers.
-      stride: side of a cell in pixels.
-
-    Returns:
-      float32 [K, L]; 0 of a point that is annotated nowhere.
-    """
-    known = np.asarray(annotated)[..., np.newaxis] > 0
-    found = geometry.bilinear_sample(labels, np.where(known, points, 0).astype(np.float32), stride).numpy()
-    return (found * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1).astype(np.float32)
 
 
 def check_lengths(labels_a: tf.Tensor, labels_b: tf.Tensor) -> None:

@@ -201,7 +201,7 @@ def test_with_its_prior_it_is_the_best_there_is(count):
     labels, landmarks = synthetic_views(count, seed=1)
     annotated = np.ones([count, 3])
     means = np.mean([bilinear(*each) for each in zip(labels, landmarks)], axis=0)  # [K, L]
-    to_mean, to_zero = 100 * 0.03 / count / (1 + count / 50), 100 * 0.005 / count  # labels are of length 10
+    to_mean, to_zero = 100 * 0.01 / count / (1 + count / 50), 100 * 0.005 / count  # labels are of length 10
 
     def value(z):
         length = np.sum(z * means) / np.sum(means**2)  # the best there is

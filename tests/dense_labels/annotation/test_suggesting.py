@@ -35,7 +35,7 @@ def test_a_point_moves_with_its_object():
     labels = LabelMap(np.stack([frame(sharpness=20), frame(moved, sharpness=20)]), STRIDE)
     point = np.float32([[[21.0, 19.0]]])
     points, probability = suggesting.suggest(
-        labels, matching.mean_labels(labels[:1].values, point, np.ones([1, 1]), labels.stride)
+        labels, geometry.mean_labels(labels[:1].values, point, np.ones([1, 1]), labels.stride)
     )
     np.testing.assert_allclose(points[0, 0], [21, 19], atol=0.15)
     np.testing.assert_allclose(points[1, 0], [26, 16], atol=0.15)
@@ -47,7 +47,7 @@ def test_the_mean_is_over_those_that_are_annotated():
     centre = np.float32([2.5 * STRIDE, 1.5 * STRIDE])  # of the cell (1, 2)
     points = np.tile(centre, [3, 2, 1])
     points[1] = np.nan
-    found = matching.mean_labels(labels.values, points, np.array([[1, 0], [0, 0], [1, 0]]), labels.stride)
+    found = geometry.mean_labels(labels.values, points, np.array([[1, 0], [0, 0], [1, 0]]), labels.stride)
     np.testing.assert_allclose(found[0], labels.values[[0, 2], 1, 2].mean(axis=0), rtol=1e-5)
     assert not found[1].any()
 
@@ -98,7 +98,7 @@ def test_the_page_suggests_what_python_does(length):
     done = subprocess.run(["node", "-e", script], input=json.dumps(data), capture_output=True, text=True, check=True)
     answers = json.loads(done.stdout)
     found, probability = suggesting.suggest(
-        labels, matching.mean_labels(labels.values, points, np.ones([4, 6]), labels.stride)
+        labels, geometry.mean_labels(labels.values, points, np.ones([4, 6]), labels.stride)
     )
     np.testing.assert_allclose([[each["point"] for each in row] for row in answers], found, atol=2e-3)
     np.testing.assert_allclose([[each["probability"] for each in row] for row in answers], probability, rtol=2e-3)

@@ -173,6 +173,18 @@ def test_the_rule_for_few_images_names_the_first_where_nothing_can_be_said(error
     assert measuring.least({"a": 2.0, "b": None}, ["b", "a"]) == "a"
 
 
+@pytest.mark.parametrize(
+    "names, best",
+    [
+        (("nearest", "regress_each", "regress"), "regress_each"),
+        (("nearest", "regress", "detector"), "detector"),
+        (("nearest", "heatmaps"), "nearest"),
+    ],
+)
+def test_the_rule_for_few_images_takes_what_erred_least_elsewhere(names, best):
+    assert measuring.of_few(names) == best
+
+
 def test_a_landmark_that_a_part_lacks_is_not_measured_there(images):
     images.annotated[:, 1] = 0
     images.annotated[[0, 1], 1] = 1  # in the first part and in the second

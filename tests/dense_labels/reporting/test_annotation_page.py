@@ -285,7 +285,7 @@ console.log(JSON.stringify(data.pictures.map((_, n) => suggestionsFor(data, maps
 @needs_node
 def test_suggestions_are_those_of_python_in_pixels_of_the_pictures():
     from dense_labels.annotation import suggesting
-    from dense_labels.method import matching
+    from dense_labels.method import geometry
 
     given = sheet(annotated=np.array([[1, 0], [1, 0], [0, 0]]))
     settings = {"window": suggesting.WINDOW, "finer": suggesting.FINER}
@@ -294,7 +294,7 @@ def test_suggestions_are_those_of_python_in_pixels_of_the_pictures():
     found = javascript(SUGGESTED, data=data, greys=[None, None, None])
     assert [list(each) for each in found] == [[], [], ["0"]]  # neither what is placed, nor what is placed nowhere
     scale = np.array([120 / 40, 84 / 28])
-    vectors = matching.mean_labels(given.labels.values, given.points / scale - 2, given.annotated, given.labels.stride)
+    vectors = geometry.mean_labels(given.labels.values, given.points / scale - 2, given.annotated, given.labels.stride)
     points, probability = suggesting.suggest(given.labels[2:], vectors)
     np.testing.assert_allclose(found[2]["0"]["point"], (points[0, 0] + 2) * scale, atol=0.05)
     np.testing.assert_allclose(found[2]["0"]["probability"], probability[0, 0], rtol=5e-3)
