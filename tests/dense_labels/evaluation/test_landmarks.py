@@ -238,7 +238,7 @@ def test_the_best_head_is_chosen_on_images_it_was_not_fitted_on(images):
     fits = {"heatmaps": fit(5.0), "regress": fit(-1.0, seen), "regress_each": fit(2.0)}
     assert chosen(fits, images) == "regress"
     assert seen == [list(range(COUNT)), [n for n in range(COUNT) if n % 5]]
-    assert chosen(fits, images.take(slice(0, 4))) == "heatmaps"  # nor to choose by
+    assert chosen(fits, images.take(slice(0, 4))) == "regress"  # too few to choose by
 
 
 def test_heads_are_calibrated_on_images_that_others_of_their_kind_were_not_fitted_on(images):
