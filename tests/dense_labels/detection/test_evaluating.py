@@ -238,7 +238,7 @@ def test_of_four_annotated_pictures_the_detector_is_exported_wherever_it_is_name
     assert result.best == "detector" and result.protocol["head_images"] == 4
     assert (
         "fewer than 5 annotated pictures are too few to compare heads on: detector is the one to export, for of so few "
-        "its kind erred least on wings and faces\n"
+        "its kind erred least on wings\n"
     ) in capsys.readouterr().out
 
 
