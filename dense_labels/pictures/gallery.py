@@ -184,7 +184,7 @@ def in_order() -> list[Entry]:
 
 
 def save(folder: str | os.PathLike, pictures: Mapping[str, np.ndarray]) -> None:
-    """Writes pictures as PNG files, each whole or not at all; removes those of others that are drawn of other material.
+    """Writes pictures as PNG files, each whole or not at all; removes others that an earlier evaluation has drawn.
 
     Args:
       folder: an existing folder.
@@ -193,7 +193,7 @@ def save(folder: str | os.PathLike, pictures: Mapping[str, np.ndarray]) -> None:
     Raises:
       OSError: if one cannot be written.
     """
-    for name in PICTURES.keys() - pictures.keys():  # of an earlier evaluation
+    for name in PICTURES.keys() - pictures.keys():
         files.remove(os.path.join(folder, f"{name}.png"))
     for name, picture in pictures.items():
         files.write_whole(os.path.join(folder, f"{name}.png"), tf.io.encode_png(picture).numpy())
