@@ -1,7 +1,8 @@
 """The one place that speaks to the user while work goes on: lines, notes and warnings, and the commands in them.
 
-All goes to standard output. Nothing else below the mains prints. Progress bars are tqdm's and Keras' own. A text may hold the name of a file that
-somebody else has chosen: what would steer a terminal, such as an escape character, is spelt out.
+All goes to standard output. Nothing else below the mains prints. Progress bars are tqdm's and Keras' own. A text may
+hold the name of a file that somebody else has chosen: what would steer a terminal, such as an escape character, is
+spelt out.
 """
 
 import os
