@@ -101,7 +101,7 @@ def test_a_few_annotations_are_fitted_on_though_not_measured(pictures, trained, 
     evaluated.evaluate(trained, annotations=tmp_path / "few.csv")
     assert "too few annotated images to measure on" in capsys.readouterr().out
     written = json.loads((trained / "eval" / "result.json").read_text())
-    assert written["protocol"]["exported"] == "nearest" and written["protocol"]["head_images"] == 3
+    assert written["protocol"]["exported"] == "regress" and written["protocol"]["head_images"] == 3
 
 
 def test_without_annotations_labels_alone_are_drawn_and_exported(trained, tmp_path, capsys):
