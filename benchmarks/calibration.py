@@ -1,12 +1,14 @@
-"""What the expected errors and likelihoods of a model are worth on annotated pictures that it has not learned from.
+"""What a model's word about its own errors is worth, on annotated pictures that it has not learned from.
 
 python -m benchmarks.calibration --model=runs/mine|served/mine/3 --images=IMAGES --annotations=TEST [--out=FILE.json]
 
 Names in TEST, of any format that `eval_main.py` takes, start from the folder IMAGES. All landmarks of all pictures are
 pooled. The first table has them in fifths, from the least expected error to the largest: what was expected, and what
-was found. The second has fifths by likelihood, and the share that is within 5 % of what errors are divided by. The
-third says how well each tells good points from bad ones: the area under the risk-coverage curve, the mean error of the
-most certain points over all shares of them; beside it the raw score, chance, and the order of the errors themselves.
+was found. The second has fifths by likelihood, and the share that is within 5 % of what errors are divided by. Where
+landmarks were left out of the annotations that the model learned from, the next has all landmarks of these pictures, in
+fifths by the probability that they are there, and the share that is annotated. The last says how well each tells good
+points from bad ones: the area under the risk-coverage curve, the mean error of the most certain points over all shares
+of them; beside it the raw score, chance, and the order of the errors themselves.
 """
 
 import os
@@ -27,12 +29,13 @@ def main():
 
     asked = {"model": _MODEL.value, "images": rows.images(), "annotations": rows.annotations()["data.annotations"]}
     asked = {name: os.path.expanduser(value) for name, value in asked.items()}
-    found, errors, shares = _predicted(**asked)
+    found, errors, shares, presence = _predicted(**asked)
     results = {"landmarks": int(errors.size), "mean_error_px": float(errors.mean())}
     print(f"\n{errors.size} landmarks, mean error {errors.mean():.2f} px")
-    for name, worth in (("expected_error", errors), ("likelihood", shares <= calibration.NEAR)):
+    worth = {"expected_error": errors, "likelihood": shares <= calibration.NEAR, "present": presence}
+    for name, each in worth.items():
         if found[name] is not None:
-            results[name] = _reliability(worth, found[name])
+            results[name] = _reliability(each, found[name])
             print(f"\n{_table(name, results[name])}")
     results["risk_px"] = _risks(errors, found)
     print(f"\n{timing.table(['mean error of the most certain, by', 'px'], _rows(results['risk_px']))}")
@@ -42,7 +45,10 @@ def main():
 
 
 def _predicted(model, images, annotations):
-    """What was predicted [M] of each annotated landmark, how far off it was in pixels, and as a share."""
+    """What was predicted [M] of each annotated landmark, how far off it was in pixels, and as a share.
+
+    And whether each landmark [L] of the pictures is annotated; `present` is of all these.
+    """
     import dense_labels
     from input_pipeline.readers import annotation_files, consistency
 
@@ -63,7 +69,10 @@ def _predicted(model, images, annotations):
     names = ("expected_error", "likelihood", "score")
     given = {name: getattr(found, name) for name in names}
     given = {name: None if value is None else value[order][:, columns][measured] for name, value in given.items()}
-    return given, errors[measured], shares[measured]
+    annotated = known.annotated > 0
+    looked_at = annotated.any(axis=1)  # of others nobody says what they show
+    given["present"] = None if found.present is None else found.present[order][looked_at][:, columns].ravel()
+    return given, errors[measured], shares[measured], annotated[looked_at].ravel()
 
 
 def _columns(names, wanted, annotations):
@@ -101,6 +110,7 @@ def _table(name, bins):
     header = {
         "expected_error": ["expected error, px", "error found, px", "landmarks"],
         "likelihood": ["likelihood", "share within 5 %", "landmarks"],
+        "present": ["probability that it is there", "share annotated", "landmarks"],
     }[name]
     return timing.table(header, [[f"{each['said']:.2f}", f"{each['found']:.2f}", each["landmarks"]] for each in bins])
 

@@ -1,4 +1,4 @@
-"""What the scores of a landmark head are worth: how far off its points are, and how likely they are nearly right.
+"""What the scores of a landmark head are worth: how far off a point is, how likely it is nearly right, or is there.
 
 It is learned on annotated images that another head of its kind was not fitted to, so it holds for images of that sort.
 """
@@ -16,9 +16,10 @@ import tensorflow as tf
 from dense_labels import compat
 from dense_labels.batches import LabelledLandmarks
 
-EXPECTED, LIKELY = KEYS = "expected", "likely"  # of a calibration: lines, [K, 4] each
+EXPECTED, LIKELY, PRESENT = KEYS = "expected", "likely", "present"  # of a calibration: lines, [K, 4] each
 NEAR = 0.05  # of the normaliser: a point is nearly right within so much of where it was annotated
 _LEAST, _ENOUGH = 1e-2, 20  # pixels that a distance counts as at least; distances that a slope can be fitted to
+_ABSENT = 5  # landmarks, of all kinds, that are not annotated: of fewer nothing is said
 _PRIOR = 5  # distances that what all landmarks have in common counts as much as, in each of them
 # Distances, a logit from their mean, that a slope of 0 counts as much as: the variance of the logarithms of distances,
 # 0.4 where both coordinates are normal, over that of slopes, 0.2, for few are below -1.
@@ -27,10 +28,18 @@ _SLOPES = 4  # variance of the slopes of likelihoods
 _SPAN = -12.0, 7.0  # of logits that are fitted to: in float32 a score nearer to 1 is told from it too coarsely
 _OLD_SPAN = -12.0, 12.0  # of those that earlier versions fitted one line for all landmarks to
 
+_ANSWERS = (
+    (EXPECTED, "expected_error", tf.exp),
+    (LIKELY, "likelihood", tf.sigmoid),
+    (PRESENT, "present", tf.sigmoid),
+)
+
 Calibration = Mapping[str, np.ndarray]
 
 
-def fit(scores: np.ndarray, distances: np.ndarray, shares: np.ndarray) -> dict[str, np.ndarray]:
+def fit(
+    scores: np.ndarray, distances: np.ndarray, shares: np.ndarray, annotated: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Learns what scores are worth.
 
     The logarithm of a distance is a line in the logit of the score. Its slope is that of all landmarks together, by
@@ -44,21 +53,30 @@ def fit(scores: np.ndarray, distances: np.ndarray, shares: np.ndarray) -> dict[s
     maximum likelihood with Platt's targets (Advances in Large Margin Classifiers, 1999); it never falls with the score.
     How far the offset of a landmark is from that of all is normal beforehand, with variance 1; the slope, with 4.
 
+    The logit of the probability that a landmark is annotated, where others of its image are, is a third line, fitted
+    as the second. It is there where five landmarks or more are not annotated.
+
     No line is followed beyond the scores that were seen.
 
     Args:
       scores: float [N, K], from 0 to 1, of images that the head which gave them was not fitted to.
       distances: float [N, K], how far each point was off, in pixels of the image; not a number where that is unknown.
       shares: float [N, K], the same as a share of the normaliser; not a number likewise.
+      annotated: bool [N, K], whether each landmark is annotated; None: nothing is said of those that are not.
 
     Returns:
       `expected` [K, 4], of each landmark the offset, the slope, and the least and the most logit that was seen, where a
-      distance is known; `likely` [K, 4] likewise.
+      distance is known; `likely` and `present` [K, 4] likewise.
     """
     odds, found = np.clip(logit(tf.constant(scores, tf.float64)), *_SPAN), {}
-    for name, values, line in ((EXPECTED, distances, _expected), (LIKELY, shares, _likely)):
+    near = np.where(np.isfinite(shares), shares <= NEAR, np.nan)
+    lines = {EXPECTED: (distances, _expected), LIKELY: (near, _probable)}
+    if annotated is not None:
+        some = annotated.any(axis=1, keepdims=True)  # of an image without landmarks nothing is known
+        lines[PRESENT] = np.where(some, annotated, np.nan), _probable
+    for name, (values, line) in lines.items():
         known = np.isfinite(values) & np.isfinite(odds)
-        if known.any():
+        if known.any() and (name != PRESENT or np.sum(values[known] == 0) >= _ABSENT):
             landmark, seen = np.nonzero(known)[1], odds[known]
             offsets, slope = line(seen, np.asarray(values[known], np.float64), landmark, odds.shape[1])
             rest = [np.full_like(offsets, value) for value in (slope, seen.min(), seen.max())]
@@ -85,7 +103,7 @@ def of_answers(
             continue  # it can be measured, not exported
         offsets = np.where(images.annotated[..., np.newaxis] > 0, answer["points"] - images.landmarks, np.nan)
         shares = np.linalg.norm(offsets * images.scale[:, np.newaxis], axis=-1) / normaliser
-        found[name] = fit(answer["score"], np.linalg.norm(offsets, axis=-1), shares)
+        found[name] = fit(answer["score"], np.linalg.norm(offsets, axis=-1), shares, images.annotated > 0)
     return found
 
 
@@ -102,9 +120,9 @@ def _expected(odds, distances, landmark, count):
     return np.log((sums + prior * level) / (totals + prior)), slope
 
 
-def _likely(odds, shares, landmark, count):
-    near = shares <= NEAR
-    target = np.where(near, (near.sum() + 1) / (near.sum() + 2), 1 / ((~near).sum() + 2))
+def _probable(odds, holds, landmark, count):
+    yes = holds > 0
+    target = np.where(yes, (yes.sum() + 1) / (yes.sum() + 2), 1 / ((~yes).sum() + 2))
 
     def loss(values):
         slope, offset, own = values[0], values[1], values[2:]
@@ -114,7 +132,7 @@ def _likely(odds, shares, landmark, count):
         steeper, higher = wrong @ odds + slope / _SLOPES, wrong.sum()
         return value, np.concatenate([[steeper, higher], np.bincount(landmark, wrong, count) + own])
 
-    steepest = None if len(shares) >= _ENOUGH else 0.0
+    steepest = None if len(holds) >= _ENOUGH else 0.0
     bounds = [(0.0, steepest), *[(None, None)] * (1 + count)]
     best = scipy.optimize.minimize(loss, np.zeros(2 + count), jac=True, method="L-BFGS-B", bounds=bounds).x
     return best[1] + best[2:], best[0]
@@ -160,12 +178,13 @@ class CalibratedHead:
           labels: float32 [N, h, w, L], or what else the head takes.
 
         Returns:
-          The head's answer with `expected_error` [N, K], in pixels of the image, and `likelihood` [N, K], the
-          probability that a point is nearly right; without what the calibration does not say.
+          The head's answer with `expected_error` [N, K], in pixels of the image, `likelihood` [N, K], the probability
+          that a point is nearly right, and `present` [N, K], the probability that there is something to annotate;
+          without what the calibration does not say.
         """
         found = self._head(labels)
         added, odds = {}, logit(found["score"])
-        for key, name, of_line in ((EXPECTED, "expected_error", tf.exp), (LIKELY, "likelihood", tf.sigmoid)):
+        for key, name, of_line in _ANSWERS:
             if key in self._calibration:
                 added[name] = of_line(_on_line(self._calibration[key], odds))
         return {**added, **found}

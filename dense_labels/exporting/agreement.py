@@ -11,7 +11,8 @@ from dense_labels.method import introspection_loss, matching
 
 LABEL = 1e-5  # times the longest label, where that is above 1
 POINT = 1e-2  # pixels
-OF_LANDMARKS = {"points": POINT, "expected_error": 0.1, "likelihood": 1e-2}  # the last two magnify a score near 1
+# All but the points magnify a score near 1.
+OF_LANDMARKS = {"points": POINT, "expected_error": 0.1, "likelihood": 1e-2, "present": 1e-2}
 RELATIVE = {"expected_error": 1e-2}  # times the answer, which is added
 PROBABILITY = 1e-3
 SCORE = 1e-4  # times the largest inner product of two labels, where that is above 1

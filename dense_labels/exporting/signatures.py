@@ -38,9 +38,7 @@ Tensors = dict[str, Any]  # tensors or arrays by name
 
 LABELS = "comparable labels"  # what a network has that gives no heat maps of landmarks of its own
 _CELLS_FIRST = (0, 2, 3, 1)  # takes heat maps [N, K, h, w] to [N, h, w, K]
-_IMAGES = (
-    "pictures, RGB: uint8 from 0 to 255, float32 from 0 to 1, or strings, whole JPEG, PNG or BMP files, seen upright"
-)
+_IMAGES = "pictures, RGB: uint8 from 0 to 255, float32 from 0 to 1, or strings, whole JPEG, PNG or BMP files, upright"
 _LABELS = (
     "label of each cell, without unit: with s the stride and m the margin that this card has, cell (i, j) lies at "
     "(m + (j + 0.5) s, m + (i + 0.5) s) pixels of the picture once it is resized to the input size and twice the margin"
@@ -48,8 +46,11 @@ _LABELS = (
 _LENGTH = "length of the label of each cell, above 0: the higher the more certain"
 _POINTS = "landmarks (x, y) in continuous pixels of the picture sent: (0, 0) is its outer top-left corner"
 _SCORE = "of each landmark, from 0 to 1, the higher the more certain"
-_ERROR = "how far each landmark is expected to be off, in pixels of the picture"
-_LIKELIHOOD = "of each landmark: the probability that it is within 5 % of what errors are divided by, as this card says"
+_WORTH = {
+    "expected_error": "how far each landmark is expected to be off, in pixels of the picture",
+    "likelihood": "of each landmark: how likely it is within 5 % of what errors are divided by, as this card says",
+    "present": "of each landmark: how likely it would be annotated, not left out as one that does not show",
+}
 
 
 class Labelled(NamedTuple):
@@ -194,7 +195,7 @@ class Descriptors(Signature):
 @SIGNATURES.register("landmarks", "the landmarks of a picture, between its pixels")
 class Landmarks(Signature):
     types = {"landmarks": tf.uint8, "landmarks_float": tf.float32}
-    outputs = {"points": _POINTS, "score": _SCORE, "expected_error": _ERROR, "likelihood": _LIKELIHOOD}
+    outputs = {"points": _POINTS, "score": _SCORE, **_WORTH}
     needs: ClassVar[tuple[str, ...]] = ("points", "score")
     tolerances = agreement.OF_LANDMARKS
 
@@ -292,7 +293,7 @@ def _located(model: Model, images: Any) -> tuple[Tensors, Tensors]:
         raise ValueError("a model without a head has no landmarks")
     labels, scale = locator.label(images)
     found = locator.head(labels)
-    placed: Tensors = {name: found[name] for name in ("score", "likelihood") if name in found}
+    placed: Tensors = {name: found[name] for name in ("score", "likelihood", "present") if name in found}
     placed["points"] = locator.to_pictures(found["points"], scale)
     if "expected_error" in found:
         placed["expected_error"] = found["expected_error"] * tf.sqrt(tf.reduce_mean(tf.square(scale), axis=-1))

@@ -20,6 +20,7 @@ _DIGITS = {
     "score": 6,
     "expected_error": 4,
     "likelihood": 6,
+    "present": 6,
     "disagreement": 4,
 }  # after the point; pixels to a ten-thousandth
 _DISTANCES = {"expected_error", "disagreement"}  # in pixels, whatever their direction

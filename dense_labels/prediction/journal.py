@@ -14,7 +14,7 @@ from dense_labels import progress
 Line = dict[str, Any]
 Key = tuple[str, int]  # name of a picture or frame, and number of the object in it; 0 where it is shown whole
 FILE = "unfinished.jsonl"  # in the folder of the output, until that is whole
-_NUMBERS = ("points", "score", "expected_error", "likelihood", "disagreement")
+_NUMBERS = ("points", "score", "expected_error", "likelihood", "present", "disagreement")
 
 
 class Journal:

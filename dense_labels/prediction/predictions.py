@@ -43,6 +43,8 @@ class Predictions:
       expected_error: float32 [N, K], how far off a point is expected to be, in pixels of the picture; None: unknown.
       likelihood: float32 [N, K], the probability that a point is within 5 % of what the errors of its head were divided
         by; None: unknown.
+      present: float32 [N, K], the probability that a landmark would be annotated, not left out as one that does not
+        show; None: unknown.
       disagreement: float32 [N, K], how far the heads of a run are apart, in pixels of the picture; None: unknown.
       raw_points: float32 [N, K, 2], as they were found, where `points` were smoothed; None where they were not.
       hidden: bool [N, K], whether something hides a landmark, whose place may be known all the same; None: unsaid.
@@ -68,6 +70,7 @@ class Predictions:
     seconds: np.ndarray | None = None
     expected_error: np.ndarray | None = None
     likelihood: np.ndarray | None = None
+    present: np.ndarray | None = None
     disagreement: np.ndarray | None = None
     raw_points: np.ndarray | None = None
     hidden: np.ndarray | None = None

@@ -50,7 +50,8 @@ class Predictor:
 
         Args:
           landmarks: uint8 images [N, H, W, 3] of the frame's full size -> `points` [N, K, 2] in pixels of these,
-            `score` [N, K] and, where they are known, `expected_error` [N, K], also in pixels, and `likelihood` [N, K].
+            `score` [N, K] and, where they are known, `expected_error` [N, K], also in pixels, `likelihood` [N, K] and
+            `present` [N, K].
           frame: what the network sees.
           landmark_names: K, or none.
           identity: what tells this model from others; JSON can hold it.

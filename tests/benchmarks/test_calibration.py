@@ -1,5 +1,6 @@
 """Tests of the benchmark of calibration: planted predictions, whose worth is known."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -54,6 +55,20 @@ def test_what_was_expected_stands_beside_what_was_found(asked, capsys):
     )
     assert risks["expected error"] == risks["score"] == risks["errors themselves"] == "0.97"
     assert risks["chance"] == "1.95"
+
+
+def test_whether_landmarks_are_there_is_held_against_all_of_the_pictures(asked, tmp_path, monkeypatch, capsys):
+    """The first landmark is left out in half of the pictures, whose model is rightly sure of both."""
+    lines = [f"{n:02}.png,{'10,10' if n % 2 else ','},20,10\n" for n in range(COUNT)]
+    (tmp_path / "points.csv").write_text("file,a_x,a_y,b_x,b_y\n" + "".join(lines))
+    model = dense_labels.load(tmp_path)
+    there = np.stack([np.ones(COUNT), np.arange(COUNT)[::-1] % 2], axis=-1)  # of b and a, of the last picture first
+    found = lambda paths: dataclasses.replace(model.predict(paths), present=there)  # noqa: E731
+    monkeypatch.setattr(dense_labels, "load", lambda folder: types.SimpleNamespace(predict=found))
+    calibration.main()
+    said = capsys.readouterr().out
+    assert "30 landmarks, mean error" in said and "| probability that it is there | share annotated |" in said
+    assert "| 0.00 | 0.00 | 10 |" in said and "| 1.00 | 1.00 | 30 |" in said
 
 
 def test_a_landmark_that_the_model_lacks_is_named(asked, tmp_path):

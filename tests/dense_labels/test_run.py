@@ -132,6 +132,21 @@ def test_an_export_answers_what_scores_are_worth_in_pixels_of_the_picture(run, n
     np.testing.assert_allclose(twice["likelihood"], likelihood, atol=0.02)
 
 
+def test_where_landmarks_are_left_out_a_run_and_its_export_say_whether_one_is_there(run, pictures, tmp_path):
+    lines = (pictures.parent / "points.csv").read_text().splitlines()
+    left_out = [line.rsplit(",", 2)[0] + ",," for line in lines[1:7]]  # the last landmark of six pictures
+    (tmp_path / "points.csv").write_text("\n".join([lines[0], *left_out, *lines[7:]]) + "\n")
+    again = dense_labels.open_run(shutil.copytree(run.workdir, tmp_path / "run"))
+    again.evaluate(annotations=tmp_path / "points.csv", pictures=pictures)
+    found = again.predict(pictures, out=tmp_path / "out", formats=("scores", "deeplabcut"))
+    exported = dense_labels.load(again.export(tmp_path / "served")).predict(pictures)
+    assert found.present.shape == found.points.shape[:2]
+    np.testing.assert_allclose(found.present, exported.present, atol=1e-3)
+    assert (found.present[:, :2] > 0.8).all() and (found.present[:, 2] < 0.8).all()
+    header = (tmp_path / "out" / "scores.csv").read_text().splitlines()[0]
+    assert header.endswith(f"{drawn.NAMES[-1]}_present")
+
+
 def test_heads_of_another_step_are_not_exported(run, tmp_path, monkeypatch):
     monkeypatch.setattr(dense_labels.Run, "step", property(lambda self: 7))
     with pytest.raises(ValueError, match="fitted at step 2 of the training, which is at step 7 now; evaluate the run"):

@@ -44,14 +44,15 @@ def write_scores(predictions: Predictions) -> bytes:
     """Writes the scores under the header `file,NAME,...`, and what else is known of each row.
 
     After `file` come, of objects in boxes, `object`, which counts from 1 in each picture; of a video `frame`, from 0,
-    and `seconds`. What is known of them follows the scores: expected errors in pixels, as `NAME_expected_error_px`, and
-    likelihoods, as `NAME_likelihood`.
+    and `seconds`. What is known of them follows the scores: expected errors in pixels, as `NAME_expected_error_px`,
+    likelihoods, as `NAME_likelihood`, and the probabilities that there is something to annotate, as `NAME_present`.
     """
     p = predictions
     known = {"object": p.objects, "frame": p.frames, "seconds": p.seconds}
     facts = {name: values for name, values in known.items() if values is not None}
     columns, numbers = list(p.landmark_names), p.score
-    for values, what in ((p.expected_error, "expected_error_px"), (p.likelihood, "likelihood")):
+    worth = {"expected_error_px": p.expected_error, "likelihood": p.likelihood, "present": p.present}
+    for what, values in worth.items():
         if values is not None:
             columns += [f"{name}_{what}" for name in p.landmark_names]
             numbers = np.concatenate([numbers, values], axis=1)

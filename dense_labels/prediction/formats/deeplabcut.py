@@ -2,7 +2,7 @@
 
 DeepLabCut counts pixels from 0 at their centre: what its users click in napari at the centre of the first pixel is
 (0, 0). So half a pixel is taken off. `likelihood` is the probability that a point is nearly right, where the scores of
-its head are calibrated; else it is the score.
+its head are calibrated, times that of its landmark's being there, where that is known; else it is the score.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def index(predictions: Predictions) -> list[str] | list[int]:
 
 def cells(predictions: Predictions) -> np.ndarray:
     """Returns x, y and likelihood of each landmark, float [N, K, 3]; NaN where its place is not known."""
-    likelihood = predictions.score if predictions.likelihood is None else predictions.likelihood
-    likelihood = np.where(predictions.known, likelihood, np.nan)
-    return np.concatenate([predictions.points - _HALF, likelihood[..., np.newaxis]], axis=-1)
+    p = predictions
+    likelihood = p.score if p.likelihood is None else p.likelihood if p.present is None else p.likelihood * p.present
+    likelihood = np.where(p.known, likelihood, np.nan)
+    return np.concatenate([p.points - _HALF, likelihood[..., np.newaxis]], axis=-1)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def write(predictions: Predictions) -> bytes:
     """Writes the columns `file`, `height`, `width`, and of each landmark `NAME_x`, `NAME_y` and `NAME_score`.
 
-    What is known of it follows: `NAME_expected_error` in pixels, `NAME_likelihood`; of a row, `object`, `frame` and
-    `seconds`. A landmark whose place is not known has NaN there.
+    What is known of it follows: `NAME_expected_error` in pixels, `NAME_likelihood`, `NAME_present`; of a row, `object`,
+    `frame` and `seconds`. A landmark whose place is not known has NaN there.
 
     Raises:
       ValueError: if pyarrow is not installed, or not for this NumPy.
@@ -41,7 +41,7 @@ def _columns(predictions, pyarrow):
     columns = {"file": pyarrow.array(p.names, pyarrow.string())}
     columns |= {name: pyarrow.array(values) for name, values in facts.items() if values is not None}
     numbers = {"x": p.points[..., 0], "y": p.points[..., 1], "score": p.score}
-    numbers |= {"expected_error": p.expected_error, "likelihood": p.likelihood}
+    numbers |= {"expected_error": p.expected_error, "likelihood": p.likelihood, "present": p.present}
     for k, landmark in enumerate(p.landmark_names):
         of_landmark = {f"{landmark}_{name}": values[:, k] for name, values in numbers.items() if values is not None}
         columns |= {name: pyarrow.array(values) for name, values in of_landmark.items()}

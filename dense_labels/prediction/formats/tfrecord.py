@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def write(predictions: Predictions) -> bytes:
     """Writes `file`, `height`, `width`, `landmarks` [K], `points` [2 K], that is x and y of each, and `score` [K].
 
-    What is known of a row follows: `expected_error` [K] in pixels, `likelihood` [K], `object`, `frame`, `seconds`.
+    What is known of a row follows: `expected_error` [K] in pixels, `likelihood` [K], `present` [K], `object`, `frame`,
+    `seconds`.
     """
     import tensorflow as tf
 
@@ -45,7 +46,7 @@ def _features(predictions, row):
 
     p = predictions
     numbers = {"points": p.points, "score": p.score, "expected_error": p.expected_error, "likelihood": p.likelihood}
-    numbers["seconds"] = p.seconds
+    numbers |= {"present": p.present, "seconds": p.seconds}
     counts = {"height": p.sizes[:, 0], "width": p.sizes[:, 1], "object": p.objects, "frame": p.frames}
     return {
         "file": texts(p.names[row]),

@@ -67,6 +67,35 @@ def test_its_likelihood_is_that_of_platt_in_plain_numpy():
         assert (loss(*up) - loss(*down)) / 2e-4 == pytest.approx(0, abs=2e-3)
 
 
+def test_presence_is_the_share_of_what_is_annotated_at_a_score():
+    """Two landmarks, of which the first is left out more often, and both the more often the lower their scores are."""
+    scores, distances = planted(4000)
+    random = np.random.default_rng(2)
+    shown = random.uniform(size=scores.shape) < 1 / (1 + np.exp(-(np.log(scores / (1 - scores)) + [1, 3])))
+    shares = np.where(shown, distances / 50, np.nan)
+    found = calibration.fit(scores, np.where(shown, distances, np.nan), shares, shown)
+    present = answered(found, scores)["present"]
+    for landmark in range(2):
+        for low, high in ((0, 0.4), (0.4, 0.7), (0.7, 0.95)):
+            rows = (scores[:, landmark] > low) & (scores[:, landmark] < high)
+            share = shown[rows, landmark].mean()
+            assert rows.sum() > 100 and present[rows, landmark].mean() == pytest.approx(share, abs=0.04)
+    without = calibration.fit(scores, np.where(shown, distances, np.nan), shares)
+    assert set(without) == {"expected", "likely"}
+    np.testing.assert_array_equal(without["likely"], found["likely"])
+
+
+def test_of_landmarks_that_are_nearly_always_annotated_nothing_is_said():
+    scores, distances = planted(30)
+    shown = np.ones([30, 2], bool)
+    shown[:4, 0] = False
+    assert "present" not in calibration.fit(scores, distances, distances / 50, shown)
+    shown[4:6] = False  # nobody has looked at these images
+    assert "present" not in calibration.fit(scores, distances, distances / 50, shown)
+    shown[4] = False, True
+    assert "present" in calibration.fit(scores, distances, distances / 50, shown)
+
+
 def test_few_distances_tell_their_mean_alone_drawn_towards_that_of_all():
     scores, distances = np.full([4, 2], 0.5), np.float64([[1, 3]] * 4)
     scores[0] = 0.9

@@ -163,6 +163,15 @@ def test_likelihoods_take_the_place_of_scores_where_these_are_calibrated(predict
     assert first == "a.png,0.9000,0.5000,0.2500,9.0000,5.0000,2.5000,0.4500,0.2500,0.1250"
 
 
+def test_what_is_probably_not_there_is_not_likely(predictions):
+    known = dataclasses.replace(predictions, likelihood=predictions.score, present=predictions.score / 2)
+    lines = content(known, "deeplabcut").decode().splitlines()
+    assert lines[3].startswith("a.png,9.7500,19.5000,0.4050,29.5000,40.0000,0.1250,")
+    header, first, _ = content(known, "scores").decode().splitlines()
+    assert header.endswith(',left_eye_present,right_eye_present,"nose, tip_present"')
+    assert first.endswith(",0.4500,0.2500,0.1250")
+
+
 def test_tps_counts_from_the_bottom(predictions, tmp_path):
     text = content(predictions, "tps").decode()
     first, second = text.split("LM=")[1:]
@@ -219,9 +228,9 @@ def test_what_a_person_has_corrected_is_kept_under_another_name(predictions, tmp
 
 
 def test_records_are_what_tensorflow_parses(predictions, tmp_path):
-    known = dataclasses.replace(predictions, expected_error=predictions.score + 1)
+    known = dataclasses.replace(predictions, expected_error=predictions.score + 1, present=predictions.score / 2)
     known.save(tmp_path, "tfrecord")
-    spec = {name: tf.io.FixedLenFeature([3], tf.float32) for name in ("score", "expected_error")}
+    spec = {name: tf.io.FixedLenFeature([3], tf.float32) for name in ("score", "expected_error", "present")}
     spec |= {"points": tf.io.FixedLenFeature([3, 2], tf.float32), "height": tf.io.FixedLenFeature([], tf.int64)}
     spec |= {"file": tf.io.FixedLenFeature([], tf.string), "landmarks": tf.io.FixedLenFeature([3], tf.string)}
     records = [*tf.data.TFRecordDataset(str(tmp_path / "points.tfrecord"))]
@@ -230,6 +239,7 @@ def test_records_are_what_tensorflow_parses(predictions, tmp_path):
     assert [name.decode() for name in found["landmarks"][1].numpy()] == list(NAMES)
     np.testing.assert_array_equal(found["points"], predictions.points)
     np.testing.assert_array_equal(found["expected_error"], known.expected_error)
+    np.testing.assert_array_equal(found["present"], known.present)
     np.testing.assert_array_equal(found["height"], [48, 90])
     assert "likelihood" not in tf.train.Example.FromString(records[0].numpy()).features.feature
 
