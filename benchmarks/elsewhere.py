@@ -1,11 +1,13 @@
 """An exported model in other runtimes: agreement, size and error in LiteRT, ONNX Runtime and another TensorFlow.
 
-python -m benchmarks.elsewhere --workdir=runs/mine --model=served/mine/1 [--python=OTHER/bin/python] [--count=200]
+python -m benchmarks.elsewhere --workdir=runs/mine --model=served/mine/1 [--annotations=TEST] [--pictures=IMAGES] \
+    [--python=OTHER/bin/python] [--count=200]
 
-The pictures are the test pictures of the run, or the annotated ones where it has no others. `--python` names a Python
-that has another TensorFlow, such as the newest, in an environment of its own: it answers the same pictures. Prints a
-Markdown table: the size of the file or folder, how far landmarks lie from where the SavedModel finds them, in pixels of
-the network's input, their error, and the time for one picture. Runtimes that are not installed are left out.
+The pictures are those of TEST, whose names start from IMAGES or the folder of the run; or the run's own test pictures,
+or annotated ones where it has no others. `--python` names a Python that has another TensorFlow, such as the newest, in
+an environment of its own: it answers the same pictures. Prints a Markdown table: the size of the file or folder, how
+far landmarks lie from where the SavedModel finds them, in pixels of its input, their error, and the time for one
+picture. Runtimes that are not installed are left out.
 """
 
 import importlib.util
@@ -55,6 +57,24 @@ def pictures(source, *, count, margin):
     known = batches.stack(pipeline.landmark_batches(source, split, batch_size=20, count=count))
     sides = (margin, margin)
     return np.pad(known.image, ((0, 0), sides, sides, (0, 0))), known
+
+
+def frame_pictures(config, card):
+    """Has a configuration show pictures as what locates the landmarks sees them: a detector has a frame of its own.
+
+    Args:
+      config: of the run, which is changed.
+      card: of the model.
+
+    Returns:
+      The margin of that frame, in pixels.
+    """
+    frame = card.get("landmarks_frame", card["model"])
+    margin = int(frame["margin"])
+    if frame["input_size"] != card["model"]["input_size"]:
+        height, width = (side + 2 * margin for side in frame["input_size"])
+        config.data.size, config.data.crop = (height, width), margin
+    return margin
 
 
 def answers(answer, images):
@@ -121,10 +141,9 @@ def main():
     card = model_card.read(folder)
     if "landmarks_float" not in card["signatures"]:
         raise ValueError(f"--model={given.model} finds no landmarks; export one with a head")
-    if card.get("landmarks_frame", card["model"])["input_size"] != card["model"]["input_size"]:
-        raise ValueError(f"--model={given.model} has a detector, whose pictures are larger; export another head")
-    margin = card["model"]["margin"]
-    source = pipeline.prepare(run_config.load(os.path.expanduser(given.workdir)))
+    config = run_config.load(os.path.expanduser(given.workdir))
+    margin = frame_pictures(config, card)
+    source = pipeline.prepare(run_config.with_landmarks(config, given.annotations, None, given.pictures))
     images, known = pictures(source, count=given.count, margin=margin)
     landmarks = tf.saved_model.load(folder).signatures["landmarks_float"]
     expected, took = answers(lambda image: landmarks(images=tf.constant(image))["points"], images)
@@ -148,6 +167,8 @@ def main():
 def _define_flags():
     flags.DEFINE_string("workdir", None, "Folder of the run that the model was exported from.")
     flags.DEFINE_string("model", None, "Folder of a version with landmarks.")
+    flags.DEFINE_string("annotations", None, "Annotated pictures to measure on, if not those of the run.")
+    flags.DEFINE_string("pictures", None, "Folder that their names start from, if not that of the run.")
     flags.DEFINE_string("python", None, "A Python with another TensorFlow.")
     flags.DEFINE_integer("count", 200, "The most pictures.", 1)
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from dense_labels import progress
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import Config
-from dense_labels.detection import fitting, sides, sizes
+from dense_labels.detection import choosing, fitting, sides, sizes
 from dense_labels.detection import pile as pile_lib
 from dense_labels.detection import views as views_lib
 from dense_labels.detection.pile import Pile
@@ -125,13 +125,14 @@ class Fitting:
         self.origins = own.origins("annotated")
         self._tested = own.origins("test") if self.test else []
         height, width = (side // times for side in self.known.labels.cells)
-        seen = {*self.origins, *self._tested}
-        self.pile = _read_pile(pile, (height, width), config.eval.pile, seen, boxed=own.boxed)
+        self._seen = {*self.origins, *self._tested}
+        self.pile = _read_pile(pile, (height, width), config.eval.pile, self._seen, boxed=own.boxed)
 
     def fit(self, known: LabelledLandmarks, test: LabelledLandmarks | None) -> FittedHeads:
         """Fits a detector, and measures it or others of its kind.
 
-        No picture that any of them is measured on is in the pile, neither a test picture nor one that is held out.
+        No picture that any of them is measured on is in the pile, neither a test picture nor one that is held out. A
+        detector that errs more with the pile than without has not learned from it: `choosing.with_or_without`.
 
         Args:
           known, test: the annotated and test images as the run labels them; what is predicted is in pixels of these.
@@ -143,9 +144,12 @@ class Fitting:
           ValueError: if the weights cannot be read.
         """
         nearest_landmarks.check_annotated(self.known.annotated)
-        fits = {NAME: self._taught_without({*self.origins, *self._tested})}
+        learns = self.pile and len(self.pile.without(self._seen).images)
+        alone = {choosing.ALONE: self._fit_alone} if learns else {}  # first, for it teaches the other
+        fits = {**alone, NAME: self._taught_without(self._seen)}
         protocol: Any = {"batch_size": _AT_ONCE, "folds": _FOLDS, "shown": self.origins}
         fitted = landmarks.fit_heads(fits, self.known, self.test, **protocol)
+        fitted = choosing.with_or_without(fitted, NAME) if alone else fitted
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)
@@ -163,9 +167,7 @@ class Fitting:
         return {NAME: self._few_shot(self._taught_without(self._tested), counts, seeds)}
 
     def ablated(self, count: int, seed: int, *, measure: Measure = measuring.mean_percent) -> dict[str, Any]:
-        """Measures a detector fitted to a few annotated images, and what it is without its parts.
-
-        As in `few_shot`.
+        """Measures a detector fitted to a few annotated images, as in `few_shot`, and what it is without its parts.
 
         Args:
           count: how many images.

@@ -271,7 +271,7 @@ def _by_decoding(answers, shape: np.ndarray, images: LabelledLandmarks) -> dict[
     """Decoding -> [N, K, 2]: of a head with several each entry of its answer called so, of others its points."""
     predicted = {measuring.MEAN_SHAPE: np.broadcast_to(shape, [len(images), *shape.shape])}
     for name, answer in answers.items():
-        ways = tuple(HEADS[name].facts.get("decodings", [name]))
+        ways = tuple(HEADS[name].facts.get("decodings", [name]) if name in HEADS else [name])
         if taken := predicted.keys() & set(ways):
             raise ValueError(f"head {name!r}: a decoding {min(taken)!r} is there already; give this one another name")
         predicted.update({way: answer[way] for way in ways} if len(ways) > 1 else {ways[0]: answer["points"]})

@@ -19,6 +19,17 @@ def test_pictures_have_the_margin_that_the_served_model_cuts_off(arm_data):
     np.testing.assert_array_equal(known.landmarks, batch.landmarks)
 
 
+def test_a_detector_is_shown_pictures_in_its_own_frame():
+    config, run = Config(), {"input_size": [70, 70], "margin": 15}
+    config.data.size, config.data.crop = (100, 100), 15
+    for card in ({"model": run}, {"model": run, "landmarks_frame": run}):
+        assert elsewhere.frame_pictures(config, card) == 15
+        assert (config.data.size, config.data.crop) == ((100, 100), 15)
+    own = {"input_size": [96, 64], "margin": 2}
+    assert elsewhere.frame_pictures(config, {"model": run, "landmarks_frame": own}) == 2
+    assert (config.data.size, config.data.crop) == ((100, 68), 2)
+
+
 def test_each_picture_is_asked_about_alone():
     images = np.random.default_rng(0).uniform(size=[5, 4, 4, 3]).astype(np.float32)
     asked = []

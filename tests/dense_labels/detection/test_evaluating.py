@@ -82,6 +82,38 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
     assert error[2] < min(error[:2]) and kept["detector"]["expected"].shape == (3, 4)
 
 
+class Off(Red):
+    """As `Red`, so many pixels off."""
+
+    def __init__(self, off):
+        self.off = off
+
+    def __call__(self, images):
+        found = super().__call__(images)
+        return {**found, "points": found["points"] + self.off}
+
+    def looking_once(self):
+        return Off(self.off + 2.0)
+
+
+@pytest.mark.parametrize("test", [True, False])
+@pytest.mark.parametrize("taught, kept", [(9.0, "without"), (0.0, "with")])
+def test_a_pile_that_makes_detectors_worse_is_not_learned_from(run, monkeypatch, tmp_path, capsys, taught, kept, test):
+    """Every landmark is found at the mouth, but for so many pixels."""
+    made, heads, given, few = [], [], annotations(run), tmp_path / "few.csv"
+    of, rows = ("annotations_test", 3) if test else ("annotations", 5)  # the pictures of the others are the pile
+    few.write_text("".join(f"{line}\n" for line in pathlib.Path(given[of]).read_text().splitlines()[: 1 + rows]))
+    given = {**given, of: few} if test else {of: few, "weights": "none"}
+    monkeypatch.setattr(fitting, "fit", lambda images, _: made.append("alone") or Off(5.0))
+    monkeypatch.setattr(fitting, "fit_with_pile", lambda *_: made.append("taught") or Off(taught))
+    monkeypatch.setattr(kept_heads, "save", lambda workdir, each: heads.append(each.heads))
+    result = run.evaluate(heads="detector", pictures=run.config.data.dir, **given)
+    assert f"the one {kept} it is kept" in capsys.readouterr().out
+    assert set(heads[0]) == {"detector"} and heads[0]["detector"].off == min(taught, 5.0)
+    assert set(result.landmark_error_percent) == {"mean_shape", "detector"}
+    assert made.count("alone") == made.count("taught") == (2 if test else 4)  # none is fitted twice
+
+
 @pytest.mark.parametrize(
     "shown, extent, seen",
     [
@@ -114,17 +146,6 @@ def test_so_much_of_the_pile_is_seen_as_is_asked_for(run, monkeypatch, pile, lea
 
 
 def test_a_detector_is_measured_with_and_without_its_parts_on_one_fit(run, monkeypatch):
-    class Off(Red):
-        def __init__(self, off):
-            self.off = off
-
-        def __call__(self, images):
-            found = super().__call__(images)
-            return {**found, "points": found["points"] + self.off}
-
-        def looking_once(self):
-            return Off(self.off + 2.0)
-
     seen, taught, measured = [], [], []
     monkeypatch.setattr(fitting, "fit", lambda images, _: seen.append(len(images)) or Off(5.0))
     monkeypatch.setattr(fitting, "fit_with_pile", lambda *_: taught.append(1) or Off(0.0))
