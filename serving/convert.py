@@ -39,7 +39,7 @@ def convert(folder: str | os.PathLike, kind: str, *, task: str = "landmarks") ->
 
     Raises:
       ValueError: if there is no such kind, the folder holds no such model, its files are damaged, it joins requests or
-        lacks that function, or tf2onnx is missing.
+        lacks that function, tf2onnx is missing, or ONNX lacks what the model needs.
     """
     if kind not in KINDS:
         raise ValueError(f"--to={kind}: there is no such kind; choose {', '.join(KINDS)}")
@@ -102,6 +102,10 @@ def _to_onnx(answer):
         converted.graph.input.remove(place)
         value = onnx.numpy_helper.from_array(captured[place.name].numpy(), place.name)
         converted.graph.initializer.append(value)
+    try:
+        onnx.checker.check_model(converted)
+    except onnx.checker.ValidationError as error:
+        raise ValueError(f"--to=onnx: ONNX lacks an operation of this model: {str(error).splitlines()[0]}") from error
     return converted.SerializeToString()
 
 

@@ -145,7 +145,7 @@ def _less_means(values, landmark):
 def logit(score: tf.Tensor) -> tf.Tensor:
     """Returns the logarithm of the odds of scores from 0 to 1, which may be infinite."""
     score = tf.clip_by_value(score, 0.0, 1.0)
-    return tf.math.log(score) - tf.math.log1p(-score)
+    return tf.math.log(score) - tf.math.log(1.0 - score)  # ONNX has no log1p
 
 
 def _on_line(line: np.ndarray, odds: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dense_labels.batches import Frame
+from dense_labels.evaluation import calibration
 from dense_labels.exporting import checksums, model_card
 from models import nearest_landmarks
 from serving import convert
@@ -22,6 +23,8 @@ def folder(tmp_path_factory):
     layers = [tf.keras.layers.Conv2D(size, 3, stride, "same") for size, stride in ((32, 2), (32, 1), (3, 1))]
     network = tf.keras.Sequential([tf.keras.Input([None, None, 3]), *layers])
     head = nearest_landmarks.NearestLandmarks(np.eye(3, dtype=np.float32), 2, upsample=2)
+    line = np.float64([[0.5, 0.8, -12.0, 7.0]] * 3)
+    head = calibration.CalibratedHead(head, {"expected": -line, "likely": line, "present": line})
     only = ("landmarks_float", "descriptors_float", "match_float", "serving_default")
     out = tmp_path_factory.mktemp("served")
     return publish(network, head, out, frame=Frame(SIZE, 2, MARGIN), verified=False, only=only)
@@ -52,6 +55,27 @@ def test_int8_is_smaller_and_near(folder, image):
     assert len(contents["lite_int8"]) < 0.6 * len(contents["lite"])
     whole, coarse = (answer(content, image)["points"] for content in contents.values())
     assert 0 < np.abs(coarse - whole).max() < 0.5
+
+
+def test_onnx_answers_as_the_model_does(folder, image):
+    pytest.importorskip("tf2onnx")
+    session = pytest.importorskip("onnxruntime").InferenceSession(convert.convert(folder, "onnx"))
+    found = session.run(None, {"images": image})
+    model = tf.saved_model.load(str(folder))
+    expected = model.landmarks(tf.constant(image))
+    names = sorted(expected)  # as TensorFlow orders the outputs of a function
+    assert set(names) == {"points", "score", "expected_error", "likelihood", "present"} and len(found) == len(names)
+    for name, values in zip(names, found):
+        np.testing.assert_allclose(values, expected[name], atol=5e-2 if name == "points" else 1e-3, err_msg=name)
+
+
+def test_onnx_that_lacks_an_operation_is_refused(folder, monkeypatch):
+    pytest.importorskip("tf2onnx")
+    _, size = convert._load(folder, "landmarks")
+    lacking = type("Lacking", (), {"landmarks": lambda self, images: {"points": tf.math.log1p(images)}})()
+    monkeypatch.setattr(convert, "_load", lambda *_: (lacking, size))
+    with pytest.raises(ValueError, match="--to=onnx: ONNX lacks an operation of this model: .*Log1p"):
+        convert.convert(folder, "onnx")
 
 
 def test_a_model_that_joins_requests_is_refused(folder, tmp_path):

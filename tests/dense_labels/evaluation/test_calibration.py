@@ -140,6 +140,13 @@ def test_a_head_answers_what_is_known_and_keeps_its_own():
     assert (extreme["likelihood"] > 0).all() and (extreme["likelihood"] < 1).all()
 
 
+def test_it_asks_for_no_operation_that_onnx_lacks():
+    line = np.array([[0.0, 1.0, -12.0, 7.0]])
+    head = calibration.CalibratedHead(lambda score: {"score": score}, {key: line for key in calibration.KEYS})
+    graph = tf.function(head).get_concrete_function(tf.TensorSpec([1, 1], tf.float32)).graph
+    assert {operation.type for operation in graph.get_operations()} & {"Log1p", "Expm1"} == set()
+
+
 def test_what_an_earlier_version_kept_of_a_detector_is_answered_as_it_was():
     """Logits to 12, not 7: a line for all landmarks was fitted to such."""
     scores = np.array([[0.99999, 0.5], [1e-5, 1.0]])
