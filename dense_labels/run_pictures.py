@@ -185,4 +185,4 @@ def _worst(subject: Subject, fitted: Any) -> Any:
     split, count = ("test", 0) if subject.source.count("test") else ("annotated", subject.config.eval.head_images)
     images = pipeline.landmark_images(subject.source, split, indices, count=count)
     known = fitted.measured_on.take(indices)
-    return gallery.Worst(images, points[indices], known.landmarks, known.annotated)
+    return gallery.Worst(images, points[indices], known.landmarks, known.annotated, known.scale)

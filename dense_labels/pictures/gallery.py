@@ -25,6 +25,7 @@ class Worst(NamedTuple):
     points: np.ndarray  # float [n, K, 2], predicted (x, y) in pixels; not numbers where a landmark was not fitted
     landmarks: np.ndarray  # float32 [n, K, 2], true (x, y) in pixels
     annotated: np.ndarray  # float32 [n, K]
+    scale: np.ndarray  # float32 [n, 2]: pixels of the picture in one pixel of the image, along x and y
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ _COLUMNS, _LEAST_WIDTH = 4, 260
 
 @PICTURES.register(
     "landmarks",
-    "What the fitted head finds, beside the annotation.",
+    "What the fitted head finds, beside the annotation; errors are in pixels of the whole pictures.",
     title="Landmarks",
     needs=("frames", "head_points"),
     place=40,
@@ -26,37 +26,45 @@ _COLUMNS, _LEAST_WIDTH = 4, 260
 def draw_landmarks(material: Material) -> np.ndarray:
     """Draws what the landmark head predicts in a few annotated images."""
     frames = material.frames
-    return landmarks_panel(frames.image, material.head_points, frames.landmarks, frames.annotated)
+    return landmarks_panel(frames.image, material.head_points, frames.landmarks, frames.annotated, frames.scale)
 
 
 @PICTURES.register(
     "worst_landmarks",
-    "The pictures on which the same head errs most.",
+    "The pictures on which the same head errs most, in pixels of the whole pictures.",
     title="Landmarks, the worst pictures first",
     needs=("worst",),
     place=50,
 )
 def draw_worst_landmarks(material: Material) -> np.ndarray | None:
     """Draws the images whose landmarks are predicted worst."""
-    images, points, landmarks, annotated = material.worst
+    images, points, landmarks, annotated, enlarged = material.worst
     if not len(images):
         return None
-    return landmarks_panel(images, points, landmarks, annotated * np.isfinite(points).all(axis=-1))
+    return landmarks_panel(images, points, landmarks, annotated * np.isfinite(points).all(axis=-1), enlarged)
 
 
 def landmarks_panel(
-    images: np.ndarray, predicted: np.ndarray, true: np.ndarray, annotated: np.ndarray, *, scale: int = 4
+    images: np.ndarray,
+    predicted: np.ndarray,
+    true: np.ndarray,
+    annotated: np.ndarray,
+    enlarged: np.ndarray,
+    *,
+    scale: int = 4,
 ) -> np.ndarray:
     """Shows predicted beside true landmarks, each pair joined by a line (figure 5, right, of the NIPS 2017 paper).
 
-    The image in row r and column c of the panel, of at most four columns, starts at picture pixel
-    `(MARGIN + c * (scale * W + MARGIN), MARGIN + r * (scale * H + MARGIN + LINE))`.
+    The image in row r and column c of the panel, of at most four columns, starts at picture pixel `(MARGIN + c * (scale
+    * W + MARGIN), MARGIN + r * (scale * H + MARGIN + LINE))`. Below each stands its mean error, in pixels of the
+    picture that the image was made from.
 
     Args:
       images: [N, H, W, 3], float in [0, 1].
       predicted: [N, K, 2], (x, y) in pixels.
       true: [N, K, 2], (x, y) in pixels.
       annotated: [N, K], which landmarks are known (bool or 0/1); of others nothing is drawn.
+      enlarged: [N, 2], how many pixels of its picture a pixel of the image is, along x and y.
       scale: how many picture pixels a pixel becomes.
 
     Returns:
@@ -69,6 +77,7 @@ def landmarks_panel(
     predicted = checks.check("predicted", predicted, (len(images), None, 2))
     true = checks.check("true", true, predicted.shape)
     annotated = checks.check("annotated", annotated, predicted.shape[:2]).astype(bool)
+    enlarged = checks.check("enlarged", enlarged, (len(images), 2))
     if scale != int(scale) or scale < 1:
         raise ValueError(f"scale must be a positive int; found {scale}")
 
@@ -86,7 +95,7 @@ def landmarks_panel(
             axes.plot(*line.T, color="white", linewidth=sheet.in_points(2), path_effects=effects)
         axes.plot(*wanted.T, **sheet.dot("D", sheet.TRUE, 11))
         axes.plot(*found.T, **sheet.dot("o", sheet.PREDICTED, 9))
-        error = np.linalg.norm(found - wanted, axis=-1)
+        error = np.linalg.norm((found - wanted) * enlarged[n], axis=-1)
         tiles.caption(*place, f"mean error {error.mean():.2f} px" if len(error) else "none annotated")
     entries = {"predicted": sheet.dot("o", sheet.PREDICTED, 9), "true": sheet.dot("D", sheet.TRUE, 11)}
     tiles.legend(entries, down=0)

@@ -102,6 +102,6 @@ def material(size=(20, 30), stride=2, *, count=3):
         frame_labels=label_map(network(images), stride),
         head_points=landmarks + 1,
         descriptor_matches=descriptor_matching.Matches(errors, sure, score, np.arange(50)),
-        worst=gallery.Worst(shown.image_a[:1], landmarks[:1] + 1, landmarks[:1], annotated[:1]),
+        worst=gallery.Worst(shown.image_a[:1], landmarks[:1] + 1, landmarks[:1], annotated[:1], np.ones([1, 2])),
         curves={"percent": limits, "regress": {"cumulative": limits / 10, "pck": limits / 10}},
     )

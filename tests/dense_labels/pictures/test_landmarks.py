@@ -17,14 +17,14 @@ from tests.dense_labels.pictures.planted import centre_of, grey_images
 def test_landmark_is_drawn_at_its_scaled_point(scale, point):
     points = np.array([[point]])
     height, width = 20 * scale, 30 * scale
-    picture = pictures.landmarks_panel(grey_images(), points, points, [[1]], scale=scale)
+    picture = pictures.landmarks_panel(grey_images(), points, points, [[1]], [[1, 1]], scale=scale)
     tile = picture[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
     np.testing.assert_allclose(centre_of(tile, sheet.PREDICTED), scale * points[0, 0], atol=0.51)
 
 
 def test_landmarks_of_the_fifth_image_are_drawn_in_the_second_row():
     predicted, true = np.full([5, 1, 2], [6.0, 5.0]), np.full([5, 1, 2], [22.0, 14.0])
-    picture = pictures.landmarks_panel(grey_images(5), predicted, true, np.eye(5)[4:].T)
+    picture = pictures.landmarks_panel(grey_images(5), predicted, true, np.eye(5)[4:].T, np.ones([5, 2]))
     corner = np.array([MARGIN, MARGIN + 80 + MARGIN + LINE])
     tile = picture[corner[1] : corner[1] + 80, corner[0] : corner[0] + 120]
     np.testing.assert_allclose(centre_of(tile, sheet.PREDICTED), [24, 20], atol=0.51)
@@ -34,17 +34,25 @@ def test_landmarks_of_the_fifth_image_are_drawn_in_the_second_row():
 
 def test_landmarks_without_annotation_are_not_drawn():
     points = np.full([1, 1, 2], 10.0)
-    with_point = pictures.landmarks_panel(grey_images(), points, points, [[1]])
-    without = pictures.landmarks_panel(grey_images(), points, points, [[0]])
+    with_point = pictures.landmarks_panel(grey_images(), points, points, [[1]], [[1, 1]])
+    without = pictures.landmarks_panel(grey_images(), points, points, [[0]], [[1, 1]])
     tile = np.s_[MARGIN : MARGIN + 80, MARGIN : MARGIN + 120]
     assert (without[tile] == 128).all() or (without[tile] == 127).all()
     assert not (with_point[tile] == without[tile]).all()
 
 
+def test_errors_are_in_pixels_of_the_picture(monkeypatch):
+    said = []
+    monkeypatch.setattr(sheet.Tiles, "caption", lambda self, row, column, text: said.append(text))
+    true = np.full([2, 1, 2], 5.0)
+    pictures.landmarks_panel(grey_images(2), true + [1.0, 2.0], true, np.ones([2, 1]), [[1.0, 1.0], [3.0, 2.0]])
+    assert said == ["mean error 2.24 px", "mean error 5.00 px"]
+
+
 def test_pixels_of_an_image_stay_whole():
     image = planted.RNG(0).uniform(size=[1, 20, 30, 3])
     nowhere = np.zeros([1, 1, 2])
-    picture = pictures.landmarks_panel(image, nowhere, nowhere, [[0]], scale=4)
+    picture = pictures.landmarks_panel(image, nowhere, nowhere, [[0]], [[1, 1]], scale=4)
     tile = picture[MARGIN : MARGIN + 80, MARGIN : MARGIN + 120]
     wanted = np.repeat(np.repeat(image[0], 4, axis=0), 4, axis=1) * 255
     np.testing.assert_allclose(tile, wanted, atol=1)
@@ -53,7 +61,7 @@ def test_pixels_of_an_image_stay_whole():
 def test_landmarks_that_were_not_fitted_are_left_out_of_the_worst_images(monkeypatch):
     drawn = {}
 
-    def panel(images, predicted, true, annotated):
+    def panel(images, predicted, true, annotated, enlarged):
         drawn.update(images=images[:, 0, 0, 0], true=true[:, 0, 0], annotated=annotated)
         return "panel"
 
@@ -61,7 +69,7 @@ def test_landmarks_that_were_not_fitted_are_left_out_of_the_worst_images(monkeyp
     points = np.reshape([3.0, 0.0, 4.0], [3, 1, 1]) * np.ones([3, 2, 2])
     points[0, 1] = np.nan
     images = np.ones([3, 4, 4, 3]) * np.reshape([0.3, 0.0, 0.4], [3, 1, 1, 1])
-    worst = gallery.Worst(images, points, points + 1, np.ones([3, 2]))
+    worst = gallery.Worst(images, points, points + 1, np.ones([3, 2]), np.ones([3, 2]))
     material = dataclasses.replace(planted.material(), worst=worst)
     assert pictures.draw_worst_landmarks(material) == "panel"
     np.testing.assert_array_equal(drawn["images"], [0.3, 0.0, 0.4])  # in the order they are given
@@ -84,4 +92,4 @@ POINTS = np.zeros([1, 4, 2])
 )
 def test_errors_say_what_was_given_and_what_is_needed(true, annotated, options, message):
     with pytest.raises(ValueError, match=message):
-        pictures.landmarks_panel(grey_images(), POINTS, true, annotated, **options)
+        pictures.landmarks_panel(grey_images(), POINTS, true, annotated, np.ones([1, 2]), **options)
