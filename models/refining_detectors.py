@@ -47,6 +47,8 @@ class RefinedHeatMaps(tf.keras.layers.Layer):
         """
         side = STRIDE * self._times
         answer = self.head(features[..., : -(side**2)])
+        if not self.look.patches.any():
+            return {**answer, "points": self._times * answer["points"]}
         greys = tf.nn.depth_to_space(features[..., -(side**2) :], side)
         return {**answer, "points": self.look(greys, self._times * answer["points"])}
 
@@ -73,7 +75,7 @@ class RefiningDetector:
     def looking_once(self) -> RefiningDetector:
         """Returns a detector of the same images that finds nothing again: landmarks stay where heat maps find them.
 
-        It is for measuring errors; it takes as long as with the second look.
+        It is a detector of its own, to be measured, kept and exported.
         """
         return RefiningDetector(self.plain, SecondLook(0 * self._look.patches, self._look.shape), self._times)
 

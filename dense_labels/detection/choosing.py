@@ -1,46 +1,75 @@
-"""Whether the exported detector has learned from the pile: what annotations that it was not fitted to say of it."""
+"""Which parts a detector is better with: annotations that it was not fitted to say so."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dense_labels import progress
+from dense_labels.batches import LabelledLandmarks
+from dense_labels.evaluation import absent
 from dense_labels.evaluation.landmarks import FittedHeads
 
-ALONE = "detector_without_pile"
-_BY_NAME = ("heads", "predicted", "points", "errors", "calibrations")  # fields of `FittedHeads`
+PARTS = ("", "without_pile", "without_second_look", "without_either")  # the detector, and it without its parts
+Fit = Callable[[LabelledLandmarks], Any]
 
 
-def with_or_without(fitted: FittedHeads, name: str) -> FittedHeads:
-    """Chooses between a detector and one of annotated pictures alone, and says what was chosen.
-
-    A pile teaches what the first detector finds in it: where that errs, as in a small pile of few annotations, the
-    second errs more.
+def fits_of(taught: Fit, alone: Fit | None) -> dict[str, Fit]:
+    """Returns what fits a detector, by its parts: names of `PARTS`.
 
     Args:
-      fitted: both, as `name` and `ALONE`.
-      name: of the detector that has learned from the pile.
+      taught: fits one that has learned from the pile.
+      alone: fits one of annotated pictures alone, for `taught` too, so that none is trained twice; None without a pile.
+    """
+    both = {"": taught} if alone is None else {"": taught, "without_pile": alone}
+    once = {"": "without_second_look", "without_pile": "without_either"}
+    return {**both, **{once[name]: _looking_once(fit) for name, fit in both.items()}}
+
+
+def _looking_once(fit: Fit) -> Fit:
+    """A function that fits a detector likewise, and takes its second look away."""
+
+    @absent.takes_all
+    def fit_once(images):
+        return fit(images).looking_once()
+
+    return fit_once
+
+
+def best(fitted: FittedHeads, name: str) -> FittedHeads:
+    """Chooses among a detector and those without its parts, and says what was chosen.
+
+    A pile teaches what the first detector finds in it: where that errs, or where many are annotated, the second errs
+    more. Where thousands are annotated, a second look at averages of them finds landmarks less well than the network.
+
+    Args:
+      fitted: several of them, by names of `PARTS`.
+      name: that the chosen one is given.
 
     Returns:
-      One head, `name`: the one with the pile, unless it errs more on annotations that both were not fitted to.
+      One head: the whole detector, unless another errs less on annotations that none of them was fitted to.
     """
-    errors = [fitted.errors.get(each) for each in (name, ALONE)]
-    chosen = name
-    if None not in errors:
-        chosen = ALONE if errors[1] < errors[0] else name
+    errors = {part: error for part, error in fitted.errors.items() if error is not None}
+    chosen = min(errors, key=errors.__getitem__) if "" in errors else ""
+    if errors:
+        found = ", ".join(f"{error:.2f} % {_words(part)}".rstrip() for part, error in errors.items())
         progress.say(
-            f"on annotations held out, detectors err by {errors[0]:.2f} % with the pile, by {errors[1]:.2f} % without: "
-            f"the one {'without' if chosen == ALONE else 'with'} it is kept"
+            f"on annotations held out, detectors err by {found}; the one {_words(chosen) or 'with both'} is kept"
         )
-    parts: dict[str, Any] = {field: _renamed(getattr(fitted, field), chosen, name) for field in _BY_NAME}
+    fields = ("heads", "predicted", "points", "errors", "calibrations")
+    parts: dict[str, Any] = {field: _renamed(getattr(fitted, field), fitted.heads, chosen, name) for field in fields}
     return dataclasses.replace(fitted, best=name, **parts)
 
 
-def _renamed(parts: Mapping[str, Any] | None, chosen: str, name: str) -> dict[str, Any] | None:
-    """What is not of either detector, and that of the chosen one under the name."""
+def _words(part: str) -> str:
+    """As of "without_pile" "without the pile"; nothing of the whole detector."""
+    return part.replace("without_", "without the ").replace("the either", "either").replace("_", " ")
+
+
+def _renamed(parts: Mapping[str, Any] | None, names: Iterable[str], chosen: str, name: str) -> dict[str, Any] | None:
+    """What is of no detector, and that of the chosen one under its new name."""
     if parts is None:
         return None
-    rest = {key: value for key, value in parts.items() if key not in (name, ALONE)}
+    rest = {key: value for key, value in parts.items() if key not in names}
     return {**rest, **({name: parts[chosen]} if chosen in parts else {})}

@@ -27,7 +27,6 @@ from input_pipeline import pipeline
 from models import nearest_landmarks, pyramids
 
 NAME = "detector"
-ABLATED = ("", "without_pile", "without_second_look", "without_either")  # the detector, and it without its parts
 _FOLDS = 3  # parts of the annotated images that take turns where none are for testing; each costs two trainings
 _AT_ONCE = 16  # images that a detector sees together
 
@@ -132,7 +131,7 @@ class Fitting:
         """Fits a detector, and measures it or others of its kind.
 
         No picture that any of them is measured on is in the pile, neither a test picture nor one that is held out. A
-        detector that errs more with the pile than without has not learned from it: `choosing.with_or_without`.
+        detector that errs more with the pile, or with its second look, is kept without; see `choosing.best`.
 
         Args:
           known, test: the annotated and test images as the run labels them; what is predicted is in pixels of these.
@@ -145,11 +144,9 @@ class Fitting:
         """
         nearest_landmarks.check_annotated(self.known.annotated)
         learns = self.pile and len(self.pile.without(self._seen).images)
-        alone = {choosing.ALONE: self._fit_alone} if learns else {}  # first, for it teaches the other
-        fits = {**alone, NAME: self._taught_without(self._seen)}
+        fits = choosing.fits_of(self._taught_without(self._seen), self._fit_alone if learns else None)
         protocol: Any = {"batch_size": _AT_ONCE, "folds": _FOLDS, "shown": self.origins}
-        fitted = landmarks.fit_heads(fits, self.known, self.test, **protocol)
-        fitted = choosing.with_or_without(fitted, NAME) if alone else fitted
+        fitted = choosing.best(landmarks.fit_heads(fits, self.known, self.test, **protocol), NAME)
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)
@@ -175,11 +172,9 @@ class Fitting:
           measure: what is measured, if not the mean error in percent.
 
         Returns:
-          Name of `ABLATED` -> what was measured; not a number where no landmark that was fitted is measured.
+          Name of `choosing.PARTS` -> what was measured; not a number where no landmark that was fitted is measured.
         """
-        taught = self._taught_without(self._tested)
-        alone = self._fit_alone
-        fits = dict(zip(ABLATED, (taught, alone, _looking_once(taught), _looking_once(alone))))
+        fits = choosing.fits_of(self._taught_without(self._tested), self._fit_alone)
         return {
             name: (self._few_shot(fit, [count], [seed], measure)[count] or [np.nan])[0] for name, fit in fits.items()
         }
@@ -217,16 +212,6 @@ class Fitting:
             found = make()
             self._last = [*self._last[-1:], (asked, found)]
         return found
-
-
-def _looking_once(fit: Callable[[LabelledLandmarks], Any]) -> Callable[[LabelledLandmarks], Any]:
-    """A function that fits a detector likewise, and takes its second look away."""
-
-    @absent.takes_all
-    def fit_once(images):
-        return fit(images).looking_once()
-
-    return fit_once
 
 
 def _say_how_objects_lie(known: LabelledLandmarks, pairs: Sequence[tuple[int, int]]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import peers, rows
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
-from dense_labels.detection import evaluating, fitting
+from dense_labels.detection import choosing, fitting
 from tests import flagless
 from tests.commands import ROOT
 
@@ -31,7 +31,7 @@ class Fitted:
         self.measured.append((count, seed, self.settings.seed))
         images = dataclasses.replace(self.known, scale=4 * self.known.scale)
         off = (np.float32([pixels / count + seed, 0]) for pixels in (10, 20, 30, 40))
-        return {name: measure(self.known.landmarks + each, images) for name, each in zip(evaluating.ABLATED, off)}
+        return {name: measure(self.known.landmarks + each, images) for name, each in zip(choosing.PARTS, off)}
 
 
 class Peer(Fitted):

@@ -51,6 +51,9 @@ class Red:
     def state(self):
         return {}
 
+    def looking_once(self):
+        return self
+
 
 def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch):
     seen, piles, kept = [], [], {}
@@ -97,19 +100,29 @@ class Off(Red):
 
 
 @pytest.mark.parametrize("test", [True, False])
-@pytest.mark.parametrize("taught, kept", [(9.0, "without"), (0.0, "with")])
-def test_a_pile_that_makes_detectors_worse_is_not_learned_from(run, monkeypatch, tmp_path, capsys, taught, kept, test):
-    """Every landmark is found at the mouth, but for so many pixels."""
+@pytest.mark.parametrize(
+    "alone, taught, kept, off",
+    [
+        (5.0, 9.0, "without the pile", 5.0),
+        (5.0, 0.0, "with both", 0.0),
+        (9.0, -9.0, "without the second look", -7.0),
+        (-9.0, 9.0, "without either", -7.0),
+    ],
+)
+def test_a_detector_is_kept_with_what_it_is_better_with(
+    run, monkeypatch, tmp_path, capsys, alone, taught, kept, off, test
+):
+    """Every landmark is found at the mouth, but for so many pixels, to which a single look adds two."""
     made, heads, given, few = [], [], annotations(run), tmp_path / "few.csv"
     of, rows = ("annotations_test", 3) if test else ("annotations", 5)  # the pictures of the others are the pile
     few.write_text("".join(f"{line}\n" for line in pathlib.Path(given[of]).read_text().splitlines()[: 1 + rows]))
     given = {**given, of: few} if test else {of: few, "weights": "none"}
-    monkeypatch.setattr(fitting, "fit", lambda images, _: made.append("alone") or Off(5.0))
+    monkeypatch.setattr(fitting, "fit", lambda images, _: made.append("alone") or Off(alone))
     monkeypatch.setattr(fitting, "fit_with_pile", lambda *_: made.append("taught") or Off(taught))
     monkeypatch.setattr(kept_heads, "save", lambda workdir, each: heads.append(each.heads))
     result = run.evaluate(heads="detector", pictures=run.config.data.dir, **given)
-    assert f"the one {kept} it is kept" in capsys.readouterr().out
-    assert set(heads[0]) == {"detector"} and heads[0]["detector"].off == min(taught, 5.0)
+    assert f"; the one {kept} is kept" in capsys.readouterr().out
+    assert set(heads[0]) == {"detector"} and heads[0]["detector"].off == off
     assert set(result.landmark_error_percent) == {"mean_shape", "detector"}
     assert made.count("alone") == made.count("taught") == (2 if test else 4)  # none is fitted twice
 
