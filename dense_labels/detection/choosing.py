@@ -53,17 +53,16 @@ def best(fitted: FittedHeads, name: str) -> FittedHeads:
     errors = {part: error for part, error in fitted.errors.items() if error is not None}
     chosen = min(errors, key=errors.__getitem__) if "" in errors else ""
     if errors:
-        found = ", ".join(f"{error:.2f} % {_words(part)}".rstrip() for part, error in errors.items())
-        progress.say(
-            f"on annotations held out, detectors err by {found}; the one {_words(chosen) or 'with both'} is kept"
-        )
+        found = ", ".join(f"{error:.2f} % {_words(part) or 'as they are'}" for part, error in errors.items())
+        kept = _words(chosen) or "as it is"
+        progress.say(f"on annotations held out, detectors err by {found}; this one is kept {kept}")
     fields = ("heads", "predicted", "points", "errors", "calibrations")
     parts: dict[str, Any] = {field: _renamed(getattr(fitted, field), fitted.heads, chosen, name) for field in fields}
     return dataclasses.replace(fitted, best=name, **parts)
 
 
 def _words(part: str) -> str:
-    """As of "without_pile" "without the pile"; nothing of the whole detector."""
+    """As "without the pile" of "without_pile"; nothing of the whole detector."""
     return part.replace("without_", "without the ").replace("the either", "either").replace("_", " ")
 
 

@@ -104,7 +104,7 @@ class Off(Red):
     "alone, taught, kept, off",
     [
         (5.0, 9.0, "without the pile", 5.0),
-        (5.0, 0.0, "with both", 0.0),
+        (5.0, 0.0, "as it is", 0.0),
         (9.0, -9.0, "without the second look", -7.0),
         (-9.0, 9.0, "without either", -7.0),
     ],
@@ -121,7 +121,7 @@ def test_a_detector_is_kept_with_what_it_is_better_with(
     monkeypatch.setattr(fitting, "fit_with_pile", lambda *_: made.append("taught") or Off(taught))
     monkeypatch.setattr(kept_heads, "save", lambda workdir, each: heads.append(each.heads))
     result = run.evaluate(heads="detector", pictures=run.config.data.dir, **given)
-    assert f"; the one {kept} is kept" in capsys.readouterr().out
+    assert f"; this one is kept {kept}\n" in capsys.readouterr().out
     assert set(heads[0]) == {"detector"} and heads[0]["detector"].off == off
     assert set(result.landmark_error_percent) == {"mean_shape", "detector"}
     assert made.count("alone") == made.count("taught") == (2 if test else 4)  # none is fitted twice
