@@ -147,6 +147,15 @@ def test_where_landmarks_are_left_out_a_run_and_its_export_say_whether_one_is_th
     assert header.endswith(f"{drawn.NAMES[-1]}_present")
 
 
+def test_the_report_of_an_earlier_evaluation_is_not_taken_for_that_of_the_newest(run, pictures, tmp_path, capsys):
+    again = dense_labels.open_run(shutil.copytree(run.workdir, tmp_path / "run"))
+    folder = tmp_path / "run" / "eval"
+    (folder / "report.html").write_text("of an earlier one")
+    again.evaluate(annotations=pictures.parent / "points.csv", pictures=pictures)
+    assert (folder / "report_earlier.html").read_text() == "of an earlier one" and not (folder / "report.html").exists()
+    assert "is of an earlier evaluation, and is called report_earlier.html now" in capsys.readouterr().out
+
+
 def test_heads_of_another_step_are_not_exported(run, tmp_path, monkeypatch):
     monkeypatch.setattr(dense_labels.Run, "step", property(lambda self: 7))
     with pytest.raises(ValueError, match="fitted at step 2 of the training, which is at step 7 now; evaluate the run"):

@@ -78,6 +78,13 @@ def test_the_page_shows_one_picture_of_each_kind_in_pixels_of_its_owner(run):
     np.testing.assert_allclose(whole * data["scale"], run.labels(picture[np.newaxis]).values[0], atol=0.1)
 
 
+def test_pictures_that_are_nearly_black_are_told(run, tmp_path, capsys):
+    for path in (tmp_path / "pictures").rglob("*.png"):
+        Image.fromarray(np.asarray(Image.open(path)) // 25).save(path)  # as those of a 12-bit camera in 16-bit files
+    annotating.annotate(run, 2)
+    assert "warning: no pixel of 12 pictures is brighter than 10 of 255" in capsys.readouterr().out
+
+
 def test_fewer_are_shown_where_pictures_are_alike(run, capsys):
     assert len(data_of(annotating.annotate(run, 9))["pictures"]) == 4
     assert "only 4 pictures differ" in capsys.readouterr().out
