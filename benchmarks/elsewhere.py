@@ -71,7 +71,7 @@ def frame_pictures(config, card):
     """
     frame = card.get("landmarks_frame", card["model"])
     margin = int(frame["margin"])
-    if frame["input_size"] != card["model"]["input_size"]:
+    if any(frame[key] != card["model"][key] for key in ("input_size", "margin")):
         height, width = (side + 2 * margin for side in frame["input_size"])
         config.data.size, config.data.crop = (height, width), margin
     return margin
@@ -107,7 +107,7 @@ def onnx(content):
     import onnxruntime  # an extra
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    place = next(k for k, output in enumerate(session.get_outputs()) if output.shape[-1] == 2)
+    place = next(k for k, output in enumerate(session.get_outputs()) if list(output.shape[2:]) == [2])
     return lambda image: session.run(None, {"images": image})[place]
 
 
@@ -143,7 +143,8 @@ def main():
         raise ValueError(f"--model={given.model} finds no landmarks; export one with a head")
     config = run_config.load(os.path.expanduser(given.workdir))
     margin = frame_pictures(config, card)
-    source = pipeline.prepare(run_config.with_landmarks(config, given.annotations, None, given.pictures))
+    config = run_config.with_landmarks(config, given.annotations, None, given.pictures)
+    source = pipeline.prepare(config, only=("annotated", "test"))
     images, known = pictures(source, count=given.count, margin=margin)
     landmarks = tf.saved_model.load(folder).signatures["landmarks_float"]
     expected, took = answers(lambda image: landmarks(images=tf.constant(image))["points"], images)

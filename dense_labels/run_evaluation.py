@@ -244,7 +244,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
         few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
         progress.say(f"{few}: {fitted.best} is the one to export, for {measuring.FEW_REASON}")
     protocol = {"head_images": len(known), "exported": fitted.best}
-    if test is None and len(fitted.errors) > 1:
+    if test is None and (len(fitted.errors) > 1 or fitted.selected):
         protocol["chosen"] = measuring.CHOSEN
     parts = measuring.measure(fitted.predicted, fitted.measured_on, source.normaliser, **protocol)
     if few_shot:

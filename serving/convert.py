@@ -105,7 +105,8 @@ def _to_onnx(answer):
     try:
         onnx.checker.check_model(converted)
     except onnx.checker.ValidationError as error:
-        raise ValueError(f"--to=onnx: ONNX lacks an operation of this model: {str(error).splitlines()[0]}") from error
+        reason = f"ONNX cannot take this model; export it again if an earlier version did: {str(error).splitlines()[0]}"
+        raise ValueError(f"--to=onnx: {reason}") from error
     return converted.SerializeToString()
 
 

@@ -143,10 +143,12 @@ class Fitting:
           ValueError: if the weights cannot be read.
         """
         nearest_landmarks.check_annotated(self.known.annotated)
-        learns = self.pile and len(self.pile.without(self._seen).images)
-        fits = choosing.fits_of(self._taught_without(self._seen), self._fit_alone if learns else None)
+        others = len(self.pile.without(self._seen).images) if self.pile else 0
+        fits = choosing.fits_of(self._taught_without(self._seen), self._fit_alone if others else None)
         protocol: Any = {"batch_size": _AT_ONCE, "folds": _FOLDS, "shown": self.origins}
-        fitted = choosing.best(landmarks.fit_heads(fits, self.known, self.test, **protocol), NAME)
+        fitted = landmarks.fit_heads(fits, self.known, self.test, **protocol)
+        usual = "without_pile" if others and not choosing.pays(others, len(self.known)) else ""
+        fitted = choosing.best(fitted, NAME, usual)
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)
@@ -159,9 +161,10 @@ class Fitting:
     def few_shot(self, *, counts: Sequence[int], seeds: int | Sequence[int]) -> dict[str, dict[int, list[float]]]:
         """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`.
 
-        Annotated images that are not drawn belong to the pile, without their landmarks; test images do not.
+        Annotated images that are not drawn belong to the pile, without their landmarks; test images do not. A pile is
+        learned from where `choosing.pays`: nothing is held out to choose by.
         """
-        return {NAME: self._few_shot(self._taught_without(self._tested), counts, seeds)}
+        return {NAME: self._few_shot(self._taught_without(self._tested, always=False), counts, seeds)}
 
     def ablated(self, count: int, seed: int, *, measure: Measure = measuring.mean_percent) -> dict[str, Any]:
         """Measures a detector fitted to a few annotated images, as in `few_shot`, and what it is without its parts.
@@ -185,7 +188,7 @@ class Fitting:
         found = landmarks.few_shot({NAME: fit}, views_of, self.known, self.test, **asked)
         return found.get(NAME, {count: [] for count in counts})
 
-    def _taught_without(self, left_out: Collection[tuple]) -> Callable[[LabelledLandmarks], Any]:
+    def _taught_without(self, left_out: Collection[tuple], always: bool = True) -> Callable[[LabelledLandmarks], Any]:
         """A function that fits a detector to annotated images and the pile, less what is annotated or left out."""
 
         @absent.takes_all
@@ -194,6 +197,8 @@ class Fitting:
             if not self.pile:
                 return first
             others = self.pile.without({*left_out, *(self.origins[picture] for picture in images.picture)})
+            if not always and not choosing.pays(len(others.images), len(images)):
+                return first
             taught = functools.partial(fitting.fit_with_pile, images, others.images, first, self.settings)
             return self._remembered((first, len(others.images)), taught)
 

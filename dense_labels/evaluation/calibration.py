@@ -54,7 +54,8 @@ def fit(
     How far the offset of a landmark is from that of all is normal beforehand, with variance 1; the slope, with 4.
 
     The logit of the probability that a landmark is annotated, where others of its image are, is a third line, fitted
-    as the second. It is there where five landmarks or more are not annotated.
+    as the second. It is there where five landmarks or more are not annotated; of one whose score is unknown in some
+    image it is that of all.
 
     No line is followed beyond the scores that were seen.
 
@@ -73,7 +74,8 @@ def fit(
     lines = {EXPECTED: (distances, _expected), LIKELY: (near, _probable)}
     if annotated is not None:
         some = annotated.any(axis=1, keepdims=True)  # of an image without landmarks nothing is known
-        lines[PRESENT] = np.where(some, annotated, np.nan), _probable
+        whole = np.isfinite(odds).all(axis=0)  # else the images that have it are those without a score, and not here
+        lines[PRESENT] = np.where(some & whole, annotated, np.nan), _probable
     for name, (values, line) in lines.items():
         known = np.isfinite(values) & np.isfinite(odds)
         if known.any() and (name != PRESENT or np.sum(values[known] == 0) >= _ABSENT):

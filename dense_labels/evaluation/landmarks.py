@@ -37,6 +37,8 @@ class FittedHeads:
       fitted_on: float32 [M, K, 2], the landmarks of all annotated images; not a number where one is not annotated.
       calibrations: name -> what the scores of heads of its kind were worth on annotated images that they were not
         fitted on, as `calibration.fit` returns it. Empty where there are too few.
+      each: name -> float [n], of `errors` that of each image in which a point is measured. Empty likewise.
+      selected: whether heads were left out here that erred more on the images of `errors`.
     """
 
     heads: Mapping[str, Head]
@@ -47,6 +49,8 @@ class FittedHeads:
     errors: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     fitted_on: np.ndarray | None = None
     calibrations: Mapping[str, calibration.Calibration] = dataclasses.field(default_factory=dict)
+    each: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    selected: bool = False
 
     @property
     def best_points(self) -> np.ndarray | None:
@@ -113,13 +117,14 @@ def fit_heads(
         return FittedHeads(heads, measuring.of_few(fits), None, None, None, fitted_on=absent.shapes(known))
     if test is None:
         return _in_turns(fits, known, heads, batch_size, numbers % folds)
-    answers, errors, calibrations = _predict(heads, test, batch_size), {}, {}
+    answers, errors, calibrations, each = _predict(heads, test, batch_size), {}, {}, {}
     if count >= FOLDS:
         _, part, held_out = _turn(fits, known, (numbers % FOLDS == 0) & (numbers < count), batch_size)
         errors, calibrations = _errors(held_out, part), calibration.of_answers(held_out, part)
+        each = _each(held_out, part)
     predicted = _by_decoding(answers, measuring.mean_shape(known), test)
     points = {name: answer["points"] for name, answer in answers.items()}
-    facts = absent.fitted_alone(test, known), errors, absent.shapes(known), calibrations
+    facts = absent.fitted_alone(test, known), errors, absent.shapes(known), calibrations, each
     return FittedHeads(heads, measuring.least(errors, fits), predicted, points, *facts)
 
 
@@ -138,7 +143,7 @@ def _in_turns(
     measured_on = dataclasses.replace(known, annotated=np.concatenate([part.annotated for _, part, _ in took])[order])
     errors, calibrations = _errors(together, measured_on), calibration.of_answers(together, measured_on)
     points = {name: answer["points"] for name, answer in together.items()}
-    facts = measured_on, errors, absent.shapes(known), calibrations
+    facts = measured_on, errors, absent.shapes(known), calibrations, _each(together, measured_on)
     return FittedHeads(heads, measuring.least(errors, fits), predicted, points, *facts)
 
 
@@ -280,3 +285,7 @@ def _by_decoding(answers, shape: np.ndarray, images: LabelledLandmarks) -> dict[
 
 def _errors(answers, images: LabelledLandmarks) -> dict[str, float | None]:
     return {name: mean_percent(answer["points"], images) for name, answer in answers.items()}
+
+
+def _each(answers, images: LabelledLandmarks) -> dict[str, np.ndarray]:
+    return {name: measuring.image_percents(answer["points"], images) for name, answer in answers.items()}

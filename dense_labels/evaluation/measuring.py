@@ -64,6 +64,12 @@ def mean_percent(points: np.ndarray, images: LabelledLandmarks) -> float | None:
     return landmark_errors(points, images)[-1]
 
 
+def image_percents(points: np.ndarray, images: LabelledLandmarks) -> np.ndarray:
+    """Returns the mean error of each image, float [n], of those in which `mean_percent` measures a point."""
+    measured = in_pictures(points, images)
+    return metrics.image_errors(*measured) if measured.annotated.any() else np.zeros(0)
+
+
 def mean_distance(points: np.ndarray, images: LabelledLandmarks) -> float | None:
     """Returns the mean error of the points that `mean_percent` measures, in pixels of the picture."""
     measured = in_pictures(points, images)

@@ -28,6 +28,9 @@ def test_a_detector_is_shown_pictures_in_its_own_frame():
     own = {"input_size": [96, 64], "margin": 2}
     assert elsewhere.frame_pictures(config, {"model": run, "landmarks_frame": own}) == 2
     assert (config.data.size, config.data.crop) == ((100, 68), 2)
+    whole = {"input_size": [70, 70], "margin": 0}  # as large, of the whole picture
+    assert elsewhere.frame_pictures(config, {"model": run, "landmarks_frame": whole}) == 0
+    assert (config.data.size, config.data.crop) == ((70, 70), 0)
 
 
 def test_each_picture_is_asked_about_alone():

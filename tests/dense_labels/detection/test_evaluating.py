@@ -11,7 +11,7 @@ from PIL import Image
 import dense_labels
 from dense_labels import kept_heads
 from dense_labels.batches import LabelledLandmarks, LabelMap
-from dense_labels.detection import evaluating, fitting, pile, sizes
+from dense_labels.detection import choosing, evaluating, fitting, pile, sizes
 from dense_labels.evaluation import landmarks, measuring
 from tests import drawn
 from tests.dense_labels.test_run import QUICK
@@ -69,6 +69,7 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
         kept.update(heads.calibrations)
 
     monkeypatch.setattr(kept_heads, "save", save)
+    monkeypatch.setattr(choosing, "_PLENTY", 2)
     monkeypatch.setattr(fitting, "fit", fit)
     monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: piles.append(len(pile)) or first)
     result = run.evaluate(heads=("nearest", "detector"), few_shot=2, **annotations(run))
@@ -101,16 +102,18 @@ class Off(Red):
 
 @pytest.mark.parametrize("test", [True, False])
 @pytest.mark.parametrize(
-    "alone, taught, kept, off",
+    "alone, taught, plenty, kept, off",
     [
-        (5.0, 9.0, "without the pile", 5.0),
-        (5.0, 0.0, "as it is", 0.0),
-        (9.0, -9.0, "without the second look", -7.0),
-        (-9.0, 9.0, "without either", -7.0),
+        (5.0, 9.0, 0, "without the pile", 5.0),
+        (5.0, 5.0, 0, "as it is", 5.0),
+        (5.0, 5.0, 50, "without the pile", 5.0),
+        (5.0, 0.0, 50, "as it is", 0.0),
+        (9.0, -9.0, 0, "without the second look", -7.0),
+        (-9.0, 9.0, 50, "without either", -7.0),
     ],
 )
 def test_a_detector_is_kept_with_what_it_is_better_with(
-    run, monkeypatch, tmp_path, capsys, alone, taught, kept, off, test
+    run, monkeypatch, tmp_path, capsys, alone, taught, plenty, kept, off, test
 ):
     """Every landmark is found at the mouth, but for so many pixels, to which a single look adds two."""
     made, heads, given, few = [], [], annotations(run), tmp_path / "few.csv"
@@ -120,10 +123,12 @@ def test_a_detector_is_kept_with_what_it_is_better_with(
     monkeypatch.setattr(fitting, "fit", lambda images, _: made.append("alone") or Off(alone))
     monkeypatch.setattr(fitting, "fit_with_pile", lambda *_: made.append("taught") or Off(taught))
     monkeypatch.setattr(kept_heads, "save", lambda workdir, each: heads.append(each.heads))
+    monkeypatch.setattr(choosing, "_PLENTY", plenty)  # a pile of 50 times as many is not there
     result = run.evaluate(heads="detector", pictures=run.config.data.dir, **given)
     assert f"; this one is kept {kept}\n" in capsys.readouterr().out
     assert set(heads[0]) == {"detector"} and heads[0]["detector"].off == off
     assert set(result.landmark_error_percent) == {"mean_shape", "detector"}
+    assert ("chosen" in result.protocol) == (not test and alone != taught)  # its error is the least of several
     assert made.count("alone") == made.count("taught") == (2 if test else 4)  # none is fitted twice
 
 

@@ -96,6 +96,15 @@ def test_of_landmarks_that_are_nearly_always_annotated_nothing_is_said():
     assert "present" in calibration.fit(scores, distances, distances / 50, shown)
 
 
+def test_a_landmark_without_a_score_where_it_is_annotated_is_as_present_as_all():
+    """One whose annotated images are all in one part, which heads that never saw it were asked about."""
+    scores, distances = (np.concatenate([each, each[:, :1]], axis=1) for each in planted(60))
+    shown = np.random.default_rng(0).uniform(size=[60, 3]) < 0.7
+    scores[:20, 2], shown[:, 2] = np.nan, False
+    found = calibration.fit(scores, distances, distances / 50, shown)["present"]
+    assert found[:2, 0].min() - 0.01 <= found[2, 0] <= found[:2, 0].max() + 0.01
+
+
 def test_few_distances_tell_their_mean_alone_drawn_towards_that_of_all():
     scores, distances = np.full([4, 2], 0.5), np.float64([[1, 3]] * 4)
     scores[0] = 0.9

@@ -1,0 +1,62 @@
+"""Which parts a detector is kept with: by the errors of each image, and where they say nothing by the pile's size."""
+
+import numpy as np
+import pytest
+
+from dense_labels.detection import choosing
+from dense_labels.evaluation.landmarks import FittedHeads
+
+
+def fitted(**each):
+    """Detectors with and without their parts, and the errors of each image that none was fitted to."""
+    each = {part: np.asarray(errors, float) for part, errors in each.items()}
+    heads = {part: f"detector {part}" for part in choosing.PARTS}
+    errors = {part: errors.mean() for part, errors in each.items()}
+    return FittedHeads(heads, "", None, None, None, errors=errors, each=each)
+
+
+def parts(usual, without_pile, once, neither):
+    return dict(zip(choosing.PARTS, (usual, without_pile, once, neither)))
+
+
+def test_one_that_errs_less_by_chance_is_not_taken():
+    """Of 100 piles that make no difference to single images but noise, few are left out."""
+    random, left_out = np.random.default_rng(0), 0
+    for _ in range(100):
+        usual = random.lognormal(size=20)
+        found = fitted(**parts(usual, usual * random.lognormal(0, 0.3, size=20), usual + 1, usual + 1))
+        left_out += choosing.best(found, "detector", "").selected
+    assert left_out <= 10
+
+
+def test_one_that_errs_less_in_nearly_every_image_is_taken(capsys):
+    usual = np.linspace(2, 9, 20)
+    found = choosing.best(fitted(**parts(usual, usual - 0.1, usual + 1, usual - 0.2)), "detector", "")
+    assert found.heads == {"detector": "detector without_either"} and found.best == "detector" and found.selected
+    assert found.errors == {"detector": pytest.approx(5.3)} and set(found.each) == {"detector"}
+    said = "on 20 annotated pictures held out, detectors err by 5.50 % as they are, 5.40 % without the pile, "
+    assert f"{said}6.50 % without the second look, 5.30 % without either; this one is kept without either" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("usual", ["", "without_pile"])
+def test_one_image_tells_nothing(usual):
+    found = choosing.best(fitted(**parts([2], [1], [1], [1])), "detector", usual)
+    assert found.heads == {"detector": f"detector {usual}"} and not found.selected
+
+
+def test_what_is_not_a_number_is_not_kept():
+    found = choosing.best(fitted(**parts([2, np.nan], [np.nan, 1], [np.nan] * 2, [2, 2])), "detector", "")
+    assert found.heads == {"detector": "detector without_either"}
+
+
+@pytest.mark.parametrize("usual, words", [("", "as it is"), ("without_pile", "without the pile")])
+def test_of_few_annotated_pictures_the_usual_one_is_kept_which_is_said(usual, words, capsys):
+    found = choosing.best(fitted(), "detector", usual)
+    assert found.heads == {"detector": f"detector {usual}"} and found.errors == {} and not found.selected
+    assert f"this one is kept {words}: a pile helps that is at least 50 times as large as" in capsys.readouterr().out
+
+
+def test_a_pile_pays_that_is_much_larger_than_what_is_annotated():
+    assert choosing.pays(2000, 40) and not choosing.pays(1999, 40) and not choosing.pays(72, 20)
