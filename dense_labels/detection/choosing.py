@@ -43,8 +43,8 @@ def _looking_once(fit: Fit) -> Fit:
 def pays(pile: int, annotated: int) -> bool:
     """Says whether so many pictures of a pile are enough for so many annotated ones: 50 times as many.
 
-    A pile teaches what the first detector finds in it, and its errors too. On annotations held out it helped where it was
-    330 and 80 times as large (5 and 20 faces), and made it worse where it was 4 times as large (20 frames of a mouse).
+    A pile teaches what the first detector finds in it, and its errors too. On annotations held out it helped where it
+    was 330 and 80 times as large (5 and 20 faces), and made it worse where it was 4 times (20 frames of a mouse).
     """
     return pile >= _PLENTY * annotated
 
