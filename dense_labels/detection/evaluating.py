@@ -147,7 +147,8 @@ class Fitting:
         fits = choosing.fits_of(self._taught_without(self._seen), self._fit_alone if others else None)
         protocol: Any = {"batch_size": _AT_ONCE, "folds": _FOLDS, "shown": self.origins}
         fitted = landmarks.fit_heads(fits, self.known, self.test, **protocol)
-        usual = "without_pile" if others and not choosing.pays(others, len(self.known)) else ""
+        annotated = int(self.known.annotated.any(axis=1).sum())  # of other pictures nothing is learned
+        usual = "without_pile" if others and not choosing.pays(others, annotated) else ""
         fitted = choosing.best(fitted, NAME, usual)
         if fitted.predicted is None:
             return fitted

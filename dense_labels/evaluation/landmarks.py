@@ -288,4 +288,5 @@ def _errors(answers, images: LabelledLandmarks) -> dict[str, float | None]:
 
 
 def _each(answers, images: LabelledLandmarks) -> dict[str, np.ndarray]:
-    return {name: measuring.image_percents(answer["points"], images) for name, answer in answers.items()}
+    errors = {name: measuring.image_percents(answer["points"], images) for name, answer in answers.items()}
+    return {name: each for name, each in errors.items() if len(each)}

@@ -107,6 +107,7 @@ class Off(Red):
         (5.0, 9.0, 0, "without the pile", 5.0),
         (5.0, 5.0, 0, "as it is", 5.0),
         (5.0, 5.0, 50, "without the pile", 5.0),
+        (5.0, 5.0, 0.5, "as it is", 5.0),
         (5.0, 0.0, 50, "as it is", 0.0),
         (9.0, -9.0, 0, "without the second look", -7.0),
         (-9.0, 9.0, 50, "without either", -7.0),
