@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,33 +49,36 @@ def pays(pile: int, annotated: int) -> bool:
     return pile >= _PLENTY * annotated
 
 
-def best(fitted: FittedHeads, name: str, usual: str) -> FittedHeads:
+def best(each: Mapping[str, np.ndarray], usual: str, piled: bool) -> str:
     """Chooses among a detector and those without its parts, and says what was chosen.
 
     Args:
-      fitted: several of them, by names of `PARTS`.
-      name: that the chosen one is given.
-      usual: name of the one that is kept, unless another errs less on annotations that none was fitted to, and by more
-        than two standard errors of the mean difference of an image.
+      each: name of `PARTS` -> float [n], error of each annotated image that none was fitted to; empty where there are
+        too few to hold any out.
+      usual: name of the one that is kept, unless another errs less, and by more than two standard errors of the mean
+        difference of an image.
+      piled: whether there is a pile.
 
     Returns:
-      One head.
+      The name.
     """
-    gains = {part: _gain(fitted.each[usual], each) for part, each in fitted.each.items() if part != usual}
+    gains = {part: _gain(each[usual], errors) for part, errors in each.items() if part != usual}
     gains = {part: gain for part, gain in gains.items() if gain > 0}
     chosen = max(gains, key=gains.__getitem__, default=usual)
     kept = f"this one is kept {_words(chosen) or 'as it is'}"
-    if fitted.each:
-        found = ", ".join(
-            f"{np.mean(each):.2f} % {_words(part) or 'as they are'}" for part, each in fitted.each.items()
-        )
-        count = len(fitted.each[usual])
-        progress.say(f"on {count} annotated pictures held out, detectors err by {found}; {kept}")
-    elif "without_pile" in fitted.heads:
+    if each:
+        found = ", ".join(f"{np.mean(errors):.2f} % {_words(part) or 'as they are'}" for part, errors in each.items())
+        progress.say(f"on {len(each[usual])} annotated pictures held out, detectors err by {found}; {kept}")
+    elif piled:
         progress.say(f"{kept}: a pile helps that is at least {_PLENTY} times as large as what is annotated")
+    return chosen
+
+
+def alone(fitted: FittedHeads, chosen: str, name: str) -> FittedHeads:
+    """Of detectors, by names of `PARTS`, the chosen one by another name, and what is of none of them."""
     fields = ("heads", "predicted", "points", "errors", "calibrations", "each")
-    parts: dict[str, Any] = {field: _renamed(getattr(fitted, field), fitted.heads, chosen, name) for field in fields}
-    return dataclasses.replace(fitted, best=name, selected=chosen != usual, **parts)
+    parts: dict[str, Any] = {field: _renamed(getattr(fitted, field), chosen, name) for field in fields}
+    return dataclasses.replace(fitted, best=name, **parts)
 
 
 def _gain(usual: np.ndarray, other: np.ndarray) -> float:
@@ -93,9 +96,9 @@ def _words(part: str) -> str:
     return part.replace("without_", "without the ").replace("the either", "either").replace("_", " ")
 
 
-def _renamed(parts: Mapping[str, Any] | None, names: Iterable[str], chosen: str, name: str) -> dict[str, Any] | None:
+def _renamed(parts: Mapping[str, Any] | None, chosen: str, name: str) -> dict[str, Any] | None:
     """What is of no detector, and that of the chosen one under its new name."""
     if parts is None:
         return None
-    rest = {key: value for key, value in parts.items() if key not in names}
+    rest = {key: value for key, value in parts.items() if key not in PARTS}
     return {**rest, **({name: parts[chosen]} if chosen in parts else {})}

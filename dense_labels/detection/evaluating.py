@@ -145,11 +145,13 @@ class Fitting:
         nearest_landmarks.check_annotated(self.known.annotated)
         others = len(self.pile.without(self._seen).images) if self.pile else 0
         fits = choosing.fits_of(self._taught_without(self._seen), self._fit_alone if others else None)
-        protocol: Any = {"batch_size": _AT_ONCE, "folds": _FOLDS, "shown": self.origins}
-        fitted = landmarks.fit_heads(fits, self.known, self.test, **protocol)
         annotated = int(self.known.annotated.any(axis=1).sum())  # of other pictures nothing is learned
         usual = "without_pile" if others and not choosing.pays(others, annotated) else ""
-        fitted = choosing.best(fitted, NAME, usual)
+        keep = lambda each: [choosing.best(each, usual, piled=bool(others))]  # noqa: E731, others are not fitted on all
+        protocol: Any = {"batch_size": _AT_ONCE, "folds": _FOLDS, "shown": self.origins, "keep": keep}
+        fitted = landmarks.fit_heads(fits, self.known, self.test, **protocol)
+        (chosen,) = fitted.heads
+        fitted = dataclasses.replace(choosing.alone(fitted, chosen, NAME), selected=chosen != usual)
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,7 @@ def fit_heads(
     batch_size: int,
     folds: int = FOLDS,
     shown: Sequence[Hashable] | None = None,
+    keep: Callable[[Mapping[str, np.ndarray]], Collection[str]] | None = None,
 ) -> FittedHeads:
     """Fits landmark heads on annotated images, their frozen labels or pixels, and measures each on others.
 
@@ -103,6 +104,8 @@ def fit_heads(
       batch_size: label maps a head is applied to at a time.
       folds: how many parts there are, if not five.
       shown: what tells the picture of each image from others, as `turns.pictures` takes it.
+      keep: says of the errors held out, as of `FittedHeads.each`, which heads are fitted on all annotated images; if
+        not all of them.
 
     Returns:
       The heads, and what was predicted by them, or by heads of their kind.
@@ -110,28 +113,41 @@ def fit_heads(
     Raises:
       ValueError: if a head cannot be fitted.
     """
-    heads = {name: fit(known) for name, fit in fits.items()}
     numbers = turns.pictures(known, shown)
     count = turns.annotated(known, numbers)
-    if count < FOLDS and test is None:
-        return FittedHeads(heads, measuring.of_few(fits), None, None, None, fitted_on=absent.shapes(known))
+    measured = FittedHeads({}, measuring.of_few(fits), None, None, None, fitted_on=absent.shapes(known))
+    if count >= FOLDS and test is None:
+        measured = _in_turns(fits, known, batch_size, numbers % folds)
+    elif count >= FOLDS:
+        _, part, answers = _turn(fits, known, (numbers % FOLDS == 0) & (numbers < count), batch_size)
+        measured = _compared(measured, answers, part)
+    kept = fits if keep is None else keep(measured.each)
+    heads = {name: fit(known) for name, fit in fits.items() if name in kept}
     if test is None:
-        return _in_turns(fits, known, heads, batch_size, numbers % folds)
-    answers, errors, calibrations, each = _predict(heads, test, batch_size), {}, {}, {}
-    if count >= FOLDS:
-        _, part, held_out = _turn(fits, known, (numbers % FOLDS == 0) & (numbers < count), batch_size)
-        errors, calibrations = _errors(held_out, part), calibration.of_answers(held_out, part)
-        each = _each(held_out, part)
-    predicted = _by_decoding(answers, measuring.mean_shape(known), test)
+        return dataclasses.replace(measured, heads=heads)
+    answers = _predict(heads, test, batch_size)
     points = {name: answer["points"] for name, answer in answers.items()}
-    facts = absent.fitted_alone(test, known), errors, absent.shapes(known), calibrations, each
-    return FittedHeads(heads, measuring.least(errors, fits), predicted, points, *facts)
+    predicted = _by_decoding(answers, measuring.mean_shape(known), test)
+    on_test: dict[str, Any] = {"predicted": predicted, "points": points}
+    on_test["measured_on"] = absent.fitted_alone(test, known)
+    return dataclasses.replace(measured, heads=heads, best=measuring.least(measured.errors, fits), **on_test)
 
 
-def _in_turns(
-    fits: Fits, known: LabelledLandmarks, heads: Mapping[str, Head], batch_size: int, fold: np.ndarray
-) -> FittedHeads:
-    """Measures heads of the kind of those given on the annotated images, each part, int [N] from 0, by the others."""
+def _compared(measured: FittedHeads, answers, images: LabelledLandmarks) -> FittedHeads:
+    """Adds what heads are compared and calibrated by: answers in images that they were not fitted on."""
+    errors = {name: mean_percent(answer["points"], images) for name, answer in answers.items()}
+    each = {name: measuring.image_percents(answer["points"], images) for name, answer in answers.items()}
+    return dataclasses.replace(
+        measured,
+        best=measuring.least(errors, answers),
+        errors=errors,
+        calibrations=calibration.of_answers(answers, images),
+        each={name: found for name, found in each.items() if len(found)},
+    )
+
+
+def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, fold: np.ndarray) -> FittedHeads:
+    """Measures heads on the annotated images, each part, int [N] from 0, by those fitted on the others."""
     took = [_turn(fits, known, fold == k, batch_size) for k in range(fold.max() + 1)]
     order = np.argsort(fold, kind="stable").argsort()
     parts = [_by_decoding(answers, measuring.mean_shape(rest), part) for rest, part, answers in took]
@@ -141,10 +157,9 @@ def _in_turns(
         for name in fits
     }
     measured_on = dataclasses.replace(known, annotated=np.concatenate([part.annotated for _, part, _ in took])[order])
-    errors, calibrations = _errors(together, measured_on), calibration.of_answers(together, measured_on)
     points = {name: answer["points"] for name, answer in together.items()}
-    facts = measured_on, errors, absent.shapes(known), calibrations, _each(together, measured_on)
-    return FittedHeads(heads, measuring.least(errors, fits), predicted, points, *facts)
+    measured = FittedHeads({}, "", predicted, points, measured_on, fitted_on=absent.shapes(known))
+    return _compared(measured, together, measured_on)
 
 
 def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int) -> tuple:
@@ -281,12 +296,3 @@ def _by_decoding(answers, shape: np.ndarray, images: LabelledLandmarks) -> dict[
             raise ValueError(f"head {name!r}: a decoding {min(taken)!r} is there already; give this one another name")
         predicted.update({way: answer[way] for way in ways} if len(ways) > 1 else {ways[0]: answer["points"]})
     return predicted
-
-
-def _errors(answers, images: LabelledLandmarks) -> dict[str, float | None]:
-    return {name: mean_percent(answer["points"], images) for name, answer in answers.items()}
-
-
-def _each(answers, images: LabelledLandmarks) -> dict[str, np.ndarray]:
-    errors = {name: measuring.image_percents(answer["points"], images) for name, answer in answers.items()}
-    return {name: each for name, each in errors.items() if len(each)}

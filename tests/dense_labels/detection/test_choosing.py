@@ -7,16 +7,9 @@ from dense_labels.detection import choosing
 from dense_labels.evaluation.landmarks import FittedHeads
 
 
-def fitted(**each):
-    """Detectors with and without their parts, and the errors of each image that none was fitted to."""
-    each = {part: np.asarray(errors, float) for part, errors in each.items()}
-    heads = {part: f"detector {part}" for part in choosing.PARTS}
-    errors = {part: errors.mean() for part, errors in each.items()}
-    return FittedHeads(heads, "", None, None, None, errors=errors, each=each)
-
-
 def parts(usual, without_pile, once, neither):
-    return dict(zip(choosing.PARTS, (usual, without_pile, once, neither)))
+    """Detectors with and without their parts: the errors of each image that none was fitted to."""
+    return dict(zip(choosing.PARTS, map(np.float64, (usual, without_pile, once, neither))))
 
 
 def test_one_that_errs_less_by_chance_is_not_taken():
@@ -24,16 +17,15 @@ def test_one_that_errs_less_by_chance_is_not_taken():
     random, left_out = np.random.default_rng(0), 0
     for _ in range(100):
         usual = random.lognormal(size=20)
-        found = fitted(**parts(usual, usual * random.lognormal(0, 0.3, size=20), usual + 1, usual + 1))
-        left_out += choosing.best(found, "detector", "").selected
+        found = parts(usual, usual * random.lognormal(0, 0.3, size=20), usual + 1, usual + 1)
+        left_out += choosing.best(found, "", piled=True) != ""
     assert left_out <= 10
 
 
 def test_one_that_errs_less_in_nearly_every_image_is_taken(capsys):
     usual = np.linspace(2, 9, 20)
-    found = choosing.best(fitted(**parts(usual, usual - 0.1, usual + 1, usual - 0.2)), "detector", "")
-    assert found.heads == {"detector": "detector without_either"} and found.best == "detector" and found.selected
-    assert found.errors == {"detector": pytest.approx(5.3)} and set(found.each) == {"detector"}
+    found = parts(usual, usual - 0.1, usual + 1, usual - 0.2)
+    assert choosing.best(found, "", piled=True) == "without_either"
     said = "on 20 annotated pictures held out, detectors err by 5.50 % as they are, 5.40 % without the pile, "
     assert f"{said}6.50 % without the second look, 5.30 % without either; this one is kept without either" in (
         capsys.readouterr().out
@@ -42,20 +34,26 @@ def test_one_that_errs_less_in_nearly_every_image_is_taken(capsys):
 
 @pytest.mark.parametrize("usual", ["", "without_pile"])
 def test_one_image_tells_nothing(usual):
-    found = choosing.best(fitted(**parts([2], [1], [1], [1])), "detector", usual)
-    assert found.heads == {"detector": f"detector {usual}"} and not found.selected
+    assert choosing.best(parts([2], [1], [1], [1]), usual, piled=True) == usual
 
 
 def test_what_is_not_a_number_is_not_kept():
-    found = choosing.best(fitted(**parts([2, np.nan], [np.nan, 1], [np.nan] * 2, [2, 2])), "detector", "")
-    assert found.heads == {"detector": "detector without_either"}
+    found = parts([2, np.nan], [np.nan, 1], [np.nan] * 2, [2, 2])
+    assert choosing.best(found, "", piled=True) == "without_either"
 
 
 @pytest.mark.parametrize("usual, words", [("", "as it is"), ("without_pile", "without the pile")])
 def test_of_few_annotated_pictures_the_usual_one_is_kept_which_is_said(usual, words, capsys):
-    found = choosing.best(fitted(), "detector", usual)
-    assert found.heads == {"detector": f"detector {usual}"} and found.errors == {} and not found.selected
+    assert choosing.best({}, usual, piled=True) == usual
     assert f"this one is kept {words}: a pile helps that is at least 50 times as large as" in capsys.readouterr().out
+
+
+def test_the_chosen_one_is_known_by_its_other_name_alone():
+    errors, points = dict.fromkeys(choosing.PARTS, 5.3), {part: np.zeros([1, 1, 2]) for part in choosing.PARTS}
+    fitted = FittedHeads({"without_pile": "head"}, "", {**points, "mean_shape": 1}, points, None, errors=errors)
+    found = choosing.alone(fitted, "without_pile", "detector")
+    assert found.heads == {"detector": "head"} and found.best == "detector" and found.errors == {"detector": 5.3}
+    assert set(found.predicted) == {"mean_shape", "detector"} and set(found.points) == {"detector"}
 
 
 def test_a_pile_pays_that_is_much_larger_than_what_is_annotated():

@@ -62,7 +62,7 @@ def test_heads_are_fitted_on_known_and_measured_on_test_images_in_pixels_of_the_
     fitted = landmarks.fit_heads({"regress": fit(3.0, seen)}, known, test, batch_size=3)
     np.testing.assert_array_equal(fitted.measured_on.picture, test.picture)
     rest = [n for n in range(8) if n % 5]  # which calibrate it
-    assert seen == [list(range(8)), rest] and fitted.heads["regress"].offset == 3.0
+    assert seen == [rest, list(range(8))] and fitted.heads["regress"].offset == 3.0
     assert measuring.landmark_errors(fitted.predicted["regress"], test) == pytest.approx(
         [12.0, 12.0, 12.0]
     )  # 3 px * 2 / 50
@@ -75,10 +75,10 @@ def test_without_test_images_the_known_ones_take_turns(images):
     seen = []
     fits = {"regress": fit(1.0, seen), "regress_each": fit(2.0)}
     fitted = landmarks.fit_heads(fits, images, None, batch_size=3)
-    assert seen[0] == list(range(COUNT)) and len(seen) == 1 + landmarks.FOLDS  # the head that is kept sees all
+    assert seen[-1] == list(range(COUNT)) and len(seen) == landmarks.FOLDS + 1  # the head that is kept sees all
     assert fitted.best == "regress"  # by heads of its kind, not fitted anew
     assert fitted.errors == {"regress": pytest.approx(4.0), "regress_each": pytest.approx(8.0)}
-    left_out = [sorted(set(range(COUNT)) - set(rest)) for rest in seen[1:]]
+    left_out = [sorted(set(range(COUNT)) - set(rest)) for rest in seen[:-1]]
     assert sorted(sum(left_out, [])) == list(range(COUNT))
     np.testing.assert_array_equal(fitted.measured_on.picture, images.picture)
     np.testing.assert_array_equal(fitted.measured_on.annotated, images.annotated)
@@ -89,6 +89,20 @@ def test_without_test_images_the_known_ones_take_turns(images):
     np.testing.assert_allclose(
         fitted.predicted["mean_shape"][0, 0, 0], 10 * np.mean(first), rtol=1e-5
     )  # without image 0
+
+
+@pytest.mark.parametrize("tested", [False, True])
+def test_heads_that_are_not_to_be_kept_are_measured_on_what_is_held_out_alone(images, tested):
+    seen, told = {"regress": [], "regress_each": []}, {}
+    fits = {"regress": fit(1.0, seen["regress"]), "regress_each": fit(2.0, seen["regress_each"])}
+    known, test = images.take(slice(0, 10)), images.take(slice(10, 12)) if tested else None
+    keep = lambda each: told.update(each) or ["regress_each"]  # noqa: E731
+    fitted = landmarks.fit_heads(fits, known, test, batch_size=3, keep=keep)
+    assert list(fitted.heads) == ["regress_each"] and fitted.errors.keys() == told.keys() == fits.keys()
+    np.testing.assert_allclose(told["regress"], [4.0] * (2 if tested else 10))
+    assert [len(each) for each in seen["regress"]] == [8] * (1 if tested else 5)
+    assert seen["regress_each"] == [*seen["regress"], list(range(10))]
+    assert list(fitted.points) == (["regress_each"] if tested else list(fits))
 
 
 def test_all_parts_choose_the_head(images):
@@ -112,7 +126,7 @@ def test_images_of_one_picture_are_held_out_together(images, tested):
     seen, shown = [], [n // 2 for n in range(COUNT)]
     fits, test = {"regress": fit(1.0, seen)}, images if tested else None
     found = landmarks.fit_heads(fits, images, test, batch_size=3, shown=shown)
-    for rest in seen[1:]:
+    for rest in seen[:-1]:
         held_out = set(range(COUNT)) - set(rest)
         assert held_out and all(n ^ 1 in held_out for n in held_out)
     assert len(seen) == 2 if tested else 6
@@ -237,7 +251,7 @@ def test_the_best_head_is_chosen_on_images_it_was_not_fitted_on(images):
     seen = []
     fits = {"heatmaps": fit(5.0), "regress": fit(-1.0, seen), "regress_each": fit(2.0)}
     assert chosen(fits, images) == "regress"
-    assert seen == [list(range(COUNT)), [n for n in range(COUNT) if n % 5]]
+    assert seen == [[n for n in range(COUNT) if n % 5], list(range(COUNT))]
     assert chosen(fits, images.take(slice(0, 4))) == "regress"  # too few to choose by
 
 
@@ -274,7 +288,7 @@ def test_heads_are_compared_and_calibrated_on_a_fifth_of_the_images_with_a_landm
         known.annotated[list(shown)] = 1
         fitted = landmarks.fit_heads({"regress": fit(1.0, seen)}, known, images, batch_size=3)
         rest = [] if held_out is None else [sorted(set(range(COUNT)) - held_out)]
-        assert seen == [list(range(COUNT)), *rest]
+        assert seen == [*rest, list(range(COUNT))]
         assert bool(fitted.calibrations) == bool(fitted.errors) == (held_out is not None)
         assert fitted.best == "regress" and np.isfinite(fitted.predicted["regress"]).all()
 
