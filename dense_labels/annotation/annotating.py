@@ -60,9 +60,12 @@ def annotate(
     known = earlier.read(run.config, annotations, found.folder, category)
     if formats and not known.annotated.any():
         raise ValueError(f"{annotations}: no landmark is annotated, and suggestions carry landmarks to other pictures")
-    known = known.take(_order_shown(known.annotated))
-    new = found.keep(_choose(run, found, count, known))
-    sheet = _sheet(run, found.folder, new, known)
+    known, heads = known.take(_order_shown(known.annotated)), _heads(run)
+    new = found.keep(_choose(run, heads, found, count, known))
+    predicted = run.predict(new) if heads is not None and heads.detects else None
+    if predicted is not None and not known.landmark_names:
+        known = earlier.nothing(predicted.landmark_names)
+    sheet = _sheet(run, found.folder, new, known, predicted)
     paths = [os.path.join(found.folder, name) for name in sheet.names]
     page, command = os.path.join(out, PAGE), _command(run, found.folder)
     os.makedirs(out, exist_ok=True)
@@ -100,9 +103,8 @@ def _check(run, count, annotations, pictures, formats):
         raise ValueError(f"{run.workdir} was trained on no folder that is there now; give the pictures to annotate")
 
 
-def _choose(run: Any, found: Stills | Frames, count: int, known: Earlier) -> list[Any]:
+def _choose(run: Any, heads: SeveralHeads | None, found: Stills | Frames, count: int, known: Earlier) -> list[Any]:
     """Keys of the candidates that are worth annotating, and are not annotated yet."""
-    heads = _heads(run)
     size = run.frame.full_size if heads is None else heads.full_size
     seen = _look(run, heads, found.images(size), len(found))
     annotated = {os.path.realpath(path) for path in known.paths}
@@ -171,7 +173,9 @@ def _batches(images: Iterable[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def _sheet(run: Any, folder: str, new: list[str], known: Earlier) -> annotation_page.Sheet:
+def _sheet(
+    run: Any, folder: str, new: list[str], known: Earlier, predicted: Predictions | None
+) -> annotation_page.Sheet:
     """New pictures, then those of the annotated ones that are shown."""
     shown = min(len(known), _MOST_SHOWN)
     paths = [*new, *known.paths[:shown]]
@@ -188,9 +192,23 @@ def _sheet(run: Any, folder: str, new: list[str], known: Earlier) -> annotation_
         landmark_names=known.landmark_names,
         frame=run.frame,
         category=_category(run.config, known),
+        predicted=None if predicted is None else _in_order(predicted, paths, known.landmark_names),
         settings={"window": suggesting.WINDOW, "finer": suggesting.FINER, **refining.SETTINGS},
         others=[(*earlier.names([path], folder), decoding.read_size(path), *point) for path, *point in others],
     )
+
+
+def _in_order(predicted: Predictions, paths: list[str], names: Sequence[str]) -> np.ndarray:
+    """Predictions of pictures and landmarks in an order of these, [N, K, 3]: x, y and how likely; NaN where none is."""
+    known = np.concatenate([predicted.points, predicted.certainty[..., np.newaxis]], axis=-1)
+    rows = {os.path.realpath(os.path.join(predicted.folder, name)): row for row, name in enumerate(predicted.names)}
+    columns = {name: column for column, name in enumerate(predicted.landmark_names)}
+    ordered = np.full([len(paths), len(names), 3], np.nan, np.float32)
+    for n, path in enumerate(paths):
+        for k, name in enumerate(names):
+            if os.path.realpath(path) in rows and name in columns:
+                ordered[n, k] = known[rows[os.path.realpath(path)], columns[name]]
+    return ordered
 
 
 def _category(config: Config, known: Earlier) -> str:
@@ -200,11 +218,16 @@ def _category(config: Config, known: Earlier) -> str:
 
 
 def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predictions:
-    """Where the first pictures of a sheet have the landmarks of the others, by labels and by the pictures' detail."""
+    """Where the first pictures of a sheet have its landmarks: as predicted, or else by labels and by the detail."""
     paths = [os.path.join(folder, name) for name in sheet.names]
     carried = np.flatnonzero(sheet.annotated.any(axis=0))
     given = sheet.points[:, carried], sheet.annotated[:, carried], range(count)
     points, probability = suggesting.in_pictures(sheet.labels, sheet.frame, map(decoding.read_picture, paths), *given)
+    if sheet.predicted is not None:
+        found = sheet.predicted[:count, carried]
+        seen = np.isfinite(found).all(axis=-1)
+        points = np.where(seen[..., np.newaxis], found[..., :2], points)
+        probability = np.where(seen, found[..., 2], probability)
     return Predictions(
         folder=folder,
         names=tuple(sheet.names[:count]),
@@ -217,6 +240,6 @@ def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predi
 
 def _command(run: Any, folder: str) -> str:
     """The command that takes what the page hands out."""
-    parts = [f"--workdir={run.workdir}", "--annotations=DOWNLOADED.csv"]
+    parts = [f"--workdir={run.workdir}", "--annotations=DOWNLOADED.csv", "--heads=nearest,regress,detector"]
     elsewhere = os.path.realpath(folder) != os.path.realpath(run.config.data.dir or os.devnull)
     return progress.command("eval", *parts, *([f"--pictures={folder}"] if elsewhere else []))

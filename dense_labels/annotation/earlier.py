@@ -36,8 +36,10 @@ class Earlier(NamedTuple):
         return Earlier(paths, self.points[rows], self.annotated[rows], *facts)
 
 
-_NONE = np.zeros([0, 0], np.float32)
-NOTHING = Earlier((), np.zeros([0, 0, 2], np.float32), _NONE, (), _NONE)
+def nothing(names: Sequence[str] = ()) -> Earlier:
+    """Returns no annotated picture, of landmarks with these names."""
+    none = np.zeros([0, len(names)], np.float32)
+    return Earlier((), np.zeros([0, len(names), 2], np.float32), none, tuple(names), none)
 
 
 def read(
@@ -59,7 +61,7 @@ def read(
         or they have two objects in one picture, of which a page shows one.
     """
     if annotations is None:
-        return NOTHING
+        return nothing()
     config = run_config.with_landmarks(config, annotations, None, folder)
     config.data.boxes = ""  # points alone are taken, and a page shows whole pictures
     config.data.category = category or config.data.category

@@ -93,6 +93,13 @@ class Predictions:
                 raise ValueError(f"{format} has one row a picture, and {name} has {len(rows)} objects; choose 'coco'")
 
     @property
+    def certainty(self) -> np.ndarray:
+        """How likely each landmark is there and found, float32 [N, K]; the score of a head that was not calibrated."""
+        if self.likelihood is None:
+            return self.score
+        return self.likelihood if self.present is None else self.likelihood * self.present
+
+    @property
     def known(self) -> np.ndarray:
         """Which landmarks have a place, bool [N, K]."""
         return np.isfinite(self.points).all(axis=-1)

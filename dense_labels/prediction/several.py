@@ -23,6 +23,7 @@ class SeveralHeads:
       frame: what the best head sees of a picture.
       full_size: (height, width) in pixels that a picture should have at least, for each head to see all that it can.
       disagree: whether there are several heads.
+      detects: whether the best head is a detector, of whole pictures.
     """
 
     def __init__(self, network: tf.keras.Model, frame: Frame, kept: Any):
@@ -42,6 +43,7 @@ class SeveralHeads:
         self._detectors = [each for each in others if hasattr(each, "features")]
         self._heads = [each for each in others if not hasattr(each, "features")]
         self.frame, self.disagree = self._model.locator.frame, bool(others)
+        self.detects = detector is not None and not saw_boxes(kept.config.data)
         seen = [frame, self.frame, *(each.frame for each in self._detectors)]
         self.full_size = tuple(max(sides) for sides in zip(*(each.full_size for each in seen)))
 

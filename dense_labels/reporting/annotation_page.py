@@ -53,6 +53,8 @@ class Sheet:
       frame: in which the network sees pictures.
       settings: `window` and `finer`, of `dense_labels.annotation.suggesting`, and those of `refining`.
       category: what COCO annotations call the objects.
+      predicted: float [N, K, 3], x and y in pixels of the pictures and how certain, of what a detector suggests; not a
+        number where it does not, and labels do. None: nowhere.
       others: name, (height, width), points [K, 2], annotated [K] and hidden [K] of annotated pictures that the page
         does not show, but hands on.
     """
@@ -66,6 +68,7 @@ class Sheet:
     frame: Frame
     settings: dict[str, float]
     category: str
+    predicted: np.ndarray | None = None
     others: Sequence[tuple[str, tuple[int, int], np.ndarray, np.ndarray, np.ndarray]] = ()
 
 
@@ -132,6 +135,11 @@ def page_data(sheet: Sheet, pictures: Iterable[np.ndarray]) -> dict[str, Any]:
             sheet.names, whole, _copies(pictures), sheet.points, sheet.annotated, sheet.hidden, strict=True
         )
     ]
+    if sheet.predicted is not None:
+        for picture, predicted in zip(shown, sheet.predicted, strict=True):
+            picture["predicted"] = [
+                [round(float(value), 3) for value in each] if np.isfinite(each).all() else None for each in predicted
+            ]
     data = {
         "height": rows,
         "width": columns,

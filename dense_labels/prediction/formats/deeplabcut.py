@@ -48,6 +48,6 @@ def index(predictions: Predictions) -> list[str] | list[int]:
 def cells(predictions: Predictions) -> np.ndarray:
     """Returns x, y and likelihood of each landmark, float [N, K, 3]; NaN where its place is not known."""
     p = predictions
-    likelihood = p.score if p.likelihood is None else p.likelihood if p.present is None else p.likelihood * p.present
+    likelihood = p.certainty
     likelihood = np.where(p.known, likelihood, np.nan)
     return np.concatenate([p.points - _HALF, likelihood[..., np.newaxis]], axis=-1)

@@ -101,9 +101,26 @@ function meanLabels(data, maps, state) {
   return Object.fromEntries(labelled.filter(([, label]) => label));
 }
 
-// Where picture n has the landmarks that it has no point of: id -> {point, probability}. Greys are those of all
-// pictures, as refining.js has them; null of one that cannot be seen yet, with which nothing is compared.
+// What a detector has predicted in picture n of the landmarks of a state: id -> {point, probability}.
+function predictedIn(data, state, n) {
+  const known = state.landmarks.filter(({ id }) => data.pictures[n].predicted?.[id]);
+  return Object.fromEntries(known.map(({ id }) => {
+    const [x, y, probability] = data.pictures[n].predicted[id];
+    return [id, { point: [x, y], probability }];
+  }));
+}
+
+// Where picture n has the landmarks that it has no point of, id -> {point, probability}: as predicted, or else by labels.
 function suggestionsFor(data, maps, state, means, n, greys) {
+  const open = Object.entries(predictedIn(data, state, n)).filter(([id]) => state.points[n][id] === undefined);
+  const predicted = Object.fromEntries(open);
+  const others = Object.fromEntries(Object.entries(means).filter(([id]) => !predicted[id]));
+  return { ...suggestedByLabels(data, maps, state, others, n, greys), ...predicted };
+}
+
+// The same by labels and by what the pictures show. Greys are those of all pictures, as refining.js has them; null of
+// one that cannot be seen yet, with which nothing is compared.
+function suggestedByLabels(data, maps, state, means, n, greys) {
   const missing = Object.keys(means).filter((id) => state.points[n][id] === undefined);
   const found = Object.fromEntries(missing.map((id) => {
     const { point, probability } = suggestPlace(maps[n], means[id], data.settings);
@@ -160,6 +177,9 @@ function handedOut(data, state) {
   const landmarks = state.landmarks.filter(({ id }) => rows.some(({ points }) => isPlaced(points[id])));
   const marks = (of, which) => of.flatMap(({ points }) => which.filter(({ id }) => points[id] === HIDDEN)).length;
   const carried = state.landmarks.filter(({ id }) => state.points.some((points) => isPlaced(points[id])));
-  const leftOut = state.points.reduce((sum, points) => sum + carried.filter(({ id }) => points[id] === undefined).length, 0);
+  const leftOut = state.points.reduce((sum, points, n) => {
+    const ids = new Set([...carried.map(({ id }) => `${id}`), ...Object.keys(predictedIn(data, state, n))]);
+    return sum + [...ids].filter((id) => points[id] === undefined).length;
+  }, 0);
   return { landmarks, rows, leftOut, marksLeftOut: marks(all, state.landmarks) - marks(rows, landmarks) };
 }

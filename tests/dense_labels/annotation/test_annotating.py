@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import sys
 import types
@@ -13,6 +14,7 @@ from PIL import Image
 from dense_labels.annotation import annotating
 from dense_labels.batches import Frame, LabelMap
 from dense_labels.config import Config, DataConfig
+from dense_labels.prediction.predictions import Predictions
 from dense_labels.registry import READERS
 
 STRIDE, FRAME = 4, Frame((40, 60), 4, margin=4)  # pictures become 48 x 68
@@ -195,7 +197,7 @@ def test_with_heads_pictures_that_they_doubt_are_chosen(run, monkeypatch, doubte
     asked = []
 
     class Heads:
-        full_size = FRAME.full_size
+        full_size, detects = FRAME.full_size, False
 
         def __init__(self, *of_run):
             assert of_run == (run.network, run.frame, kept)
@@ -213,6 +215,49 @@ def test_with_heads_pictures_that_they_doubt_are_chosen(run, monkeypatch, doubte
     monkeypatch.setattr(annotating.choosing, "_ALIKE", 0.0)
     names = [each["name"] for each in data_of(annotating.annotate(run, 4))["pictures"]]
     assert "06.png" in names and len(asked) == 12
+
+
+class Detector:
+    """A head of a run whose best is a detector, which finds the tip at (1, 2), likely there, and an ear."""
+
+    full_size, detects = FRAME.full_size, True
+
+    @staticmethod
+    def together(images):
+        return {"score": np.ones([len(images), 2]), "disagreement": np.ones([len(images), 2])}
+
+    @staticmethod
+    def predict(paths):
+        names = tuple(os.path.basename(path) for path in reversed(paths))
+        points = np.tile(np.float32([[1, 2], [3, 4]]), [len(names), 1, 1])
+        facts = {"likelihood": np.full([len(names), 2], 0.5), "present": np.full([len(names), 2], 0.5)}
+        folder, sizes = os.path.dirname(paths[0]), np.full([len(names), 2], 96)
+        return Predictions(folder, names, sizes, ("ear", "tip"), points, np.ones([len(names), 2]), **facts)
+
+
+@pytest.mark.parametrize(
+    "annotated, names, predicted",
+    [
+        ("", ["ear", "tip"], [[1, 2, 0.25], [3, 4, 0.25]]),
+        ("file,tip_x,tip_y,none_x,none_y\n01.png,94,44,,\n", ["tip", "none"], [[3, 4, 0.25], None]),
+    ],
+)
+def test_what_a_detector_of_the_run_finds_in_new_pictures_is_suggested(
+    run, tmp_path, monkeypatch, annotated, names, predicted
+):
+    (tmp_path / "pictures" / "deep").rename(tmp_path / "deep")  # so that all lie in one folder
+    points, options = tmp_path / "points.csv", {}
+    if annotated:
+        points.write_text(annotated)
+        options = {"annotations": points, "suggest": "csv"}
+    monkeypatch.setattr(annotating, "_heads", lambda run: Detector)
+    run.predict = Detector.predict
+    data = data_of(annotating.annotate(run, 2, **options))
+    assert data["landmark_names"] == names and len(data["pictures"]) == 2 + bool(annotated)
+    assert [each["predicted"] for each in data["pictures"][:2]] == [predicted] * 2
+    if annotated:
+        assert data["pictures"][2]["predicted"] == [None, None] and data["pictures"][2]["points"] == [[94, 44], None]
+        assert (tmp_path / "run" / "annotate" / "points.csv").read_text().count(",3.000,4.000") == 2
 
 
 def test_doubts_of_two_kinds_count_alike():
@@ -300,6 +345,6 @@ def test_pictures_that_cannot_be_read_cost_nothing_else(run, capsys):
 
 def test_the_command_names_the_folder_where_it_is_another(run, tmp_path):
     with open(annotating.annotate(run, 2), encoding="utf-8") as file:
-        assert "--annotations=DOWNLOADED.csv</pre>" in file.read()
+        assert "--annotations=DOWNLOADED.csv --heads=nearest,regress,detector</pre>" in file.read()
     with open(annotating.annotate(run, 2, pictures=f"{run.config.data.dir}/deep/*.png"), encoding="utf-8") as file:
         assert f"--pictures={run.config.data.dir}/deep</pre>" in file.read()

@@ -319,6 +319,23 @@ def test_suggestions_lie_where_the_detail_of_the_pictures_agrees():
     assert [found[2][k]["probability"] for k in "01"] == probability.tolist()
 
 
+@needs_node
+def test_what_a_detector_predicts_is_suggested_where_there_is_no_point_and_labels_suggest_the_rest():
+    predicted = np.array(
+        [[[70.0, 50.0, 0.9], [30.0, 20.25, 0.75]], [[41.5, 22, 0.5], [np.nan] * 3], [[np.nan] * 3] * 2]
+    )
+    data = annotation_page.page_data(sheet(predicted=predicted), pictures())
+    first, second, third = javascript(SUGGESTED, data=data, greys=[None, None, None])
+    assert first == {
+        "1": {"point": [30, 20.25], "probability": 0.75}
+    }  # the other one is placed, and on no other picture
+    assert second == {"0": {"point": [41.5, 22], "probability": 0.5}} and list(third) == ["0"]
+    plain = annotation_page.page_data(sheet(), pictures())
+    assert third == javascript(SUGGESTED, data=plain, greys=[None, None, None])[2] and plain["id"] != data["id"]
+    counted = "const state = initialState(data); console.log(JSON.stringify(handedOut(data, state).leftOut));"
+    assert javascript(counted, data=data) == 3 and javascript(counted, data=plain) == 2
+
+
 CHANGED = """
 let state = withLandmark(initialState(data), usableName(initialState(data), "  tip   of the wing "), data);
 const added = state.landmarks.at(-1);
