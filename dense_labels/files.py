@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -175,6 +176,32 @@ def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             for folder in created:
                 folder.rmdir()
         raise
+
+
+@contextlib.contextmanager
+def held(folder: pathlib.Path, what: str) -> Iterator[None]:
+    """Holds a folder, so that no other process that holds it too writes there, where the file system has locks.
+
+    Args:
+      folder: its path; it exists.
+      what: is writing there, such as "prediction".
+
+    Raises:
+      ValueError: if another one does.
+    """
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{folder}: another {what} is writing there; wait until it has ended, or give another folder"
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(opened)
 
 
 def is_pattern(path: str | os.PathLike) -> bool:

@@ -112,11 +112,17 @@ def _configuration(run, data, heads, few_shot, pile) -> config_lib.Config:
 
 
 def _settle_boxes(run, config, source) -> None:
-    """Has the configuration say whether boxes are shown, and says where the training saw some and these are none."""
+    """Has the configuration say whether boxes are shown; refuses some where the training is known to have seen none."""
     from input_pipeline.readers import pictures
 
-    config.data = pictures.settled(config.data, source.boxed)
-    if pictures.saw_boxes(run.config.data) and not source.boxed:
+    config.data, saw = pictures.settled(config.data, source.boxed), pictures.saw_boxes(run.config.data)
+    if source.boxed and not saw and os.path.exists(run.config.data.annotations):
+        raise ValueError(
+            f"{config.data.annotations} has two objects in a picture, which are shown in boxes, and the training of "
+            f"{run.workdir} saw whole pictures; leave one object a picture, once, or train on boxes "
+            "(config.data.name=boxes)"
+        )
+    if saw and not source.boxed:
         progress.warn(
             "the training saw boxes about objects, and these annotations are of whole pictures; give annotations with "
             "boxes, or pictures that are cropped alike"

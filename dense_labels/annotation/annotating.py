@@ -16,9 +16,9 @@ from dense_labels.annotation.candidates import Frames, Stills
 from dense_labels.annotation.earlier import Earlier
 from dense_labels.batches import LabelMap
 from dense_labels.config import Config
-from dense_labels.prediction.predictions import OBJECT, Predictions
+from dense_labels.prediction.predictions import OBJECT, Predictions, check_formats
 from dense_labels.prediction.several import SeveralHeads
-from dense_labels.registry import FORMATS, compares_labels
+from dense_labels.registry import compares_labels
 from dense_labels.reporting import annotation_page
 from input_pipeline.readers.pictures import saw_boxes
 from input_pipeline.storage import decoding
@@ -88,8 +88,8 @@ def _check(run, count, annotations, pictures, formats):
             f"{run.workdir} has landmarks of its own and no labels, which would carry points from picture to "
             "picture; annotate with a run that has"
         )
-    for name in formats:
-        FORMATS[name]
+    if formats:
+        check_formats(formats, video=False)
     if formats and annotations is None:
         raise ValueError(
             f"suggest={','.join(formats)} needs annotations of one picture or more: labels carry its points to others"

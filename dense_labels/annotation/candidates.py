@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import io
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -71,17 +70,18 @@ class Frames(NamedTuple):
                 yield (path, frame.index), np.asarray(resized)
 
     def keep(self, keys: Sequence[tuple[str, int]]) -> list[str]:
-        """Writes the frames as DeepLabCut does, labeled-data/VIDEO/img0042.png below the folder."""
+        """Writes the frames as DeepLabCut does, labeled-data/VIDEO/img0042.png below the folder.
+
+        Raises:
+          ValueError: if frames of another video of that name are there.
+        """
         written = []
         for path in self.paths:
             indices = {index for video, index in keys if video == path}
             count = videos.read_count(path)
             for frame in videos.read_frames(path, only=indices) if indices else ():
                 name = os.path.join(self.folder, FRAMES_FOLDER, videos.frame_name(path, frame.index, count))
-                os.makedirs(os.path.dirname(name), exist_ok=True)
-                content = io.BytesIO()
-                Image.fromarray(frame.picture).save(content, "PNG")
-                files.write_whole(name, content.getvalue())
+                videos.write_frame(name, frame.picture)
                 written.append(name)
         return written
 
@@ -113,7 +113,7 @@ def find(given: str | os.PathLike | Sequence[str | os.PathLike], *, out: str, mo
                 raise ValueError(f"{progress.printable(path)}: {files.NOT_TEXT}, as those of its frames are; rename it")
         named = collections.Counter(pathlib.PurePath(path).stem for path in clips)
         if twice := [stem for stem, count in named.items() if count > 1]:
-            raise ValueError(f"several videos are called {twice[0]}, and so would their frames be; give one at a time")
+            raise ValueError(f"several videos are called {twice[0]}, and so would their frames be; rename one")
         return Frames(out, clips, most)
     found = inputs.find(given)
     paths = [path for path in found.paths if files.is_text(path)]

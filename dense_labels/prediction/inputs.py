@@ -12,8 +12,8 @@ import numpy as np
 
 from dense_labels import progress
 from dense_labels.registry import FORMATS
+from input_pipeline.readers import annotated, consistency, folder, landmark_files
 from input_pipeline.readers import boxes as boxes_reader
-from input_pipeline.readers import folder, landmark_files
 from input_pipeline.storage import decoding
 
 _LIST = ".txt"
@@ -152,18 +152,22 @@ def read_boxes(found: Inputs, boxes: Boxes) -> dict[str, np.ndarray]:
       pixels of the upright picture.
 
     Raises:
-      ValueError: if the file cannot be read, names a picture that is not in the folder, or has no box about these.
+      ValueError: if the file cannot be read, names a picture that is not in the folder, has no box about these, or
+        contradicts them, as `consistency.checked` says.
     """
     read = boxes_reader.read_file(
         found.folder, boxes.file, images=boxes.images, category=boxes.category, min_score=boxes.min_score
     )
     names = {os.path.realpath(path): name for name, path in zip(found.names, found.paths)}
+    read = read.take(np.flatnonzero([os.path.realpath(path) in names for path in read.paths]))
+    if not len(read):
+        raise ValueError(f"{boxes.file} has no box about the {len(names)} pictures in {found.folder}")
+    sizes = annotated.sizes(read.paths)
+    readable = np.flatnonzero([any(sizes[path]) for path in read.paths])  # others are told of later
+    consistency.checked(read.take(readable), np.reshape([sizes[read.paths[row]] for row in readable], [-1, 2]))
     by_name: dict[str, list[np.ndarray]] = {}
     for path, box in zip(read.paths, read.boxes):
-        if name := names.get(os.path.realpath(path)):
-            by_name.setdefault(name, []).append(box)
-    if not by_name:
-        raise ValueError(f"{boxes.file} has no box about the {len(names)} pictures in {found.folder}")
+        by_name.setdefault(names[os.path.realpath(path)], []).append(box)
     if without := [name for name in found.names if name not in by_name]:
         some = ", ".join(map(progress.printable, without[:_NAMED])) + ", ..." * (len(without) > _NAMED)
         progress.note(f"{len(without)} of {len(names)} pictures have no box and are left out: {some}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ from dense_labels import progress
 Line = dict[str, Any]
 Key = tuple[str, int]  # name of a picture or frame, and number of the object in it; 0 where it is shown whole
 FILE = "unfinished.jsonl"  # in the folder of the output, until that is whole
+_KEPT = "unfinished_kept_{}.jsonl"  # of another prediction that was stopped
 _NUMBERS = ("points", "score", "expected_error", "likelihood", "present", "disagreement")
 
 
@@ -25,17 +27,29 @@ class Journal:
     """
 
     def __init__(self, out: str | os.PathLike, heading: dict[str, Any]):
-        """Opens the journal of a folder, which exists; one with another heading is begun anew, which is said."""
+        """Opens the journal of a folder, which exists and is held; one with another heading is kept, which is said."""
         self._path, self.done = pathlib.Path(out) / FILE, {}
         lines = self._whole_lines()
         if not lines or lines[0] != heading:
             if len(lines) > 1:
                 why = "they are of other pictures or another model, or one of the two looks for outliers"
-                progress.note(f"starting over: {len(lines) - 1} predictions in {self._path} are not used; {why}")
-            self._path.write_text(json.dumps(heading) + "\n", encoding="utf-8")
-            lines = [heading]
+                kept = _free(self._path)
+                self._path.rename(kept)
+                progress.note(f"starting over: {len(lines) - 1} predictions are not used, but kept in {kept}; {why}")
+            lines = self._kept_before(heading)
         self.done = packed(lines[1:])
         self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115, it is open as long as this lives
+
+    def _kept_before(self, heading):
+        """The lines of a prediction with this heading that was kept aside, which goes on; or of a new one."""
+        for kept in self._path.parent.glob(_KEPT.format("*")):
+            with open(kept, "rb") as file:
+                first = file.readline()
+            if first == f"{json.dumps(heading)}\n".encode():
+                kept.rename(self._path)
+                return self._whole_lines()
+        self._path.write_text(json.dumps(heading) + "\n", encoding="utf-8")
+        return [heading]
 
     def _whole_lines(self):
         """Reads the lines, and cuts off one that a kill left half written."""
@@ -67,6 +81,12 @@ class Journal:
         self._file.close()
         if finished:
             self._path.unlink()
+
+
+def _free(path):
+    """The name under which a journal is kept aside."""
+    names = (path.with_name(_KEPT.format(number)) for number in itertools.count(1))
+    return next(name for name in names if not name.exists())
 
 
 def packed(lines: list[Line]) -> dict[Key, Line]:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from dense_labels import files
 from dense_labels.prediction import inputs, smoothing
@@ -87,7 +86,7 @@ def write(
       The two files and the folder.
 
     Raises:
-      ValueError: if a picture cannot be read any more.
+      ValueError: if a picture cannot be read any more, or frames of another video of that name are there.
       OSError: if a file cannot be written.
     """
     from dense_labels.prediction.formats import csv, sheet  # not above: formats are listed in the order of imports
@@ -112,9 +111,8 @@ def _write_rows(predictions, outliers, folder, formats):
     chosen = predictions.take([row for row, name in enumerate(predictions.names) if name in names])
     if predictions.video:
         for frame in videos.read_frames(predictions.video, only=set(chosen.frames.tolist())):
-            path = folder / chosen.names[chosen.frames.tolist().index(frame.index)]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files.make_whole(path, Image.fromarray(frame.picture).save)
+            name = chosen.names[chosen.frames.tolist().index(frame.index)]
+            videos.write_frame(folder / name, frame.picture)
         chosen = dataclasses.replace(chosen, folder=str(folder), video="", frames=None, seconds=None)
     read = [name for name in formats if (FORMATS[name].facts.get("reader") or name) in READERS]
     usual = ["csv" if predictions.objects is None else "coco"]

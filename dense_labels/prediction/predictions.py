@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import itertools
 import os
 import pathlib
@@ -154,6 +155,27 @@ class Predictions:
         if edited:
             uncorrected.remember(folder, edited)
         return [folder / name for name in contents]
+
+
+def check_formats(formats: str | Sequence[str], *, video: bool | None = None) -> None:
+    """Refuses, before the work, formats in which nothing can be written.
+
+    Args:
+      formats: names of the registry FORMATS, or one name.
+      video: whether what is predicted is a video; None: it is not known yet.
+
+    Raises:
+      ValueError: if there is none or no such format, it is of videos and there is none, or a package is missing.
+    """
+    if not formats:
+        raise ValueError(f"no format is named; choose of {', '.join(FORMATS)}")
+    for name in [formats] if isinstance(formats, str) else formats:
+        facts = FORMATS[name].facts
+        if video is False and facts.get("needs_video"):
+            raise ValueError(f"format {name!r} is of videos, and these are pictures; choose 'drawn'")
+        if missing := [each for each in facts.get("needs", ()) if importlib.util.find_spec(each) is None]:
+            extra = f'pip install "dense-labels[{facts["extra"]}]"'
+            raise ValueError(f"format {name!r} needs {' and '.join(missing)}, which is not installed: {extra}")
 
 
 def _keep_others(folder: pathlib.Path, contents: Mapping[str, Any]) -> None:

@@ -17,9 +17,8 @@ from dense_labels.config import DataConfig
 from dense_labels.prediction import answers, inputs, reading, smoothing
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.journal import Journal, Key, Line, packed
-from dense_labels.prediction.predictions import Predictions
+from dense_labels.prediction.predictions import Predictions, check_formats
 from dense_labels.prediction.reading import Seen
-from dense_labels.registry import FORMATS
 from input_pipeline.readers.pictures import saw_boxes
 from input_pipeline.storage import decoding
 
@@ -90,12 +89,13 @@ class Predictor:
 
         Raises:
           ValueError: if there are no pictures, none can be read, the video cannot be opened, boxes do not fit, or there
-            is no such format, or it or `smooth` is not for pictures, or `outliers` are asked for without `out`.
+            is no such format, or it or `smooth` is not for pictures, or `outliers` are asked for without `out`, or
+            another prediction is writing to it.
           OSError: if the output cannot be written.
         """
-        _check_formats(formats)
+        check_formats(formats)
         source = reading.find(pictures, boxes, out)
-        _check_formats(formats, source)
+        check_formats(formats, video=bool(source.video))
         if smooth:
             smoothing.check(source.video, source.folder)
         if outliers and out is None:
@@ -106,7 +106,7 @@ class Predictor:
         if out is None:
             found = self._predictions(source, self._lines(source, ask, {}, lambda lines: None))
             return smoothing.smooth(found) if smooth else found
-        with files.new_folder(os.path.expanduser(os.fspath(out))) as folder:
+        with files.new_folder(os.path.expanduser(os.fspath(out))) as folder, files.held(folder, "prediction"):
             files.remove_temporary(folder)
             heading = {"version": 3, "model": self._identity, "folder": source.folder, "video": source.video}
             heading["together"] = ask is not self._landmarks
@@ -257,14 +257,6 @@ def _version(folder: pathlib.Path) -> pathlib.Path:
     if not numbers or not (folder / str(max(numbers)) / "saved_model.pb").exists():
         raise ValueError(f"{folder} holds no exported model; give the folder that an export wrote, or that of a run")
     return folder / str(max(numbers))
-
-
-def _check_formats(formats: str | Sequence[str], source: reading.Source | None = None) -> None:
-    """Refuses, before the work, a format that is not there, and one of a video where the source is none."""
-    for name in [formats] if isinstance(formats, str) else formats:
-        needs_video = FORMATS[name].facts.get("needs_video", False)
-        if source and needs_video and not source.video:
-            raise ValueError(f"format {name!r} is of videos, and {source.folder} holds pictures; choose 'drawn'")
 
 
 def _batches(pictures: Iterable) -> Iterator[list]:

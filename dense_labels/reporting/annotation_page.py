@@ -137,9 +137,7 @@ def page_data(sheet: Sheet, pictures: Iterable[np.ndarray]) -> dict[str, Any]:
     ]
     if sheet.predicted is not None:
         for picture, predicted in zip(shown, sheet.predicted, strict=True):
-            picture["predicted"] = [
-                [round(float(value), 3) for value in each] if np.isfinite(each).all() else None for each in predicted
-            ]
+            picture["predicted"] = _predicted(predicted)
     data = {
         "height": rows,
         "width": columns,
@@ -169,6 +167,11 @@ def _copies(pictures: Iterable[np.ndarray]) -> Iterator[dict[str, Any]]:
             size = [max(1, round(side * scale)) for side in (width, height)]
             picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
         yield {"height": height, "width": width, "image": filling.webp_uri(picture, _QUALITY)}
+
+
+def _predicted(predicted: np.ndarray) -> list[Any]:
+    """x, y and the certainty of each landmark; None where nothing is predicted."""
+    return [[round(float(value), 3) for value in each] if np.isfinite(each).all() else None for each in predicted]
 
 
 def _points(points: np.ndarray, annotated: np.ndarray, hidden: np.ndarray) -> list[Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import pathlib
 from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from dense_labels import progress
+from dense_labels import files, progress
 
 _USUAL_RATE = 25.0  # frames a second, of a video that does not say its own
 _QUIET = ("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong with a file is said once, by VideoError
@@ -50,6 +52,28 @@ def frame_name(path: str | os.PathLike, index: int, count: int) -> str:
       count: what `read_count` says; the number has as many digits as that of the last frame.
     """
     return f"{pathlib.PurePath(path).stem}/img{index:0{len(str(max(count - 1, 0)))}}.png"
+
+
+def write_frame(path: str | os.PathLike, picture: np.ndarray) -> None:
+    """Writes a frame, uint8 [H, W, 3], as a PNG, in a folder that is made where it is absent.
+
+    Raises:
+      VideoError: if another picture is there, as of another video of that name, whose points would then be of this one.
+      OSError: if it cannot be written.
+    """
+    path = pathlib.Path(path)
+    if path.exists():
+        with Image.open(path) as file:
+            if np.array_equal(np.asarray(file.convert("RGB")), picture):
+                return
+        raise VideoError(
+            f"{path} is there already, and of another video called {path.parent.name}; rename this video, or write its "
+            "frames into another folder"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "PNG")
+    files.write_whole(path, content.getvalue())
 
 
 def read_frames(

@@ -1,11 +1,15 @@
 """Tests of what an evaluation makes of its arguments, before anything is measured."""
 
+import contextlib
+import types
+
 import pytest
 
 import dense_labels
 from dense_labels import run_config, run_evaluation
-from dense_labels.config import Config
+from dense_labels.config import Config, DataConfig
 from dense_labels.registry import READERS, SOURCES
+from input_pipeline.readers import pictures
 
 
 @pytest.fixture
@@ -49,3 +53,30 @@ def test_data_sets_without_landmarks_say_that_they_have_none():
     """The test pictures of an evaluation are then looked for among those of the training."""
     found = {name for each in (READERS, SOURCES) for name in each if run_evaluation._is_unannotated(name)}
     assert found == {"folder", "boxes", "video"}
+
+
+@pytest.mark.parametrize(
+    "boxed, saw, there, said",
+    [
+        (
+            True,
+            False,
+            True,
+            "points.json has two objects in a picture, which are shown in boxes, and the training of RUN saw",
+        ),
+        (True, False, False, None),  # of an earlier version, which did not say what it saw
+        (True, True, True, None),
+        (False, False, True, None),
+    ],
+)
+def test_boxes_are_not_shown_to_a_network_that_is_known_to_have_seen_whole_pictures(
+    tmp_path, monkeypatch, boxed, saw, there, said
+):
+    monkeypatch.setattr(pictures, "saw_boxes", lambda data: saw)
+    (tmp_path / "points.json").touch()
+    data = DataConfig(name="coco", annotations=str(tmp_path / "points.json") if there else "/gone.json")
+    run = types.SimpleNamespace(workdir="RUN", config=Config(data=data))
+    config, source = Config(data=DataConfig(name="coco", annotations="points.json")), types.SimpleNamespace(boxed=boxed)
+    with contextlib.nullcontext() if said is None else pytest.raises(ValueError, match=said):
+        run_evaluation._settle_boxes(run, config, source)
+    assert config.data.boxes == ("points.json" if boxed else "")

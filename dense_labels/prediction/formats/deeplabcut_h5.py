@@ -25,6 +25,7 @@ _COORDS = ("x", "y", "likelihood")
     "DeepLabCut's H5 of x, y and likelihood",
     file="points_deeplabcut.h5",
     needs=("pandas", "tables"),
+    extra="h5",
     reader="deeplabcut",
 )
 def write(predictions: Predictions) -> bytes:

@@ -27,6 +27,8 @@ def draw(predictions: Predictions) -> Callable[[pathlib.Path], None]:
         for name, picture in drawing.drawn(predictions, "pictures"):
             path = folder / name
             path = path if path.suffix.lower() in (*_JPEG, _PNG) else path.with_name(f"{path.name}{_PNG}")
+            if path.exists():
+                raise ValueError(f"two pictures would both be drawn as {path.name}, {name} for one; rename one")
             path.parent.mkdir(parents=True, exist_ok=True)
             options = {"quality": _QUALITY} if path.suffix.lower() in _JPEG else {}
             Image.fromarray(picture).save(path, **options)

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 @FORMATS.register(
-    "parquet", "a Parquet table of points and scores: continuous pixels", file="points.parquet", needs=("pyarrow",)
+    "parquet",
+    "a Parquet table of points and scores: continuous pixels",
+    file="points.parquet",
+    needs=("pyarrow",),
+    extra="beam",
 )
 def write(predictions: Predictions) -> bytes:
     """Writes the columns `file`, `height`, `width`, and of each landmark `NAME_x`, `NAME_y` and `NAME_score`.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _HALF = 0.5
 
 
-@FORMATS.register("sleap", "predicted instances in SLEAP's .slp", file="points.slp", needs=("sleap_io",))
+@FORMATS.register("sleap", "predicted instances in SLEAP's .slp", file="points.slp", needs=("sleap_io",), extra="sleap")
 def write(predictions: Predictions) -> bytes:
     """Writes an instance for each object that has a landmark with a place, with skeleton and symmetries.
 

@@ -11,6 +11,7 @@ it: Ultralytics takes negative numbers for not labelled, and 0 0, which converte
 import os
 import pathlib
 
+from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import annotated, coco_parts, folder, landmark_files
@@ -144,9 +145,21 @@ def _label_files(file, settings, dir):
     found = {picture: labels for labels, picture in pairs}
     labels = [str(labels) for labels, _ in pairs]
     landmark_files.check_found(labels, [picture for _, picture in pairs], "leave one of these files of labels")
+    _say_shared(file, pairs)
     if not found:
         raise ValueError(f"{file}: no picture of train, val or test has a label file; they are looked for in {root}")
     return [(found[picture], picture) for picture in sorted(found)]
+
+
+def _say_shared(file, pairs):
+    """Warns of pictures whose labels are one file, as those of a.jpg and a.png are."""
+    first = {}
+    shared = [(first[labels], picture) for labels, picture in pairs if first.setdefault(labels, picture) != picture]
+    if shared:
+        progress.warn(
+            f"{file}: {' and '.join(map(str, shared[0]))} have one file of labels, which is read for both; leave "
+            f"one of them if it shows something else ({len(shared)} such pairs)"
+        )
 
 
 def _listed(value):

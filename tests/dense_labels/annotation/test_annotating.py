@@ -271,6 +271,7 @@ def test_doubts_of_two_kinds_count_alike():
     [
         ({"count": 0}, "annotate=0: must be at least 1 picture"),
         ({"suggest": "nothing"}, "there is no format 'nothing'"),
+        ({"suggest": "video", "annotations": "a.csv"}, "format 'video' is of videos, and these are pictures"),
         ({"suggest": "coco"}, "suggest=coco needs annotations of one picture or more"),
         ({"pictures": "no/where"}, "there is no such picture or folder"),
     ],

@@ -1,5 +1,7 @@
 """Tests of what can be chosen: pictures that are drawn from many, and frames of videos, which become pictures."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -71,5 +73,18 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         videos.write(tmp_path / name / "clip.mp4", 2)
-    with pytest.raises(ValueError, match="several videos are called clip"):
+    with pytest.raises(ValueError, match="several videos are called clip, and so would their frames be; rename one"):
         find([tmp_path / name / "clip.mp4" for name in ("a", "b")])
+
+
+def test_frames_of_another_video_of_that_name_are_not_replaced(tmp_path):
+    """Points that are placed in them would be of other pictures."""
+    clips = [str(tmp_path / name / "clip.mp4") for name in ("a", "b")]
+    for clip, size in zip(clips, (videos.SIZE, (32, 64))):
+        os.mkdir(os.path.dirname(clip))
+        videos.write(clip, 2, size=size)
+    first, again = (find(clips[0], out=tmp_path).keep([(clips[0], 1)]) for _ in range(2))
+    assert first == again
+    with pytest.raises(ValueError, match="img1.png is there already, and of another video called clip; rename this"):
+        find(clips[1], out=tmp_path).keep([(clips[1], 1)])
+    assert Image.open(first[0]).size == videos.SIZE[::-1]

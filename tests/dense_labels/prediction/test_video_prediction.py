@@ -185,6 +185,6 @@ def test_a_drawing_that_fails_leaves_nothing(video, tmp_path, monkeypatch):
 
 def test_a_video_of_pictures_is_refused_before_the_work(tmp_path):
     Image.new("RGB", (30, 50)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="format 'video' is of videos, and .* holds pictures; choose 'drawn'"):
+    with pytest.raises(ValueError, match="format 'video' is of videos, and these are pictures; choose 'drawn'"):
         model(None).predict(tmp_path, out=tmp_path / "out", formats=("csv", "video"))
     assert not (tmp_path / "out").exists()

@@ -50,6 +50,13 @@ def test_of_other_yaml_files_none_is_taken(read_yolo, tmp_path):
     assert len(yolo.read_file("elsewhere", tmp_path)) == 2
 
 
+def test_two_pictures_with_one_file_of_labels_are_told(read_yolo, tmp_path, capsys):
+    draw(tmp_path, "images/train/a.jpg")
+    assert len(read_yolo()) == 3
+    said = "images/train/a.jpg and .*images/train/a.png have one file of labels, which is read for both"
+    assert re.search(said, capsys.readouterr().out)
+
+
 def test_without_a_third_number_0_0_is_not_labelled(read_yolo):
     line = "0 0.5 0.5 0.25 0.5 0.25 0.5 0 0 -1 -1\n"
     found = read_yolo(NAMED.replace("[3, 3]", "[3, 2]"), line, line)
