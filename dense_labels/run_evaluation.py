@@ -112,20 +112,20 @@ def _configuration(run, data, heads, few_shot, pile) -> config_lib.Config:
 
 
 def _settle_boxes(run, config, source) -> None:
-    """Has the configuration say whether boxes are shown; refuses some where the training is known to have seen none."""
+    """Has the configuration say whether boxes are shown, and says where the training saw the other."""
     from input_pipeline.readers import pictures
 
     config.data, saw = pictures.settled(config.data, source.boxed), pictures.saw_boxes(run.config.data)
-    if source.boxed and not saw and os.path.exists(run.config.data.annotations):
-        raise ValueError(
-            f"{config.data.annotations} has two objects in a picture, which are shown in boxes, and the training of "
-            f"{run.workdir} saw whole pictures; leave one object a picture, once, or train on boxes "
-            "(config.data.name=boxes)"
-        )
     if saw and not source.boxed:
         progress.warn(
             "the training saw boxes about objects, and these annotations are of whole pictures; give annotations with "
             "boxes, or pictures that are cropped alike"
+        )
+    if source.boxed and not saw:
+        progress.warn(
+            "these annotations are shown in boxes about objects, for a picture has several or they are of a kind that "
+            "always is, and the training saw whole pictures, as far as is known; if no picture should have several, "
+            "leave one object in each, once, and else train on boxes (config.data.name=boxes)"
         )
 
 
@@ -267,9 +267,11 @@ def _fit_heads(subject: Subject, known, test, lessons: Lessons) -> tuple[dict[st
     """The functions that fit heads to labels, what fits detectors or None, and all heads as they were fitted."""
     from dense_labels.detection import evaluating
     from dense_labels.evaluation import landmarks
+    from models import nearest_landmarks
 
     settings, seed = subject.config.eval, subject.config.train.seed
     detector, names = None, tuple(subject.source.landmark_names)
+    nearest_landmarks.check_annotated(known.annotated)  # before the work
     if evaluating.NAME in settings.heads:  # first, for its weights may not be there
         detector = evaluating.Fitting(subject.config, subject.source, names=names, **lessons._asdict())
     fits = {

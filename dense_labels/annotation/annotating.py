@@ -62,7 +62,7 @@ def annotate(
         raise ValueError(f"{annotations}: no landmark is annotated, and suggestions carry landmarks to other pictures")
     known, heads = known.take(_order_shown(known.annotated)), _heads(run)
     new = found.keep(_choose(run, heads, found, count, known))
-    predicted = run.predict(new) if heads is not None and heads.detects else None
+    predicted = run.predict(new) if new and heads is not None and heads.detects else None
     if predicted is not None and not known.landmark_names:
         known = earlier.nothing(predicted.landmark_names)
     sheet = _sheet(run, found.folder, new, known, predicted)
@@ -200,7 +200,8 @@ def _sheet(
 
 def _in_order(predicted: Predictions, paths: list[str], names: Sequence[str]) -> np.ndarray:
     """Predictions of pictures and landmarks in an order of these, [N, K, 3]: x, y and how likely; NaN where none is."""
-    known = np.concatenate([predicted.points, predicted.certainty[..., np.newaxis]], axis=-1)
+    inside = np.clip(predicted.points, 0, predicted.sizes[:, np.newaxis, ::-1])
+    known = np.concatenate([inside, predicted.certainty[..., np.newaxis]], axis=-1)
     rows = {os.path.realpath(os.path.join(predicted.folder, name)): row for row, name in enumerate(predicted.names)}
     columns = {name: column for column, name in enumerate(predicted.landmark_names)}
     ordered = np.full([len(paths), len(names), 3], np.nan, np.float32)

@@ -17,7 +17,6 @@ from dense_labels.prediction import inputs
 from input_pipeline.storage import decoding, videos
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv")
-FRAMES_FOLDER = "labeled-data"  # as DeepLabCut calls it
 _AHEAD = 64  # pictures that are decoded, or are being decoded, before they are wanted
 
 
@@ -80,7 +79,7 @@ class Frames(NamedTuple):
             indices = {index for video, index in keys if video == path}
             count = videos.read_count(path)
             for frame in videos.read_frames(path, only=indices) if indices else ():
-                name = os.path.join(self.folder, FRAMES_FOLDER, videos.frame_name(path, frame.index, count))
+                name = os.path.join(self.folder, videos.FRAMES_FOLDER, videos.frame_name(path, frame.index, count))
                 videos.write_frame(name, frame.picture)
                 written.append(name)
         return written

@@ -159,19 +159,25 @@ def read_boxes(found: Inputs, boxes: Boxes) -> dict[str, np.ndarray]:
         found.folder, boxes.file, images=boxes.images, category=boxes.category, min_score=boxes.min_score
     )
     names = {os.path.realpath(path): name for name, path in zip(found.names, found.paths)}
-    read = read.take(np.flatnonzero([os.path.realpath(path) in names for path in read.paths]))
-    if not len(read):
-        raise ValueError(f"{boxes.file} has no box about the {len(names)} pictures in {found.folder}")
-    sizes = annotated.sizes(read.paths)
-    readable = np.flatnonzero([any(sizes[path]) for path in read.paths])  # others are told of later
-    consistency.checked(read.take(readable), np.reshape([sizes[read.paths[row]] for row in readable], [-1, 2]))
     by_name: dict[str, list[np.ndarray]] = {}
     for path, box in zip(read.paths, read.boxes):
-        by_name.setdefault(names[os.path.realpath(path)], []).append(box)
+        if name := names.get(os.path.realpath(path)):
+            by_name.setdefault(name, []).append(box)
+    if not by_name:
+        raise ValueError(f"{boxes.file} has no box about the {len(names)} pictures in {found.folder}")
+    _check_boxes(read)
     if without := [name for name in found.names if name not in by_name]:
         some = ", ".join(map(progress.printable, without[:_NAMED])) + ", ..." * (len(without) > _NAMED)
         progress.note(f"{len(without)} of {len(names)} pictures have no box and are left out: {some}")
     return {name: np.stack(each) for name, each in by_name.items()}
+
+
+def _check_boxes(read):
+    """Holds all boxes of a file against their pictures: of a few, one that is cut off could be taken for a mistake."""
+    sizes = annotated.sizes(read.paths)
+    readable = np.flatnonzero([any(sizes[path]) for path in read.paths])  # others are told of later
+    if len(readable):
+        consistency.checked(read.take(readable), np.array([sizes[read.paths[row]] for row in readable]))
 
 
 def _existing(path):

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import pathlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,21 @@ class Journal:
         self._file.write("".join(json.dumps(line) + "\n" for line in lines))
         self._file.flush()
 
-    def close(self, *, finished: bool) -> None:
-        """Closes the journal, and removes it where the output is whole."""
+    def close(self, *, finished: Collection[Key] | None) -> None:
+        """Closes the journal.
+
+        Args:
+          finished: keys of the rows of the output, where that is whole: the journal is removed then, or kept aside if
+            it was begun with other rows. None: the output is not whole, and the journal stays.
+        """
         self._file.close()
-        if finished:
+        if finished is None:
+            return
+        if others := len(self.done.keys() - set(finished)):
+            kept = _free(self._path)
+            self._path.rename(kept)
+            progress.note(f"{others} predictions of other pictures that had been begun here are kept in {kept}")
+        else:
             self._path.unlink()
 
 
@@ -92,4 +104,9 @@ def _free(path):
 def packed(lines: list[Line]) -> dict[Key, Line]:
     """Returns lines by their keys, with arrays, float32, in place of lists of numbers: a tenth of the memory."""
     arrays = [{name: np.float32(line[name]) for name in _NUMBERS if name in line} for line in lines]
-    return {(line["name"], line.get("object", 0)): {**line, **numbers} for line, numbers in zip(lines, arrays)}
+    return {key_of(line): {**line, **numbers} for line, numbers in zip(lines, arrays)}
+
+
+def key_of(line: Line) -> Key:
+    """Returns the key of a line."""
+    return line["name"], line.get("object", 0)

@@ -110,9 +110,10 @@ def _write_rows(predictions, outliers, folder, formats):
     names = {predictions.names[each.row] for each in outliers}
     chosen = predictions.take([row for row, name in enumerate(predictions.names) if name in names])
     if predictions.video:
+        named = tuple(f"{videos.FRAMES_FOLDER}/{name}" for name in chosen.names)  # as the annotation page has them
+        chosen = dataclasses.replace(chosen, names=named)
         for frame in videos.read_frames(predictions.video, only=set(chosen.frames.tolist())):
-            name = chosen.names[chosen.frames.tolist().index(frame.index)]
-            videos.write_frame(folder / name, frame.picture)
+            videos.write_frame(folder / chosen.names[chosen.frames.tolist().index(frame.index)], frame.picture)
         chosen = dataclasses.replace(chosen, folder=str(folder), video="", frames=None, seconds=None)
     read = [name for name in formats if (FORMATS[name].facts.get("reader") or name) in READERS]
     usual = ["csv" if predictions.objects is None else "coco"]

@@ -174,8 +174,8 @@ def check_formats(formats: str | Sequence[str], *, video: bool | None = None) ->
         if video is False and facts.get("needs_video"):
             raise ValueError(f"format {name!r} is of videos, and these are pictures; choose 'drawn'")
         if missing := [each for each in facts.get("needs", ()) if importlib.util.find_spec(each) is None]:
-            extra = f'pip install "dense-labels[{facts["extra"]}]"'
-            raise ValueError(f"format {name!r} needs {' and '.join(missing)}, which is not installed: {extra}")
+            extra = f': pip install "dense-labels[{facts["extra"]}]"' if "extra" in facts else ""
+            raise ValueError(f"format {name!r} needs {' and '.join(missing)}, which is not installed{extra}")
 
 
 def _keep_others(folder: pathlib.Path, contents: Mapping[str, Any]) -> None:

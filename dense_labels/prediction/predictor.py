@@ -16,7 +16,7 @@ from dense_labels.batches import Frame, Limits
 from dense_labels.config import DataConfig
 from dense_labels.prediction import answers, inputs, reading, smoothing
 from dense_labels.prediction.inputs import Boxes
-from dense_labels.prediction.journal import Journal, Key, Line, packed
+from dense_labels.prediction.journal import Journal, Key, Line, key_of, packed
 from dense_labels.prediction.predictions import Predictions, check_formats
 from dense_labels.prediction.reading import Seen
 from input_pipeline.readers.pictures import saw_boxes
@@ -111,12 +111,13 @@ class Predictor:
             heading = {"version": 3, "model": self._identity, "folder": source.folder, "video": source.video}
             heading["together"] = ask is not self._landmarks
             journal = Journal(folder, heading)
-            finished = False
+            finished = None
             try:
-                found = self._predictions(source, self._lines(source, ask, journal.done, journal.add))
+                lines = self._lines(source, ask, journal.done, journal.add)
+                found = self._predictions(source, lines)
                 predicted = smoothing.smooth(found) if smooth else found
                 written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder, formats)]
-                finished = True
+                finished = set(map(key_of, lines))
             finally:
                 journal.close(finished=finished)
         progress.say(f"predicted {len(predicted)} {source.noun}: {', '.join(map(str, written))}")

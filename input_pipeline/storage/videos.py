@@ -15,6 +15,8 @@ from PIL import Image
 
 from dense_labels import files, progress
 
+FRAMES_FOLDER = "labeled-data"  # of frames that are taken out of videos, as DeepLabCut calls it
+_ALIKE = 8  # of 255: how far on average frames differ that were decoded or saved in another way
 _USUAL_RATE = 25.0  # frames a second, of a video that does not say its own
 _QUIET = ("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong with a file is said once, by VideoError
 
@@ -55,7 +57,7 @@ def frame_name(path: str | os.PathLike, index: int, count: int) -> str:
 
 
 def write_frame(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Writes a frame, uint8 [H, W, 3], as a PNG, in a folder that is made where it is absent.
+    """Writes a frame, uint8 [H, W, 3], as a PNG, in a folder that is made where it is absent; one that is there stays.
 
     Raises:
       VideoError: if another picture is there, as of another video of that name, whose points would then be of this one.
@@ -63,17 +65,26 @@ def write_frame(path: str | os.PathLike, picture: np.ndarray) -> None:
     """
     path = pathlib.Path(path)
     if path.exists():
-        with Image.open(path) as file:
-            if np.array_equal(np.asarray(file.convert("RGB")), picture):
-                return
-        raise VideoError(
-            f"{path} is there already, and of another video called {path.parent.name}; rename this video, or write its "
-            "frames into another folder"
-        )
+        if not _is_alike(path, picture):
+            raise VideoError(
+                f"{path} is there already and shows something else, as of another video called {path.parent.name}; "
+                "rename this video, or write its frames into another folder"
+            )
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     Image.fromarray(picture).save(content, "PNG")
     files.write_whole(path, content.getvalue())
+
+
+def _is_alike(path, picture):
+    """Whether a file shows a frame, however it was decoded or saved."""
+    try:
+        with Image.open(path) as file:
+            there = np.asarray(file.convert("RGB"), np.float32)
+    except OSError:
+        return False
+    return there.shape == picture.shape and bool(np.abs(there - picture).mean() < _ALIKE)
 
 
 def read_frames(

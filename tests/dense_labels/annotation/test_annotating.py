@@ -229,7 +229,7 @@ class Detector:
     @staticmethod
     def predict(paths):
         names = tuple(os.path.basename(path) for path in reversed(paths))
-        points = np.tile(np.float32([[1, 2], [3, 4]]), [len(names), 1, 1])
+        points = np.tile(np.float32([[1, 2], [3, 400]]), [len(names), 1, 1])  # one below the picture
         facts = {"likelihood": np.full([len(names), 2], 0.5), "present": np.full([len(names), 2], 0.5)}
         folder, sizes = os.path.dirname(paths[0]), np.full([len(names), 2], 96)
         return Predictions(folder, names, sizes, ("ear", "tip"), points, np.ones([len(names), 2]), **facts)
@@ -238,8 +238,8 @@ class Detector:
 @pytest.mark.parametrize(
     "annotated, names, predicted",
     [
-        ("", ["ear", "tip"], [[1, 2, 0.25], [3, 4, 0.25]]),
-        ("file,tip_x,tip_y,none_x,none_y\n01.png,94,44,,\n", ["tip", "none"], [[3, 4, 0.25], None]),
+        ("", ["ear", "tip"], [[1, 2, 0.25], [3, 96, 0.25]]),
+        ("file,tip_x,tip_y,none_x,none_y\n01.png,94,44,,\n", ["tip", "none"], [[3, 96, 0.25], None]),
     ],
 )
 def test_what_a_detector_of_the_run_finds_in_new_pictures_is_suggested(
@@ -257,7 +257,7 @@ def test_what_a_detector_of_the_run_finds_in_new_pictures_is_suggested(
     assert [each["predicted"] for each in data["pictures"][:2]] == [predicted] * 2
     if annotated:
         assert data["pictures"][2]["predicted"] == [None, None] and data["pictures"][2]["points"] == [[94, 44], None]
-        assert (tmp_path / "run" / "annotate" / "points.csv").read_text().count(",3.000,4.000") == 2
+        assert (tmp_path / "run" / "annotate" / "points.csv").read_text().count(",3.000,96.000") == 2
 
 
 def test_doubts_of_two_kinds_count_alike():

@@ -85,6 +85,8 @@ def test_frames_of_another_video_of_that_name_are_not_replaced(tmp_path):
         videos.write(clip, 2, size=size)
     first, again = (find(clips[0], out=tmp_path).keep([(clips[0], 1)]) for _ in range(2))
     assert first == again
-    with pytest.raises(ValueError, match="img1.png is there already, and of another video called clip; rename this"):
+    with pytest.raises(
+        ValueError, match="img1.png is there already and shows something else, as of another video called clip"
+    ):
         find(clips[1], out=tmp_path).keep([(clips[1], 1)])
     assert Image.open(first[0]).size == videos.SIZE[::-1]

@@ -164,7 +164,9 @@ def test_those_of_a_video_are_written_with_their_frames(tmp_path):
     folder = outliers.write(predictions, listed, tmp_path / "out", ["deeplabcut", "csv"])[2]
     for name in ("points.csv", "points_deeplabcut.csv"):
         read = annotation_files.read(folder, folder / name)
-        assert [os.path.relpath(path, folder) for path in read.paths] == [names[row] for row in chosen]
+        assert [os.path.relpath(path, folder) for path in read.paths] == [
+            f"labeled-data/{names[row]}" for row in chosen
+        ]
         np.testing.assert_allclose(read.landmarks, points[chosen], atol=1e-3)
     for row, path in zip(chosen, read.paths):
         bright = np.argwhere(np.asarray(Image.open(path).convert("L")) > 128)[:, ::-1].mean(axis=0) + 0.5

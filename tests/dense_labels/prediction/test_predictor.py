@@ -250,7 +250,7 @@ def test_a_damaged_journal_is_begun_anew_or_cut_off(tmp_path, content, capsys):
     (tmp_path / journal.FILE).write_text(content)
     opened = journal.Journal(tmp_path, {"version": 1})
     opened.add([{"name": "a.png"}])
-    opened.close(finished=False)
+    opened.close(finished=None)
     lines = (tmp_path / journal.FILE).read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"version": 1}, {"name": "a.png"}]
     assert not capsys.readouterr().out  # nothing was there to be lost
@@ -287,6 +287,24 @@ def test_a_second_prediction_into_a_folder_is_refused_as_long_as_the_first_one_w
 
     Predictor(landmarks, FRAME, NAMES, {"model": "brightest"}).predict(folder, out=tmp_path / "out")
     assert refused and sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["points.csv"]
+
+
+def test_what_was_begun_with_other_pictures_of_the_folder_is_kept(pictures, tmp_path, monkeypatch, capsys):
+    """As by a slip: a pattern of some of them, which goes on with those that were predicted."""
+    folder, _ = pictures
+    monkeypatch.setattr(answers, "BATCH_SIZE", 8)
+    stopping, _ = stopped_at(3, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        stopping.predict(folder, out=tmp_path / "out")
+    model().predict(f"{folder}/0*.png", out=tmp_path / "out")
+    kept = tmp_path / "out" / "unfinished_kept_1.jsonl"
+    said = capsys.readouterr().out
+    assert (
+        "going on: 10 of 10" in said
+        and f"6 predictions of other pictures that had been begun here are kept in {kept}" in said
+    )
+    assert len(model().predict(folder, out=tmp_path / "out")) == 40
+    assert "going on: 16 of 40" in capsys.readouterr().out and not kept.exists()
 
 
 def test_formats_that_cannot_be_written_are_refused_before_the_work(pictures, tmp_path, monkeypatch):
@@ -377,6 +395,8 @@ def test_boxes_that_do_not_fit_are_refused_and_pictures_without_one_are_told(box
     resized = file.with_name("resized.json")
     resized.write_text(file.read_text().replace('"width": 112, "height": 80', '"width": 224, "height": 160'))
     (folder / "1.png").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="none of the 2 objects can be read"):
+        model().predict(folder / "1.png", boxes=Boxes(file))
     with pytest.raises(ValueError, match="0.png is 112 x 80 pixels, its annotations are of 224 x 160 .2 of 2"):
         model().predict(folder, boxes=Boxes(resized))
     with pytest.raises(ValueError, match="no annotation with a bbox and a score of at least 0.95"):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from input_pipeline.storage import videos
 from tests import videos as made
@@ -72,6 +73,25 @@ def test_a_video_that_is_cut_off_ends_at_its_last_whole_frame(tmp_path):
     content = (tmp_path / "a.avi").read_bytes()
     (tmp_path / "a.avi").write_bytes(content[: int(0.8 * len(content))])
     assert 5 < len(list(videos.read_frames(tmp_path / "a.avi"))) < 12 == videos.read_count(tmp_path / "a.avi")
+
+
+def test_a_frame_that_is_there_is_neither_replaced_nor_taken_for_one_of_another_video(tmp_path):
+    frame, path = np.random.default_rng(0).integers(0, 250, [20, 30, 3], np.uint8), tmp_path / "clip" / "img0.png"
+    videos.write_frame(path, frame)
+    edited = frame.copy()
+    edited[0, 0] += 5
+    Image.fromarray(edited).save(path)  # as another decoder has it
+    videos.write_frame(path, frame)
+    np.testing.assert_array_equal(Image.open(path), edited)
+    for content in (frame[::-1], frame[:9], None):
+        if content is None:
+            path.write_bytes(b"no picture")
+        else:
+            Image.fromarray(content).save(path)
+        with pytest.raises(
+            videos.VideoError, match="img0.png is there already and shows something else, .* called clip"
+        ):
+            videos.write_frame(path, frame)
 
 
 def test_frames_have_the_names_that_deeplabcut_gives_them():
