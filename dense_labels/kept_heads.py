@@ -193,7 +193,20 @@ def of_step(workdir: str | os.PathLike, step: int) -> KeptHeads | None:
             f"the heads in {workdir} were fitted at step {kept.result.step} of the training, which is at step {step} "
             f"{'in this process; open' if kept.result.step > step else 'now; evaluate'} the run again"
         )
+    if kept is not None and not _last_best(workdir):
+        progress.note(
+            f"the last evaluation had no landmarks: head {kept.result.best} is of an earlier one, on "
+            f"{kept.result.protocol.get('head_images', 'some')} annotated pictures"
+        )
     return kept
+
+
+def _last_best(workdir):
+    """The best head of the last evaluation, which a copy of a run may lack the result of; "" where it fitted none."""
+    try:
+        return Result.load(pathlib.Path(workdir, "eval", _RESULT)).best
+    except ValueError:
+        return "unknown"
 
 
 def _index(folder: pathlib.Path) -> dict[str, Any]:

@@ -73,6 +73,30 @@ def with_landmarks(
     return with_absolute_paths(config)
 
 
+def settle_boxes(config: config_lib.Config, trained: config_lib.Config, boxed: bool) -> None:
+    """Has the configuration of an evaluation say whether boxes are shown, and says where the training saw the other.
+
+    Args:
+      config: of the evaluation, which is changed.
+      trained: of the run.
+      boxed: whether the pictures that were read by `config` are boxes about objects.
+    """
+    from input_pipeline.readers import pictures
+
+    config.data, saw = pictures.settled(config.data, boxed), pictures.saw_boxes(trained.data)
+    if saw and not boxed:
+        progress.warn(
+            "the training saw boxes about objects, and these annotations are of whole pictures; give annotations with "
+            "boxes, or pictures that are cropped alike"
+        )
+    if boxed and not saw:
+        progress.warn(
+            "these annotations are shown in boxes about objects, for a picture has several or they are of a kind that "
+            "always is, and the training saw whole pictures, as far as is known; if no picture should have several, "
+            "leave one object in each, once, and else train on boxes (config.data.name=boxes)"
+        )
+
+
 def _keys(name: str) -> tuple[str, ...]:
     return READERS[name].keys if name in READERS else ()
 

@@ -76,17 +76,24 @@ def evaluate(
     name = "eval_untrained" if untrained else "eval"
     folder, logs = os.path.join(run.workdir, name), os.path.join(run.workdir, "tensorboard", name)
     os.makedirs(folder, exist_ok=True)
-    measured.result.save(os.path.join(folder, "result.json"))
-    examples = run_pictures.write(subject, measured, folder, logs, report=report, title=_title(run.workdir, untrained))
-    if measured.fitted is not None and not untrained:
-        fitted = measured.fitted
-        facts = measured.result, config, examples[:_KEPT], fitted.fitted_on, fitted.calibrations
-        kept_heads.save(run.workdir, kept_heads.KeptHeads(fitted.heads, *facts))
-        if "detector" in fitted.heads:
+    if measured.fitted is not None and not untrained:  # before anything is drawn, so that nothing can lose them
+        _keep(run.workdir, subject, measured)
+        if "detector" in measured.fitted.heads:
             files.remove(unfinished)
+    measured.result.save(os.path.join(folder, "result.json"))
+    run_pictures.write(subject, measured, folder, logs, report=report, title=_title(run.workdir, untrained))
     if subject.source.boxed:
         progress.note("the network saw boxes about the objects; crop what the served model is given alike")
     return measured.result
+
+
+def _keep(workdir, subject: Subject, measured: Measured) -> None:
+    """Keeps the heads in the run, with what an export needs to know."""
+    from input_pipeline import pipeline
+
+    images = np.asarray(pipeline.example_images(subject.source, subject.split, count=_KEPT)[0].image)
+    facts = measured.result, subject.config, images, measured.fitted.fitted_on, measured.fitted.calibrations
+    kept_heads.save(workdir, kept_heads.KeptHeads(measured.fitted.heads, *facts))
 
 
 def _several(given) -> tuple:
@@ -109,24 +116,6 @@ def _configuration(run, data, heads, few_shot, pile) -> config_lib.Config:
     config.eval.pile = config.eval.pile if pile is None else pile
     config_lib.check(config)
     return config
-
-
-def _settle_boxes(run, config, source) -> None:
-    """Has the configuration say whether boxes are shown, and says where the training saw the other."""
-    from input_pipeline.readers import pictures
-
-    config.data, saw = pictures.settled(config.data, source.boxed), pictures.saw_boxes(run.config.data)
-    if saw and not source.boxed:
-        progress.warn(
-            "the training saw boxes about objects, and these annotations are of whole pictures; give annotations with "
-            "boxes, or pictures that are cropped alike"
-        )
-    if source.boxed and not saw:
-        progress.warn(
-            "these annotations are shown in boxes about objects, for a picture has several or they are of a kind that "
-            "always is, and the training saw whole pictures, as far as is known; if no picture should have several, "
-            "leave one object in each, once, and else train on boxes (config.data.name=boxes)"
-        )
 
 
 def _of_training(run, config) -> config_lib.Config:
@@ -153,7 +142,7 @@ def _subject(run, config, untrained) -> Subject:
     if not untrained:
         run.restored = network, step  # what is exported next
     source = pipeline.prepare(config)
-    _settle_boxes(run, config, source)
+    run_config.settle_boxes(config, run.config, source.boxed)
     split = next(name for name in ("test", "annotated", "validation") if source.count(name))
     label = tf.function(network, reduce_retracing=True, autograph=False)
     return Subject(config, label, run.stride, step, source, split)
@@ -250,8 +239,12 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
         few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
         progress.say(f"{few}: {fitted.best} is the one to export, for {measuring.FEW_REASON}")
     protocol = {"head_images": len(known), "exported": fitted.best}
+    if test is None and fitted.predicted is not None:
+        protocol["tested_in_turns"] = measuring.IN_TURNS
     if test is None and (len(fitted.errors) > 1 or fitted.selected):
         protocol["chosen"] = measuring.CHOSEN
+    if detector is not None:
+        protocol["detector_kept"] = detector.kept
     parts = measuring.measure(fitted.predicted, fitted.measured_on, source.normaliser, **protocol)
     if few_shot:
         views_of = functools.partial(_few_views, subject, len(known))

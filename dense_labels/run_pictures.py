@@ -63,7 +63,7 @@ class Measured:
     matches: Any = None  # `evaluation.descriptor_matching.Matches`
 
 
-def write(subject: Subject, measured: Measured, folder: str, logs: str, *, report: bool, title: str) -> np.ndarray:
+def write(subject: Subject, measured: Measured, folder: str, logs: str, *, report: bool, title: str) -> None:
     """Draws an evaluation into its folder, TensorBoard and the page.
 
     Args:
@@ -73,9 +73,6 @@ def write(subject: Subject, measured: Measured, folder: str, logs: str, *, repor
       logs: folder of the TensorBoard run.
       report: whether the page is written.
       title: of the page.
-
-    Returns:
-      float32 [N, H, W, 3] in [0, 1], a few images of the split as the network sees them.
     """
     from dense_labels.pictures import gallery
     from dense_labels.reporting import page, tensorboard
@@ -102,7 +99,6 @@ def write(subject: Subject, measured: Measured, folder: str, logs: str, *, repor
         earlier = os.path.join(folder, "report_earlier.html")
         os.replace(path, earlier)
         progress.note(f"{path} is of an earlier evaluation, and is called {os.path.basename(earlier)} now")
-    return np.asarray(images.image)
 
 
 def _material(subject: Subject, measured: Measured) -> Any:
@@ -150,12 +146,15 @@ def _example_pairs(subject: Subject, count: int) -> batches.PairBatch:
 
 
 def _head_points(subject: Subject, fitted: Any, labels: batches.LabelMap) -> np.ndarray | None:
-    """What the best head predicts in the images that are shown; of one that reads pictures, what was measured of it."""
+    """What was measured of the best head in the images that are shown; of too few, what it predicts if it reads labels.
+
+    None where neither is known.
+    """
     from input_pipeline.sources import base
 
-    if not HEADS[fitted.best].facts.get("reads_pictures"):
-        return np.asarray(fitted.heads[fitted.best](labels.values)["points"])
     known = fitted.best_points
+    if known is None and not HEADS[fitted.best].facts.get("reads_pictures"):
+        return np.asarray(fitted.heads[fitted.best](labels.values)["points"])
     if known is None or len(known) != subject.source.count(subject.split):
         return None
     return known[np.asarray(base.spread(np.arange(len(labels)), len(labels), len(known)))]

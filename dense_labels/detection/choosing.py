@@ -91,6 +91,13 @@ def _gain(usual: np.ndarray, other: np.ndarray) -> float:
     return float(np.nan_to_num(gains.mean() - 2 * gains.std(ddof=1) / np.sqrt(len(gains)), nan=0.0))
 
 
+def parts_in_words(part: str, others: int) -> str:
+    """Says of what a detector of `PARTS` learned, `others` being the pictures of the pile, and how it looks."""
+    taught = f"annotated pictures and {others} others" if others and "pile" not in part and "either" not in part else ""
+    looks = "one look" if "look" in part or "either" in part else "a second look"
+    return f"of {taught or 'annotated pictures alone'}, {looks}"
+
+
 def _words(part: str) -> str:
     """As "without the pile" of "without_pile"; nothing of the whole detector."""
     return part.replace("without_", "without the ").replace("the either", "either").replace("_", " ")

@@ -82,6 +82,9 @@ class Fitting:
     """Fits detectors to the annotated pictures of a run.
 
     A detector is measured by the protocols of `evaluation.landmarks`, on the same pictures as other heads.
+
+    Attributes:
+      kept: what the detector is that `fit` returned, in words: its trunk and its parts.
     """
 
     def __init__(
@@ -108,8 +111,9 @@ class Fitting:
         Raises:
           ValueError: as `prepare` and `models.pyramids.trunk_of`.
         """
-        progress.say(f"a detector's trunk is {pyramids.trunk_of(weights)}")
-        self._config = config
+        self._config, self._trunk = config, pyramids.trunk_of(weights)
+        progress.say(f"a detector's trunk is {self._trunk}")
+        self.kept = ""
         self.flip_pairs = source.flip_pairs or sides.flip_pairs(names)
         if self.flip_pairs:
             progress.say(f"mirrored views exchange {sides.words(self.flip_pairs, names)}")
@@ -152,6 +156,7 @@ class Fitting:
         fitted = landmarks.fit_heads(fits, self.known, self.test, **protocol)
         (chosen,) = fitted.heads
         fitted = dataclasses.replace(choosing.alone(fitted, chosen, NAME), selected=chosen != usual)
+        self.kept = f"{self._trunk}, {choosing.parts_in_words(chosen, others)}"
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     keys=("eval.pile",),
     reads_pictures=True,
     decodings={
-        "detector": "detector: a MobileNetV2 trained end to end on annotated pictures and others, and a second look",
+        "detector": "detector: a network of its own, trained end to end on the pictures; detector_kept says how",
     },
 )
 class DetectorHead:

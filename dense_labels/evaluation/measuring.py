@@ -16,6 +16,7 @@ CHOSEN = (  # how the head that is exported was chosen, where no test pictures a
     "as the one that errs least on these very pictures, so its error here is a little too small: chance favours the "
     "head that is chosen; annotated test pictures, which choose no head, tell more"
 )
+IN_TURNS = "the annotated pictures, each by heads that were not fitted to it"  # where no test pictures are given
 FEW_REASON = "of so few its kind erred least on wings"  # why `of_few` names a head, in words
 _OF_FEW = ("detector", "regress")  # the best heads of one to four annotated images, on wings
 Measure = Callable[[np.ndarray, LabelledLandmarks], Any]  # of points [N, K, 2] in N images; None where it cannot

@@ -127,7 +127,7 @@ def _write_beside(tiles: sheet.Tiles, text: str) -> None:
 def _styles(count: int) -> Iterator[sheet.Style]:
     """Yields a style for each curve; colours and strokes differ."""
     for n in range(count):
-        yield {"color": _COLOURS[n % 5], "linestyle": _STROKES[n % 5], "linewidth": sheet.in_points(2.5)}
+        yield {"color": _COLOURS[n % 5], "linestyle": _STROKES[(n + n // 5) % 5], "linewidth": sheet.in_points(2.5)}
 
 
 def _draw_key(figure: Figure, x: float, y: float, style: sheet.Style) -> None:

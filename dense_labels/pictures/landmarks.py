@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from dense_labels.pictures.gallery import Material
 
 _COLUMNS, _LEAST_WIDTH = 4, 260
+_USUAL_WIDTH, _LARGEST = 1440, 4  # picture pixels that an image takes, where it can; how many a pixel becomes at most
 
 
 @PICTURES.register(
     "landmarks",
-    "What the fitted head finds, beside the annotation; errors are in pixels of the whole pictures.",
+    "What the best head finds, beside the annotation; errors are in pixels of the whole pictures. No picture was seen "
+    "by the head that is shown in it, but where fewer than five are annotated.",
     title="Landmarks",
     needs=("frames", "head_points"),
     place=40,
@@ -26,7 +28,8 @@ _COLUMNS, _LEAST_WIDTH = 4, 260
 def draw_landmarks(material: Material) -> np.ndarray:
     """Draws what the landmark head predicts in a few annotated images."""
     frames = material.frames
-    return landmarks_panel(frames.image, material.head_points, frames.landmarks, frames.annotated, frames.scale)
+    shown = frames.annotated * np.isfinite(material.head_points).all(axis=-1)
+    return landmarks_panel(frames.image, material.head_points, frames.landmarks, shown, frames.scale)
 
 
 @PICTURES.register(
@@ -51,7 +54,7 @@ def landmarks_panel(
     annotated: np.ndarray,
     enlarged: np.ndarray,
     *,
-    scale: int = 4,
+    scale: int | None = None,
 ) -> np.ndarray:
     """Shows predicted beside true landmarks, each pair joined by a line (figure 5, right, of the NIPS 2017 paper).
 
@@ -65,7 +68,7 @@ def landmarks_panel(
       true: [N, K, 2], (x, y) in pixels.
       annotated: [N, K], which landmarks are known (bool or 0/1); of others nothing is drawn.
       enlarged: [N, 2], how many pixels of its picture a pixel of the image is, along x and y.
-      scale: how many picture pixels a pixel becomes.
+      scale: how many picture pixels a pixel becomes; if not given, up to four, so that a picture is not very wide.
 
     Returns:
       uint8 [height, width, 3].
@@ -78,6 +81,8 @@ def landmarks_panel(
     true = checks.check("true", true, predicted.shape)
     annotated = checks.check("annotated", annotated, predicted.shape[:2]).astype(bool)
     enlarged = checks.check("enlarged", enlarged, (len(images), 2))
+    if scale is None:
+        scale = int(np.clip(_USUAL_WIDTH // images.shape[2], 1, _LARGEST))
     if scale != int(scale) or scale < 1:
         raise ValueError(f"scale must be a positive int; found {scale}")
 

@@ -17,6 +17,8 @@ from PIL import Image
 
 from dense_labels import files
 
+_LONGEST = 16383  # pixels of a side of a WebP
+
 
 def template(name: str) -> str:
     """Returns the text of a template."""
@@ -55,7 +57,11 @@ def source_hash(text: str) -> str:
 
 
 def webp_uri(picture: np.ndarray, quality: int) -> str:
-    """Returns a uint8 picture [H, W, 3] as the address of itself, a WebP of a quality up to 100."""
-    written = io.BytesIO()
-    Image.fromarray(picture).save(written, "WEBP", quality=quality)
+    """Returns a uint8 picture [H, W, 3] as the address of itself: a WebP of a quality up to 100.
+
+    A picture that is larger than a WebP can be is made smaller.
+    """
+    image, written = Image.fromarray(picture), io.BytesIO()
+    image.thumbnail((_LONGEST, _LONGEST))
+    image.save(written, "WEBP", quality=quality)
     return f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"

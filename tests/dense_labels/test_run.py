@@ -4,13 +4,15 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import dense_labels
-from dense_labels import kept_heads, progress
+from dense_labels import kept_heads, progress, run_pictures
+from dense_labels.batches import LabelMap
 from dense_labels.evaluation.result import Result
 from tests import drawn, evaluated
 from tests.commands import ROOT, environment
@@ -154,6 +156,46 @@ def test_the_report_of_an_earlier_evaluation_is_not_taken_for_that_of_the_newest
     again.evaluate(annotations=pictures.parent / "points.csv", pictures=pictures)
     assert (folder / "report_earlier.html").read_text() == "of an earlier one" and not (folder / "report.html").exists()
     assert "is of an earlier evaluation, and is called report_earlier.html now" in capsys.readouterr().out
+
+
+def test_heads_are_kept_before_anything_is_drawn(run, pictures, tmp_path, monkeypatch):
+    """A disk that is full of pictures does not cost what was fitted."""
+    again = dense_labels.open_run(shutil.copytree(run.workdir, tmp_path / "run"))
+
+    def write(*_, **__):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(run_pictures, "write", write)
+    with pytest.raises(OSError, match="No space left"):
+        again.evaluate(annotations=pictures.parent / "points.csv", pictures=pictures, heads="nearest")
+    kept = kept_heads.newest(again.workdir)
+    assert list(kept.heads) == ["nearest"] and len(kept.example_images) == 9
+    assert kept.result == Result.load(tmp_path / "run" / "eval" / "result.json")
+
+
+def test_heads_of_an_earlier_evaluation_are_told_where_the_last_one_had_none(run, pictures, tmp_path, capsys):
+    again = dense_labels.open_run(shutil.copytree(run.workdir, tmp_path / "run"))
+    assert kept_heads.of_step(again.workdir, again.step) is not None and not capsys.readouterr().out
+    again.evaluate(pictures=pictures)
+    capsys.readouterr()
+    best = kept_heads.of_step(again.workdir, again.step).result.best
+    said = f"note: the last evaluation had no landmarks: head {best} is of an earlier one, on "
+    assert said in capsys.readouterr().out
+
+
+def test_the_best_head_is_shown_in_pictures_that_it_was_not_fitted_to():
+    source = types.SimpleNamespace(count=lambda split: 4)
+    subject = types.SimpleNamespace(source=source, split="annotated")
+    heads = {"regress": lambda labels: {"points": np.full([len(labels), 1, 2], 9.0)}}
+    labels = LabelMap(np.zeros([2, 3, 3, 1], np.float32), 2)
+    for known, shown in (
+        (np.arange(8.0).reshape([4, 1, 2]), [[0, 1], [4, 5]]),
+        (None, [[9, 9]] * 2),
+        (np.zeros([3, 1, 2]), None),
+    ):
+        fitted = types.SimpleNamespace(best="regress", heads=heads, best_points=known)  # the last of some of them
+        found = run_pictures._head_points(subject, fitted, labels)
+        assert found is None if shown is None else found[:, 0].tolist() == shown
 
 
 def test_heads_of_another_step_are_not_exported(run, tmp_path, monkeypatch):

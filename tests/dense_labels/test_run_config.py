@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import os
+import re
 
 import pytest
 
 from dense_labels import run_config
-from dense_labels.config import VERSION, Config
+from dense_labels.config import VERSION, Config, DataConfig
 from input_pipeline.readers import pictures
 
 
@@ -94,6 +95,24 @@ def test_a_run_that_saw_several_objects_in_boxes_sees_single_ones_in_boxes(tmp_p
     }
     assert seen["json"].data.boxes == str(tmp_path / "points.json")
     assert seen["csv"].data.boxes == ""  # it has none
+
+
+@pytest.mark.parametrize(
+    "boxed, saw, said",
+    [
+        (True, False, "these annotations are shown in boxes about objects, .* and the training saw whole pictures"),
+        (False, True, "the training saw boxes about objects, and these annotations are of whole pictures"),
+        (True, True, None),
+        (False, False, None),
+    ],
+)
+def test_boxes_where_the_training_saw_none_are_told_and_the_other_way_round(monkeypatch, capsys, boxed, saw, said):
+    monkeypatch.setattr(pictures, "saw_boxes", lambda data: saw)
+    config = Config(data=DataConfig(name="coco", annotations="points.json"))
+    run_config.settle_boxes(config, Config(), boxed)
+    assert config.data.boxes == ("points.json" if boxed else "")
+    warned = capsys.readouterr().out
+    assert (re.search(said, warned) is not None) if said else not warned
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,11 @@
 """Tests of what an evaluation makes of its arguments, before anything is measured."""
 
-import re
-import types
-
 import pytest
 
 import dense_labels
 from dense_labels import run_config, run_evaluation
-from dense_labels.config import Config, DataConfig
+from dense_labels.config import Config
 from dense_labels.registry import READERS, SOURCES
-from input_pipeline.readers import pictures
 
 
 @pytest.fixture
@@ -53,22 +49,3 @@ def test_data_sets_without_landmarks_say_that_they_have_none():
     """The test pictures of an evaluation are then looked for among those of the training."""
     found = {name for each in (READERS, SOURCES) for name in each if run_evaluation._is_unannotated(name)}
     assert found == {"folder", "boxes", "video"}
-
-
-@pytest.mark.parametrize(
-    "boxed, saw, said",
-    [
-        (True, False, "these annotations are shown in boxes about objects, .* and the training saw whole pictures"),
-        (False, True, "the training saw boxes about objects, and these annotations are of whole pictures"),
-        (True, True, None),
-        (False, False, None),
-    ],
-)
-def test_boxes_where_the_training_saw_none_are_told_and_the_other_way_round(monkeypatch, capsys, boxed, saw, said):
-    monkeypatch.setattr(pictures, "saw_boxes", lambda data: saw)
-    run = types.SimpleNamespace(config=Config())
-    config, source = Config(data=DataConfig(name="coco", annotations="points.json")), types.SimpleNamespace(boxed=boxed)
-    run_evaluation._settle_boxes(run, config, source)
-    assert config.data.boxes == ("points.json" if boxed else "")
-    warned = capsys.readouterr().out
-    assert (re.search(said, warned) is not None) if said else not warned

@@ -58,3 +58,17 @@ def test_the_chosen_one_is_known_by_its_other_name_alone():
 
 def test_a_pile_pays_that_is_much_larger_than_what_is_annotated():
     assert choosing.pays(2000, 40) and not choosing.pays(1999, 40) and not choosing.pays(72, 20)
+
+
+@pytest.mark.parametrize(
+    "part, others, words",
+    [
+        ("", 2000, "of annotated pictures and 2000 others, a second look"),
+        ("", 0, "of annotated pictures alone, a second look"),
+        ("without_pile", 2000, "of annotated pictures alone, a second look"),
+        ("without_second_look", 2000, "of annotated pictures and 2000 others, one look"),
+        ("without_either", 2000, "of annotated pictures alone, one look"),
+    ],
+)
+def test_what_is_kept_is_said_in_words(part, others, words):
+    assert choosing.parts_in_words(part, others) == words

@@ -52,3 +52,8 @@ def test_curves_lie_where_their_shares_say():
 def test_errors_say_what_was_given_and_what_is_needed(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_no_two_of_many_curves_look_alike():
+    styles = [(style["color"], style["linestyle"]) for style in pictures._styles(12)]
+    assert len(set(map(str, styles))) == 12

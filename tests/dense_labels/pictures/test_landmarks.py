@@ -93,3 +93,10 @@ POINTS = np.zeros([1, 4, 2])
 def test_errors_say_what_was_given_and_what_is_needed(true, annotated, options, message):
     with pytest.raises(ValueError, match=message):
         pictures.landmarks_panel(grey_images(), POINTS, true, annotated, np.ones([1, 2]), **options)
+
+
+@pytest.mark.parametrize("width, scale", [(100, 4), (512, 2), (1024, 1), (4000, 1)])
+def test_large_images_are_not_enlarged(width, scale):
+    points = np.zeros([1, 1, 2])
+    picture = pictures.landmarks_panel(np.full([1, 40, width, 3], 0.5), points, points, [[0]], [[1, 1]])
+    assert picture.shape[1] == width * scale + 2 * pictures.MARGIN

@@ -255,3 +255,8 @@ def test_a_panel_looks_as_it_is_and_is_a_fraction_as_long():
     shown = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(written))))
     assert head == "data:image/webp;base64" and np.abs(shown - waves).mean() < 3
     assert len(written) < len(page._picture_uri(np.uint8(waves))) / 4
+
+
+def test_a_panel_that_is_longer_than_a_webp_can_be_is_made_smaller():
+    uri = filling.webp_uri(np.zeros([8, 17000, 3], np.uint8), 50)
+    assert PIL.Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).size == (16383, 8)
