@@ -81,9 +81,7 @@ def several_workers(strategy: tf.distribute.Strategy) -> tf.distribute.Strategy:
     return strategy
 
 
-def loss_scaled(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
-    """Wraps an optimiser for training in float16, whose small gradients must be scaled."""
-    return (tf.keras.optimizers if KERAS_3 else tf.keras.mixed_precision).LossScaleOptimizer(optimizer)  # it has moved
+LossScaleOptimizer = (tf.keras.optimizers if KERAS_3 else tf.keras.mixed_precision).LossScaleOptimizer  # it has moved
 
 
 class SlotOptimizer(tf.keras.optimizers.Optimizer):

@@ -158,7 +158,12 @@ def as_begun(config: config_lib.Config, kept: config_lib.Config) -> config_lib.C
 
 
 def _begins_otherwise(key: str, old: str, new: str) -> bool:
-    """Says whether one of two trainings began with the network of another run, wherever that is, and one did not."""
+    """Says whether two trainings began otherwise, wherever the files are: with another run or none, a trunk or none.
+
+    What is trained of a trunk depends on whether it had weights.
+    """
+    if key == "weights":
+        return (old == "none") != (new == "none")
     return key == "init_from" and bool(old) != bool(new)
 
 

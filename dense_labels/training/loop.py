@@ -206,7 +206,7 @@ def _compiled(
     model = PairModel(network(precision), LOSSES[config.loss.name].value(config, stride))
     optimizer = optimizers.create(settings, steps_per_epoch)
     if precision == "mixed_float16":
-        optimizer = compat.loss_scaled(optimizer)
+        optimizer = optimizers.loss_scaled(optimizer)
     optimizer.build(model.network.trainable_variables)
     model.compile(optimizer, jit_compile=settings.jit_compile)
     model.distribute_reduction_method = "first"  # of what a step returns, which is the same on all replicas

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from dense_labels.config import TrainConfig
 
 
+def loss_scaled(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
+    """Wraps an optimiser for training in float16, whose small gradients must be scaled.
+
+    A step whose gradients overflow changes nothing but counts, for it has seen its pairs: epochs and checkpoints go by
+    `iterations`. Keras 3 would not count it.
+    """
+    scaled = compat.LossScaleOptimizer(optimizer)
+    after_overflow = getattr(scaled, "_stateful_handle_non_finite_grads", None)  # of Keras 3 alone
+
+    def counted():
+        after_overflow()
+        optimizer.iterations.assign_add(1)
+
+    if after_overflow is not None:
+        scaled._stateful_handle_non_finite_grads = counted
+    return scaled
+
+
 def create(settings: TrainConfig, steps_per_epoch: int) -> tf.keras.optimizers.Optimizer:
     """Creates the optimiser that a configuration names.
 

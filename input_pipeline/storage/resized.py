@@ -64,7 +64,7 @@ def prepare(pictures: Pictures, size: tuple[int, int], cache_dir: str, *, skip_b
 
     Raises:
       ValueError: if files cannot be used, or none can; if there is no picture, `size` is no size or a box has no area;
-        or if annotations contradict the pictures, see `consistency.checked`.
+        or if annotations contradict the pictures, see `consistency.checked`; or if what was kept is cut short.
       OSError: if the images cannot be written; nothing of them is left then.
     """
     _check(pictures, size)
@@ -175,6 +175,8 @@ def _open(folder, pictures, size, skip_bad_files):
     if landmarks is not None:
         corners = np.float32(0) if pictures.boxes is None else pictures.boxes[:, np.newaxis, :2]
         landmarks = (landmarks - corners) / scale[:, np.newaxis]
+    if (folder / "images").stat().st_size != len(pictures) * math.prod(size) * 3:
+        raise ValueError(f"{folder} is damaged: its images are cut short; remove that folder, and it is made anew")
     images = np.memmap(folder / "images", np.uint8, mode="r", shape=(len(pictures), *size, 3))
     digests = tuple((folder / "digests.txt").read_text().split())
     return Store(images, pictures, scale, landmarks, pictures.annotated, pictures.normalisers, digests)

@@ -178,7 +178,7 @@ if __name__ == "__main__":
 
 def test_the_state_of_a_training_in_float16_has_the_same_names_and_types_on_both_stacks(tmp_path):
     rate = tf.keras.optimizers.schedules.ExponentialDecay(0.001, 10, 0.5)  # as `optimizers.create` has one, always
-    optimizer = compat.loss_scaled(tf.keras.optimizers.Adam(rate))
+    optimizer = optimizers.loss_scaled(tf.keras.optimizers.Adam(rate))
     layer = tf.keras.layers.Dense(1, use_bias=False)
     layer.build([None, 2])
     optimizer.build(layer.trainable_variables)

@@ -192,7 +192,9 @@ def test_data_may_move(tmp_path):
         ("train.init_from", "/runs/first", "/moved/first", True),
         ("train.init_from", "", "/runs/first", False),
         ("train.init_from", "/runs/first", "", False),
-        ("model.weights", "/trunk.h5", "none", True),  # the checkpoint has them
+        ("model.weights", "/trunk.h5", "/moved/trunk.h5", True),
+        ("model.weights", "/trunk.h5", "none", False),  # more of it would be trained
+        ("model.weights", "none", "imagenet", False),
     ],
 )
 def test_the_run_that_a_training_began_with_may_move(tmp_path, key, there, now, same):

@@ -98,3 +98,14 @@ def test_the_rate_falls_as_a_cosine_over_the_run():
     rate = optimizers.learning_rate(settings, STEPS)
     rates = [float(rate(step)) for step in (0, STEPS, 3 * STEPS // 2, 2 * STEPS, 3 * STEPS)]
     np.testing.assert_allclose(rates, [1e-3, 0.75e-3, 0.5e-3, 0.25e-3, 0], atol=1e-9)
+
+
+def test_a_step_in_float16_whose_gradients_overflow_counts_on_both_stacks():
+    """Epochs and checkpoints go by the count."""
+    optimizer, variable = optimizers.loss_scaled(tf.keras.optimizers.SGD(1.0)), tf.Variable([1.0])
+    optimizer.build([variable])
+    counts = []
+    for gradient in (0.0, float("inf"), 0.0):
+        optimizer.apply_gradients([(tf.constant([gradient]), variable)])
+        counts.append(int(optimizer.iterations.numpy()))
+    assert counts == [1, 2, 3] and np.isfinite(variable.numpy()).all()

@@ -120,6 +120,15 @@ def damage(paths):
         pathlib.Path(path).write_bytes(pathlib.Path(path).read_bytes()[:-40])
 
 
+def test_what_was_kept_and_is_cut_short_is_told(pictures, tmp_path):
+    prepare(pictures, tmp_path)
+    (images,) = (tmp_path / "cache" / "pictures").glob("*/images")
+    images.chmod(0o644)
+    images.write_bytes(images.read_bytes()[:100])
+    with pytest.raises(ValueError, match=f"{images.parent} is damaged: its images are cut short; remove that folder"):
+        prepare(pictures, tmp_path)
+
+
 def test_damaged_files_are_all_told_at_once(pictures, tmp_path):
     damage(pictures.paths[1:])
     with pytest.raises(ValueError, match="6 of 7 files cannot be used: 1.png .+5.png .truncated. and 1 more") as caught:
