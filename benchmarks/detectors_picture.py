@@ -20,7 +20,7 @@ _PLOT, _LEFT = (520, 320), 66  # pixels: the size of the plot, and what is left 
 _OURS = "detector"
 _WITHOUT = {  # suffix of a figure -> what it is of
     "_without_pile": "without the pile",
-    "_without_either": "without the pile and a second look",
+    "_without_either": "without pile and second look",
 }
 _STYLES = {  # name of a line -> colour, stroke, marker
     _OURS: ("#0072b2", "-", "o"),

@@ -62,7 +62,7 @@ def test_a_detector_without_its_parts_has_lines_that_say_which(tmp_path, monkeyp
     detectors_picture.draw(detectors_picture.read(tmp_path))
     assert said[-2:] == [
         "detector without the pile: 1 draw",
-        "detector without the pile and a second look: 1 draw",
+        "detector without pile and second look: 1 draw",
     ]
     record(tmp_path, "detector", 20, 0, error_percent=3.0, **{**others, "error_percent_without_pile": 3.0})
     detectors_picture.draw(detectors_picture.read(tmp_path))
