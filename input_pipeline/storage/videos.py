@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from dense_labels import files, progress
+from input_pipeline.storage import decoding
 
 FRAMES_FOLDER = "labeled-data"  # of frames that are taken out of videos, as DeepLabCut calls it
 _ALIKE = 8  # of 255: how far on average frames differ that were decoded or saved in another way
@@ -80,9 +81,8 @@ def write_frame(path: str | os.PathLike, picture: np.ndarray) -> None:
 def _is_alike(path, picture):
     """Whether a file shows a frame, however it was decoded or saved."""
     try:
-        with Image.open(path) as file:
-            there = np.asarray(file.convert("RGB"), np.float32)
-    except OSError:
+        there = np.float32(decoding.read_picture(path))
+    except decoding.PictureError:
         return False
     return there.shape == picture.shape and bool(np.abs(there - picture).mean() < _ALIKE)
 
