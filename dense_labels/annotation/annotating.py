@@ -205,10 +205,11 @@ def _in_order(predicted: Predictions, paths: list[str], names: Sequence[str]) ->
     rows = {os.path.realpath(os.path.join(predicted.folder, name)): row for row, name in enumerate(predicted.names)}
     columns = {name: column for column, name in enumerate(predicted.landmark_names)}
     ordered = np.full([len(paths), len(names), 3], np.nan, np.float32)
-    for n, path in enumerate(paths):
-        for k, name in enumerate(names):
-            if os.path.realpath(path) in rows and name in columns:
-                ordered[n, k] = known[rows[os.path.realpath(path)], columns[name]]
+    found = [(n, rows[path]) for n, path in enumerate(map(os.path.realpath, paths)) if path in rows]
+    for k, name in enumerate(names):
+        if name in columns:
+            for n, row in found:
+                ordered[n, k] = known[row, columns[name]]
     return ordered
 
 
