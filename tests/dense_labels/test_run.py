@@ -185,15 +185,19 @@ def test_heads_of_an_earlier_evaluation_are_told_where_the_last_one_had_none(run
 
 def test_the_best_head_is_shown_in_pictures_that_it_was_not_fitted_to():
     source = types.SimpleNamespace(count=lambda split: 4)
-    subject = types.SimpleNamespace(source=source, split="annotated")
-    heads = {"regress": lambda labels: {"points": np.full([len(labels), 1, 2], 9.0)}}
+    heads = {name: lambda labels: {"points": np.full([len(labels), 1, 2], 9.0)} for name in ("regress", "detector")}
     labels = LabelMap(np.zeros([2, 3, 3, 1], np.float32), 2)
-    for known, shown in (
-        (np.arange(8.0).reshape([4, 1, 2]), [[0, 1], [4, 5]]),
-        (None, [[9, 9]] * 2),
-        (np.zeros([3, 1, 2]), None),
+    four, spread, asked = np.arange(8.0).reshape([4, 1, 2]), [[0, 1], [4, 5]], [[9, 9]] * 2
+    for best, split, known, shown in (
+        ("regress", "annotated", four, spread),
+        ("regress", "annotated", None, asked),
+        ("regress", "annotated", np.zeros([3, 1, 2]), None),  # of some of them alone
+        ("regress", "test", four, asked),  # whichever of the test pictures are shown: simulated ones are the first
+        ("detector", "test", four, spread),
+        ("detector", "test", None, None),
     ):
-        fitted = types.SimpleNamespace(best="regress", heads=heads, best_points=known)  # the last of some of them
+        subject = types.SimpleNamespace(source=source, split=split)
+        fitted = types.SimpleNamespace(best=best, heads=heads, best_points=known)
         found = run_pictures._head_points(subject, fitted, labels)
         assert found is None if shown is None else found[:, 0].tolist() == shown
 
