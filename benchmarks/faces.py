@@ -1,17 +1,19 @@
 """Table 3 of "Unsupervised learning of object frames" (NIPS 2017) on faces of your own: networks, losses, lengths.
 
 python -m benchmarks.faces --workdir=runs/faces --images=IMAGES --annotations=TRAIN.json --annotations_test=TEST.json \
-    [--only=dilations_dist,simple_log] [--results=benchmarks/results/faces] [-- --config.train.num_epochs=10 ...]
+    [--only=dilations_dist,simple_log] [--seeds=3] [--results=benchmarks/results/faces] \
+    [-- --config.train.num_epochs=10 ...]
 
 Training sees the pictures of TRAIN.json and none of its landmarks; heads are fitted on those and measured on TEST.json.
 What follows `--` goes to every training. Stopped and started again, it goes on where it was; rows that are done are
-only read. Prints two Markdown tables: errors, without --only those of an untrained network too, and few-shot errors
-of the first row.
+only read. Prints Markdown tables: errors, without --only those of an untrained network too, and errors of heads that
+were fitted to few annotated pictures: 1 to 100 for the first row, 20 for others and seeds above 0. Several seeds give
+mean and deviation.
 """
 
 from absl import app
 
-from benchmarks import rows
+from benchmarks import rows, seeds
 
 # name -> (what is changed in configs/faces.py, % of eye distance on MAFL in the paper: nearest, regress)
 ROWS = {
@@ -62,7 +64,7 @@ FIGURES = (
     "cycle_median_px",
     "border_reliance_percent",
 )
-_FEW = "1,5,10,20,100"
+_FEW, _FEW_OF_OTHERS = "1,5,10,20,100", "20"
 
 
 def main(argv):
@@ -71,15 +73,18 @@ def main(argv):
     measured = {}
     for name, workdir in chosen.items():
         changes = [f"--config.{key}={value}" for key, value in {**rows.data(), **ROWS[name][0]}.items()]
-        few = [f"--few_shot={_FEW if name == first else 20}"]
-        measured[name] = rows.run("configs/faces.py", workdir, [*changes, *argv[1:]], evaluation=few)
+        few = [f"--few_shot={_FEW if name == first else _FEW_OF_OTHERS}"]
+        others = [f"--few_shot={_FEW_OF_OTHERS}"]
+        changes += argv[1:]
+        measured[name] = seeds.run("configs/faces.py", workdir, changes, evaluation=few, evaluation_of_others=others)
     if not rows.only(ROWS):
-        measured["untrained"] = rows.untrained(chosen[first])
+        measured["untrained"] = [rows.untrained(chosen[first])]
     print(_table(measured))
-    for name, result in measured.items():
-        if "few_shot_error_percent" in result:
+    for name, of_seeds in measured.items():
+        errors = [each["few_shot_error_percent"] for each in of_seeds if "few_shot_error_percent" in each]
+        if errors:
             print(f"\n{name}, heads fitted on a few annotated pictures:\n")
-            print(_few_table(result["few_shot_error_percent"]))
+            print(_few_table(errors))
 
 
 def _table(measured):
@@ -88,25 +93,27 @@ def _table(measured):
         f"| run | paper: nearest | paper: regress | {' | '.join(heads)} | minutes |",
         "|---" * (len(heads) + 4) + "|",
     ]
-    for name, result in measured.items():
+    for name, of_seeds in measured.items():
         paper = ROWS[name][1] if name in ROWS else (None, None)
         cells = ["-" if value is None else f"{value:.2f} %" for value in paper]
         for figure in FIGURES:
-            value = result["metrics"].get(figure)  # each network has heads of its own
+            value = seeds.figure(of_seeds, figure, 2)  # each network has heads of its own
             unit = "px" if figure.endswith("px") else "%"
-            cells.append("-" if value is None else f"{value:.2f} {unit}")
-        minutes = "-" if name == "untrained" else rows.minutes(result)
+            cells.append(value if value == "-" else f"{value} {unit}")
+        minutes = "-" if name == "untrained" else rows.minutes(of_seeds)
         lines.append(f"| {name} | {' | '.join(cells)} | {minutes} |")
     return "\n".join(lines)
 
 
-def _few_table(errors):
-    """Mean and standard deviation over the draws, by decoding and number of annotated pictures."""
+def _few_table(of_seeds):
+    """Mean and standard deviation over the draws of all seeds, by decoding and number of annotated pictures."""
     from dense_labels.evaluation import tables
 
-    lines = [f"| annotated | {' | '.join(errors)} |", "|---" * (len(errors) + 1) + "|"]
-    for count in next(iter(errors.values())):
-        cells = (f"{tables.mean_and_deviation(each[count], 1)} %" for each in errors.values())
+    first, *_ = of_seeds  # of the most numbers
+    lines = [f"| annotated | {' | '.join(first)} |", "|---" * (len(first) + 1) + "|"]
+    for count in next(iter(first.values())):
+        drawn = ([error for errors in of_seeds for error in errors[name].get(count, [])] for name in first)
+        cells = (f"{tables.mean_and_deviation(each, 1)} %" for each in drawn)
         lines.append(f"| {count} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

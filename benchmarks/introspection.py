@@ -32,7 +32,7 @@ def main(argv):
     minutes = {}
     for name, workdir in runs.items():
         changes = [f"--config.{key}={value}" for key, value in {**settings, **ROWS[name]}.items()]
-        minutes[name] = rows.minutes(rows.run(_CONFIG, workdir, [*changes, *argv[1:]]))
+        minutes[name] = rows.minutes([rows.run(_CONFIG, workdir, [*changes, *argv[1:]])])
     from dense_labels.evaluation import descriptor_matching
 
     measured = _measure(runs)

@@ -1,14 +1,15 @@
 """Tables 1 and 2 of "Unsupervised learning of object frames" (NIPS 2017): six trainings on the robot arm.
 
-python -m benchmarks.roboarm --workdir=runs/roboarm [--only=log,dist_1] [-- --config.train.seed=1 ...]
+python -m benchmarks.roboarm --workdir=runs/roboarm [--only=log,dist_1] [--seeds=3] [-- --config.train.num_epochs=3 ...]
 
 What follows `--` goes to every training. Stopped and started again, it goes on where it was; rows that are done are
-only read. Prints a Markdown table; each row's configuration and result stay in WORKDIR/ROW.
+only read. Prints a Markdown table, with --seeds of mean and deviation; each row's configuration and result stay in
+WORKDIR/ROW.
 """
 
 from absl import app
 
-from benchmarks import rows
+from benchmarks import rows, seeds
 
 # name -> (what is changed in configs/roboarm.py, error the paper reports in % of image width)
 ROWS = {
@@ -25,16 +26,16 @@ def main(argv):
     results = {}
     for name, workdir in rows.chosen(ROWS).items():
         changes = [f"--config.{key}={value}" for key, value in ROWS[name][0].items()]
-        results[name] = rows.run("configs/roboarm.py", workdir, [*changes, *argv[1:]])
+        results[name] = seeds.run("configs/roboarm.py", workdir, [*changes, *argv[1:]])
     print(_table(results))
 
 
 def _table(results):
     lines = ["| run | paper | cell | subpixel | minutes |", "|---|---|---|---|---|"]
-    for name, result in results.items():
-        cell, subpixel = (result["metrics"][f"{key}_error_percent"] for key in ("cell", "subpixel"))
-        paper, minutes = ROWS[name][1], rows.minutes(result)
-        lines.append(f"| {name} | {paper:.2f} % | {cell:.2f} % | {subpixel:.2f} % | {minutes} |")
+    for name, of_seeds in results.items():
+        cell, subpixel = (seeds.figure(of_seeds, f"{key}_error_percent", 2) for key in ("cell", "subpixel"))
+        paper, minutes = ROWS[name][1], rows.minutes(of_seeds)
+        lines.append(f"| {name} | {paper:.2f} % | {cell} % | {subpixel} % | {minutes} |")
     return "\n".join(lines)
 
 

@@ -243,9 +243,10 @@ def typed_command():
     return " ".join([f"python -m benchmarks.{module}", *map(shown, sys.argv[1:])])
 
 
-def minutes(result):
-    """The minutes of a row as a cell of a table."""
-    return f"{result['minutes']:.0f}" if "minutes" in result else "resumed"
+def minutes(results):
+    """The mean minutes of a row's trainings as a cell of a table, of those that were not stopped."""
+    found = [result["minutes"] for result in results if "minutes" in result]
+    return f"{sum(found) / len(found):.0f}" if found else "resumed"
 
 
 def read(path):

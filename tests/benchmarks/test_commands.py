@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import models
-from benchmarks import faces, matching, roboarm, rows, sphere, stacks, timing, train_step, trunks
+from benchmarks import faces, matching, roboarm, rows, seeds, sphere, stacks, timing, train_step, trunks
 from dense_labels import run_config
 from dense_labels.config import Config, ModelConfig
 
@@ -25,33 +25,37 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def test_table_sets_the_figures_beside_the_paper():
     results = {
-        "log": {"metrics": {"cell_error_percent": 0.912, "subpixel_error_percent": 0.208}, "minutes": 6.4},
-        "dist_0.5_L20": {"metrics": {"cell_error_percent": 1.0, "subpixel_error_percent": 0.3}},
+        "log": [{"metrics": {"cell_error_percent": 0.912, "subpixel_error_percent": 0.208}, "minutes": 6.4}],
+        "dist_0.5_L20": [
+            {"metrics": {"cell_error_percent": cell, "subpixel_error_percent": 0.3}, **minutes}
+            for cell, minutes in ((1.0, {}), (1.2, {"minutes": 8.0}), (1.4, {"minutes": 9.0}))
+        ],
     }
     assert roboarm._table(results).splitlines()[2:] == [
         "| log | 0.97 % | 0.91 % | 0.21 % | 6 |",
-        "| dist_0.5_L20 | 1.28 % | 1.00 % | 0.30 % | resumed |",
+        "| dist_0.5_L20 | 1.28 % | 1.20 ± 0.20 % | 0.30 ± 0.00 % | 8 |",
     ]
 
 
 def test_table_of_faces_has_heads_matching_and_an_untrained_network():
     of_labels = [name for name in faces.FIGURES if name != "regress_own_error_percent"]
     figures = dict(zip(of_labels, (18.2, 14.6, 13.0, 10.8, 10.4, 1.25, 4.65, 2.31, 40.0)))
-    results = {"dilations_dist": {"metrics": figures, "minutes": 41.2}, "untrained": {"metrics": figures}}
+    results = {"dilations_dist": [{"metrics": figures, "minutes": 41.2}], "untrained": [{"metrics": figures}]}
     sparse = {"mean_shape_error_percent": 18.2, "regress_own_error_percent": 9.25}
-    results["sparse_50"] = {"metrics": sparse, "minutes": 30.0}
+    results["sparse_50"] = [{"metrics": sparse}]
     cells = "18.20 % | 14.60 % | 13.00 % | 10.80 % | 10.40 % | - | 1.25 px | 4.65 px | 2.31 px | 40.00 %"
     assert faces._table(results).splitlines()[2:] == [
         f"| dilations_dist | 10.53 % | 5.87 % | {cells} | 41 |",
         f"| untrained | - | - | {cells} | - |",
-        "| sparse_50 | - | 6.67 % | 18.20 % | - | - | - | - | 9.25 % | - | - | - | - | 30 |",
+        "| sparse_50 | - | 6.67 % | 18.20 % | - | - | - | - | 9.25 % | - | - | - | - | resumed |",
     ]
     errors = {"mean_shape": {"1": [20.0, 24.0], "5": [19.0, 19.0]}, "regress": {"1": [15.0, 15.0], "5": [12.0, 13.0]}}
-    assert faces._few_table(errors).splitlines() == [
+    another = {"mean_shape": {"5": [19.0, 19.0]}, "regress": {"5": [12.5, 12.5]}}
+    assert faces._few_table([errors, another]).splitlines() == [
         "| annotated | mean_shape | regress |",
         "|---|---|---|",
         "| 1 | 22.0 ± 2.8 % | 15.0 ± 0.0 % |",
-        "| 5 | 19.0 ± 0.0 % | 12.5 ± 0.7 % |",
+        "| 5 | 19.0 ± 0.0 % | 12.5 ± 0.4 % |",
     ]
 
 
@@ -101,6 +105,19 @@ def test_a_folder_of_a_finished_row_is_not_read_for_another_one(tmp_path, monkey
         rows.run("configs/roboarm.py", str(tmp_path / "row"), ["--config.train.seed=1"])
 
 
+def test_seeds_above_0_are_rows_of_their_own(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(rows, "run", lambda *row, evaluation: asked.append((row[1], row[2], evaluation)) or len(asked))
+    monkeypatch.setattr(seeds, "_SEEDS", types.SimpleNamespace(value=3))
+    few, fewer, changes = ["--few_shot=1,20"], ["--few_shot=20"], ["--config.train.num_epochs=5"]
+    assert seeds.run("c.py", "w/row", changes, evaluation=few, evaluation_of_others=fewer) == [1, 2, 3]
+    first, second, third = asked
+    assert first == ("w/row", changes, few)
+    assert second == ("w/row_seed_1", [*changes, "--config.train.seed=1"], fewer) and third[0] == "w/row_seed_2"
+    with pytest.raises(SystemExit, match="--seeds=3 and --config.train.seed are both given; leave one out"):
+        seeds.run("c.py", "w/row", ["--config.train.seed=0"])
+
+
 def test_a_row_that_is_asked_for_alone_needs_nothing_but_its_record(tmp_path):
     """The command of docs/papers.md, in a checkout without any run."""
     command = [sys.executable, "-m", "benchmarks.faces", f"--workdir={tmp_path}", "--only=dilations_dist_L64_exchange"]
@@ -120,14 +137,14 @@ def test_table_of_the_sphere_has_medians_and_means_and_chance():
     trained = {**dict(zip(names, (3.1, 4.2, 2.04, 2.5, 9.0, 10.0))), "isometry_reflected": 1}
     by_chance = {f"chance_{name}": value for name, value in zip(names, (60.0, 62.0, 90.0, 91.0, 89.0, 90.04))}
     results = {
-        "dilations": {"metrics": {**trained, **by_chance}, "minutes": 50.4},
-        "untrained": {"metrics": {**trained, **by_chance, "isometry_reflected": 0}},
+        "dilations": [{"metrics": {**trained, **by_chance}, "minutes": 50.4}],
+        "untrained": [{"metrics": {**trained, **by_chance, "isometry_reflected": 0}}] * 2,
     }
     assert sphere._table(results).splitlines() == [
         "| run | matching | consistency | isometry | mirrored | minutes |",
         "|---|---|---|---|---|---|",
         "| dilations | 3.1 / 4.2 | 2.0 / 2.5 | 9.0 / 10.0 | yes | 50 |",
-        "| untrained | 3.1 / 4.2 | 2.0 / 2.5 | 9.0 / 10.0 | no |  |",
+        "| untrained | 3.1 ± 0.0 / 4.2 ± 0.0 | 2.0 ± 0.0 / 2.5 ± 0.0 | 9.0 ± 0.0 / 10.0 ± 0.0 | no, no |  |",
         "| chance | 60.0 / 62.0 | 90.0 / 91.0 | 89.0 / 90.0 | | |",
     ]
 
