@@ -88,21 +88,28 @@ def main(argv):
 
 
 def _table(measured):
-    heads = [name.removesuffix("_error_percent").removesuffix("_px") for name in FIGURES]
     lines = [
-        f"| run | paper: nearest | paper: regress | {' | '.join(heads)} | minutes |",
-        "|---" * (len(heads) + 4) + "|",
+        f"| run | paper: nearest | paper: regress | {' | '.join(heads())} | minutes |",
+        "|---" * (len(FIGURES) + 4) + "|",
     ]
     for name, of_seeds in measured.items():
         paper = ROWS[name][1] if name in ROWS else (None, None)
-        cells = ["-" if value is None else f"{value:.2f} %" for value in paper]
-        for figure in FIGURES:
-            value = seeds.figure(of_seeds, figure, 2)  # each network has heads of its own
-            unit = "px" if figure.endswith("px") else "%"
-            cells.append(value if value == "-" else f"{value} {unit}")
+        of_paper = ["-" if value is None else f"{value:.2f} %" for value in paper]
         minutes = "-" if name == "untrained" else rows.minutes(of_seeds)
-        lines.append(f"| {name} | {' | '.join(cells)} | {minutes} |")
+        lines.append(f"| {name} | {' | '.join([*of_paper, *cells(of_seeds)])} | {minutes} |")
     return "\n".join(lines)
+
+
+def heads():
+    """Returns the headings of `cells`."""
+    return [name.removesuffix("_error_percent").removesuffix("_px") for name in FIGURES]
+
+
+def cells(of_seeds):
+    """Returns the FIGURES of a row as cells; "-" where it has none, for each network has heads of its own."""
+    found = [seeds.figure(of_seeds, name, 2) for name in FIGURES]
+    units = ["px" if name.endswith("px") else "%" for name in FIGURES]
+    return [value if value == "-" else f"{value} {unit}" for value, unit in zip(found, units)]
 
 
 def _few_table(of_seeds):

@@ -223,12 +223,12 @@ def _how(options):
 
 def _without_folders(options):
     """Flags without those of the pictures and weights; of those that name annotations the name of the file is kept."""
-    named = ("--config.data.annotations", "--config.data.annotations_test")
     kept = []
     for option in options:
         flag, _, value = option.partition("=")
-        if flag not in ("--config.data.dir", "--config.model.weights"):
-            kept.append(f"{flag}={os.path.basename(value)}" if flag in named else option)
+        if flag not in ("--config.data.dir", "--config.model.weights", "--pictures"):
+            named = flag.removeprefix("--config.data.").removeprefix("--") in ("annotations", "annotations_test")
+            kept.append(f"{flag}={os.path.basename(value)}" if named else option)
     return kept
 
 

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import models
-from benchmarks import faces, matching, roboarm, rows, seeds, sphere, stacks, timing, train_step, trunks
+from benchmarks import faces, lengths, matching, roboarm, rows, seeds, sphere, stacks, timing, train_step, trunks
 from dense_labels import run_config
 from dense_labels.config import Config, ModelConfig
 
@@ -56,6 +56,22 @@ def test_table_of_faces_has_heads_matching_and_an_untrained_network():
         "|---|---|---|",
         "| 1 | 22.0 ± 2.8 % | 15.0 ± 0.0 % |",
         "| 5 | 19.0 ± 0.0 % | 12.5 ± 0.4 % |",
+    ]
+
+
+def test_table_of_lengths_has_the_figures_of_faces():
+    results = {"L64_exchange": [{"metrics": {"subpixel_error_percent": each}, "minutes": 6} for each in (1.0, 2.0)]}
+    header, _, row = lengths._table(results).splitlines()
+    cells = dict(zip(header.split(" | "), row.split(" | ")))
+    assert cells["subpixel"] == "1.50 ± 0.71 %" and cells["regress"] == "-" and row.endswith("| 6 |")
+
+
+def test_folders_of_data_do_not_tell_rows_apart():
+    flags = ["--annotations=a/t.tps", "--pictures=b/p", "--few_shot=20", "--config.data.annotations_test=c/v.json"]
+    assert rows._without_folders([*flags, "--config.data.dir=d"]) == [
+        "--annotations=t.tps",
+        "--few_shot=20",
+        "--config.data.annotations_test=v.json",
     ]
 
 

@@ -1,0 +1,42 @@
+"""Labels of several lengths, with and without exchange, on any folder of pictures.
+
+python -m benchmarks.lengths --workdir=runs/lengths --images=IMAGES --annotations=ANNOTATED --annotations_test=TEST \
+    [--only=L3,L64_exchange] [--seeds=3] [--results=benchmarks/results/lengths] [-- --config.train.num_epochs=5 ...]
+
+Trains configs/folder.py on all pictures of IMAGES, without any landmark; fits heads to those of ANNOTATED and measures
+them on those of TEST, files of any format that `eval_main.py` takes. What follows `--` goes to every training. Stopped
+and started again, it goes on where it was; rows that are done are only read. Prints a Markdown table.
+"""
+
+from absl import app
+
+from benchmarks import faces, rows, seeds
+
+ROWS = {  # name -> what is changed in configs/folder.py
+    f"L{length}{'_exchange' * exchange}": {"model.label_size": length, "loss.exchange": exchange}
+    for length in (3, 16, 64)
+    for exchange in (False, True)
+}
+
+
+def main(argv):
+    data = rows.data()
+    evaluation = [f"--{name.removeprefix('data.')}={value}" for name, value in data.items() if name != "data.dir"]
+    evaluation.append(f"--pictures={data['data.dir']}")
+    measured = {}
+    for name, workdir in rows.chosen(ROWS).items():
+        settings = {"data.dir": data["data.dir"], **ROWS[name]}
+        changes = [f"--config.{key}={value}" for key, value in settings.items()]
+        measured[name] = seeds.run("configs/folder.py", workdir, [*changes, *argv[1:]], evaluation=evaluation)
+    print(_table(measured))
+
+
+def _table(measured):
+    lines = [f"| labels | {' | '.join(faces.heads())} | minutes |", "|---" * (len(faces.FIGURES) + 2) + "|"]
+    for name, of_seeds in measured.items():
+        lines.append(f"| {name} | {' | '.join(faces.cells(of_seeds))} | {rows.minutes(of_seeds)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app.run(main)
