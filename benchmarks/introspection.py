@@ -3,10 +3,11 @@
 python -m benchmarks.introspection --workdir=runs/introspection --images=IMAGES --annotations=TRAIN.json \
     --annotations_test=TEST.json [--weights=FILE.h5] [--only=confidence] [-- --config.train.num_epochs=10 ...]
 
-Trains configs/introspection.py with and without confidence on the pictures of TRAIN.json, without its landmarks. Then
-every landmark of a picture of TEST.json is looked for in another: 500 pairs, the nearest descriptor by cosine. Beside
-them the trunk as it was published (layers, and a hypercolumn of all of them) and with random weights. --weights is the
-trunk's Keras file; without it, it is downloaded. What follows `--` goes to both trainings.
+Trains configs/introspection.py with and without confidence, and both with exchange, on the pictures of TRAIN.json,
+without its landmarks. Then every landmark of a picture of TEST.json is looked for in another: 500 pairs, the nearest
+descriptor by cosine. Beside them the trunk as it was published (layers, and a hypercolumn of all of them) and with
+random weights. --weights is the trunk's Keras file; without it, it is downloaded. What follows `--` goes to all
+trainings.
 
 Prints a Markdown table: mean error in % of the picture's width, share within 10 % of it (PCK), and how much less the
 error is than the best published layer's, with 95 % bootstrap intervals over pairs. Of the networks with confidence also
@@ -18,7 +19,12 @@ from absl import app, flags
 
 from benchmarks import rows
 
-ROWS = {"without_confidence": {"model.confidence": False}, "confidence": {}}  # what is changed in the configuration
+ROWS = {  # what is changed in the configuration
+    "without_confidence": {"model.confidence": False},
+    "confidence": {},
+    "without_confidence_exchange": {"model.confidence": False, "loss.exchange": True},
+    "confidence_exchange": {"loss.exchange": True},
+}
 _CONFIG = "configs/introspection.py"
 _LAYERS = ("block_6_expand_relu", "block_10_expand_relu", "block_13_expand_relu")
 _SEED = 0
@@ -37,9 +43,10 @@ def main(argv):
 
     measured = _measure(runs)
     print(_table(measured, minutes))
-    if ROWS.keys() <= measured.keys():
-        less = _less(*(measured[name][0] for name in ROWS))
-        print(f"\nwith confidence the error is less than without by {less} % of the width")
+    for row in ("confidence", "confidence_exchange"):
+        if {row, f"without_{row}"} <= measured.keys():
+            less = _less(*(measured[name][0] for name in (f"without_{row}", row)))
+            print(f"\n{row}: the error is less than without by {less} % of the width")
     for name, (_, figures) in measured.items():
         if "risk_by_confidence" in figures:
             print(f"\n{name}: {descriptor_matching.summary(figures)}")

@@ -14,6 +14,7 @@ import tensorflow as tf
 from dense_labels.method import geometry
 
 _TINY = 1e-24  # a squared length; shorter labels count as this long
+_SHARPNESS = 20.0  # what cosines are times in an exchange: 0.3 more is e^6 times as probable
 
 
 def split_labels(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -79,6 +80,7 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         tau2: float = 30.0,
         points: int = 700,
         hard_negatives: int = 30,
+        exchange: bool = False,
         **kwargs,
     ):
         """Creates the layer; the defaults are the paper's.
@@ -92,6 +94,9 @@ class IntrospectionLoss(tf.keras.layers.Layer):
           tau2: pixels beyond which they do not; what lies between is neither.
           points: how many are drawn of an image; all where it has fewer.
           hard_negatives: how many count for each point.
+          exchange: whether the descriptors of A are first expressed through those of the cells of the image A of the
+            pair before, of the same batch: phi becomes softmax(20 phi phi_c^T) phi_c, made unit length again, with the
+            sigma that it had. It is the exchange of `matching.one_pass`, for unit descriptors.
           **kwargs: of `tf.keras.layers.Layer`.
 
         Raises:
@@ -102,13 +107,19 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.stride, self.points_stride, self.confidence = stride, points_stride, confidence
         self.tau1, self.tau2, self.points, self.hard_negatives = tau1, tau2, points, hard_negatives
+        self.exchange = exchange
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Compares the label maps of pairs; see the class."""
+        """Compares the label maps of pairs; see the class.
+
+        Raises:
+          ValueError: if shapes do not fit together, or there is one pair alone and descriptors are to be exchanged.
+        """
         labels_a, labels_b, points_in_b, visible = inputs
         _check_shapes(labels_a, labels_b, points_in_b, visible)
         points, matches, drawn = self._draw(points_in_b, visible)
         phi_a, sigma_a = self._read(labels_a, points)
+        phi_a = self._exchanged(phi_a, labels_a) if self.exchange else phi_a
         phi_b, sigma_b = self._read(labels_b, matches)
         cosines = tf.matmul(phi_a, phi_b, transpose_b=True)  # [B, N, N]
         compared = drawn[:, :, tf.newaxis] & drawn[:, tf.newaxis]
@@ -146,6 +157,17 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         read = geometry.bilinear_sample(tf.concat([phi, sigma[..., tf.newaxis]], axis=-1), points, self.stride)
         return tf.math.l2_normalize(read[..., :-1], axis=-1), read[..., -1]
 
+    def _exchanged(self, phi: tf.Tensor, labels_a: tf.Tensor) -> tf.Tensor:
+        """Expresses descriptors phi [B, N, C] of images A through the cells of the image A of the pair before."""
+        if labels_a.shape[0] == 1:
+            raise ValueError(
+                "descriptors are exchanged with another pair of the batch; found one pair, where 2 are needed"
+            )
+        cells, _ = split_labels(tf.cast(tf.roll(labels_a, 1, axis=0), self.dtype))
+        cells = tf.reshape(cells, [tf.shape(cells)[0], -1, cells.shape[-1]])  # [B, M, C]
+        probability = tf.nn.softmax(_SHARPNESS * tf.matmul(phi, cells, transpose_b=True))
+        return tf.math.l2_normalize(tf.matmul(probability, cells), axis=-1)
+
     def _loss(
         self, scores: tf.Tensor, sigma_a: tf.Tensor, sigma_b: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
     ) -> tf.Tensor:
@@ -173,7 +195,7 @@ class IntrospectionLoss(tf.keras.layers.Layer):
 
     def get_config(self) -> dict:
         """Returns the arguments that make the layer again."""
-        names = ("stride", "points_stride", "confidence", "tau1", "tau2", "points", "hard_negatives")
+        names = ("stride", "points_stride", "confidence", "tau1", "tau2", "points", "hard_negatives", "exchange")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

@@ -30,7 +30,7 @@ def check(config: Config) -> None:
 @LOSSES.register(
     "introspection",
     "matching of drawn points with hard negatives: paper 2, equation 6, or 4 where the network has no confidence",
-    keys=("loss.tau1", "loss.tau2", "loss.points", "loss.hard_negatives"),
+    keys=("loss.tau1", "loss.tau2", "loss.points", "loss.hard_negatives", "loss.exchange"),
     check=check,
     points_stride=_POINTS_STRIDE,
 )
@@ -46,4 +46,5 @@ def create(config: Config, stride: int) -> IntrospectionLoss:
         tau2=config.loss.tau2,
         points=config.loss.points,
         hard_negatives=config.loss.hard_negatives,
+        exchange=config.loss.exchange,
     )

@@ -47,12 +47,24 @@ def read(labels, point):
     return phi / np.linalg.norm(phi), sigma
 
 
-def by_hand(labels_a, labels_b, points_in_b, visible, *, confidence, tau1, tau2, hard_negatives):
+def exchanged(phi, labels_c):
+    """A unit descriptor as the mean of those of another image, weighted by how like they are."""
+    mean, total = np.zeros(LENGTH), 0.0
+    for cell in np.ndindex(CELLS, CELLS):
+        other = labels_c[cell] / np.linalg.norm(labels_c[cell])
+        mean += np.exp(20 * phi @ other) * other
+        total += np.exp(20 * phi @ other)
+    return mean / total / np.linalg.norm(mean / total)
+
+
+def by_hand(labels_a, labels_b, points_in_b, visible, *, confidence, tau1, tau2, hard_negatives, labels_c=None):
     """Loss and matching error of one image, pair by pair; equations (3) to (7) as they are printed."""
     cells = np.argwhere(visible > 0)
     if not len(cells):
         return 0.0, 0.0
     a = [read(labels_a, (cell[::-1] + 0.5) * POINTS_STRIDE) for cell in cells]
+    if labels_c is not None:
+        a = [(exchanged(phi, labels_c), sigma) for phi, sigma in a]
     matches = [points_in_b[tuple(cell)].astype(float) for cell in cells]
     b = [read(labels_b, match) for match in matches]
     positives, hard, errors = [], [], []
@@ -131,6 +143,19 @@ def test_the_loss_is_that_of_a_loop_over_all_pairs(confidence, hard_negatives):
     assert expected[-1] == (0, 0) and expected[1][0] != 0
 
 
+@pytest.mark.parametrize("confidence", [True, False])
+def test_descriptors_are_exchanged_through_the_image_of_the_pair_before(confidence):
+    options = {"confidence": confidence, "tau1": 2.5, "tau2": 9.0, "hard_negatives": 4}
+    inputs = batch()
+    found = layer(**options, exchange=True)(inputs)
+    expected = [by_hand(*(each[n] for each in inputs), **options, labels_c=inputs[0][n - 1]) for n in range(3)]
+    np.testing.assert_allclose(found["loss"], [loss for loss, _ in expected], rtol=1e-6)
+    np.testing.assert_allclose(found["matching_error"], [error for _, error in expected], rtol=1e-5)
+    assert np.abs(found["loss"] - layer(**options)(inputs)["loss"])[1] > 1e-3
+    with pytest.raises(ValueError, match="descriptors are exchanged with another pair .*; found one pair"):
+        layer(exchange=True)(tuple(each[:1] for each in inputs))
+
+
 def test_what_lies_between_the_thresholds_is_left_out():
     labels_a, labels_b, points, visible = batch(images=2)
     visible[:] = 0
@@ -143,10 +168,10 @@ def test_what_lies_between_the_thresholds_is_left_out():
     assert float(loss[5.0]) != pytest.approx(positives[0])
 
 
-@pytest.mark.parametrize("confidence", [True, False])
-def test_gradients_are_those_of_finite_differences(confidence):
+@pytest.mark.parametrize("confidence, exchange", [(True, False), (False, False), (True, True)])
+def test_gradients_are_those_of_finite_differences(confidence, exchange):
     inputs = [tf.constant(each) for each in batch()]
-    loss = layer(confidence=confidence)
+    loss = layer(confidence=confidence, exchange=exchange)
     with tf.GradientTape() as tape:
         tape.watch(inputs[:2])
         value = tf.reduce_mean(loss(inputs)["loss"])
@@ -226,7 +251,7 @@ def test_a_subset_is_as_good_as_the_whole_on_average():
 
 def test_it_trains_with_static_and_unknown_shapes_in_float32():
     inputs = [tf.constant(each, tf.float32) for each in batch()]
-    loss = layer(dtype="float32")
+    loss = layer(dtype="float32", exchange=True)
     expected = loss(inputs)["loss"]
     assert float(loss.losses[0]) == pytest.approx(float(tf.reduce_mean(expected)))
     specs = [tf.TensorSpec([None] * each.shape.rank, tf.float32) for each in inputs]
@@ -237,7 +262,7 @@ def test_it_trains_with_static_and_unknown_shapes_in_float32():
 
 
 def test_a_copy_is_made_from_its_configuration():
-    original = layer(confidence=False)
+    original = layer(confidence=False, exchange=True)
     copy = introspection_loss.IntrospectionLoss.from_config(original.get_config())
     np.testing.assert_array_equal(copy(batch())["loss"], original(batch())["loss"])
     assert copy.get_config() == original.get_config()
