@@ -5,27 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.evaluation import measuring, metrics
 from dense_labels.evaluation.result import Result
 from dense_labels.registry import METRICS, Entry
+from tests.dense_labels.evaluation import numbered
+from tests.dense_labels.evaluation.numbered import COUNT
 
-COUNT, CELLS, STRIDE = 12, 4, 2
-
-
-@pytest.fixture
-def images():
-    """Labels that hold the number of their image; landmarks that are 10 times that, and a picture twice as wide."""
-    numbers = np.arange(COUNT, dtype=np.float32)
-    labels = np.tile(numbers[:, np.newaxis, np.newaxis, np.newaxis], [1, CELLS, CELLS, 1])
-    return LabelledLandmarks(
-        labels=LabelMap(labels, STRIDE),
-        landmarks=np.float32(np.stack([10 * numbers, 10 * numbers + 1], axis=1)[..., np.newaxis] * [1, 0]),
-        annotated=np.ones([COUNT, 2], np.float32),
-        scale=np.tile(np.float32([2, 1]), [COUNT, 1]),
-        normaliser=np.full(COUNT, 50, np.float32),
-        picture=np.arange(COUNT),
-    )
+images = pytest.fixture(numbered.images)
 
 
 def test_pck_areas_are_means_of_classes_over_all_alphas(images):
