@@ -67,7 +67,7 @@ class IntrospectionLoss(tf.keras.layers.Layer):
 
     It adds the mean loss of the batch to the model and returns a dictionary of [B] tensors, as `losses.MatchingLoss`:
     `loss`, 0 where nothing is visible; `matching_error`, the mean distance in pixels between u'_i and the u'_j whose
-    descriptor is nearest to that of u_i; `visible_cells`, the sum of `visible`.
+    descriptor is nearest to that of u_i, exchanged if descriptors are; `visible_cells`, the sum of `visible`.
     """
 
     def __init__(
@@ -95,8 +95,10 @@ class IntrospectionLoss(tf.keras.layers.Layer):
           points: how many are drawn of an image; all where it has fewer.
           hard_negatives: how many count for each point.
           exchange: whether the descriptors of A are first expressed through those of the cells of the image A of the
-            pair before, of the same batch: phi becomes softmax(20 phi phi_c^T) phi_c, made unit length again, with the
-            sigma that it had. It is the exchange of `matching.one_pass`, for unit descriptors.
+            pair before, of the same batch: phi becomes softmax(20 phi phi_c^T) phi_c, made unit length again, the
+            exchange of `matching.one_pass` for unit descriptors. With confidence, the loss is that without exchange
+            plus l of equation (4) of the exchanged descriptors. Their own likelihood would not do: at first they match
+            hardly better than by chance, where an infinite sigma is best, and nothing is learned any more.
           **kwargs: of `tf.keras.layers.Layer`.
 
         Raises:
@@ -119,14 +121,16 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         _check_shapes(labels_a, labels_b, points_in_b, visible)
         points, matches, drawn = self._draw(points_in_b, visible)
         phi_a, sigma_a = self._read(labels_a, points)
-        phi_a = self._exchanged(phi_a, labels_a) if self.exchange else phi_a
         phi_b, sigma_b = self._read(labels_b, matches)
         cosines = tf.matmul(phi_a, phi_b, transpose_b=True)  # [B, N, N]
         compared = drawn[:, :, tf.newaxis] & drawn[:, tf.newaxis]
         squares = _squared_distances(matches)
-        positive = compared & (squares <= self.tau1**2)
-        negative = compared & (squares > self.tau2**2)
-        loss = self._loss(tf.nn.relu(cosines), sigma_a, sigma_b, positive, negative)  # equation (3)
+        of_pairs = compared & (squares <= self.tau1**2), compared & (squares > self.tau2**2)
+        loss = self._loss(cosines, *of_pairs, (sigma_a, sigma_b))
+        if self.exchange:
+            cosines = tf.matmul(self._exchanged(phi_a, labels_a), phi_b, transpose_b=True)
+            of_exchanged = self._loss(cosines, *of_pairs, None)
+            loss = loss + of_exchanged if self.confidence else of_exchanged
         self.add_loss(tf.reduce_mean(loss))
         best = tf.argmax(tf.where(compared, cosines, -2.0), axis=-1, output_type=tf.int32)
         error = tf.norm(tf.gather(matches, best, batch_dims=1) - matches, axis=-1)  # [B, N]
@@ -169,34 +173,46 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         return tf.math.l2_normalize(tf.matmul(probability, cells), axis=-1)
 
     def _loss(
-        self, scores: tf.Tensor, sigma_a: tf.Tensor, sigma_b: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
+        self, cosines: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor, sigmas: tuple[tf.Tensor, tf.Tensor] | None
     ) -> tf.Tensor:
-        """Returns the loss of each image [B]; only the pairs that count are differentiated, a twentieth of all."""
-        everywhere = (sigma_a[:, :, tf.newaxis] + sigma_b[:, tf.newaxis]) / 2.0
-        contribution = tf.where(negative, self._value(scores, everywhere), -float("inf"))
+        """Returns the loss of each image [B]; only the pairs that count are differentiated, a twentieth of all.
+
+        With the sigmas [B, N] of A and B it is the likelihood of equation (5); with None, or without confidence, l.
+        """
+        sigmas = sigmas if self.confidence else None
+        scores = tf.nn.relu(cosines)  # equation (3)
+        everywhere = sigmas and _means(sigmas[0], sigmas[1][:, tf.newaxis])
+        contribution = tf.where(negative, _value(scores, everywhere), -float("inf"))
         worst, chosen = tf.math.top_k(
             tf.stop_gradient(contribution), tf.minimum(self.hard_negatives, tf.shape(scores)[-1]), sorted=False
         )
-        sigma = (sigma_a[:, :, tf.newaxis] + tf.gather(sigma_b, chosen, batch_dims=1)) / 2.0  # [B, N, hard]
-        negatives = self._value(tf.gather(scores, chosen, batch_dims=2), sigma)
-        return (self._positives(scores, sigma_a, sigma_b, positive) + _mean(negatives, tf.math.is_finite(worst))) / 2.0
-
-    def _positives(self, scores: tf.Tensor, sigma_a: tf.Tensor, sigma_b: tf.Tensor, positive: tf.Tensor) -> tf.Tensor:
-        """Returns the mean value of the pairs that match, of each image [B]."""
-        pairs = tf.where(positive)  # [P, 3]: image, point, match
-        sigma = (tf.gather_nd(sigma_a, pairs[:, :2]) + tf.gather_nd(sigma_b, pairs[:, ::2])) / 2.0
-        values = self._value(1.0 - tf.gather_nd(scores, pairs), sigma)
-        total = tf.math.unsorted_segment_sum(values, pairs[:, 0], tf.shape(scores)[0])
-        count = tf.math.count_nonzero(positive, axis=[1, 2], dtype=values.dtype)
-        return tf.math.divide_no_nan(total, count)
-
-    def _value(self, matching_loss: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        return negative_log_likelihood(matching_loss, sigma) if self.confidence else matching_loss
+        of_chosen = sigmas and _means(sigmas[0], tf.gather(sigmas[1], chosen, batch_dims=1))  # [B, N, hard]
+        negatives = _value(tf.gather(scores, chosen, batch_dims=2), of_chosen)
+        return (_positives(scores, positive, sigmas) + _mean(negatives, tf.math.is_finite(worst))) / 2.0
 
     def get_config(self) -> dict:
         """Returns the arguments that make the layer again."""
         names = ("stride", "points_stride", "confidence", "tau1", "tau2", "points", "hard_negatives", "exchange")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _value(matching_loss: tf.Tensor, sigma: tf.Tensor | None) -> tf.Tensor:
+    return matching_loss if sigma is None else negative_log_likelihood(matching_loss, sigma)
+
+
+def _means(sigma_a: tf.Tensor, sigma_b: tf.Tensor) -> tf.Tensor:
+    """Returns the means of sigma [B, N] of A and those of B, [B, 1, M] or [B, N, M]: [B, N, M]."""
+    return (sigma_a[:, :, tf.newaxis] + sigma_b) / 2.0
+
+
+def _positives(scores: tf.Tensor, positive: tf.Tensor, sigmas: tuple[tf.Tensor, tf.Tensor] | None) -> tf.Tensor:
+    """Returns the mean value of the pairs that match, of each image [B]."""
+    pairs = tf.where(positive)  # [P, 3]: image, point, match
+    sigma = sigmas and (tf.gather_nd(sigmas[0], pairs[:, :2]) + tf.gather_nd(sigmas[1], pairs[:, ::2])) / 2.0
+    values = _value(1.0 - tf.gather_nd(scores, pairs), sigma)
+    total = tf.math.unsorted_segment_sum(values, pairs[:, 0], tf.shape(scores)[0])
+    count = tf.math.count_nonzero(positive, axis=[1, 2], dtype=values.dtype)
+    return tf.math.divide_no_nan(total, count)
 
 
 def _squared_distances(points: tf.Tensor) -> tf.Tensor:

@@ -148,8 +148,11 @@ def test_descriptors_are_exchanged_through_the_image_of_the_pair_before(confiden
     options = {"confidence": confidence, "tau1": 2.5, "tau2": 9.0, "hard_negatives": 4}
     inputs = batch()
     found = layer(**options, exchange=True)(inputs)
-    expected = [by_hand(*(each[n] for each in inputs), **options, labels_c=inputs[0][n - 1]) for n in range(3)]
-    np.testing.assert_allclose(found["loss"], [loss for loss, _ in expected], rtol=1e-6)
+    images = [[each[n] for each in inputs] for n in range(3)]
+    plain = {**options, "confidence": False}
+    expected = [by_hand(*image, **plain, labels_c=inputs[0][n - 1]) for n, image in enumerate(images)]
+    direct = [by_hand(*image, **options)[0] if confidence else 0 for image in images]
+    np.testing.assert_allclose(found["loss"], np.add(direct, [loss for loss, _ in expected]), rtol=1e-6)
     np.testing.assert_allclose(found["matching_error"], [error for _, error in expected], rtol=1e-5)
     assert np.abs(found["loss"] - layer(**options)(inputs)["loss"])[1] > 1e-3
     with pytest.raises(ValueError, match="descriptors are exchanged with another pair .*; found one pair"):
