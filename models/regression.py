@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -71,7 +70,6 @@ def fit_regress(
     """
     if form not in FORMS:
         raise ValueError(f"form={form!r}: there is no such form; choose {', '.join(FORMS)}")
-    known = dataclasses.replace(known, annotated=np.asarray(known.annotated) > 0)  # for weights in double precision
     own = nearest_landmarks.fit_nearest(known)
     stride, data, rng = known.labels.stride, _data(known), np.random.default_rng(seed)
     vectors = _initial_vectors(data.labels, own, form, rng)
