@@ -25,13 +25,18 @@ FIGURES = ("framed_alike_px", "framed_apart_px", "shifted_error_px", "border_rel
 
 
 def main(_):
+    from dense_labels.training import checkpoints
+
     if not _WORKDIRS.value:
         raise app.UsageError("--workdirs is missing; name the work directories of runs")
     files = {name: os.path.basename(value) for name, value in rows.data().items() if name != "data.dir"}
     measured = {}
     for workdir in _WORKDIRS.value:
         name = os.path.basename(os.path.normpath(workdir))
-        measured[name] = rows.recorded(name, files, lambda workdir=workdir: _measure(workdir))
+        if name in measured:
+            raise app.UsageError(f"--workdirs: two are called {name}; measure them one by one")
+        asked = {**files, "step": checkpoints.newest_step(workdir)}
+        measured[name] = rows.recorded(name, asked, lambda workdir=workdir: _measure(workdir))
     lines = ["| run | framed alike | framed apart | same picture, shifted | leans on the border |", "|---" * 5 + "|"]
     for name, found in measured.items():
         cells = (f"{found[figure]:.2f} {'px' if figure.endswith('px') else '%'}" for figure in FIGURES)

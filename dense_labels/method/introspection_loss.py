@@ -53,6 +53,7 @@ class IntrospectionLoss(tf.keras.layers.Layer):
 
     Points u_i of image A are drawn among the places that are seen in B, without repetition; their matches u'_i = g(u_i)
     are real-valued, and descriptors and sigma are read there bilinearly (then descriptors are made unit length again).
+    Where sides are no multiples of the stride, neither end lies in the strip that no cell covers.
     All pairs (u_i, u'_j) are compared. Those with |u'_j - u'_i| up to tau1 match; of those beyond tau2 the
     `hard_negatives` with the largest loss count, for each u_i; what lies between is left out. The two sets have equal
     weight in the loss of an image.
@@ -119,7 +120,8 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         """
         labels_a, labels_b, points_in_b, visible = inputs
         _check_shapes(labels_a, labels_b, points_in_b, visible)
-        points, matches, drawn = self._draw(points_in_b, visible)
+        covered = self._covered(labels_a, labels_b, tf.cast(points_in_b, tf.float32))
+        points, matches, drawn = self._draw(points_in_b, tf.where(covered, visible, tf.zeros_like(visible)))
         phi_a, sigma_a = self._read(labels_a, points)
         phi_b, sigma_b = self._read(labels_b, matches)
         cosines = tf.matmul(phi_a, phi_b, transpose_b=True)  # [B, N, N]
@@ -139,6 +141,13 @@ class IntrospectionLoss(tf.keras.layers.Layer):
             "matching_error": _mean(tf.cast(error, loss.dtype), drawn),
             "visible_cells": tf.reduce_sum(visible, axis=[1, 2]),
         }
+
+    def _covered(self, labels_a: tf.Tensor, labels_b: tf.Tensor, points_in_b: tf.Tensor) -> tf.Tensor:
+        """Says where [B, p, q] cells of A cover the point, and cells of B its match."""
+        centres = geometry.cell_centres(*tf.unstack(tf.shape(points_in_b)[1:3]), self.points_stride)
+        ends = [tf.cast(self.stride * tf.shape(labels)[2:0:-1], tf.float32) for labels in (labels_a, labels_b)]
+        of_a, of_b = (tf.reduce_all(points <= end, axis=-1) for points, end in zip((centres, points_in_b), ends))
+        return of_a & of_b
 
     def _draw(self, points_in_b: tf.Tensor, visible: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Draws points [B, N, 2] of A, with their matches [B, N, 2] in B; says which [B, N] of them there are."""

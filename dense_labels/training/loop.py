@@ -208,7 +208,7 @@ def _compiled(
     if precision == "mixed_float16":
         optimizer = optimizers.loss_scaled(optimizer)
     optimizer.build(model.network.trainable_variables)
-    model.compile(optimizer, jit_compile=settings.jit_compile)
+    model.compile(optimizers.summed_first(optimizer), jit_compile=settings.jit_compile)
     model.distribute_reduction_method = "first"  # of what a step returns, which is the same on all replicas
     return model
 

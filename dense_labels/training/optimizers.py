@@ -32,6 +32,26 @@ def loss_scaled(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers
     return scaled
 
 
+def summed_first(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
+    """Has an optimiser see the sum of the gradients of all replicas, to clip it or to find that it overflows.
+
+    That of Keras 2 does. That of Keras 3 would look at the gradients of each replica, and sum what it clipped of them.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if not hasattr(inner, "_all_reduce_sum_gradients"):  # of Keras 3 alone
+        return optimizer
+    apply = optimizer.apply
+
+    def apply_sum(gradients, trainable_variables=None):
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
+        return apply(gradients, trainable_variables)
+
+    optimizer.apply, inner._all_reduce_sum_gradients = apply_sum, list
+    return optimizer
+
+
 def create(settings: TrainConfig, steps_per_epoch: int) -> tf.keras.optimizers.Optimizer:
     """Creates the optimiser that a configuration names.
 

@@ -159,6 +159,23 @@ def test_descriptors_are_exchanged_through_the_image_of_the_pair_before(confiden
         layer(exchange=True)(tuple(each[:1] for each in inputs))
 
 
+def test_neither_end_lies_where_no_cell_is():
+    """Views of 38 pixels, of which the cells cover 32; what is drawn depends on what counts alone."""
+    labels_a, labels_b, *_ = batch()
+    side = 38 // POINTS_STRIDE
+    points = geometry.cell_centres(side, side, POINTS_STRIDE).numpy()[np.newaxis].repeat(3, axis=0) - np.float32([9, 0])
+    visible = np.float32((points > 0).all(axis=-1))
+    loss = layer()((labels_a, labels_b, points, visible))["loss"]
+    visible[:, SIDE // POINTS_STRIDE :] = visible[:, :, SIDE // POINTS_STRIDE :] = 0
+    np.testing.assert_allclose(loss, layer()((labels_a, labels_b, points, visible))["loss"], rtol=1e-12)
+    there = points + np.float32([9 + 5, 0])  # 5 pixels to the right, which leaves the cells of B
+    beyond = np.float32((there > 0).all(axis=-1) & (there < 38).all(axis=-1) & (visible > 0))
+    kept = beyond * (there <= SIDE).all(axis=-1)
+    of_all, of_kept = (layer()((labels_a, labels_b, there, each))["loss"] for each in (beyond, np.float32(kept)))
+    assert kept.sum() < beyond.sum()
+    np.testing.assert_allclose(of_all, of_kept, rtol=1e-12)
+
+
 def test_what_lies_between_the_thresholds_is_left_out():
     labels_a, labels_b, points, visible = batch(images=2)
     visible[:] = 0

@@ -87,6 +87,24 @@ def test_two_epochs_on_two_replicas_are_those_on_one(config, first, tmp_path):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_gradients_are_clipped_and_checked_once_those_of_all_replicas_are_summed(config, tmp_path, precision):
+    """The clipping is of every step; in float16, the pictures of the second replica are so bright that it overflows."""
+    config.train.clip_norm, config.train.precision, config.train.num_epochs = 1e-3, precision, 2
+    bright = np.float32([1, 1, 9e3, 9e3] if precision == "mixed_float16" else [1, 1, 3, 3])[:, None, None, None]
+
+    def change(dataset):
+        return dataset.rebatch(4).map(lambda pairs: pairs._replace(image_a=pairs.image_a * bright)).rebatch(size)
+
+    weights = []
+    for size, strategy in ((4, None), (2, tiny.two_replicas())):
+        out = tmp_path / str(size)
+        weights.append(tiny.train(config, out, strategy=strategy, change=change).get_weights())
+    for a, b in zip(*weights):
+        assert np.isfinite(b).all()
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
 def test_xla_with_several_replicas_is_refused(config, tmp_path):
     config.train.jit_compile = True
     with pytest.raises(ValueError, match=r"^config\.train\.jit_compile=True: is for one replica;"):
