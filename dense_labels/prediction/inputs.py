@@ -188,8 +188,9 @@ def _existing(path):
 
 
 def _listed(file):
-    names = [line.strip() for line in landmark_files.read_text(file).splitlines() if line.strip()]
     top = os.path.dirname(file) or os.curdir
+    lines = [line for line in landmark_files.read_text(file).splitlines() if line.strip()]
+    names = [line if os.path.isfile(os.path.join(top, line)) else line.strip() for line in lines]
     paths = landmark_files.find_pictures(top, names, [file] * len(names))
     return _from_common_folder([_existing(path) for path in paths], file)
 

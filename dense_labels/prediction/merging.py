@@ -151,9 +151,14 @@ def _named_alike(before: _Known, after: _Known) -> tuple[_Known, _Known]:
     if before.found.named == after.found.named:
         return before, after
     one, other = (before, after) if before.found.named else (after, before)
-    names = one.found.landmark_names
-    if len(names) != len(other.found.landmark_names):
+    names, numbers = one.found.landmark_names, other.found.landmark_names
+    if len(names) != len(numbers) or set(names) == set(numbers):  # these are told apart by what they are called
         return before, after
+    if not READERS[one.kind].facts.get("orders_landmarks", True):
+        raise ValueError(
+            f"{other.path} does not name its landmarks, and those of {one.path} have names but no order, which "
+            f"{one.kind} files do not keep; name them in both"
+        )
     some = ", ".join(map(progress.printable, names[:_NAMED])) + ", ..." * (len(names) > _NAMED)
     progress.note(f"{other.path} does not name its landmarks: they are taken in the order of {one.path}, {some}")
     other = other._replace(found=dataclasses.replace(other.found, landmark_names=names, named=True))

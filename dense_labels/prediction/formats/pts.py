@@ -26,10 +26,12 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
     """Writes NAME.pts for each picture NAME that has landmarks, in folders as theirs; says what such files cannot hold.
 
     Raises:
-      ValueError: if a picture has some of the landmarks but not all, or has several objects, or two pictures have one
-        name but for their endings.
+      ValueError: if there is one landmark alone, or a picture has some of the landmarks but not all, or has several
+        objects, or two pictures have one name but for their endings.
     """
     predictions.check_alone("pts")
+    if len(predictions.landmark_names) == 1:  # errors of such files are divided by the size of the box about the points
+        raise ValueError("pts is for several landmarks, whose box has an area, and there is one; choose 'csv'")
     contents: dict[str, str] = {}
     for row, name in enumerate(predictions.names):
         known = predictions.known[row]

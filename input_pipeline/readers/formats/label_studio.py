@@ -49,6 +49,7 @@ def holds(path: str) -> bool:
     annotations=".json",
     holds=holds,
     lists_landmarks=False,
+    orders_landmarks=False,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the files of a configuration; see `read_file`."""

@@ -41,6 +41,7 @@ def holds(path: str) -> bool:
     annotations=(".json", "folder"),
     holds=holds,
     lists_landmarks=False,
+    orders_landmarks=False,
 )
 def read(data: DataConfig) -> dict[str, Pictures]:
     """Reads the files or folders of a configuration; see `read_file`."""
@@ -82,6 +83,8 @@ def read_file(
             names[file] = os.path.normpath(name)
             found += of_file
     paths = landmark_files.find_pictures(dir, list(names.values()), list(names), root)
+    if not os.path.isdir(annotations):
+        _check_only_one(paths, root, dir, annotations)
     by_file = dict(zip(names, paths))
     objects = [each._replace(path=by_file[each.where]) for each in found]
     for each in objects:
@@ -93,6 +96,20 @@ def read_file(
         boxed=boxed,
         category=category,
     )
+
+
+def _check_only_one(paths, root, dir, file):
+    """Refuses a file alone, without its folder, whose picture is not beside it and has the name of others."""
+    for path in paths:
+        if os.path.realpath(os.path.dirname(path)) == os.path.realpath(root) or not os.path.isdir(dir):
+            continue
+        name = os.path.basename(path)
+        alike = [each for each in folder.files_below(dir) if os.path.basename(each) == name]
+        if len(alike) > 1:
+            raise ValueError(
+                f"{file}: {len(alike)} pictures in {dir} are called {name}, and a file alone does not say which is "
+                "meant; give the folder of all these files"
+            )
 
 
 def _objects(content, file):

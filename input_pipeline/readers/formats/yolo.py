@@ -8,6 +8,7 @@ With `kpt_shape: [K, 3]` the third number says 0 for not labelled, 1 for hidden,
 it: Ultralytics takes negative numbers for not labelled, and 0 0, which converters write there, is taken so here too.
 """
 
+import filecmp
 import os
 import pathlib
 
@@ -173,18 +174,33 @@ def _place(root, name):
 
 
 def _pairs(path, dir):
-    """(Path of the label file, picture) of the pictures of a folder or a list, or of `dir` where a folder has none."""
+    """(Path of the label file, picture) of the pictures of a folder or a list.
+
+    Pictures of `dir` take the place of those that a folder lacks, and of those that it has copies of.
+    """
     if path.is_file() and path.suffix == ".txt":
         names = [line.strip() for line in landmark_files.read_text(path).splitlines() if line.strip()]
         found = landmark_files.find_pictures(dir, names, [str(path)] * len(names), path.parent)
         return [(_labels_listed(name, path.parent) or labels_of(each), each) for name, each in zip(names, found)]
     own = folder.files_below(path) if path.is_dir() else []
-    pictures = [name for name in own if name.lower().endswith(decoding.EXTENSIONS)]
-    if pictures:
-        return [(labels_of(picture), picture) for picture in pictures]
-    if not path.is_dir() and not labels_of(path / "any").parent.is_dir():
+    pictures = [name for name in own if _is_picture(name)]
+    if not pictures and not path.is_dir() and not labels_of(path / "any").parent.is_dir():
         return []
-    return [(labels_of(path / os.path.relpath(each, dir)), each) for each in folder.find(dir).paths]
+    places = [os.path.join(dir, os.path.relpath(picture, path)) for picture in pictures]
+    pairs = [(labels_of(picture), _original(picture, place)) for picture, place in zip(pictures, places)]
+    labelled = {labels for labels, _ in pairs}
+    others = folder.files_below(dir) if os.path.isdir(dir) else []
+    named = [(labels_of(path / os.path.relpath(each, dir)), each) for each in others if _is_picture(each)]
+    return pairs + [(labels, each) for labels, each in named if labels not in labelled and labels.is_file()]
+
+
+def _is_picture(path):
+    return path.lower().endswith(decoding.EXTENSIONS)
+
+
+def _original(copy, place):
+    """The picture at a place, where it is the same as a copy of it in a data set; else the copy."""
+    return place if os.path.isfile(place) and filecmp.cmp(copy, place, shallow=False) else copy
 
 
 def _labels_listed(name, root):

@@ -177,10 +177,18 @@ def test_tps_counts_from_the_bottom(predictions, tmp_path):
     first, second = text.split("LM=")[1:]
     assert first == "3\n10.25000 28.00000\n30.00000 7.50000\n12.00000 35.00000\nIMAGE=a.png\nID=0\n"
     assert second.endswith("25.12500 9.93750\nIMAGE=in/b,c.png\nID=1\n")
-    broken = Predictions(str(tmp_path), ("a\n.png",), *(part[:1] for part in (predictions.sizes,)), NAMES,
-                         predictions.points[:1], predictions.score[:1])  # fmt: skip
-    with pytest.raises(ValueError, match=r"'a\\n.png': a TPS file cannot hold this name"):
-        content(broken, "tps")
+    for name in ("a\n.png", " a.png"):
+        broken = Predictions(str(tmp_path), (name,), *(part[:1] for part in (predictions.sizes,)), NAMES,
+                             predictions.points[:1], predictions.score[:1])  # fmt: skip
+        with pytest.raises(ValueError, match=r"a.*: a TPS file cannot hold this name"):
+            content(broken, "tps")
+
+
+def test_pts_is_for_several_landmarks(predictions, tmp_path):
+    one = Predictions(str(tmp_path), predictions.names, predictions.sizes, ("tip",), predictions.points[:, :1],
+                      predictions.score[:, :1])  # fmt: skip
+    with pytest.raises(ValueError, match="pts is for several landmarks, .* and there is one; choose 'csv'"):
+        one.save(tmp_path / "out", ["pts"])
 
 
 def test_what_tps_would_take_for_not_placed_is_said(predictions, tmp_path, capsys):

@@ -245,7 +245,7 @@ def test_boxes_in_one_file_alone_are_refused_but_not_those_about_the_landmarks(f
     merging.merge_annotations(bare, tight, tmp_path / "all.json", folder)
 
 
-def test_a_file_has_boxes_of_its_own_if_a_side_of_one_lies_off_the_landmarks(folder, tmp_path):
+def test_a_file_has_boxes_of_its_own_if_half_of_their_sides_lie_off_the_landmarks(folder, tmp_path):
     """A person draws boxes tight about landmarks now and then, and not to the hundredth of a pixel."""
     boxed = saved(folder, tmp_path / "boxed", "coco", OLD, around=BOXES)
     tight = np.float32([[2, 3, 6, 7.5], [20, 21.25, 24, 25]])
@@ -257,6 +257,34 @@ def test_a_file_has_boxes_of_its_own_if_a_side_of_one_lies_off_the_landmarks(fol
         after = saved(folder, tmp_path / f"half{number}", "coco", NEW, around=tight + np.float32(off))
         with pytest.raises(ValueError, match="has none but those about its landmarks"):
             merging.merge_annotations(boxed, after, tmp_path / "none.json", folder)
+
+
+def test_boxes_about_landmarks_are_that_still_where_one_was_corrected_since(folder, tmp_path):
+    """Tools leave the box of a corrected object as it was."""
+    boxed, plain = saved(folder, tmp_path / "boxed", "coco", OLD, around=BOXES), saved(folder, tmp_path, "csv", OLD)
+    after = saved(folder, tmp_path / "new", "coco", NEW)
+    content = json.loads(after.read_text())
+    content["annotations"][0]["keypoints"][0] += 1.5
+    after.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="has none but those about its landmarks"):
+        merging.merge_annotations(boxed, after, tmp_path / "all.json", folder)
+    merging.merge_annotations(plain, after, tmp_path / "all.csv", folder)
+    assert points_of(folder, tmp_path / "all.csv")["d.png"][0][0] == 3.5
+
+
+def test_landmarks_without_names_keep_their_numbers_beside_those_that_are_called_so(folder, tmp_path):
+    older = table(tmp_path / "old.csv", "file,x0,y0,x1,y1", "a.png,10,11,20,21")
+    newer = table(tmp_path / "new.csv", "file,1_x,1_y,0_x,0_y", "c.png,22,23,12,13")
+    merging.merge_annotations(older, newer, tmp_path / "all.csv", folder)
+    assert (tmp_path / "all.csv").read_text().splitlines()[0] == "file,x0,y0,x1,y1"
+    found = annotation_files.read(folder, tmp_path / "all.csv")
+    assert found.landmarks.tolist() == [[[10, 11], [20, 21]], [[12, 13], [22, 23]]]
+
+
+def test_names_that_have_no_order_are_not_given_to_landmarks_without_names(folder, tmp_path):
+    tps, labelme = saved(folder, tmp_path / "old", "tps", OLD), saved(folder, tmp_path / "new", "labelme", NEW)
+    with pytest.raises(ValueError, match="does not name its landmarks, and those of .* have names but no order"):
+        merging.merge_annotations(tps, labelme, tmp_path / "all.csv", folder)
 
 
 def test_landmarks_on_a_line_have_a_box_of_a_pixel_at_least(folder, tmp_path):

@@ -443,6 +443,9 @@ def test_pictures_are_found_by_folder_pattern_list_and_path(pictures, tmp_path):
     assert inputs.find(folder / "03.png") == (str(folder), ("03.png",))
     (folder / "some.txt").write_text("07.png\n\nmore\\05 [x].png\n07.png\n")
     assert inputs.find(folder / "some.txt") == (str(folder), ("07.png", "more/05 [x].png"))
+    (folder / "04.png").rename(folder / " 03.png")
+    (folder / "some.txt").write_text(" 03.png\n 07.png\n")  # a space that is in a name, and one that is not
+    assert inputs.find(folder / "some.txt") == (str(folder), (" 03.png", "07.png"))
     assert inputs.find([folder / "02.png", str(folder / "01.png")]) == (str(folder), ("02.png", "01.png"))
 
 

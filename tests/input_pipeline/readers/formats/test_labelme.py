@@ -164,6 +164,18 @@ def test_two_files_of_one_picture_are_refused(write, tmp_path):
         labelme.read_file(tmp_path, tmp_path)
 
 
+def test_a_file_alone_does_not_say_which_of_several_pictures_of_a_name_it_means(write, tmp_path):
+    other = tmp_path / "elsewhere" / "in"
+    other.mkdir(parents=True)
+    write(shape("nose", [1, 2])).rename(other / "a.json")
+    with pytest.raises(ValueError, match="a.json: 2 pictures in .* are called a.png, .* give the folder of all these"):
+        labelme.read_file(tmp_path, other / "a.json")
+    found = labelme.read_file(tmp_path, other.parent)  # whose folders tell
+    assert found.paths == paths(tmp_path, "in/a.png")
+    (tmp_path / "in" / "a.png").unlink()
+    assert labelme.read_file(tmp_path, other / "a.json").paths == paths(tmp_path, "a.png")
+
+
 def test_other_files_in_the_folder_are_refused(write, tmp_path):
     write(shape("a", [1, 2]))
     for name in ("0.json", "b.json"):  # before and after its own file

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from input_pipeline.readers import annotation_files
 from input_pipeline.readers.formats import yolo
@@ -131,6 +132,23 @@ def test_labels_of_a_list_need_no_pictures_beside_them(tmp_path, kept):
     (tmp_path / "set/data.yaml").write_text("path: .\ntrain: train.txt\nkpt_shape: [3, 3]\nnames: {0: fly}\n")
     found = yolo.read_file(tmp_path / "pictures", tmp_path / "set")
     assert found.paths == paths(tmp_path, f"pictures/{kept}") and len(found) == 1
+
+
+def test_copies_of_pictures_are_taken_for_these_and_those_not_copied_are_read_too(read_yolo, tmp_path, capsys):
+    """As after a prediction, whose label files are there before the pictures are copied to them."""
+    read_yolo()
+    originals = tmp_path / "originals"
+    draw(tmp_path, "originals/c.png", "originals/in/d.png", "originals/unlabelled.png")
+    (originals / "a.png").write_bytes((tmp_path / "images/train/a.png").read_bytes())
+    draw(tmp_path, "images/train/e.png")
+    Image.new("RGB", (64, 48), "red").save(originals / "e.png")  # of that name, and another picture
+    for name in ("c", "in/d", "e"):
+        (tmp_path / f"labels/train/{name}.txt").parent.mkdir(exist_ok=True)
+        (tmp_path / f"labels/train/{name}.txt").write_text(LINE)
+    found = yolo.read_file(originals, tmp_path)
+    names = ("images/train/e.png", "images/val/b.png", "originals/a.png", "originals/c.png", "originals/in/d.png")
+    assert found.paths == paths(tmp_path, *names)
+    assert not capsys.readouterr().out
 
 
 def test_a_data_set_without_labels_is_refused(tmp_path):
