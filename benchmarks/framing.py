@@ -11,12 +11,15 @@ Prints a Markdown table: mean distances in pixels of an image 70 wide, by cells,
 views of the same picture. The options of evaluation are those of each run.
 """
 
+import dataclasses
+import json
 import os
 
 import numpy as np
 from absl import app, flags
 
 from benchmarks import rows
+from dense_labels import run_config
 
 _WORKDIRS = flags.DEFINE_list("workdirs", [], "Runs to measure.")
 _SHIFT = 0.15  # of the shorter side
@@ -35,7 +38,7 @@ def main(_):
         name = os.path.basename(os.path.normpath(workdir))
         if name in measured:
             raise app.UsageError(f"--workdirs: two are called {name}; measure them one by one")
-        asked = {**files, "step": checkpoints.newest_step(workdir)}
+        asked = {**files, "step": checkpoints.newest_step(workdir), "run": _settings(workdir)}
         measured[name] = rows.recorded(name, asked, lambda workdir=workdir: _measure(workdir))
     lines = ["| run | framed alike | framed apart | same picture, shifted | leans on the border |", "|---" * 5 + "|"]
     for name, found in measured.items():
@@ -44,10 +47,19 @@ def main(_):
     print("\n".join(lines))
 
 
+def _settings(workdir):
+    """What tells a run from others of its name, as JSON has it."""
+    config = run_config.load(workdir)
+    config.model.weights = os.path.basename(config.model.weights)
+    config.train.init_from = os.path.basename(config.train.init_from)
+    parts = {name: dataclasses.asdict(getattr(config, name)) for name in ("model", "loss", "views", "train")}
+    return json.loads(json.dumps(parts))
+
+
 def _measure(workdir):
     """Figures of one run, by name, and the step of its training."""
     import dense_labels
-    from dense_labels import batches, run_config
+    from dense_labels import batches
     from dense_labels.evaluation import border_reliance
     from input_pipeline import pipeline
 

@@ -147,6 +147,8 @@ def _rounded(labels: np.ndarray) -> np.ndarray:
     """
     cells = labels.reshape([-1, labels.shape[-1]])
     cells = cells[:: max(1, len(cells) // _LOOKED_AT)].astype(float)
+    if len(cells) < 2:
+        return np.eye(labels.shape[-1])
     variances, directions = np.linalg.eigh(np.cov(cells.T).reshape([labels.shape[-1]] * 2))
     most = max(variances[-1], np.finfo(float).tiny)
     return directions / np.sqrt(variances / most + 1e-2) @ directions.T

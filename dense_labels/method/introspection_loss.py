@@ -144,7 +144,8 @@ class IntrospectionLoss(tf.keras.layers.Layer):
 
     def _covered(self, labels_a: tf.Tensor, labels_b: tf.Tensor, points_in_b: tf.Tensor) -> tf.Tensor:
         """Says where [B, p, q] cells of A cover the point, and cells of B its match."""
-        centres = geometry.cell_centres(*tf.unstack(tf.shape(points_in_b)[1:3]), self.points_stride)
+        rows, columns = tf.shape(points_in_b)[1], tf.shape(points_in_b)[2]
+        centres = geometry.cell_centres(rows, columns, self.points_stride)
         ends = [tf.cast(self.stride * tf.shape(labels)[2:0:-1], tf.float32) for labels in (labels_a, labels_b)]
         of_a, of_b = (tf.reduce_all(points <= end, axis=-1) for points, end in zip((centres, points_in_b), ends))
         return of_a & of_b

@@ -56,9 +56,9 @@ def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
 def own_boxes(pictures: Pictures) -> np.ndarray | None:
     """Returns the boxes about the objects, unless they are those about their landmarks, which say nothing of their own.
 
-    They are, where more than half of all sides lie at the outermost landmarks, or half a pixel off, as where landmarks
-    count pixels at their centres: programs put them there exactly, and people do not. Not all need lie there still, for
-    a landmark that is corrected afterwards leaves its box as it was.
+    They are, where more than half of all sides, and two of each box at least, lie at the outermost landmarks, or half a
+    pixel off, as where landmarks count pixels at their centres: programs put them there exactly, and people do not. Not
+    all need lie there still, for a landmark that is corrected afterwards leaves its box as it was.
 
     Args:
       pictures: N rows, with landmarks.
@@ -74,7 +74,8 @@ def own_boxes(pictures: Pictures) -> np.ndarray | None:
     ends = (high, np.maximum(high, low + 1))  # readers make boxes of a pixel at least
     off = [np.abs(pictures.objects - np.concatenate([low, end], axis=1)) for end in ends]
     made = [(each <= _NEAR) | (np.abs(each - 0.5) <= _NEAR) for each in off]
-    return None if np.mean(made[0] | made[1]) > 0.5 else pictures.objects
+    at_landmarks = made[0] | made[1]  # [N, 4]
+    return None if at_landmarks.mean() > 0.5 and (at_landmarks.sum(axis=1) >= 2).all() else pictures.objects
 
 
 def with_landmarks(found: Predictions, names: Sequence[str]) -> Predictions:

@@ -43,9 +43,12 @@ def summed_first(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizer
     apply = optimizer.apply
 
     def apply_sum(gradients, trainable_variables=None):
+        gradients = list(gradients)
         replica = tf.distribute.get_replica_context()
         if replica is not None and replica.num_replicas_in_sync > 1:
-            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
+            there = [each for each in gradients if each is not None]
+            summed = iter(replica.all_reduce(tf.distribute.ReduceOp.SUM, there))
+            gradients = [each if each is None else next(summed) for each in gradients]
         return apply(gradients, trainable_variables)
 
     optimizer.apply, inner._all_reduce_sum_gradients = apply_sum, list

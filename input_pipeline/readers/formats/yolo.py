@@ -8,6 +8,7 @@ With `kpt_shape: [K, 3]` the third number says 0 for not labelled, 1 for hidden,
 it: Ultralytics takes negative numbers for not labelled, and 0 0, which converters write there, is taken so here too.
 """
 
+import collections
 import filecmp
 import os
 import pathlib
@@ -142,7 +143,8 @@ def _label_files(file, settings, dir):
     root = file.parent / str(settings.get("path") or "")
     root = root if root.is_dir() else file.parent
     places = [_place(root, place) for split in _SPLITS for place in _listed(settings.get(split))]
-    pairs = [pair for place in places for pair in _pairs(place, dir) if pair[0].is_file()]
+    tops = [os.path.realpath(place) for place in places if place.is_dir()]
+    pairs = _of_originals([each for place in places for each in _pairs(place, dir, tops) if each[0].is_file()])
     found = {picture: labels for labels, picture in pairs}
     labels = [str(labels) for labels, _ in pairs]
     landmark_files.check_found(labels, [picture for _, picture in pairs], "leave one of these files of labels")
@@ -173,34 +175,50 @@ def _place(root, name):
     return next((each for each in places if each.exists() or labels_of(each / "any").parent.is_dir()), places[0])
 
 
-def _pairs(path, dir):
-    """(Path of the label file, picture) of the pictures of a folder or a list.
+def _of_originals(found):
+    """(Path of the label file, picture): the one it was copied from, where it is the only copy that is there."""
+    originals = [original if _is_copy(picture, original) else picture for _, picture, original in found]
+    copies = collections.Counter(originals)
+    return [
+        (labels, original if copies[original] == 1 else picture)
+        for (labels, picture, _), original in zip(found, originals)
+    ]
 
-    Pictures of `dir` take the place of those that a folder lacks, and of those that it has copies of.
+
+def _is_copy(picture, original):
+    if not os.path.isfile(original) or os.path.samefile(picture, original):
+        return False
+    return filecmp.cmp(picture, original, shallow=False)
+
+
+def _pairs(path, dir, tops):
+    """(Path of the label file, picture, what it may be a copy of) of the pictures of a folder or a list.
+
+    What a folder lacks is looked for in `dir`, but not below `tops`, the folders of all splits.
     """
     if path.is_file() and path.suffix == ".txt":
         names = [line.strip() for line in landmark_files.read_text(path).splitlines() if line.strip()]
         found = landmark_files.find_pictures(dir, names, [str(path)] * len(names), path.parent)
-        return [(_labels_listed(name, path.parent) or labels_of(each), each) for name, each in zip(names, found)]
+        return [(_labels_listed(name, path.parent) or labels_of(each), each, each) for name, each in zip(names, found)]
     own = folder.files_below(path) if path.is_dir() else []
     pictures = [name for name in own if _is_picture(name)]
     if not pictures and not path.is_dir() and not labels_of(path / "any").parent.is_dir():
         return []
-    places = [os.path.join(dir, os.path.relpath(picture, path)) for picture in pictures]
-    pairs = [(labels_of(picture), _original(picture, place)) for picture, place in zip(pictures, places)]
-    labelled = {labels for labels, _ in pairs}
-    others = folder.files_below(dir) if os.path.isdir(dir) else []
-    named = [(labels_of(path / os.path.relpath(each, dir)), each) for each in others if _is_picture(each)]
-    return pairs + [(labels, each) for labels, each in named if labels not in labelled and labels.is_file()]
+    originals = [os.path.join(dir, os.path.relpath(each, path)) for each in pictures]
+    originals = [each if _below(there, tops) else there for each, there in zip(pictures, originals)]
+    pairs = [(labels_of(picture), picture, original) for picture, original in zip(pictures, originals)]
+    labelled = {labels for labels, *_ in pairs}
+    others = [each for each in folder.files_below(dir) if _is_picture(each)] if os.path.isdir(dir) else []
+    named = [(labels_of(path / os.path.relpath(each, dir)), each, each) for each in others if not _below(each, tops)]
+    return pairs + [each for each in named if each[0] not in labelled and each[0].is_file()]
+
+
+def _below(path, tops):
+    return any(os.path.realpath(path).startswith(os.path.join(top, "")) for top in tops)
 
 
 def _is_picture(path):
     return path.lower().endswith(decoding.EXTENSIONS)
-
-
-def _original(copy, place):
-    """The picture at a place, where it is the same as a copy of it in a data set; else the copy."""
-    return place if os.path.isfile(place) and filecmp.cmp(copy, place, shallow=False) else copy
 
 
 def _labels_listed(name, root):

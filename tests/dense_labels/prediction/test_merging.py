@@ -272,6 +272,16 @@ def test_boxes_about_landmarks_are_that_still_where_one_was_corrected_since(fold
     assert points_of(folder, tmp_path / "all.csv")["d.png"][0][0] == 3.5
 
 
+def test_boxes_that_were_drawn_for_some_pictures_are_boxes_of_their_own(folder, tmp_path):
+    """One of three, among boxes about the landmarks."""
+    before = saved(folder, tmp_path / "old", "coco", OLD)
+    content = json.loads(before.read_text())
+    content["annotations"][1]["bbox"] = [1, 2, 30, 31]
+    before.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="old/points.json has boxes about its objects, and .* has none but those"):
+        merging.merge_annotations(before, saved(folder, tmp_path / "new", "coco", NEW), tmp_path / "all.json", folder)
+
+
 def test_landmarks_without_names_keep_their_numbers_beside_those_that_are_called_so(folder, tmp_path):
     older = table(tmp_path / "old.csv", "file,x0,y0,x1,y1", "a.png,10,11,20,21")
     newer = table(tmp_path / "new.csv", "file,1_x,1_y,0_x,0_y", "c.png,22,23,12,13")

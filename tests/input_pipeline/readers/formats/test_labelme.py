@@ -170,6 +170,10 @@ def test_a_file_alone_does_not_say_which_of_several_pictures_of_a_name_it_means(
     write(shape("nose", [1, 2])).rename(other / "a.json")
     with pytest.raises(ValueError, match="a.json: 2 pictures in .* are called a.png, .* give the folder of all these"):
         labelme.read_file(tmp_path, other / "a.json")
+    write(shape("nose", [1, 2]), imagePath="in/a.png", place="told")
+    (tmp_path / "told.json").rename(other / "told.json")
+    assert labelme.read_file(tmp_path, other / "told.json").paths == paths(tmp_path, "in/a.png")
+    (other / "told.json").unlink()
     found = labelme.read_file(tmp_path, other.parent)  # whose folders tell
     assert found.paths == paths(tmp_path, "in/a.png")
     (tmp_path / "in" / "a.png").unlink()

@@ -151,6 +151,25 @@ def test_copies_of_pictures_are_taken_for_these_and_those_not_copied_are_read_to
     assert not capsys.readouterr().out
 
 
+def test_a_picture_of_one_split_has_no_labels_of_another(read_yolo, tmp_path):
+    read_yolo()
+    draw(tmp_path, "images/train/b.png", "images/train/c.png")
+    (tmp_path / "labels/val/c.txt").write_text(LINE)  # left over of a picture that is gone
+    for place in ("images/train", "images", "."):
+        found = yolo.read_file(tmp_path / place, tmp_path)
+        assert found.paths == paths(tmp_path, "images/train/a.png", "images/val/b.png")
+
+
+def test_a_picture_in_two_splits_is_read_from_both(read_yolo, tmp_path):
+    read_yolo()
+    (tmp_path / "images/val/a.png").write_bytes((tmp_path / "images/train/a.png").read_bytes())
+    (tmp_path / "labels/val/a.txt").write_text(LINE)
+    draw(tmp_path, "originals/b.png")
+    (tmp_path / "originals/a.png").write_bytes((tmp_path / "images/train/a.png").read_bytes())
+    found = yolo.read_file(tmp_path / "originals", tmp_path)
+    assert found.paths[:2] == paths(tmp_path, "images/train/a.png", "images/val/a.png")
+
+
 def test_a_data_set_without_labels_is_refused(tmp_path):
     draw(tmp_path, "images/train/a.png")
     (tmp_path / "data.yaml").write_text(NAMED)
