@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from dense_labels.method import introspection_loss, matching
 
@@ -16,9 +18,10 @@ OF_LANDMARKS = {"points": POINT, "expected_error": 0.1, "likelihood": 1e-2, "pre
 RELATIVE = {"expected_error": 1e-2}  # times the answer, which is added
 PROBABILITY = 1e-3
 SCORE = 1e-4  # times the largest inner product of two labels, where that is above 1
+_ROUNDINGS = 16  # of two places that are equally likely, one chooses the other: in all but one of 2^16 cases
 
 
-def check(name: str, found: Any, expected: Any, tolerance: float, relative: float = 0.0) -> None:
+def check(name: str, found: Any, expected: Any, tolerance: float, relative: float = 0.0, undecided: Any = 0.0) -> None:
     """Compares two arrays.
 
     Args:
@@ -27,16 +30,50 @@ def check(name: str, found: Any, expected: Any, tolerance: float, relative: floa
       expected: of the live one, of a shape that it broadcasts with.
       tolerance: the largest difference of two numbers, for those near 0.
       relative: how much larger it may be, as a share of what is expected.
+      undecided: how much larger it may be, of each number.
 
     Raises:
       RuntimeError: if they differ by more, or one is not a number.
     """
-    found, expected = np.broadcast_arrays(found, expected)
-    difference, allowed = np.abs(found - expected).ravel(), (tolerance + relative * np.abs(expected)).ravel()
+    found, expected, undecided = np.broadcast_arrays(found, expected, undecided)
+    difference = np.abs(found - expected).ravel()
+    allowed = (tolerance + relative * np.abs(expected) + undecided).ravel()
     worst = np.argmax(difference - allowed)  # the first that is not a number, where there is one
     if not difference[worst] <= allowed[worst]:
         excess = f"{difference[worst]:.3g}, more than {allowed[worst]:.3g}"
         raise RuntimeError(f"nothing exported: {name}, written and live, differ by {excess}")
+
+
+def check_answers(
+    found: Mapping[str, Any], answer: Callable[[Any], Mapping[str, Any]], live: Any, tolerances: Mapping[str, float]
+) -> None:
+    """Compares all that a signature answers.
+
+    A peak is somewhere else at once where two cells are equally likely, as in a picture of one colour: what the live
+    model itself answers otherwise once its labels are rounded otherwise may be otherwise in the written one.
+
+    Args:
+      found: of the model that was written.
+      answer: asks a live model.
+      live: `verification.LiveModel`.
+      tolerances: as of `check`, of answers by name; those that are missing are probabilities.
+
+    Raises:
+      RuntimeError: as `check`.
+    """
+
+    others: list[Mapping[str, Any]] = []
+    for name, expected in answer(live).items():
+        tolerance, relative = tolerances.get(name, PROBABILITY), RELATIVE.get(name, 0.0)
+        try:
+            check(name, found[name], expected, tolerance, relative)
+        except RuntimeError:
+            others = others or [answer(live.rounded(seed)) for seed in range(_ROUNDINGS)]
+            undecided = 2 * np.max([np.abs(other[name] - expected) for other in others], axis=0)
+            check(name, found[name], expected, tolerance, relative, undecided)
+            logging.warning(
+                "%s: in some example pictures rounding decides, as where two places are equally likely", name
+            )
 
 
 def check_labels(name: str, labels: np.ndarray, lengths: np.ndarray, expected: tf.Tensor) -> None:

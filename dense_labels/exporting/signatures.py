@@ -123,9 +123,7 @@ class Signature:
         Raises:
           RuntimeError: if they differ.
         """
-        for name, expected in cls.answer(live, **inputs).items():
-            tolerance = cls.tolerances.get(name, agreement.PROBABILITY)
-            agreement.check(name, found[name], expected, tolerance, agreement.RELATIVE.get(name, 0.0))
+        agreement.check_answers(found, lambda model: cls.answer(model, **inputs), live, cls.tolerances)
 
 
 class Named(NamedTuple):

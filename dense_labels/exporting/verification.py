@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pathlib
 
@@ -10,7 +11,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from dense_labels.batches import Frame
-from dense_labels.exporting import signatures
+from dense_labels.exporting import agreement, signatures
 from dense_labels.exporting.served_model import Detector
 from dense_labels.exporting.signatures import Head, Labelled
 
@@ -22,11 +23,11 @@ class LiveModel:
 
     def __init__(self, network: tf.keras.Model, head: Head | None, frame: Frame, detector: Detector | None = None):
         self.head, self.frame = head, frame
-        self.locator: signatures.Model = self
-        if detector:
-            self.locator = LiveModel(detector.features, detector.head, detector.frame)
+        self._detector = LiveModel(detector.features, detector.head, detector.frame) if detector else None
+        self.locator: signatures.Model = self._detector or self
         self._network = network
         self._known: dict[tuple[tuple[int, ...], bytes], Labelled] = {}
+        self._seed: int | None = None  # of how labels are rounded; None: as they are
 
     def label(self, images: tf.Tensor) -> Labelled:
         """Labels pictures, each batch of them once, whatever type it comes in."""
@@ -34,7 +35,16 @@ class LiveModel:
         known = pixels.shape, pixels.tobytes()
         if known not in self._known:
             self._known[known] = self._label(pixels)
-        return self._known[known]
+        labels, scale = self._known[known]
+        return Labelled(labels if self._seed is None else _rounded(labels, self._seed), scale)
+
+    def rounded(self, seed: int) -> LiveModel:
+        """Returns this model, whose labels differ from what they are by as much as a written one's may."""
+        other = copy.copy(self)
+        other._seed = seed
+        other._detector = self._detector.rounded(seed) if self._detector else None
+        other.locator = other._detector or other
+        return other
 
     def to_pictures(self, points: tf.Tensor, scale: np.ndarray) -> tf.Tensor:
         """Takes points [N, K, 2] in pixels of the network's input to the pictures', whose scale is `Labelled.scale`."""
@@ -83,6 +93,11 @@ def check_operations(written: str | os.PathLike) -> None:
     foreign = sorted(name for name in operations if name in _NEED_PYTHON or not hasattr(tf.raw_ops, name))
     if foreign:
         raise RuntimeError(f"nothing exported: no TensorFlow server has the operations {', '.join(foreign)}")
+
+
+def _rounded(labels, seed):
+    tolerance = agreement.LABEL * tf.maximum(1.0, tf.reduce_max(tf.norm(labels, axis=-1)))
+    return labels + tf.random.stateless_uniform(tf.shape(labels), (seed, 0), -tolerance, tolerance)
 
 
 def _pixels(images: tf.Tensor) -> np.ndarray:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from dense_labels.batches import Frame
 from dense_labels.exporting import saved_model
 from dense_labels.method import matching
-from tests.colours import FRAME, SIZE, STRIDE, publish
+from tests.colours import FRAME, SIZE, STRIDE, publish, smooth_images
 
 QUICK = {"verified": False, "only": ("labels_float",)}
 
@@ -108,6 +108,24 @@ def test_a_model_that_answers_otherwise_than_live_is_not_published(
         publish(network, head, out, only=(signature,))
     left = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))]
     assert left == (["served", "served/model", "served/model/1"] if existing else [])
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_where_places_are_equally_likely_a_written_model_may_choose_another(colour_network, tmp_path, caplog, wrong):
+    def head(labels):
+        eager, columns = tf.executing_eagerly(), SIZE[1] // STRIDE
+        red = tf.reduce_sum(labels[..., :1], axis=1) + (1e-5 * np.arange(columns)[:, np.newaxis] if eager else 0.0)
+        x = tf.cast(tf.argmax(red, axis=1), tf.float32) + (0.5 if eager and wrong else 0.0)
+        return {"points": tf.stack([x, x], axis=-1), "score": tf.ones_like(x)}
+
+    grey, others = np.full([1, *SIZE, 3], 0.5, np.float32), smooth_images(1, SIZE, 1)
+    options = {"only": ("landmarks_float",), "example_images": np.concatenate([grey, others])}
+    if wrong:  # where one place is likeliest too
+        with pytest.raises(RuntimeError, match="nothing exported: points, written and live, differ by 0.5"):
+            publish(colour_network, head, tmp_path, **options)
+    else:
+        publish(colour_network, head, tmp_path, **options)
+        assert "points: in some example pictures rounding decides" in caplog.text
 
 
 def test_a_full_disk_leaves_nothing(colour_network, tmp_path, monkeypatch):
