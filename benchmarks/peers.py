@@ -13,8 +13,7 @@ import numpy as np
 from benchmarks import regression_trees
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import Config
-from dense_labels.detection import sides
-from dense_labels.evaluation import absent, landmarks, measuring
+from dense_labels.evaluation import absent, landmarks, measuring, sides
 from dense_labels.registry import READERS
 from input_pipeline.readers import consistency
 from input_pipeline.readers.pictures import Pictures

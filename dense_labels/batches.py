@@ -138,6 +138,12 @@ class LabelledLandmarks(_Rows):
     normaliser: np.ndarray
     picture: np.ndarray
 
+    def joined(self, other: LabelledLandmarks) -> LabelledLandmarks:
+        """These images, then others whose label maps are of the same size."""
+        labels = LabelMap(np.concatenate([self.labels.values, other.labels.values]), self.labels.stride)
+        names = [field.name for field in dataclasses.fields(self)][1:]
+        return LabelledLandmarks(labels, *(np.concatenate([getattr(self, n), getattr(other, n)]) for n in names))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabelledSurfaces(_Rows):

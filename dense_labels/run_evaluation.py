@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -234,7 +234,8 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     source, batch_size = subject.source, subject.config.eval.batch_size
     landmarks.check_few_shot(few_shot, known, test, source.origins("annotated") or None)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
-    fits, detector, fitted = _fit_heads(subject, known, test, lessons)
+    more = _with_mirror_images(subject)
+    fits, detector, fitted = _fit_heads(subject, known, test, lessons, more)
     if len(fitted.heads) > 1 and not fitted.errors:
         few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
         progress.say(f"{few}: {fitted.best} is the one to export, for {measuring.FEW_REASON}")
@@ -247,7 +248,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
         protocol["detector_kept"] = detector.kept
     parts = measuring.measure(fitted.predicted, fitted.measured_on, source.normaliser, **protocol)
     if few_shot:
-        views_of = functools.partial(_few_views, subject, len(known))
+        views_of = lambda indices, _: more(known.take(indices))  # noqa: E731
         asked = {"counts": few_shot, "seeds": _SEEDS, "shown": source.origins("annotated") or None}
         errors = landmarks.few_shot(fits, views_of, known, test, batch_size=batch_size, **asked)
         of_detector = detector.few_shot(counts=few_shot, seeds=_SEEDS) if detector else {}
@@ -256,7 +257,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     return Measured(Result(**parts, landmark_names=names, best=fitted.best, step=subject.step), fitted)
 
 
-def _fit_heads(subject: Subject, known, test, lessons: Lessons) -> tuple[dict[str, Any], Any, Any]:
+def _fit_heads(subject: Subject, known, test, lessons: Lessons, more) -> tuple[dict[str, Any], Any, Any]:
     """The functions that fit heads to labels, what fits detectors or None, and all heads as they were fitted."""
     from dense_labels.detection import evaluating
     from dense_labels.evaluation import landmarks
@@ -273,18 +274,22 @@ def _fit_heads(subject: Subject, known, test, lessons: Lessons) -> tuple[dict[st
         if name != evaluating.NAME
     }
     shown = subject.source.origins("annotated") or None
-    fitted = landmarks.fit_heads(fits, known, test, batch_size=settings.batch_size, shown=shown) if fits else None
+    asked = {"batch_size": settings.batch_size, "shown": shown, "more": more}
+    fitted = landmarks.fit_heads(fits, known, test, **asked) if fits else None
     if detector is not None:
         fitted = evaluating.together(fitted, detector.fit(known, test), settings.heads)
     return fits, detector, fitted
 
 
-def _few_views(subject: Subject, count: int, indices: np.ndarray, seed: int) -> batches.LabelledLandmarks:
-    """A few of `count` annotated pictures and mildly warped views of them, labelled."""
-    from dense_labels.evaluation import landmarks
-    from input_pipeline import pipeline
+def _with_mirror_images(subject: Subject) -> Callable[[batches.LabelledLandmarks], batches.LabelledLandmarks]:
+    """A function that adds their mirror images to annotated ones, if the training saw such and the sides are known."""
+    from dense_labels.evaluation import sides
 
-    views = pipeline.few_shot_batches(
-        subject.source, indices, count=count, batch_size=subject.config.eval.batch_size, seed=seed
-    )
-    return landmarks.label_landmarks(subject.label, views, subject.stride)
+    source, config = subject.source, subject.config
+    names = tuple(source.landmark_names)
+    pairs = source.flip_pairs or sides.flip_pairs(names)
+    if not (config.views.flip and pairs and set(config.eval.heads) - {"detector"}):
+        return lambda images: images
+    progress.say(f"heads are fitted to mirror images too, which exchange {sides.words(pairs, names)}")
+    mirrored = subject.landmarks("annotated", config.eval.head_images, mirrored=pairs)
+    return lambda images: images.joined(mirrored.take(np.isin(mirrored.picture, images.picture)))

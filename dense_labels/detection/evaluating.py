@@ -15,11 +15,11 @@ import tensorflow as tf
 from dense_labels import progress
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import Config
-from dense_labels.detection import choosing, fitting, sides, sizes
+from dense_labels.detection import choosing, fitting, sizes
 from dense_labels.detection import pile as pile_lib
 from dense_labels.detection import views as views_lib
 from dense_labels.detection.pile import Pile
-from dense_labels.evaluation import absent, landmarks, measuring
+from dense_labels.evaluation import absent, landmarks, measuring, sides
 from dense_labels.evaluation.landmarks import FittedHeads
 from dense_labels.evaluation.measuring import MEAN_SHAPE, Measure
 from dense_labels.registry import READERS

@@ -18,10 +18,11 @@ from dense_labels import compat, progress
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import pile as pile_lib
-from dense_labels.detection import shapes, sides
+from dense_labels.detection import shapes
 from dense_labels.detection import views as views_lib
 from dense_labels.detection.gathered import Gathered
 from dense_labels.detection.kept import Kept
+from dense_labels.evaluation import sides
 from models import heat_maps
 from models.detectors import STRIDE, Detector
 from models.refining_detectors import RefiningDetector

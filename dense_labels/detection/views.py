@@ -12,7 +12,7 @@ import tensorflow as tf
 from dense_labels.batches import Array, LabelledLandmarks
 from dense_labels.compat import without_autograph
 from dense_labels.config import ViewsConfig
-from dense_labels.detection import sides
+from dense_labels.evaluation import sides
 from dense_labels.registry import WARPS
 from input_pipeline import order as order_lib
 from input_pipeline.views import pairs, point_maps, view_maps

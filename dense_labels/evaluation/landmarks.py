@@ -88,6 +88,7 @@ def fit_heads(
     folds: int = FOLDS,
     shown: Sequence[Hashable] | None = None,
     keep: Callable[[Mapping[str, np.ndarray]], Collection[str]] | None = None,
+    more: Callable[[LabelledLandmarks], LabelledLandmarks] = lambda images: images,
 ) -> FittedHeads:
     """Fits landmark heads on annotated images, their frozen labels or pixels, and measures each on others.
 
@@ -106,6 +107,7 @@ def fit_heads(
       shown: what tells the picture of each image from others, as `turns.pictures` takes it.
       keep: says of the errors held out, as of `FittedHeads.each`, which heads are fitted on all annotated images; if
         not all of them.
+      more: takes annotated images to what heads are fitted on: these, and perhaps their mirror images.
 
     Returns:
       The heads, and what was predicted by them, or by heads of their kind.
@@ -117,20 +119,21 @@ def fit_heads(
     count = turns.annotated(known, numbers)
     measured = FittedHeads({}, measuring.of_few(fits), None, None, None, fitted_on=absent.shapes(known))
     if count >= FOLDS and test is None:
-        measured = _in_turns(fits, known, batch_size, numbers % folds)
+        measured = _in_turns(fits, known, batch_size, numbers % folds, more)
     elif count >= FOLDS:
-        _, part, answers = _turn(fits, known, (numbers % FOLDS == 0) & (numbers < count), batch_size)
+        _, part, answers = _turn(fits, known, (numbers % FOLDS == 0) & (numbers < count), batch_size, more)
         measured = _compared(measured, answers, part)
     kept = fits if keep is None else keep(measured.each)
-    heads = {name: fit(known) for name, fit in fits.items() if name in kept}
+    shown_to_heads = more(known)
+    heads = {name: fit(shown_to_heads) for name, fit in fits.items() if name in kept}
     if test is None:
         return dataclasses.replace(measured, heads=heads)
     answers = _predict(heads, test, batch_size)
     points = {name: answer["points"] for name, answer in answers.items()}
     predicted = _by_decoding(answers, measuring.mean_shape(known), test)
-    on_test: dict[str, Any] = {"predicted": predicted, "points": points}
-    on_test["measured_on"] = absent.fitted_alone(test, known)
-    return dataclasses.replace(measured, heads=heads, best=measuring.least(measured.errors, fits), **on_test)
+    measured = dataclasses.replace(measured, heads=heads, best=measuring.least(measured.errors, fits))
+    on = absent.fitted_alone(test, known)
+    return dataclasses.replace(measured, predicted=predicted, points=points, measured_on=on)
 
 
 def _compared(measured: FittedHeads, answers, images: LabelledLandmarks) -> FittedHeads:
@@ -146,9 +149,9 @@ def _compared(measured: FittedHeads, answers, images: LabelledLandmarks) -> Fitt
     )
 
 
-def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, fold: np.ndarray) -> FittedHeads:
+def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, fold: np.ndarray, more) -> FittedHeads:
     """Measures heads on the annotated images, each part, int [N] from 0, by those fitted on the others."""
-    took = [_turn(fits, known, fold == k, batch_size) for k in range(fold.max() + 1)]
+    took = [_turn(fits, known, fold == k, batch_size, more) for k in range(fold.max() + 1)]
     order = np.argsort(fold, kind="stable").argsort()
     parts = [_by_decoding(answers, measuring.mean_shape(rest), part) for rest, part, answers in took]
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
@@ -162,11 +165,12 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, fold: np.nd
     return _compared(measured, together, measured_on)
 
 
-def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int) -> tuple:
+def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int, more) -> tuple:
     """The images that heads are fitted on, those held out, and what the heads answer on these."""
     rest, part = known.take(~held_out), known.take(held_out)
-    answers = _predict(absent.fit_present(fits, rest), part, batch_size)
-    return rest, absent.fitted_alone(part, rest), answers
+    shown_to_heads = more(rest)
+    answers = _predict(absent.fit_present(fits, shown_to_heads), part, batch_size)
+    return rest, absent.fitted_alone(part, shown_to_heads), answers
 
 
 def few_shot(
@@ -201,7 +205,7 @@ def few_shot(
       ValueError: if a count is below 1, or so many images cannot be drawn, or none would be left to measure on.
     """
     check_few_shot(counts, known, test, shown)
-    pool, numbers = _with_landmarks(known), turns.pictures(known, shown)
+    pool, numbers = np.flatnonzero(known.annotated.any(axis=1)), turns.pictures(known, shown)
     errors: dict[str, dict[int, list[Any]]] = {}
     for count in dict.fromkeys(counts):  # one that is there twice is drawn alike
         for seed in range(seeds) if isinstance(seeds, int) else seeds:
@@ -242,8 +246,8 @@ def few_errors(
       ValueError: if no landmark is annotated in the few, or a head cannot be fitted.
     """
     answers = _predict(absent.fit_present(fits, few), measured, batch_size)
-    images = absent.fitted_alone(measured, few)
-    return {name: measure(points, images) for name, points in _by_decoding(answers, shape, measured).items()}
+    predicted, images = _by_decoding(answers, shape, measured), absent.fitted_alone(measured, few)
+    return {name: measure(points, images) for name, points in predicted.items()}
 
 
 def check_few_shot(
@@ -253,17 +257,12 @@ def check_few_shot(
     shown: Sequence[Hashable] | None = None,
 ) -> None:
     """Refuses numbers of images that `few_shot` cannot draw, whose arguments these are; raises a ValueError."""
-    pool = _with_landmarks(known)
+    pool = np.flatnonzero(known.annotated.any(axis=1))  # of others nothing is learned
     of_one = np.bincount(turns.pictures(known, shown)[pool]).min(initial=len(pool)) if test is None else 0
     left = "" if test is not None else " with a picture left to measure on; draw fewer, or give annotations to test on"
     for count in counts:
         if not 1 <= count <= len(pool) - of_one:
             raise ValueError(f"{count} annotated images cannot be drawn from {len(pool)}{left}")
-
-
-def _with_landmarks(images: LabelledLandmarks) -> np.ndarray:
-    """Indices of the images in which a landmark is annotated: of others nothing is learned."""
-    return np.flatnonzero(images.annotated.any(axis=1))
 
 
 def predict(head: Head, labels: LabelMap, batch_size: int) -> dict[str, np.ndarray]:

@@ -1,11 +1,17 @@
 """Tests of what an evaluation makes of its arguments, before anything is measured."""
 
+import types
+
+import numpy as np
 import pytest
 
 import dense_labels
 from dense_labels import run_config, run_evaluation
 from dense_labels.config import Config
+from dense_labels.batches import LandmarkBatch
 from dense_labels.registry import READERS, SOURCES
+from dense_labels.run_pictures import Subject
+from input_pipeline import pipeline
 
 
 @pytest.fixture
@@ -49,3 +55,34 @@ def test_data_sets_without_landmarks_say_that_they_have_none():
     """The test pictures of an evaluation are then looked for among those of the training."""
     found = {name for each in (READERS, SOURCES) for name in each if run_evaluation._is_unannotated(name)}
     assert found == {"folder", "boxes", "video"}
+
+
+@pytest.fixture
+def subject(monkeypatch):
+    """Four annotated images, whose labels are their pixels, of a run that saw mirror images."""
+    image = np.random.default_rng(0).random([4, 2, 5, 3], np.float32)
+    points = np.float32([[[1, 1], [4, 1]]] * 4)
+    batch = LandmarkBatch(image, points, np.ones([4, 2], np.float32), np.ones([4, 2]), np.ones(4), np.arange(4))
+    monkeypatch.setattr(pipeline, "landmark_batches", lambda *_, **__: [batch])
+    config = Config()
+    config.views.flip = True
+    source = types.SimpleNamespace(landmark_names=("left_eye", "right_eye"), flip_pairs=())
+    return Subject(config, lambda images: images, 1, 0, source, "train")
+
+
+def test_heads_see_mirror_images_of_the_pictures_they_are_fitted_to(subject, capsys):
+    more, known = run_evaluation._with_mirror_images(subject), subject.landmarks("annotated")
+    assert "heads are fitted to mirror images too, which exchange left_eye and right_eye\n" in capsys.readouterr().out
+    found = more(known.take([3, 1]))
+    np.testing.assert_array_equal(found.picture, [3, 1, 1, 3])
+    np.testing.assert_array_equal(found.labels.values[3], known.labels.values[3][:, ::-1])
+    np.testing.assert_array_equal(found.landmarks[2:], [[[1, 1], [4, 1]]] * 2)
+
+
+@pytest.mark.parametrize("lacking", ["flip", "sides", "heads"])
+def test_they_see_none_that_the_training_did_not_or_whose_sides_are_not_known(subject, capsys, lacking):
+    subject.config.views.flip = lacking != "flip"
+    subject.config.eval.heads = ("detector",) if lacking == "heads" else ("detector", "nearest")
+    subject.source.landmark_names = ("left_eye", "nose") if lacking == "sides" else ("left_eye", "right_eye")
+    known = subject.landmarks("annotated")
+    assert run_evaluation._with_mirror_images(subject)(known) is known and not capsys.readouterr().out

@@ -11,8 +11,8 @@ from PIL import Image
 import dense_labels
 from dense_labels import kept_heads
 from dense_labels.batches import LabelledLandmarks, LabelMap
-from dense_labels.detection import choosing, evaluating, fitting, pile, sides, sizes
-from dense_labels.evaluation import landmarks, measuring
+from dense_labels.detection import choosing, evaluating, fitting, pile, sizes
+from dense_labels.evaluation import landmarks, measuring, sides
 from tests import drawn
 from tests.dense_labels.test_run import QUICK
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.batches import LandmarkBatch
+from dense_labels.batches import LabelMap, LandmarkBatch
 from dense_labels.evaluation import growing, landmarks, measuring
 from dense_labels.registry import HEADS
 from tests.dense_labels.evaluation import numbered
@@ -76,6 +76,19 @@ def test_without_test_images_the_known_ones_take_turns(images):
     np.testing.assert_allclose(
         fitted.predicted["mean_shape"][0, 0, 0], 10 * np.mean(first), rtol=1e-5
     )  # without image 0
+
+
+@pytest.mark.parametrize("tested", [False, True])
+def test_heads_are_fitted_to_more_than_the_annotated_images_and_measured_on_these(images, tested):
+    known, test, seen = images.take(slice(0, 10)), images.take(slice(10, 12)) if tested else None, []
+    more = lambda some: some.joined(dataclasses.replace(some, labels=LabelMap(some.labels.values + 100, 1)))  # noqa: E731
+    fitted = landmarks.fit_heads({"regress": fit(1.0, seen)}, known, test, batch_size=3, more=more)
+    assert len(seen) == (2 if tested else 6) and seen[-1] == [*range(10), *range(100, 110)]
+    for shown in seen:  # of a picture held out nothing is shown
+        assert shown == [*shown[: len(shown) // 2], *(n + 100 for n in shown[: len(shown) // 2])]
+    assert [len(shown) for shown in seen[:-1]] == [16] * (len(seen) - 1)
+    np.testing.assert_array_equal(fitted.measured_on.picture, (test or known).picture)
+    assert fitted.errors == {"regress": pytest.approx(4.0)} and len(fitted.fitted_on) == 10
 
 
 @pytest.mark.parametrize("tested", [False, True])

@@ -1,10 +1,14 @@
-"""Which landmarks change places in the mirror image, told by their names: left_eye and right_eye."""
+"""Mirror images of annotated ones, and which landmarks change places there, told by their names."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections.abc import Sequence
+
+import numpy as np
+
+from dense_labels.batches import LandmarkBatch
 
 _SIDE = re.compile(r"left|right|(?<![a-z])[lr](?![a-z])", re.IGNORECASE)
 _STANDS_ALONE = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])|^(left|right)|(left|right)$", re.IGNORECASE)
@@ -73,3 +77,16 @@ def exchanged(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
     for left, right in pairs:
         order[left], order[right] = right, left
     return order
+
+
+def mirrored(images: LandmarkBatch, pairs: Sequence[tuple[int, int]]) -> LandmarkBatch:
+    """Mirrors annotated images left to right; landmarks of a pair change places.
+
+    Raises:
+      ValueError: as `exchanged`.
+    """
+    order = exchanged(images.landmarks.shape[1], pairs)
+    landmarks = np.asarray(images.landmarks)[:, order]
+    landmarks = np.stack([images.image.shape[2] - landmarks[..., 0], landmarks[..., 1]], axis=-1)
+    annotated = np.asarray(images.annotated)[:, order]
+    return images._replace(image=np.asarray(images.image)[:, :, ::-1], landmarks=landmarks, annotated=annotated)

@@ -1,8 +1,10 @@
 """Tests of the pairs of left and right landmarks."""
 
+import numpy as np
 import pytest
 
-from dense_labels.detection import sides
+from dense_labels.batches import LandmarkBatch
+from dense_labels.evaluation import sides
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,18 @@ def test_pairs_change_places():
 def test_a_landmark_in_two_pairs_is_refused():
     with pytest.raises(ValueError, match=r"flip pairs \[\(0, 1\), \(1, 2\)\]: a landmark is in two of them"):
         sides.exchanged(3, [(0, 1), (1, 2)])
+
+
+def test_mirror_images_show_the_same_landmarks_on_other_sides():
+    image = np.zeros([1, 4, 6, 3], np.float32)
+    points, rest = np.float32([[[0.5, 1.5], [5.5, 1.5], [2.5, 3.5]]]), [np.ones([1, 2]), np.ones(1), np.arange(1)]
+    for n, (x, y) in enumerate(points[0].astype(int)):
+        image[0, y, x, n] = 1
+    found = sides.mirrored(LandmarkBatch(image, points, np.float32([[1, 0, 1]]), *rest), [(0, 1)])
+    np.testing.assert_array_equal(found.landmarks, [[[0.5, 1.5], [5.5, 1.5], [3.5, 3.5]]])
+    np.testing.assert_array_equal(found.annotated, [[0, 1, 1]])
+    for n, (x, y) in zip([1, 0, 2], found.landmarks[0].astype(int)):  # what was the right eye is the left one
+        assert found.image[0, y, x, n] == 1
+    again = sides.mirrored(found, [(0, 1)])
+    for mine, given in zip(again, (image, points, np.float32([[1, 0, 1]]), *rest)):
+        np.testing.assert_array_equal(mine, given)
