@@ -291,5 +291,5 @@ def _with_mirror_images(subject: Subject) -> Callable[[batches.LabelledLandmarks
     if not (config.views.flip and pairs and set(config.eval.heads) - {"detector"}):
         return lambda images: images
     progress.say(f"heads are fitted to mirror images too, which exchange {sides.words(pairs, names)}")
-    mirrored = subject.landmarks("annotated", config.eval.head_images, mirrored=pairs)
-    return lambda images: images.joined(mirrored.take(np.isin(mirrored.picture, images.picture)))
+    label, stride, size = subject.label, subject.stride, config.eval.batch_size
+    return lambda images: sides.with_mirrored(images, source, label, stride=stride, pairs=pairs, batch_size=size)

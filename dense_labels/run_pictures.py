@@ -45,14 +45,12 @@ class Subject:
         """Labels images [B, H, W, 3]."""
         return batches.LabelMap(np.asarray(self.label(images)), self.stride)
 
-    def landmarks(self, split: str, count: int = 0, mirrored: tuple = ()) -> batches.LabelledLandmarks:
-        """All annotated images of a split, or `count` of them, labelled; mirrored, landmarks of these pairs change."""
-        from dense_labels.evaluation import landmarks, sides
+    def landmarks(self, split: str, count: int = 0) -> batches.LabelledLandmarks:
+        """All annotated images of a split, or `count` of them, labelled."""
+        from dense_labels.evaluation import landmarks
         from input_pipeline import pipeline
 
         images = pipeline.landmark_batches(self.source, split, batch_size=self.config.eval.batch_size, count=count)
-        if mirrored:
-            images = (sides.mirrored(batch, mirrored) for batch in images)
         return landmarks.label_landmarks(self.label, images, self.stride)
 
 

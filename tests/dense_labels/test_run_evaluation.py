@@ -7,8 +7,9 @@ import pytest
 
 import dense_labels
 from dense_labels import run_config, run_evaluation
-from dense_labels.config import Config
 from dense_labels.batches import LandmarkBatch
+from dense_labels.config import Config
+from dense_labels.evaluation import sides
 from dense_labels.registry import READERS, SOURCES
 from dense_labels.run_pictures import Subject
 from input_pipeline import pipeline
@@ -63,20 +64,24 @@ def subject(monkeypatch):
     image = np.random.default_rng(0).random([4, 2, 5, 3], np.float32)
     points = np.float32([[[1, 1], [4, 1]]] * 4)
     batch = LandmarkBatch(image, points, np.ones([4, 2], np.float32), np.ones([4, 2]), np.ones(4), np.arange(4))
+    chosen = lambda _, rows, **__: [LandmarkBatch(*(each[rows] for each in batch))]  # noqa: E731
     monkeypatch.setattr(pipeline, "landmark_batches", lambda *_, **__: [batch])
+    monkeypatch.setattr(pipeline, "few_shot_batches", chosen)
     config = Config()
     config.views.flip = True
-    source = types.SimpleNamespace(landmark_names=("left_eye", "right_eye"), flip_pairs=())
+    source = types.SimpleNamespace(landmark_names=("left_eye", "right_eye"), flip_pairs=(), count=lambda _: 4)
     return Subject(config, lambda images: images, 1, 0, source, "train")
 
 
-def test_heads_see_mirror_images_of_the_pictures_they_are_fitted_to(subject, capsys):
+def test_heads_see_mirror_images_of_the_pictures_they_are_fitted_to(subject, monkeypatch, capsys):
     more, known = run_evaluation._with_mirror_images(subject), subject.landmarks("annotated")
     assert "heads are fitted to mirror images too, which exchange left_eye and right_eye\n" in capsys.readouterr().out
     found = more(known.take([3, 1]))
-    np.testing.assert_array_equal(found.picture, [3, 1, 1, 3])
-    np.testing.assert_array_equal(found.labels.values[3], known.labels.values[3][:, ::-1])
+    np.testing.assert_array_equal(found.picture, [3, 1, 3, 1])
+    np.testing.assert_array_equal(found.labels.values[2], known.labels.values[3][:, ::-1])
     np.testing.assert_array_equal(found.landmarks[2:], [[[1, 1], [4, 1]]] * 2)
+    monkeypatch.setattr(sides, "MANY", 3)
+    assert more(known) is known and len(more(known.take([3, 1, 0]))) == 6
 
 
 @pytest.mark.parametrize("lacking", ["flip", "sides", "heads"])
