@@ -26,7 +26,7 @@ def run(tmp_path_factory, undrawn):
     points = list(drawn.faces(out / "pictures", side=SIDE, count=COUNT).items())
     drawn.write_csv(out / "points.csv", dict(points[: COUNT // 2]))
     drawn.write_csv(out / "test.csv", dict(points[COUNT // 2 :]))
-    data = {"data.size": (36, 36), "data.crop": 2, "data.cache_dir": out / "cache"}
+    data = {"data.size": (36, 36), "data.crop": 2, "data.cache_dir": out / "cache", "views.flip": True}
     return dense_labels.train(str(out / "pictures"), workdir=out / "run", **{**QUICK, **data})
 
 
@@ -55,7 +55,7 @@ class Red:
         return self
 
 
-def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch):
+def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch, capsys):
     seen, piles, kept = [], [], {}
     unfinished = kept_heads.unfinished(run.workdir)
 
@@ -73,6 +73,7 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
     monkeypatch.setattr(fitting, "fit", fit)
     monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: piles.append(len(pile)) or first)
     result = run.evaluate(heads=("nearest", "detector"), few_shot=2, **annotations(run))
+    assert "heads are fitted to mirror images too, which exchange left_eye and right_eye" in capsys.readouterr().out
     assert result.landmark_error_percent["detector"][2] < 8 < 50 < result.landmark_error_percent["detector"][0]
     assert {"detector", "subpixel", "mean_shape"} <= result.landmark_error_percent.keys()
     assert len(result.few_shot_error_percent["detector"][2]) == 3
