@@ -26,8 +26,8 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
     """Writes NAME.pts for each picture NAME that has landmarks, in folders as theirs; says what such files cannot hold.
 
     Raises:
-      ValueError: if there is one landmark alone, or a picture has some of the landmarks but not all, or has several
-        objects, or two pictures have one name but for their endings.
+      ValueError: if there is one landmark alone, a picture has some of the landmarks but not all, those of a picture
+        lie on one line along x or y, a picture has several objects, or two have one name but for their endings.
     """
     predictions.check_alone("pts")
     if len(predictions.landmark_names) == 1:  # errors of such files are divided by the size of the box about the points
@@ -43,7 +43,12 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
         place = str(pathlib.PurePosixPath(name).with_suffix(".pts"))
         if place in contents:
             raise ValueError(f"pts has one file for {name} and for a picture of that name with another ending")
-        lines = "".join(f"{x:.5f} {y:.5f}\n" for x, y in predictions.points[row].astype(np.float64) + _HALF)
+        written = np.round(predictions.points[row].astype(np.float64) + _HALF, 5)
+        if not np.ptp(written, axis=0).all():
+            raise ValueError(
+                f"pts: the landmarks of {name} lie on one line, and their box must have an area; choose 'csv'"
+            )
+        lines = "".join(f"{x:.5f} {y:.5f}\n" for x, y in written)
         contents[place] = f"version: 1\nn_points: {len(known)}\n{{\n{lines}}}\n"
     _say_what_is_lost(predictions)
 

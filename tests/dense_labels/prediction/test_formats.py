@@ -189,6 +189,12 @@ def test_pts_is_for_several_landmarks(predictions, tmp_path):
                       predictions.score[:, :1])  # fmt: skip
     with pytest.raises(ValueError, match="pts is for several landmarks, .* and there is one; choose 'csv'"):
         one.save(tmp_path / "out", ["pts"])
+    points = predictions.points.copy()
+    points[1, :, 0] = 7
+    level = dataclasses.replace(predictions, points=points)
+    name = predictions.names[1]
+    with pytest.raises(ValueError, match=f"pts: the landmarks of {name} lie on one line, .*; choose 'csv'"):
+        level.save(tmp_path / "out", ["pts"])
 
 
 def test_what_tps_would_take_for_not_placed_is_said(predictions, tmp_path, capsys):
