@@ -7,7 +7,7 @@ python -m benchmarks.choosing --workdir=runs/mine [--images=IMAGES --annotations
 Of a finished run, whose network is frozen; IMAGES and the annotations are the run's own where none are given. Each draw
 takes a random half of ANNOTATIONS. From it pictures are chosen by the code of `eval_main.py --annotate`, as where
 nothing is annotated yet and there is no head (k-medoids over labels and colours), and as many are drawn at random.
-Heads are fitted to either as `--few_shot` fits them, and measured on TEST; without it, on the other half. What is
+Heads are fitted to either and to warped views of them, and measured on TEST; without it, on the other half. What is
 chosen from one half is always the same: the halves make the spread. `--heads=detector` fits detectors, which begin with
 --weights and see the chosen pictures alone; each takes minutes.
 

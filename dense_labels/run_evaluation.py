@@ -7,13 +7,13 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dense_labels import batches, files, kept_heads, progress, run_config, run_pictures
 from dense_labels import config as config_lib
+from dense_labels import files, kept_heads, progress, run_config, run_pictures
 from dense_labels.registry import HEADS, READERS, SOURCES
 from dense_labels.run import Run
 from dense_labels.run_pictures import Measured, Subject
@@ -228,14 +228,15 @@ def _measure_landmarks(
 
 def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Lessons) -> Measured:
     """Fits and measures the heads of the configuration, on labelled annotated and on test images or None."""
-    from dense_labels.evaluation import landmarks, measuring
+    from dense_labels.evaluation import landmarks, measuring, sides
     from dense_labels.evaluation.result import Result
 
     source, batch_size = subject.source, subject.config.eval.batch_size
     landmarks.check_few_shot(few_shot, known, test, source.origins("annotated") or None)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
-    more = _with_mirror_images(subject)
-    fits, detector, fitted = _fit_heads(subject, known, test, lessons, more)
+    mirrored = _mirrored(subject, len(known), few_shot)
+    with_more = mirrored.added if len(known) <= sides.MANY else lambda images: images  # in turns there may be fewer
+    fits, detector, fitted = _fit_heads(subject, known, test, lessons, with_more)
     if len(fitted.heads) > 1 and not fitted.errors:
         few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
         progress.say(f"{few}: {fitted.best} is the one to export, for {measuring.FEW_REASON}")
@@ -248,7 +249,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
         protocol["detector_kept"] = detector.kept
     parts = measuring.measure(fitted.predicted, fitted.measured_on, source.normaliser, **protocol)
     if few_shot:
-        views_of = lambda indices, _: more(known.take(indices))  # noqa: E731
+        views_of = lambda indices, _: mirrored.added(known.take(indices))  # noqa: E731
         asked = {"counts": few_shot, "seeds": _SEEDS, "shown": source.origins("annotated") or None}
         errors = landmarks.few_shot(fits, views_of, known, test, batch_size=batch_size, **asked)
         of_detector = detector.few_shot(counts=few_shot, seeds=_SEEDS) if detector else {}
@@ -257,7 +258,18 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     return Measured(Result(**parts, landmark_names=names, best=fitted.best, step=subject.step), fitted)
 
 
-def _fit_heads(subject: Subject, known, test, lessons: Lessons, more) -> tuple[dict[str, Any], Any, Any]:
+def _mirrored(subject: Subject, count: int, few_shot: tuple[int, ...]) -> Any:
+    """Mirror images of the `count` annotated ones, `sides.MirrorImages`; says which heads are fitted to any."""
+    from dense_labels.evaluation import sides
+
+    images = sides.MirrorImages(subject.source, subject.config, subject.label, subject.stride)
+    which = "heads" if count <= sides.MANY else "few-shot heads"
+    if images.pairs and (count <= sides.MANY or few_shot):
+        progress.say(f"{which} are fitted to mirror images too, which exchange {images.words}")
+    return images
+
+
+def _fit_heads(subject: Subject, known, test, lessons: Lessons, with_more) -> tuple[dict[str, Any], Any, Any]:
     """The functions that fit heads to labels, what fits detectors or None, and all heads as they were fitted."""
     from dense_labels.detection import evaluating
     from dense_labels.evaluation import landmarks
@@ -274,22 +286,8 @@ def _fit_heads(subject: Subject, known, test, lessons: Lessons, more) -> tuple[d
         if name != evaluating.NAME
     }
     shown = subject.source.origins("annotated") or None
-    asked = {"batch_size": settings.batch_size, "shown": shown, "more": more}
+    asked = {"batch_size": settings.batch_size, "shown": shown, "with_more": with_more}
     fitted = landmarks.fit_heads(fits, known, test, **asked) if fits else None
     if detector is not None:
         fitted = evaluating.together(fitted, detector.fit(known, test), settings.heads)
     return fits, detector, fitted
-
-
-def _with_mirror_images(subject: Subject) -> Callable[[batches.LabelledLandmarks], batches.LabelledLandmarks]:
-    """A function that adds their mirror images to annotated ones, if the training saw such and the sides are known."""
-    from dense_labels.evaluation import sides
-
-    source, config = subject.source, subject.config
-    names = tuple(source.landmark_names)
-    pairs = source.flip_pairs or sides.flip_pairs(names)
-    if not (config.views.flip and pairs and set(config.eval.heads) - {"detector"}):
-        return lambda images: images
-    progress.say(f"heads are fitted to mirror images too, which exchange {sides.words(pairs, names)}")
-    label, stride, size = subject.label, subject.stride, config.eval.batch_size
-    return lambda images: sides.with_mirrored(images, source, label, stride=stride, pairs=pairs, batch_size=size)

@@ -257,7 +257,7 @@ def few_shot_batches(
     """
     chosen = tf.data.Dataset.from_tensor_slices(tf.cast(indices, tf.int64))
     plain = source.landmarks("annotated", chosen.map(lambda index: (index, [0, 0])), batch_size=batch_size, count=count)
-    if not source.warps_pictures:
+    if not (copies and source.warps_pictures):
         return plain
     repeated = chosen.repeat(copies).enumerate().map(lambda place, index: (index, tf.stack([seed, place])))
     pairs = source.annotated_pairs(

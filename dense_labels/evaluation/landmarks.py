@@ -88,7 +88,7 @@ def fit_heads(
     folds: int = FOLDS,
     shown: Sequence[Hashable] | None = None,
     keep: Callable[[Mapping[str, np.ndarray]], Collection[str]] | None = None,
-    more: Callable[[LabelledLandmarks], LabelledLandmarks] = lambda images: images,
+    with_more: Callable[[LabelledLandmarks], LabelledLandmarks] = lambda images: images,
 ) -> FittedHeads:
     """Fits landmark heads on annotated images, their frozen labels or pixels, and measures each on others.
 
@@ -107,7 +107,7 @@ def fit_heads(
       shown: what tells the picture of each image from others, as `turns.pictures` takes it.
       keep: says of the errors held out, as of `FittedHeads.each`, which heads are fitted on all annotated images; if
         not all of them.
-      more: takes annotated images to what heads are fitted on: these, and perhaps their mirror images.
+      with_more: takes annotated images to what heads are fitted on: these, and perhaps their mirror images.
 
     Returns:
       The heads, and what was predicted by them, or by heads of their kind.
@@ -119,13 +119,13 @@ def fit_heads(
     count = turns.annotated(known, numbers)
     measured = FittedHeads({}, measuring.of_few(fits), None, None, None, fitted_on=absent.shapes(known))
     if count >= FOLDS and test is None:
-        measured = _in_turns(fits, known, batch_size, numbers % folds, more)
+        measured = _in_turns(fits, known, batch_size, numbers % folds, with_more)
     elif count >= FOLDS:
-        _, part, answers = _turn(fits, known, (numbers % FOLDS == 0) & (numbers < count), batch_size, more)
+        _, part, answers = _turn(fits, known, (numbers % FOLDS == 0) & (numbers < count), batch_size, with_more)
         measured = _compared(measured, answers, part)
     kept = fits if keep is None else keep(measured.each)
-    shown_to_heads = more(known)
-    heads = {name: fit(shown_to_heads) for name, fit in fits.items() if name in kept}
+    fitted_to = with_more(known)
+    heads = {name: fit(fitted_to) for name, fit in fits.items() if name in kept}
     if test is None:
         return dataclasses.replace(measured, heads=heads)
     answers = _predict(heads, test, batch_size)
@@ -149,9 +149,9 @@ def _compared(measured: FittedHeads, answers, images: LabelledLandmarks) -> Fitt
     )
 
 
-def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, fold: np.ndarray, more) -> FittedHeads:
+def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, fold: np.ndarray, with_more) -> FittedHeads:
     """Measures heads on the annotated images, each part, int [N] from 0, by those fitted on the others."""
-    took = [_turn(fits, known, fold == k, batch_size, more) for k in range(fold.max() + 1)]
+    took = [_turn(fits, known, fold == k, batch_size, with_more) for k in range(fold.max() + 1)]
     order = np.argsort(fold, kind="stable").argsort()
     parts = [_by_decoding(answers, measuring.mean_shape(rest), part) for rest, part, answers in took]
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
@@ -165,12 +165,11 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, fold: np.nd
     return _compared(measured, together, measured_on)
 
 
-def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int, more) -> tuple:
+def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int, with_more) -> tuple:
     """The images that heads are fitted on, those held out, and what the heads answer on these."""
     rest, part = known.take(~held_out), known.take(held_out)
-    shown_to_heads = more(rest)
-    answers = _predict(absent.fit_present(fits, shown_to_heads), part, batch_size)
-    return rest, absent.fitted_alone(part, shown_to_heads), answers
+    answers = _predict(absent.fit_present(fits, with_more(rest)), part, batch_size)
+    return rest, absent.fitted_alone(part, rest), answers
 
 
 def few_shot(
@@ -189,7 +188,7 @@ def few_shot(
 
     Args:
       fits: as in `fit_heads`.
-      views_of: `(indices, seed) ->` those of the annotated images, labelled; several views of each where that helps.
+      views_of: `(indices, seed) ->` those of the annotated images, labelled, and perhaps their mirror images.
       known: all annotated images.
       test: the test images; None to measure on the annotated images of pictures of which none was drawn.
       counts: how many images to fit on.
@@ -234,7 +233,7 @@ def few_errors(
 
     Args:
       fits: as in `fit_heads`.
-      few: what heads are fitted on: the annotated images, or views of them.
+      few: what heads are fitted on: the annotated images, and perhaps their mirror images or other views of them.
       measured: the images that they are measured on.
       shape: float [K, 2], the mean shape of the annotated images, which is measured beside the heads.
       batch_size, measure: as in `few_shot`.
@@ -246,8 +245,9 @@ def few_errors(
       ValueError: if no landmark is annotated in the few, or a head cannot be fitted.
     """
     answers = _predict(absent.fit_present(fits, few), measured, batch_size)
-    predicted, images = _by_decoding(answers, shape, measured), absent.fitted_alone(measured, few)
-    return {name: measure(points, images) for name, points in predicted.items()}
+    images = absent.fitted_alone(measured, few)  # of the few themselves, not of their mirror images, is the shape
+    images = dataclasses.replace(images, annotated=images.annotated * np.isfinite(shape).all(axis=-1))
+    return {name: measure(points, images) for name, points in _by_decoding(answers, shape, measured).items()}
 
 
 def check_few_shot(

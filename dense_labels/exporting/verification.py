@@ -28,6 +28,7 @@ class LiveModel:
         self._network = network
         self._known: dict[tuple[tuple[int, ...], bytes], Labelled] = {}
         self._seed: int | None = None  # of how labels are rounded; None: as they are
+        self.undecided: set[str] = set()  # answers that rounding decides
 
     def label(self, images: tf.Tensor) -> Labelled:
         """Labels pictures, each batch of them once, whatever type it comes in."""

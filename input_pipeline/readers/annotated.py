@@ -169,7 +169,11 @@ def _boxes(objects):
 
 
 def _pairs(pairs, column):
-    return tuple((column[a], column[b]) for a, b in pairs if a in column and b in column)
+    found: dict[frozenset, tuple[int, int]] = {}
+    for a, b in pairs:
+        if a in column and b in column:
+            found.setdefault(frozenset((a, b)), (column[a], column[b]))  # kinds of object may have it in common
+    return tuple(found.values())
 
 
 def _sizes(pictures):

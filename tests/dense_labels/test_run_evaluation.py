@@ -73,21 +73,26 @@ def subject(monkeypatch):
     return Subject(config, lambda images: images, 1, 0, source, "train")
 
 
-def test_heads_see_mirror_images_of_the_pictures_they_are_fitted_to(subject, monkeypatch, capsys):
-    more, known = run_evaluation._with_mirror_images(subject), subject.landmarks("annotated")
-    assert "heads are fitted to mirror images too, which exchange left_eye and right_eye\n" in capsys.readouterr().out
-    found = more(known.take([3, 1]))
-    np.testing.assert_array_equal(found.picture, [3, 1, 3, 1])
-    np.testing.assert_array_equal(found.labels.values[2], known.labels.values[3][:, ::-1])
-    np.testing.assert_array_equal(found.landmarks[2:], [[[1, 1], [4, 1]]] * 2)
+def mirror_images(subject):
+    return sides.MirrorImages(subject.source, subject.config, subject.label, subject.stride)
+
+
+def test_heads_see_mirror_images_of_the_pictures_they_are_fitted_to(subject, monkeypatch):
+    images, known = mirror_images(subject), subject.landmarks("annotated")
+    assert images.pairs == ((0, 1),) and images.words == "left_eye and right_eye"
+    for rows in ([3, 1], [1, 0, 2]):
+        found, count = images.added(known.take(rows)), len(rows)
+        np.testing.assert_array_equal(found.picture, 2 * rows)
+        np.testing.assert_array_equal(found.labels.values[count:], known.labels.values[rows][:, :, ::-1])
+        np.testing.assert_array_equal(found.landmarks[count:], [[[1, 1], [4, 1]]] * count)
     monkeypatch.setattr(sides, "MANY", 3)
-    assert more(known) is known and len(more(known.take([3, 1, 0]))) == 6
+    assert images.added(known) is known
 
 
 @pytest.mark.parametrize("lacking", ["flip", "sides", "heads"])
-def test_they_see_none_that_the_training_did_not_or_whose_sides_are_not_known(subject, capsys, lacking):
+def test_they_see_none_that_the_training_did_not_or_whose_sides_are_not_known(subject, lacking):
     subject.config.views.flip = lacking != "flip"
     subject.config.eval.heads = ("detector",) if lacking == "heads" else ("detector", "nearest")
     subject.source.landmark_names = ("left_eye", "nose") if lacking == "sides" else ("left_eye", "right_eye")
-    known = subject.landmarks("annotated")
-    assert run_evaluation._with_mirror_images(subject)(known) is known and not capsys.readouterr().out
+    images, known = mirror_images(subject), subject.landmarks("annotated")
+    assert images.pairs == () and images.added(known) is known

@@ -81,14 +81,31 @@ def test_without_test_images_the_known_ones_take_turns(images):
 @pytest.mark.parametrize("tested", [False, True])
 def test_heads_are_fitted_to_more_than_the_annotated_images_and_measured_on_these(images, tested):
     known, test, seen = images.take(slice(0, 10)), images.take(slice(10, 12)) if tested else None, []
-    more = lambda some: some.joined(dataclasses.replace(some, labels=LabelMap(some.labels.values + 100, 1)))  # noqa: E731
-    fitted = landmarks.fit_heads({"regress": fit(1.0, seen)}, known, test, batch_size=3, more=more)
+    with_more = lambda some: some.joined(dataclasses.replace(some, labels=LabelMap(some.labels.values + 100, 1)))  # noqa: E731
+    fitted = landmarks.fit_heads({"regress": fit(1.0, seen)}, known, test, batch_size=3, with_more=with_more)
     assert len(seen) == (2 if tested else 6) and seen[-1] == [*range(10), *range(100, 110)]
     for shown in seen:  # of a picture held out nothing is shown
         assert shown == [*shown[: len(shown) // 2], *(n + 100 for n in shown[: len(shown) // 2])]
     assert [len(shown) for shown in seen[:-1]] == [16] * (len(seen) - 1)
     np.testing.assert_array_equal(fitted.measured_on.picture, (test or known).picture)
     assert fitted.errors == {"regress": pytest.approx(4.0)} and len(fitted.fitted_on) == 10
+
+
+def test_what_mirror_images_alone_show_is_not_measured(images):
+    """As a left eye that no picture of a part shows, but the mirror image of a right one: it has no mean place."""
+    images.annotated[:, 0] = np.arange(COUNT) % 5 == 0  # all in the first part
+
+    def with_more(some):
+        other = dataclasses.replace(some, annotated=some.annotated[:, ::-1])
+        return some.joined(other)
+
+    fits, options = {"regress": fit(1.0)}, {"batch_size": 3}
+    fitted = landmarks.fit_heads(fits, images, None, with_more=with_more, **options)
+    errors = [measuring.landmark_errors(points, fitted.measured_on) for points in fitted.predicted.values()]
+    assert len(errors) == 2 and all(each[0] is None and np.isfinite(each[1:]).all() for each in errors)
+    few, shape = images.take([1, 2]), measuring.mean_shape(images, np.array([1, 2]))
+    found = landmarks.few_errors(fits, with_more(few), images, shape=shape, **options)
+    assert np.isnan(shape[0]).all() and np.isfinite(list(found.values())).all()
 
 
 @pytest.mark.parametrize("tested", [False, True])

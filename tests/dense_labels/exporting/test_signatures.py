@@ -103,7 +103,7 @@ def register(name, signature, table):
 def test_one_that_answers_otherwise_than_live_is_not_published(colour_network, table, tmp_path):
     register("brightest", Brightest, table)
     with pytest.raises(
-        RuntimeError, match="nothing exported: length, written and live, differ by 0.1, more than 0.002"
+        RuntimeError, match="nothing exported: length, written and live, differ by 0.1, more than 0.001"
     ):
         publish(colour_network, None, tmp_path / "served", only=("brightest",))
 
