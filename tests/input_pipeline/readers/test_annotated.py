@@ -12,7 +12,7 @@ def test_pairs_that_kinds_of_object_have_in_common_count_once(tmp_path):
     path = str(tmp_path / "a.png")
     Image.fromarray(np.zeros([8, 9, 3], np.uint8)).save(path)
     points = {"ear_left": (1.0, 2.0), "ear_right": (5.0, 2.0), "nose": (3.0, 6.0)}
-    objects = [Object(path, points, kind=kind) for kind in ("mouse", "rat")]
+    objects = [Object("a.png", path, points, kind=kind) for kind in ("mouse", "rat")]
     edges, sides = [("nose", "ear_left"), ("nose", "ear_right")], [("ear_left", "ear_right")]
     names = {"mouse": tuple(points), "rat": (*points, "tail")}
     edges_of_both, sides_of_both = [*edges, *edges, ("nose", "tail")], [*sides, ("ear_right", "ear_left")]
