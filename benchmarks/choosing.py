@@ -32,6 +32,7 @@ _DRAWS = flags.DEFINE_integer("draws", 5, "How often to draw a half, and picture
 _HEADS = flags.DEFINE_list("heads", [], "Landmark heads to fit, if not the run's; detector: a network of its own.")
 _WEIGHTS = flags.DEFINE_string("weights", "imagenet", "Of a detector's trunk: imagenet, a Keras .h5 file, or none.")
 _CHOSEN, _RANDOM = "chosen", "random"
+_COPIES = 8  # pairs of warped views of a picture
 
 
 class Seen(NamedTuple):
@@ -97,7 +98,10 @@ def _data():
         test = landmarks.label_landmarks(label, pipeline.landmark_batches(source, "test", **settings), run.stride)
 
     def views_of(indices, seed):
-        views = pipeline.few_shot_batches(source, indices, count=len(known), seed=seed, **settings)
+        options = {"count": len(known), **settings}
+        views = pipeline.chosen_batches(source, indices, **options)
+        if source.warps_pictures:
+            views = views.concatenate(pipeline.warped_batches(source, indices, seed=seed, copies=_COPIES, **options))
         return landmarks.label_landmarks(label, views, run.stride)
 
     options = {"upsample": config.eval.upsample, "seed": config.train.seed}

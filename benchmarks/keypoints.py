@@ -131,7 +131,7 @@ def _run(name, create, source, paths, settings):
     every = source.count("annotated")
 
     def views_of(indices, seed):
-        views = pipeline.few_shot_batches(source, indices, count=every, batch_size=_BATCH, seed=seed, copies=0)
+        views = pipeline.chosen_batches(source, indices, count=every, batch_size=_BATCH)
         return landmarks.label_landmarks(label, views, stride)
 
     for seed, path in paths.items():

@@ -228,15 +228,14 @@ def _measure_landmarks(
 
 def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Lessons) -> Measured:
     """Fits and measures the heads of the configuration, on labelled annotated and on test images or None."""
-    from dense_labels.evaluation import landmarks, measuring, sides
+    from dense_labels.evaluation import landmarks, measuring, more_views
     from dense_labels.evaluation.result import Result
 
     source, batch_size = subject.source, subject.config.eval.batch_size
     landmarks.check_few_shot(few_shot, known, test, source.origins("annotated") or None)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
-    mirrored = _mirrored(subject, len(known), few_shot)
-    with_more = mirrored.added if len(known) <= sides.MANY else lambda images: images  # in turns there may be fewer
-    fits, detector, fitted = _fit_heads(subject, known, test, lessons, with_more)
+    views = more_views.MoreViews(source, subject.config, subject.label, subject.stride)
+    fits, detector, fitted = _fit_heads(subject, known, test, lessons, views)
     if len(fitted.heads) > 1 and not fitted.errors:
         few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
         progress.say(f"{few}: {fitted.best} is the one to export, for {measuring.FEW_REASON}")
@@ -249,7 +248,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
         protocol["detector_kept"] = detector.kept
     parts = measuring.measure(fitted.predicted, fitted.measured_on, source.normaliser, **protocol)
     if few_shot:
-        views_of = lambda indices, _: mirrored.added(known.take(indices))  # noqa: E731
+        views_of = lambda indices, _: views.adding(known.take(indices))(known.take(indices))  # noqa: E731
         asked = {"counts": few_shot, "seeds": _SEEDS, "shown": source.origins("annotated") or None}
         errors = landmarks.few_shot(fits, views_of, known, test, batch_size=batch_size, **asked)
         of_detector = detector.few_shot(counts=few_shot, seeds=_SEEDS) if detector else {}
@@ -258,18 +257,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     return Measured(Result(**parts, landmark_names=names, best=fitted.best, step=subject.step), fitted)
 
 
-def _mirrored(subject: Subject, count: int, few_shot: tuple[int, ...]) -> Any:
-    """Mirror images of the `count` annotated ones, `sides.MirrorImages`; says which heads are fitted to any."""
-    from dense_labels.evaluation import sides
-
-    images = sides.MirrorImages(subject.source, subject.config, subject.label, subject.stride)
-    which = "heads" if count <= sides.MANY else "few-shot heads"
-    if images.pairs and (count <= sides.MANY or few_shot):
-        progress.say(f"{which} are fitted to mirror images too, which exchange {images.words}")
-    return images
-
-
-def _fit_heads(subject: Subject, known, test, lessons: Lessons, with_more) -> tuple[dict[str, Any], Any, Any]:
+def _fit_heads(subject: Subject, known, test, lessons: Lessons, views) -> tuple[dict[str, Any], Any, Any]:
     """The functions that fit heads to labels, what fits detectors or None, and all heads as they were fitted."""
     from dense_labels.detection import evaluating
     from dense_labels.evaluation import landmarks
@@ -286,8 +274,12 @@ def _fit_heads(subject: Subject, known, test, lessons: Lessons, with_more) -> tu
         if name != evaluating.NAME
     }
     shown = subject.source.origins("annotated") or None
-    asked = {"batch_size": settings.batch_size, "shown": shown, "with_more": with_more}
-    fitted = landmarks.fit_heads(fits, known, test, **asked) if fits else None
+    fitted = None
+    if fits:
+        if said := views.words(len(known)):
+            progress.say(f"heads on labels are fitted to more: {said}")
+        asked = {"batch_size": settings.batch_size, "shown": shown, "with_more": views.adding(known)}
+        fitted = landmarks.fit_heads(fits, known, test, **asked)
     if detector is not None:
         fitted = evaluating.together(fitted, detector.fit(known, test), settings.heads)
     return fits, detector, fitted

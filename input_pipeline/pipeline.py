@@ -184,9 +184,8 @@ def landmark_images(
     Raises:
       ValueError: if a file of the data set is damaged or gone.
     """
-    chosen = tf.data.Dataset.from_tensor_slices(tf.cast(indices, tf.int64)).map(lambda index: (index, [0, 0]))
     count = _at_most(source, split, count)
-    return next(iter(source.landmarks(split, chosen, batch_size=len(indices), count=count))).image.numpy()
+    return next(iter(_chosen(source, split, indices, len(indices), count))).image.numpy()
 
 
 @without_autograph
@@ -236,18 +235,16 @@ def annotated_pairs(
 
 
 @without_autograph
-def few_shot_batches(
-    source: Source, indices: Sequence[int] | np.ndarray, *, count: int, batch_size: int, seed: int, copies: int = 8
+def chosen_batches(
+    source: Source, indices: Sequence[int] | np.ndarray, *, count: int, batch_size: int
 ) -> tf.data.Dataset:
-    """Makes LandmarkBatches of a few annotated pictures, and of mildly warped views where pictures can be warped.
+    """Makes LandmarkBatches of some annotated pictures.
 
     Args:
       source: what `prepare` returned.
       indices: integer [n], below `count`.
-      count: how many images of the split "annotated" are drawn from, as in `landmark_batches`.
-      batch_size: images of a batch, and pairs of views of one.
-      seed: of the warps.
-      copies: how many pairs of views of each picture there are; 0: the pictures alone.
+      count: how many images of the split "annotated" are chosen from, as in `landmark_batches`.
+      batch_size: images of a batch.
 
     Returns:
       `tf.data.Dataset` of LandmarkBatches.
@@ -255,15 +252,26 @@ def few_shot_batches(
     Raises:
       ValueError: if a file of the data set is damaged or gone, or there are no landmarks.
     """
-    chosen = tf.data.Dataset.from_tensor_slices(tf.cast(indices, tf.int64))
-    plain = source.landmarks("annotated", chosen.map(lambda index: (index, [0, 0])), batch_size=batch_size, count=count)
-    if not (copies and source.warps_pictures):
-        return plain
-    repeated = chosen.repeat(copies).enumerate().map(lambda place, index: (index, tf.stack([seed, place])))
-    pairs = source.annotated_pairs(
-        "annotated", repeated, stride=_ANY_STRIDE, batch_size=batch_size, strength=MILD, count=count
-    )
-    return plain.concatenate(pairs.map(_both_views))
+    return _chosen(source, "annotated", indices, batch_size, count)
+
+
+@without_autograph
+def warped_batches(
+    source: Source, indices: Sequence[int] | np.ndarray, *, count: int, batch_size: int, seed: int, copies: int
+) -> tf.data.Dataset:
+    """Makes LandmarkBatches of mildly warped views of some annotated pictures.
+
+    As `chosen_batches`, of a source that `warps_pictures`: `copies` pairs of each picture, `batch_size` at a time.
+    """
+    repeated = tf.data.Dataset.from_tensor_slices(tf.cast(indices, tf.int64)).repeat(copies).enumerate()
+    seeded = repeated.map(lambda place, index: (index, tf.stack([seed, place])))
+    options = {"stride": _ANY_STRIDE, "batch_size": batch_size, "count": count}
+    return source.annotated_pairs("annotated", seeded, strength=MILD, **options).map(_both_views)
+
+
+def _chosen(source, split, indices, batch_size, count):
+    chosen = tf.data.Dataset.from_tensor_slices(tf.cast(indices, tf.int64)).map(lambda index: (index, [0, 0]))
+    return source.landmarks(split, chosen, batch_size=batch_size, count=count)
 
 
 def _both_views(batch: AnnotatedPairBatch) -> LandmarkBatch:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from dense_labels.batches import LabelledLandmarks, LabelNetwork, LandmarkBatch
-from dense_labels.config import Config
-from dense_labels.evaluation import landmarks
+from dense_labels.batches import LandmarkBatch
 
-MANY = 1000  # annotated images; mirror images of more cost time and do not help: measured on faces
 _SIDE = re.compile(r"left|right|(?<![a-z])[lr](?![a-z])", re.IGNORECASE)
 _STANDS_ALONE = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])|^(left|right)|(left|right)$", re.IGNORECASE)
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
@@ -94,55 +90,3 @@ def mirrored(images: LandmarkBatch, pairs: Sequence[tuple[int, int]]) -> Landmar
     points = np.stack([images.image.shape[2] - x, y], axis=-1)
     annotated = np.asarray(images.annotated)[:, order]
     return images._replace(image=np.asarray(images.image)[:, :, ::-1], landmarks=points, annotated=annotated)
-
-
-class MirrorImages:
-    """Mirror images of the annotated images of a source, labelled when they are asked for.
-
-    Attributes:
-      pairs: landmarks that a mirror exchanges; () where there are no mirror images: where the training saw none, it is
-        not known which landmarks change sides, or no head sees labels.
-      words: the pairs in words.
-    """
-
-    def __init__(self, source: Any, config: Config, label: LabelNetwork, stride: int):
-        """Creates a collection without images.
-
-        Args:
-          source: `input_pipeline.sources.base.Source`.
-          config: of the run.
-          label: images [B, H, W, 3] -> labels [B, h, w, L].
-          stride: side of a cell in pixels.
-        """
-        names = tuple(source.landmark_names)
-        of_use = config.views.flip and set(config.eval.heads) != {"detector"}
-        self.pairs = (source.flip_pairs or flip_pairs(names)) if of_use else ()
-        self.words = words(self.pairs, names)
-        self._source, self._label, self._stride, self._batch_size = source, label, stride, config.eval.batch_size
-        self._labelled: LabelledLandmarks | None = None
-        self._rows: dict[int, int] = {}  # of `_labelled`, by number of the picture
-
-    def added(self, images: LabelledLandmarks) -> LabelledLandmarks:
-        """Adds their mirror images to annotated images of the source, for heads to be fitted to.
-
-        The fewer there are, the more these help; there are none of more than `MANY`.
-
-        Raises:
-          ValueError: as `exchanged`.
-        """
-        if not self.pairs or len(images) > MANY:
-            return images
-        new = [number for number in images.picture.tolist() if number not in self._rows]
-        if new:
-            found = self._labelled_anew(new)
-            self._rows.update({number: len(self._rows) + n for n, number in enumerate(new)})
-            self._labelled = found if self._labelled is None else self._labelled.joined(found)
-        assert self._labelled is not None
-        return images.joined(self._labelled.take([self._rows[number] for number in images.picture.tolist()]))
-
-    def _labelled_anew(self, numbers):
-        from input_pipeline import pipeline
-
-        asked = {"count": self._source.count("annotated"), "batch_size": self._batch_size, "seed": 0, "copies": 0}
-        images = pipeline.few_shot_batches(self._source, numbers, **asked)
-        return landmarks.label_landmarks(self._label, (mirrored(each, self.pairs) for each in images), self._stride)

@@ -73,7 +73,8 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
     monkeypatch.setattr(fitting, "fit", fit)
     monkeypatch.setattr(fitting, "fit_with_pile", lambda images, pile, first, _: piles.append(len(pile)) or first)
     result = run.evaluate(heads=("nearest", "detector"), few_shot=2, **annotations(run))
-    assert "heads are fitted to mirror images too, which exchange left_eye and right_eye" in capsys.readouterr().out
+    said = "heads on labels are fitted to more: warped views and mirror images, which exchange left_eye and right_eye; "
+    assert said in capsys.readouterr().out
     assert result.landmark_error_percent["detector"][2] < 8 < 50 < result.landmark_error_percent["detector"][0]
     assert {"detector", "subpixel", "mean_shape"} <= result.landmark_error_percent.keys()
     assert len(result.few_shot_error_percent["detector"][2]) == 3
