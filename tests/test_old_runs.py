@@ -5,8 +5,9 @@ weights are rounded to bfloat16 so that they pack well. (20 steps are too few fo
 "introspection": they were replaced by those of the pictures.) Its expected.json holds what the version before all
 modules were moved (cd1a785) made of it: `result`, its result.json, and `answers`, some values of what each signature
 answers. ("introspection" lacks the distances of matches between views: that version warped them by splines, where the
-run asks for affine warps.) Heads are fitted anew by whoever evaluates: since the vectors of `nearest` are drawn to mean
-labels, what heads of "arm", "stills" and "introspection" find is that of the version which began with this.
+run asks for affine warps.) Heads are fitted anew by whoever evaluates, here as then to no views beside the pictures.
+Since the vectors of `nearest` are drawn to mean labels, what heads of "arm", "stills" and "introspection" find is that
+of the version which began with this.
 """
 
 import json
@@ -19,6 +20,7 @@ import tensorflow as tf
 
 import dense_labels
 from dense_labels import run_pictures
+from dense_labels.evaluation import more_views
 from dense_labels.exporting import verification
 from tests import evaluated
 
@@ -48,6 +50,8 @@ def evaluate(run, scratch, patch):
     """
     patch.setattr(run_pictures, "write", evaluated.nothing)
     patch.setattr(verification, "verify", lambda *_: None)
+    for name in ("MIRRORED", "WARPED"):
+        patch.setattr(more_views, name, range(0))
     pictures, frames = FIXTURES / "pictures", FIXTURES / "frames"
     annotated = {"annotations": pictures / "points.json", "annotations_test": pictures / "points_test.json"}
     simulated, kept = {"pictures": scratch / "data"}, {"cache_dir": scratch / "cache"}
