@@ -24,6 +24,7 @@ _CYCLED = 50  # images whose labels are matched into one another and back
 _SHIFTED = 20  # images of which shifted views are matched
 _KEPT = 9  # images that an export is checked on
 _SEEDS = 3  # draws of few annotated pictures
+_COPIES = 4  # pairs of warped views of an annotated picture
 
 
 class Data(NamedTuple):
@@ -234,7 +235,8 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     source, batch_size = subject.source, subject.config.eval.batch_size
     landmarks.check_few_shot(few_shot, known, test, source.origins("annotated") or None)
     progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
-    views = more_views.MoreViews(source, subject.config, subject.label, subject.stride)
+    shown = functools.partial(_annotated_batches, subject)
+    views = more_views.MoreViews(source, subject.config, subject.label, subject.stride, shown)
     fits, detector, fitted = _fit_heads(subject, known, test, lessons, views)
     if len(fitted.heads) > 1 and not fitted.errors:
         few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
@@ -255,6 +257,16 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
         parts["few_shot_error_percent"] = {**errors, **of_detector}
     names = tuple(source.landmark_names)
     return Measured(Result(**parts, landmark_names=names, best=fitted.best, step=subject.step), fitted)
+
+
+def _annotated_batches(subject: Subject, pictures: np.ndarray, warped: bool) -> Any:
+    """LandmarkBatches of annotated pictures, or of warped views of them."""
+    from input_pipeline import pipeline
+
+    options = {"count": subject.source.count("annotated"), "batch_size": subject.config.eval.batch_size}
+    if warped:
+        return pipeline.warped_batches(subject.source, pictures, seed=0, copies=_COPIES, **options)
+    return pipeline.chosen_batches(subject.source, pictures, **options)
 
 
 def _fit_heads(subject: Subject, known, test, lessons: Lessons, views) -> tuple[dict[str, Any], Any, Any]:

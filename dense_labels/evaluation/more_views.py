@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ from dense_labels.evaluation import landmarks, sides
 # How many annotated images there are where mirror images help, and where warped views do: measured on faces. Of more
 # they cost time and memory, and hardly help.
 MIRRORED, WARPED = range(1, 1001), range(5, 51)
-_COPIES = 4  # pairs of warped views of an image
+
+Batches = Callable[[np.ndarray, bool], Iterable[LandmarkBatch]]
 
 
 class MoreViews:
     """What is added to annotated images of a source, for heads on labels to be fitted to."""
 
-    def __init__(self, source: Any, config: Config, label: LabelNetwork, stride: int):
+    def __init__(self, source: Any, config: Config, label: LabelNetwork, stride: int, batches: Batches):
         """Finds out which landmarks a mirror exchanges, if the training saw mirror images; labels nothing yet.
 
         Args:
@@ -28,6 +29,8 @@ class MoreViews:
           config: of the run.
           label: images [B, H, W, 3] -> labels [B, h, w, L].
           stride: side of a cell in pixels.
+          batches: numbers of annotated pictures, and whether they are warped -> LandmarkBatches of these, or of several
+            warped views of each.
 
         Raises:
           ValueError: as `sides.exchanged`, of the pairs that the source names.
@@ -35,7 +38,7 @@ class MoreViews:
         self._names = tuple(source.landmark_names)
         self._pairs = (source.flip_pairs or sides.flip_pairs(self._names)) if config.views.flip else ()
         sides.exchanged(1 + max((landmark for pair in self._pairs for landmark in pair), default=0), self._pairs)
-        self._source, self._label, self._stride, self._batch_size = source, label, stride, config.eval.batch_size
+        self._warpable, self._label, self._stride, self._batches = source.warps_pictures, label, stride, batches
 
     def words(self, count: int) -> str:
         """Returns what is added to so many images, in words; "" for nothing."""
@@ -58,17 +61,14 @@ class MoreViews:
         return bool(self._pairs) and count in MIRRORED
 
     def _warps(self, count: int) -> bool:
-        return bool(self._source.warps_pictures) and count in WARPED
+        return bool(self._warpable) and count in WARPED
 
     def _views(self, pictures: np.ndarray) -> Iterator[LandmarkBatch]:
-        from input_pipeline import pipeline
-
-        asked = {"count": self._source.count("annotated"), "batch_size": self._batch_size}
         if self._mirrors(len(pictures)):
-            for batch in pipeline.chosen_batches(self._source, pictures, **asked):
+            for batch in self._batches(pictures, False):
                 yield sides.mirrored(batch, self._pairs)
         if self._warps(len(pictures)):
-            for batch in pipeline.warped_batches(self._source, pictures, seed=0, copies=_COPIES, **asked):
+            for batch in self._batches(pictures, True):
                 yield batch
                 if self._pairs:
                     yield sides.mirrored(batch, self._pairs)

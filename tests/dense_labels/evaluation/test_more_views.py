@@ -8,38 +8,32 @@ import pytest
 from dense_labels.batches import LandmarkBatch
 from dense_labels.config import Config
 from dense_labels.evaluation import landmarks, more_views
-from input_pipeline import pipeline
 
 COUNT = 8
 SIDES = "mirror images, which exchange left_eye and right_eye"
 
 
+VALUES = np.random.default_rng(0).random([COUNT, 2, 5, 3], np.float32)
+
+
+def batches(pictures, warped):
+    """Annotated images, whose labels are their pixels; the eight warped views of one are brighter by 10."""
+    points = np.tile(np.float32([[1, 1], [4, 1]]), [len(pictures), 1, 1])
+    rest = (np.ones([len(pictures), 2], np.float32), np.ones([len(pictures), 2]), np.ones(len(pictures)))
+    batch = LandmarkBatch(VALUES[pictures] + 10 * warped, points, *rest, np.asarray(pictures))
+    return [batch] * (8 if warped else 1)
+
+
 @pytest.fixture
-def images(monkeypatch):
-    """Annotated images, whose labels are their pixels; a warped view of one is brighter by 10."""
-    values = np.random.default_rng(0).random([COUNT, 2, 5, 3], np.float32)
-    points = np.tile(np.float32([[1, 1], [4, 1]]), [COUNT, 1, 1])
-    rest = np.ones([COUNT, 2], np.float32), np.ones([COUNT, 2]), np.ones(COUNT), np.arange(COUNT)
-    batch = LandmarkBatch(values, points, *rest)
-
-    def chosen(_, rows, *, count, batch_size):
-        assert count == COUNT
-        return [LandmarkBatch(*(each[rows] for each in batch))]
-
-    def warped(_, rows, *, copies, seed, **options):
-        (part,) = chosen(None, rows, **options)
-        return [part._replace(image=part.image + 10)] * (2 * copies)
-
-    monkeypatch.setattr(pipeline, "chosen_batches", chosen)
-    monkeypatch.setattr(pipeline, "warped_batches", warped)
-    return landmarks.label_landmarks(lambda images: images, [batch], 1)
+def images():
+    return landmarks.label_landmarks(lambda images: images, batches(np.arange(COUNT), False), 1)
 
 
 def views_of(*, flip=True, names=("left_eye", "right_eye"), warps=True, pairs=()):
     config = Config()
     config.views.flip = flip
-    source = types.SimpleNamespace(landmark_names=names, flip_pairs=pairs, warps_pictures=warps, count=lambda _: COUNT)
-    return more_views.MoreViews(source, config, lambda images: images, 1)
+    source = types.SimpleNamespace(landmark_names=names, flip_pairs=pairs, warps_pictures=warps)
+    return more_views.MoreViews(source, config, lambda images: images, 1, batches)
 
 
 @pytest.mark.parametrize(
