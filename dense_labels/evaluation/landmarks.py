@@ -107,7 +107,7 @@ def fit_heads(
       shown: what tells the picture of each image from others, as `turns.pictures` takes it.
       keep: says of the errors held out, as of `FittedHeads.each`, which heads are fitted on all annotated images; if
         not all of them.
-      with_more: takes annotated images to what heads are fitted on: these, and perhaps their mirror images.
+      with_more: takes annotated images to what heads are fitted on: these, and perhaps views of them.
 
     Returns:
       The heads, and what was predicted by them, or by heads of their kind.
@@ -188,7 +188,7 @@ def few_shot(
 
     Args:
       fits: as in `fit_heads`.
-      views_of: `(indices, seed) ->` those of the annotated images, labelled, and perhaps their mirror images.
+      views_of: `(indices, seed) ->` those of the annotated images, labelled, and perhaps views of them.
       known: all annotated images.
       test: the test images; None to measure on the annotated images of pictures of which none was drawn.
       counts: how many images to fit on.
@@ -233,7 +233,7 @@ def few_errors(
 
     Args:
       fits: as in `fit_heads`.
-      few: what heads are fitted on: the annotated images, and perhaps their mirror images or other views of them.
+      few: what heads are fitted on: the annotated images, and perhaps views of them.
       measured: the images that they are measured on.
       shape: float [K, 2], the mean shape of the annotated images, which is measured beside the heads.
       batch_size, measure: as in `few_shot`.
@@ -245,7 +245,7 @@ def few_errors(
       ValueError: if no landmark is annotated in the few, or a head cannot be fitted.
     """
     answers = _predict(absent.fit_present(fits, few), measured, batch_size)
-    images = absent.fitted_alone(measured, few)  # of the few themselves, not of their mirror images, is the shape
+    images = absent.fitted_alone(measured, few)  # a view may show what none of the few does
     images = dataclasses.replace(images, annotated=images.annotated * np.isfinite(shape).all(axis=-1))
     return {name: measure(points, images) for name, points in _by_decoding(answers, shape, measured).items()}
 
