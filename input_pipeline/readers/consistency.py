@@ -12,13 +12,15 @@ import numpy as np
 
 from dense_labels import progress
 from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import decoding
 
 _FAR = 0.5  # of the longer side of the picture: landmarks further outside are mistakes, not cut off
 _MANY = 0.25  # of the landmarks, or of boxes that would lie inside if they were written in another way
 _BEYOND, _ROUNDED = 0.02, 2  # of the side; pixels: how far beyond its picture a box may end
 _SMALLEST = 8  # pixels: in smaller pictures shares of a side could be pixels
 _LARGE = 250  # pixels: in smaller pictures percent could be pixels
-_STAND_INS = 0.0, -1.0, 0.5, -0.5  # x and y that programs write where there is none; some readers add half a pixel
+_LOOKED_AT = 1000  # pictures, for their EXIF orientation
+_STAND_INS = 0.0, -1.0, 0.5, -0.5, -1.5  # x and y that programs write where there is none, half a pixel added or off
 
 
 def check_one_answer(splits: Mapping[str, Pictures]) -> None:
@@ -58,7 +60,8 @@ def checked(pictures: Pictures, sizes: np.ndarray) -> Pictures:
       sizes: int [N, 2], (height, width) in pixels of the upright pictures, as they are read from disk.
 
     Returns:
-      The pictures; landmarks that lie far outside are no longer annotated, and a warning says how many.
+      The pictures; landmarks that lie far outside are no longer annotated, and a warning says how many. Another says
+      that pictures are turned by their EXIF orientation, where the annotations do not say of which sides they are.
 
     Raises:
       ValueError: in one line that names a picture: its size is another than the annotations say, most landmarks or
@@ -70,6 +73,7 @@ def checked(pictures: Pictures, sizes: np.ndarray) -> Pictures:
     if pictures.landmarks is None or not pictures.annotated.any():
         return pictures
     check_landmarks(pictures, sizes)
+    _warn_of_turned(pictures)
     return _without_far(pictures, sizes)
 
 
@@ -187,6 +191,19 @@ def _without_far(pictures, sizes):
     )
     left, landmarks = (annotated & ~far).astype(np.float32), np.where(far[..., np.newaxis], 0, pictures.landmarks)
     return dataclasses.replace(pictures, annotated=left, landmarks=landmarks)
+
+
+def _warn_of_turned(pictures):
+    """Says which pictures are turned where nothing tells whether the tool of the annotations showed them so."""
+    unclaimed = np.ones(len(pictures), bool) if pictures.claimed is None else (pictures.claimed == 0).any(axis=1)
+    paths = [pictures.paths[row] for row in np.flatnonzero(unclaimed)[:_LOOKED_AT]]
+    turned = [path for path in paths if decoding.is_turned(path)]
+    if turned:
+        progress.warn(
+            f"{turned[0]} is turned by its EXIF orientation ({len(turned)} of {len(paths)} annotated pictures), and "
+            "landmarks are taken to be of the upright picture, as viewers show it; a tool that does not turn pictures "
+            "gives other places"
+        )
 
 
 def _beyond(landmarks, sizes):

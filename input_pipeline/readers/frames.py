@@ -13,7 +13,7 @@ class Frames:
     """The pictures in a folder whose names end with a number, such as img0012.png, by the video that they are of.
 
     A picture is of the video that the innermost folder about it is named as. Where no folder is named as a video, all
-    are of it, if it is the only one: else nothing says which of them are.
+    of one folder are of it, if it is the only one: else nothing says which of them are.
     """
 
     def __init__(self, dir: str | os.PathLike, videos: Mapping[str, int]):
@@ -41,6 +41,7 @@ class Frames:
                 self._paths.setdefault((owners[place], int(digits[1])), []).append(path)
         self._owners, self._counts = set(owners.values()), dict(videos)
         self._checked: set[str | None] = set()
+        self._place = ""  # where the first picture of a video lies that no folder is named as
 
     def _owner(self, folders):
         """The video of the innermost folder that is named as one, None where none is."""
@@ -55,7 +56,7 @@ class Frames:
     def find(self, number: int, video: str, where: str) -> str:
         """Returns the picture of a frame: the one that ends with its number, in a folder named as the video.
 
-        Where no folder is, and there is one video, it may lie anywhere.
+        Where no folder is, and there is one video, it may lie in any folder, the same for all.
 
         Args:
           number: of the frame, from 0.
@@ -63,7 +64,7 @@ class Frames:
           where: the place in the file, for the message.
 
         Raises:
-          ValueError: if there is none, or there are several, or the name could be that of another video.
+          ValueError: if there is none, or there are several, or it could be of another video.
         """
         own, name = self._names[video], "/".join(self._names[video])
         what = f"{where}: frame {number}" + (f" of the video {video}" if video else "")
@@ -81,7 +82,19 @@ class Frames:
         if owner not in self._checked:
             self._checked.add(owner)
             self._check_first(owner, self._counts[video], what)
+        if anywhere:
+            self._check_place(os.path.dirname(paths[0]), name, what)
         return paths[0]
+
+    def _check_place(self, place, name, what):
+        """Refuses frames of one video in several folders, which may be of several videos."""
+        self._place = self._place or place
+        if place != self._place:
+            todo = f"put those of this one below a folder named {name}" if name else "give the folder of this one alone"
+            raise ValueError(
+                f"{what} lies in {place}, and another of its frames in {self._place}: these may be frames of other "
+                f"videos; {todo}"
+            )
 
     def _check_first(self, owner, count, what):
         """Refuses pictures that are numbered from 1, as ffmpeg does, and warns where they may be."""

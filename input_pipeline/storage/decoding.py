@@ -84,9 +84,16 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     """
     with _opened(path) as image:
         width, height = image.size
-        if image.format == "PNG":
-            image.info["exif"] = _last_exif(image.fp, image.info.get("exif", b""))
-        return (width, height) if 5 <= _orientation(image) <= 8 else (height, width)
+        return (width, height) if 5 <= _orientation_of_header(image) <= 8 else (height, width)
+
+
+def is_turned(path: str | os.PathLike) -> bool:
+    """Says whether the EXIF orientation turns or mirrors a picture; False of one that cannot be read."""
+    try:
+        with _opened(path) as image:
+            return _orientation_of_header(image) in _TURNS
+    except PictureError:
+        return False
 
 
 def read_format(path: str | os.PathLike, *, content: bytes | None = None) -> str:
@@ -207,6 +214,12 @@ def _reason(path, content, error):
         return error.strerror.lower()
     message = " ".join(str(error).split())
     return "truncated" if "truncated" in message.lower() else f"damaged: {message}"
+
+
+def _orientation_of_header(image):
+    if image.format == "PNG":
+        image.info["exif"] = _last_exif(image.fp, image.info.get("exif", b""))
+    return _orientation(image)
 
 
 def _orientation(image):

@@ -99,6 +99,11 @@ def _of_images(root, file, dir, tasks):
         elif objects:
             names[where] = name
     paths = dict(zip(names, landmark_files.find_pictures(dir, list(names.values()), list(names))))
+    if any(task.of_video for _, task in numbered.values()):
+        progress.warn(
+            f'{file}: "CVAT for images" does not say which frames of a video a person annotated; if they are of '
+            'tracks, what CVAT filled in counts as annotated here: export it as "CVAT for video" then'
+        )
     if numbered:
         known = _frames(dir, tasks)
         paths |= {where: known.find(number, task.video, where) for where, (number, task) in numbered.items()}
@@ -171,6 +176,7 @@ class _Task(NamedTuple):
     id: str = ""
     video: str = ""  # name of it; "" where there is none
     of_pictures: bool = False  # whether its frames are pictures in their order
+    of_video: bool = False
     claimed: tuple[int, int] = (0, 0)  # (height, width)
     length: int = 0  # in frames; 0: not known
 
@@ -185,6 +191,7 @@ def _tasks(root):
             element.findtext("id") or "",
             element.findtext("source") or video,
             element.findtext("mode") == "annotation",
+            element.findtext("mode") == "interpolation",
             _size(size if own is None else own),
             _length(element),
         )
@@ -203,7 +210,7 @@ def _tracked(root, file, dir, tasks):
         if found and task.of_pictures:
             raise ValueError(
                 f"{where}: is of a task of pictures (mode annotation), whose tracks count pictures and do not name "
-                'them; export it from CVAT as "CVAT for images"'
+                'them; export it from CVAT as "CVAT for images", where what CVAT filled in counts as annotated'
             )
         if found:
             known = known or _frames(dir, tasks)

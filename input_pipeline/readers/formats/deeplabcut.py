@@ -23,7 +23,7 @@ from input_pipeline.readers.pictures import Pictures
 
 _HALF = 0.5
 _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
-_ALONE = ("", "single")  # individuals that are none: of single animals, and landmarks that belong to no animal
+_UNIQUE = "single"  # the individual that has the landmarks that belong to no animal
 
 
 class _Table(NamedTuple):
@@ -67,12 +67,14 @@ def read_file(
 
     Pictures are looked for in the project that the file lies in, then in `dir`. Of a project the CSV file of a video is
     read, or its .h5 file where it has no other. Individuals of one picture are objects in boxes about their landmarks.
+    Landmarks that belong to no animal, which DeepLabCut gives to an individual `single`, are an object of that kind:
+    where there are animals too, those are read, and it is said; `category="single"` reads the others.
 
     Args:
       dir: folder that names of pictures start from.
       annotations: path of the .csv or .h5 file, or of the project's folder.
       boxed: whether boxes about the landmarks are asked for.
-      category: is for formats that have kinds of object; this one has none.
+      category: single, of the landmarks that belong to no animal; "" of the animals.
 
     Returns:
       `Pictures`, one for each individual that has landmarks.
@@ -95,11 +97,23 @@ def read_file(
     if twice := [name for name, count in collections.Counter(name for _, name, _ in rows).items() if count > 1]:
         raise ValueError(f"{twice[0]} has several rows in {annotations}; leave one")
     by_name = {name: path for (_, name, _), path in zip(rows, paths)}
-    objects = [each for table in tables for each in _objects(table, by_name)]
-    names = dict.fromkeys(part for table in tables for _, part, _ in table.columns)
+    columns = [column for table in tables for column in table.columns]
+    has_unique = len({individual == _UNIQUE for individual, *_ in columns}) > 1
+    objects = [each for table in tables for each in _objects(table, by_name, has_unique)]
+    if has_unique and category != _UNIQUE and any(each.kind for each in objects):
+        progress.note(f"{annotations}: landmarks of no animal are left out; --category={_UNIQUE} reads them alone")
+    if has_unique:
+        objects = [each for each in objects if (each.kind == _UNIQUE) == (category == _UNIQUE)]
+    names: dict[str, dict[str, None]] = {}
+    for individual, part, _ in columns:
+        names.setdefault(_kind(individual, has_unique), {})[part] = None
     config = pandas_files.read_yaml(path / "config.yaml") if is_project else {}
-    found = Found(objects, {"": list(names)}, skeleton=_skeleton(config))
+    found = Found(objects, {kind: list(parts) for kind, parts in names.items()}, skeleton=_skeleton(config))
     return annotated.pictures(annotations, found, boxed=boxed, category=category)
+
+
+def _kind(individual, has_unique):
+    return _UNIQUE if has_unique and individual == _UNIQUE else ""
 
 
 def _files_of_project(project):
@@ -179,7 +193,7 @@ def _checked(table, file):
     return _Table([columns[k] for k in kept], rows)
 
 
-def _objects(table, paths):
+def _objects(table, paths, has_unique):
     """An object for each individual of each row, by the paths of pictures of each name."""
     objects = []
     for where, name, cells in table.rows:
@@ -191,11 +205,10 @@ def _objects(table, paths):
                 raise ValueError(f"{where}: x and y of {part} must both be numbers, or both be empty")
             if x is not None:
                 places.setdefault(individual, {})[part] = x + _HALF, y + _HALF
-        if len(places) > 1 and set(places) & set(_ALONE):
-            raise ValueError(
-                f"{where}: landmarks of no animal (individual 'single') beside those of animals have no reader"
-            )
-        objects += [Object(where, paths[name], points) for points in places.values()]
+        objects += [
+            Object(where, paths[name], points, kind=_kind(individual, has_unique))
+            for individual, points in places.items()
+        ]
     return objects
 
 

@@ -15,6 +15,7 @@ lies, so it is refused where a task has several; it does not say that a picture 
 """
 
 import os
+import re
 from typing import Any
 from urllib import parse
 
@@ -28,7 +29,7 @@ from input_pipeline.storage import decoding
 
 _LABELS, _BOXES = "keypointlabels", "rectanglelabels"
 _MARKED = ("annotations", "completions")  # keys of a task; the second of old versions
-_UPLOADED = 9  # characters that Label Studio puts before the name of a file that it was given: 8 digits and a dash
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # what Label Studio calls a file that it was given
 
 
 def holds(path: str) -> bool:
@@ -61,7 +62,8 @@ def read_file(
 ) -> Pictures:
     """Reads the key points of each task; their names are sorted, for the file has no order of its own.
 
-    Names of uploaded pictures, `upload/3/1a2b3c4d-NAME`, are found as NAME too.
+    Uploaded pictures, `upload/3/1a2b3c4d-NAME`, are found as NAME too, or as a name of which Label Studio makes NAME:
+    with other characters than letters, digits, `-`, `_` and `.`, and with spaces for `_`.
 
     Args:
       dir: folder that names of pictures start from.
@@ -89,7 +91,7 @@ def read_file(
         if any(_LABELS in result["value"] for result in results):
             names[where] = _plain(_picture(task, results, where))
             found += _objects(results, where)
-    paths = landmark_files.find_pictures(dir, [_stored(name, dir) for name in names.values()], list(names))
+    paths = landmark_files.find_pictures(dir, _stored(names, dir), list(names))
     landmark_files.check_found(list(names), paths, "leave one of these tasks, or give pictures different names")
     by_task = dict(zip(names, paths))
     objects = [each._replace(path=by_task[each.where]) for each in found]
@@ -169,15 +171,29 @@ def _plain(name):
     return parse.unquote(local[0] if local else address.path.removeprefix("/data/"))
 
 
-def _stored(name, dir):
-    """Name of a picture in a folder: without what Label Studio puts before the name of an upload, if need be."""
+def _stored(names, dir):
+    """Names of pictures in a folder: of uploads, where need be, those from before Label Studio renamed them."""
+    uploads: dict[str, list[str]] = {}
+    for each in sorted(os.listdir(dir)) if os.path.isdir(dir) else ():
+        uploads.setdefault(_renamed(each), []).append(each)
+    return [_original(name, dir, uploads, where) for where, name in names.items()]
+
+
+def _original(name, dir, uploads, where):
     *folders, last = name.split("/")
-    digits, dash = last[: _UPLOADED - 1], last[_UPLOADED - 1 : _UPLOADED]
-    uploaded = dash == "-" and all(digit in "0123456789abcdef" for digit in digits)
+    uploaded = _UPLOADED.fullmatch(last) if "upload" in folders else None
     shorter = (os.path.join(dir, *folders[first:], last) for first in range(len(folders) + 1))
     if not uploaded or any(map(os.path.isfile, shorter)):
         return name
-    return "/".join([*([] if "upload" in folders else folders), last[_UPLOADED:]])
+    found = uploads.get(uploaded[1], [uploaded[1]])
+    if len(found) > 1:
+        raise ValueError(f"{where}: {name} can be {found[0]} or {found[1]}; leave one of them in {dir}")
+    return found[0]
+
+
+def _renamed(name):
+    """What an upload is called in Label Studio, as `get_valid_filename` of Django, by which it keeps files, has it."""
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
 def _objects(results, where):

@@ -6,7 +6,8 @@ analysis is of what SLEAP shows. A point without a place or marked as not visibl
 
 Of an .slp file the instances that a person labelled are read; where it has none, the predicted ones, and that is said.
 Frames of single images are found by their names, frames of a video by their numbers, see `frames.Frames`. An analysis
-has no names of pictures at all: it counts the frames of its video. Images inside a file (.pkg.slp) are not read.
+counts the frames of its video; where that is a list of images, it must name them all. Images inside a file (.pkg.slp)
+are not read.
 """
 
 import os
@@ -19,6 +20,7 @@ from dense_labels.registry import READERS
 from input_pipeline.readers import annotated, frames, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import decoding
 
 _HALF = 0.5
 _ANALYSIS = {"tracks", "node_names"}
@@ -187,7 +189,7 @@ def _read_analysis(file, dir):
         with h5py.File(file, "r") as content:
             names = [_text(name) for name in content["node_names"][:]]
             tracks = _ordered(content["tracks"])
-            video = _text(content["video_path"][()]) if "video_path" in content else ""
+            video = _video(content["video_path"][()]) if "video_path" in content else ""
             pairs = [tuple(map(_text, pair)) for pair in content["edge_names"][:]] if "edge_names" in content else []
     except Exception as error:  # it raises almost anything at damaged files
         words = progress.printable(" ".join(str(error).split())[:200])
@@ -195,8 +197,35 @@ def _read_analysis(file, dir):
     if tracks.shape[2:] != (len(names), 2) or len(set(names)) < len(names):
         raise ValueError(f"{file}: tracks are expected of {len(names)} landmarks of different names")
     placed = np.argwhere(~np.isnan(tracks).any(axis=-1).all(axis=-1))
+    _check_counted(video, placed, file)
     instances = [(0, int(row), "", names, tracks[row, track]) for row, track in placed]
     return Found(_objects(instances, [video], [len(tracks)], file, dir), {"": names}, skeleton=pairs)
+
+
+def _video(value):
+    """Path of the video of an analysis, or the names of its images."""
+    if not isinstance(value, np.ndarray):
+        return _text(value)
+    paths = [_text(each) for each in value.ravel()]
+    return paths[0] if len(paths) == 1 and not _is_picture(paths[0]) else paths
+
+
+def _is_picture(path):
+    return path.lower().endswith(decoding.EXTENSIONS)
+
+
+def _check_counted(video, placed, file):
+    """Refuses an analysis that counts pictures and does not name them; warns where frame 0 may be a later one."""
+    if isinstance(video, str) and _is_picture(video):
+        raise ValueError(
+            f"{file}: is an analysis of single pictures, of which it names the first alone ({progress.printable(video)}"
+            "); give the .slp file"
+        )
+    if isinstance(video, str) and (placed[:, 0] == 0).any():
+        progress.warn(
+            f"{file}: has landmarks in frame 0; if its first frames had none, SLEAP may have left those out (it does "
+            "without --all-frames), and each frame would be taken for an earlier one: give the .slp file then"
+        )
 
 
 def _ordered(tracks):

@@ -151,7 +151,13 @@ def _placed(point):
 
 
 def _check_pixels(specimens, sizes):
-    """Refuses coordinates that are in no pixels: aligned shapes, and those that were multiplied with SCALE."""
+    """Refuses coordinates that are in no pixels: aligned shapes, those multiplied with SCALE, zeros for no place."""
+    zeros = [each.where for each in specimens for point in each.points if point == (0, 0)]
+    if len(zeros) > 1:
+        raise ValueError(
+            f"{zeros[0]}: has a landmark at 0 0, and so have {len(zeros)} in all: programs write this where there is "
+            "none; write two negative numbers or NA there"
+        )
     for each in specimens:
         written = np.array([point for point in each.points if point is not None]).reshape([-1, 2])
         placed = written[(written >= 0).any(axis=1)]

@@ -83,7 +83,7 @@ def read_file(
     shape = settings.get("kpt_shape")
     if not isinstance(shape, list) or len(shape) != 2 or shape[1] not in (2, 3) or not _is_count(shape[0]):
         raise ValueError(f"{file}: kpt_shape must be [landmarks, 2 or 3]; found {str(shape)[:40]}")
-    classes = _classes(settings.get("names"), file)
+    classes = _classes(settings, file)
     objects = []
     for labels, picture in _label_files(file, settings, dir):
         objects += _objects(labels, picture, shape, classes)
@@ -105,11 +105,14 @@ def _is_count(value):
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
 
 
-def _classes(names, file):
-    """Number of a class -> its name."""
+def _classes(settings, file):
+    """Number of a class -> its name; without names class_0 and so on, as Ultralytics calls them."""
+    names, count = settings.get("names"), settings.get("nc")
+    if names is None and _is_count(count):
+        names = [f"class_{k}" for k in range(count)]
     listed = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(listed, dict) or not all(isinstance(key, int) for key in listed):
-        raise ValueError(f"{file}: names must be a list of the classes, or number: name")
+        raise ValueError(f"{file}: names must be a list of the classes, or number: name; or nc their number")
     return {key: str(value) for key, value in listed.items()}
 
 
@@ -142,6 +145,7 @@ def _label_files(file, settings, dir):
     """(Path of a label file, path of its picture) of all splits."""
     root = file.parent / str(settings.get("path") or "")
     root = root if root.is_dir() else file.parent
+    settings = {"val": settings.get("validation"), **settings}  # which Ultralytics takes for val where there is none
     places = [_place(root, place) for split in _SPLITS for place in _listed(settings.get(split))]
     tops = [os.path.realpath(place) for place in places if place.is_dir()]
     pairs = _of_originals([each for place in places for each in _pairs(place, dir, tops) if each[0].is_file()])

@@ -1,7 +1,11 @@
 """Tests of annotations that contradict their pictures."""
 
+import dataclasses
+import re
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from input_pipeline.readers import consistency
 from input_pipeline.readers.pictures import Pictures
@@ -66,6 +70,12 @@ def test_numbers_that_stand_for_no_place_are_refused(number):
     assert checked(not_annotated) is not_annotated
 
 
+def test_minus_1_of_a_format_that_counts_from_1_stands_for_no_place():
+    found = pictures([[[-1.5, -1.5], [30, 40]], [[5, 6], [-1.5, -1.5]]])
+    with pytest.raises(ValueError, match="programs write this where there is none"):
+        checked(found)
+
+
 def test_landmarks_a_little_outside_stay(capsys):
     found = pictures([[[-10, 20], [30, 40]], [[5, 6], [39, 59]]])
     assert checked(found) is found and capsys.readouterr().out == ""
@@ -128,3 +138,17 @@ def test_one_picture_shown_whole_has_one_answer(tmp_path):
     boxes = np.float32([[0, 0, 9, 9]] * 3)
     boxed = Pictures(twice.paths, boxes=boxes, landmarks=twice.landmarks, annotated=twice.annotated)
     consistency.check_one_answer({"annotated": boxed, "train": Pictures(("a.png", "a.png"))})
+
+
+def test_pictures_that_are_turned_are_said_where_the_file_has_no_sizes(tmp_path, capsys):
+    """Their tool may have shown them lying, as ImageJ does."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=exif)
+    landmarks = np.float32([[[1, 2], [30, 40]]])
+    found = Pictures((str(tmp_path / "a.jpg"),), landmarks=landmarks, annotated=np.ones([1, 2], np.float32))
+    consistency.checked(found, np.array([[48, 64]]))
+    said = capsys.readouterr().out
+    assert re.search(r"warning: .*a.jpg is turned by its EXIF orientation \(1 of 1 annotated pictures\)", said)
+    consistency.checked(dataclasses.replace(found, claimed=np.array([[48, 64]])), np.array([[48, 64]]))
+    assert not capsys.readouterr().out

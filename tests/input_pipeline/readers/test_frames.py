@@ -18,6 +18,25 @@ def test_a_frame_is_in_the_folder_of_its_video_or_anywhere(tmp_path):
     assert find(tmp_path, 10, "clip.mp4") == find(tmp_path, 10, "") == str(tmp_path / "clipA/img0010.png")
 
 
+def test_frames_of_one_video_lie_in_one_folder_where_none_is_named_as_it(tmp_path):
+    """Folders of other videos may have pictures of these numbers."""
+    draw(tmp_path, "clipA/img0007.png", "clipB/img0012.png", "clipB/img0040.png")
+    for video, todo in (("clipC.mp4", "put those of this one below a folder named clipC"), ("", "give the folder of")):
+        known = frames.Frames(tmp_path, {video: 0})
+        assert [known.find(number, video, "file") for number in (40, 12)] == [
+            str(tmp_path / f"clipB/img{number}.png") for number in ("0040", "0012")
+        ]
+        with pytest.raises(
+            ValueError, match=f"frame 7 .*lies in .*clipA, and another of its frames in .*clipB: .*; {todo}"
+        ):
+            known.find(7, video, "file")
+    draw(tmp_path, "clipC/train/img0001.png", "clipC/val/img0002.png")
+    known = frames.Frames(tmp_path, {"clipC.mp4": 0})
+    assert [known.find(number, "clipC.mp4", "file") for number in (1, 2)] == [
+        str(tmp_path / f"clipC/{place}") for place in ("train/img0001.png", "val/img0002.png")
+    ]
+
+
 @pytest.mark.parametrize(
     "videos, message",
     [

@@ -31,7 +31,7 @@ def image(name, *shapes):
 @pytest.fixture
 def read_cvat(tmp_path):
     """Writes an XML file, and reads it beside two pictures."""
-    draw(tmp_path, "frame_000000.png", "in/frame_000012.png")
+    draw(tmp_path, "frame_000000.png", "frame_000012.png", "in/bee.png")
     file = tmp_path / "annotations.xml"
 
     def read(*parts, head='<?xml version="1.0" encoding="utf-8"?>', **settings):
@@ -46,9 +46,9 @@ def test_elements_of_a_skeleton_are_told_apart_by_their_labels(read_cvat, tmp_pa
     found = read_cvat(
         LABELS,
         image("frame_000000.png", skeleton(point("tail", "10.50,20.00"), point("nose", "1.00,2.00", occluded=1))),
-        image("in/frame_000012.png", skeleton(point("nose", "3.00,4.00"), point("tail", "0.00,0.00", outside=1))),
+        image("in/bee.png", skeleton(point("nose", "3.00,4.00"), point("tail", "0.00,0.00", outside=1))),
     )
-    assert found.paths == paths(tmp_path, "frame_000000.png", "in/frame_000012.png")
+    assert found.paths == paths(tmp_path, "frame_000000.png", "in/bee.png")
     assert found.landmark_names == ("nose", "tail")
     np.testing.assert_array_equal(found.landmarks, [[[1, 2], [10.5, 20]], [[3, 4], [0, 0]]])
     np.testing.assert_array_equal(found.annotated, [[1, 1], [1, 0]])
@@ -72,6 +72,17 @@ def test_frames_of_a_video_are_found_by_their_numbers(read_cvat, tmp_path):
         read_cvat(meta, image("frame_000013", point("a", "1,2")))
 
 
+def test_frames_that_cvat_may_have_filled_in_are_said(read_cvat, tmp_path, capsys):
+    """In an export of tracks as images nothing tells them from key frames."""
+    draw(tmp_path, "clip/img12.png")
+    read_cvat(f"<meta>{task('clip.mp4')}</meta>", image("frame_000012", point("a", "1,2")))
+    said = capsys.readouterr().out
+    assert 'what CVAT filled in counts as annotated here: export it as "CVAT for video"' in said
+    for mode, name in (("annotation", "frame_000012.png"), ("interpolation", "in/bee.png")):
+        read_cvat(f"<meta>{task('clip.mp4', mode=mode)}</meta>", image(name, point("a", "1,2")))
+    assert not capsys.readouterr().out
+
+
 def test_skeletons_of_one_picture_are_in_boxes(read_cvat):
     shapes = [skeleton(point("nose", f"{x},2"), point("tail", f"{x + 5},9")) for x in (1, 21)]
     found = read_cvat(LABELS, image("frame_000000.png", *shapes))
@@ -87,7 +98,7 @@ def test_key_frames_of_tracks_are_read(read_cvat, tmp_path):
     )
     size = "<meta><task><original_size><width>64</width><height>48</height></original_size></task></meta>"
     found = read_cvat(size, f'<track id="0" label="fly">{"".join(shapes)}</track>')
-    assert found.paths == paths(tmp_path, "frame_000000.png", "in/frame_000012.png")
+    assert found.paths == paths(tmp_path, "frame_000000.png", "frame_000012.png")
     np.testing.assert_array_equal(found.landmarks, [[[0, 2]], [[12, 2]]])
     np.testing.assert_array_equal(found.claimed, [[48, 64]] * 2)
 

@@ -160,7 +160,6 @@ def test_what_is_missing_for_h5_files_is_said(tmp_path, monkeypatch):
         (HEADINGS + "labeled-data/v/img7.png,1,2,3,4\n", "line 4: there is no picture"),
         (HEADINGS + "0,1,2,3,4\n1,1,2,3,4\n", "its rows are numbers of frames, as of an analysed video"),
         (HEADINGS + ROWS + ROWS, "labeled-data/v/img0.png has several rows in"),
-        (ANIMALS.replace("two,two", "single,single"), "landmarks of no animal (individual 'single')"),
     ],
 )
 def test_deeplabcut_errors_name_the_line(project, text, message):
@@ -170,6 +169,27 @@ def test_deeplabcut_errors_name_the_line(project, text, message):
     with pytest.raises(ValueError, match="v has 2 files CollectedData_"):
         (folder / "labeled-data/v/CollectedData_T.csv").write_text(HEADINGS)
         deeplabcut.read_file(folder, folder)
+
+
+def test_landmarks_of_no_animal_are_objects_of_their_own(project, capsys):
+    """DeepLabCut's "unique body parts", such as the corners of a box, are those of an individual called single."""
+    folder, write = project
+    lines = ANIMALS.replace("two,two", "single,single").splitlines()
+    bodyparts = next(k for k, line in enumerate(lines) if line.startswith("bodyparts"))
+    cells = lines[bodyparts].split(",")
+    lines[bodyparts] = ",".join([*cells[:-2], "corner", "corner"])
+    file = write("\n".join(lines) + "\n")
+    animals = deeplabcut.read_file(folder, file)
+    assert "corner" not in animals.landmark_names and animals.category == "" and animals.boxes is None
+    assert "landmarks of no animal are left out; --category=single reads them alone" in capsys.readouterr().out
+    corners = deeplabcut.read_file(folder, file, category="single")
+    assert corners.landmark_names == ("corner",) and corners.category == "single" and not capsys.readouterr().out
+    with pytest.raises(ValueError, match="no landmark in any picture"):
+        empty = [
+            *lines[: bodyparts + 2],
+            *(",".join([*line.split(",")[:-2], "", ""]) for line in lines[bodyparts + 2 :]),
+        ]
+        deeplabcut.read_file(folder, write("\n".join(empty) + "\n"), category="single")
 
 
 def test_a_project_without_labels_is_refused(project):

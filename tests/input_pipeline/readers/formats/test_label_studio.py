@@ -49,6 +49,18 @@ def read_tasks(tmp_path):
     return read
 
 
+def test_uploads_are_found_by_the_names_that_they_had(read_tasks, tmp_path):
+    """Label Studio puts 8 digits before them, and leaves no spaces and brackets in them."""
+    draw(tmp_path, "fly wing (1).png", "20230101-b.png", "b.png")
+    tasks = [task(f"/data/{name}", key_point("nose", 1, 1)) for name in ("upload/3/1a2b3c4d-fly_wing_1.png", "b.png")]
+    assert read_tasks(tasks).paths == paths(tmp_path, "fly wing (1).png", "b.png")
+    draw(tmp_path, "fly_wing_1.png")
+    with pytest.raises(ValueError, match=r"task 0: .* can be fly wing \(1\).png or fly_wing_1.png; leave one of them"):
+        read_tasks(tasks)
+    with pytest.raises(ValueError, match="there is no picture .*20230102-b.png"):  # which is no upload
+        read_tasks([task("20230102-b.png", key_point("nose", 1, 1))])
+
+
 def test_percent_are_of_the_sides(read_tasks, tmp_path):
     found = read_tasks(TASKS)
     assert found.paths == paths(tmp_path, "a.png", "in/b.png") and found.landmark_names == ("nose", "tail")

@@ -58,6 +58,25 @@ def test_frames_of_several_videos_are_told_apart_by_their_folder(write, tmp_path
         sleap.read_file(tmp_path, write(video="u.mp4"))
 
 
+def test_an_analysis_of_images_is_read_by_their_names(write, tmp_path):
+    """Their order is that of their names as text, img10 before img2: their numbers are not those of frames."""
+    draw(tmp_path, *(f"img{number}.png" for number in range(12)))
+    names = [f"/home/me/img{number}.png" for number in (0, 1, 10, 11, 2)]
+    found = annotation_files.read(tmp_path, write(video=np.bytes_(names)))
+    assert found.paths == paths(tmp_path, "img0.png", "img10.png")
+    for first in (names[0], np.bytes_(names[:1])):
+        with pytest.raises(ValueError, match="of which it names the first alone|its video has 1 images"):
+            sleap.read_file(tmp_path, write(video=first))
+
+
+def test_an_analysis_that_may_begin_late_is_said(write, tmp_path, capsys):
+    sleap.read_file(tmp_path, write())
+    assert "has landmarks in frame 0; if its first frames had none" in capsys.readouterr().out
+    tracks = np.concatenate([np.full_like(TRACKS[:2], np.nan), TRACKS[2:]])
+    sleap.read_file(tmp_path, write(tracks))
+    assert not capsys.readouterr().out
+
+
 def test_tracks_are_objects(write, tmp_path):
     found = sleap.read_file(tmp_path, write(np.concatenate([TRACKS, TRACKS + 20], axis=1)))
     assert len(found) == 4 and found.boxes is not None

@@ -86,6 +86,10 @@ def test_two_specimens_of_a_picture_are_in_boxes(read_tps):
         (ONE + TWO.replace("LM=3\n12 9\n", "LM=2\n"), "must have the same number of landmarks; found [2, 3]"),
         (ONE.replace("IMAGE=a.png\n", ""), "line 1: has no IMAGE=, so it is of no picture; an aligned shape"),
         (ONE.replace("a.png", "c.png"), "line 1: there is no picture"),
+        (
+            ONE.replace("10 8", "0 0") + TWO.replace("12 9", "0 0"),
+            "line 1: has a landmark at 0 0, and so have 2 in all",
+        ),
         ("LM=3\n-0.2 0.1\n0.3 0.5\n-0.1 -0.6\nIMAGE=a.png\n", "is an aligned shape or in shares of a side"),
         ("LM=4\n-20 10\n20 50\n-10 -65\n10 5\nIMAGE=a.png\n", "is an aligned shape or in shares of a side"),
         ("LM=3\n2 4\n3 3\n0.1 0.2\nIMAGE=a.png\nSCALE=0.1\n", "SCALE=0.1; these look like millimetres, and pixels"),

@@ -43,6 +43,13 @@ def test_numbers_are_shares_of_the_sides(read_yolo, tmp_path):
     assert read_yolo(SETTINGS).landmark_names == ()
 
 
+def test_keys_that_ultralytics_takes_for_others_are_read(read_yolo):
+    without_names = SETTINGS.replace("val:", "validation:").replace("names:\n  0: fly\n", "nc: 2\n")
+    found = read_yolo(without_names, second=LINE.replace("0", "1", 1), category="class_0")
+    assert len(found) == 1 and found.category == "class_0"
+    assert read_yolo(without_names, first="", second=LINE).category == "class_0"
+
+
 def test_of_other_yaml_files_none_is_taken(read_yolo, tmp_path):
     (tmp_path / "args.yaml").write_text("epochs: 3\n")
     read_yolo()
