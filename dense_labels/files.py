@@ -150,6 +150,18 @@ def _digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
 
 
+def check_writable(folder: str | os.PathLike) -> None:
+    """Refuses, before long work, a folder to which nothing may be written, or else the nearest one above it.
+
+    Raises:
+      OSError: naming it.
+    """
+    path = pathlib.Path(folder).expanduser().absolute()
+    nearest = next(each for each in (path, *path.parents) if each.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(f"{nearest}: nothing can be written there; give another folder, or the right to write")
+
+
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Makes a folder where there is none; takes it away again where what follows fails and nothing else is in it.
@@ -162,11 +174,13 @@ def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     Raises:
       ValueError: if it is a URL or a file.
+      OSError: if it cannot be made, or nothing can be written to it.
     """
     check_local(path)
     out = pathlib.Path(path).expanduser().absolute()
     if out.is_file():
         raise ValueError(f"{path}: is a file; give a folder, which need not be there yet")
+    check_writable(out)
     created = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,8 @@ class KeptHeads:
         where one was not annotated. None where they are not known, as of earlier versions.
       calibrations: name -> what the scores of the head are worth, as `evaluation.calibration.fit` returns it; of none
         whose scores were not calibrated, as of earlier versions.
+      network: digest of the weights of the network that heads on labels were fitted to, see `weights_digest`; "" where
+        it is not known, as of earlier versions.
       digest: SHA-256 of the file that lists all others with theirs, once they are kept.
     """
 
@@ -53,6 +55,7 @@ class KeptHeads:
     example_images: np.ndarray
     landmarks: np.ndarray | None = None
     calibrations: Mapping[str, Mapping[str, np.ndarray]] = dataclasses.field(default_factory=dict)
+    network: str = ""
     digest: str = ""
 
     @property
@@ -110,6 +113,7 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
         digests = {path.name: _digest(path) for path in sorted(written.iterdir())}
         configuration = config_lib.to_dict(kept.config)
         index = {"version": VERSION, "heads": names, "sha256": digests, "configuration": configuration}
+        index["network"] = kept.network
         (written / _INDEX).write_text(json.dumps(files.sealed(index), indent=2) + "\n")
         newest = max(_versions(folder), default=0)
         written.rename(folder / str(newest + 1))
@@ -158,7 +162,7 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
             images = examples["images"] / np.float32(_LEVELS)
             landmarks = examples.get("landmarks")  # None of earlier versions
         config = config_lib.from_dict(index["configuration"])
-        facts = images, landmarks, calibrations, _digest(folder / _INDEX)
+        facts = images, landmarks, calibrations, index.get("network", ""), _digest(folder / _INDEX)
         return KeptHeads(heads, Result.load(folder / _RESULT), config, *facts)
     except MemoryError:
         raise  # the files may be as good as any
@@ -174,24 +178,48 @@ def newest_digest(workdir: str | os.PathLike) -> str:
     return _digest(path) if path.exists() else ""
 
 
-def of_step(workdir: str | os.PathLike, step: int) -> KeptHeads | None:
-    """Restores the heads of the newest evaluation, as `newest`, and refuses those of another step of the training.
+def weights_digest(network: Any) -> str:
+    """Returns a SHA-256 of the weights of a Keras model, whatever their order, in which versions of Keras differ."""
+    arrays = [np.asarray(each, np.float32) for each in network.get_weights()]
+    each_of = sorted(hashlib.sha256(f"{each.shape}".encode() + each.tobytes()).hexdigest() for each in arrays)
+    return hashlib.sha256("".join(each_of).encode()).hexdigest()
+
+
+def fit(kept: KeptHeads, step: int, network: Any) -> bool:
+    """Says whether heads were fitted to the labels of a network; `step` and `network` are as of `of_network`."""
+    return kept.result.step == step and (not kept.network or kept.network == weights_digest(network))
+
+
+def of_network(workdir: str | os.PathLike, step: int, network: Any, digest: str = "") -> KeptHeads | None:
+    """Restores the heads of the newest evaluation, as `newest`, and refuses those of another network.
 
     Args:
       workdir: folder of the run.
       step: how many steps its network was trained for.
+      network: the network.
+      digest: of the heads that are expected; "" for any.
 
     Returns:
       The heads; None where no evaluation has kept any.
 
     Raises:
-      ValueError: as `newest`, or if they were fitted at another step.
+      ValueError: as `newest`, or if they were fitted at another step, or in another training that began in the folder,
+        or are not those that are expected.
     """
     kept = newest(workdir)
+    if digest and (kept is None or kept.digest != digest):
+        raise ValueError(
+            f"another evaluation has kept its heads in {workdir} since this one; open the run again to use those, or "
+            "evaluate it again"
+        )
     if kept is not None and kept.result.step != step:
         raise ValueError(
             f"the heads in {workdir} were fitted at step {kept.result.step} of the training, which is at step {step} "
             f"{'in this process; open' if kept.result.step > step else 'now; evaluate'} the run again"
+        )
+    if kept is not None and not fit(kept, step, network):
+        raise ValueError(
+            f"the heads in {workdir} were fitted to the network of an earlier training there; evaluate the run again"
         )
     if kept is not None and not _last_best(workdir):
         progress.note(

@@ -43,6 +43,7 @@ class Run:
         """Opens a run; see `open_run`."""
         self.workdir, self._made = os.path.abspath(os.path.expanduser(os.fspath(workdir))), dict[str, tuple]()
         self.config = run_config.load(self.workdir)
+        self.fitted = ""  # digest of the heads that the last evaluation of this object kept
 
     def __repr__(self) -> str:
         return f"Run({self.workdir!r})"
@@ -116,8 +117,7 @@ class Run:
           annotations_test: the same to test on; without it, parts of those take turns: five, of a detector three.
           pictures: folder of the pictures, if it is not the training's (any more).
           category: name or id of the objects, where annotations are of several kinds.
-          heads: names of the heads to fit, such as ("nearest", "regress"), or one name; those of the configuration if
-            empty.
+          heads: names of heads to fit, such as ("nearest", "regress"), or one; those of the configuration if empty.
           few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10), or one number.
           weights: of the detector's trunk, as `models.pyramids.trunk_of` takes them: the path of a Keras .h5 file, or
             "none"; those of ImageNet if not given, which are downloaded once.
@@ -195,15 +195,16 @@ class Run:
           The folder of the version.
 
         Raises:
-          ValueError: if there is no checkpoint, the best head was not kept or was fitted at another step of the
-            training, a limit is out of range, or TensorFlow would take the folder for a pattern.
+          ValueError: if there is no checkpoint, the best head was not kept or is of another network or evaluation, a
+            limit is out of range, or TensorFlow would take the folder for a pattern.
         """
         files.check_plain(export_dir, "export_dir")
+        from dense_labels.evaluation.result import Result
         from dense_labels.exporting import model_card, saved_model
 
-        network, kept = self.network, kept_heads.of_step(self.workdir, self.step)
+        network, kept = self.network, self._kept(self.fitted)
         limits = Limits(batch_requests=batch_requests, **({"max_pixels": max_pixels} if max_pixels else {}))
-        description = model_card.describe_run(*((kept.config, kept.result) if kept else (self.config, self._result())))
+        of = (kept.config, kept.result) if kept else (self.config, Result(step=self.step))
         head, detector = kept.parts if kept else (None, None)
         return saved_model.export_saved_model(
             network,
@@ -213,7 +214,7 @@ class Run:
             frame=self.frame,
             limits=limits,
             example_images=kept.example_images if kept else saved_model.noise(self.frame),
-            description=description,
+            description=model_card.describe_run(*of),
             compares_labels=compares_labels(self.config.model.name),
         )
 
@@ -277,8 +278,7 @@ class Run:
         """What predicts with the heads of the newest evaluation, here or in another process."""
         from dense_labels.prediction import several
 
-        kept = functools.partial(kept_heads.of_step, self.workdir, self.step)
-        make = lambda: several.predictor(self.network, self.frame, kept(), self.workdir)  # noqa: E731
+        make = lambda: several.predictor(self.network, self.frame, self._kept(), self.workdir)  # noqa: E731
         return self._cached("predictor", (self.network, kept_heads.newest_digest(self.workdir)), make)
 
     @property
@@ -294,7 +294,5 @@ class Run:
             self._made[name] = of, make()
         return self._made[name][1]
 
-    def _result(self) -> Result:
-        from dense_labels.evaluation.result import Result
-
-        return Result(step=self.step)
+    def _kept(self, digest: str = "") -> kept_heads.KeptHeads | None:
+        return kept_heads.of_network(self.workdir, self.step, self.network, digest)

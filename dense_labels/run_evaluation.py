@@ -71,30 +71,31 @@ def evaluate(
         raise ValueError(f"heads={','.join(heads)}: they need landmarks; give annotations")
     unfinished = kept_heads.unfinished(run.workdir)
     lessons = Lessons(weights or "imagenet", _of_training(run, config), unfinished)
-    measured = _measure(subject, few_shot, trained_on, lessons)
-    measured = dataclasses.replace(measured, result=measured.result.with_metrics(_carried_over(subject)))
-    progress.say(measured.result.table())
     name = "eval_untrained" if untrained else "eval"
-    folder, logs = os.path.join(run.workdir, name), os.path.join(run.workdir, "tensorboard", name)
-    os.makedirs(folder, exist_ok=True)
-    if measured.fitted is not None and not untrained:  # before anything is drawn, so that nothing can lose them
-        _keep(run.workdir, subject, measured)
-        if "detector" in measured.fitted.heads:
-            files.remove(unfinished)
-    measured.result.save(os.path.join(folder, "result.json"))
-    run_pictures.write(subject, measured, folder, logs, report=report, title=_title(run.workdir, untrained))
+    with files.new_folder(os.path.join(run.workdir, name)) as folder, files.held(folder, "evaluation"):
+        measured = _measure(subject, few_shot, trained_on, lessons)
+        measured = dataclasses.replace(measured, result=measured.result.with_metrics(_carried_over(subject)))
+        progress.say(measured.result.table())
+        if measured.fitted is not None and not untrained:  # before anything is drawn, so that nothing can lose them
+            run.fitted = _keep(run, subject, measured)
+            if "detector" in measured.fitted.heads:
+                files.remove(unfinished)
+        measured.result.save(folder / "result.json")
+        logs, title = os.path.join(run.workdir, "tensorboard", name), _title(run.workdir, untrained)
+        run_pictures.write(subject, measured, str(folder), logs, report=report, title=title)
     if subject.source.boxed:
         progress.note("the network saw boxes about the objects; crop what the served model is given alike")
     return measured.result
 
 
-def _keep(workdir, subject: Subject, measured: Measured) -> None:
-    """Keeps the heads in the run, with what an export needs to know."""
+def _keep(run: Run, subject: Subject, measured: Measured) -> str:
+    """Keeps the heads in the run, with what an export needs to know; returns their digest."""
     from input_pipeline import pipeline
 
     images = np.asarray(pipeline.example_images(subject.source, subject.split, count=_KEPT)[0].image)
-    facts = measured.result, subject.config, images, measured.fitted.fitted_on, measured.fitted.calibrations
-    kept_heads.save(workdir, kept_heads.KeptHeads(measured.fitted.heads, *facts))
+    facts = images, measured.fitted.fitted_on, measured.fitted.calibrations, kept_heads.weights_digest(run.network)
+    kept_heads.save(run.workdir, kept_heads.KeptHeads(measured.fitted.heads, measured.result, subject.config, *facts))
+    return kept_heads.newest_digest(run.workdir)
 
 
 def _several(given) -> tuple:

@@ -133,9 +133,10 @@ def _order_shown(annotated: np.ndarray) -> np.ndarray:
 
 
 def _heads(run: Any) -> SeveralHeads | None:
-    """The heads that were kept of this step of the training; None where there are none."""
+    """The heads that were kept of this network; None where there are none."""
     kept = kept_heads.newest(run.workdir)
-    return SeveralHeads(run.network, run.frame, kept) if kept is not None and kept.result.step == run.step else None
+    fits = kept is not None and kept_heads.fit(kept, run.step, run.network)
+    return SeveralHeads(run.network, run.frame, kept) if fits else None
 
 
 def _look(run: Any, heads: SeveralHeads | None, images: Iterable[tuple[Hashable, np.ndarray]], count: int) -> _Seen:

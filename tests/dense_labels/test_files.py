@@ -73,6 +73,15 @@ def test_a_new_folder_goes_where_nothing_comes_of_it(tmp_path):
     assert (tmp_path / "a" / "b" / "mine").exists()
 
 
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(files.os, "access", lambda path, mode: asked.append((path, mode)))
+    refused = pytest.raises(PermissionError, match=f"^{tmp_path}: nothing can be written there; give another folder")
+    with refused, files.new_folder(tmp_path / "a" / "b"):
+        pass
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
+
+
 @pytest.mark.parametrize("name", ["a b", "a'b$c%03d;~#&", "a[1]", "a*", "a?", "a]", "{a,b}", "a\\b", "[x]/y"])
 def test_a_plain_path_leads_to_the_folder(tmp_path, monkeypatch, name):
     (tmp_path / name).mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -59,6 +60,23 @@ def test_other_heads_have_another_digest(tmp_path):
         kept_heads.save(tmp_path, kept_heads.KeptHeads(heads, result, Config(), np.zeros([1, 4, 4, 3], np.float32)))
         digests.append(kept_heads.newest(tmp_path).digest)
     assert digests[0] == digests[1] != digests[2] and len(digests[2]) == 64
+
+
+def test_heads_of_another_network_or_evaluation_are_refused(tmp_path):
+    """A training that began anew in the folder may have ended at the same step."""
+    a, b = (types.SimpleNamespace(get_weights=lambda k=k: [np.full([2, 3], k), np.zeros(2)]) for k in (1.0, 2.0))
+    assert kept_heads.of_network(tmp_path, 3, a) is None
+    save(tmp_path, "kept")
+    earlier = kept_heads.newest(tmp_path)
+    assert kept_heads.of_network(tmp_path, 3, a).network == ""  # as heads of earlier versions
+    kept_heads.save(tmp_path, dataclasses.replace(earlier, network=kept_heads.weights_digest(a)))
+    assert kept_heads.of_network(tmp_path, 3, a).best.number == 7
+    with pytest.raises(ValueError, match="fitted to the network of an earlier training there; evaluate the run again"):
+        kept_heads.of_network(tmp_path, 3, b)
+    with pytest.raises(ValueError, match="fitted at step 3 of the training, which is at step 4 now"):
+        kept_heads.of_network(tmp_path, 4, a)
+    with pytest.raises(ValueError, match="another evaluation has kept its heads in .* since this one; open the run"):
+        kept_heads.of_network(tmp_path, 3, a, earlier.digest)
 
 
 def test_landmarks_are_kept_where_they_are_known(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import dense_labels
-from dense_labels import kept_heads, progress, run_pictures
+from dense_labels import files, kept_heads, progress, run_pictures
 from dense_labels.batches import LabelMap
 from dense_labels.evaluation.result import Result
 from tests import drawn, evaluated
@@ -173,12 +173,38 @@ def test_heads_are_kept_before_anything_is_drawn(run, pictures, tmp_path, monkey
     assert kept.result == Result.load(tmp_path / "run" / "eval" / "result.json")
 
 
+def test_heads_of_another_training_in_the_folder_are_not_used(run, pictures, tmp_path):
+    """It ends at the same step, and its labels are others."""
+    workdir = shutil.copytree(run.workdir, tmp_path / "run")
+    shutil.rmtree(workdir / "checkpoints")
+    changes = {**QUICK, "data.cache_dir": run.config.data.cache_dir, "train.seed": 7}
+    again = dense_labels.train(str(pictures), workdir=workdir, **changes)
+    assert again.step == run.step
+    for use in (lambda: again.predict(pictures), lambda: again.export(tmp_path / "served")):
+        with pytest.raises(ValueError, match="were fitted to the network of an earlier training there; evaluate"):
+            use()
+    again.evaluate(annotations=pictures.parent / "points.csv")
+    assert len(again.predict(pictures))
+
+
+def test_what_another_evaluation_has_kept_is_not_exported_as_ones_own(run, pictures, tmp_path):
+    points = pictures.parent / "points.csv"
+    again = dense_labels.open_run(shutil.copytree(run.workdir, tmp_path / "run"))
+    again.evaluate(annotations=points, pictures=pictures)
+    waits = pytest.raises(ValueError, match="eval: another evaluation is writing there; wait until it has ended")
+    with files.held(tmp_path / "run" / "eval", "evaluation"), waits:
+        again.evaluate(annotations=points, pictures=pictures)
+    dense_labels.open_run(again.workdir).evaluate(annotations=points, pictures=pictures, heads="nearest")
+    with pytest.raises(ValueError, match="another evaluation has kept its heads in .* since this one"):
+        again.export(tmp_path / "served")
+
+
 def test_heads_of_an_earlier_evaluation_are_told_where_the_last_one_had_none(run, pictures, tmp_path, capsys):
     again = dense_labels.open_run(shutil.copytree(run.workdir, tmp_path / "run"))
-    assert kept_heads.of_step(again.workdir, again.step) is not None and not capsys.readouterr().out
+    assert again._kept() is not None and not capsys.readouterr().out
     again.evaluate(pictures=pictures)
     capsys.readouterr()
-    best = kept_heads.of_step(again.workdir, again.step).result.best
+    best = again._kept().result.best
     said = f"note: the last evaluation had no landmarks: head {best} is of an earlier one, on "
     assert said in capsys.readouterr().out
 

@@ -208,7 +208,7 @@ def test_with_heads_pictures_that_they_doubt_are_chosen(run, monkeypatch, doubte
             score, apart = np.where(doubt & (doubted == "score"), 0.1, 0.9), 1.0 + (doubt & (doubted != "score"))
             return {"score": score[:, np.newaxis], "disagreement": apart[:, np.newaxis]}
 
-    kept = types.SimpleNamespace(result=types.SimpleNamespace(step=run.step))
+    kept = types.SimpleNamespace(result=types.SimpleNamespace(step=run.step), network="")
     run.network = None
     monkeypatch.setattr(annotating.kept_heads, "newest", lambda workdir: kept)
     monkeypatch.setattr(annotating, "SeveralHeads", Heads)
