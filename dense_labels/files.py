@@ -150,6 +150,18 @@ def _digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
 
 
+def state(path: str | os.PathLike) -> tuple[int, ...]:
+    """Returns what changes when a file does, or is renamed, or when it may be read; () where there is none.
+
+    Among it is when its inode was changed last, which tells files apart that have one size and were given one time.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode
+
+
 def check_writable(folder: str | os.PathLike) -> None:
     """Refuses, before long work, a folder to which nothing may be written, or else the nearest one above it.
 

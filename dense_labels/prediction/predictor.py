@@ -14,7 +14,7 @@ from tqdm import tqdm
 from dense_labels import files, progress
 from dense_labels.batches import Frame, Limits
 from dense_labels.config import DataConfig
-from dense_labels.prediction import answers, inputs, reading, smoothing
+from dense_labels.prediction import answers, inputs, leftovers, reading, smoothing
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.journal import Journal, Key, Line, key_of, packed
 from dense_labels.prediction.predictions import Predictions, check_formats
@@ -109,14 +109,14 @@ class Predictor:
         with files.new_folder(os.path.expanduser(os.fspath(out))) as folder, files.held(folder, "prediction"):
             files.remove_temporary(folder)
             heading = {"version": 3, "model": self._identity, "folder": source.folder, "video": source.video}
-            heading["together"] = ask is not self._landmarks
-            journal = Journal(folder, heading)
+            journal = Journal(folder, {**heading, "together": ask is not self._landmarks})
             finished = None
             try:
                 lines = self._lines(source, ask, journal.done, journal.add)
                 found = self._predictions(source, lines)
                 predicted = smoothing.smooth(found) if smooth else found
                 written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder, formats)]
+                leftovers.remember(folder, written, heading)
                 finished = set(map(key_of, lines))
             finally:
                 journal.close(finished=finished)

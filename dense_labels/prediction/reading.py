@@ -51,7 +51,7 @@ class Pictures:
         self.folder, self.noun = found.folder, "pictures" if boxes is None else "objects"
         self._rows: dict[Key, Line] = {}
         for name, path in zip(found.names, found.paths):
-            state = _state(path)
+            state = list(files.state(path))
             if boxes is None:
                 self._rows[name, 0] = {"name": name, "state": state}
             for number, box in enumerate(boxes.get(name, ()) if boxes else (), start=1):
@@ -98,7 +98,7 @@ class Video:
         if not files.is_text(os.path.basename(path)):
             raise ValueError(f"{progress.printable(path)}: {files.NOT_TEXT}, as those of its frames are; rename it")
         self.video, self.folder = os.path.abspath(path), os.path.dirname(os.path.abspath(path))
-        self.count, self._state = videos.read_count(path), _state(path)
+        self.count, self._state = videos.read_count(path), list(files.state(path))
 
     def kept(self, done: dict[Key, Line]) -> dict[Key, Line]:
         """Returns those lines of an earlier prediction that are still true, of the frames from the first on."""
@@ -204,12 +204,3 @@ def ahead(source: Source, size: tuple[int, int], kept: dict[Key, Line], count: i
                 return
             waiting.extend(pool.submit(task) for task in itertools.islice(tasks, 1))
             yield seen
-
-
-def _state(path: str) -> list[int]:
-    """What changes when a file does."""
-    try:
-        state = os.stat(path)
-        return [state.st_size, state.st_mtime_ns]
-    except OSError:
-        return []

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from dense_labels import progress
+from dense_labels import files, progress
 from input_pipeline.readers.folder import files_below
 from input_pipeline.storage import decoding, kept
 
@@ -158,8 +158,8 @@ def _pairs(lengths, max_gap):
 
 
 def _key(frames, settings):
-    files = [(os.path.abspath(path), path.stat().st_size, path.stat().st_mtime_ns) for path in frames]
-    return hashlib.sha256(json.dumps([_VERSION, settings, files]).encode()).hexdigest()[:16]
+    listed = [(os.path.abspath(path), *files.state(path)) for path in frames]
+    return hashlib.sha256(json.dumps([_VERSION, settings, listed]).encode()).hexdigest()[:16]
 
 
 def _write(folder, frames, size, pairs, ignore_still):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from dense_labels import progress
+from dense_labels import files, progress
 from input_pipeline.readers import consistency
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding, kept
@@ -73,15 +73,6 @@ def prepare(pictures: Pictures, size: tuple[int, int], cache_dir: str, *, skip_b
     return _open(folder, pictures, size, skip_bad_files)
 
 
-def file_state(path: str | os.PathLike) -> tuple[int, ...]:
-    """Returns what changes when a file does, or when reading it is allowed or forbidden; () where there is none."""
-    try:
-        state = os.stat(path)
-    except OSError:
-        return ()
-    return state.st_size, state.st_mtime_ns, state.st_mode
-
-
 def _check(pictures, size):
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size must be (height, width) in pixels, both at least 1; found {tuple(size)}")
@@ -95,9 +86,9 @@ def _check(pictures, size):
 
 def _key(pictures, size):
     """Name that no other list of files, boxes or size has."""
-    files = [(os.path.abspath(path), *file_state(path)) for path in pictures.paths]
+    listed = [(os.path.abspath(path), *files.state(path)) for path in pictures.paths]
     boxes = b"" if pictures.boxes is None else pictures.boxes.tobytes()
-    return hashlib.sha256(repr((_VERSION, tuple(map(int, size)), files)).encode() + boxes).hexdigest()[:32]
+    return hashlib.sha256(repr((_VERSION, tuple(map(int, size)), listed)).encode() + boxes).hexdigest()[:32]
 
 
 def _write(begun, folder, pictures, size, skip_bad_files):

@@ -21,7 +21,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from dense_labels import files
-from input_pipeline.storage import decoding, encoded, kept, resized
+from input_pipeline.storage import decoding, encoded, kept
 
 _KEPT_AS_THEY_ARE = ("JPEG", "PNG")
 _IN_FLIGHT = 64  # pictures that are read but not yet written: they bound the memory
@@ -91,7 +91,7 @@ def write(
 
 def _plan(paths, folder, shards):
     """What tells one writing from another: which pictures, as they are now, into how many shards."""
-    listed = [(_name(path, folder), *resized.file_state(path)) for path in paths]
+    listed = [(_name(path, folder), *files.state(path)) for path in paths]
     return hashlib.sha256(repr((shards, listed)).encode()).hexdigest()
 
 

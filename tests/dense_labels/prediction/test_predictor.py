@@ -135,7 +135,12 @@ def test_a_prediction_that_was_stopped_goes_on_to_the_same_output(pictures, tmp_
     np.testing.assert_array_equal(found.points, expected.points)
     for name in ("points.csv", "scores.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".written.json", "points.csv", "scores.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        ".predicted.json",
+        ".written.json",
+        "points.csv",
+        "scores.csv",
+    ]
 
 
 SLOW = """
@@ -174,7 +179,7 @@ def test_killed_twice_it_ends_with_the_output_of_one_that_was_not(pictures, tmp_
         {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*.*")}
         for top in (tmp_path / "whole", out)
     )
-    assert whole == killed and len(whole) == 2 + 1 + 40
+    assert whole == killed and len(whole) == 2 + 2 + 40
 
 
 @pytest.mark.parametrize("other", ["model", "picture"])

@@ -97,7 +97,9 @@ def test_a_prediction_that_was_stopped_goes_on_at_its_frame(video, tmp_path, cap
     model(landmarks).predict(path, out=tmp_path / "out", formats=("csv", "scores"))
     assert "going on: 16 of 44 frames were predicted before" in capsys.readouterr().out
     assert len(seen) == 3 + 4  # the frames from the 17th on, eight at a time
-    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == [".written.json", "points.csv", "scores.csv"]
+    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == [
+        ".predicted.json", ".written.json", "points.csv", "scores.csv"
+    ]  # fmt: skip
     for name in ("points.csv", "scores.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -156,7 +158,7 @@ def test_the_video_is_drawn_with_its_landmarks(video, tmp_path):
     assert (np.array(orange)[:, 0] - np.array(orange)[:, 2] > 80).all()  # much red and little blue, where all was grey
     first = np.asarray(Image.open(tmp_path / "out" / "drawn" / "arm" / "img00.png"))
     assert first.shape == (64, 48, 3) and sorted(each.name for each in (tmp_path / "out").iterdir()) == [
-        "drawn", "drawn.mp4", "sheet.png"
+        ".predicted.json", "drawn", "drawn.mp4", "sheet.png"
     ]  # fmt: skip
 
 

@@ -115,6 +115,20 @@ def test_it_is_done_once_for_the_same_files_boxes_and_size(pictures, tmp_path, d
     assert len(decoded) == len(SIZES)
 
 
+def test_pictures_that_were_exchanged_are_resized_again(tmp_path):
+    """They have one size and were given one time, as an archive gives it."""
+    paths = [tmp_path / f"{name}.bmp" for name in "ab"]
+    for k, path in enumerate(paths):
+        Image.new("RGB", (8, 8), (100 * k, 0, 0)).save(path)
+        os.utime(path, (1, 1))
+    pictures = Pictures(tuple(map(str, paths)))
+    assert prepare(pictures, tmp_path, (8, 8)).images[:, 0, 0, 0].tolist() == [0, 100]
+    paths[0].rename(tmp_path / "c")
+    paths[1].rename(paths[0])
+    (tmp_path / "c").rename(paths[1])
+    assert prepare(pictures, tmp_path, (8, 8)).images[:, 0, 0, 0].tolist() == [100, 0]
+
+
 def damage(paths):
     for path in paths:
         pathlib.Path(path).write_bytes(pathlib.Path(path).read_bytes()[:-40])

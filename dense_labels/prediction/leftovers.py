@@ -1,0 +1,41 @@
+"""What each file of a folder of predictions is of, so that files of an earlier prediction are not taken for the new."""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from dense_labels import files, progress
+
+FILE = ".predicted.json"  # name of a file -> digest of what it is of
+
+
+def remember(folder: pathlib.Path, written: Iterable[pathlib.Path], of: Any) -> None:
+    """Keeps what files are of, and warns of those in the folder that are left of something else.
+
+    Args:
+      folder: of the output.
+      written: the files and folders that a prediction has written there just now.
+      of: the model and the pictures, as JSON has it.
+
+    Raises:
+      OSError: if it cannot be written.
+    """
+    digest = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
+    known = {**_known(folder), **{str(path.relative_to(folder)): digest for path in written}}
+    known = {name: each for name, each in known.items() if (folder / name).exists()}
+    if left := [name for name, each in known.items() if each != digest]:
+        progress.warn(
+            f"{folder}: {', '.join(sorted(left))} {'are' if len(left) > 1 else 'is'} of an earlier prediction, by "
+            "another model or of other pictures, and not of these; write them again too, or remove them"
+        )
+    files.write_whole(folder / FILE, json.dumps(known, indent=1).encode())
+
+
+def _known(folder: pathlib.Path) -> dict[str, str]:
+    try:
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
