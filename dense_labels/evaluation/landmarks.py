@@ -192,7 +192,7 @@ def few_shot(
       known: all annotated images.
       test: the test images; None to measure on the annotated images of pictures of which none was drawn.
       counts: how many images to fit on.
-      seeds: how often to draw, or the numbers of the draws.
+      seeds: how often to draw, or the numbers of the draws; all annotated images are drawn once.
       batch_size: as in `fit_heads`.
       measure: what is measured, if not the mean error in percent.
       shown: as in `fit_heads`.
@@ -207,7 +207,8 @@ def few_shot(
     pool, numbers = np.flatnonzero(known.annotated.any(axis=1)), turns.pictures(known, shown)
     errors: dict[str, dict[int, list[Any]]] = {}
     for count in dict.fromkeys(counts):  # one that is there twice is drawn alike
-        for seed in range(seeds) if isinstance(seeds, int) else seeds:
+        draws = range(seeds) if isinstance(seeds, int) else seeds
+        for seed in list(draws)[: 1 if count == len(pool) else None]:  # all are drawn but once
             order = np.random.default_rng([seed, count]).permutation(pool)
             others = order[count:][~np.isin(numbers[order[count:]], numbers[order[:count]])]
             if test is None and not len(others):

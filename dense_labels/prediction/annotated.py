@@ -8,10 +8,8 @@ import numpy as np
 
 from dense_labels import files, progress
 from dense_labels.prediction.predictions import OBJECT, Predictions
-from input_pipeline.readers import annotated
+from input_pipeline.readers import annotated, normalisers
 from input_pipeline.readers.pictures import Pictures
-
-_NEAR = 0.02  # pixels: how far a box that was made of landmarks may be off, which files round
 
 
 def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
@@ -48,34 +46,9 @@ def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
         hidden=None if pictures.hidden is None else pictures.hidden > 0,
         skeleton=pictures.skeleton,
         flip_pairs=pictures.flip_pairs,
-        around=own_boxes(pictures),
+        around=normalisers.own_boxes(pictures),
         category=pictures.category or OBJECT,
     )
-
-
-def own_boxes(pictures: Pictures) -> np.ndarray | None:
-    """Returns the boxes about the objects, unless they are those about their landmarks, which say nothing of their own.
-
-    They are, where more than half of all sides, and two of each box at least, lie at the outermost landmarks, or half a
-    pixel off, as where landmarks count pixels at their centres: programs put them there exactly, and people do not. Not
-    all need lie there still, for a landmark that is corrected afterwards leaves its box as it was.
-
-    Args:
-      pictures: N rows, with landmarks.
-
-    Returns:
-      float32 [N, 4], left, top, right, bottom in continuous pixels; None where there are no such boxes.
-    """
-    if pictures.objects is None:
-        return None
-    known = pictures.annotated[..., np.newaxis] > 0
-    low = np.where(known, pictures.landmarks, np.inf).min(axis=1)
-    high = np.where(known, pictures.landmarks, -np.inf).max(axis=1)
-    ends = (high, np.maximum(high, low + 1))  # readers make boxes of a pixel at least
-    off = [np.abs(pictures.objects - np.concatenate([low, end], axis=1)) for end in ends]
-    made = [(each <= _NEAR) | (np.abs(each - 0.5) <= _NEAR) for each in off]
-    at_landmarks = made[0] | made[1]  # [N, 4]
-    return None if at_landmarks.mean() > 0.5 and (at_landmarks.sum(axis=1) >= 2).all() else pictures.objects
 
 
 def with_landmarks(found: Predictions, names: Sequence[str]) -> Predictions:

@@ -12,7 +12,7 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import landmark_files
+from input_pipeline.readers import landmark_files, normalisers
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
 # Left and right as the picture shows them.
@@ -119,7 +119,7 @@ def _pictures(path, names, points):
         paths=tuple(map(str, paths)),
         landmarks=landmarks,
         annotated=np.ones(landmarks.shape[:2], np.float32),
-        normalisers=landmark_files.eye_distances(landmarks, "aflw"),
+        normalisers=normalisers.eye_distances(landmarks, "aflw"),
         normaliser="eye distance",
         landmark_names=LANDMARK_NAMES,
     )

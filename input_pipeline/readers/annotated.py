@@ -10,7 +10,7 @@ import numpy as np
 
 from dense_labels import progress
 from dense_labels.config import DataConfig
-from input_pipeline.readers import landmark_files
+from input_pipeline.readers import landmark_files, normalisers
 from input_pipeline.readers.pictures import Pictures, taken_for_any
 from input_pipeline.storage import decoding
 
@@ -124,7 +124,7 @@ def pictures(file: str | os.PathLike, found: Found, *, boxed: bool, category: st
     boxes = _boxes(objects) if boxed or all(each.box for each in objects) else None
     made = Pictures(
         paths,
-        boxes=landmark_files.square_around(boxes) if boxed else None,
+        boxes=_shown(boxes, objects, annotated, file) if boxed else None,
         landmarks=landmarks,
         annotated=annotated,
         landmark_names=tuple(names) if found.named else (),
@@ -135,8 +135,8 @@ def pictures(file: str | os.PathLike, found: Found, *, boxed: bool, category: st
         flip_pairs=_pairs(found.flip_pairs, column),
         category=objects[0].kind,
     )
-    eyes = landmark_files.eyes(names)
-    return landmark_files.add_normalisers(made, eyes, "eye distance", otherwise=lambda: _sizes(made))
+    eyes = normalisers.eyes(names)
+    return normalisers.add(made, eyes, "eye distance", otherwise=lambda: _sizes(made))
 
 
 def _of_kind(objects, wanted, file):
@@ -168,6 +168,18 @@ def _boxes(objects):
     return np.array(boxes, np.float64)
 
 
+def _shown(boxes, objects, annotated, file):
+    """Squares about the objects: of those that have no box of their own, such as show more than one landmark."""
+    usual = normalisers.grown(boxes, annotated)
+    own = np.array([[each.box is not None] for each in objects])
+    if usual is None and not own.all():
+        raise ValueError(
+            f"{file}: has several objects in a picture, of one landmark each, about which no box can be drawn; "
+            "annotate more landmarks of each, or their boxes"
+        )
+    return landmark_files.square_around(boxes if usual is None else np.where(own, boxes, usual))
+
+
 def _pairs(pairs, column):
     found: dict[frozenset, tuple[int, int]] = {}
     for a, b in pairs:
@@ -178,6 +190,4 @@ def _pairs(pairs, column):
 
 def _sizes(pictures):
     """What errors are divided by where there are no eyes, and its name."""
-    if pictures.objects is not None:
-        return np.sqrt(np.prod(pictures.objects[:, 2:] - pictures.objects[:, :2], axis=1)), "box size"
-    return landmark_files.picture_widths(pictures.paths), "picture width"
+    return normalisers.box_sizes(pictures) or (normalisers.picture_widths(pictures.paths), "picture width")

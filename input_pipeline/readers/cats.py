@@ -9,7 +9,7 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import folder, landmark_files
+from input_pipeline.readers import folder, landmark_files, normalisers
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
 # The points of both ears are numbered from left to right: a mirror takes the first of one to the last of the other.
@@ -114,7 +114,7 @@ def _pictures(paths, landmarks):
         boxes=landmark_files.square_around(tight),
         landmarks=landmarks,
         annotated=np.ones(landmarks.shape[:2], np.float32),
-        normalisers=landmark_files.eye_distances(landmarks, "cats"),
+        normalisers=normalisers.eye_distances(landmarks, "cats"),
         normaliser="eye distance",
         landmark_names=LANDMARK_NAMES,
         flip_pairs=_FLIP_PAIRS,

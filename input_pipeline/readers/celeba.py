@@ -8,7 +8,7 @@ import numpy as np
 
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import landmark_files
+from input_pipeline.readers import landmark_files, normalisers
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 
 BOX = (0, 30, 178, 208)  # the square of a 178 x 218 picture that is used
@@ -137,7 +137,7 @@ def pictures_of(paths: Sequence[str], points: np.ndarray) -> Pictures:
         boxes=np.tile(np.float32(BOX), (len(paths), 1)),
         landmarks=landmarks,
         annotated=np.ones(landmarks.shape[:2], np.float32),
-        normalisers=landmark_files.eye_distances(landmarks, "celeba"),
+        normalisers=normalisers.eye_distances(landmarks, "celeba"),
         normaliser="eye distance",
         landmark_names=LANDMARK_NAMES,
     )

@@ -1,5 +1,6 @@
 """Landmarks from COCO JSON, and boxes about their objects."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 
@@ -8,7 +9,7 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import coco_parts, landmark_files
+from input_pipeline.readers import coco_parts, landmark_files, normalisers
 from input_pipeline.readers.coco_parts import Entry
 from input_pipeline.readers.pictures import Pictures, taken_for_any
 
@@ -87,7 +88,7 @@ def read_file(
     for. Else they are squares about each annotation's bbox, see `landmark_files.square_around`.
 
     Errors are divided by the eye distance where there are landmarks left_eye and right_eye, see
-    `landmark_files.add_normalisers`; else by the box size, sqrt(w h) of the bbox, where all annotations have one with
+    `normalisers.add`; else by the box size, sqrt(w h) of the bbox, where all annotations have one with
     an area; else by the picture width.
 
     Args:
@@ -114,7 +115,6 @@ def read_file(
     objects = coco_parts.boxes_of(entries) if boxed or _have_boxes(entries) else None
     pictures = Pictures(
         coco_parts.pictures_of(dir, entries),
-        boxes=landmark_files.square_around(objects) if boxed else None,
         landmarks=np.where(annotated[..., np.newaxis], points[..., :2] + half, 0).astype(np.float32),
         annotated=annotated.astype(np.float32),
         landmark_names=names,
@@ -124,9 +124,10 @@ def read_file(
         skeleton=_skeleton(chosen, points.shape[1]),
         category=chosen["name"] if isinstance(chosen.get("name"), str) else "",
     )
-    return landmark_files.add_normalisers(
-        pictures, landmark_files.eyes(names), "eye distance", otherwise=lambda: _sizes(pictures)
-    )
+    if boxed:
+        shown = landmark_files.square_around(normalisers.usual_boxes(pictures))
+        pictures = dataclasses.replace(pictures, boxes=shown)
+    return normalisers.add(pictures, normalisers.eyes(names), "eye distance", otherwise=lambda: _sizes(pictures))
 
 
 def _category(parts, wanted, file):
@@ -229,8 +230,8 @@ def _have_boxes(entries):
 
 def _sizes(pictures):
     """What errors are divided by where there are no eyes, and its name."""
-    if pictures.objects is not None:
-        return np.sqrt(np.prod(pictures.objects[:, 2:] - pictures.objects[:, :2], axis=1)), "box size"
+    if (of_boxes := normalisers.box_sizes(pictures)) is not None:
+        return of_boxes
     if (pictures.claimed > 0).all():
         return pictures.claimed[:, 1], "picture width"
-    return landmark_files.picture_widths(pictures.paths), "picture width"
+    return normalisers.picture_widths(pictures.paths), "picture width"

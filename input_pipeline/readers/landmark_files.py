@@ -15,9 +15,8 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import Config, DataConfig
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
-from input_pipeline.storage import decoding, uncorrected
+from input_pipeline.storage import uncorrected
 
-_LEAST_SHARE = 0.15  # of what is annotated: a smaller distance says nothing about the size of the object
 KEYS = (*STILL_KEYS, "data.annotations", "data.annotations_test")  # of readers whose landmarks are files
 
 
@@ -47,13 +46,25 @@ def read_splits(data: DataConfig, read: Callable[[str], Pictures]) -> dict[str, 
     """
     known = read(data.annotations)
     uncorrected.warn(data.annotations)
-    splits = {"train": known, "annotated": known}
+    splits = {"train": known, "annotated": _filled_in(known, data.annotations)}
     if data.annotations_test:
-        splits["test"] = read(data.annotations_test)
+        splits["test"] = _filled_in(read(data.annotations_test), data.annotations_test)
         uncorrected.warn(data.annotations_test)
     if data.whole_pictures:
         splits = {split: dataclasses.replace(each, boxes=None) for split, each in splits.items()}
     return splits
+
+
+def _filled_in(pictures, file):
+    """Those pictures of which a landmark is annotated or marked as hidden; all where there are none."""
+    if pictures.landmarks is None:
+        return pictures
+    said = (pictures.annotated > 0) if pictures.hidden is None else (pictures.annotated > 0) | (pictures.hidden > 0)
+    known = said.any(axis=1)
+    if known.all() or not known.any():
+        return pictures
+    progress.note(f"{file}: {(~known).sum()} of {len(known)} pictures have no landmarks yet, and are left out")
+    return pictures.take(np.flatnonzero(known))
 
 
 def find_pictures(
@@ -139,17 +150,6 @@ def check_found(
             raise ValueError(f"{other} and {name} are both found as {path}; {todo}")
 
 
-def picture_widths(paths: Sequence[str]) -> list[int]:
-    """Reads the widths of pictures; 0 for a damaged one, about which `resized.prepare` has more to say."""
-    widths = []
-    for path in paths:
-        try:
-            widths.append(decoding.read_size(path)[1])
-        except decoding.PictureError:
-            widths.append(0)
-    return widths
-
-
 def read_text(path: str | os.PathLike) -> str:
     """Reads a text file.
 
@@ -220,79 +220,3 @@ def square_around(boxes: np.ndarray) -> np.ndarray:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     halves = 0.75 * np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True)
     return np.concatenate([centres - halves, centres + halves], axis=1).astype(np.float32)
-
-
-def eyes(names: Sequence[str]) -> tuple[int, int] | None:
-    """Returns the indices of left_eye and right_eye among landmark names, or None if one is not there."""
-    return (names.index("left_eye"), names.index("right_eye")) if {"left_eye", "right_eye"} <= set(names) else None
-
-
-def eye_distances(landmarks: np.ndarray, what: str) -> np.ndarray:
-    """Measures the distance of the eyes, the first two landmarks, of published data; says where it is 0.
-
-    An evaluation passes over pictures whose eyes lie at one place, for their errors cannot be divided by it.
-
-    Args:
-      landmarks: float32 [N, K, 2].
-      what: name of the data set, for the note.
-
-    Returns:
-      float32 [N], in pixels.
-    """
-    distances = np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=-1)
-    if alike := int((distances == 0).sum()):
-        where = f"of {alike} of {len(distances)} pictures lie at one place"
-        progress.note(f"{what}: both eyes {where}; no error is measured in them")
-    return distances
-
-
-def add_normalisers(
-    pictures: Pictures,
-    ends: tuple[int, int] | None,
-    name: str,
-    otherwise: Callable[[], tuple[np.ndarray | Sequence[float], str]],
-) -> Pictures:
-    """Fills in what errors are divided by: the distance between two landmarks, or else a size.
-
-    The distance is taken where at least one picture has both landmarks annotated, and it is no small part of what is
-    annotated: eyes are a good measure of a face, not of a body. Pictures that lack one of the landmarks get 0: their
-    errors cannot be measured so, and an evaluation passes over them.
-
-    Args:
-      pictures: `Pictures` with landmarks.
-      ends: indices of the two landmarks, or None if there are no such landmarks.
-      name: what their distance is called.
-      otherwise: function without arguments that returns (sizes [N] in pixels, what they are called).
-
-    Returns:
-      `Pictures`.
-
-    Raises:
-      ValueError: if the two landmarks of a picture lie at one place.
-    """
-    known = np.zeros(len(pictures), bool) if ends is None else (pictures.annotated[:, ends] > 0).all(axis=1)
-    if not known.any():
-        sizes, name = otherwise()
-        return dataclasses.replace(pictures, normalisers=np.asarray(sizes, np.float32), normaliser=name)
-    distances = np.linalg.norm(pictures.landmarks[:, ends[0]] - pictures.landmarks[:, ends[1]], axis=-1)
-    for index in np.flatnonzero(known & (distances == 0)):
-        raise ValueError(
-            f"{pictures.paths[index]}: the {name}, by which errors are divided, is 0; correct its landmarks"
-        )
-    share = np.median(distances[known] / _extents(pictures)[known])
-    if share < _LEAST_SHARE:
-        sizes, other = otherwise()
-        progress.note(
-            f"errors are divided by the {other}, not by the {name}, which is only {share:.0%} of what is annotated"
-        )
-        return dataclasses.replace(pictures, normalisers=np.asarray(sizes, np.float32), normaliser=other)
-    return dataclasses.replace(pictures, normalisers=np.where(known, distances, 0).astype(np.float32), normaliser=name)
-
-
-def _extents(pictures):
-    """Longer side of the bounding box of the annotated landmarks of each picture, [N]; those without any have 1."""
-    known = pictures.annotated[..., np.newaxis] > 0
-    low = np.where(known, pictures.landmarks, np.inf).min(axis=1)
-    high = np.where(known, pictures.landmarks, -np.inf).max(axis=1)
-    extents = (high - low).max(axis=1)
-    return np.where(np.isfinite(extents) & (extents > 0), extents, 1)

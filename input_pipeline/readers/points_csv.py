@@ -7,7 +7,7 @@ import numpy as np
 
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import coco_parts, landmark_files
+from input_pipeline.readers import coco_parts, landmark_files, normalisers
 from input_pipeline.readers.pictures import Pictures
 
 _HEADERS = "file,x0,y0,x1,y1,... or file,left_eye_x,left_eye_y,..."
@@ -34,7 +34,7 @@ def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictur
     where something hides it, with a place or without; 2 or nothing where it is seen; 0 or nothing without a place.
 
     Errors are divided by the eye distance where there are landmarks left_eye and right_eye, see
-    `landmark_files.add_normalisers`; else by the picture width.
+    `normalisers.add`; else by the picture width.
 
     Args:
       dir: folder that the files of the first column start from.
@@ -60,11 +60,11 @@ def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictur
         landmark_names=names,
         hidden=points[..., 3].copy() if axes == "xyv" else None,
     )
-    return landmark_files.add_normalisers(
+    return normalisers.add(
         pictures,
-        landmark_files.eyes(names),
+        normalisers.eyes(names),
         "eye distance",
-        otherwise=lambda: (landmark_files.picture_widths(paths), "picture width"),
+        otherwise=lambda: (normalisers.picture_widths(paths), "picture width"),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import folder, landmark_files
+from input_pipeline.readers import folder, landmark_files, normalisers
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding
 
@@ -72,7 +72,7 @@ def read_folder(dir: str | os.PathLike, pictures: str | os.PathLike = "") -> Pic
         landmarks=landmarks.astype(np.float32),
         annotated=np.ones(landmarks.shape[:2], np.float32),
     )
-    return landmark_files.add_normalisers(
+    return normalisers.add(
         found,
         _EYE_CORNERS if landmarks.shape[1] == 68 else None,
         "outer eye corner distance (points 36 and 45)",

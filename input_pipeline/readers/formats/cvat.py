@@ -17,8 +17,9 @@ from xml.etree import ElementTree
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import annotated, frames, landmark_files
+from input_pipeline.readers import annotated, landmark_files
 from input_pipeline.readers.annotated import Found, Object
+from input_pipeline.readers.formats import frames
 from input_pipeline.readers.pictures import Pictures
 
 _FRAME = re.compile(r"frame_(\d{6,12})", re.ASCII)

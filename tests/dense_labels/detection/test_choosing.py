@@ -12,14 +12,15 @@ def parts(usual, without_pile, once, neither):
     return dict(zip(choosing.PARTS, map(np.float64, (usual, without_pile, once, neither))))
 
 
-def test_one_that_errs_less_by_chance_is_not_taken():
-    """Of 100 piles that make no difference to single images but noise, few are left out."""
+@pytest.mark.parametrize("images", [2, 3, 5, 20])
+def test_one_that_errs_less_by_chance_is_not_taken(images):
+    """Of 100 piles that make no difference to single images but noise, few are left out, however few images say so."""
     random, left_out = np.random.default_rng(0), 0
     for _ in range(100):
-        usual = random.lognormal(size=20)
-        found = parts(usual, usual * random.lognormal(0, 0.3, size=20), usual + 1, usual + 1)
+        usual = random.lognormal(size=images)
+        found = parts(usual, usual * random.lognormal(0, 0.3, size=images), usual + 1, usual + 1)
         left_out += choosing.best(found, "", piled=True) != ""
-    assert left_out <= 10
+    assert left_out <= 7
 
 
 def test_one_that_errs_less_in_nearly_every_image_is_taken(capsys):

@@ -334,6 +334,7 @@ def test_few_images_are_drawn_anew_for_each_seed(images):
     assert len(drawn) == 6 and len({tuple(drawn[3, seed]) for seed in range(3)}) > 1
     assert all(len(set(indices)) == len(indices) for indices in drawn.values())
     assert min(errors["mean_shape"][1]) > 4
+    assert len(landmarks.few_shot(fits, views_of, images, images, counts=[12], **options)["regress"][12]) == 1  # all
     with pytest.raises(ValueError, match="13 annotated images cannot be drawn from 12$"):
         landmarks.few_shot(fits, views_of, images, images, counts=[13], **options)
 

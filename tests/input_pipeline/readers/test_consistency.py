@@ -1,5 +1,6 @@
 """Tests of annotations that contradict their pictures."""
 
+import contextlib
 import dataclasses
 import re
 
@@ -74,6 +75,20 @@ def test_minus_1_of_a_format_that_counts_from_1_stands_for_no_place():
     found = pictures([[[-1.5, -1.5], [30, 40]], [[5, 6], [-1.5, -1.5]]])
     with pytest.raises(ValueError, match="programs write this where there is none"):
         checked(found)
+
+
+def test_what_lies_far_outside_does_not_measure_its_picture():
+    """Nor does it stretch the box about its object."""
+    far = [[[-700, 20], [30, 40], [3, 4]], [[5, 6], [39, 59], [3, 4]], [[5, 6], [39, 59], [3, 4]]]
+    sizes, known = np.array([[48, 64], [60, 40], [60, 40]]), np.ones([3, 3], np.float32)
+    for name, left in (("eye distance", [0, 3, 3]), ("picture width", [3, 3, 3])):
+        parts = {"landmarks": np.float32(far), "annotated": known, "normaliser": name}
+        found = Pictures(("a.png", "b.png", "c.png"), normalisers=np.float32([3] * 3), **parts)
+        assert checked(found, sizes).normalisers.tolist() == left
+    for box, message in (([-800, -300, 100, 100], "and the box about its object with it; correct it"), ([0] * 4, "")):
+        boxed = dataclasses.replace(found, boxes=np.float32([box, [0, 0, 9, 9], [0, 0, 9, 9]]))
+        with pytest.raises(ValueError, match=message) if message else contextlib.nullcontext():
+            checked(boxed, sizes)
 
 
 def test_landmarks_a_little_outside_stay(capsys):

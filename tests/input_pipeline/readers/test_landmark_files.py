@@ -99,3 +99,17 @@ def test_a_configuration_without_landmarks_is_refused():
     config.data.name = "csv"
     with pytest.raises(ValueError, match="config.data.name='csv' needs config.data.annotations, the landmarks"):
         landmark_files.check(config)
+
+
+def test_lines_that_are_not_filled_in_are_seen_but_not_annotated(tmp_path, capsys):
+    draw(tmp_path, "a.png", "b.png", "c.png")
+    file = tmp_path / "points.csv"
+    file.write_text("file,nose_x,nose_y,nose_v\na.png,1,2,\nb.png,,,\nc.png,,,1\n")
+    splits = points_csv.read(DataConfig(dir=str(tmp_path), annotations=str(file)))
+    assert len(splits["train"]) == 3 and splits["annotated"].paths == tuple(
+        str(tmp_path / f"{name}.png") for name in "ac"
+    )
+    assert "points.csv: 1 of 3 pictures have no landmarks yet, and are left out" in capsys.readouterr().out
+    file.write_text("file,nose_x,nose_y\na.png,1,2\n")
+    splits = points_csv.read(DataConfig(dir=str(tmp_path), annotations=str(file)))
+    assert splits["annotated"] is splits["train"] and not capsys.readouterr().out

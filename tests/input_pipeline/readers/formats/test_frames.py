@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from input_pipeline.readers import frames
+from input_pipeline.readers.formats import frames
 from tests.input_pipeline.readers.files import draw
 
 
