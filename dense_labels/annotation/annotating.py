@@ -108,7 +108,8 @@ def _choose(run: Any, heads: SeveralHeads | None, found: Stills | Frames, count:
     size = run.frame.full_size if heads is None else heads.full_size
     seen = _look(run, heads, found.images(size), len(found))
     annotated = {os.path.realpath(path) for path in known.paths}
-    seen = seen.take([n for n, key in enumerate(seen.keys) if os.path.realpath(str(key)) not in annotated])
+    places = map(os.path.realpath, found.files(seen.keys))
+    seen = seen.take([n for n, place in enumerate(places) if place not in annotated])
     if not seen.keys:
         raise ValueError(f"{found.folder}: there is no picture that can be read and is not annotated yet")
     parts, doubt, first = seen.parts, seen.uncertainty, len(known)

@@ -46,6 +46,10 @@ class Stills(NamedTuple):
         if failed:
             progress.warn(f"{len(failed)} of {len(self.paths)} pictures cannot be read, such as {failed[0]}")
 
+    def files(self, keys: Sequence[str]) -> list[str]:
+        """Returns the paths."""
+        return list(keys)
+
     def keep(self, keys: Sequence[str]) -> list[str]:
         """Returns the paths."""
         return list(keys)
@@ -68,6 +72,14 @@ class Frames(NamedTuple):
                 resized = Image.fromarray(frame.picture).resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0)
                 yield (path, frame.index), np.asarray(resized)
 
+    def files(self, keys: Sequence[tuple[str, int]]) -> list[str]:
+        """Returns the paths that the frames are written to."""
+        top, counts = (
+            os.path.join(self.folder, videos.FRAMES_FOLDER),
+            dict(zip(self.paths, map(videos.read_count, self.paths))),
+        )
+        return [os.path.join(top, videos.frame_name(path, index, counts[path])) for path, index in keys]
+
     def keep(self, keys: Sequence[tuple[str, int]]) -> list[str]:
         """Writes the frames as DeepLabCut does, labeled-data/VIDEO/img0042.png below the folder.
 
@@ -77,9 +89,8 @@ class Frames(NamedTuple):
         written = []
         for path in self.paths:
             indices = {index for video, index in keys if video == path}
-            count = videos.read_count(path)
             for frame in videos.read_frames(path, only=indices) if indices else ():
-                name = os.path.join(self.folder, videos.FRAMES_FOLDER, videos.frame_name(path, frame.index, count))
+                (name,) = self.files([(path, frame.index)])
                 videos.write_frame(name, frame.picture)
                 written.append(name)
         return written

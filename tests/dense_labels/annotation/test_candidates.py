@@ -69,6 +69,14 @@ def test_a_folder_of_videos_is_several_videos(tmp_path):
     assert len(find(tmp_path).paths) == 1  # where there are pictures they are meant
 
 
+def test_frames_are_known_by_the_files_that_they_are_written_to(tmp_path):
+    """So that those that are annotated are not chosen again."""
+    clip = str(tmp_path / "clip.mp4")
+    videos.write(clip, 12)
+    found, keys = find(clip, tmp_path / "out"), [(clip, 3), (clip, 11)]
+    assert found.files(keys) == found.keep(keys)
+
+
 def test_two_videos_of_one_name_are_refused(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -83,7 +83,9 @@ def test_a_frame_that_is_there_is_neither_replaced_nor_taken_for_one_of_another_
     Image.fromarray(edited).save(path)  # as another decoder has it
     videos.write_frame(path, frame)
     np.testing.assert_array_equal(Image.open(path), edited)
-    for content in (frame[::-1], frame[:9], None):
+    elsewhere = edited.copy()  # an animal before the same background
+    elsewhere[:10, :10] = 255 - elsewhere[:10, :10]
+    for content in (frame[::-1], frame[:9], elsewhere, None):
         if content is None:
             path.write_bytes(b"no picture")
         else:
