@@ -67,10 +67,11 @@ def annotate(
         known = earlier.nothing(predicted.landmark_names)
     sheet = _sheet(run, found.folder, new, known, predicted)
     paths = [os.path.join(found.folder, name) for name in sheet.names]
-    page, command = os.path.join(out, PAGE), _command(run, found.folder)
+    command = _command(run, found.folder)
     os.makedirs(out, exist_ok=True)
     title = f"Annotate {os.path.basename(run.workdir)}"
-    annotation_page.write(page, title, sheet, map(decoding.read_picture, paths), command=command)
+    shown = map(decoding.read_picture, paths)
+    page = annotation_page.write(os.path.join(out, PAGE), title, sheet, shown, command=command)
     progress.say(f"annotate {len(new)} pictures in a browser: {page} ({os.path.getsize(page) / 1e6:.1f} MB)")
     progress.say(f"then: {command}")
     if formats:

@@ -72,11 +72,11 @@ class Sheet:
     others: Sequence[tuple[str, tuple[int, int], np.ndarray, np.ndarray, np.ndarray]] = ()
 
 
-def write(path: str | os.PathLike, title: str, sheet: Sheet, pictures: Iterable[np.ndarray], *, command: str) -> None:
+def write(path: str | os.PathLike, title: str, sheet: Sheet, pictures: Iterable[np.ndarray], *, command: str) -> str:
     """Writes the page, whole or not at all.
 
-    A page of other content that is there is kept under the name NAME-ID.html, for a browser may hold points that were
-    placed in it and have not been downloaded.
+    A page of other content that is there stays, and this one is called NAME-ID.html: a browser may hold points that
+    were placed in the other and have not been downloaded, and some keep them by the path of the file.
 
     Args:
       path: of the file; its folder exists.
@@ -84,6 +84,9 @@ def write(path: str | os.PathLike, title: str, sheet: Sheet, pictures: Iterable[
       sheet: what is annotated.
       pictures: the N upright pictures, uint8 [H, W, 3], one at a time.
       command: that takes what the page hands out, for the page to show.
+
+    Returns:
+      The path of the page.
 
     Raises:
       ValueError: if there are not as many pictures, label maps, points and names.
@@ -100,17 +103,18 @@ def write(path: str | os.PathLike, title: str, sheet: Sheet, pictures: Iterable[
         "script_source": filling.source_hash(script),
         "data": filling.json_text(data),
     }
-    _keep_other(pathlib.Path(path), data["id"])
-    filling.write(path, "annotation.html", parts)
+    written = _free(pathlib.Path(path), data["id"])
+    filling.write(written, "annotation.html", parts)
+    return str(written)
 
 
-def _keep_other(path: pathlib.Path, own: str) -> None:
-    """Gives a page of other content at the path another name."""
+def _free(path: pathlib.Path, own: str) -> pathlib.Path:
+    """The path, or another where a page of other content is there."""
     found = re.search(r'"id": ?"([0-9a-f]{16})"', path.read_text("utf-8")) if path.exists() else None
-    if found and found[1] != own:
-        kept = path.with_name(f"{path.stem}-{found[1]}{path.suffix}")
-        path.rename(kept)
-        progress.note(f"the page that was there is kept, for points in it may not be downloaded yet: {kept}")
+    if not found or found[1] == own:
+        return path
+    progress.note(f"the page that is there stays, for points in it may not be downloaded yet: {path}")
+    return path.with_name(f"{path.stem}-{own}{path.suffix}")
 
 
 def page_data(sheet: Sheet, pictures: Iterable[np.ndarray]) -> dict[str, Any]:

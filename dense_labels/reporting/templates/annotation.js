@@ -99,8 +99,7 @@ function takeOver() {
   const restored = restore();
   current = last.current;
   if (!restored || JSON.stringify(state) === JSON.stringify(last.state)) return;
-  undone.push(last);
-  redone.length = 0;
+  undone.length = redone.length = 0; // states without the work of the other
   if (!state.landmarks.some(({ id }) => id === selected)) selected = null;
   downloaded = false;
   render();

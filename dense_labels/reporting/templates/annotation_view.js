@@ -104,7 +104,9 @@ class View {
       return;
     }
     const mark = event.shiftKey ? null : this.markAt(place, event); // with Shift a click is between marks
-    this.drag = { mark, start: place, last: place, moved: false };
+    const at = this.toPicture(place);
+    const grip = mark?.point.map((value, axis) => value - at[axis]); // of the picture, which may be zoomed meanwhile
+    this.drag = { mark, grip, start: place, last: place, moved: false };
   }
 
   move(event) {
@@ -121,10 +123,8 @@ class View {
   }
 
   draggedTo(place) {
-    const { mark, start } = this.drag;
-    const sides = [this.picture.width, this.picture.height];
-    return mark.point.map((value, axis) =>
-      Math.min(Math.max(value + (place[axis] - start[axis]) / this.scale, 0), sides[axis]));
+    const [sides, at] = [[this.picture.width, this.picture.height], this.toPicture(place)];
+    return this.drag.grip.map((value, axis) => Math.min(Math.max(at[axis] + value, 0), sides[axis]));
   }
 
   pinch(id, place) {

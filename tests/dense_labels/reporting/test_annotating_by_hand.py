@@ -42,6 +42,22 @@ def test_a_drag_that_outlives_its_picture_moves_nothing(key):
     assert done["current"] == 2 and done["state"]["points"][1]["1"] == [30, 40] and done["state"]["points"][2] == {}
 
 
+@pytest.mark.parametrize("zoom", ["fire(elements.canvas, 'wheel', { ...at, deltaY: -900 })", "press('+')"])
+def test_a_mark_stays_under_the_pointer_where_somebody_zooms_while_dragging_it(zoom):
+    """The wheel keeps what is under the pointer in its place; keys do not, so that the mark goes on with the picture."""
+    done = used(f"""
+        choosePicture(1); selected = 1; click([30, 40]);
+        pointer("down", [30, 40]); pointer("move", [60, 40]);
+        const [clientX, clientY] = view.toCanvas([60, 40]);
+        const at = {{ pointerId: 1, pointerType: "mouse", button: 0, clientX, clientY, deltaMode: 0 }};
+        {zoom};
+        const under = view.toPicture([clientX, clientY]);
+        fire(elements.canvas, "pointerup", at);
+        state.under = under;
+    """)
+    assert done["state"]["points"][1]["1"] == pytest.approx(done["state"]["under"], abs=0.01)
+
+
 def test_after_an_undo_a_click_places_a_landmark_that_is_there():
     none = {"landmark_names": (), "others": (), "points": [[]] * 3, "annotated": [[]] * 3, "hidden": [[]] * 3}
     done = used('click([30, 40]); press("z", { ctrlKey: true }); click([50, 60]);', **none)
@@ -61,6 +77,16 @@ def test_two_tabs_do_not_overwrite_each_other():
     """)
     assert done["current"] == 1 and done["kept"]["state"] == done["state"]
     assert done["state"]["points"][1:] == [{"1": [30, 40]}, {"0": [7, 8]}]
+
+
+def test_an_undo_leaves_what_another_tab_did():
+    done = used("""
+        choosePicture(1); selected = 1; click([30, 40]);
+        localStorage.setItem(KEY, JSON.stringify({ state: withPoints(state, 2, { 0: [7, 8] }), current: 2 }));
+        fire("window", "storage", { key: KEY });
+        press("z", { ctrlKey: true });
+    """)
+    assert done["state"]["points"][1:] == [{"1": [30, 40]}, {"0": [7, 8]}] and done["kept"]["state"] == done["state"]
 
 
 def test_a_key_that_is_held_accepts_one_picture():

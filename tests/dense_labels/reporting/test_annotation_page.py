@@ -105,16 +105,16 @@ def test_pages_of_other_content_are_kept_apart_in_the_browser():
     assert first == again != annotation_page.page_data(sheet(names=("x", "y", "z")), pictures())["id"]
 
 
-def test_a_page_of_other_content_is_kept_under_another_name(tmp_path, capsys):
-    """A browser may hold what was annotated in it."""
+def test_a_page_of_other_content_stays_where_it_is(tmp_path, capsys):
+    """A browser may hold what was annotated in it, by its path."""
     ids = {names: annotation_page.page_data(sheet(names=names), pictures())["id"] for names in (NAMES, ("x", "y", "z"))}
     first, second = ids.values()
     for names in (NAMES, NAMES, ("x", "y", "z")):
         written(tmp_path, names=names)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"annotate-{first}.html", "annotate.html"]
-    assert f'"{second}"' in (tmp_path / "annotate.html").read_text("utf-8")
-    said = capsys.readouterr().out
-    assert said.count("the page that was there is kept") == 1 and f"annotate-{first}.html" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"annotate-{second}.html", "annotate.html"]
+    for name, own in (("annotate.html", first), (f"annotate-{second}.html", second)):
+        assert f'"{own}"' in (tmp_path / name).read_text("utf-8")
+    assert capsys.readouterr().out.count("the page that is there stays, for points in it may not be downloaded") == 1
 
 
 def test_nothing_that_comes_from_outside_becomes_markup(tmp_path):
