@@ -32,7 +32,7 @@ _BATCH = 32
 class _Seen(NamedTuple):
     """Pictures that were looked at."""
 
-    keys: list[Hashable]
+    keys: list[Any]  # hashable
     parts: list[np.ndarray]  # descriptions, as of `choosing.describe`
     uncertainty: np.ndarray | None  # [N] ranks, where there is a head: the less certain, or agreed on, the higher
 

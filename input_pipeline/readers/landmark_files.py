@@ -86,7 +86,8 @@ def find_pictures(
       The paths, [N].
 
     Raises:
-      ValueError: naming a picture that is not there, or two names that are found as one file.
+      ValueError: naming a picture that is not there, or two names that are found as one file, or a picture that is
+        found without its folders, and with them near by.
     """
     first = dict(zip(reversed(names), reversed(wheres)))  # name -> the place where it stands first
     unique = list(dict.fromkeys(names))
@@ -98,6 +99,8 @@ def find_pictures(
         found = max(found, paths, key=len)
         if len(found) == len(unique):
             check_found(unique, found)
+            if count:
+                _say_left_out(unique[0], found[0], count, first[unique[0]])
             by_name = dict(zip(unique, found))
             return [by_name[name] for name in names]
     missing = unique[len(found)]
@@ -117,6 +120,23 @@ def _find(tops, name, count):
             if os.path.isfile(path):
                 return path
     return ""
+
+
+def _say_left_out(name, found, count, where):
+    """Says which folders of a name were left out, unless they are those it is in; refuses it where they are near by."""
+    parts = _parts(name)
+    left = "/".join(parts[:count])
+    place = pathlib.Path(found).absolute().parents[len(parts) - count - 1]
+    if place.parts[-count:] == tuple(parts[:count]):
+        return
+    for top in place.parents:
+        near = top.joinpath(*parts)
+        if near.is_file() and not near.samefile(found):
+            raise ValueError(
+                f"{where}: {name} is at {near}, and without {left}/ at {found}, which is another; give {top} as the "
+                "folder that names start from"
+            )
+    progress.note(progress.printable(f"names are found without {left}/: {name} as {found}"))
 
 
 def _not_there(tops, name):

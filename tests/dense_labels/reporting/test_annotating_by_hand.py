@@ -44,7 +44,7 @@ def test_a_drag_that_outlives_its_picture_moves_nothing(key):
 
 @pytest.mark.parametrize("zoom", ["fire(elements.canvas, 'wheel', { ...at, deltaY: -900 })", "press('+')"])
 def test_a_mark_stays_under_the_pointer_where_somebody_zooms_while_dragging_it(zoom):
-    """The wheel keeps what is under the pointer in its place; keys do not, so that the mark goes on with the picture."""
+    """The wheel keeps what is under the pointer in its place; keys do not: the mark goes with the picture."""
     done = used(f"""
         choosePicture(1); selected = 1; click([30, 40]);
         pointer("down", [30, 40]); pointer("move", [60, 40]);

@@ -113,3 +113,15 @@ def test_lines_that_are_not_filled_in_are_seen_but_not_annotated(tmp_path, capsy
     file.write_text("file,nose_x,nose_y\na.png,1,2\n")
     splits = points_csv.read(DataConfig(dir=str(tmp_path), annotations=str(file)))
     assert splits["annotated"] is splits["train"] and not capsys.readouterr().out
+
+
+def test_pictures_of_another_folder_near_by_are_not_taken(tmp_path, capsys):
+    """Cameras call pictures alike in each session."""
+    draw(tmp_path, "session1/0.png", "session1/1.png", "session2/0.png", "session2/1.png")
+    names = ["session1/0.png", "session1/1.png"]
+    with pytest.raises(ValueError, match=r"^line 0: session1/0.png is at .*session1/0.png, and without session1/ at"):
+        find(tmp_path / "session2", *names)
+    assert find(tmp_path / "session1", *names) == [str(tmp_path / name) for name in names]
+    assert not capsys.readouterr().out
+    assert find(tmp_path / "session1", "there/0.png") == [str(tmp_path / "session1/0.png")]
+    assert "note: names are found without there/: there/0.png as" in capsys.readouterr().out
