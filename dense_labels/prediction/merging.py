@@ -1,7 +1,8 @@
 """Merges corrected annotations with earlier ones, of any formats that are read, into one that is written.
 
 Convention: a picture is the unit. What the newer file has of a picture takes the place of all that the older has of it,
-so that a landmark that was taken away stays away; a picture in which the newer file places no landmark stays as it was.
+so that a landmark that was taken away stays away; a picture in which the newer file places no landmark, or which it has
+as it was predicted, stays as it was.
 Marks of hidden landmarks are no exception, but where the newer file cannot say that a landmark is hidden: there a
 landmark keeps the mark of the older file, unless its place is taken away.
 Landmarks are told apart by their names; where a file has no names, which TPS and .pts cannot hold, by their order.
@@ -12,28 +13,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from typing import NamedTuple
 
 import numpy as np
 
 from dense_labels import files, progress
 from dense_labels.config import Config
 from dense_labels.prediction import annotated, written
+from dense_labels.prediction.merged_files import Known, by_file, read, without_predicted
 from dense_labels.prediction.predictions import OBJECT, Predictions
 from dense_labels.registry import READERS
-from input_pipeline.readers import annotation_files, coco, consistency
-from input_pipeline.readers.pictures import Pictures
+from input_pipeline.readers import coco
 
 _NAMED = 5  # landmarks that a message names
-
-
-class _Known(NamedTuple):
-    """What a file says."""
-
-    path: pathlib.Path
-    kind: str  # the reader
-    pictures: Pictures
-    found: Predictions
 
 
 def merge_annotations(
@@ -69,11 +60,12 @@ def merge_annotations(
     """
     older, newer, out, folder = (pathlib.Path(path).expanduser() for path in (older, newer, out, pictures))
     _check_place(out, older, newer, folder)
-    before, after = _named_alike(*(_read(path, folder, category or "") for path in (older, newer)))
+    before, after = _named_alike(*(read(path, folder, category or "") for path in (older, newer)))
     entry = written.entry_for(out, format, (before.kind, after.kind))
     _check_alike(before, after)
+    after = without_predicted(before, after, folder, category or "")
     merged, corrected, added = _merged(before, after)
-    content = written.checked(entry, merged, out, lambda path: _read(path, folder, "").found)
+    content = written.checked(entry, merged, out, lambda path: read(path, folder, "").found)
     out.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, bytes):
         files.write_whole(out, content)
@@ -122,31 +114,7 @@ def _check_place(out, older, newer, folder):
             raise ValueError(f"{out} lies in {source}, which is kept as it is; give a place outside of it")
 
 
-def _read(path: pathlib.Path, folder: pathlib.Path, category: str) -> _Known:
-    """Reads a file, and holds it against its pictures."""
-    kind, pictures = annotation_files.kind_of(path), annotation_files.read(folder, path, category=category)
-    found = annotated.of_pictures(pictures, folder)
-    pictures = consistency.checked(pictures, found.sizes)
-    names = tuple(_name(each, folder, path) for each in pictures.paths)
-    known = pictures.annotated[..., np.newaxis] > 0
-    found = dataclasses.replace(found, names=names, points=np.where(known, found.points, np.float32(np.nan)))
-    files_seen = [os.path.realpath(each) for each in pictures.paths]
-    if pictures.boxes is None and len(set(files_seen)) < len(files_seen):
-        twice = next(name for name, each in zip(names, files_seen) if files_seen.count(each) > 1)
-        raise ValueError(f"{path}: {twice} is there twice, and it cannot be told which of the two is meant")
-    return _Known(path, kind, pictures, found)
-
-
-def _name(path, folder, file):
-    """The name of a picture from the folder on."""
-    for place, top in ((path, folder), (os.path.realpath(path), os.path.realpath(folder))):
-        name = pathlib.PurePath(os.path.relpath(place, top))
-        if name.parts[0] != os.pardir:
-            return name.as_posix()
-    raise ValueError(f"{file}: the picture {path} lies outside of {folder}; give the folder that all pictures lie in")
-
-
-def _named_alike(before: _Known, after: _Known) -> tuple[_Known, _Known]:
+def _named_alike(before: Known, after: Known) -> tuple[Known, Known]:
     """Gives the landmarks of a file without names those of the other, where that has as many."""
     if before.found.named == after.found.named:
         return before, after
@@ -165,7 +133,7 @@ def _named_alike(before: _Known, after: _Known) -> tuple[_Known, _Known]:
     return (one, other) if one is before else (other, one)
 
 
-def _check_alike(before: _Known, after: _Known) -> None:
+def _check_alike(before: Known, after: Known) -> None:
     """Refuses files that contradict one another."""
     _check_names(before, after)
     if (before.found.around is None) != (after.found.around is None):
@@ -204,11 +172,11 @@ def _only(path, names):
     return f"only {path} has {', '.join(listed[:_NAMED])}{', ...' * (len(listed) > _NAMED)}" if names else ""
 
 
-def _merged(before: _Known, after: _Known) -> tuple[Predictions, int, int]:
+def _merged(before: Known, after: Known) -> tuple[Predictions, int, int]:
     """All pictures, those of the older file first; how many were corrected, and how many were added."""
     names = tuple(dict.fromkeys([*before.found.landmark_names, *after.found.landmark_names]))
     old, new = (annotated.with_landmarks(known.found, names) for known in (before, after))
-    old_rows, new_rows = (_by_file(known) for known in (before, after))
+    old_rows, new_rows = (by_file(known) for known in (before, after))
     saying = {file: rows for file, rows in new_rows.items() if _says(new, rows, old, old_rows.get(file, []))}
     corrected = [file for file in old_rows if file in saying]
     added = [file for file in saying if file not in old_rows]
@@ -222,14 +190,6 @@ def _merged(before: _Known, after: _Known) -> tuple[Predictions, int, int]:
     called = {row: old.names[old_rows[file][0]] for file in corrected for row in saying[file]}
     new = dataclasses.replace(new, names=tuple(called.get(row, name) for row, name in enumerate(new.names)))
     return annotated.joined(old, new, [row for rows in taken.values() for row in rows]), len(corrected), len(added)
-
-
-def _by_file(known):
-    """File of a picture -> the rows that are of it."""
-    rows: dict[str, list[int]] = {}
-    for row, path in enumerate(known.pictures.paths):
-        rows.setdefault(os.path.realpath(path), []).append(row)
-    return rows
 
 
 def _says(new, rows, old, old_rows):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dense_labels import files, progress
-from dense_labels.registry import FORMATS
+from dense_labels.registry import FORMATS, READERS
 from input_pipeline.readers import pictures
 from input_pipeline.storage import uncorrected
 
@@ -153,7 +153,8 @@ class Predictions:
             else:
                 files.make_whole(folder / name, content)
         if edited:
-            uncorrected.remember(folder, edited)
+            read = {entry.facts["file"] for entry in chosen if (entry.facts.get("reader") or entry.name) in READERS}
+            uncorrected.remember(folder, edited, copied=read & set(edited))
         return [folder / name for name in contents]
 
 

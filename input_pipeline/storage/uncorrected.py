@@ -1,21 +1,28 @@
 """Files of landmarks as predictions have left them: told from those that a person has corrected since."""
 
+import functools
 import json
 import os
 import pathlib
-from collections.abc import Iterable
+import shutil
+from collections.abc import Collection, Iterable
 
 from dense_labels import files, progress
 
 WRITTEN = ".written.json"  # digests of what predictions have left in a folder, by its name
+_COPIES = ".written"  # folder with a copy of each
 
 
-def remember(folder: pathlib.Path, names: Iterable[str]) -> None:
-    """Keeps digests of files or folders that predictions have written into a folder just now.
+def remember(folder: pathlib.Path, names: Iterable[str], copied: Collection[str] = ()) -> None:
+    """Keeps digests of files or folders that predictions have written into a folder just now, and copies of some.
 
     Raises:
       OSError: if they cannot be written.
     """
+    if copied:
+        (folder / _COPIES).mkdir(exist_ok=True)
+    for name in copied:
+        files.make_whole(folder / _COPIES / name, functools.partial(_copy, folder / name))
     left = {**_left_in(folder), **{name: files.digest(folder / name) for name in names}}
     files.write_whole(folder / WRITTEN, json.dumps(left, indent=1).encode())
 
@@ -25,6 +32,21 @@ def is_uncorrected(path: str | os.PathLike) -> bool:
     path = pathlib.Path(os.path.abspath(path))
     left = _left_in(path.parent).get(path.name)
     return left is not None and files.digest(path) == left
+
+
+def as_it_was(path: str | os.PathLike) -> pathlib.Path | None:
+    """Returns a copy of a file or folder as predictions have left it; None where there is none."""
+    path = pathlib.Path(os.path.abspath(path))
+    copy = path.parent / _COPIES / path.name
+    left = _left_in(path.parent).get(path.name)
+    return copy if left is not None and copy.exists() and files.digest(copy) == left else None
+
+
+def _copy(source: pathlib.Path, copy: pathlib.Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, copy)
+    else:
+        shutil.copyfile(source, copy)
 
 
 def warn(path: str | os.PathLike) -> None:

@@ -97,19 +97,28 @@ def read_file(
     if twice := [name for name, count in collections.Counter(name for _, name, _ in rows).items() if count > 1]:
         raise ValueError(f"{twice[0]} has several rows in {annotations}; leave one")
     by_name = {name: path for (_, name, _), path in zip(rows, paths)}
+    objects, names = _objects_and_names(tables, by_name, annotations, category)
+    config = pandas_files.read_yaml(path / "config.yaml") if is_project else {}
+    found = Found(objects, names, skeleton=_skeleton(config))
+    return annotated.pictures(annotations, found, boxed=boxed, category=category)
+
+
+def _objects_and_names(tables, paths, file, category):
+    """The objects that are asked for, and kind of object -> its landmarks; says what is not kept of the file."""
     columns = [column for table in tables for column in table.columns]
+    animals = {individual for individual, *_ in columns} - {"", _UNIQUE}
+    if len(animals) > 1:
+        progress.note(f"{file}: which of the {len(animals)} individuals an object is, is not kept")
     has_unique = len({individual == _UNIQUE for individual, *_ in columns}) > 1
-    objects = [each for table in tables for each in _objects(table, by_name, has_unique)]
+    objects = [each for table in tables for each in _objects(table, paths, has_unique)]
     if has_unique and category != _UNIQUE and any(each.kind for each in objects):
-        progress.note(f"{annotations}: landmarks of no animal are left out; --category={_UNIQUE} reads them alone")
+        progress.note(f"{file}: landmarks of no animal are left out; --category={_UNIQUE} reads them alone")
     if has_unique:
         objects = [each for each in objects if (each.kind == _UNIQUE) == (category == _UNIQUE)]
     names: dict[str, dict[str, None]] = {}
     for individual, part, _ in columns:
         names.setdefault(_kind(individual, has_unique), {})[part] = None
-    config = pandas_files.read_yaml(path / "config.yaml") if is_project else {}
-    found = Found(objects, {kind: list(parts) for kind, parts in names.items()}, skeleton=_skeleton(config))
-    return annotated.pictures(annotations, found, boxed=boxed, category=category)
+    return objects, {kind: list(parts) for kind, parts in names.items()}
 
 
 def _kind(individual, has_unique):

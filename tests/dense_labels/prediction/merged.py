@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from dense_labels.prediction.predictions import Predictions
+from input_pipeline.storage import uncorrected
 
 NAMES = ("left_eye", "tip", "tail")
 OLD = {
@@ -29,14 +30,21 @@ def draw_pictures(tmp_path):
     return pictures
 
 
-def saved(folder, out, name, points, order=NAMES, **changed):
-    """Writes landmarks in a format, in an order of its own; returns the file."""
+def saved(folder, out, name, points, order=NAMES, by_hand=True, **changed):
+    """Writes landmarks in a format, in an order of its own, as by a person or as predicted; returns the file."""
     columns = [NAMES.index(each) for each in order]
     values = np.float32(list(points.values()))[:, columns]
     named, size = name not in NUMBERED, np.full([len(points), 2], (40, 64))
     score = np.ones(values.shape[:2], np.float32)
     given = Predictions(str(folder), tuple(points), size, tuple(order), values, score, named=named)
-    return dataclasses.replace(given, **changed).save(out, name)[0]
+    file = dataclasses.replace(given, **changed).save(out, name)[0]
+    return of_a_person(file) if by_hand else file
+
+
+def of_a_person(file):
+    """A file that is not known to be of predictions any more."""
+    (file.parent / uncorrected.WRITTEN).unlink()
+    return file
 
 
 def table(path, *lines):

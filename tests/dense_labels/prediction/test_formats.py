@@ -218,7 +218,12 @@ def test_the_sheet_begins_with_the_least_certain_picture(predictions, tmp_path):
 def test_files_are_written_whole_or_not_at_all(predictions, tmp_path):
     written = predictions.save(tmp_path / "out", ("csv", "tps"))
     assert [path.name for path in written] == ["points.csv", "points.tps"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".written.json", "points.csv", "points.tps"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        ".written",
+        ".written.json",
+        "points.csv",
+        "points.tps",
+    ]
     assert predictions.save(tmp_path / "out", "scores")[0].name == "scores.csv"
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import sys
 import types
 
@@ -116,8 +117,8 @@ def test_what_contradicts_is_refused_in_one_line(folder, tmp_path, newer, said):
 
 @pytest.mark.parametrize("kind", ["csv", "yolo"])
 def test_predictions_that_nobody_has_corrected_are_told(folder, tmp_path, kind, capsys):
-    before, after = saved(folder, tmp_path / "old", "csv", OLD), saved(folder, tmp_path / "new", kind, NEW)
-    before.write_text(before.read_text() + "\n")
+    before = saved(folder, tmp_path / "old", "csv", OLD)
+    after = saved(folder, tmp_path / "new", kind, NEW, by_hand=False)
     file = after if after.is_file() else next(each for each in after.rglob("*.txt"))
     for name, corrected in (("1.csv", False), ("2.csv", True)):
         file.write_text(file.read_text() + "\n" * corrected)
@@ -125,6 +126,25 @@ def test_predictions_that_nobody_has_corrected_are_told(folder, tmp_path, kind, 
         said = capsys.readouterr().out
         assert (f"warning: {after} is as predictions have left it: nobody" in said) != corrected
         assert f"{before} is as predictions" not in said
+
+
+@pytest.mark.parametrize("kind", ["csv", "coco", "yolo", "cvat"])
+def test_what_is_as_it_was_predicted_is_no_correction(folder, tmp_path, kind, capsys):
+    """A person places in/b.png, predictions find it and two others elsewhere, and a person corrects c.png in those."""
+    before, predicted = saved(folder, tmp_path / "old", "csv", OLD), {**NEW, "c.png": [[1, 1], [2, 2], [3, 3]]}
+    after = saved(folder, tmp_path / "new", kind, predicted, by_hand=False)
+    for corrected in (False, True):
+        if corrected:
+            moved = saved(folder, tmp_path / "moved", kind, {**predicted, "c.png": [[30, 31], [32, 33], [34, 35.5]]})
+            shutil.copytree(moved, after, dirs_exist_ok=True) if after.is_dir() else shutil.copyfile(moved, after)
+        out = tmp_path / f"{corrected}.csv"
+        _, count, added = merging.merge_annotations(before, after, out, folder)
+        found, kept = points_of(folder, out), 1 if corrected else 2
+        assert (count, added) == (int(corrected), 1) and set(found) == set(ALL)
+        np.testing.assert_allclose(found["in/b.png"], OLD["in/b.png"], atol=0.01)
+        np.testing.assert_allclose(found["c.png"][0], [30, 31] if corrected else OLD["c.png"][0], atol=0.01)
+        said = f"has {kept} pictures as they were predicted, so what {before} has of them is kept"
+        assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("older, newer", [("csv", "tps"), ("tps", "csv"), ("coco", "pts")])
@@ -371,7 +391,8 @@ def test_several_objects_of_a_picture_are_replaced_together(folder, tmp_path, ca
     def two(out, names, shift):
         points = np.float32([NEW["d.png"]] * len(names)) + np.float32(shift)[:, np.newaxis, np.newaxis]
         sizes, score = np.full([len(names), 2], (40, 64)), np.ones(points.shape[:2], np.float32)
-        return Predictions(str(folder), names, sizes, NAMES, points, score).save(tmp_path / out, "coco")[0]
+        found = Predictions(str(folder), names, sizes, NAMES, points, score)
+        return merged.of_a_person(found.save(tmp_path / out, "coco")[0])
 
     before = two("old", ("a.png", "a.png", "c.png", "c.png"), (0.25, 10, 1, 11))
     after = two("new", ("c.png", "d.png", "d.png"), (5.5, 2, 20))

@@ -83,7 +83,7 @@ def test_marks_of_several_objects_that_cannot_be_told_apart_are_counted(folder, 
     points = np.float32([OLD["a.png"], OLD["c.png"]])
     both = Predictions(str(folder), names, sizes, NAMES, points, score, hidden=np.array([[True, False, False]] * 2))
     before = both.save(tmp_path / "old", "coco")[0]
-    after = dataclasses.replace(both, hidden=None).save(tmp_path / "new", "label_studio")[0]
+    after = merged.of_a_person(dataclasses.replace(both, hidden=None).save(tmp_path / "new", "label_studio")[0])
     merging.merge_annotations(before, after, tmp_path / "all.json", folder, format="coco")
     assert "2 marks of hidden landmarks of" in capsys.readouterr().out
 

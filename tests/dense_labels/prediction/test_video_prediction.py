@@ -98,7 +98,7 @@ def test_a_prediction_that_was_stopped_goes_on_at_its_frame(video, tmp_path, cap
     assert "going on: 16 of 44 frames were predicted before" in capsys.readouterr().out
     assert len(seen) == 3 + 4  # the frames from the 17th on, eight at a time
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == [
-        ".predicted.json", ".written.json", "points.csv", "scores.csv"
+        ".predicted.json", ".written", ".written.json", "points.csv", "scores.csv"
     ]  # fmt: skip
     for name in ("points.csv", "scores.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -1,0 +1,98 @@
+"""Files of annotations that are merged: what each says, held against its pictures, and what of it is no correction."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from dense_labels import progress
+from dense_labels.prediction import annotated
+from dense_labels.prediction.predictions import Predictions
+from input_pipeline.readers import annotation_files, consistency
+from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import uncorrected
+
+_SAME = 0.01  # pixels: how far points may be off that only another program has written
+
+
+class Known(NamedTuple):
+    """What a file says."""
+
+    path: pathlib.Path
+    kind: str  # the reader
+    pictures: Pictures
+    found: Predictions
+
+
+def read(path: pathlib.Path, folder: pathlib.Path, category: str) -> Known:
+    """Reads a file, and holds it against its pictures."""
+    kind, pictures = annotation_files.kind_of(path), annotation_files.read(folder, path, category=category)
+    found = annotated.of_pictures(pictures, folder)
+    pictures = consistency.checked(pictures, found.sizes)
+    names = tuple(_name(each, folder, path) for each in pictures.paths)
+    known = pictures.annotated[..., np.newaxis] > 0
+    found = dataclasses.replace(found, names=names, points=np.where(known, found.points, np.float32(np.nan)))
+    files_seen = [os.path.realpath(each) for each in pictures.paths]
+    if pictures.boxes is None and len(set(files_seen)) < len(files_seen):
+        twice = next(name for name, each in zip(names, files_seen) if files_seen.count(each) > 1)
+        raise ValueError(f"{path}: {twice} is there twice, and it cannot be told which of the two is meant")
+    return Known(path, kind, pictures, found)
+
+
+def _name(path, folder, file):
+    """The name of a picture from the folder on."""
+    for place, top in ((path, folder), (os.path.realpath(path), os.path.realpath(folder))):
+        name = pathlib.PurePath(os.path.relpath(place, top))
+        if name.parts[0] != os.pardir:
+            return name.as_posix()
+    raise ValueError(f"{file}: the picture {path} lies outside of {folder}; give the folder that all pictures lie in")
+
+
+def by_file(known: Known) -> dict[str, list[int]]:
+    """File of a picture -> the rows that are of it."""
+    rows: dict[str, list[int]] = {}
+    for row, path in enumerate(known.pictures.paths):
+        rows.setdefault(os.path.realpath(path), []).append(row)
+    return rows
+
+
+def _as_predicted(path: pathlib.Path, folder: pathlib.Path, category: str) -> Known | None:
+    """What predictions have left at a path, before somebody corrected it; None where it is not of predictions."""
+    copy = uncorrected.as_it_was(path)
+    try:
+        return None if copy is None else read(copy, folder, category)
+    except ValueError:  # its pictures lie beside the other one, perhaps
+        return None
+
+
+def without_predicted(before: Known, after: Known, folder: pathlib.Path, category: str) -> Known:
+    """The newer file without the pictures of the older one that are still as they were predicted: no corrections."""
+    predicted = _as_predicted(after.path, folder, category)
+    if predicted is None or predicted.found.landmark_names != after.found.landmark_names:
+        return after
+    old_rows, new_rows, predicted_rows = map(by_file, (before, after, predicted))
+    untouched = {
+        file
+        for file in new_rows.keys() & old_rows.keys() & predicted_rows.keys()
+        if _alike(after.found, new_rows[file], predicted.found, predicted_rows[file])
+    }
+    if not untouched:
+        return after
+    progress.note(
+        f"{after.path} has {len(untouched)} pictures as they were predicted, so what {before.path} has of them is kept"
+    )
+    rows = [row for file, of_it in new_rows.items() if file not in untouched for row in of_it]
+    return after._replace(pictures=after.pictures.take(sorted(rows)), found=after.found.take(sorted(rows)))
+
+
+def _alike(found: Predictions, rows: list[int], other: Predictions, others: list[int]) -> bool:
+    """Whether rows have the points and marks of others."""
+    if len(rows) != len(others):
+        return False
+    points = np.allclose(found.points[rows], other.points[others], atol=_SAME, equal_nan=True)
+    marks = [each.hidden[of] if each.hidden is not None else 0 for each, of in ((found, rows), (other, others))]
+    return points and bool(np.all(marks[0] == marks[1]))
