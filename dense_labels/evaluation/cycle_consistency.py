@@ -11,7 +11,7 @@ from dense_labels.method import geometry
 
 WITHIN = 5  # pixels of an image 70 wide
 _POINTS = 200  # of an image, at most
-_MEDIAN, _SHARE = "cycle_median_px", "cycle_within_percent"
+_MEDIAN, _SHARE, _COUNT = "cycle_median_px", "cycle_within_percent", "cycle_pictures"
 
 
 def measure(
@@ -32,7 +32,8 @@ def measure(
 
     Returns:
       A dictionary: `cycle_median_px`, the median distance in pixels of an image made 70 wide; `cycle_within_percent`,
-      the share of the cells that end within 5 of them. Empty if there are fewer than two images or the masks are empty.
+      the share of the cells that end within 5 of them; `cycle_pictures`, N: figures of few pictures vary. Empty if
+      there are fewer than two images or the masks are empty.
     """
     if len(labels) < 2:
         return {}
@@ -45,7 +46,11 @@ def measure(
     pixels = np.concatenate(distances) * 70 / width
     if not pixels.size:
         return {}
-    return {_MEDIAN: float(np.median(pixels)), _SHARE: float(100 * np.mean(pixels <= WITHIN))}
+    return {
+        _MEDIAN: float(np.median(pixels)),
+        _SHARE: float(100 * np.mean(pixels <= WITHIN)),
+        _COUNT: float(len(labels)),
+    }
 
 
 def _starts(mask, cells, stride):
@@ -67,12 +72,13 @@ def summary(figures: Mapping[str, float]) -> str:
     """
     if _MEDIAN not in figures:
         return ""
+    other = f"of {figures[_COUNT]:.0f} pictures" if _COUNT in figures else "picture"  # earlier versions do not say it
     return (
-        f"matched into another picture and back, {figures[_SHARE]:.0f} % of the points end within {WITHIN} px of their "
+        f"matched into another {other} and back, {figures[_SHARE]:.0f} % of the points end within {WITHIN} px of their "
         f"start, half of them within {figures[_MEDIAN]:.2f} (of an image 70 wide)"
     )
 
 
 def is_figure(name: str) -> bool:
     """Says whether a figure is one of `measure`."""
-    return name in (_MEDIAN, _SHARE)
+    return name in (_MEDIAN, _SHARE, _COUNT)

@@ -21,7 +21,7 @@ def measure(labels, masks=ALL, **options):
 
 def test_labels_of_one_object_wherever_it_lies_bring_every_cell_back():
     found = measure([object_frame(shift) for shift in (0, 3, 7)])
-    assert found == {"cycle_median_px": 0.0, "cycle_within_percent": 100.0}
+    assert found == {"cycle_median_px": 0.0, "cycle_within_percent": 100.0, "cycle_pictures": 2}
 
 
 def test_distances_are_in_pixels_of_an_image_70_wide():
@@ -78,7 +78,7 @@ def test_sides_need_not_be_multiples_of_the_stride():
     labels = np.random.default_rng(0).normal(size=[1, 17, 20, 9]).repeat(2, axis=0)
     labels = np.float32(labels / np.linalg.norm(labels, axis=-1, keepdims=True))
     found = cycle_consistency.measure(labels, np.ones([2, 33, 39]), stride=STRIDE)
-    assert found == {"cycle_median_px": 0.0, "cycle_within_percent": 100.0}
+    assert found == {"cycle_median_px": 0.0, "cycle_within_percent": 100.0, "cycle_pictures": 2}
 
 
 def test_one_image_returns_through_no_other():
@@ -87,6 +87,8 @@ def test_one_image_returns_through_no_other():
 
 def test_the_figures_are_a_sentence():
     assert cycle_consistency.summary({}) == ""
-    said = cycle_consistency.summary({"cycle_median_px": 2.345, "cycle_within_percent": 71.2})
+    figures = {"cycle_median_px": 2.345, "cycle_within_percent": 71.2}
+    assert "another of 20 pictures and back, 71 %" in cycle_consistency.summary({**figures, "cycle_pictures": 20.0})
+    said = cycle_consistency.summary(figures)
     assert "71 % of the points" in said and "2.35" in said
     assert cycle_consistency.is_figure("cycle_median_px") and not cycle_consistency.is_figure("nearest_error_percent")
