@@ -223,7 +223,7 @@ def _hidden(entries, points, names):
 
 def _have_boxes(entries):
     """Whether every annotation has a bbox with an area."""
-    if not all("bbox" in entry.annotation for entry in entries):
+    if not all(entry.annotation.get("bbox") for entry in entries):  # some programs write null or an empty list
         return False
     return all((coco_parts.numbers(each.annotation, "bbox", 4, each.where)[2:] > 0).all() for each in entries)
 

@@ -170,8 +170,12 @@ def check_found(
             raise ValueError(f"{other} and {name} are both found as {path}; {todo}")
 
 
-def read_text(path: str | os.PathLike) -> str:
-    """Reads a text file.
+def read_text(path: str | os.PathLike, *, otherwise: str = "") -> str:
+    """Reads a text file in UTF-8.
+
+    Args:
+      path: of the file.
+      otherwise: encoding of a file that is not in UTF-8, which is said; "" where there is none.
 
     Raises:
       ValueError: if it is not there or cannot be read, or is not text.
@@ -179,7 +183,10 @@ def read_text(path: str | os.PathLike) -> str:
     try:
         return pathlib.Path(path).read_text(encoding="utf-8-sig")  # some programs begin a file with a byte order mark
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: text in UTF-8 is expected; {error}") from error
+        if not otherwise:
+            raise ValueError(f"{path}: text in UTF-8 is expected; {error}") from error
+        progress.note(f"{path}: is not in UTF-8, so it is read as {otherwise}")
+        return pathlib.Path(path).read_text(encoding=otherwise, errors="replace")
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}; give a file of landmarks") from error
 

@@ -27,6 +27,7 @@ _KEY = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)\s*=(.*)")
 _OTHER = {"CURVES": "curves", "OUTLINES": "outlines", "CHAINS": "outlines", "RADII": "radii", "CIRCLES": "circles"}
 _SMALL = 1.5  # coordinates of a shape of size 1 are smaller; those of pixels are not all
 _CENTRED = 0.01  # of its extent: how far from 0 the mean of an aligned shape may lie
+_WINDOWS = "cp1252"  # the encoding of Western Windows, on which tpsDig runs
 _FINE = 0.5  # of a unit: a pixel is less than that where coordinates in the unit can be told from pixels
 
 
@@ -89,7 +90,7 @@ def read_file(
 
 def _specimens(file):
     """The specimens of a file; a line that is no KEY=VALUE belongs to the key above it."""
-    lines = landmark_files.read_text(file).splitlines()
+    lines = landmark_files.read_text(file, otherwise=_WINDOWS).splitlines()
     specimens, wanted, skipped = [], 0, set()
     for index, line in enumerate(lines):
         where, key = f"{file}, line {index + 1}", _KEY.fullmatch(line)

@@ -93,6 +93,13 @@ def test_coco_errors_are_divided_by_what_there_is(read_coco):
     assert (found.normaliser, found.normalisers.tolist()) == ("picture width", [64, 64])
 
 
+@pytest.mark.parametrize("nothing", [None, []])
+def test_a_bbox_that_says_nothing_is_none(read_coco, nothing):
+    parts = coco_parts(WHOLE)
+    parts["annotations"][1]["bbox"] = nothing
+    assert read_coco(parts).objects is None
+
+
 def test_pictures_without_an_eye_are_not_measured(read_coco):
     one_eye = [10, 20, 2, 0, 0, 0, 5, 5, 2]
     found = read_coco(coco_parts([one_eye, WHOLE[1]]))

@@ -45,6 +45,14 @@ def test_any_kind_of_space_may_follow_the_number_of_landmarks(read_tps):
     np.testing.assert_array_equal(read_tps(ONE.replace("LM=3", "LM=3\x1f \xa0")).landmarks, read_tps(ONE).landmarks)
 
 
+def test_names_of_windows_are_read(read_tps, tmp_path, capsys):
+    draw(tmp_path, "M\u00fccke.png")
+    text = ONE.replace("a.png", "M\u00fccke.png")
+    (tmp_path / "ansi.tps").write_bytes(text.encode("cp1252"))
+    assert tps.read_file(tmp_path, tmp_path / "ansi.tps").paths == paths(tmp_path, "M\u00fccke.png")
+    assert "is not in UTF-8, so it is read as cp1252" in capsys.readouterr().out
+
+
 def test_pictures_that_are_not_digitised_yet_are_left_out_and_counted(read_tps, tmp_path, capsys):
     """As tpsUtil writes them for each picture of a folder."""
     found = read_tps("LM=0\nIMAGE=gone.png\nID=3\n" + ONE + "LM=0\nIMAGE=b.png\nID=1\nSCALE=0.01\n")
