@@ -74,11 +74,9 @@ class Frames(NamedTuple):
 
     def files(self, keys: Sequence[tuple[str, int]]) -> list[str]:
         """Returns the paths that the frames are written to."""
-        top, counts = (
-            os.path.join(self.folder, videos.FRAMES_FOLDER),
-            dict(zip(self.paths, map(videos.read_count, self.paths))),
-        )
-        return [os.path.join(top, videos.frame_name(path, index, counts[path])) for path, index in keys]
+        counts = {path: videos.read_count(path) for path in {path for path, _ in keys}}
+        names = (videos.frame_name(path, index, counts[path]) for path, index in keys)
+        return [os.path.join(self.folder, videos.FRAMES_FOLDER, name) for name in names]
 
     def keep(self, keys: Sequence[tuple[str, int]]) -> list[str]:
         """Writes the frames as DeepLabCut does, labeled-data/VIDEO/img0042.png below the folder.

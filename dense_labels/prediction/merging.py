@@ -60,10 +60,10 @@ def merge_annotations(
     """
     older, newer, out, folder = (pathlib.Path(path).expanduser() for path in (older, newer, out, pictures))
     _check_place(out, older, newer, folder)
-    before, after = _named_alike(*(read(path, folder, category or "") for path in (older, newer)))
+    before, after = (read(path, folder, category or "") for path in (older, newer))
+    before, after = _named_alike(before, without_predicted(before, after, folder, category or ""))
     entry = written.entry_for(out, format, (before.kind, after.kind))
     _check_alike(before, after)
-    after = without_predicted(before, after, folder, category or "")
     merged, corrected, added = _merged(before, after)
     content = written.checked(entry, merged, out, lambda path: read(path, folder, "").found)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,8 @@ from input_pipeline.storage import decoding
 
 _LEAST_SHARE = 0.15  # of what is annotated: a smaller distance says nothing about the size of the object
 _LEAST_KNOWN = 0.5  # of the annotated pictures: a distance that fewer have is none to divide the errors of all by
-_SMALL = 1 / 3  # of the usual size: a smaller box about landmarks is one about few of them, or about a line
+_SMALL = 1 / 3  # of the usual size: a smaller box about few landmarks says nothing of the object
+_LINE = 0.2  # of the longer side: how short the other one of a box about a line is
 _NEAR = 0.02  # pixels: how far a box that was made of landmarks may be off, which files round
 
 
@@ -129,9 +130,10 @@ def usual_boxes(pictures: Pictures) -> np.ndarray:
 
 
 def grown(boxes: np.ndarray, annotated: np.ndarray) -> np.ndarray | None:
-    """Grows boxes about landmarks that are small beside the usual ones, as about one landmark: to squares of that size.
+    """Grows boxes about few landmarks, or about a line, that are small beside the usual ones: to squares of that size.
 
-    The usual size is the median of the objects of which half of the landmarks are annotated, two at least.
+    The usual size is the median of the objects of which half of the landmarks are annotated, two at least. A box about
+    as many stays, for its object may be small.
 
     Args:
       boxes: [N, 4], left, top, right, bottom.
@@ -144,12 +146,13 @@ def grown(boxes: np.ndarray, annotated: np.ndarray) -> np.ndarray | None:
     if counts.max() < 2:
         return None
     sides = boxes[:, 2:] - boxes[:, :2]
-    sizes, usual_ones = np.sqrt(np.prod(sides, axis=1)), counts >= max(2, annotated.shape[1] / 2)
-    usual = np.median(sizes[usual_ones if usual_ones.any() else counts >= 2])
+    sizes, many = np.sqrt(np.prod(sides, axis=1)), counts >= max(2, annotated.shape[1] / 2)
+    usual = np.median(sizes[many if many.any() else counts >= 2])
     half = np.maximum(usual, sides.max(axis=1, keepdims=True)) / 2
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    small = (sizes < _SMALL * usual)[:, np.newaxis]
-    return np.where(small, np.concatenate([centres - half, centres + half], axis=1), boxes)
+    is_line = sides.min(axis=1) < _LINE * sides.max(axis=1)
+    small = (sizes < _SMALL * usual) & (~many | is_line)
+    return np.where(small[:, np.newaxis], np.concatenate([centres - half, centres + half], axis=1), boxes)
 
 
 def own_boxes(pictures: Pictures) -> np.ndarray | None:

@@ -128,7 +128,7 @@ def test_predictions_that_nobody_has_corrected_are_told(folder, tmp_path, kind, 
         assert f"{before} is as predictions" not in said
 
 
-@pytest.mark.parametrize("kind", ["csv", "coco", "yolo", "cvat"])
+@pytest.mark.parametrize("kind", ["csv", "coco", "yolo", "cvat", "tps"])
 def test_what_is_as_it_was_predicted_is_no_correction(folder, tmp_path, kind, capsys):
     """A person places in/b.png, predictions find it and two others elsewhere, and a person corrects c.png in those."""
     before, predicted = saved(folder, tmp_path / "old", "csv", OLD), {**NEW, "c.png": [[1, 1], [2, 2], [3, 3]]}

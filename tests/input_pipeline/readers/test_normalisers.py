@@ -61,6 +61,15 @@ def test_a_box_about_few_landmarks_is_not_the_size_of_an_object():
     np.testing.assert_allclose((boxes[2, :2] + boxes[2, 2:]) / 2, [40.5, 5.5])
 
 
+def test_a_small_object_stays_small_and_a_line_does_not():
+    small, line = ([[80, 5], [82, 5], [81, 9]], (1, 1, 1)), ([[5, 50], [15, 50], [10, 50]], (1, 1, 1))
+    faces = [face(1), face(20), face(30), small, line]
+    found = pictures(*faces, objects=about(faces))
+    boxes, usual = normalisers.usual_boxes(found), np.sqrt(10 * 20) / 2
+    np.testing.assert_allclose(boxes[:4], found.objects[:4])
+    np.testing.assert_allclose(boxes[4], [10 - usual, 50.5 - usual, 10 + usual, 50.5 + usual], rtol=1e-6)
+
+
 def test_boxes_of_the_objects_themselves_stay_however_small():
     faces = [face(1), face(20, (1, 0, 0))]
     found = pictures(*faces, objects=[[-5, -3, 30, 40], [18, 3, 25, 10]])
