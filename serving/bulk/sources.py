@@ -178,7 +178,10 @@ def _named(name, path):
 
 
 def of_record(record: bytes, source: Source) -> Picture:
-    """Returns the picture of a serialised `tf.train.Example`; one without a name is called by a digest of it."""
+    """Returns the picture of a serialised `tf.train.Example`; one without a name, or of an empty one, has a digest.
+
+    Bytes of a name that are no UTF-8 are spelt out, so that names which differ in them stay different.
+    """
     import tensorflow as tf
     from google.protobuf import message
 
@@ -188,5 +191,5 @@ def of_record(record: bytes, source: Source) -> Picture:
     except message.DecodeError:
         return Picture(digest, failed="not a tf.train.Example")
     names, images = ([*features[key].bytes_list.value][:1] for key in (source.name_key, source.image_key))
-    name = names[0].decode("utf-8", "replace") if names else digest
+    name = (names[0].decode("utf-8", "backslashreplace") if names else "") or digest
     return Picture(name, content=images[0]) if images else Picture(name, failed=f"has no {source.image_key}")

@@ -168,7 +168,7 @@ def test_a_line_of_a_list_is_one_picture_however_it_is_spelt(bulk, folder, line,
 
 
 def record(content=None, name=None):
-    features = {"image/encoded": content, "image/filename": name and name.encode()}
+    features = {"image/encoded": content, "image/filename": name.encode() if isinstance(name, str) else name}
     return tf.train.Example(
         features=tf.train.Features(
             feature={
@@ -203,6 +203,19 @@ def test_records_hold_pictures(bulk, model, pictures, predicted, tmp_path):
     assert points[nameless].split(",")[1:] == expected["below/01.jpg"].split(",")[1:]
     failed = [row.partition(",")[2] for row in table((tmp_path / "mine-failed-00000-of-00001.csv").read_bytes())]
     assert sorted(failed) == ["another picture has this name", "has no image/encoded", "not a tf.train.Example"]
+
+
+def test_records_of_empty_names_and_of_names_that_are_no_text_are_all_predicted(bulk, model, pictures, tmp_path):
+    """Many programs write the feature of a name empty; names that differ in bytes that are no UTF-8 stay different."""
+    files = [path.read_bytes() for path in sorted((pictures / "below").iterdir())[:5]]
+    with tf.io.TFRecordWriter(str(tmp_path / "in.tfrecord")) as writer:
+        for file, name in zip(files, (b"", b"", None, b"caf\xe9.png", b"caf\xe8.png")):
+            writer.write(record(file, name))
+    outcome = run(bulk, model, tmp_path / "in.tfrecord", tmp_path / "mine", formats=["csv"])
+    assert (outcome.pictures, outcome.failed) == (5, 0)
+    names = [row.split(",")[0] for row in table((tmp_path / "mine-points-00000-of-00001.csv").read_bytes())]
+    digests = [hashlib.sha256(record(file, name)).hexdigest()[:16] for file, name in zip(files, (b"", b"", None))]
+    assert sorted(names) == sorted([*digests, r"caf\xe8.png", r"caf\xe9.png"])
 
 
 def test_damaged_records_are_told_in_one_line(bulk, model, pictures, tmp_path):
