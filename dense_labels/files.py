@@ -52,6 +52,8 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
     try:
         with open(temporary, "xb") as file:  # readable by whom the umask says; tempfile lets the owner alone read
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # or a machine that stops might leave it empty under its name
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

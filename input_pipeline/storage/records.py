@@ -10,12 +10,14 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from dense_labels import progress
 from input_pipeline.readers.folder import matching
+from input_pipeline.storage import shard_journal
 
 _HEADER, _FOOTER = 12, 4  # bytes
 _LIKE_RECORDS = re.compile(r"\.tfrecords?(-|$)")  # tensorflow-datasets puts numbers behind
@@ -156,7 +158,7 @@ def _check_splits(folder: str, paths: Sequence[str]) -> None:
 
 
 def index(paths: Sequence[str]) -> Records:
-    """Follows the chain of each file.
+    """Follows the chain of each file; warns of those that are empty, beside others, and were not written so.
 
     Args:
       paths: of one file at least.
@@ -165,15 +167,34 @@ def index(paths: Sequence[str]) -> Records:
       The records.
 
     Raises:
-      ValueError: if a file is gone, compressed, cut off or no TFRecord file, or all are empty; naming it.
+      ValueError: if a file is gone, compressed, cut off or no TFRecord file, is not as large as the journal beside it
+        tells, or all are empty; naming it.
     """
     with concurrent.futures.ThreadPoolExecutor() as pool:
         found = list(pool.map(_follow, paths))
     places = np.concatenate([of for of, _ in found])
-    if not len(places):
-        raise ValueError(f"{paths[0]}: there is no record in {len(paths)} files")
+    _check_sizes({path: len(of) for path, (of, _) in zip(paths, found)})
     starts = np.cumsum([0, *(len(of) for of, _ in found)], dtype=np.int64)
     return Records(tuple(paths), starts, places, tuple(digest for _, digest in found))
+
+
+def _check_sizes(counts: Mapping[str, int]) -> None:
+    """Refuses files of other sizes than were written, and files that are all empty; takes how many records each has."""
+    written = shard_journal.sizes_of([*counts])
+    for path, (size, count) in written.items():
+        if (os.path.getsize(path), counts[path]) != (size, count):
+            raise ValueError(
+                f"{path} is cut off or was changed: it has {counts[path]} records, and had {count} in {size} bytes "
+                "when it was written; write or copy it again"
+            )
+    empty = [path for path, count in counts.items() if not count]
+    if len(empty) == len(counts):
+        raise ValueError(f"{empty[0]}: there is no record in {len(counts)} files")
+    if unexplained := [path for path in empty if path not in written]:
+        progress.warn(
+            f"{len(unexplained)} of {len(counts)} shards hold no record; the first is {unexplained[0]}; if pictures "
+            "ought to be in it, write or copy it again"
+        )
 
 
 def _follow(path: str) -> tuple[np.ndarray, str]:

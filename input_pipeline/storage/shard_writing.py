@@ -9,19 +9,17 @@ import concurrent.futures
 import dataclasses
 import glob
 import hashlib
-import json
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from dense_labels import files
-from input_pipeline.storage import decoding, encoded, kept
+from input_pipeline.storage import decoding, encoded, kept, shard_journal
 
 _KEPT_AS_THEY_ARE = ("JPEG", "PNG")
 _IN_FLIGHT = 64  # pictures that are read but not yet written: they bound the memory
@@ -46,9 +44,10 @@ def shard_path(prefix: str | os.PathLike, number: int, shards: int) -> str:
 def write(
     paths: Sequence[str], folder: str, prefix: str | os.PathLike, shards: int, *, start_over: bool = False
 ) -> Written:
-    """Writes shards unless they are there; neighbours in the list share a shard.
+    """Writes shards unless they are there as they were written; neighbours in the list share a shard.
 
-    Of which pictures they are is kept in PREFIX.json before the first shard, and what was written after each.
+    Of which pictures they are is kept in PREFIX.json before the first shard, and what was written after each, with its
+    size: a shard that has another one by now is written again.
 
     Args:
       paths: of the pictures.
@@ -76,8 +75,9 @@ def write(
         with tqdm(total=len(paths), desc="Writing shards", unit=" pictures") as bar:
             for number, part in enumerate(np.array_split(np.array(paths, object), shards)):
                 path = shard_path(prefix, number, shards)
-                if str(number) not in journal["bad"] or not os.path.exists(path):
-                    journal["bad"][str(number)] = _write_shard(path, part, folder)
+                if not _is_whole(path, journal["sizes"]):
+                    journal["bad"][str(number)] = left_out = _write_shard(path, part, folder)
+                    journal["sizes"][os.path.basename(path)] = [os.path.getsize(path), len(part) - len(left_out)]
                     _keep(prefix, journal)
                     now += 1
                 bar.update(len(part))
@@ -115,7 +115,7 @@ def _begin(prefix, plan, start_over):
             f"{prefix}: other pictures, or another number of shards, were written there; choose another --out, or "
             "replace them with --start_over"
         )
-    begun = {"plan": plan, "bad": {}}
+    begun = {"plan": plan, "bad": {}, "sizes": {}}
     _keep(prefix, begun)  # first: a shard without a journal would be taken for somebody else's
     return begun
 
@@ -127,64 +127,40 @@ def _written(prefix):
 
 
 def _remove_written(prefix):
-    for path in (*_written(prefix), journal_path(prefix)):
+    for path in (*_written(prefix), shard_journal.path_of(prefix)):
         files.remove(path)
-
-
-def journal_path(prefix: str | os.PathLike) -> str:
-    """Returns the path of what is kept of a writing."""
-    return f"{os.fspath(prefix)}.json"
 
 
 def _journal(prefix):
     """What was kept of a writing; None where nothing was."""
-    path = journal_path(prefix)
+    path = shard_journal.path_of(prefix)
     try:
         content = pathlib.Path(path).read_bytes()
     except FileNotFoundError:
         return None
-    return read_journal(path, content)
-
-
-def read_journal(path: str, content: bytes) -> dict[str, Any]:
-    """Returns what a journal holds, of which the plan is "" where somebody has changed it.
-
-    Args:
-      path: of the file, for messages.
-      content: of the file; see `journal_file`.
-
-    Raises:
-      ValueError: if it is no journal.
-    """
-    try:
-        values, intact = files.unsealed(json.loads(content))
-        ours = {"plan", "bad"} <= values.keys()
-    except (AttributeError, ValueError):
-        ours = False
-    if not ours:
-        raise ValueError(f"{path} is in the way, and was not written here; write to another place, or move it")
-    return values if intact else {**values, "plan": ""}
+    return shard_journal.read(path, content)
 
 
 def _keep(prefix, journal):
-    files.write_whole(journal_path(prefix), journal_file(journal["plan"], journal["bad"]))
+    files.write_whole(shard_journal.path_of(prefix), shard_journal.content(**journal))
 
 
-def journal_file(plan: str, bad: Mapping[str, Mapping[str, str]], **more: int) -> bytes:
-    """Returns the content of a journal.
-
-    Args:
-      plan: what tells this writing from others.
-      bad: number of each shard that is written -> name of each picture that is not in it -> why it cannot be read.
-      **more: what else it is to hold.
-    """
-    return json.dumps(files.sealed({"plan": plan, "bad": bad, **more}), indent=1).encode()
+def _is_whole(path, sizes):
+    """Says whether a shard has the size that was kept of it; earlier versions kept none."""
+    kept_of_it = sizes.get(os.path.basename(path))
+    return bool(kept_of_it) and os.path.exists(path) and os.path.getsize(path) == kept_of_it[0]
 
 
 def _write_shard(path, paths, folder):
     """Writes a shard; returns the name of each picture that cannot be read, and why."""
     bad = {}
-    files.make_whole(path, lambda new: bad.update(write_records(new, [(_name(each, folder), each) for each in paths])))
+
+    def make(new):
+        bad.update(write_records(new, [(_name(each, folder), each) for each in paths]))
+        with open(new, "r+b") as file:
+            os.fsync(file.fileno())  # or a machine that stops might leave it empty under its name
+
+    files.make_whole(path, make)
     return bad
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import apache_beam as beam
 
 from dense_labels import progress
-from input_pipeline.storage import shard_writing
+from input_pipeline.storage import shard_journal, shard_writing
 from serving.bulk import pipeline, sources, storage
 from serving.bulk.pipeline import Chosen
 from serving.bulk.sources import Picture, Source
@@ -28,6 +28,8 @@ class Shard(NamedTuple):
     number: int
     pictures: int  # in it
     bad: dict[str, str]  # name of each picture that cannot be read -> why
+    file: str  # its name, without the folder
+    size: int  # of the file, in bytes
 
 
 def write(source: Source, chosen: Chosen, *, output: str, shards: int) -> shard_writing.Written:
@@ -72,7 +74,7 @@ def _begin(prefix, plan, source, shards):
         raise ValueError(f"--output={prefix}: give the beginning of file names, without * ? [ {{ and a slash behind")
     if not 1 <= shards <= shard_writing.MOST_SHARDS:
         raise ValueError(f"--num_shards={shards}: must be from 1 to {shard_writing.MOST_SHARDS}")
-    journal, own = shard_writing.journal_path(prefix), set()
+    journal, own = shard_journal.path_of(prefix), set()
     if storage.exists(journal):
         if _journal(prefix)["plan"] != plan:
             raise ValueError(
@@ -83,18 +85,18 @@ def _begin(prefix, plan, source, shards):
     for path in there:
         if path not in own:
             raise ValueError(f"{path} was not written by this command; remove it, or choose another --output")
-    _keep(prefix, plan, {})
+    _keep(prefix, plan, {}, {})
     for path in there:
         storage.remove(path)
 
 
 def _journal(prefix):
-    path = shard_writing.journal_path(prefix)
-    return shard_writing.read_journal(path, storage.read(path))
+    path = shard_journal.path_of(prefix)
+    return shard_journal.read(path, storage.read(path))
 
 
-def _keep(prefix, plan, bad, **more):
-    storage.write_whole(shard_writing.journal_path(prefix), shard_writing.journal_file(plan, bad, **more))
+def _keep(prefix, plan, bad, sizes, **more):
+    storage.write_whole(shard_journal.path_of(prefix), shard_journal.content(plan, bad, sizes, **more))
 
 
 def with_shard(picture: Picture, shards: int) -> tuple[int, Picture]:
@@ -118,8 +120,9 @@ class WriteShard(beam.DoFn):
         with tempfile.TemporaryDirectory() as folder:
             made = pathlib.Path(folder, "shard")
             bad |= shard_writing.write_records(made, readable, storage.content_or_failure)
-            storage.copy_whole(made, shard_writing.shard_path(self._prefix, number, self._shards))
-        yield 0, Shard(number, len(named) - len(bad), dict(sorted(bad.items())))
+            path, size = shard_writing.shard_path(self._prefix, number, self._shards), made.stat().st_size
+            storage.copy_whole(made, path)
+        yield 0, Shard(number, len(named) - len(bad), dict(sorted(bad.items())), path.rpartition("/")[2], size)
 
 
 class WriteJournal(beam.DoFn):
@@ -133,12 +136,13 @@ class WriteJournal(beam.DoFn):
         """Takes what was yielded of each shard."""
         whole = sorted(element[1])
         bad = {str(shard.number): shard.bad for shard in whole}
-        _keep(self._prefix, self._plan, bad, pictures=sum(shard.pictures for shard in whole))
+        sizes = {shard.file: [shard.size, shard.pictures] for shard in whole}
+        _keep(self._prefix, self._plan, bad, sizes, pictures=sum(shard.pictures for shard in whole))
 
 
 def _told(prefix, shards):
     """Says what was written, as the journal has it."""
-    path, journal = shard_writing.journal_path(prefix), _journal(prefix)
+    path, journal = shard_journal.path_of(prefix), _journal(prefix)
     if "pictures" not in journal or len(journal["bad"]) != shards:
         raise ValueError(f"the runner lost shards of {prefix}; run the same command again, or choose another --runner")
     bad = {name: reason for each in journal["bad"].values() for name, reason in each.items()}

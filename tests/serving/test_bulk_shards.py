@@ -12,7 +12,7 @@ import tensorflow as tf
 from dense_labels.config import Config
 from dense_labels.prediction import inputs
 from input_pipeline import pipeline as input_of_training
-from input_pipeline.storage import shard_writing
+from input_pipeline.storage import shard_journal, shard_writing
 from tests import commands
 from tests import shards as drawn
 
@@ -65,7 +65,7 @@ def test_the_records_are_those_of_write_shards_and_written_again_the_same(pictur
     first = contents(out)
     assert sorted(first) == [*(f"mine-{n:05d}-of-00003.tfrecord" for n in range(3)), "mine.json"]
     plan = json.loads(first["mine.json"])["plan"]
-    (out / "mine.json").write_bytes(shard_writing.journal_file(plan, {}))  # as where a run was killed
+    (out / "mine.json").write_bytes(shard_journal.content(plan, {}, {}))  # as where a run was killed
     (out / "mine-00001-of-00003.tfrecord").write_bytes(b"of other pictures")
     (out / ".mine-00002-of-00003.tfrecord.0123456789abcdef").write_bytes(b"half of it")
     (out / ".mine-2-00002-of-00003.tfrecord.0123456789abcdef").write_bytes(b"of another run")
@@ -110,7 +110,7 @@ def test_a_rename_that_fails_removes_nothing(tmp_path, monkeypatch):
     assert stores.CONTENTS["store://late/mine.csv"] == b"new"
 
 
-def test_a_training_reads_them_and_a_list_names_what_is_not_there(pictures, tmp_path):
+def test_a_training_reads_them_and_a_list_names_what_is_not_there(pictures, tmp_path, capsys):
     listed = tmp_path / "some.txt"
     first = str(pictures / NAMES[0])
     listed.write_text("\n".join([first, os.path.relpath(first, tmp_path), "gone.png", str(pictures)]), "utf-8-sig")
@@ -122,6 +122,11 @@ def test_a_training_reads_them_and_a_list_names_what_is_not_there(pictures, tmp_
     assert source.count("train") == 1
     images, _ = input_of_training.example_images(source, "train", count=1)
     np.testing.assert_allclose(255 * images.image[0], drawn.picture(0)[1], atol=0.01)
+    assert "hold no record" not in capsys.readouterr().out  # for its journal says that one is to be empty
+    (full,) = (path for path in (tmp_path / "out").glob("*.tfrecord") if path.stat().st_size)
+    full.write_bytes(b"")
+    with pytest.raises(ValueError, match=f"{full} is cut off or was changed: it has 0 records, and had 1 in"):
+        input_of_training.prepare(config)
 
 
 def test_a_pattern_finds_what_predict_main_finds(pictures, tmp_path):
@@ -178,7 +183,7 @@ def test_what_is_in_the_way_is_refused(pictures, tmp_path):
     (tmp_path / "mine.json").write_text('{"images": []}')
     with pytest.raises(ValueError, match=r"mine\.json is in the way, and was not written here"):
         write(pictures, tmp_path / "mine")
-    (tmp_path / "mine.json").write_bytes(shard_writing.journal_file("others", {}))
+    (tmp_path / "mine.json").write_bytes(shard_journal.content("others", {}, {}))
     with pytest.raises(ValueError, match=r"mine\.json tells of other pictures or shards; remove all of them, or"):
         write(pictures, tmp_path / "mine")
     drawn.write(tmp_path / "two-00000-of-00002.tfrecord", [b"x"])

@@ -1,13 +1,14 @@
 """Tests of records by their place: TensorFlow's own reader of whole files is the oracle."""
 
 import gzip
+import os
 import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from input_pipeline.storage import records
+from input_pipeline.storage import records, shard_journal
 from tests import shards
 
 CONTENTS = [[b"a", b"", b"bb" * 300], [b"second file"], [], [b"c" * 70_000, b"last"]]
@@ -95,6 +96,32 @@ def test_files_that_are_gone_or_empty_are_refused(paths, tmp_path):
         records.index([str(tmp_path / "gone")])
     with pytest.raises(ValueError, match=r"there is no record in 1 files"):
         records.index(paths[2:3])
+
+
+def test_empty_files_beside_others_are_told(paths, capsys):
+    """They may be meant to be, as where names were hashed; `write_shards` keeps which are, others do not."""
+    assert len(records.index(paths)) == 6
+    warned = f"warning: 1 of 4 shards hold no record; the first is {paths[2]}; if pictures ought to be in it, write or "
+    assert capsys.readouterr().out == f"{warned}copy it again\n"
+    sizes = {os.path.basename(paths[2]): [0, 0]}
+    journal = pathlib.Path(paths[0].replace("-00000-of-00004.tfrecord", ".json"))
+    journal.write_bytes(shard_journal.content("plan", {}, sizes))
+    assert len(records.index(paths)) == 6 and not capsys.readouterr().out
+    journal.write_text("[1]")  # of another program
+    assert len(records.index(paths)) == 6 and warned in capsys.readouterr().out
+
+
+def test_a_shard_of_another_size_than_its_journal_tells_is_refused(paths):
+    """Also one that was cut off where a record ends, of which the chain is whole."""
+    whole, path = records.index(paths), pathlib.Path(paths[0])
+    sizes = {path.name: [path.stat().st_size, 3]}
+    path.with_name("mine.json").write_bytes(shard_journal.content("plan", {}, sizes))
+    assert len(records.index(paths)) == 6
+    for left in (int(whole.places[1]), 0):
+        path.write_bytes(path.read_bytes()[:left])
+        said = f"is cut off or was changed: it has {left and 1} records, and had 3 in {sizes[path.name][0]} bytes when"
+        with pytest.raises(ValueError, match=f"{path} {said} it was written; write or copy it again"):
+            records.index(paths)
 
 
 def test_shards_are_found_by_folder_and_by_pattern(paths, tmp_path):

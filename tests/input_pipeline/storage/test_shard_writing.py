@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from dense_labels import files
 from input_pipeline.storage import decoding, shard_writing
+from input_pipeline.storage import records as reading
 from tests import commands, shards
 
 
@@ -83,6 +85,47 @@ def test_a_writing_that_was_killed_goes_on_with_the_shard_it_was_at(pictures, tm
     assert write(pictures, out).shards == 0
     (tmp_path / "mine-00001-of-00003.tfrecord").unlink()
     assert write(pictures, out).shards == 1 and records(out) == records(tmp_path / "whole")
+
+
+def test_a_shard_that_was_cut_off_since_is_written_again(pictures, tmp_path):
+    """Also where nothing is left of it, and where an earlier version kept no sizes."""
+    out = tmp_path / "mine"
+    write(pictures, out)
+    whole, shard = records(out), tmp_path / "mine-00001-of-00003.tfrecord"
+    for left in (0, 100):
+        shard.write_bytes(shard.read_bytes()[:left])
+        with pytest.raises(ValueError, match="mine-00001-of-00003.tfrecord is (cut off|no TFRecord file, or cut off)"):
+            reading.index(reading.find(f"{out}-*"))
+        assert write(pictures, out).shards == 1 and records(out) == whole
+        assert len(reading.index(reading.find(f"{out}-*"))) == 7
+    journal = tmp_path / "mine.json"
+    values, _ = files.unsealed(json.loads(journal.read_text()))
+    del values["sizes"]
+    journal.write_text(json.dumps(files.sealed(values)))
+    assert write(pictures, out).shards == 3 and write(pictures, out).shards == 0 and records(out) == whole
+
+
+def test_a_shard_without_a_picture_that_can_be_read_is_whole(pictures, tmp_path, capsys):
+    (pictures / "6.png").write_bytes(b"no picture")
+    written = write(pictures, tmp_path / "mine", shards=8)
+    assert written.pictures == 6 and write(pictures, tmp_path / "mine", shards=8).shards == 0
+    assert len(reading.index(reading.find(f"{tmp_path / 'mine'}-*"))) == 6 and "warning" not in capsys.readouterr().out
+
+
+def test_nothing_gets_its_name_before_the_disk_has_it(pictures, tmp_path, monkeypatch):
+    synced, sync, replace = set(), os.fsync, os.replace
+
+    def noted(file):
+        sync(file)
+        synced.add(os.fstat(file).st_ino)
+
+    def checked(source, target):
+        assert os.stat(source).st_ino in synced, target
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "replace", checked)
+    assert write(pictures, tmp_path / "mine").shards == 3
 
 
 def test_other_pictures_are_not_mixed_with_those_that_are_there(pictures, tmp_path):
