@@ -17,8 +17,9 @@ from apache_beam.runners.runner import PipelineRunner
 
 from dense_labels import progress
 from dense_labels.prediction import answers, predictor
-from serving.bulk import predicting, sources, storage, writing
+from serving.bulk import predicting, sources, storage, turns, writing
 from serving.bulk.sources import Source
+from serving.bulk.turns import Turn
 from serving.bulk.writing import Layout
 
 _MEANINGS = {  # what Beam says of what is not a mistake of the program, and what is said instead
@@ -67,8 +68,8 @@ def run(
       batch_size: how many pictures the network sees at once.
 
     Raises:
-      ValueError: if something of this does not fit, is damaged or is not known, the runner loses pictures or stops, or
-        no picture can be read.
+      ValueError: if something of this does not fit, is damaged or is not known, the runner loses pictures or stops,
+        another run writes to the same output, or no picture can be read.
       OSError: if a file system does not answer.
     """
     with storage.local_copy(storage.expanded(model)) as folder:
@@ -80,12 +81,14 @@ def run(
     writing.check(layout)
     if batch_size > described.max_images:
         raise ValueError(f"--batch_size={batch_size}: the model takes at most {described.max_images} pictures at once")
+    turn = turns.begin(layout.running, place)
     storage.remove(layout.summary)
     pipeline = beam.Pipeline(runner=chosen.runner, options=chosen.options)
     facts = {"model": place, "created": described.created, "input": source.pattern}
-    _build(pipeline, source, place, described.frame.full_size, batch_size, layout, facts)
+    _build(pipeline, source, place, described.frame.full_size, batch_size, layout, facts, turn)
     began = time.monotonic()
     result = finished(pipeline, source)
+    _check_alone(layout, turn)
     for pattern in layout.patterns():
         storage.remove_temporary(pattern)
     return _told(layout, result, time.monotonic() - began)
@@ -122,7 +125,7 @@ def _runner(name):
         raise ValueError(f"--runner={name}: {error}") from error
 
 
-def _build(pipeline, source, model, size, batch_size, layout, facts):
+def _build(pipeline, source, model, size, batch_size, layout, facts, turn):
     pictures = sources.read(pipeline, source)
     announced = pictures | "Announce" >> beam.Map(lambda picture: writing.announced(picture.name))
     handler: ModelHandler = predicting.LandmarkHandler(model, batch_size)
@@ -136,9 +139,10 @@ def _build(pipeline, source, model, size, batch_size, layout, facts):
         (rows, every_shard)
         | "Join shards" >> beam.Flatten()
         | "Group by shard" >> beam.GroupByKey()
-        | "Write shards" >> beam.ParDo(writing.WriteShard(layout))
+        | "Write shards" >> beam.ParDo(writing.WriteShard(layout, turn))
     )
-    _ = written | "Group all" >> beam.GroupByKey() | "Sum up" >> beam.ParDo(writing.WriteSummary(layout, facts))
+    summed_up = beam.ParDo(writing.WriteSummary(layout, facts, turn))
+    _ = written | "Group all" >> beam.GroupByKey() | "Sum up" >> summed_up
 
 
 def finished(pipeline: beam.Pipeline, source: Source) -> Any:
@@ -158,6 +162,20 @@ def finished(pipeline: beam.Pipeline, source: Source) -> Any:
     if PipelineState.is_terminal(state) and state != PipelineState.DONE:
         raise ValueError(f"the runner ended with the state {state}; run the same command again")
     return result
+
+
+def _check_alone(layout: Layout, turn: Turn) -> None:
+    """Ends the turn of a run; refuses what another run has written to, of which a summary that is wrong is removed."""
+    if turn.lasts():
+        turn.end()
+        return
+    there = storage.exists(layout.summary)
+    if there and not writing.is_there(layout, json.loads(storage.read(layout.summary))["sha256"]):
+        storage.remove(layout.summary)
+    raise ValueError(
+        f"{layout.output}: another run has written to the same output, so this one wrote no summary; where there is "
+        "none at the end, run one of them again, alone"
+    )
 
 
 def _told(layout: Layout, result: Any, seconds: float) -> Outcome:

@@ -1,8 +1,8 @@
 """Writes what was found: the same pictures give the same files, whoever writes them and however often.
 
 A picture belongs to the shard that its name tells, and a shard is written by one worker, sorted, at once. So a worker
-that dies half-way, or two that do the same work, change nothing. The summary is written after everything else: where it
-is, the output is whole.
+that dies half-way, or two that do the same work, change nothing. The summary is written after everything else, once all
+was read back: where it is, the output is whole.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import pathlib
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -25,8 +25,9 @@ from dense_labels.prediction.journal import Line
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.registry import FORMATS
 from serving.bulk import storage
+from serving.bulk.turns import Turn
 
-_SUMMARY, FAILED = "summary.json", "failed.csv"
+_SUMMARY, _RUNNING, FAILED = "summary.json", "running.json", "failed.csv"
 _TWICE, LOST = "another picture has this name", "lost by the runner"
 _DIGEST, _ANNOUNCED = "digest", "announced"
 
@@ -45,6 +46,11 @@ class Layout(NamedTuple):
         """Path of the summary."""
         return self._begun() + _SUMMARY
 
+    @property
+    def running(self) -> str:
+        """Path of the file that says which run writes."""
+        return self._begun() + _RUNNING
+
     def path(self, file: str, shard: int) -> str:
         """Returns the path of a shard of what is called `file` elsewhere, such as PREFIX-points-00000-of-00002.csv."""
         return self._place(file, f"{shard:05}", f"{self.shards:05}")
@@ -56,7 +62,7 @@ class Layout(NamedTuple):
     def patterns(self) -> list[str]:
         """Lists patterns of all files of this output, whatever the number of shards."""
         kinds = [FAILED, *(FORMATS[name].facts["file"] for name in self.formats)]
-        return [self.summary, *(self._place(file, "?????", "?????") for file in kinds)]
+        return [self.summary, self.running, *(self._place(file, "?????", "?????") for file in kinds)]
 
     def of_other_runs(self, file: str) -> list[str]:
         """Lists the shards of such a file that are there and belong to another number of shards."""
@@ -159,11 +165,11 @@ def content(layout: Layout, name: str, predictions: Predictions) -> bytes:
 
 
 class WriteShard(beam.DoFn):
-    """Writes the files of a shard, and yields what the summary says of them."""
+    """Writes the files of a shard while it is the run's turn, and yields what the summary says of them."""
 
-    def __init__(self, layout: Layout):
+    def __init__(self, layout: Layout, turn: Turn):
         """Creates the function."""
-        self._layout = layout
+        self._layout, self._turn = layout, turn
 
     def process(self, element: tuple[int, Iterable[Line | None]]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Takes the number of a shard and its lines, among which may be None."""
@@ -174,6 +180,8 @@ class WriteShard(beam.DoFn):
         for name in self._layout.formats:
             path = self._layout.path(FORMATS[name].facts["file"], shard)
             contents[path] = content(self._layout, name, predictions)
+        if not self._turn.lasts():
+            return
         for path, data in contents.items():
             storage.write_whole(path, data)
         digests = {path.rpartition("/")[2]: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
@@ -182,16 +190,17 @@ class WriteShard(beam.DoFn):
 
 
 class WriteSummary(beam.DoFn):
-    """Writes the summary of all shards, unless the runner lost a picture."""
+    """Writes the summary of all shards, unless the runner lost a picture, or another run has written as well."""
 
-    def __init__(self, layout: Layout, facts: dict[str, Any]):
+    def __init__(self, layout: Layout, facts: dict[str, Any], turn: Turn):
         """Creates the function.
 
         Args:
           layout: of the output.
           facts: what else the summary says; JSON can hold it.
+          turn: of the run; it ends where a file is not the one that was written.
         """
-        self._layout, self._facts = layout, facts
+        self._layout, self._facts, self._turn = layout, facts, turn
 
     def process(self, element: tuple[int, Iterable[dict[str, Any]]]) -> None:
         """Takes what was yielded of each shard."""
@@ -205,4 +214,22 @@ class WriteSummary(beam.DoFn):
             "failed": sum(part["failed"] for part in parts),
             "sha256": {name: digest for part in parts for name, digest in part["files"].items()},
         }
-        storage.write_whole(self._layout.summary, (json.dumps(whole, indent=2, sort_keys=True) + "\n").encode())
+        if not is_there(self._layout, whole["sha256"]):
+            self._turn.end()
+        if self._turn.lasts():
+            storage.write_whole(self._layout.summary, (json.dumps(whole, indent=2, sort_keys=True) + "\n").encode())
+
+
+def is_there(layout: Layout, digests: Mapping[str, str]) -> bool:
+    """Reads an output back, and says whether each file is there as it was written.
+
+    Args:
+      layout: of the output.
+      digests: name of each file, without its folder -> SHA-256 of its content.
+    """
+    folder = layout.summary.rpartition("/")[0]
+    paths = {f"{folder}/{name}": digest for name, digest in digests.items()}
+    return all(
+        storage.exists(path) and hashlib.sha256(storage.read(path)).hexdigest() == digest
+        for path, digest in paths.items()
+    )

@@ -26,9 +26,9 @@ KEYS = {"image_key": "image/encoded", "name_key": "image/filename"}
 def bulk():
     """The modules of bulk prediction."""
     pytest.importorskip("apache_beam", reason="Apache Beam is an extra: beam")
-    from serving.bulk import pipeline, predicting, sources, storage, writing
+    from serving.bulk import pipeline, predicting, sources, storage, turns, writing
 
-    parts = (pipeline, predicting, sources, storage, writing)
+    parts = (pipeline, predicting, sources, storage, turns, writing)
     return types.SimpleNamespace(**{part.__name__.rpartition(".")[2]: part for part in parts})
 
 
@@ -298,7 +298,78 @@ def test_what_a_runner_loses_is_told(bulk, model, pictures, tmp_path, monkeypatc
     ):
         run(bulk, model, pictures, tmp_path / "mine")
     assert "00.png,lost by the runner" in (tmp_path / "mine-failed-00000-of-00001.csv").read_text()
-    assert not (tmp_path / "mine-summary.json").exists()
+    assert not (tmp_path / "mine-summary.json").exists() and not (tmp_path / "mine-running.json").exists()
+
+
+def overtaken(bulk, monkeypatch, overtake, function, number):
+    """Has a function of the storage, at its call of that number for a file of points, first do something else."""
+    done, calls = getattr(bulk.storage, function), []
+
+    def first(path, *rest):
+        calls.extend([path] if "-points-" in path else [])
+        if len(calls) == number:
+            monkeypatch.setattr(bulk.storage, function, done)
+            overtake()
+        return done(path, *rest)
+
+    monkeypatch.setattr(bulk.storage, function, first)
+
+
+def whole(folder):
+    """Whether a summary tells of just the files that are there."""
+    digests = {name: hashlib.sha256(held).hexdigest() for name, held in contents(folder).items()}
+    del digests["mine-summary.json"]
+    return digests == json.loads((folder / "mine-summary.json").read_text())["sha256"]
+
+
+def test_of_two_runs_to_one_output_the_one_that_began_last_writes_it(bulk, model, pictures, tmp_path, monkeypatch):
+    """The other stops before its third shard, and goes on when the last one is done: it writes nothing more."""
+    options, process, calls = {"shards": 5, "formats": ["csv"]}, bulk.writing.WriteShard.process, []
+
+    def slow(self, element):
+        calls.append(element[0])
+        if len(calls) == 3:
+            run(bulk, model, pictures / "below", tmp_path / "mine", **options)
+        yield from process(self, element)
+
+    monkeypatch.setattr(bulk.writing.WriteShard, "process", slow)
+    with pytest.raises(ValueError, match="mine: another run has written to the same output, so this one") as raised:
+        run(bulk, model, pictures, tmp_path / "mine", **options)
+    assert command_line.is_expected(raised.value) and len(calls) == 10 and whole(tmp_path)
+    assert json.loads((tmp_path / "mine-summary.json").read_text())["input"].endswith("/below/**")
+
+
+def test_a_shard_that_an_earlier_run_writes_late_leaves_no_summary(bulk, model, pictures, tmp_path, monkeypatch):
+    """Stopped where it has looked whose turn it is, it writes once more, which it notices itself."""
+    options = {"shards": 2, "formats": ["csv"]}
+
+    def other():
+        run(bulk, model, pictures / "below", tmp_path / "mine", **options)
+        assert whole(tmp_path)
+
+    overtaken(bulk, monkeypatch, other, "write_whole", 2)
+    with pytest.raises(ValueError, match="mine: another run has written to the same output"):
+        run(bulk, model, pictures, tmp_path / "mine", **options)
+    assert len(contents(tmp_path)) == 4 and not (tmp_path / "mine-summary.json").exists()
+    run(bulk, model, pictures, tmp_path / "mine", **options)
+    assert whole(tmp_path)
+
+
+def test_a_file_that_is_not_the_one_that_was_written_leaves_no_summary(bulk, model, pictures, tmp_path, monkeypatch):
+    for change in (lambda path: path.write_text("of another run"), lambda path: path.unlink()):
+        spoil = lambda: change(tmp_path / "mine-points-00000-of-00002.csv")  # noqa: B023, E731
+        overtaken(bulk, monkeypatch, spoil, "exists", 1)
+        with pytest.raises(ValueError, match="mine: another run has written to the same output"):
+            run(bulk, model, pictures, tmp_path / "mine", shards=2, formats=["csv"])
+        assert not list(tmp_path.glob("mine-*.json"))
+
+
+def test_a_run_that_was_killed_is_told_and_goes_on(bulk, model, pictures, tmp_path, capsys):
+    bulk.turns.begin(f"{tmp_path}/mine-running.json", model)
+    assert "note" not in capsys.readouterr().out
+    run(bulk, model, pictures, tmp_path / "mine", formats=["csv"])
+    said = f"note: {tmp_path}/mine-running.json: an earlier run was stopped, or still runs; it writes nothing more, and"
+    assert said in capsys.readouterr().out and whole(tmp_path)
 
 
 def test_the_command_passes_flags_on_to_beam(bulk, model, pictures, tmp_path):
