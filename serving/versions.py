@@ -1,4 +1,4 @@
-"""The versions of a SavedModel in a folder that a server watches: the newest answers once it is loaded and warm."""
+"""The versions of a SavedModel in a folder that a server watches: the highest answers once it is loaded and warm."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from dense_labels.exporting import checksums
 
 _WARMUP = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _STATE = get_model_status_pb2.ModelVersionStatus.State
+
+Files = tuple[tuple[str, tuple[int, ...]], ...]  # path and state of each
 
 
 class Version:
@@ -43,8 +45,9 @@ class Versions:
     """Serves the highest version of a folder, and follows it.
 
     A request that holds the old version goes on with it while others get the new one: there is no moment without a
-    version, and none at which one disappears under a request. A version that cannot be loaded is reported once
-    and passed over; the one before goes on, or begins.
+    version, and none at which one disappears under a request. Where the version that answers has been removed, the
+    highest of the others takes over, and where its files are other ones now, it is loaded again. A version that cannot
+    be loaded is reported once and passed over until its files change; the one before goes on, or begins.
     """
 
     def __init__(self, folder: str | os.PathLike, *, poll_seconds: float = 1.0):
@@ -60,6 +63,8 @@ class Versions:
         self._folder, self._states = pathlib.Path(folder).expanduser(), {}
         self._poll_seconds, self._stopped = poll_seconds, threading.Event()
         self._current: Version | None = None
+        self._files: Files = ()  # of the version that answers
+        self._refused: dict[int, Files] = {}  # number -> files that could not be loaded
         self._look()
         if self._current is None:
             raise ValueError(f"{folder} holds no version of a SavedModel, such as {os.path.join(folder, '1')}")
@@ -85,29 +90,46 @@ class Versions:
             self._look()
 
     def _look(self):
-        numbers = [int(entry.name) for entry in self._folder.glob("[0-9]*") if entry.name.isdecimal()]
+        numbers = {int(entry.name) for entry in self._folder.glob("[0-9]*") if entry.name.isdecimal()}
         for number in sorted(numbers, reverse=True):
-            if self._current and number <= self._current.number:
-                return
-            if self._states.get(number) != _STATE.END and self._begin(number):
+            found, answers = _files(self._folder / str(number)), self._answers(number)
+            known = self._refused.get(number) == found or (answers and self._files == found)
+            if (not known and self._begin(number, found)) or answers:
                 return
 
-    def _begin(self, number):
+    def _answers(self, number):
+        return self._current is not None and number == self._current.number
+
+    def _begin(self, number, found):
         """Loads a version, which answers from then on; says whether that went well."""
-        self._states[number] = _STATE.LOADING
+        if not self._answers(number):
+            self._states[number] = _STATE.LOADING
         try:
             loaded = Version(str(self._folder / str(number)))
         except Exception as error:  # whatever is in that folder, what is served must go on
-            self._states[number] = _STATE.END
-            reason = progress.printable(" ".join(str(error).split()))
-            print(f"version {number} cannot be loaded: {reason}", file=sys.stderr, flush=True)
+            self._refuse(number, found, error)
             return False
-        old, self._current = self._current, loaded
-        self._states[number] = _STATE.AVAILABLE
+        old, self._current, self._files = self._current, loaded, found
         if old:
             self._states[old.number] = _STATE.END
+        self._states[number] = _STATE.AVAILABLE
         progress.say(f"version {number} of {self._folder} answers")
         return True
+
+    def _refuse(self, number, found, error):
+        if not self._answers(number):
+            self._states[number] = _STATE.END
+        if _files(self._folder / str(number)) != found:
+            return  # it is being written or removed; the next look will tell
+        self._refused[number] = found
+        reason = progress.printable(" ".join(str(error).split()))
+        print(f"version {number} cannot be loaded: {reason}", file=sys.stderr, flush=True)
+
+
+def _files(folder: pathlib.Path) -> Files:
+    """The files of a version and what tells each from another one of its name, but for those that are hidden."""
+    names = (os.path.join(place, name) for place, _, found in os.walk(folder) for name in found if name[0] != ".")
+    return tuple((name, files.state(name)) for name in sorted(names))
 
 
 def _warmup_requests(folder):

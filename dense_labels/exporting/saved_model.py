@@ -23,7 +23,9 @@ from dense_labels.exporting import checksums, model_card, signatures, verificati
 from dense_labels.exporting.served_model import USUAL_LIMITS, Detector, ServedModel
 from dense_labels.exporting.signatures import Head
 
-_PREFIX = ".export-"  # TensorFlow Serving passes over names that are not a number
+# TensorFlow Serving passes over names that are not a number.
+_PREFIX = ".export-"
+_LAST = ".last_version"  # the highest number that was given: a removed version's is not given again
 
 
 def export_saved_model(
@@ -58,7 +60,7 @@ def export_saved_model(
       compares_labels: False for a network whose labels are heat maps of landmarks of its own: nothing is then matched.
 
     Returns:
-      Path of the version folder: one above the highest number in `export_dir`, or 1.
+      Path of the version folder: one above the highest number that is or was in `export_dir`, or 1.
 
     Raises:
       ValueError: if TensorFlow takes `export_dir` for a pattern, `example_images` are not such images, the network
@@ -86,8 +88,7 @@ def export_saved_model(
         verification.check_operations(written)
         with tf.device("CPU:0"):  # a GPU may round convolutions too coarsely to compare
             verification.verify(written, verification.LiveModel(network, head, frame, detector), example_images)
-        taken = [int(entry.name) for entry in out.iterdir() if entry.name.isdecimal()]
-        return pathlib.Path(written).rename(out / str(max(taken, default=0) + 1))
+        return pathlib.Path(written).rename(out / str(_next_number(out)))
 
 
 def _check_images(images):
@@ -118,6 +119,16 @@ def _sole_writer(out):
         yield
     finally:
         os.close(folder)
+
+
+def _next_number(out):
+    """A number that no version has had: a server takes another version of a number that it has loaded for the same."""
+    last = out / _LAST
+    written = last.read_text(encoding="utf-8", errors="replace").strip() if last.is_file() else ""
+    taken = [int(name) for name in (*os.listdir(out), written) if name.isdecimal()]
+    number = max(taken, default=0) + 1
+    files.write_whole(last, f"{number}\n".encode())
+    return number
 
 
 def _requests(functions, images):

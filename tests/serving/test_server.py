@@ -17,7 +17,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from benchmarks import faults, mutations
 from benchmarks import serving as measured
 from benchmarks.faults import server as hostile
-from dense_labels.exporting import signatures
+from dense_labels.exporting import checksums, signatures
 from serving import client, server, versions
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -204,6 +204,106 @@ def test_a_version_in_which_a_bit_has_turned_is_passed_over(colour_served_dir, t
     served.stop()
     assert served.current.number == 1
     assert f"version 2 cannot be loaded: {tmp_path}/2: saved_model.pb is damaged; export the" in capsys.readouterr().err
+
+
+@pytest.fixture
+def rolled(colour_served_dir, tmp_path, monkeypatch):
+    """Versions 1 and 2 of a folder of which a test says when it is looked at; they are held against their checksums."""
+
+    class Checked:
+        def __init__(self, folder):
+            checksums.check(folder)
+            self.number = int(pathlib.Path(folder).name)
+
+    monkeypatch.setattr(versions, "Version", Checked)
+    for number in ("1", "2"):
+        shutil.copytree(colour_served_dir / "1", tmp_path / number)
+    served = versions.Versions(tmp_path)
+    served.stop()
+    return served, tmp_path
+
+
+def test_where_the_highest_version_is_removed_the_one_before_answers_again(rolled):
+    served, folder = rolled
+    state = get_model_status_pb2.ModelVersionStatus.State
+    assert served.current.number == 2
+    shutil.rmtree(folder / "2")
+    served._look()
+    assert served.current.number == 1 and served.states() == {1: state.AVAILABLE, 2: state.END}
+    shutil.rmtree(folder / "1")
+    served._look()
+    assert served.current.number == 1  # there is no moment without a version
+
+
+def test_a_number_that_is_used_again_is_another_version(rolled):
+    served, folder = rolled
+    earlier = served.current
+    served._look()
+    assert served.current is earlier
+    shutil.copytree(folder / "1", folder / ".copied")
+    shutil.rmtree(folder / "2")
+    (folder / ".copied").rename(folder / "2")
+    served._look()
+    assert served.current.number == 2 and served.current is not earlier
+
+
+def test_a_version_that_is_damaged_is_said_once_and_taken_when_it_is_copied_once_more(rolled, capsys):
+    served, folder = rolled
+    state = get_model_status_pb2.ModelVersionStatus.State
+    shutil.copytree(folder / "1", folder / "3")
+    path = folder / "3" / "saved_model.pb"
+    path.write_bytes(path.read_bytes()[:-1])
+    for _ in range(3):
+        served._look()
+        assert served.current.number == 2 and served.states()[3] == state.END
+    shutil.copyfile(folder / "1" / "saved_model.pb", path)
+    served._look()
+    assert served.current.number == 3 and served.states()[3] == state.AVAILABLE
+    assert capsys.readouterr().err.count("version 3 cannot be loaded") == 1
+
+
+def test_a_version_that_is_damaged_while_it_answers_goes_on(rolled, capsys):
+    served, folder = rolled
+    earlier = served.current
+    (folder / "2" / "saved_model.pb").write_bytes(b"")
+    for _ in range(3):
+        served._look()
+        assert served.current is earlier
+    assert capsys.readouterr().err.count("version 2 cannot be loaded") == 1
+
+
+def test_a_version_that_changes_while_it_is_read_is_read_again(rolled, monkeypatch, capsys):
+    served, folder = rolled
+    path, whole = folder / "3" / "saved_model.pb", (folder / "1" / "saved_model.pb").read_bytes()
+    shutil.copytree(folder / "1", folder / "3")
+    path.write_bytes(b"")
+
+    def copied_meanwhile(folder):
+        try:
+            checksums.check(folder)
+        finally:
+            path.write_bytes(whole)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(versions, "Version", copied_meanwhile)
+        served._look()
+    assert served.current.number == 2 and capsys.readouterr().err == ""
+    served._look()
+    assert served.current.number == 3
+
+
+def test_a_removed_version_gives_way_to_a_model_that_answers(colour_served_dir, tmp_path):
+    for number in ("1", "2"):
+        shutil.copytree(colour_served_dir / "1", tmp_path / number)
+    served = versions.Versions(tmp_path, poll_seconds=0.05)
+    shutil.rmtree(tmp_path / "2")
+    deadline = time.monotonic() + 60
+    while served.current.number == 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    served.stop()
+    assert served.current.number == 1
+    images = tf.zeros([1, 8, 8, 3], tf.uint8)
+    assert set(served.current.signatures["landmarks"](images=images)) >= {"points", "score"}
 
 
 # --- strangers ---

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import threading
 
 import numpy as np
@@ -34,7 +35,19 @@ def test_a_version_is_one_above_the_highest_and_readable_by_a_server(colour_netw
     assert path == tmp_path / "11"
     assert path.stat().st_mode == (tmp_path / "3").stat().st_mode
     assert publish(colour_network, None, str(tmp_path), **QUICK) == tmp_path / "12"
-    assert {entry.name for entry in tmp_path.iterdir()} == {*("3", "10", "11", "12", "notes", "2.5", ".hidden")}
+    kept = {"3", "10", "notes", "2.5", ".hidden"}
+    assert {entry.name for entry in tmp_path.iterdir()} == {*kept, "11", "12", ".last_version"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"one\xff\n", b"1\n"])
+def test_the_number_of_a_removed_version_is_not_given_again(colour_network, tmp_path, damage):
+    """A server that had loaded it would not notice that it is another one."""
+    for number in ("1", "2"):
+        assert publish(colour_network, None, tmp_path, **QUICK) == tmp_path / number
+    shutil.rmtree(tmp_path / "2")
+    assert publish(colour_network, None, tmp_path, **QUICK) == tmp_path / "3"
+    (tmp_path / ".last_version").write_bytes(damage)  # what is there still counts
+    assert publish(colour_network, None, tmp_path, **QUICK) == tmp_path / "4"
 
 
 def test_what_a_killed_export_left_is_removed_once_no_other_is_at_work(colour_network, tmp_path):
@@ -48,7 +61,7 @@ def test_what_a_killed_export_left_is_removed_once_no_other_is_at_work(colour_ne
     assert [entry.name for entry in tmp_path.iterdir()] == [".export-killed"]
     os.close(other)
     ours.join(300)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".last_version", "1"]
 
 
 class EagerOffset(tf.keras.Model):
