@@ -3,8 +3,9 @@
 python -m serving.convert --model=served/mine/1 --to=lite_int8 --out=mine.tflite [--signature=landmarks]
 
 The converted model takes one picture, float32 [1, H, W, 3] from 0 to 1, of the size that the model card gives as
-`input_size` and twice `margin` (of `landmarks_frame` for landmarks), and answers in its pixels. It does no resizing and
-reads no files, and points in a picture of another size are the caller's to scale. `lite_int8` keeps weights in 8 bits
+`input_size` and twice `margin` (of `landmarks_frame` for landmarks), and answers in its pixels; where values are not
+from 0 to 1, such as bytes that were cast, it answers NaN. It does no resizing and reads no files, and points in a
+picture of another size are the caller's to scale. `lite_int8` keeps weights in 8 bits
 and computes in floats where it must (dynamic range). Every signature that takes one picture can be converted, by the
 name of its function in Python.
 ONNX needs tf2onnx: pip install "dense-labels[onnx]"
@@ -16,6 +17,7 @@ import importlib.util
 import os
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import flags
 
@@ -24,6 +26,7 @@ from dense_labels.exporting import checksums, model_card
 from dense_labels.registry import SIGNATURES
 
 KINDS = ("lite", "lite_int8", "onnx")
+_ROUNDING = 1e-3  # by which values may lie beyond 0 and 1, as those of pictures that a caller has resized do
 
 
 def convert(folder: str | os.PathLike, kind: str, *, task: str = "landmarks") -> bytes:
@@ -47,7 +50,7 @@ def convert(folder: str | os.PathLike, kind: str, *, task: str = "landmarks") ->
 
     @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32, "images")])
     def answer(images):
-        return getattr(model, task)(images)
+        return _where_sound(images, getattr(model, task)(images))
 
     if kind == "onnx":
         return _to_onnx(answer)
@@ -55,6 +58,14 @@ def convert(folder: str | os.PathLike, kind: str, *, task: str = "landmarks") ->
     if kind == "lite_int8":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return converter.convert()
+
+
+def _where_sound(images, found):
+    """NaN for all that is found in images whose values are not from 0 to 1: a conversion drops what refuses them."""
+    sound = tf.reduce_all((images >= -_ROUNDING) & (images <= 1 + _ROUNDING))
+    return {
+        name: tf.where(sound, values, np.nan) if values.dtype.is_floating else values for name, values in found.items()
+    }
 
 
 def _load(folder, task):

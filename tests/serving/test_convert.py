@@ -49,6 +49,21 @@ def test_lite_answers_as_the_model_does(folder, image, task):
         np.testing.assert_allclose(found[name], expected[name], atol=5e-2 if name == "points" else 1e-4)
 
 
+@pytest.mark.parametrize("kind", ["lite", "lite_int8"])
+@pytest.mark.parametrize("task", ["landmarks", "descriptors"])
+def test_pixels_that_are_not_from_0_to_1_are_answered_with_nan(folder, image, kind, task):
+    """The exported model refuses them; what it refuses them with is lost when it is converted."""
+    content = convert.convert(folder, kind, task=task)
+    wrong = [255 * image, image - 0.01, np.where(image == image.max(), np.float32(np.nan), image)]
+    for found in (answer(content, each) for each in wrong):
+        assert found and all(np.isnan(values).all() for values in found.values())
+    expected = answer(content, image)
+    image = image.copy()
+    image[0, 0, 0], image[0, 0, 1] = 1.0005, -0.0005  # as rounding leaves them
+    found = answer(content, image)
+    assert set(found) == set(expected) and all(np.isfinite(values).all() for values in found.values())
+
+
 def test_int8_is_smaller_and_near(folder, image):
     """Places are not made coarse along with the weights: they are off by what the labels are."""
     contents = {kind: convert.convert(folder, kind) for kind in ("lite", "lite_int8")}
@@ -61,6 +76,7 @@ def test_onnx_answers_as_the_model_does(folder, image):
     pytest.importorskip("tf2onnx")
     session = pytest.importorskip("onnxruntime").InferenceSession(convert.convert(folder, "onnx"))
     found = session.run(None, {"images": image})
+    assert all(np.isnan(values).all() for values in session.run(None, {"images": 255 * image}))
     model = tf.saved_model.load(str(folder))
     expected = model.landmarks(tf.constant(image))
     names = sorted(expected)  # as TensorFlow orders the outputs of a function
