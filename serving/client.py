@@ -130,6 +130,11 @@ def _ask(client, signature, paths):
         _print(paths[n], answers[-1])
     pictures = [pixels for _, pixels in read]
     if "points_in_b" in answers[0]:
+        if "points_in_a" not in answers[0]:
+            progress.say(
+                "an earlier version exported this model, which does not say where the cells of A lie: they are drawn "
+                "as if they covered all of A, which a margin makes wrong; export the model again"
+            )
         return drawing.draw_matches(pictures, answers[0])
     return drawing.draw_pictures(pictures[:: len(inputs)], answers)
 

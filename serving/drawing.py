@@ -2,7 +2,7 @@
 
 An answer does not say which part of a picture the network sees, nor the stride of its cells: a map is spread over the
 whole picture, which is where it lies but for a margin and what is left over at the right and at the bottom. Points are
-exact.
+exact, but for those in A that a model of an earlier version does not answer.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def draw_matches(pictures: Sequence[np.ndarray], found: Answer) -> np.ndarray:
 
     Args:
       pictures: A and B, uint8 [H, W, 3] each.
-      found: `points_in_b` [h, w, 2] in pixels of B, and `confidence` [h, w].
+      found: `points_in_a` [h, w, 2] in pixels of A, `points_in_b` [h, w, 2] in pixels of B, and `confidence` [h, w].
+        Without `points_in_a`, which models of earlier versions do not answer, the cells are spread over all of A.
 
     Returns:
       uint8 [height, width, 3].
@@ -62,12 +63,18 @@ def draw_matches(pictures: Sequence[np.ndarray], found: Answer) -> np.ndarray:
     axes_a, axes_b = (_tile(tiles, 0, column, picture) for column, picture in enumerate(pictures))
     rows, columns = (np.linspace(0, size - 1, 2 + _MATCHES).round().astype(int)[1:-1] for size in (height, width))
     certainty = found["confidence"] / max(found["confidence"].max(), np.finfo(np.float32).tiny)
+    points_in_a = found["points_in_a"] if "points_in_a" in found else _spread(height, width, pictures[0])
     for k, (row, column) in enumerate((row, column) for row in rows for column in columns):
         style = {**sheet.point_style(k), "alpha": float(np.clip(certainty[row, column], 0.15, 1))}
-        centre = (column + 0.5) / width * pictures[0].shape[1], (row + 0.5) / height * pictures[0].shape[0]
-        axes_a.plot(*centre, **style)
+        axes_a.plot(*points_in_a[row, column], **style)
         axes_b.plot(*found["points_in_b"][row, column], **style)
     return sheet.render(tiles.figure)
+
+
+def _spread(height: int, width: int, picture: np.ndarray) -> np.ndarray:
+    """Where the cells of a map would lie if they covered the whole picture: [h, w, 2] in its pixels."""
+    rows, columns = np.indices([height, width]) + 0.5
+    return np.stack([columns / width * picture.shape[1], rows / height * picture.shape[0]], axis=-1)
 
 
 def _labels(answer: Answer) -> np.ndarray | None:

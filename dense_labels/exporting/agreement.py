@@ -89,10 +89,11 @@ def check_labels(name: str, labels: np.ndarray, lengths: np.ndarray, expected: t
 
 
 def check_matches(found: dict[str, np.ndarray], labels_a: tf.Tensor, labels_b: tf.Tensor, stride: int) -> None:
-    """Checks that each cell of A is found at a most probable cell of B; where several are, at any.
+    """Checks where cells of A lie, and that each is found at a most probable cell of B; where several are, at any.
 
     Args:
-      found: `points_in_b` [N, h, w, 2] in pixels of the network's input, `probability` and `confidence` [N, h, w].
+      found: `points_in_a` and `points_in_b` [N, h, w, 2] in pixels of the network's input, `probability` and
+        `confidence` [N, h, w].
       labels_a: float32 [N, h, w, L], of the live model.
       labels_b: the same of B.
       stride: side of a cell in pixels.
@@ -113,6 +114,8 @@ def _check_match(found, labels_a, labels_b, stride, tolerance):
     log_probability = matching.match_log_probability(*flat).numpy()  # [h w, h w]
     best = log_probability.max(axis=-1)
     points = found["points_in_b"].reshape(-1, 2)
+    row, column = np.indices([height, width])
+    check("points_in_a", found["points_in_a"], (np.stack([column, row], axis=-1) + 0.5) * stride, POINT)
     x, y = np.clip(np.rint(points / stride - 0.5), 0, [width - 1, height - 1]).astype(int).T
     reached = log_probability[np.arange(len(points)), y * width + x]
     check("points_in_b", points, (np.stack([x, y], axis=-1) + 0.5) * stride, POINT)

@@ -240,6 +240,7 @@ class Match(Signature):
         "image_b": "as many as in image_a, of the same type",
     }
     outputs = {
+        "points_in_a": "where each cell of A lies, (x, y) in continuous pixels of A",
         "points_in_b": "for each cell of A its most probable place in B, (x, y) in continuous pixels of B",
         "probability": "of that cell of B among all cells of B, from 0 to 1",
         "confidence": "above 0, the higher the more certain: the inverse of the mean of 1 / length of both labels",
@@ -248,7 +249,7 @@ class Match(Signature):
 
     @staticmethod
     def answer(model: Model, image_a: Any, image_b: Any) -> Tensors:
-        (labels_a, _), (labels_b, scale) = model.label(image_a), model.label(image_b)
+        (labels_a, scale_a), (labels_b, scale_b) = model.label(image_a), model.label(image_b)
         counts = tf.shape(labels_a)[0], tf.shape(labels_b)[0]
         equal = tf.debugging.assert_equal(*counts, "image_a and image_b must hold as many images")
         _, height, width, length = labels_b.shape
@@ -263,21 +264,20 @@ class Match(Signature):
 
         with tf.control_dependencies([] if equal is None else [equal]):
             flat = [tf.reshape(x, [-1, height * width, length]) for x in (labels_a, labels_b)]
+        dtypes = (tf.float32, tf.float32, tf.float32)
         # One pair at a time: the probabilities of a whole batch would take N (h w)^2 numbers.
-        points, probability, confidence = tf.map_fn(
-            match_pair, flat, parallel_iterations=1, fn_output_signature=(tf.float32, tf.float32, tf.float32)
-        )
-        return {
-            "points_in_b": tf.reshape(model.to_pictures(points, scale), [-1, height, width, 2]),
-            "probability": tf.reshape(probability, [-1, height, width]),
-            "confidence": tf.reshape(confidence, [-1, height, width]),
-        }
+        points, probability, confidence = tf.map_fn(match_pair, flat, parallel_iterations=1, fn_output_signature=dtypes)
+        places_in_a = model.to_pictures(centres + tf.zeros_like(points), scale_a)
+        found = {"points_in_a": places_in_a, "points_in_b": model.to_pictures(points, scale_b)}
+        found |= {"probability": probability, "confidence": confidence}
+        return {name: tf.reshape(values, [-1, height, width, *values.shape[2:]]) for name, values in found.items()}
 
     @classmethod
     def verify(cls, found: dict[str, np.ndarray], live: Model, inputs: dict[str, tf.Tensor]) -> None:
-        (labels_a, _), (labels_b, scale) = (live.label(images) for images in inputs.values())
-        points = found["points_in_b"] / scale[:, np.newaxis] - live.frame.margin  # in pixels of the network's input
-        agreement.check_matches({**found, "points_in_b": points}, labels_a, labels_b, live.frame.stride)
+        (labels_a, scale_a), (labels_b, scale_b) = (live.label(images) for images in inputs.values())
+        scales = {"points_in_a": scale_a, "points_in_b": scale_b}  # those of the network's input are compared
+        points = {name: found[name] / scale[:, np.newaxis] - live.frame.margin for name, scale in scales.items()}
+        agreement.check_matches({**found, **points}, labels_a, labels_b, live.frame.stride)
 
 
 def _confident(labels: tf.Tensor) -> Tensors:

@@ -1,11 +1,13 @@
 """Tests of what the client makes of a file before it asks."""
 
 import io
+import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from input_pipeline.storage import decoding
 from serving import client
@@ -40,6 +42,25 @@ def test_a_picture_is_opened_only_as_one_of_the_formats_that_are_named(tmp_path,
     Image.new("RGB", (20, 10)).save(path, "EPS")
     with pytest.raises(decoding.PictureError, match="photo.jpg: not a picture of a known format"):
         client._read(str(path), tf.uint8)
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_a_model_that_does_not_say_where_cells_lie_is_told_of(tmp_path, capsys, says):
+    class Earlier:
+        def signatures(self):
+            tensor = meta_graph_pb2.TensorInfo(dtype=tf.uint8.as_datatype_enum)
+            return {"match": meta_graph_pb2.SignatureDef(inputs={"image_a": tensor, "image_b": tensor})}
+
+        def predict(self, signature, **inputs):
+            points = np.ones([1, 2, 2, 2], np.float32)
+            found = {"points_in_b": points, "confidence": points[..., 0]}
+            return {**found, "points_in_a": points} if says else found
+
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (20, 10)).save(path)
+    client._ask(Earlier(), "match", [str(path)] * 2)
+    words = "which does not say where the cells of A lie: .* export the model again"
+    assert bool(re.search(words, capsys.readouterr().out)) != says
 
 
 def test_the_name_of_a_file_does_not_steer_the_terminal(capsys):

@@ -40,6 +40,21 @@ def test_what_a_model_does_not_answer_is_not_drawn():
     assert picture.shape == (200 + 2 * MARGIN, 320 + 2 * MARGIN, 3)
 
 
+def test_a_picture_that_is_matched_with_itself_is_drawn_alike_twice():
+    """The network sees all but a margin of 15 of 100 pixels, in cells of 2."""
+    picture = np.full([100, 100, 3], 128, np.uint8)
+    centres = 15 + 2 * (np.arange(35) + 0.5)
+    points = np.stack(np.meshgrid(centres, centres), axis=-1)
+    found = {"points_in_a": points, "points_in_b": points, "confidence": np.ones([35, 35])}
+    drawn = drawing.draw_matches([picture, picture], found)
+    top, size = MARGIN + LINE, 320
+    a, b = (drawn[top : top + size, left : left + size] for left in (MARGIN, 2 * MARGIN + size))
+    assert np.ptp(a) > 50
+    np.testing.assert_array_equal(a, b)
+    spread = drawing.draw_matches([picture, picture], {name: found[name] for name in ("points_in_b", "confidence")})
+    assert (spread[top : top + size, MARGIN : MARGIN + size] != a).any()  # of a model that does not say where they lie
+
+
 def test_a_match_is_drawn_at_both_of_its_ends_and_fainter_where_it_is_less_certain():
     found = {"points_in_b": np.full([7, 7, 2], [40.0, 30.0]), "confidence": np.ones([7, 7])}
     sure = drawing.draw_matches(GREY, found)

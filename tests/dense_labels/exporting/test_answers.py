@@ -89,6 +89,7 @@ def live_answers(network, head, image_a, image_b):
         "confidence": np.sqrt(np.sum(labels_a**2, axis=-1)),
         "points": found["subpixel"].numpy(),
         "score": found["score"].numpy(),
+        "points_in_a": np.broadcast_to(cells.numpy().reshape(height, width, 2), [count, height, width, 2]),
         "points_in_b": matching.best_match(log_probability, cells).numpy().reshape(count, height, width, 2),
         "probability": np.exp(best[..., -1]).reshape(count, height, width),
         "certain": (best[..., -1] - best[..., -2] > 1e-4).reshape(count, height, width),
@@ -99,7 +100,7 @@ def test_a_version_has_every_signature_for_either_type(served, colour_served):
     outputs = {name: set(f.structured_outputs) for name, f in served.signatures.items()}
     assert outputs["serving_default"] == outputs["labels_float"] == {"labels", "confidence"}
     assert outputs["landmarks"] == outputs["landmarks_float"] == {"points", "score"}
-    matches = {"points_in_b", "probability", "confidence"}
+    matches = {"points_in_a", "points_in_b", "probability", "confidence"}
     assert outputs["match"] == outputs["match_float"] == outputs["match_encoded"] == matches
     assert outputs["descriptors"] == outputs["descriptors_float"] == {"descriptors", "confidence"}
     assert outputs["encoded"] == {"labels", "confidence", "points", "score"}
@@ -143,7 +144,7 @@ found = {
 }
 certain = live["certain"]
 found["points_in_b"] = np.where(certain[..., None], found["points_in_b"], live["points_in_b"])
-assert len(found) == 6
+assert len(found) == 7
 for name, value in found.items():
     tolerance = 1e-2 if name.startswith("points") else 1e-5
     np.testing.assert_allclose(value, live[name], rtol=1e-5, atol=tolerance, err_msg=name)
@@ -207,6 +208,7 @@ def test_files_of_different_sizes_get_the_answers_of_their_pixels(served):
         for name in one:
             np.testing.assert_allclose(found[name][n], one[name][0], atol=1e-2 if name == "points" else 1e-4)
         pair = served.match(pixels, tf.constant(as_uint8(images[1])[np.newaxis]))
+        np.testing.assert_allclose(matches["points_in_a"][n], pair["points_in_a"][0], rtol=1e-6)
         differs = np.abs(matches["points_in_b"][n] - pair["points_in_b"][0]) > 1e-2
         assert differs.mean() <= 0.01  # a near tie may turn
 
@@ -261,9 +263,10 @@ def test_a_margin_is_cut_off_and_answers_are_in_the_whole_picture(traced_with_ma
         answer = {key: value for name in names for key, value in traced[name](images=sent).items()}
         assert answer["labels"].shape == [1, SIZE[0] // 2, SIZE[1] // 2, 3]
         np.testing.assert_allclose(answer["points"][0], expected, atol=2e-2)
-        found = traced[match](image_a=sent, image_b=sent)["points_in_b"].numpy()[0]
+        found = traced[match](image_a=sent, image_b=sent)
         rows, columns = np.transpose(cells)
-        np.testing.assert_allclose(found[rows, columns], expected, atol=1e-4)
+        for name in ("points_in_a", "points_in_b"):
+            np.testing.assert_allclose(found[name].numpy()[0, rows, columns], expected, atol=1e-4)
 
 
 def test_python_calls_take_tensors_of_either_type(served):
@@ -313,9 +316,8 @@ def test_matches_are_in_pixels_of_b_whatever_the_two_sizes(colour_served):
     image_a, image_b = coloured_cells(cells_a, scale=(1, 2)), coloured_cells(cells_b, scale=(2, 3))
     found = colour_served["match_float"](image_a=tf.constant(image_a), image_b=tf.constant(image_b))
     rows, columns = np.transpose(cells_a)
-    np.testing.assert_allclose(
-        found["points_in_b"].numpy()[0, rows, columns], centres(cells_b, scale=(2, 3)), atol=1e-4
-    )
+    for name, cells, scale in (("points_in_a", cells_a, (1, 2)), ("points_in_b", cells_b, (2, 3))):
+        np.testing.assert_allclose(found[name].numpy()[0, rows, columns], centres(cells, scale=scale), atol=1e-4)
     np.testing.assert_allclose(found["probability"].numpy()[0, rows, columns], 1.0, atol=1e-6)
     black = found["probability"].numpy()[0, 0, 0]  # a label of zeros matches every cell alike
     np.testing.assert_allclose(black, 1 / (15 * 12), rtol=1e-5)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from dense_labels.batches import Frame
 from dense_labels.exporting import saved_model
-from dense_labels.method import matching
+from dense_labels.method import geometry, matching
 from tests.colours import FRAME, SIZE, STRIDE, publish, smooth_images
 
 QUICK = {"verified": False, "only": ("labels_float",)}
@@ -90,7 +90,11 @@ def between_cells(log_probability, positions):
     return best_match(log_probability, positions) + 0.25
 
 
-best_match = matching.best_match
+def off_centre(*cells):
+    return cell_centres(*cells) - 0.25
+
+
+best_match, cell_centres = matching.best_match, geometry.cell_centres
 
 
 @pytest.mark.parametrize(
@@ -99,6 +103,7 @@ best_match = matching.best_match
         ("labels", "serving_default", True),
         ("descriptors", "descriptors_float", False),
         ("points", "landmarks_float", False),
+        ("points_in_a", "match_float", False),
         ("points_in_b", "match_float", True),
         ("points_in_b's log-probability", "match_float", False),
     ],
@@ -111,6 +116,8 @@ def test_a_model_that_answers_otherwise_than_live_is_not_published(
         network = EagerOffset()
     elif wrong == "points":
         head = failing_head(colour_head)
+    elif wrong == "points_in_a":
+        monkeypatch.setattr(geometry, "cell_centres", off_centre)
     else:
         broken = between_cells if wrong == "points_in_b" else least_match
         monkeypatch.setattr(matching, "best_match", broken)
