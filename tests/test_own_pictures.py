@@ -107,7 +107,7 @@ def test_a_few_annotations_are_fitted_on_though_not_measured(pictures, trained, 
 def test_without_annotations_labels_alone_are_drawn_and_exported(trained, tmp_path, capsys):
     evaluated.evaluate(trained, export_dir=tmp_path, drawn=True)
     said = capsys.readouterr().out
-    assert "fitting landmark heads" not in said and "matched into another picture and back, " in said
+    assert "fitting landmark heads" not in said and " pictures and back, " in said
     figures = json.loads((trained / "eval" / "result.json").read_text())["metrics"]
     assert figures["cycle_median_px"] >= 0 and 0 <= figures["cycle_within_percent"] <= 100
     assert set(tf.saved_model.load(str(tmp_path / "1")).signatures) >= {"serving_default", "encoded", "match_encoded"}
