@@ -152,16 +152,19 @@ def _digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
 
 
-def state(path: str | os.PathLike) -> tuple[int, ...]:
+def state(path: str | os.PathLike, *, of_inode: bool = True) -> tuple[int, ...]:
     """Returns what changes when a file does, or is renamed, or when it may be read; () where there is none.
 
-    Among it is when its inode was changed last, which tells files apart that have one size and were given one time.
+    Args:
+      path: of the file.
+      of_inode: whether it has the time at which the inode was changed last, which tells files apart that have one size
+        and were given one time; it changes with a copy or another link to the file too.
     """
     try:
         found = os.stat(path)
     except OSError:
         return ()
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode
+    return found.st_size, found.st_mtime_ns, *([found.st_ctime_ns] if of_inode else []), found.st_mode
 
 
 def check_writable(folder: str | os.PathLike) -> None:

@@ -116,8 +116,8 @@ class Predictor:
                 found = self._predictions(source, lines)
                 predicted = smoothing.smooth(found) if smooth else found
                 written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder, formats)]
-                leftovers.remember(folder, written, heading)
                 finished = set(map(key_of, lines))
+                leftovers.remember(folder, written, {**heading, "rows": sorted(finished)})
             finally:
                 journal.close(finished=finished)
         progress.say(f"predicted {len(predicted)} {source.noun}: {', '.join(map(str, written))}")

@@ -136,7 +136,7 @@ def pictures(file: str | os.PathLike, found: Found, *, boxed: bool, category: st
         category=objects[0].kind,
     )
     eyes = normalisers.eyes(names)
-    return normalisers.add(made, eyes, "eye distance", otherwise=lambda: _sizes(made))
+    return normalisers.add(made, eyes, normalisers.EYES, otherwise=lambda: _sizes(made))
 
 
 def _of_kind(objects, wanted, file):
@@ -190,4 +190,4 @@ def _pairs(pairs, column):
 
 def _sizes(pictures):
     """What errors are divided by where there are no eyes, and its name."""
-    return normalisers.box_sizes(pictures) or (normalisers.picture_widths(pictures.paths), "picture width")
+    return normalisers.box_sizes(pictures) or (normalisers.picture_widths(pictures.paths), normalisers.WIDTH)

@@ -127,7 +127,7 @@ def read_file(
     if boxed:
         shown = landmark_files.square_around(normalisers.usual_boxes(pictures))
         pictures = dataclasses.replace(pictures, boxes=shown)
-    return normalisers.add(pictures, normalisers.eyes(names), "eye distance", otherwise=lambda: _sizes(pictures))
+    return normalisers.add(pictures, normalisers.eyes(names), normalisers.EYES, otherwise=lambda: _sizes(pictures))
 
 
 def _category(parts, wanted, file):
@@ -233,5 +233,5 @@ def _sizes(pictures):
     if (of_boxes := normalisers.box_sizes(pictures)) is not None:
         return of_boxes
     if (pictures.claimed > 0).all():
-        return pictures.claimed[:, 1], "picture width"
-    return normalisers.picture_widths(pictures.paths), "picture width"
+        return pictures.claimed[:, 1], normalisers.WIDTH
+    return normalisers.picture_widths(pictures.paths), normalisers.WIDTH

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dense_labels import progress
+from input_pipeline.readers.normalisers import WIDTH
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding
 
@@ -19,7 +20,6 @@ _MANY = 0.25  # of the landmarks, or of boxes that would lie inside if they were
 _BEYOND, _ROUNDED = 0.02, 2  # of the side; pixels: how far beyond its picture a box may end
 _SMALLEST = 8  # pixels: in smaller pictures shares of a side could be pixels
 _LARGE = 250  # pixels: in smaller pictures percent could be pixels
-_WIDTH = "picture width"  # what no landmark changes
 _LOOKED_AT = 1000  # pictures, for their EXIF orientation
 _STAND_INS = 0.0, -1.0, 0.5, -0.5, -1.5  # x and y that programs write where there is none, half a pixel added or off
 
@@ -61,9 +61,10 @@ def checked(pictures: Pictures, sizes: np.ndarray) -> Pictures:
       sizes: int [N, 2], (height, width) in pixels of the upright pictures, as they are read from disk.
 
     Returns:
-      The pictures; landmarks that lie far outside are no longer annotated, and a warning says how many; no error is
-      measured in their pictures, but in shares of a picture's width. Another warning says that pictures are turned by
-      their EXIF orientation, where the annotations do not say of which sides they are.
+      The pictures; landmarks that lie far outside are no longer annotated, nor are the others of an object whose box is
+      about such a landmark too, and a warning says how many; no error is measured in their pictures, but in shares of a
+      picture's width. Another warning says that pictures are turned by their EXIF orientation, where the annotations do
+      not say of which sides they are.
 
     Raises:
       ValueError: in one line that names a picture: its size is another than the annotations say, most landmarks or
@@ -187,17 +188,17 @@ def _without_far(pictures, sizes):
     if not far.any():
         return pictures
     row, k = np.argwhere(far)[0]
-    for i, j in np.argwhere(far) if pictures.boxes is not None else ():
-        left_top, right_bottom = pictures.boxes[i].reshape([2, 2])
-        if (pictures.landmarks[i, j] >= left_top).all() and (pictures.landmarks[i, j] <= right_bottom).all():
-            raise ValueError(f"{_of(pictures, i, j, sizes)}, and the box about its object with it; correct it")
+    if pictures.boxes is not None:  # which a landmark that lies in it has stretched
+        corners = pictures.boxes[:, np.newaxis].reshape([-1, 1, 2, 2])
+        in_box = ((pictures.landmarks >= corners[:, :, 0]) & (pictures.landmarks <= corners[:, :, 1])).all(axis=-1)
+        far |= annotated & (far & in_box).any(axis=1, keepdims=True)
     progress.warn(
         f"{far.sum()} of {annotated.sum()} landmarks are taken for not annotated, for they lie far outside: "
         f"{_of(pictures, row, k, sizes)}"
     )
     left, landmarks = (annotated & ~far).astype(np.float32), np.where(far[..., np.newaxis], 0, pictures.landmarks)
     normalisers = pictures.normalisers
-    if normalisers is not None and pictures.normaliser != _WIDTH:  # they were taken from landmarks, maybe from these
+    if normalisers is not None and pictures.normaliser != WIDTH:  # they were taken from landmarks, maybe from these
         normalisers = np.where(far.any(axis=1), np.float32(0), normalisers)
     return dataclasses.replace(pictures, annotated=left, landmarks=landmarks, normalisers=normalisers)
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import filecmp
 import io
 import itertools
 import os
@@ -14,9 +15,11 @@ import numpy as np
 
 from dense_labels import progress
 from dense_labels.config import Config, DataConfig
+from input_pipeline.readers import normalisers
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 from input_pipeline.storage import uncorrected
 
+_NEAR = 2  # folders above a picture's own in which it is looked for with all of its name
 KEYS = (*STILL_KEYS, "data.annotations", "data.annotations_test")  # of readers whose landmarks are files
 
 
@@ -50,9 +53,20 @@ def read_splits(data: DataConfig, read: Callable[[str], Pictures]) -> dict[str, 
     if data.annotations_test:
         splits["test"] = _filled_in(read(data.annotations_test), data.annotations_test)
         uncorrected.warn(data.annotations_test)
+        splits = _divided_alike(splits)
     if data.whole_pictures:
         splits = {split: dataclasses.replace(each, boxes=None) for split, each in splits.items()}
     return splits
+
+
+def _divided_alike(splits):
+    """Splits whose errors are divided by the same: by widths, where one alone has enough eyes to divide by."""
+    names = {each.normaliser for each in splits.values()}
+    if len(names) == 1 or normalisers.EYES not in names:
+        return splits
+    progress.note(f"errors are divided by the {normalisers.WIDTH}: the {normalisers.EYES} is known in one file alone")
+    alike = {id(each): normalisers.by_width(each) for each in splits.values()}
+    return {split: alike[id(each)] for split, each in splits.items()}
 
 
 def _filled_in(pictures, file):
@@ -129,9 +143,9 @@ def _say_left_out(name, found, count, where):
     place = pathlib.Path(found).absolute().parents[len(parts) - count - 1]
     if place.parts[-count:] == tuple(parts[:count]):
         return
-    for top in place.parents:
-        near = top.joinpath(*parts)
-        if near.is_file() and not near.samefile(found):
+    for top in place.parents[:_NEAR]:
+        near = os.path.join(top, *parts)
+        if os.path.isfile(near) and not filecmp.cmp(near, found, shallow=False):
             raise ValueError(
                 f"{where}: {name} is at {near}, and without {left}/ at {found}, which is another; give {top} as the "
                 "folder that names start from"

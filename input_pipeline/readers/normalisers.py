@@ -9,6 +9,7 @@ from dense_labels import progress
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding
 
+EYES, WIDTH = "eye distance", "picture width"
 _LEAST_SHARE = 0.15  # of what is annotated: a smaller distance says nothing about the size of the object
 _LEAST_KNOWN = 0.5  # of the annotated pictures: a distance that fewer have is none to divide the errors of all by
 _SMALL = 1 / 3  # of the usual size: a smaller box about few landmarks says nothing of the object
@@ -100,6 +101,12 @@ def add(
     if known.sum() < some:
         progress.note(f"no error is measured in {some - known.sum()} of {some} annotated pictures: no {name} is known")
     return dataclasses.replace(pictures, normalisers=np.where(known, distances, 0).astype(np.float32), normaliser=name)
+
+
+def by_width(pictures: Pictures) -> Pictures:
+    """Returns the same pictures, whose errors are divided by their widths."""
+    widths = np.asarray(picture_widths(pictures.paths), np.float32)
+    return dataclasses.replace(pictures, normalisers=widths, normaliser=WIDTH)
 
 
 def _extents(pictures):

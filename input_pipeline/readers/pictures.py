@@ -109,7 +109,7 @@ class Pictures:
 
     def take(self, indices: np.ndarray | list[int]) -> "Pictures":
         """Returns the pictures at integer indices [M], in that order."""
-        indices = np.asarray(indices)
+        indices = np.asarray(indices) if len(indices) else np.zeros(0, int)
         names = ("boxes", "landmarks", "annotated", "normalisers", "classes", "claimed", "objects", "hidden")
         arrays = {name: None if getattr(self, name) is None else getattr(self, name)[indices] for name in names}
         return dataclasses.replace(self, paths=tuple(self.paths[i] for i in indices), **arrays)

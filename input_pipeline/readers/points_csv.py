@@ -63,8 +63,8 @@ def read_table(dir: str | os.PathLike, annotations: str | os.PathLike) -> Pictur
     return normalisers.add(
         pictures,
         normalisers.eyes(names),
-        "eye distance",
-        otherwise=lambda: (normalisers.picture_widths(paths), "picture width"),
+        normalisers.EYES,
+        otherwise=lambda: (normalisers.picture_widths(paths), normalisers.WIDTH),
     )
 
 

@@ -91,7 +91,7 @@ def write(
 
 def _plan(paths, folder, shards):
     """What tells one writing from another: which pictures, as they are now, into how many shards."""
-    listed = [(_name(path, folder), *files.state(path)) for path in paths]
+    listed = [(_name(path, folder), *files.state(path, of_inode=False)) for path in paths]
     return hashlib.sha256(repr((shards, listed)).encode()).hexdigest()
 
 

@@ -111,10 +111,11 @@ def _objects_and_names(tables, paths, file, category):
         progress.note(f"{file}: which of the {len(animals)} individuals an object is, is not kept")
     has_unique = len({individual == _UNIQUE for individual, *_ in columns}) > 1
     objects = [each for table in tables for each in _objects(table, paths, has_unique)]
-    if has_unique and category != _UNIQUE and any(each.kind for each in objects):
+    both = len({each.kind for each in objects}) > 1
+    if both and category != _UNIQUE:
         progress.note(f"{file}: landmarks of no animal are left out; --category={_UNIQUE} reads them alone")
-    if has_unique:
-        objects = [each for each in objects if (each.kind == _UNIQUE) == (category == _UNIQUE)]
+    if both or category:
+        objects = [each for each in objects if not has_unique or (each.kind == _UNIQUE) == (category == _UNIQUE)]
     names: dict[str, dict[str, None]] = {}
     for individual, part, _ in columns:
         names.setdefault(_kind(individual, has_unique), {})[part] = None

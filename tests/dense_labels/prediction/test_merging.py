@@ -147,6 +147,16 @@ def test_what_is_as_it_was_predicted_is_no_correction(folder, tmp_path, kind, ca
         assert said in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", ["csv", "labelme", "pts"])
+def test_predictions_of_which_nothing_was_corrected_leave_all_as_it_was(folder, tmp_path, kind):
+    before = saved(folder, tmp_path / "old", "tps" if kind == "pts" else "csv", OLD)
+    after = saved(folder, tmp_path / "new", kind, {"a.png": NEW["d.png"], "c.png": NEW["d.png"]}, by_hand=False)
+    out = tmp_path / ("all.tps" if kind == "pts" else "all.csv")
+    assert merging.merge_annotations(before, after, out, folder)[1:] == (0, 0)
+    for name, points in points_of(folder, out).items():
+        np.testing.assert_allclose(points, OLD[name], atol=0.01)
+
+
 @pytest.mark.parametrize("older, newer", [("csv", "tps"), ("tps", "csv"), ("coco", "pts")])
 def test_landmarks_without_names_are_taken_in_the_order_of_the_other_file(folder, tmp_path, older, newer, capsys):
     before, after = saved(folder, tmp_path / "old", older, OLD), saved(folder, tmp_path / "new", newer, NEW)

@@ -1,5 +1,7 @@
 """Tests of what the readers of landmark files share."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -117,7 +119,8 @@ def test_lines_that_are_not_filled_in_are_seen_but_not_annotated(tmp_path, capsy
 
 def test_pictures_of_another_folder_near_by_are_not_taken(tmp_path, capsys):
     """Cameras call pictures alike in each session."""
-    draw(tmp_path, "session1/0.png", "session1/1.png", "session2/0.png", "session2/1.png")
+    draw(tmp_path, "session1/0.png", "session1/1.png", "session2/1.png")
+    draw(tmp_path, "session2/0.png", size=(30, 20))
     names = ["session1/0.png", "session1/1.png"]
     with pytest.raises(ValueError, match=r"^line 0: session1/0.png is at .*session1/0.png, and without session1/ at"):
         find(tmp_path / "session2", *names)
@@ -125,3 +128,18 @@ def test_pictures_of_another_folder_near_by_are_not_taken(tmp_path, capsys):
     assert not capsys.readouterr().out
     assert find(tmp_path / "session1", "there/0.png") == [str(tmp_path / "session1/0.png")]
     assert "note: names are found without there/: there/0.png as" in capsys.readouterr().out
+    shutil.copytree(tmp_path / "session1", tmp_path / "copied")  # as onto a faster disk
+    assert find(tmp_path / "copied", *names) == [str(tmp_path / "copied" / name[-5:]) for name in names]
+
+
+def test_errors_in_two_files_are_divided_by_the_same(tmp_path, capsys):
+    draw(tmp_path, *(f"{k}.png" for k in range(4)))
+    header, both, one = "file,left_eye_x,left_eye_y,right_eye_x,right_eye_y", ",1,2,30,2", ",1,2,,"
+    for name, faces in (("known", (both, both, one)), ("test", (both, one, one))):
+        lines = [f"{k}.png{each}" for k, each in enumerate(faces)]
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *lines]))
+    files = {"annotations": str(tmp_path / "known.csv"), "annotations_test": str(tmp_path / "test.csv")}
+    splits = points_csv.read(DataConfig(dir=str(tmp_path), **files))
+    assert {each.normaliser for each in splits.values()} == {"picture width"}
+    assert splits["annotated"] is splits["train"] and splits["test"].normalisers.tolist() == [64] * 3
+    assert "errors are divided by the picture width: the eye distance is known in one file" in capsys.readouterr().out

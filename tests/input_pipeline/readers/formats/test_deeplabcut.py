@@ -174,22 +174,24 @@ def test_deeplabcut_errors_name_the_line(project, text, message):
 def test_landmarks_of_no_animal_are_objects_of_their_own(project, capsys):
     """DeepLabCut's "unique body parts", such as the corners of a box, are those of an individual called single."""
     folder, write = project
-    lines = ANIMALS.replace("two,two", "single,single").splitlines()
-    bodyparts = next(k for k, line in enumerate(lines) if line.startswith("bodyparts"))
-    cells = lines[bodyparts].split(",")
-    lines[bodyparts] = ",".join([*cells[:-2], "corner", "corner"])
-    file = write("\n".join(lines) + "\n")
+    rows = [line.split(",") for line in ANIMALS.replace("two,two", "single,single").splitlines()]
+    rows[2][-2:] = "corner", "corner"
+
+    def without(columns):
+        """Writes the table with four columns empty, from one on."""
+        kept = [[*row[:columns], *[""] * len(row[columns : columns + 4]), *row[columns + 4 :]] for row in rows[4:]]
+        return write("".join(",".join(row) + "\n" for row in (*rows[:4], *kept)))
+
+    file = without(9)  # nothing is left out
     animals = deeplabcut.read_file(folder, file)
     assert "corner" not in animals.landmark_names and animals.category == "" and animals.boxes is None
     assert "landmarks of no animal are left out; --category=single reads them alone" in capsys.readouterr().out
     corners = deeplabcut.read_file(folder, file, category="single")
     assert corners.landmark_names == ("corner",) and corners.category == "single" and not capsys.readouterr().out
+    assert deeplabcut.read_file(folder, without(3)).landmark_names == ("corner",)  # there is nothing else
+    assert not capsys.readouterr().out
     with pytest.raises(ValueError, match="no landmark in any picture"):
-        empty = [
-            *lines[: bodyparts + 2],
-            *(",".join([*line.split(",")[:-2], "", ""]) for line in lines[bodyparts + 2 :]),
-        ]
-        deeplabcut.read_file(folder, write("\n".join(empty) + "\n"), category="single")
+        deeplabcut.read_file(folder, without(7), category="single")
 
 
 def test_a_project_without_labels_is_refused(project):
