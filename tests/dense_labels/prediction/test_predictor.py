@@ -64,6 +64,14 @@ def test_points_are_in_pixels_of_the_pictures(pictures):
     np.testing.assert_allclose(found.score, [[0.9, 0.1]] * 40, atol=1e-6)
 
 
+def test_files_of_other_pictures_of_the_folder_are_named(pictures, tmp_path, capsys):
+    folder, out = pictures[0], tmp_path / "out"
+    for pattern, formats, named in (("0*", ("csv", "coco"), False), ("0*", "csv", False), ("1*", "csv", True)):
+        model().predict(f"{folder}/{pattern}.png", out=out, formats=formats)
+        said = capsys.readouterr().out
+        assert ("points.json is of an earlier prediction, by another model or of other pictures" in said) == named
+
+
 def test_several_heads_are_asked_together_where_outliers_are(pictures, tmp_path):
     folder, _ = pictures
     asked = []

@@ -105,6 +105,12 @@ def test_a_shard_that_was_cut_off_since_is_written_again(pictures, tmp_path):
     assert write(pictures, out).shards == 3 and write(pictures, out).shards == 0 and records(out) == whole
 
 
+def test_another_link_to_a_picture_changes_nothing(pictures, tmp_path):
+    write(pictures, tmp_path / "mine")
+    os.link(pictures / "0.png", tmp_path / "kept.png")
+    assert write(pictures, tmp_path / "mine").shards == 0
+
+
 def test_a_shard_without_a_picture_that_can_be_read_is_whole(pictures, tmp_path, capsys):
     (pictures / "6.png").write_bytes(b"no picture")
     written = write(pictures, tmp_path / "mine", shards=8)
