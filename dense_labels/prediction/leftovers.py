@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dense_labels import files, progress
+from input_pipeline.storage import uncorrected
 
 FILE = ".predicted.json"  # name of a file -> digest of what it is of
 
@@ -23,7 +24,7 @@ def remember(folder: pathlib.Path, written: Iterable[pathlib.Path], of: Any) -> 
       OSError: if it cannot be written.
     """
     digest = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
-    known = {**_known(folder), **{str(path.relative_to(folder)): digest for path in written}}
+    known = {**uncorrected.read_digests(folder / FILE), **{str(path.relative_to(folder)): digest for path in written}}
     known = {name: each for name, each in known.items() if (folder / name).exists()}
     if left := [name for name, each in known.items() if each != digest]:
         progress.warn(
@@ -31,11 +32,3 @@ def remember(folder: pathlib.Path, written: Iterable[pathlib.Path], of: Any) -> 
             "another model or of other pictures, and not of these; write them again too, or remove them"
         )
     files.write_whole(folder / FILE, json.dumps(known, indent=1).encode())
-
-
-def _known(folder: pathlib.Path) -> dict[str, str]:
-    try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
-        return {}

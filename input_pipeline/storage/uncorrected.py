@@ -23,14 +23,14 @@ def remember(folder: pathlib.Path, names: Iterable[str], copied: Collection[str]
         (folder / _COPIES).mkdir(exist_ok=True)
     for name in copied:
         files.make_whole(folder / _COPIES / name, functools.partial(_copy, folder / name))
-    left = {**_left_in(folder), **{name: files.digest(folder / name) for name in names}}
+    left = {**read_digests(folder / WRITTEN), **{name: files.digest(folder / name) for name in names}}
     files.write_whole(folder / WRITTEN, json.dumps(left, indent=1).encode())
 
 
 def is_uncorrected(path: str | os.PathLike) -> bool:
     """Says whether a file or folder is as predictions have left it; False where that is not known."""
     path = pathlib.Path(os.path.abspath(path))
-    left = _left_in(path.parent).get(path.name)
+    left = read_digests(path.parent / WRITTEN).get(path.name)
     return left is not None and files.digest(path) == left
 
 
@@ -38,7 +38,7 @@ def as_it_was(path: str | os.PathLike) -> pathlib.Path | None:
     """Returns a copy of a file or folder as predictions have left it; None where there is none."""
     path = pathlib.Path(os.path.abspath(path))
     copy = path.parent / _COPIES / path.name
-    left = _left_in(path.parent).get(path.name)
+    left = read_digests(path.parent / WRITTEN).get(path.name)
     return copy if left is not None and copy.exists() and files.digest(copy) == left else None
 
 
@@ -58,10 +58,10 @@ def warn(path: str | os.PathLike) -> None:
         )
 
 
-def _left_in(folder: pathlib.Path) -> dict[str, str]:
-    """Name -> digest of what predictions have left in a folder."""
+def read_digests(path: pathlib.Path) -> dict[str, str]:
+    """Reads digests by the names of files; none where they were not kept, or are damaged."""
     try:
-        found = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}
