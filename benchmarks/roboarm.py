@@ -1,6 +1,7 @@
-"""Tables 1 and 2 of "Unsupervised learning of object frames" (NIPS 2017): six trainings on the robot arm.
+"""Tables 1 and 2 of "Unsupervised learning of object frames" (NIPS 2017), and exchange: trainings on the robot arm.
 
-python -m benchmarks.roboarm --workdir=runs/roboarm [--only=log,dist_1] [--seeds=3] [-- --config.train.num_epochs=3 ...]
+python -m benchmarks.roboarm --workdir=runs/roboarm [--only=log,dist_1] [--seeds=3] \
+    [--results=benchmarks/results/roboarm] [-- --config.train.num_epochs=3 ...]
 
 What follows `--` goes to every training. Stopped and started again, it goes on where it was; rows that are done are
 only read. Prints a Markdown table, with --seeds of mean and deviation; each row's configuration and result stay in
@@ -11,7 +12,7 @@ from absl import app
 
 from benchmarks import rows, seeds
 
-# name -> (what is changed in configs/roboarm.py, error the paper reports in % of image width)
+# name -> (what is changed in configs/roboarm.py, error the paper reports in % of image width; None where it has no row)
 ROWS = {
     "log": ({"loss.name": "log"}, 0.97),
     "dist_1": ({"loss.name": "dist", "loss.gamma": 1.0}, 1.13),
@@ -19,6 +20,8 @@ ROWS = {
     "dist_0.5_L2": ({"loss.name": "dist", "model.label_size": 2}, 1.29),
     "dist_0.5_L5": ({"loss.name": "dist", "model.label_size": 5}, 1.16),
     "dist_0.5_L20": ({"loss.name": "dist", "model.label_size": 20}, 1.28),
+    "dist_0.5_exchange": ({"loss.name": "dist", "loss.exchange": True}, None),
+    "dist_0.5_L20_exchange": ({"loss.name": "dist", "model.label_size": 20, "loss.exchange": True}, None),
 }
 
 
@@ -34,8 +37,8 @@ def _table(results):
     lines = ["| run | paper | cell | subpixel | minutes |", "|---|---|---|---|---|"]
     for name, of_seeds in results.items():
         cell, subpixel = (seeds.figure(of_seeds, f"{key}_error_percent", 2) for key in ("cell", "subpixel"))
-        paper, minutes = ROWS[name][1], rows.minutes(of_seeds)
-        lines.append(f"| {name} | {paper:.2f} % | {cell} % | {subpixel} % | {minutes} |")
+        paper = f"{ROWS[name][1]:.2f} %" if ROWS[name][1] else "-"
+        lines.append(f"| {name} | {paper} | {cell} % | {subpixel} % | {rows.minutes(of_seeds)} |")
     return "\n".join(lines)
 
 

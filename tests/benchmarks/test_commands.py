@@ -30,10 +30,12 @@ def test_table_sets_the_figures_beside_the_paper():
             {"metrics": {"cell_error_percent": cell, "subpixel_error_percent": 0.3}, **minutes}
             for cell, minutes in ((1.0, {}), (1.2, {"minutes": 8.0}), (1.4, {"minutes": 9.0}))
         ],
+        "dist_0.5_exchange": [{"metrics": {"cell_error_percent": 1.0, "subpixel_error_percent": 0.4}}],
     }
     assert roboarm._table(results).splitlines()[2:] == [
         "| log | 0.97 % | 0.91 % | 0.21 % | 6 |",
         "| dist_0.5_L20 | 1.28 % | 1.20 ± 0.20 % | 0.30 ± 0.00 % | 8 |",
+        "| dist_0.5_exchange | - | 1.00 % | 0.40 % | resumed |",
     ]
 
 
