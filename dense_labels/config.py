@@ -132,7 +132,7 @@ class TrainConfig:
     schedule: str = key("steps", "steps: falls at decay_epochs; cosine: falls to 0", choices=("steps", "cosine"))
     warmup_steps: int = key(0, "steps in which the rate rises from 0", least=0, owner="train.schedule=cosine")
     decay_epochs: tuple[int, ...] = key((), "epochs after which the rate falls", owner="train.schedule=steps")
-    decay_factor: float = key(0.1, "what the rate is then multiplied by", above=0, owner="train.schedule=steps")
+    decay_factor: float = key(0.1, "what the rate is then multiplied by", above=0, most=1, owner="train.schedule=steps")
     weight_decay: float = key(0.0, "share of the filters, times the rate, that a step takes off; biases stay", least=0)
     clip_norm: float = key(0.0, "global norm that gradients are clipped to; 0: not clipped", least=0)
     precision: str = key(
@@ -179,6 +179,7 @@ def check(config: Config) -> None:
     defaults = Config()
     for part in dataclasses.fields(Config):
         config_checks.check_types(part.name, getattr(config, part.name), getattr(defaults, part.name))
+    config_checks.check_names(config, key_names())
     for name, facts in config_keys.keys(config).items():
         config_checks.check_value(name, facts, config_keys.value(config, name))
     config_checks.check_data(config.data)
@@ -192,6 +193,8 @@ def check(config: Config) -> None:
 def check_used(config: Config, names: Iterable[str]) -> None:
     """Refuses a key that was set on purpose and has no effect in this run, or is the run's to fill in.
 
+    One that is set to 0, nothing or False may be there: it switches off what a configuration file may have switched on.
+
     Args:
       config: a configuration that `check` accepts.
       names: the keys that were set, such as "loss.tau2".
@@ -202,8 +205,12 @@ def check_used(config: Config, names: Iterable[str]) -> None:
     for name in names:
         if name == _COUNTED:
             raise ValueError(f"config.{name} is filled in by the run, which counts them; leave it out")
-        if whose := config_keys.unused(config, name):
+        if config_keys.value(config, name) and (whose := config_keys.unused(config, name)):
             raise ValueError(f"config.{name} has no effect in this run: it is of {whose}; leave it out")
+        if name == "train.decay_factor" and not config.train.decay_epochs:
+            raise ValueError(
+                f"config.{name} has no effect without config.train.decay_epochs; set both, or leave it out"
+            )
 
 
 def key_names() -> list[str]:
@@ -216,18 +223,6 @@ def path_keys() -> tuple[tuple[str, str], ...]:
     keys = config_keys.keys(Config())
     paths = (name.partition(".") for name, facts in keys.items() if facts.path)
     return tuple((part, field) for part, _, field in paths)
-
-
-def hyperparameters(config: Config) -> dict[str, bool | int | float | str]:
-    """Lays out how a network is made and trained, as a table of runs needs it.
-
-    Returns:
-      Such as {"loss.gamma": 0.5}; tuples are written as strings. Where the data are and how the network is evaluated
-      is left out.
-    """
-    names = [name for name in key_names() if name.partition(".")[0] not in ("data", "eval")]
-    values = {name: config_keys.value(config, name) for name in names}
-    return {name: str(value) if isinstance(value, (tuple, list)) else value for name, value in values.items()}
 
 
 def describe() -> str:

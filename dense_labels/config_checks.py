@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from dense_labels.config_keys import LARGEST, Key, names, range_words
+from dense_labels.config_keys import LARGEST, Key, names, range_words, unknown
 
 if TYPE_CHECKING:
-    from dense_labels.config import DataConfig, ModelConfig, TrainConfig
+    from dense_labels.config import Config, DataConfig, ModelConfig, TrainConfig
 
 _LEAST_SIDE = 16  # pixels of a view: eight cells of 2 pixels
 _LARGEST_SIDE = 4096  # pixels: of larger images one alone does not fit into memory while it is trained on
@@ -43,6 +43,24 @@ def check_types(part: str, values: Any, defaults: Any) -> None:
         numbers = given if isinstance(given, (tuple, list)) else [given]
         if any(isinstance(number, int) and abs(number) > LARGEST for number in numbers):
             raise ValueError(f"config.{part}.{field.name} must be at most {LARGEST}; found one of more digits")
+
+
+def check_names(config: Config, known: Iterable[str]) -> None:
+    """Refuses what is no key, such as a name that is mistyped in a configuration file.
+
+    Args:
+      config: of the right types.
+      known: every key there is, such as "train.batch_size".
+
+    Raises:
+      ValueError: naming the first that is none, and the key that may have been meant.
+    """
+    known, parts = list(known), [part.name for part in dataclasses.fields(config)]
+    given = [name for name in vars(config) if name not in parts]
+    given += [f"{part}.{name}" for part in parts for name in vars(getattr(config, part))]
+    for name in given:
+        if name not in known:
+            raise unknown(name, known, "config.")
 
 
 def check_value(name: str, facts: Key, given: Any) -> None:
@@ -85,20 +103,28 @@ def check_data(data: DataConfig) -> None:
 
 
 def check_colours(model: ModelConfig) -> None:
-    """Refuses means and deviations that are not three finite numbers."""
+    """Refuses means and deviations that are not three numbers of images in [0, 1]."""
     for name, colour in (("mean", model.mean), ("std", model.std)):
-        if len(colour) != 3 or not all(map(math.isfinite, colour)) or (name == "std" and min(colour) <= 0):
-            above = ", above 0" if name == "std" else ""
-            raise ValueError(f"config.model.{name}={colour}: must be three finite numbers, one a colour{above}")
+        if len(colour) != 3 or not all(0 <= each <= 1 for each in colour) or (name == "std" and min(colour) <= 0):
+            span = "above 0, up to 1" if name == "std" else "from 0 to 1"
+            raise ValueError(
+                f"config.model.{name}={colour}: must be three numbers {span}, one a colour: images are in [0, 1]"
+            )
 
 
 def check_schedule(train: TrainConfig) -> None:
     """Refuses keys of another schedule, and epochs that do not rise within the run."""
     if train.warmup_steps and train.schedule != "cosine":
-        raise ValueError(f"config.train.warmup_steps={train.warmup_steps}: is for config.train.schedule='cosine'")
+        raise ValueError(
+            f"config.train.warmup_steps={train.warmup_steps}: is for config.train.schedule='cosine' alone; with "
+            "another, set config.train.warmup_steps=0"
+        )
     epochs = list(train.decay_epochs)
     if epochs and train.schedule != "steps":
-        raise ValueError(f"config.train.decay_epochs={tuple(epochs)}: is for config.train.schedule='steps' alone")
+        raise ValueError(
+            f"config.train.decay_epochs={tuple(epochs)}: is for config.train.schedule='steps' alone; with another, set "
+            "config.train.decay_epochs=()"
+        )
     whole = all(isinstance(epoch, int) and 0 < epoch < train.num_epochs for epoch in epochs)
     if not whole or epochs != sorted(set(epochs)):
         raise ValueError(

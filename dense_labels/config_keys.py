@@ -148,6 +148,18 @@ def unused(config: Config, name: str) -> str:
     return reasons[0] if reasons else ""
 
 
+def hyperparameters(config: Config) -> dict[str, bool | int | float | str]:
+    """Lays out how a network is made and trained, as a table of runs needs it.
+
+    Returns:
+      Such as {"loss.gamma": 0.5}; tuples are written as strings. Where the data are and how the network is evaluated
+      is left out.
+    """
+    names = [name for name in keys(config) if name.partition(".")[0] not in ("data", "eval")]
+    values = {name: value(config, name) for name in names}
+    return {name: str(given) if isinstance(given, (tuple, list)) else given for name, given in values.items()}
+
+
 def described(name: str, facts: Key, default: Any) -> str:
     """Writes a key, its default, its meaning and what is valid as a line of help."""
     span = f"one of {', '.join(names(facts.choices))}" if facts.choices else range_words(facts)

@@ -102,7 +102,7 @@ def _keys(name: str) -> tuple[str, ...]:
 
 
 def settled(config: config_lib.Config, kept: config_lib.Config) -> config_lib.Config:
-    """Fills in every setting left on 'auto' with the value the run started with.
+    """Fills in every setting left on 'auto', and what the run counts, with the value the run started with.
 
     Args:
       config: of a command that goes on with a run.
@@ -114,6 +114,7 @@ def settled(config: config_lib.Config, kept: config_lib.Config) -> config_lib.Co
     config.train.batch_size = config.train.batch_size or kept.train.batch_size
     if not any(config.data.size):
         config.data.size = kept.data.size
+    config.data.num_pictures = kept.data.num_pictures
     return config
 
 
@@ -146,15 +147,29 @@ def check_same(config: config_lib.Config, kept: config_lib.Config, workdir: str 
 
 
 def as_begun(config: config_lib.Config, kept: config_lib.Config) -> config_lib.Config:
-    """Returns the configuration that a run which goes on is kept with: its trunk began with the weights it began with.
+    """Returns the configuration that a run which goes on is kept with; says where it names another beginning.
+
+    It keeps the run and the weights that it began with, which are not read again. A file of weights that is no longer
+    where it was has moved.
 
     Args:
-      config: of the command, the same as that of the run by `check_same`. A file of weights may have moved.
+      config: of the command, the same as that of the run by `check_same`.
       kept: resolved, of the run.
     """
-    if not {config.model.weights, kept.model.weights} & set(_NO_PATHS):
-        return config
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, weights=kept.model.weights))
+    weights, init_from = kept.model.weights, kept.train.init_from
+    if config.model.weights not in _NO_PATHS and weights not in _NO_PATHS and not os.path.exists(weights):
+        weights = config.model.weights
+    for name, given, begun in (
+        ("model.weights", config.model.weights, weights),
+        ("train.init_from", config.train.init_from, init_from),
+    ):
+        if given != begun:
+            progress.note(f"config.{name}={given} is not read, for the run goes on; it began with {begun}")
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, weights=weights),
+        train=dataclasses.replace(config.train, init_from=init_from),
+    )
 
 
 def _begins_otherwise(key: str, old: str, new: str) -> bool:

@@ -150,16 +150,22 @@ def _train(
     backup: Any,
 ) -> None:
     """Trains as the only process that writes into the work directory, or beside that process."""
-    from dense_labels.training import checkpoints, loop, manifest, strategies
+    from dense_labels.training import beginning, checkpoints, loop, manifest, strategies
     from input_pipeline import pipeline
 
     # A run that was killed before its first checkpoint has nothing to go on from: its configuration is replaced.
     kept = run_config.load(workdir) if checkpoints.newest(workdir) else None
-    if kept is not None:
+    replicas = strategy.num_replicas_in_sync
+    if kept is None:
+        beginning.check(config, replicas)
+    else:
         config = run_config.settled(config, kept)
+        run_config.check_same(config, kept, workdir)  # before the pictures are read; once more when that is done
     precision = loop.choose_precision(config.train)
     source = pipeline.prepare(config)
-    config = _resolved(config, source, precision)
+    config = _resolved(config, source, precision, replicas)
+    if kept is None:
+        beginning.check_maps(config, source.input_size, NETWORKS[config.model.name].value.stride(config.model))
     names, boxes = (manifest.relative(of("train"), config.data.dir) for of in (source.files, source.boxes))
     shown = manifest.Shown(names, boxes, source.count("train"))
     if kept is not None:
@@ -213,13 +219,14 @@ def _found(given: str) -> config_lib.Config:
     return config_files.find(given)
 
 
-def _resolved(config: config_lib.Config, source: Any, precision: str) -> config_lib.Config:
+def _resolved(config: config_lib.Config, source: Any, precision: str, replicas: int) -> config_lib.Config:
     """The configuration with every setting that was left open, as the run keeps it."""
     from input_pipeline.readers import pictures
 
     count = source.count("train")
     simulated = config.data.name in SOURCES and SOURCES[config.data.name].facts.get("simulated")
-    batch_size = config.train.batch_size or min(BATCH_SIZE, count)
+    least, most = replicas * (2 if config.loss.exchange else 1), min(BATCH_SIZE, count)
+    batch_size = config.train.batch_size or max(most - most % replicas, least)
     train = dataclasses.replace(config.train, precision=precision, batch_size=batch_size)
     if simulated:
         return dataclasses.replace(config, train=train)

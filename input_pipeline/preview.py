@@ -16,6 +16,8 @@ _STRIDE = 2  # pixels between the points whose correspondence is worked out; the
 def main(config: Config, output: str, pairs: int) -> None:
     """Draws some pairs of the training split into a PNG file."""
     config = run_config.with_absolute_paths(config)
+    output = os.path.expanduser(output)
+    _check_place(output, config.data.dir)
 
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
@@ -26,8 +28,19 @@ def main(config: Config, output: str, pairs: int) -> None:
     source = pipeline.prepare(config)
     drawn = PairBatch(*(part.numpy() for part in pipeline.example_pairs(source, "train", stride=_STRIDE, count=pairs)))
     panel = pairs_panel(drawn, stride=_STRIDE)
-    files.write_whole(os.path.expanduser(output), tf.io.encode_png(panel).numpy())
+    os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
+    files.write_whole(output, tf.io.encode_png(panel).numpy())
     progress.say(f"{len(drawn.image_a)} pairs: {output}")
+
+
+def _check_place(output: str, pictures: str) -> None:
+    """Refuses a file among the pictures, of which it would be one, and one that cannot be written."""
+    folder = os.path.realpath(pictures)
+    if os.path.commonpath([folder, os.path.realpath(output)]) == folder:
+        raise ValueError(
+            f"--output={output}: lies among the pictures in {pictures}, and would be one of them; give another place"
+        )
+    files.check_writable(os.path.dirname(os.path.abspath(output)))
 
 
 def console() -> None:

@@ -7,7 +7,6 @@ a U-Net. Labels and the heat maps of a detector are both read from the finest ma
 from __future__ import annotations
 
 import itertools
-import os
 
 import h5py
 import tensorflow as tf
@@ -76,8 +75,7 @@ def trunk_of(weights: str) -> str:
     """
     if weights in ("imagenet", "none"):
         return TRUNKS[0]
-    if not os.path.isfile(weights):
-        raise ValueError(f"weights={weights}: there is no such file; give a Keras .h5 file, 'imagenet' or 'none'")
+    trunks.check_weights(weights)
     try:
         with h5py.File(weights) as file:
             layers = set(file.get("model_weights", file))

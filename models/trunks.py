@@ -250,14 +250,24 @@ def _load(name: str, weights: str) -> tf.keras.Model:
                 f"weights=imagenet: those of {name} cannot be had ({reason}); give the path of Keras' .h5 file of it "
                 "without its top, or 'none'"
             ) from error
-    if not os.path.isfile(weights):
-        raise ValueError(f"weights={weights}: there is no such file; give a Keras .h5 file, 'imagenet' or 'none'")
+    check_weights(weights)
     application = create_application(include_top=False, weights=None, input_shape=[None, None, 3])
     try:
         application.load_weights(weights)
     except Exception as error:  # h5py and Keras raise whatever they meet in a file that is something else
         raise ValueError(f"weights={weights}: holds no weights of {name} without its top ({error})") from error
     return application
+
+
+def check_weights(weights: str) -> None:
+    """Raises a ValueError if weights are neither a word for them nor a file that is there."""
+    if weights not in ("imagenet", "none") and not os.path.isfile(weights):
+        raise ValueError(f"weights={weights}: there is no such file; give a Keras .h5 file, 'imagenet' or 'none'")
+
+
+def check_layer(name: str, last: str) -> None:
+    """Raises a ValueError if a trunk, one of `TRUNKS`, has no such layer as the last that `create` is to freeze."""
+    freeze(_APPLICATIONS[name](include_top=False, weights=None, input_shape=[None, None, 3]), last, norms=False)
 
 
 def _stride(trunk: tf.keras.Model) -> int:

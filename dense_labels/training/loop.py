@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-from dense_labels import compat, progress
+from dense_labels import compat, config_keys, progress
 from dense_labels import config as config_lib
 from dense_labels.batches import PairBatch
 from dense_labels.registry import LOSSES, NETWORKS, compares_labels
@@ -150,7 +150,7 @@ def train(
     settings, strategy = config.train, strategy or strategies.create()
     if settings.jit_compile and strategy.num_replicas_in_sync > 1:
         raise ValueError("config.train.jit_compile=True: is for one replica; leave it out where several train together")
-    _check_exchange(config, strategy.num_replicas_in_sync)
+    check_exchange(config, strategy.num_replicas_in_sync)
     tf.keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = _compiled(config, network, steps_per_epoch, stride)
@@ -188,8 +188,8 @@ def train(
     return model.network
 
 
-def _check_exchange(config: config_lib.Config, replicas: int) -> None:
-    """Refuses batches that leave a replica no second pair to exchange labels with."""
+def check_exchange(config: config_lib.Config, replicas: int) -> None:
+    """Raises a ValueError if batches leave one of the replicas no second pair to exchange labels with."""
     batch_size = config.train.batch_size
     if config.loss.exchange and "loss.exchange" in LOSSES[config.loss.name].keys and batch_size < 2 * replicas:
         raise ValueError(
@@ -262,7 +262,7 @@ def _for_the_chief(
     return [
         *([collapse] if compares_labels(config.model.name) else []),  # heat maps that are all alike match very well
         tf.keras.callbacks.TensorBoard(logs, write_graph=False),
-        hparams.KerasCallback(logs, config_lib.hyperparameters(config)),  # the table of runs of a sweep
+        hparams.KerasCallback(logs, config_keys.hyperparameters(config)),  # the table of runs of a sweep
     ]
 
 

@@ -17,6 +17,7 @@ RECORD_KEYS = (  # of the configuration: what pictures in records are read and s
     "data.crop",
     "views.warp",
     "views.strength",
+    "views.shift",
     "views.flip",
     "views.border",
     "views.colour",

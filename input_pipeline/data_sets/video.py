@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 def check(config: Config) -> None:
     """Refuses a crop, for frames of a video are shown whole."""
     if config.data.crop:
-        raise ValueError(f"config.data.crop={config.data.crop}: is for still pictures; frames are shown whole")
+        raise ValueError(
+            f"config.data.crop={config.data.crop}: is for still pictures; frames are shown whole: set it to 0"
+        )
 
 
 @SOURCES.register(

@@ -17,6 +17,7 @@ STILL_KEYS = (  # of the configuration: what all still pictures are shown by; a 
     "data.cache_dir",
     "views.warp",
     "views.strength",
+    "views.shift",
     "views.flip",
     "views.border",
     "views.colour",

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from dense_labels import config as config_lib
-from dense_labels import config_keys, registry
+from dense_labels import config_files, config_keys, registry
 from dense_labels.config import Config
 from tests.commands import ROOT
 
@@ -123,6 +123,7 @@ def test_what_is_registered_can_be_chosen():
         ("data.seed", -1, "at least 0"),
         ("data.min_score", float("nan"), "a finite number"),
         ("train.momentum", 1.0, "at most 0.999"),
+        ("train.decay_factor", 10.0, "at most 1"),
     ],
 )
 def test_a_value_out_of_range_is_refused(key, value, valid):
@@ -133,10 +134,12 @@ def test_a_value_out_of_range_is_refused(key, value, valid):
 @pytest.mark.parametrize(
     "key, value, ending",
     [
-        ("model.mean", (0.5, 0.5), "must be three finite numbers, one a colour$"),
-        ("model.mean", (0.5, 0.5, float("nan")), "must be three finite numbers, one a colour$"),
-        ("model.std", (1.0, 1.0, 0.0), "must be three finite numbers, one a colour, above 0$"),
-        ("model.std", (1.0, 1.0, 1.0, 1.0), "must be three finite numbers, one a colour, above 0$"),
+        ("model.mean", (0.5, 0.5), "must be three numbers from 0 to 1, one a colour: images"),
+        ("model.mean", (0.5, 0.5, float("nan")), "must be three numbers from 0 to 1, one a colour: images"),
+        ("model.std", (1.0, 1.0, 0.0), "must be three numbers above 0, up to 1, one a colour"),
+        ("model.mean", (129.6, 107.7, 96.1), "must be three numbers from 0 to 1, one a colour: images"),
+        ("model.std", (66.0, 60.0, 59.0), "must be three numbers above 0, up to 1, one a colour"),
+        ("model.std", (1.0, 1.0, 1.0, 1.0), "must be three numbers above 0, up to 1, one a colour"),
     ],
 )
 def test_colours_are_three(key, value, ending):
@@ -204,7 +207,7 @@ def test_every_key_can_be_set_and_is_described():
         assert line.startswith(f"--config.{name}={config_keys.value(Config(), name)}: {key.words}")
         assert key.words and not key.words.endswith(".")
     assert "(in px; at least 0)" in next(line for line in lines if line.startswith("--config.data.crop="))
-    assert "above 0; for train.schedule=steps" in next(line for line in lines if "decay_factor" in line)
+    assert "above 0, at most 1; for train.schedule=steps" in next(line for line in lines if "decay_factor" in line)
     assert "one of" in next(line for line in lines if line.startswith("--config.loss.name="))
 
 
@@ -226,7 +229,7 @@ def test_paths_are_named():
 
 
 def test_a_table_of_runs_says_how_each_was_trained():
-    values = config_lib.hyperparameters(Config())
+    values = config_keys.hyperparameters(Config())
     parts = ("views.", "model.", "loss.", "train.")
     assert list(values) == [key for key in config_lib.key_names() if key.startswith(parts)]
     assert values["loss.gamma"] == 0.5 and values["model.std"] == "(1.0, 1.0, 1.0)"
@@ -266,6 +269,27 @@ def test_what_is_chosen_checks_the_configuration(values, message):
         config_lib.check(config_lib.with_overrides(Config(), values))
 
 
+@pytest.mark.parametrize(
+    "part, name, meant",
+    [
+        ("train", "num_epoch", "did you mean config.train.num_epochs"),
+        ("loss", "gama", "did you mean config.loss.gamma"),
+    ],
+)
+def test_a_mistyped_key_of_a_configuration_file_is_refused(part, name, meant):
+    config = Config()
+    setattr(getattr(config, part), name, 3)
+    with pytest.raises(ValueError, match=rf"^config\.{part}\.{name} is not a configuration key; {meant}"):
+        config_lib.check(config)
+
+
+def test_a_mistyped_part_of_a_configuration_file_is_refused():
+    config = Config()
+    config.training = {}
+    with pytest.raises(ValueError, match=r"^config\.training is not a configuration key"):
+        config_lib.check(config)
+
+
 def test_what_is_not_chosen_checks_nothing():
     config = config_lib.with_overrides(Config(), {"model.stride": 5, "data.crop": 8, "loss.tau1": 31.0})
     config_lib.check(config)
@@ -291,16 +315,18 @@ def test_what_has_no_effect_checks_nothing():
         ({"loss.name": "dist"}, "loss.tau2", "config.loss.name='introspection', and this run has 'dist'"),
         ({"loss.name": "log"}, "loss.gamma", "config.loss.name='dist' or 'margin', and this run has 'log'"),
         ({"model.name": "dilations"}, "model.trunk", "'introspection' or 'pyramid', and this run has 'dilations'"),
-        ({}, "views.flip", "'folder'.* and this run has 'roboarm'"),
-        ({}, "views.jpeg", "'video'.* and this run has 'roboarm'"),
-        ({}, "views.projective", "'folder'.* and this run has 'roboarm'"),
+        ({"views.flip": True}, "views.flip", "'folder'.* and this run has 'roboarm'"),
+        ({"views.jpeg": 0.5}, "views.jpeg", "'video'.* and this run has 'roboarm'"),
+        ({"views.projective": 0.1}, "views.projective", "'folder'.* and this run has 'roboarm'"),
+        ({"views.shift": 0.1}, "views.shift", "'folder'.* and this run has 'roboarm'"),
+        ({"data.name": "video", "views.shift": 0.1}, "views.shift", "'folder'.* and this run has 'video'"),
         ({"data.name": "video"}, "views.warp", "'folder'.* and this run has 'video'"),
         (
-            {"data.name": "folder", "views.warp": "affine"},
+            {"data.name": "folder", "views.warp": "affine", "views.projective": 0.1},
             "views.projective",
             "config.views.warp='tps', and this run has 'affine'",
         ),
-        ({"data.name": "folder"}, "data.seed", "'roboarm' or 'sphere', and this run has 'folder'"),
+        ({"data.name": "folder", "data.seed": 1}, "data.seed", "'roboarm' or 'sphere', and this run has 'folder'"),
         ({}, "train.momentum", "config.train.optimizer='adagrad_momentum', and this run has 'adam'"),
         (
             {"train.schedule": "cosine"},
@@ -322,6 +348,30 @@ def test_a_key_without_effect_is_refused_in_a_line_that_says_whose_it_is(values,
         config_lib.check_used(config, ["data.dir", key])
 
 
+@pytest.mark.parametrize(
+    "name, switched_on, switched_off",
+    [
+        ("folder", {"train.schedule": "steps"}, {"train.warmup_steps": 0}),
+        ("celeba", {"train.schedule": "cosine"}, {"train.decay_epochs": ()}),
+        ("faces", {"data.name": "video"}, {"data.crop": 0}),
+    ],
+)
+def test_what_a_configuration_switches_on_can_be_switched_off(name, switched_on, switched_off):
+    config = config_lib.with_overrides(config_files.find(name), {"data.dir": "x", **switched_on})
+    ((key, value),) = switched_off.items()
+    with pytest.raises(ValueError, match=rf"config\.{key}=.*set .*{'to 0|=0' if value == 0 else '=..'}"):
+        config_lib.check(config)
+    config = config_lib.with_overrides(config, switched_off)
+    config_lib.check(config)
+    config_lib.check_used(config, [*switched_on, *switched_off])
+
+
+def test_a_factor_without_epochs_is_refused():
+    config = changed("train.decay_factor", 0.5)
+    with pytest.raises(ValueError, match=r"decay_factor has no effect without config\.train\.decay_epochs; set both"):
+        config_lib.check_used(config, ["train.decay_factor"])
+
+
 def test_what_the_run_counts_is_not_set():
     with pytest.raises(ValueError, match=r"^config\.data\.num_pictures is filled in by the run, .*; leave it out$"):
         config_lib.check_used(config_lib.with_overrides(Config(), {"data.name": "folder"}), ["data.num_pictures"])
@@ -335,7 +385,6 @@ def test_what_the_run_counts_is_not_set():
             [
                 "model.norm",
                 "data.seed",
-                "train.decay_factor",
                 "train.decay_epochs",
                 "eval.upsample",
                 "model.label_size",
@@ -346,6 +395,7 @@ def test_what_the_run_counts_is_not_set():
         ({"data.name": "video"}, ["views.colour", "views.jpeg", "data.max_gap"]),
         ({"data.name": "folder", "views.colour": "ssd"}, ["views.colour_strength"]),
         ({"eval.heads": ("regress", "nearest")}, ["eval.upsample"]),
+        ({"train.decay_epochs": (3,)}, ["train.decay_factor"]),
         ({"train.optimizer": "adagrad_momentum"}, ["train.momentum"]),
         ({"model.name": "introspection", "loss.name": "log"}, ["model.confidence", "model.trunk"]),
     ],

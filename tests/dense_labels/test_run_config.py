@@ -221,6 +221,17 @@ def test_a_run_that_goes_on_keeps_the_weights_that_it_began_with(there, now, sav
     assert begun.model.weights == saved and begun.data.dir == "/elsewhere" and config.model.weights == now
 
 
+@pytest.mark.parametrize("key, begun", [("train.init_from", "first"), ("model.weights", "first.h5")])
+def test_a_run_that_goes_on_keeps_what_it_began_with_and_says_what_is_not_read(tmp_path, capsys, key, begun):
+    path, other = tmp_path / begun, tmp_path / f"other_{begun}"
+    path.write_text("")
+    other.write_text("")
+    kept = run_config.as_begun(changed(key, str(other)), changed(key, str(path)))
+    assert kept == changed(key, str(path))
+    assert f"config.{key}={other} is not read, for the run goes on; it began with {path}" in capsys.readouterr().out
+    assert run_config.as_begun(kept, kept) == kept and not capsys.readouterr().out
+
+
 def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"--workdir=.*/nowhere does not exist; give the folder a training wrote"):
         run_config.load(tmp_path / "nowhere")

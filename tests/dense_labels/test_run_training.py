@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 
 import dense_labels
+from dense_labels import config as config_lib
 from dense_labels import config_files, run_training
 from dense_labels.training import checkpoints, lock, loop, manifest, strategies
+from input_pipeline import pipeline
 from tests import quick
 from tests.quick import EPOCHS, SIDE, STEPS, assert_same, weights
 
@@ -172,6 +174,24 @@ def test_once_there_is_a_checkpoint_another_configuration_changes_nothing(record
             if path.suffix == ".index":
                 path.write_bytes(b"?")
                 before[path] = b"?"
+
+
+def test_another_configuration_is_refused_before_the_pictures_are_read(recorded, options, tmp_path, monkeypatch):
+    shutil.copytree(recorded[0], tmp_path / "run")
+    monkeypatch.setattr(pipeline, "prepare", lambda _: pytest.fail("the pictures were read"))
+    for change in ({"data.size": (SIDE + 2, SIDE)}, {"train.num_epochs": EPOCHS + 1}):
+        with pytest.raises(ValueError, match="another configuration"):
+            dense_labels.train(workdir=tmp_path / "run", **{**options, **change})
+
+
+@pytest.mark.parametrize(
+    "count, replicas, exchange, expected",
+    [(100, 1, False, 16), (100, 3, False, 15), (100, 20, False, 20), (15, 2, False, 14), (100, 20, True, 40)],
+)
+def test_a_batch_that_is_left_open_is_shared_by_all_replicas(count, replicas, exchange, expected):
+    source = types.SimpleNamespace(count=lambda _: count, size=(32, 32), boxed=False)
+    config = config_lib.with_overrides(config_files.find("folder"), {"loss.exchange": exchange})
+    assert run_training._resolved(config, source, "float32", replicas).train.batch_size == expected
 
 
 # --- the same pictures ---

@@ -1,13 +1,18 @@
 """The preview shows what training would see."""
 
+import os
+
 import numpy as np
+import pytest
 from PIL import Image
 
+from dense_labels import config_files
+from input_pipeline import preview
 from tests import commands
 
 
 def test_a_preview_shows_some_pairs(tmp_path):
-    folder, output = tmp_path / "pictures", tmp_path / "preview.png"
+    folder, output = tmp_path / "pictures", tmp_path / "new" / "preview.png"
     folder.mkdir()
     for index in range(3):
         coarse = np.random.default_rng(index).integers(0, 256, [4, 5, 3], np.uint8)
@@ -18,3 +23,15 @@ def test_a_preview_shows_some_pairs(tmp_path):
     assert "3 pictures of 40 x 32" in ran.stdout and ran.stdout.endswith(f"2 pairs: {output}\n")
     shown = np.asarray(Image.open(output))
     assert shown.ndim == 3 and np.ptp(shown) > 200
+
+
+def test_a_preview_among_the_pictures_is_refused_before_they_are_read(tmp_path, monkeypatch):
+    config = config_files.find("folder")
+    config.data.dir = str(tmp_path)
+    (tmp_path / "below").mkdir()
+    os.symlink(tmp_path, tmp_path.parent / "link")
+    monkeypatch.chdir(tmp_path)
+    for output in ("preview.png", str(tmp_path / "below" / "x.png"), str(tmp_path.parent / "link" / "x.png")):
+        with pytest.raises(ValueError, match="lies among the pictures in .*; give another place"):
+            preview.main(config, output, 1)
+    assert os.listdir(tmp_path) == ["below"]

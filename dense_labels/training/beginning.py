@@ -1,0 +1,71 @@
+"""What a training can be refused for before the pictures are read, and what leaves it nothing to learn."""
+
+from __future__ import annotations
+
+import math
+
+from dense_labels import config_keys
+from dense_labels.config import Config
+from dense_labels.training import checkpoints, loop
+
+
+def check(config: Config, replicas: int) -> None:
+    """Refuses what a new training could not begin with, before the work of reading its pictures.
+
+    Args:
+      config: of the run.
+      replicas: how many train together.
+
+    Raises:
+      ValueError: if the run to begin with has no checkpoint, there is no such file of weights or layer, layers are kept
+        that nothing has taught, or labels are to be exchanged and a replica has one pair alone.
+    """
+    from models import trunks
+
+    if config.train.batch_size:
+        loop.check_exchange(config, replicas)
+    if config.train.init_from:
+        checkpoints.newest_step(config.train.init_from)
+    model = config.model
+    if not config_keys.unused(config, "model.weights"):
+        trunks.check_weights(model.weights)
+    if not model.frozen or config_keys.unused(config, "model.frozen"):
+        return
+    trunks.check_layer(model.trunk, model.frozen)
+    if model.weights == "none" and not config.train.init_from:
+        raise ValueError(
+            f"config.model.frozen={model.frozen!r}: with config.model.weights='none' these layers would stay random; "
+            "give weights, or leave config.model.frozen empty"
+        )
+
+
+def check_maps(config: Config, size: tuple[int, int], stride: int) -> None:
+    """Refuses label maps on which the loss has nothing to tell apart.
+
+    Args:
+      config: of the run.
+      size: height and width of a view, in pixels.
+      stride: side of a cell, in pixels.
+
+    Raises:
+      ValueError: naming the key.
+    """
+    height, width = size
+    rows, columns = height // stride, width // stride
+    views = f"views of {height} x {width} pixels"
+    if min(rows, columns) < 2:
+        raise ValueError(
+            f"{views} are {rows} x {columns} cells of {stride} pixels, which is too few to tell points apart; at least "
+            "2 x 2 are needed: choose a larger config.data.size"
+        )
+    patch, tau2 = config.loss.patch, config.loss.tau2
+    if patch >= max(rows, columns) and not config_keys.unused(config, "loss.patch"):
+        raise ValueError(
+            f"config.loss.patch={patch}: {views} have {rows} x {columns} cells, all of which would be one patch, and "
+            "nothing would keep the landmarks apart; choose a smaller one"
+        )
+    if tau2 >= math.hypot(height, width) and not config_keys.unused(config, "loss.tau2"):
+        raise ValueError(
+            f"config.loss.tau2={tau2}: no two points of {views} are further apart, so there would be nothing that does "
+            "not match; choose a smaller one"
+        )

@@ -1,0 +1,55 @@
+"""What a training is refused for before it begins."""
+
+import pytest
+
+from dense_labels import config as config_lib
+from dense_labels import config_files
+from dense_labels.training import beginning
+
+
+def configured(name, **values):
+    return config_lib.with_overrides(config_files.find(name), {key.replace("__", "."): values[key] for key in values})
+
+
+@pytest.mark.parametrize(
+    "name, values, replicas, message",
+    [
+        ("folder", {"train__init_from": "/nowhere"}, 1, "/nowhere holds no checkpoint"),
+        ("introspection", {"model__weights": "/nowhere.h5"}, 1, "weights=/nowhere.h5: there is no such file"),
+        ("introspection", {"model__weights": "none", "model__frozen": "layer"}, 1, "there is no such layer"),
+        ("introspection", {"model__weights": "none", "model__frozen": "block_3_expand"}, 1, "would stay random"),
+        ("folder", {"loss__exchange": True, "train__batch_size": 2}, 2, "must be at least 4"),
+    ],
+)
+def test_what_could_not_begin_is_refused(name, values, replicas, message):
+    with pytest.raises(ValueError, match=message):
+        beginning.check(configured(name, **values), replicas)
+
+
+def test_what_has_no_effect_is_not_looked_for():
+    beginning.check(configured("folder", model__weights="/nowhere.h5", model__frozen="layer"), 1)
+
+
+@pytest.mark.parametrize(
+    "name, values, size, stride, message",
+    [
+        ("introspection", {}, (16, 16), 16, "1 x 1 cells of 16 pixels.* larger config.data.size"),
+        ("introspection", {"loss__tau2": 30.0}, (20, 20), 8, r"config.loss.tau2=30.0: no two points"),
+        ("sparse_faces", {"loss__patch": 35}, (70, 60), 2, r"config.loss.patch=35: .* 35 x 30 cells"),
+    ],
+)
+def test_maps_with_nothing_to_tell_apart_are_refused(name, values, size, stride, message):
+    with pytest.raises(ValueError, match=message):
+        beginning.check_maps(configured(name, **values), size, stride)
+
+
+@pytest.mark.parametrize(
+    "name, values, size, stride",
+    [
+        ("folder", {"loss__tau2": 30.0, "loss__patch": 35}, (20, 20), 2),
+        ("introspection", {}, (32, 32), 16),
+        ("sparse_faces", {"loss__patch": 34}, (70, 60), 2),
+    ],
+)
+def test_maps_with_something_to_tell_apart_are_taken(name, values, size, stride):
+    beginning.check_maps(configured(name, **values), size, stride)
