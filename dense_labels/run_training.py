@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dense_labels import config as config_lib
-from dense_labels import config_files, files, progress, run_config
+from dense_labels import config_files, config_keys, files, progress, run_config
 from dense_labels.registry import NETWORKS, SOURCES
 from dense_labels.run import Run, open_run
 
@@ -156,11 +156,7 @@ def _train(
     # A run that was killed before its first checkpoint has nothing to go on from: its configuration is replaced.
     kept = run_config.load(workdir) if checkpoints.newest(workdir) else None
     replicas = strategy.num_replicas_in_sync
-    if kept is None:
-        beginning.check(config, replicas)
-    else:
-        config = run_config.settled(config, kept)
-        run_config.check_same(config, kept, workdir)  # before the pictures are read; once more when that is done
+    config = _checked(config, kept, workdir, replicas)  # before the pictures are read
     precision = loop.choose_precision(config.train)
     source = pipeline.prepare(config)
     config = _resolved(config, source, precision, replicas)
@@ -180,6 +176,32 @@ def _train(
         manifest.save(workdir, shown)
     alike = {"configuration": _without_paths(config), "pictures": json.dumps(shown, sort_keys=True)}
     _fit(config, workdir, source, strategy, services, alike, backup)
+
+
+def _checked(
+    config: config_lib.Config, kept: config_lib.Config | None, workdir: str, replicas: int
+) -> config_lib.Config:
+    """The configuration of a run that can begin with it, or go on with it as far as is known without the pictures."""
+    from dense_labels.training import beginning
+
+    if kept is None:
+        beginning.check(config, replicas)
+        _check_trunk(config)
+        return config
+    config = run_config.settled(config, kept)
+    run_config.check_same(config, kept, workdir)
+    return config
+
+
+def _check_trunk(config: config_lib.Config) -> None:
+    """Refuses a file of weights that is not there, and a layer that the trunk does not have, where they are used."""
+    from models import trunks
+
+    model = config.model
+    if not config_keys.unused(config, "model.weights"):
+        trunks.check_weights(model.weights)
+    if model.frozen and not config_keys.unused(config, "model.frozen"):
+        trunks.check_layer(model.trunk, model.frozen)
 
 
 def _without_paths(config: config_lib.Config) -> str:

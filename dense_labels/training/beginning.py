@@ -17,22 +17,16 @@ def check(config: Config, replicas: int) -> None:
       replicas: how many train together.
 
     Raises:
-      ValueError: if the run to begin with has no checkpoint, there is no such file of weights or layer, layers are kept
-        that nothing has taught, or labels are to be exchanged and a replica has one pair alone.
+      ValueError: if the run to begin with has no checkpoint, layers are kept that nothing has taught, or labels are to
+        be exchanged and a replica has one pair alone.
     """
-    from models import trunks
-
     if config.train.batch_size:
         loop.check_exchange(config, replicas)
     if config.train.init_from:
         checkpoints.newest_step(config.train.init_from)
     model = config.model
-    if not config_keys.unused(config, "model.weights"):
-        trunks.check_weights(model.weights)
-    if not model.frozen or config_keys.unused(config, "model.frozen"):
-        return
-    trunks.check_layer(model.trunk, model.frozen)
-    if model.weights == "none" and not config.train.init_from:
+    frozen = model.frozen and not config_keys.unused(config, "model.frozen")
+    if frozen and model.weights == "none" and not config.train.init_from:
         raise ValueError(
             f"config.model.frozen={model.frozen!r}: with config.model.weights='none' these layers would stay random; "
             "give weights, or leave config.model.frozen empty"

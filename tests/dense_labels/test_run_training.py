@@ -185,6 +185,28 @@ def test_another_configuration_is_refused_before_the_pictures_are_read(recorded,
 
 
 @pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"model.weights": "/nowhere.h5"}, "weights=/nowhere.h5: there is no such file"),
+        ({"model.weights": "none", "model.frozen": "layer"}, "would stay random"),
+        ({"train.init_from": "/nowhere"}, "/nowhere holds no checkpoint"),
+    ],
+)
+def test_what_cannot_begin_is_refused_before_the_pictures_are_read(options, tmp_path, monkeypatch, changes, message):
+    monkeypatch.setattr(pipeline, "prepare", lambda _: pytest.fail("the pictures were read"))
+    given = {"workdir": tmp_path / "run", "data.name": "folder", "data.dir": options["pictures_or_config"], **changes}
+    with pytest.raises(ValueError, match=message):
+        dense_labels.train("introspection", **given)
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_layer_that_a_trunk_does_not_have_is_refused():
+    config = config_lib.with_overrides(config_files.find("introspection"), {"model.frozen": "layer"})
+    with pytest.raises(ValueError, match="frozen='layer': there is no such layer"):
+        run_training._check_trunk(config)
+
+
+@pytest.mark.parametrize(
     "count, replicas, exchange, expected",
     [(100, 1, False, 16), (100, 3, False, 15), (100, 20, False, 20), (15, 2, False, 14), (100, 20, True, 40)],
 )
