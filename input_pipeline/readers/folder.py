@@ -6,7 +6,7 @@ import glob
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from dense_labels import progress
@@ -98,6 +98,19 @@ def files_below(dir: str | os.PathLike, runs: list[str] | None = None) -> list[s
     return sorted(os.path.join(place, name) for place, names in _folders(os.fspath(dir), runs) for name in names)
 
 
+def real_paths(dir: str | os.PathLike) -> set[str]:
+    """Finds where the files of `files_below` lie that a folder holds, be it by links.
+
+    Args:
+      dir: the folder.
+
+    Returns:
+      Absolute paths without links; none of a folder that is not there, or of one in it that cannot be read.
+    """
+    found = _folders(os.fspath(dir), onerror=None)
+    return {os.path.realpath(os.path.join(place, name)) for place, names in found for name in names}
+
+
 def matching(pattern: str | os.PathLike) -> list[str]:
     """Lists the files of a pattern, as a shell does: ** stands for folders of any depth, and for none.
 
@@ -143,10 +156,16 @@ def _matching(place: str, parts: Sequence[str]) -> Iterator[str]:
                 yield from _matching(os.path.join(place, name), rest)
 
 
-def _folders(top: str, runs: list[str] | None = None) -> Iterator[tuple[str, list[str]]]:
+def _raise(error: OSError) -> NoReturn:
+    raise error
+
+
+def _folders(
+    top: str, runs: list[str] | None = None, onerror: Callable[[OSError], None] | None = _raise
+) -> Iterator[tuple[str, list[str]]]:
     """Yields a folder and those below it but runs, each once, with the names of its files; none begins with a dot."""
     seen = set()
-    for place, folders, names in os.walk(top, followlinks=True, onerror=_raise):
+    for place, folders, names in os.walk(top, followlinks=True, onerror=onerror):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         real = os.path.realpath(place)
         if real in seen:
@@ -159,7 +178,3 @@ def _folders(top: str, runs: list[str] | None = None) -> Iterator[tuple[str, lis
                 runs.append(place)
             continue
         yield place, [name for name in names if not name.startswith(".")]
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error

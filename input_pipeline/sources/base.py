@@ -52,7 +52,7 @@ class Source(abc.ABC):
         return np.zeros(self.count(split), np.int64)
 
     def pictures_below(self, folder: str, split: str) -> int:
-        """Counts the files of a split that lie in a folder; 0 where they are not a user's own files."""
+        """Counts the images of a split whose files a folder holds or links to; 0 where they are not a user's own."""
         return 0
 
     def picture_size(self, longer_side: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from dense_labels.batches import AnnotatedPairBatch, ImageBatch, LandmarkBatch
 from dense_labels.config import Config, ViewsConfig
 from dense_labels.registry import READERS, WARPS
 from input_pipeline.readers import consistency
+from input_pipeline.readers import folder as folder_reader
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.sources import agreement, base, sizes
 from input_pipeline.storage import resized
@@ -56,9 +57,9 @@ class Stills(base.Source):
         return super().classes(split) if known is None else known
 
     def pictures_below(self, folder: str, split: str) -> int:
-        folder = os.path.realpath(folder)
+        held = folder_reader.real_paths(folder)
         paths = self._store(split).pictures.paths if self._has(split) else ()
-        return sum(os.path.commonpath([folder, os.path.realpath(path)]) == folder for path in paths)
+        return sum(os.path.realpath(path) in held for path in paths)
 
     def files(self, split: str) -> dict[str, str]:
         store = self._store(split)

@@ -115,6 +115,31 @@ def test_pictures_that_come_last_fill_what_others_leave(config, folder):
     assert taken(4) == [1, 3, 7, 9] and taken(8) == [0, 1, 3, 5, 6, 7, 9, 11] and taken(0) == list(range(COUNT))
 
 
+def test_pictures_of_a_folder_are_those_that_it_holds_or_links_to(source, folder, tmp_path):
+    """As a training saw them, wherever their files lie; a copy is another file."""
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    for n in range(3):
+        (trained / f"{n}.png").symlink_to(folder / f"{n:02}.png")
+    shutil.copy(folder / "03.png", trained)
+    assert source.pictures_below(str(trained), "annotated") == 3
+    (trained / "again").symlink_to(trained)
+    (trained / "all").symlink_to(folder)
+    assert source.pictures_below(str(trained), "annotated") == source.pictures_below(str(folder), "annotated") == COUNT
+    assert source.pictures_below(str(tmp_path / "gone"), "annotated") == source.pictures_below(str(folder), "test") == 0
+
+
+def test_pictures_that_are_links_into_a_folder_are_of_it(config, folder, tmp_path):
+    known = json.loads((folder / "points.json").read_text())
+    for n, image in enumerate(known["images"]):
+        image["file_name"] = str(tmp_path / f"{n}.png")
+        (tmp_path / f"{n}.png").symlink_to(folder / f"{n:02}.png")
+    (tmp_path / "points.json").write_text(json.dumps(known))
+    config.data.annotations = str(tmp_path / "points.json")
+    linked = pipeline.prepare(config, only=("annotated",))
+    assert linked.pictures_below(str(folder), "annotated") == linked.pictures_below(str(tmp_path), "annotated") == COUNT
+
+
 def test_copies_of_annotated_pictures_are_said(config, folder, tmp_path, capsys):
     shutil.copy(folder / "03.png", tmp_path / "other.png")
     known = json.loads((folder / "points.json").read_text())
