@@ -87,13 +87,14 @@ def fit(
 
 
 def of_answers(
-    answers: Mapping[str, Mapping[str, np.ndarray]], images: LabelledLandmarks
+    answers: Mapping[str, Mapping[str, np.ndarray]], images: LabelledLandmarks, annotated: np.ndarray
 ) -> dict[str, dict[str, np.ndarray]]:
     """Learns what the scores of heads are worth.
 
     Args:
       answers: name -> what a head that was not fitted on the images answered; of none without `score` anything is said.
-      images: N annotated images.
+      images: N annotated images; landmarks whose distances do not count are not annotated.
+      annotated: [N, K], 1 where a landmark is annotated, be its distance counted or not, else 0.
 
     Returns:
       Name -> what `fit` returns.
@@ -105,7 +106,7 @@ def of_answers(
             continue  # it can be measured, not exported
         offsets = np.where(images.annotated[..., np.newaxis] > 0, answer["points"] - images.landmarks, np.nan)
         shares = np.linalg.norm(offsets * images.scale[:, np.newaxis], axis=-1) / normaliser
-        found[name] = fit(answer["score"], np.linalg.norm(offsets, axis=-1), shares, images.annotated > 0)
+        found[name] = fit(answer["score"], np.linalg.norm(offsets, axis=-1), shares, annotated > 0)
     return found
 
 

@@ -121,8 +121,9 @@ def fit_heads(
     if count >= FOLDS and test is None:
         measured = _in_turns(fits, known, batch_size, numbers % folds, with_more)
     elif count >= FOLDS:
-        _, part, answers = _turn(fits, known, (numbers % FOLDS == 0) & (numbers < count), batch_size, with_more)
-        measured = _compared(measured, answers, part)
+        held_out = (numbers % FOLDS == 0) & (numbers < count)
+        _, part, answers = _turn(fits, known, held_out, batch_size, with_more)
+        measured = _compared(measured, answers, part, known.annotated[held_out])
     kept = fits if keep is None else keep(measured.each)
     fitted_to = with_more(known)
     heads = {name: fit(fitted_to) for name, fit in fits.items() if name in kept}
@@ -136,15 +137,15 @@ def fit_heads(
     return dataclasses.replace(measured, predicted=predicted, points=points, measured_on=on)
 
 
-def _compared(measured: FittedHeads, answers, images: LabelledLandmarks) -> FittedHeads:
-    """Adds what heads are compared and calibrated by: answers in images that they were not fitted on."""
+def _compared(measured: FittedHeads, answers, images: LabelledLandmarks, annotated: np.ndarray) -> FittedHeads:
+    """Adds what heads are compared and calibrated by: answers in images that they were not fitted on, and the truth."""
     errors = {name: mean_percent(answer["points"], images) for name, answer in answers.items()}
     each = {name: measuring.image_percents(answer["points"], images) for name, answer in answers.items()}
     return dataclasses.replace(
         measured,
         best=measuring.least(errors, answers),
         errors=errors,
-        calibrations=calibration.of_answers(answers, images),
+        calibrations=calibration.of_answers(answers, images, annotated),
         each={name: found for name, found in each.items() if len(found)},
     )
 
@@ -162,7 +163,7 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, fold: np.nd
     measured_on = dataclasses.replace(known, annotated=np.concatenate([part.annotated for _, part, _ in took])[order])
     points = {name: answer["points"] for name, answer in together.items()}
     measured = FittedHeads({}, "", predicted, points, measured_on, fitted_on=absent.shapes(known))
-    return _compared(measured, together, measured_on)
+    return _compared(measured, together, measured_on, known.annotated)
 
 
 def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int, with_more) -> tuple:

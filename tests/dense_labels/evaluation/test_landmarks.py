@@ -109,6 +109,26 @@ def test_what_mirror_images_alone_show_is_not_measured(images):
 
 
 @pytest.mark.parametrize("tested", [False, True])
+def test_what_mirror_images_alone_show_is_annotated_where_somebody_did(images, tested):
+    """Scores tell what is annotated exactly, also of a landmark that is annotated in pictures held out alone."""
+
+    class Sure(Offset):
+        def call(self, labels):
+            found = super().call(labels)
+            first = tf.reduce_any(labels[:, 0, 0] == tf.constant([0.0, 5, 10]), axis=-1)
+            return {**found, "score": tf.stack([tf.where(first, 0.9, 0.1), 0.9 * tf.ones(len(labels))], axis=-1)}
+
+    images = images.take(np.arange(2 * COUNT) % COUNT)
+    images.annotated[:, 0] = images.picture % 5 == 0  # all in the first part
+    mirrored = lambda some: some.joined(dataclasses.replace(some, annotated=some.annotated[:, ::-1]))  # noqa: E731
+    options = {"batch_size": 3, "with_more": mirrored, "shown": range(COUNT)}
+    fitted = landmarks.fit_heads({"regress": lambda _: Sure(1.0)}, images, images if tested else None, **options)
+    offset, slope, _, most = fitted.calibrations["regress"].get("present", np.full([1, 4], np.nan))[0]
+    # With a test none of what is held out lacks the landmark, so that nothing is said of what is absent.
+    assert np.isnan(most) if tested else slope > 0 and offset + slope * most > 0
+
+
+@pytest.mark.parametrize("tested", [False, True])
 def test_heads_that_are_not_to_be_kept_are_measured_on_what_is_held_out_alone(images, tested):
     seen, told = {"regress": [], "regress_each": []}, {}
     fits = {"regress": fit(1.0, seen["regress"]), "regress_each": fit(2.0, seen["regress_each"])}
