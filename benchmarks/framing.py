@@ -60,7 +60,7 @@ def _measure(workdir):
     """Figures of one run, by name, and the step of its training."""
     import dense_labels
     from dense_labels import batches
-    from dense_labels.evaluation import border_reliance
+    from dense_labels.evaluation import border_reliance, turns
     from input_pipeline import pipeline
 
     run = dense_labels.open_run(workdir)
@@ -72,20 +72,22 @@ def _measure(workdir):
     network, settings = rows.labelling(run.network), {"stride": run.stride, "shift": _SHIFT}
     settings["cosine"] = config.model.name == "introspection"
     alone = border_reliance.measure(network, np.asarray(shown.image), **settings)
-    return {"step": run.step, **match(network, shown, **settings), **alone}
+    pictures = turns.of_images(source.origins("test"), shown.picture)
+    return {"step": run.step, **match(network, shown, pictures=pictures, **settings), **alone}
 
 
-def match(network, shown, *, stride, shift, cosine=False, pairs=_PAIRS, seed=0):
+def match(network, shown, *, stride, shift, cosine=False, pairs=_PAIRS, seed=0, pictures=None):
     """Matches landmarks of one picture in another, through windows that lie alike and windows that lie apart.
 
     Args:
       network: images [B, H, W, 3] -> labels [B, h, w, L].
-      shown: a LandmarkBatch of all pictures.
+      shown: a LandmarkBatch of all images.
       stride: side of a cell in pixels.
       shift: along x and along y, as a share of the shorter side.
       cosine: whether labels are unit descriptors, compared by their direction.
       pairs: how many pairs of pictures at most.
       seed: of their draw.
+      pictures: int [N], which picture each image is of, such as that of boxes in it; None: each is of another.
 
     Returns:
       A dictionary, in pixels of an image made 70 wide: `framed_alike_px` and `framed_apart_px`, mean distances of the
@@ -99,7 +101,7 @@ def match(network, shown, *, stride, shift, cosine=False, pairs=_PAIRS, seed=0):
     corners = np.float32([(0, 0), (step, step), (step, 0), (0, step)])  # each beside the other end of its diagonal
     labels = [_labels(network, shown.image, corner.astype(int), window) for corner in corners]
     off = {"alike": [], "apart": []}
-    for n, (a, b) in enumerate(label_matching.pairs_of(pairs, len(shown.image), seed)):
+    for n, (a, b) in enumerate(label_matching.pairs_of(pairs, len(shown.image), seed, pictures)):
         own, other = n % 4, n % 4 ^ 1
         known = (shown.annotated[a] > 0) & (shown.annotated[b] > 0)
         known &= _inside(shown.landmarks[a], [corners[own]], window)

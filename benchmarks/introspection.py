@@ -55,7 +55,7 @@ def main(argv):
 def _measure(workdirs):
     """Row -> `descriptor_matching.Matches` in pairs of test pictures, and the figures of these."""
     from dense_labels import run_config
-    from dense_labels.evaluation import descriptor_matching, landmarks
+    from dense_labels.evaluation import descriptor_matching, landmarks, turns
     from input_pipeline import pipeline
 
     source = pipeline.prepare(run_config.load(next(iter(workdirs.values()))))
@@ -63,9 +63,9 @@ def _measure(workdirs):
     for name, (network, stride, confidence) in _networks(workdirs).items():
         batches = pipeline.landmark_batches(source, "test", batch_size=16)
         images = landmarks.label_landmarks(network, batches, stride)
-        measured[name] = descriptor_matching.measure(
-            images, width=source.input_size[1], confidence=confidence, seed=_SEED
-        )
+        asked = {"width": source.input_size[1], "confidence": confidence, "seed": _SEED}
+        asked["pictures"] = turns.of_images(source.origins("test"), images.picture)
+        measured[name] = descriptor_matching.measure(images, **asked)
     return measured
 
 

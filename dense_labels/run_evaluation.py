@@ -162,9 +162,10 @@ def _carried_over(subject: Subject) -> dict[str, float]:
     shown = list(pipeline.image_batches(subject.source, subject.split, **settings))
     images, masks = (np.concatenate([np.asarray(batch[k]) for batch in shown]) for k in (0, 1))
     labels = np.concatenate([np.asarray(subject.label(batch.image)) for batch in shown])
+    pictures = subject.pictures(subject.split, _CYCLED)
     stride, cosine = subject.stride, subject.config.model.name == "introspection"
     return {
-        **cycle_consistency.measure(labels, masks, stride=stride, cosine=cosine),
+        **cycle_consistency.measure(labels, masks, stride=stride, cosine=cosine, pictures=pictures),
         **border_reliance.measure(subject.label, images[:_SHIFTED], stride=stride, cosine=cosine),
     }
 
@@ -214,15 +215,16 @@ def _measure_landmarks(
         views = pipeline.annotated_pairs(
             source, subject.split, stride=subject.stride, batch_size=config.eval.batch_size, count=_MATCHED
         )
-        result = result.with_metrics(label_matching.match_landmarks(subject.label, views, stride=subject.stride))
+        asked = {"stride": subject.stride, "pictures": subject.pictures(subject.split, _MATCHED)}
+        result = result.with_metrics(label_matching.match_landmarks(subject.label, views, **asked))
     if trained_on and test is not None:
         shared = {"test_images_in_the_training_folder": source.pictures_below(trained_on, "test")}
         result = dataclasses.replace(result, protocol={**result.protocol, **shared})
     if config.model.name != "introspection":
         return dataclasses.replace(measured, result=result)
-    matches, figures = descriptor_matching.measure(
-        known if test is None else test, width=source.input_size[1], confidence=subject.has_confidence
-    )
+    pictures = subject.pictures("annotated", config.eval.head_images) if test is None else subject.pictures("test")
+    asked = {"width": source.input_size[1], "confidence": subject.has_confidence, "pictures": pictures}
+    matches, figures = descriptor_matching.measure(known if test is None else test, **asked)
     if matches is None:
         progress.note("no landmark is annotated in two pictures: none is matched by its descriptor")
     return dataclasses.replace(measured, result=result.with_metrics(figures), matches=matches)

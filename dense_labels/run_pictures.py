@@ -45,6 +45,16 @@ class Subject:
         """Labels images [B, H, W, 3]."""
         return batches.LabelMap(np.asarray(self.label(images)), self.stride)
 
+    def pictures(self, split: str, count: int = 0) -> np.ndarray | None:
+        """Numbers the pictures of all images of a split, or of `count` of them, int [N]; None: each is of another."""
+        from dense_labels.evaluation import turns
+        from input_pipeline.sources import base
+
+        origins = self.source.origins(split)
+        count = min(count or len(origins), len(origins))
+        images = np.asarray(base.spread(np.arange(count), count, len(origins)))
+        return turns.of_images(origins, images) if origins else None
+
     def landmarks(self, split: str, count: int = 0) -> batches.LabelledLandmarks:
         """All annotated images of a split, or `count` of them, labelled."""
         from dense_labels.evaluation import landmarks

@@ -15,9 +15,16 @@ _MEDIAN, _SHARE, _COUNT = "cycle_median_px", "cycle_within_percent", "cycle_pict
 
 
 def measure(
-    labels: np.ndarray, masks: np.ndarray, *, stride: int, cosine: bool = False, pairs: int = 200, seed: int = 0
+    labels: np.ndarray,
+    masks: np.ndarray,
+    *,
+    stride: int,
+    cosine: bool = False,
+    pairs: int = 200,
+    seed: int = 0,
+    pictures: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Matches cells of one image into another and from there back, and measures how far they end from their start.
+    """Matches cells of images into other pictures and from there back, and measures how far they end from their start.
 
     Labels that find the same point of the object in every picture bring a cell back to itself. The reverse need not
     hold: labels that lean on the place in the picture do so too.
@@ -29,16 +36,18 @@ def measure(
       cosine: whether labels are unit descriptors, compared by their direction; else by inner product, equation (2).
       pairs: how many ordered pairs of images to draw at most.
       seed: of that draw.
+      pictures: int [N], which picture each image is of; see `label_matching.pairs_of`.
 
     Returns:
       A dictionary: `cycle_median_px`, the median distance in pixels of an image made 70 wide; `cycle_within_percent`,
-      the share of the cells that end within 5 of them; `cycle_pictures`, N: figures of few pictures vary. Empty if
-      there are fewer than two images or the masks are empty.
+      the share of the cells that end within 5 of them; `cycle_pictures`, how many pictures the images are of:
+      figures of few vary. Empty if these are fewer than two or the masks are empty.
     """
-    if len(labels) < 2:
+    several = label_matching.count_pictures(len(labels), pictures)
+    if several < 2:
         return {}
     width, distances = masks.shape[2], [np.empty(0)]
-    for a, b in label_matching.pairs_of(pairs, len(labels), seed):
+    for a, b in label_matching.pairs_of(pairs, len(labels), seed, pictures):
         start = _starts(masks[a], labels.shape[1:3], stride)
         there, *_ = label_matching.nearest_descriptor(labels[a], labels[b], start, stride=stride, cosine=cosine)
         back, *_ = label_matching.nearest_descriptor(labels[b], labels[a], there, stride=stride, cosine=cosine)
@@ -49,7 +58,7 @@ def measure(
     return {
         _MEDIAN: float(np.median(pixels)),
         _SHARE: float(100 * np.mean(pixels <= WITHIN)),
-        _COUNT: float(len(labels)),
+        _COUNT: float(several),
     }
 
 

@@ -45,41 +45,44 @@ class Matches(NamedTuple):
 
 
 def measure(
-    images: LabelledLandmarks, *, width: int, confidence: bool, seed: int = 0
+    images: LabelledLandmarks, *, width: int, confidence: bool, seed: int = 0, pictures: np.ndarray | None = None
 ) -> tuple[Matches | None, dict[str, float]]:
-    """Matches the landmarks of different images, and says how far off they are and what confidence is worth.
+    """Matches the landmarks of different pictures, and says how far off they are and what confidence is worth.
 
     Args:
-      images, width, seed: as in `match_landmarks`.
+      images, width, seed, pictures: as in `match_landmarks`.
       confidence: whether the labels carry confidence.
 
     Returns:
       `(matches, figures)`: `Matches`, and the dictionary of `figures`, with that of `confidence_figures` where there is
       confidence; None and an empty one where there is nothing to match.
     """
-    matches = match_landmarks(images, width=width, seed=seed)
+    matches = match_landmarks(images, width=width, seed=seed, pictures=pictures)
     if matches is None:
         return None, {}
     worth = confidence_figures(matches, images) if confidence else {}
     return matches, {**figures(matches), **worth}
 
 
-def match_landmarks(images: LabelledLandmarks, *, width: int, count: int = 500, seed: int = 0) -> Matches | None:
-    """Looks for each landmark of an image in another, by the nearest descriptor on a label map made 4 times finer.
+def match_landmarks(
+    images: LabelledLandmarks, *, width: int, count: int = 500, seed: int = 0, pictures: np.ndarray | None = None
+) -> Matches | None:
+    """Looks for landmarks in images of other pictures, by the nearest descriptor on a label map made 4 times finer.
 
     Args:
       images: annotated images, labelled.
       width: of the images in pixels, which errors are a share of.
-      count: how many pairs of different images are drawn at most.
+      count: how many pairs of different pictures are drawn at most.
       seed: of that draw.
+      pictures: int [N], which picture each image is of; see `label_matching.pairs_of`.
 
     Returns:
-      `Matches`, of the landmarks that are annotated in both images; None where there are none, or but one image.
+      `Matches`, of the landmarks that are annotated in both images; None where there are none, or but one picture.
     """
     labels, landmarks, annotated = images.labels.values, images.landmarks, images.annotated
-    if len(images) < 2:
+    if label_matching.count_pictures(len(images), pictures) < 2:
         return None
-    a, b = label_matching.pairs_of(count, len(labels), seed).T
+    a, b = label_matching.pairs_of(count, len(labels), seed, pictures).T
     known = annotated[a] * annotated[b] > 0
     if not known.any():
         return None

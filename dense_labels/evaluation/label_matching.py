@@ -21,22 +21,24 @@ def match_landmarks(
     stride: int,
     count: int = 500,
     seed: int = 0,
+    pictures: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Measures how well labels match landmarks between two views of one image, and between two images.
+    """Measures how well labels match landmarks between two views of one image, and between two pictures.
 
-    The views are warped; a pair of different images is view A of the one and view B of the other.
+    The views are warped; a pair of different pictures is view A of an image of the one and view B of one of the other.
 
     Args:
       network: images [B, H, W, 3] -> labels [B, h, w, L].
       batches: pairs of views, as `input_pipeline.pipeline.annotated_pairs` makes them.
       stride: side of a cell in pixels.
-      count: how many pairs of different images to draw at most.
+      count: how many pairs of different pictures to draw at most.
       seed: of that draw.
+      pictures: int [N], which picture each image is of, in the order of the batches; see `pairs_of`.
 
     Returns:
       A dictionary, in pixels of the network's input made 70 wide: `matching_same_cell_px`, `matching_same_subpixel_px`,
       `matching_different_cell_px` and `matching_different_subpixel_px`; the decodings are those of `matching_error`.
-      What has nothing to match (a single image, no landmark that is seen in both) is left out.
+      What has nothing to match (a single picture, no landmark that is seen in both) is left out.
     """
     labels_a, labels_b, views, width = [], [], [], 0
     for batch in batches:
@@ -48,8 +50,8 @@ def match_landmarks(
     joined, labels_a, labels_b = types.stack(views), np.concatenate(labels_a), np.concatenate(labels_b)
     images = len(labels_a)
     pairs = {"same": np.repeat(np.arange(images)[:, np.newaxis], 2, axis=1)}
-    if images > 1:
-        pairs["different"] = pairs_of(count, images, seed)
+    if count_pictures(images, pictures) > 1:
+        pairs["different"] = pairs_of(count, images, seed, pictures)
     errors = {}
     for kind, (a, b) in ((kind, indices.T) for kind, indices in pairs.items()):
         visible = joined.landmarks_visible_a[a] * joined.landmarks_visible_b[b]
@@ -151,27 +153,39 @@ def _described(labels):
     return phi, sigma[..., tf.newaxis]
 
 
-def pairs_of(count: int, images: int, seed: int) -> np.ndarray:
-    """Draws ordered pairs of different images, each pair as likely as any other; or takes them all, where they are few.
+def count_pictures(images: int, pictures: np.ndarray | None) -> int:
+    """Counts the pictures that images are of; the arguments are those of `pairs_of`."""
+    return images if pictures is None else len(np.unique(pictures))
+
+
+def pairs_of(count: int, images: int, seed: int, pictures: np.ndarray | None = None) -> np.ndarray:
+    """Draws ordered pairs of images of different pictures, each as likely as any other; or takes all, if they are few.
 
     Args:
       count: how many pairs at most, an int.
       images: how many images there are, an int.
       seed: the same seed gives the same pairs.
+      pictures: int [images], the number of the picture that each image is of, such as that of boxes in it; None: each
+        image is of another picture.
 
     Returns:
       int64 [P, 2], indices of A and of B: `count` pairs, or where there are no more than that, each pair once.
 
     Raises:
-      ValueError: if there are fewer than two images.
+      ValueError: if there are images of fewer than two pictures.
     """
-    if images < 2:
-        raise ValueError(f"images={images}: a pair of different images needs at least 2")
-    if images * (images - 1) <= count:
-        return np.argwhere(~np.eye(images, dtype=bool))
-    rng = np.random.default_rng(seed)
-    first = rng.integers(images, size=count)
-    return np.stack([first, (first + rng.integers(1, images, size=count)) % images], axis=-1)
+    pictures = np.arange(images) if pictures is None else np.asarray(pictures)
+    _, sizes = np.unique(pictures, return_counts=True)
+    if len(sizes) < 2:
+        raise ValueError(f"images={images} of {len(sizes)} pictures: a pair of different pictures needs at least 2")
+    if images**2 - np.sum(sizes**2) <= count:
+        return np.argwhere(pictures[:, np.newaxis] != pictures)
+    rng, pairs = np.random.default_rng(seed), np.empty([0, 2], int)
+    while len(pairs) < count:
+        first = rng.integers(images, size=count)
+        drawn = np.stack([first, (first + rng.integers(1, images, size=count)) % images], axis=-1)
+        pairs = np.concatenate([pairs, drawn[pictures[drawn[:, 0]] != pictures[drawn[:, 1]]]])
+    return pairs[:count]
 
 
 def _match(labels_a, labels_b, points, stride):

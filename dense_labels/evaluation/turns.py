@@ -1,4 +1,7 @@
-"""Which annotated images are held out together: all of one picture, or heads are measured on what they have seen."""
+"""Which images are of one picture: heads are measured on other pictures than they have seen, labels matched in others.
+
+Annotated images of one picture are held out together.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,26 @@ def pictures(images: LabelledLandmarks, shown: Sequence[Hashable] | None) -> np.
       int [N], from 0; pictures in which a landmark is annotated come first, and otherwise in the order of the images.
     """
     order = np.argsort(~images.annotated.any(axis=1), kind="stable")
-    names = range(len(images)) if shown is None else [shown[picture] for picture in images.picture]
-    groups = _joined([each if isinstance(each, tuple) else (each,) for each in names])
+    groups = np.arange(len(images)) if shown is None else of_images(shown, images.picture)
     numbers: dict[int, int] = {}
     found = np.empty(len(images), int)
     for row in order:
         found[row] = numbers.setdefault(groups[row], len(numbers))
     return found
+
+
+def of_images(shown: Sequence[Hashable], images: np.ndarray) -> np.ndarray:
+    """Numbers the pictures that some images of a split are of.
+
+    Args:
+      shown: as of `pictures`.
+      images: int [N], numbers of images of the split.
+
+    Returns:
+      int [N], the same for images of one picture.
+    """
+    names = [shown[image] for image in images]
+    return _joined([each if isinstance(each, tuple) else (each,) for each in names])
 
 
 def _joined(names: Sequence[tuple[Hashable, ...]]) -> np.ndarray:

@@ -46,6 +46,11 @@ def test_labels_of_the_place_in_the_frame_are_off_by_how_the_frames_differ():
     assert found["framed_apart_px"] == pytest.approx(6 * np.sqrt(2) * 70 / SIDE)
 
 
+def test_boxes_of_one_picture_are_not_matched():
+    found = framing.match(by_content, pictures(), stride=STRIDE, shift=0.15, pictures=np.array([0, 1, 0]))
+    assert found["framed_landmarks"] == 8
+
+
 def test_landmarks_outside_a_window_are_left_out():
     shown = pictures()
     shown.annotated[0, 0] = 0

@@ -1,11 +1,21 @@
 """Tests of what an evaluation makes of its arguments, before anything is measured."""
 
+import json
+import types
+
+import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
 import dense_labels
 from dense_labels import run_config, run_evaluation
 from dense_labels.config import Config
+from dense_labels.evaluation import label_matching
+from dense_labels.evaluation.result import Result
 from dense_labels.registry import READERS, SOURCES
+from dense_labels.run_pictures import Measured, Subject
+from input_pipeline import pipeline
 
 
 @pytest.fixture
@@ -49,3 +59,50 @@ def test_data_sets_without_landmarks_say_that_they_have_none():
     """The test pictures of an evaluation are then looked for among those of the training."""
     found = {name for each in (READERS, SOURCES) for name in each if run_evaluation._is_unannotated(name)}
     assert found == {"folder", "boxes", "video"}
+
+
+def subject_of_boxes(folder, pictures):
+    """Two objects in each picture, and a network whose labels are the colours of an image."""
+    parts = {"images": [], "annotations": [], "categories": [{"id": 1, "keypoints": ["a", "b"]}]}
+    for n in range(pictures):
+        noise = np.random.default_rng(n).integers(0, 256, [60, 120, 3], np.uint8)
+        Image.fromarray(noise).save(folder / f"{n}.png")
+        parts["images"].append({"id": n, "file_name": f"{n}.png", "width": 120, "height": 60})
+        for left in (5.0, 65.0):
+            points = [left + 10.5, 20.5, 2, left + 30.5, 40.5, 2]
+            found = {"id": len(parts["annotations"]), "image_id": n, "category_id": 1, "bbox": [left, 5, 50, 50]}
+            parts["annotations"].append({**found, "keypoints": points})
+    (folder / "points.json").write_text(json.dumps(parts))
+    config = Config()
+    config.data.name, config.data.dir, config.data.size = "coco", str(folder), (48, 48)
+    config.data.annotations, config.data.cache_dir = str(folder / "points.json"), str(folder / "cache")
+    config.model.name = "introspection"
+    label = lambda images: tf.nn.avg_pool2d(images, 4, 4, "VALID")  # noqa: E731
+    return Subject(config, label, 4, 0, pipeline.prepare(config), "annotated")
+
+
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_no_figure_of_other_pictures_is_of_objects_in_one(tmp_path, monkeypatch, capsys, pictures):
+    subject, drawn, pairs_of = subject_of_boxes(tmp_path, pictures), [], label_matching.pairs_of
+    monkeypatch.setattr(label_matching, "pairs_of", lambda *given: drawn.append(pairs_of(*given)) or drawn[-1])
+    monkeypatch.setattr(run_evaluation, "_fit", lambda *_: Measured(Result(step=0)))
+    measured = run_evaluation._measure_landmarks(subject, (), None, None)
+    figures = {**measured.result.metrics, **run_evaluation._carried_over(subject)}
+    assert subject.source.boxed and subject.source.count("annotated") == 2 * pictures
+    assert "matching_same_cell_px" in figures and "shifted_error_px" in figures
+    compared = {"matching_different_cell_px", "nearest_descriptor_pck", "cycle_median_px"} & figures.keys()
+    assert len(drawn) == len(compared) == (0 if pictures == 1 else 3)
+    for pairs in drawn:
+        assert len(pairs) == 24 and all(a // 2 != b // 2 for a, b in pairs)
+    assert figures.get("cycle_pictures") == (None if pictures == 1 else 3)
+    assert ("no landmark is annotated in two pictures" in capsys.readouterr().out) == (pictures == 1)
+
+
+def test_pictures_are_those_of_the_images_that_are_shown():
+    """Of ten images from all over a split, such as boxes, which copies of a file may show."""
+    origins = [(f"{n // 2}.png", "copied" if n // 2 in (0, 9) else f"{n // 2}") for n in range(20)]
+    source = types.SimpleNamespace(origins=lambda split: {"test": origins}.get(split, []))
+    subject = Subject(Config(), None, 2, 0, source, "test")
+    assert len(np.unique(subject.pictures("test"))) == len(np.unique(subject.pictures("test", 10))) == 9
+    assert len(subject.pictures("test", 10)) == 10 and len(subject.pictures("test", 50)) == 20
+    assert len(np.unique(subject.pictures("test", 15))) == 9 and subject.pictures("annotated", 3) is None

@@ -85,6 +85,15 @@ def test_one_image_returns_through_no_other():
     assert measure([object_frame(0)], ALL[:1]) == {}
 
 
+def test_images_of_one_picture_are_not_matched_into_one_another():
+    other = np.zeros_like(object_frame(0))  # in which nothing is found again
+    labels = [object_frame(0), object_frame(3), other]
+    found = measure(labels, pictures=np.array([0, 0, 1]))
+    assert found["cycle_pictures"] == 2 and found["cycle_within_percent"] < 50
+    assert measure(labels, pictures=np.array([0, 1, 0]))["cycle_within_percent"] > found["cycle_within_percent"]
+    assert measure(labels, pictures=np.zeros(3, int)) == {}
+
+
 def test_the_figures_are_a_sentence():
     assert cycle_consistency.summary({}) == ""
     figures = {"cycle_median_px": 2.345, "cycle_within_percent": 71.2}

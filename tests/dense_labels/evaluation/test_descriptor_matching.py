@@ -52,6 +52,14 @@ def test_landmarks_that_one_of_the_two_lacks_are_not_matched(images):
     assert match(images.take(slice(0, 1))) is None
 
 
+def test_images_of_one_picture_are_not_matched(images):
+    three, options = images.take([0, 1, 1]), {"width": 40, "count": 6}
+    found = descriptor_matching.match_landmarks(three, pictures=np.array([3, 3, 1]), **options)
+    assert found.pair.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert np.flatnonzero(found.correct).tolist() == [0, 2, 3, 4, 6, 7]  # the last two images are alike
+    assert descriptor_matching.match_landmarks(images, pictures=np.array([3, 3]), **options) is None
+
+
 def test_what_confidence_is_worth_is_worked_out_in_each_order(images):
     """The surer landmark is the right one, so its order is that of the errors; the cosine knows less."""
     matches = match(images)._replace(errors=np.array([1.0, 9.0] * 2), confidence=np.array([5.0, 2.0] * 2))

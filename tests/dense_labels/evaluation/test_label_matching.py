@@ -93,9 +93,32 @@ def test_where_there_are_no_more_pairs_than_asked_for_each_is_taken_once(count):
     assert {tuple(pair) for pair in pairs} == {(a, b) for a in range(4) for b in range(4) if a != b}
 
 
-def test_one_image_makes_no_pair():
-    with pytest.raises(ValueError, match="images=1: a pair of different images needs at least 2"):
-        label_matching.pairs_of(5, 1, seed=0)
+@pytest.mark.parametrize("images, pictures", [(1, None), (3, [7, 7, 7])])
+def test_one_picture_makes_no_pair(images, pictures):
+    assert label_matching.count_pictures(images, pictures) == 1
+    with pytest.raises(ValueError, match=f"images={images} of 1 pictures: a pair of different pictures needs at least"):
+        label_matching.pairs_of(5, images, seed=0, pictures=pictures)
+
+
+def test_pairs_are_of_different_pictures_and_all_alike_likely():
+    """As of boxes in them: six of the twelve pairs are of others."""
+    pictures, counts = np.array([5, 2, 5, 5]), np.zeros([4, 4])
+    for seed in range(1200):
+        pairs = label_matching.pairs_of(5, 4, seed, pictures)
+        assert pairs.shape == (5, 2) and pairs.dtype == np.int64
+        np.add.at(counts, tuple(pairs.T), 1)
+    expected = 1000 * (pictures[:, np.newaxis] != pictures)
+    np.testing.assert_allclose(counts, expected, atol=130)
+    np.testing.assert_array_equal(label_matching.pairs_of(6, 4, 0, pictures), np.argwhere(expected))
+
+
+@pytest.mark.parametrize("pictures", [None, np.arange(30)[::-1]])
+def test_of_a_picture_each_the_pairs_are_those_of_earlier_versions(pictures):
+    """Which figures were recorded of."""
+    rng = np.random.default_rng(3)
+    first = rng.integers(30, size=500)
+    expected = np.stack([first, (first + rng.integers(1, 30, size=500)) % 30], axis=-1)
+    np.testing.assert_array_equal(label_matching.pairs_of(500, 30, 3, pictures), expected)
 
 
 # --- the nearest descriptor ---
@@ -186,6 +209,13 @@ def test_matching_of_views_and_of_images():
     assert errors["matching_same_cell_px"] == 0 and errors["matching_same_subpixel_px"] < 0.2
     assert errors["matching_different_cell_px"] == pytest.approx(6 * 70 / side)  # in pixels of an image that is 70 wide
     assert errors["matching_different_subpixel_px"] == pytest.approx(6 * 70 / side, rel=0.05)
+    assert errors == label_matching.match_landmarks(
+        network, [batch(0 * moved), batch(moved)], stride=2, count=7, pictures=np.array([4, 1])
+    )
+    alone = label_matching.match_landmarks(
+        network, [batch(0 * moved), batch(moved)], stride=2, count=7, pictures=np.array([4, 4])
+    )
+    assert alone == {name: error for name, error in errors.items() if "same" in name}
     # Points of one image's view A are looked for in the other's view B, where that shows them.
     others = [batch(0 * moved, in_b=(2, 0), seen_in_b=(1, 0)), batch(moved, in_b=(4, 0), seen_in_b=(0, 1))]
     errors = label_matching.match_landmarks(network, others, stride=2, count=7)

@@ -143,7 +143,7 @@ def test_labels_of_another_length_are_matched_alone(known, unseen):
 
 def test_one_test_image_cannot_be_matched(known):
     one = labelled(known, lambda places: places).take(slice(0, 1))
-    with pytest.raises(ValueError, match="images=1: a pair of different images needs at least 2"):
+    with pytest.raises(ValueError, match="images=1 of 1 pictures: a pair of different pictures needs at least 2"):
         surface.measure(one, one, pairs=3)
 
 
