@@ -224,7 +224,7 @@ def of_network(workdir: str | os.PathLike, step: int, network: Any, digest: str 
     if kept is not None and not _last_best(workdir):
         progress.note(
             f"the last evaluation had no landmarks: head {kept.result.best} is of an earlier one, on "
-            f"{kept.result.protocol.get('head_images', 'some')} annotated pictures"
+            f"{kept.result.protocol.get('head_images', 'some')} annotated images"
         )
     return kept
 

@@ -237,7 +237,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
 
     source, batch_size = subject.source, subject.config.eval.batch_size
     landmarks.check_few_shot(few_shot, known, test, source.origins("annotated") or None)
-    progress.say(f"fitting landmark heads on {len(known)} annotated pictures")
+    progress.say(f"fitting landmark heads on {len(known)} annotated images")
     shown = functools.partial(_annotated_batches, subject)
     views = more_views.MoreViews(source, subject.config, subject.label, subject.stride, shown)
     fits, detector, fitted = _fit_heads(subject, known, test, lessons, views)

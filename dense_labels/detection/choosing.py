@@ -70,7 +70,7 @@ def best(each: Mapping[str, np.ndarray], usual: str, piled: bool) -> str:
     kept = f"this one is kept {_words(chosen) or 'as it is'}"
     if each:
         found = ", ".join(f"{np.mean(errors):.2f} % {_words(part) or 'as they are'}" for part, errors in each.items())
-        progress.say(f"on {len(each[usual])} annotated pictures held out, detectors err by {found}; {kept}")
+        progress.say(f"on {len(each[usual])} annotated images held out, detectors err by {found}; {kept}")
     elif piled:
         progress.say(f"{kept}: a pile helps that is at least {_PLENTY} times as large as what is annotated")
     return chosen

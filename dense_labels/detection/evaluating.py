@@ -260,7 +260,7 @@ def _read_pile(
         )
         return None
     others = len(pile.without(seen).images)
-    what = f"learns from {others} pictures of the training too" if others else "sees no other pictures"
+    what = f"learns from {others} images of the training too" if others else "sees no others"
     progress.say(f"a detector of all annotated pictures {what}; it never sees one that it is measured on")
     return pile
 

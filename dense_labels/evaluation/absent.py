@@ -67,7 +67,7 @@ def fit_present(fits: Fits, images: LabelledLandmarks) -> dict[str, Head]:
     present = present_in(images)
     if not present.any():
         raise ValueError(
-            f"no landmark is annotated in the {len(images)} pictures to fit heads on; annotate more pictures"
+            f"no landmark is annotated in the {len(images)} images to fit heads on; annotate more pictures"
         )
     if present.all():
         return {name: fit(images) for name, fit in fits.items()}

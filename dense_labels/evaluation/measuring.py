@@ -129,12 +129,12 @@ def _measurable(images: LabelledLandmarks, normaliser: str) -> np.ndarray:
     measured = annotated & (images.normaliser > 0)[:, np.newaxis]
     if annotated.any() and not measured.any():
         raise ValueError(
-            f"the {normaliser}, by which errors are divided, is known of none of the {len(images)} pictures to measure "
+            f"the {normaliser}, by which errors are divided, is known of none of the {len(images)} images to measure "
             "on; give them the annotations that it needs"
         )
     if not measured.any():
         raise ValueError(
-            f"no landmark that heads were fitted to is annotated in the {len(images)} pictures to measure on"
+            f"no landmark that heads were fitted to is annotated in the {len(images)} images to measure on"
         )
     return measured
 

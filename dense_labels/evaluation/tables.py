@@ -39,7 +39,7 @@ def landmarks(result: Result) -> str:
     names = list(result.landmark_names) or [str(k) for k in range(len(next(iter(each.values()))))]
     first = max(map(len, ["landmark", *names]))
     counts = [result.protocol.get(f"test_{what}") for what in ("landmarks", "images")]
-    of = f", {counts[0]} in {counts[1]} pictures" if all(counts) else ""
+    of = f", {counts[0]} in {counts[1]} images" if all(counts) else ""
     lines = [result.protocol["error"] + of, f"{'landmark':<{first}}" + "".join(f"{name:>{_WIDTH}}" for name in each)]
     for landmark, values in zip(names, zip(*each.values())):
         numbers = ("-" if value is None else f"{value:.3f}" for value in values)

@@ -112,8 +112,8 @@ def _few_shot(errors: Mapping[str, Mapping[int, Sequence[float]]]) -> str:
         return ""
     counts = list(next(iter(errors.values())))
     rows = [[str(count), *(tables.mean_and_deviation(each[count], 2) for each in errors.values())] for count in counts]
-    caption = "Heads fitted on few annotated pictures: mean error, %, mean and standard deviation of the draws"
-    return _table(["annotated pictures", *map(_spaced, errors)], rows, caption)
+    caption = "Heads fitted on few annotated images: mean error, %, mean and standard deviation of the draws"
+    return _table(["annotated images", *map(_spaced, errors)], rows, caption)
 
 
 def _each_landmark(errors: Mapping[str, Sequence[float | None]], names: Sequence[str]) -> str:

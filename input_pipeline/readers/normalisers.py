@@ -83,7 +83,7 @@ def add(
         if known.any():
             progress.note(
                 f"errors are divided by the {other}, not by the {name}, which {known.sum()} of {some} annotated "
-                "pictures have"
+                "images have"
             )
         return dataclasses.replace(pictures, normalisers=np.asarray(sizes, np.float32), normaliser=other)
     distances = np.linalg.norm(pictures.landmarks[:, ends[0]] - pictures.landmarks[:, ends[1]], axis=-1)
@@ -99,7 +99,7 @@ def add(
         )
         return dataclasses.replace(pictures, normalisers=np.asarray(sizes, np.float32), normaliser=other)
     if known.sum() < some:
-        progress.note(f"no error is measured in {some - known.sum()} of {some} annotated pictures: no {name} is known")
+        progress.note(f"no error is measured in {some - known.sum()} of {some} annotated images: no {name} is known")
     return dataclasses.replace(pictures, normalisers=np.where(known, distances, 0).astype(np.float32), normaliser=name)
 
 

@@ -27,7 +27,7 @@ def test_one_that_errs_less_in_nearly_every_image_is_taken(capsys):
     usual = np.linspace(2, 9, 20)
     found = parts(usual, usual - 0.1, usual + 1, usual - 0.2)
     assert choosing.best(found, "", piled=True) == "without_either"
-    said = "on 20 annotated pictures held out, detectors err by 5.50 % as they are, 5.40 % without the pile, "
+    said = "on 20 annotated images held out, detectors err by 5.50 % as they are, 5.40 % without the pile, "
     assert f"{said}6.50 % without the second look, 5.30 % without either; this one is kept without either" in (
         capsys.readouterr().out
     )

@@ -318,9 +318,9 @@ def test_a_pile_of_whole_pictures_is_not_for_boxes(run, capsys):
     capsys.readouterr()
     others = evaluating._read_pile(run.config, (SIDE, SIDE), 9, pile.origins, boxed=False)
     assert len(others.without(pile.origins).images) == COUNT - 9  # first those that are not seen
-    assert "learns from 3 pictures of the training too; it never sees one that it is" in capsys.readouterr().out
+    assert "learns from 3 images of the training too; it never sees one that it is" in capsys.readouterr().out
     evaluating._read_pile(run.config, (SIDE, SIDE), 99, others.origins + pile.origins, boxed=False)
-    assert "a detector of all annotated pictures sees no other pictures" in capsys.readouterr().out
+    assert "a detector of all annotated pictures sees no others" in capsys.readouterr().out
 
 
 def test_a_training_without_still_pictures_has_no_pile(run, capsys):

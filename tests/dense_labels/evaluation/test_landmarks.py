@@ -421,7 +421,7 @@ def test_images_without_a_landmark_are_not_among_the_few(images):
 def test_heads_are_not_fitted_to_nothing(images):
     few, rest = images.take(slice(0, 3)), images.take(slice(3, COUNT))
     few.annotated[:] = 0
-    with pytest.raises(ValueError, match="^no landmark is annotated in the 3 pictures to fit heads on; annotate more"):
+    with pytest.raises(ValueError, match="^no landmark is annotated in the 3 images to fit heads on; annotate more"):
         landmarks.few_errors({"regress": fit(1.0)}, few, rest, shape=np.zeros([1, 2]), batch_size=3)
 
 

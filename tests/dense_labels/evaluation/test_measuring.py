@@ -91,7 +91,7 @@ def test_what_cannot_be_measured_for_want_of_a_normaliser_says_so(images):
     with pytest.raises(ValueError, match="^the eye distance, by which errors are divided, is known of none of the 12 "):
         measuring.measure({"regress": images.landmarks}, images, "eye distance")
     images.annotated[:] = 0
-    with pytest.raises(ValueError, match="^no landmark that heads were fitted to is annotated in the 12 pictures"):
+    with pytest.raises(ValueError, match="^no landmark that heads were fitted to is annotated in the 12 images"):
         measuring.measure({"regress": images.landmarks}, images, "eye distance")
 
 

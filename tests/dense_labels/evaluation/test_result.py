@@ -69,6 +69,15 @@ def test_nothing_measured_is_an_empty_table():
     assert Result().table() == ""
 
 
+def test_counts_are_of_images_which_may_be_boxes_in_fewer_pictures():
+    figures = {f"regress_{metric}": 1.0 for metric in METRICS}
+    protocol = {"error": "in %", "test_images": 7, "test_landmarks": 12}
+    few = {"regress": {2: [1.0]}}
+    result = Result(figures, landmark_error_percent={"regress": [1.0]}, protocol=protocol, few_shot_error_percent=few)
+    assert "in %, 12 in 7 images\n" in result.table()
+    assert '<th scope="col">annotated images</th>' in page_text.numbers(result)
+
+
 @pytest.mark.parametrize("chosen", [False, True])
 def test_a_head_that_was_chosen_on_what_it_is_measured_on_is_said_beside_its_figures(chosen):
     figures = {f"regress_{metric}": 1.0 for metric in METRICS}

@@ -32,10 +32,10 @@ def test_a_distance_that_few_pictures_have_does_not_decide(capsys):
     one_eye = face(5, (1, 0, 1))
     found = divided(pictures(face(1), one_eye, one_eye))
     assert found.normaliser == "picture width" and found.normalisers.tolist() == [64] * 3
-    assert "not by the eye distance, which 1 of 3 annotated pictures have" in capsys.readouterr().out
+    assert "not by the eye distance, which 1 of 3 annotated images have" in capsys.readouterr().out
     found = divided(pictures(face(1), face(2), one_eye))
     assert found.normaliser == "eye distance" and found.normalisers.tolist() == [10, 10, 0]
-    assert "no error is measured in 1 of 3 annotated pictures: no eye distance is known" in capsys.readouterr().out
+    assert "no error is measured in 1 of 3 annotated images: no eye distance is known" in capsys.readouterr().out
     nothing = face(3, (0, 0, 0))
     assert divided(pictures(face(1), nothing, nothing)).normaliser == "eye distance" and not capsys.readouterr().out
 
