@@ -82,7 +82,7 @@ def evaluate(
                 files.remove(unfinished)
         measured.result.save(folder / "result.json")
         logs, title = os.path.join(run.workdir, "tensorboard", name), _title(run.workdir, untrained)
-        run_pictures.write(subject, measured, str(folder), logs, report=report, title=title)
+        run_pictures.write(subject, measured, str(folder), logs, report=report, title=title, trained=run.config)
     if subject.source.boxed:
         progress.note("the network saw boxes about the objects; crop what the served model is given alike")
     return measured.result

@@ -73,7 +73,16 @@ class Measured:
     matches: Any = None  # `evaluation.descriptor_matching.Matches`
 
 
-def write(subject: Subject, measured: Measured, folder: str, logs: str, *, report: bool, title: str) -> None:
+def write(
+    subject: Subject,
+    measured: Measured,
+    folder: str,
+    logs: str,
+    *,
+    report: bool,
+    title: str,
+    trained: config_lib.Config,
+) -> None:
     """Draws an evaluation into its folder, TensorBoard and the page.
 
     Args:
@@ -83,6 +92,7 @@ def write(subject: Subject, measured: Measured, folder: str, logs: str, *, repor
       logs: folder of the TensorBoard run.
       report: whether the page is written.
       title: of the page.
+      trained: the configuration of the training, which the page tells; that of the evaluation may name other data.
     """
     from dense_labels.pictures import gallery
     from dense_labels.reporting import page, tensorboard
@@ -102,7 +112,7 @@ def write(subject: Subject, measured: Measured, folder: str, logs: str, *, repor
     if report:
         known = {} if landmarks is None else {"landmarks": landmarks.landmarks, "annotated": landmarks.annotated}
         examples = None if labels is None else page.Examples(images.image, labels, images.mask, **known)
-        summary = page.summary(subject.config, result.step)
+        summary = page.summary(trained, result.step)
         page.write(path, title, examples, result=result, panels=pictures, summary=summary)
         progress.say(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
     elif os.path.exists(path):

@@ -54,6 +54,7 @@ def test_its_pictures_and_its_page_show_landmarks_and_no_labels(run, out):
     assert pictures == {"own_landmarks", "landmarks", "worst_landmarks", "pairs", "curves"}
     page = (out / "run/eval/report.html").read_text()
     assert "Landmarks of the network" in page and f"heat maps of {COUNT} landmarks" in page and "<script" not in page
+    assert "Training: data set folder; network " in page  # not that of the annotations, a CSV file
     assert not list((out / "run/tensorboard/eval").glob("labels*"))  # of the projector
 
 

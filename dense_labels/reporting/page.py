@@ -95,11 +95,11 @@ def _explorer(data: dict[str, Any]) -> str:
 
 
 def summary(config: Config, step: int) -> str:
-    """Says in a line what was trained, and for how many steps."""
+    """Says in a line what was trained, by the configuration of the training, and for how many steps."""
     kind, size = ("labels", "numbers") if compares_labels(config.model.name) else ("heat maps", "landmarks")
     return (
-        f"Data set {config.data.name}; network {config.model.name}, {kind} of {config.model.label_size} {size}; "
-        f"loss {config.loss.name}; {step} training steps of {config.train.batch_size} pairs"
+        f"Training: data set {config.data.name}; network {config.model.name}, {kind} of {config.model.label_size} "
+        f"{size}; loss {config.loss.name}; {step} steps of {config.train.batch_size} pairs"
     )
 
 
