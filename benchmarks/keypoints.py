@@ -48,7 +48,7 @@ def main():
     settings = {"rounds": [int(count) for count in _ROUNDS.value], "epochs": _EPOCHS.value, "steps": _STEPS.value}
     measured = _measure(rows.workdir(), settings)
     what = next(iter(measured.values()))[0]["normaliser"]
-    for figure, title in (("pck_area", "area under PCK"), ("error_percent", f"mean error, % of {what}")):
+    for figure, title in (("pck_area", "area under PCK to alpha 1"), ("error_percent", f"mean error, % of {what}")):
         print(f"\n{title}, by annotated pictures:\n\n{_table(measured, figure)}")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from dense_labels.registry import METRICS
 
 AVERAGES = ("points", "images")
+_LIMIT = 10.0  # percent of the normaliser that the areas of an evaluation reach to
 
 
 class Measured(NamedTuple):
@@ -176,11 +177,11 @@ def _failures(points: Measured) -> float:
     return 100 * failure_rate(image_errors(*points))
 
 
-@METRICS.register("cumulative_area", "area under cumulative error")
+@METRICS.register("cumulative_area", f"area under cumulative error to {_LIMIT:.0f} %")
 def _cumulative_area(points: Measured) -> float:
-    return area_under_cumulative_error(image_errors(*points))
+    return area_under_cumulative_error(image_errors(*points), _LIMIT)
 
 
-@METRICS.register("pck_area", "area under PCK")
+@METRICS.register("pck_area", f"area under PCK to {_LIMIT:.0f} %")
 def _pck_area(points: Measured) -> float:
-    return area_under_pck(*points, 0.1, average="points")
+    return area_under_pck(*points, _LIMIT / 100, average="points")

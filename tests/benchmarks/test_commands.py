@@ -205,7 +205,7 @@ def test_few_shot_rows_that_are_done_are_only_read(tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [
         "",
-        "area under PCK, by annotated pictures:",
+        "area under PCK to alpha 1, by annotated pictures:",
         "",
         "| features | 1 | 20 |",
         "|---|---|---|",

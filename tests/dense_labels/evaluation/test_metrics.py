@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dense_labels.evaluation import metrics
+from dense_labels.registry import METRICS
 
 # Errors in pixels: image 0 (normaliser 50): 5 and, not annotated, 100; image 1 (normaliser 200): 10 and 0.
 LANDMARKS = np.array([[[10, 20], [0, 0]], [[40, 40], [7, 9]]], np.float32)
@@ -105,3 +106,13 @@ def test_pck_of_points_and_of_images(average, curve, area):
 def test_errors_say_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("name", ["cumulative_area", "pck_area"])
+def test_the_areas_of_an_evaluation_reach_as_far_as_their_words_say(name):
+    """One point is off by a share of what errors are divided by: the area is what is left up to 10 %."""
+    metric = METRICS[name]
+    for off, area in ((0.0, 1.0), (0.04, 0.6), (0.1, 0.0)):
+        points = metrics.Measured(np.array([[[off, 0.0]]]), np.zeros([1, 1, 2]), np.ones([1, 1]), np.ones(1))
+        assert metric.value(points) == pytest.approx(area)
+    assert metric.words.startswith("area under ") and metric.words.endswith(" to 10 %")
