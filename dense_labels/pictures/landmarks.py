@@ -34,8 +34,9 @@ def draw_landmarks(material: Material) -> np.ndarray:
 
 @PICTURES.register(
     "worst_landmarks",
-    "The pictures on which the same head errs most, in pixels of the whole pictures.",
-    title="Landmarks, the worst pictures first",
+    "Where the same head errs most, in % of what errors are divided by, the worst first; below each stands its error "
+    "in pixels of the whole picture, which may have another order.",
+    title="Landmarks, the worst first",
     needs=("worst",),
     place=50,
 )

@@ -8,6 +8,7 @@ import pytest
 from dense_labels.pictures import gallery, sheet
 from dense_labels.pictures import landmarks as pictures
 from dense_labels.pictures.sheet import LINE, MARGIN
+from dense_labels.registry import PICTURES
 from tests.dense_labels.pictures import planted
 from tests.dense_labels.pictures.planted import centre_of, grey_images
 
@@ -77,6 +78,12 @@ def test_landmarks_that_were_not_fitted_are_left_out_of_the_worst_images(monkeyp
     np.testing.assert_array_equal(drawn["annotated"], [[1, 0], [1, 1], [1, 1]])
     nothing = gallery.Worst(*(part[:0] for part in worst))
     assert pictures.draw_worst_landmarks(dataclasses.replace(material, worst=nothing)) is None
+
+
+def test_the_worst_are_said_to_be_ordered_by_percent_and_told_in_pixels():
+    """As `measuring.worst_images` orders them, and `landmarks_panel` tells them."""
+    words = PICTURES["worst_landmarks"].words
+    assert "errs most, in % of what errors are divided by" in words and "its error in pixels of the whole" in words
 
 
 POINTS = np.zeros([1, 4, 2])
