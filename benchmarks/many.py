@@ -68,6 +68,7 @@ def _measure(what, count):
                     f"--config.data.dir={prefix.parent}",
                 ),
                 *(f"--workdir={temporary}/run", "--config.model.name=simple", "--config.train.num_epochs=1"),
+                *("--config.model.label_size=3", "--config.loss.exchange=false"),
                 *(f"--config.train.batch_size={_BATCH}", f"--config.train.steps_per_epoch={_STEPS}"),
                 "--config.train.warmup_steps=0",
             ],

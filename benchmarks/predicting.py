@@ -3,10 +3,10 @@
 python -m benchmarks.predicting [--count=10000] [--rounds=5] [--kill] [--folder=FOLDER] [--out=FILE]
 
 Makes JPEG files of about 100 kB (640 x 480 pixels), kept in `--folder` for the next time where one is given. The model
-is that of configs/folder.py with the `nearest` head for ten landmarks, untrained, on all processors. In each round the
-files of that round are predicted by `Predictor.predict`, journal and tables included; then as many pictures by the
-network and the head alone, in batches of the same size that lie in memory; then as many files are decoded and resized
-alone. The table has the pictures per second of each, and the first beside the second, round by round. Below it stands
+is that of configs/folder.py with labels of three numbers and the `nearest` head for ten landmarks, untrained, on all
+processors. In each round the files of that round are predicted by `Predictor.predict`, journal and tables included;
+then as many pictures by the network and the head alone, in batches of the same size that lie in memory; then as many
+files are decoded and resized alone. The table has the pictures per second of each, and the first beside the second, round by round. Below it stands
 what would be the most, if decoding and network shared the processors without a loss.
 
 The peak memory is that of processes of their own (`VmHWM` of Linux), one for a tenth of the files and one for all. With
@@ -84,7 +84,7 @@ def predictor(network="dilations", seen=_SEEN):
     from dense_labels.training import restoring
 
     config = folder.get_config()
-    config.model.name = network
+    config.model.name, config.model.label_size = network, 3
     tf.keras.utils.set_random_seed(_SEED)
     labels, _ = restoring.restored_network(config, None)
     stride = NETWORKS[config.model.name].value.stride(config.model)

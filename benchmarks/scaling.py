@@ -99,7 +99,7 @@ def _start(network, folder, index, count, cluster):
         *(sys.executable, "train_main.py", "--config=folder", f"--config.data.dir={folder}/pictures"),
         f"--config.data.cache_dir={folder}/cache",
         f"--workdir={folder}/{'run' if together else index}",
-        f"--config.model.name={network}",
+        *(f"--config.model.name={network}", "--config.model.label_size=3", "--config.loss.exchange=false"),
         f"--config.train.batch_size={_BATCH.value * (count if together else 1)}",
         f"--config.train.steps_per_epoch={_STEPS.value}",
         *("--config.train.num_epochs=2", "--config.train.warmup_steps=0", "--config.train.precision=float32"),

@@ -16,6 +16,7 @@ def get_config() -> Config:
     config = folder.get_config()
     config.data.name = "coco"
     config.data.size, config.data.crop = (100, 100), 15
+    config.model.label_size, config.loss.exchange = 3, False
     config.views.flip = True
     config.train.batch_size = 16
     config.train.num_epochs = 20

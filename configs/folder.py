@@ -14,9 +14,10 @@ def get_config() -> Config:
     config.data.name, config.data.dir = "folder", ""
     config.model.name, config.model.norm, config.model.activation = "dilations", "batch", "leaky_relu"
     config.model.mean, config.model.std = (0.5084, 0.4224, 0.3769), (0.2599, 0.2371, 0.2323)
+    config.model.label_size, config.loss.exchange = 64, True
     config.loss.name, config.loss.gamma = "dist", 0.5
     config.train.batch_size = 0
-    config.train.steps_per_epoch, config.train.num_epochs = 500, 30
+    config.train.steps_per_epoch, config.train.num_epochs = 500, 10
     config.train.schedule, config.train.warmup_steps = "cosine", 200
     config.eval.heads = ("nearest", "regress", "regress_each")
     return config

@@ -13,6 +13,6 @@ from dense_labels.config import Config
 
 def get_config() -> Config:
     config = folder.get_config()
-    config.model.name, config.model.label_size, config.model.width = "hourglass", 64, 128
-    config.loss.exchange = True
+    config.model.name, config.model.width = "hourglass", 128
+    config.train.num_epochs = 30
     return config

@@ -15,4 +15,6 @@ from dense_labels.config import Config
 def get_config() -> Config:
     config = folder.get_config()
     config.data.name, config.data.max_gap = "video", 3
+    config.model.label_size, config.loss.exchange = 3, False
+    config.train.num_epochs = 30
     return config

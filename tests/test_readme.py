@@ -72,7 +72,7 @@ def test_the_python_face_does_what_the_readme_shows(pictures, monkeypatch, capsy
     names["images"] = names["image_a"] = random.integers(0, 256, [2, 33, 40, 3], np.uint8)
     names["image_b"] = random.uniform(size=[2, 50, 44, 3])
     exec(labels_and_matches, names)
-    assert names["labels"].values.shape == (2, 16, 18, 3) and names["labels"].stride == 2
+    assert names["labels"].values.shape == (2, 16, 18, 64) and names["labels"].stride == 2
     assert names["match"].points_in_b.shape == (2, 16, 18, 2)
 
     (served,) = examples("docs/serving.md", "The exported model")
