@@ -38,7 +38,8 @@ class Entry(Generic[T]):
       words: what it is, for the documentation: a phrase without a full stop.
       value: the function or class that was registered.
       keys: keys of the configuration, such as "loss.gamma", that it reads and others of its kind may not.
-      check: refuses a configuration that it cannot serve, with a ValueError; None where nothing can be wrong.
+      check: refuses a configuration that it cannot serve, or a format predictions, with a ValueError; None where
+        nothing can be wrong.
       facts: what else its kind knows of it, by name.
       file: path of the file that registered it; "" for a program itself, or what is typed in.
     """

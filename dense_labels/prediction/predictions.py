@@ -7,7 +7,7 @@ import importlib.util
 import itertools
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,18 @@ class Predictions:
             if len(rows) > 1:
                 raise ValueError(f"{format} has one row a picture, and {name} has {len(rows)} objects; choose 'coco'")
 
+    def check_files(self, format: str, place: Callable[[str], Any]) -> None:
+        """Refuses two pictures of which a format would write one file, at what `place` returns of a name.
+
+        Raises:
+          ValueError: naming the format and the second picture.
+        """
+        taken = set()
+        for name in dict.fromkeys(self.names):
+            if place(name) in taken:
+                raise ValueError(f"{format} has one file for {name} and for a picture of that name with another ending")
+            taken.add(place(name))
+
     @property
     def certainty(self) -> np.ndarray:
         """How likely each landmark is there and found, float32 [N, K]; the score of a head that was not calibrated."""
@@ -158,15 +170,19 @@ class Predictions:
         return [folder / name for name in contents]
 
 
-def check_formats(formats: str | Sequence[str], *, video: bool | None = None) -> None:
+def check_formats(
+    formats: str | Sequence[str], *, video: bool | None = None, expected: Predictions | None = None
+) -> None:
     """Refuses, before the work, formats in which nothing can be written.
 
     Args:
       formats: names of the registry FORMATS, or one name.
       video: whether what is predicted is a video; None: it is not known yet.
+      expected: what is known of the predictions, whose points are no numbers yet; None: nothing.
 
     Raises:
-      ValueError: if there is none or no such format, it is of videos and there is none, or a package is missing.
+      ValueError: if there is none or no such format, it is of videos and there is none, a package is missing, or it
+        cannot say what is expected.
     """
     if not formats:
         raise ValueError(f"no format is named; choose of {', '.join(FORMATS)}")
@@ -177,6 +193,9 @@ def check_formats(formats: str | Sequence[str], *, video: bool | None = None) ->
         if missing := [each for each in facts.get("needs", ()) if importlib.util.find_spec(each) is None]:
             extra = f': pip install "dense-labels[{facts["extra"]}]"' if "extra" in facts else ""
             raise ValueError(f"format {name!r} needs {' and '.join(missing)}, which is not installed{extra}")
+        check = FORMATS[name].check
+        if expected is not None and check is not None:
+            check(expected)
 
 
 def _keep_others(folder: pathlib.Path, contents: Mapping[str, Any]) -> None:

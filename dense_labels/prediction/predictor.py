@@ -44,6 +44,7 @@ class Predictor:
         saw_boxes: bool = False,
         annotated: np.ndarray | None = None,
         together: Callable[[np.ndarray], dict[str, Any]] | None = None,
+        count: int = 0,
     ):
         """Creates a predictor; see `load` and `dense_labels.Run.predict`.
 
@@ -59,10 +60,12 @@ class Predictor:
             not a number where one was not annotated. None where they are not known.
           together: as `landmarks`, with `disagreement` [N, K], how far several heads are apart, in pixels; it is asked
             where outliers are. None where there is one head.
+          count: of the landmarks, where these have no names; 0: as many as in `annotated`, or unknown.
         """
         self._landmarks, self._together, self.frame = landmarks, together or landmarks, frame
         self.landmark_names, self._identity, self._saw_boxes = tuple(landmark_names), identity, saw_boxes
         self._annotated = None if annotated is None else annotated + frame.margin  # in pixels of the full size
+        self._numbered = count or (0 if annotated is None else annotated.shape[1])
 
     def predict(
         self,
@@ -89,13 +92,13 @@ class Predictor:
 
         Raises:
           ValueError: if there are no pictures, none can be read, the video cannot be opened, boxes do not fit, or there
-            is no such format, or it or `smooth` is not for pictures, or `outliers` are asked for without `out`, or
-            another prediction is writing to it.
+            is no such format, or it cannot say what is predicted, or it or `smooth` is not for pictures, or `outliers`
+            are asked for without `out`, or another prediction is writing to it.
           OSError: if the output cannot be written.
         """
         check_formats(formats)
         source = reading.find(pictures, boxes, out)
-        check_formats(formats, video=bool(source.video))
+        check_formats(formats, video=bool(source.video), expected=self._expected(source))
         if smooth:
             smoothing.check(source.video, source.folder)
         if outliers and out is None:
@@ -127,6 +130,14 @@ class Predictor:
     def predict_batch(self, batch: Sequence[Seen], size: int = answers.BATCH_SIZE) -> list[Line]:
         """Predicts at most `size` pictures of the frame's full size; see `answers.of_batch`."""
         return answers.of_batch(batch, self._landmarks, size)
+
+    def _expected(self, source: reading.Source) -> Predictions:
+        """What is known of the predictions before a picture is read: which rows and landmarks they have."""
+        landmarks = self.landmark_names or tuple(map(str, range(self._numbered)))
+        shape = (len(source.names), len(landmarks), 2)
+        points, score = (np.broadcast_to(np.float32(np.nan), axes) for axes in (shape, shape[:2]))  # take no memory
+        sizes = np.broadcast_to(np.int64(0), shape[::2])
+        return Predictions(source.folder, source.names, sizes, landmarks, points, score, video=source.video)
 
     def _write_outliers(
         self, found: Predictions, count: int, folder: pathlib.Path, formats: str | Sequence[str]
@@ -247,6 +258,7 @@ def load(folder: str | os.PathLike) -> Predictor:
         found.landmark_names,
         identity,
         saw_boxes=found.saw_boxes,
+        count=found.answers["points"][1],
     )
 
 

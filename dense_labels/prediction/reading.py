@@ -32,6 +32,7 @@ class Pictures:
 
     Attributes:
       folder: that names start from.
+      names: of the rows, but for those that are no text, which fail.
       video: "", for it is none.
       count: how many rows there are.
       workers: that may read at the same time; None for as many as there are processors.
@@ -58,6 +59,7 @@ class Pictures:
                 row = {"name": name, "state": state, "object": number, "box": [float(side) for side in box]}
                 self._rows[name, number] = row
         self.count = len(self._rows)
+        self.names = tuple(name for name, _ in self._rows if files.is_text(name))
 
     def kept(self, done: dict[Key, Line]) -> dict[Key, Line]:
         """Returns the lines of an earlier prediction that are still true: of files and boxes that have not changed.
@@ -88,10 +90,11 @@ class Video:
     """Frames of a video, which are read one after the other.
 
     Attributes:
-      folder, video, count, workers, noun: as of `Pictures`; the count is what the video says and may be wrong.
+      folder, names, video, count, workers, noun: as of `Pictures`; the count is what the video says and may be wrong,
+        so there are no names.
     """
 
-    workers, noun = 1, "frames"
+    names, workers, noun = (), 1, "frames"
 
     def __init__(self, path: str):
         """Opens a video; raises a ValueError if OpenCV cannot, or its name is not UTF-8."""

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from dense_labels.prediction.predictions import Predictions
 
 
-@FORMATS.register("cvat", "CVAT's XML 1.1 of images, a skeleton for each object", file="points_cvat.xml")
-def write(predictions: Predictions) -> bytes:
-    """Writes the labels, then the pictures; landmarks without a place are `outside`.
+def check(predictions: Predictions) -> None:
+    """Refuses names that XML cannot hold.
 
     Raises:
       ValueError: if a name has characters that XML has not.
@@ -31,6 +30,16 @@ def write(predictions: Predictions) -> bytes:
     wrong = next((name for name in names if not name.isprintable()), None)
     if wrong is not None:
         raise ValueError(f"{wrong!r}: CVAT's XML cannot hold this name; rename it or choose another format")
+
+
+@FORMATS.register("cvat", "CVAT's XML 1.1 of images, a skeleton for each object", file="points_cvat.xml", check=check)
+def write(predictions: Predictions) -> bytes:
+    """Writes the labels, then the pictures; landmarks without a place are `outside`.
+
+    Raises:
+      ValueError: as `check`.
+    """
+    check(predictions)
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
     task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")

@@ -21,14 +21,19 @@ SCORER = "DenseLabels"
 _HALF = 0.5
 
 
-@FORMATS.register("deeplabcut", "DeepLabCut's CSV of x, y and likelihood", file="points_deeplabcut.csv")
+def check(predictions: Predictions) -> None:
+    """Refuses several objects in one picture with a ValueError."""
+    predictions.check_alone("deeplabcut")
+
+
+@FORMATS.register("deeplabcut", "DeepLabCut's CSV of x, y and likelihood", file="points_deeplabcut.csv", check=check)
 def write(predictions: Predictions) -> bytes:
     """Writes the rows `scorer`, `bodyparts` and `coords`, then a row for each picture, or for the number of each frame.
 
     Raises:
       ValueError: if there are several objects in one picture.
     """
-    predictions.check_alone("deeplabcut")
+    check(predictions)
     names = predictions.landmark_names
     headings = [
         ["scorer", *[SCORER] * (3 * len(names))],

@@ -20,6 +20,11 @@ _LEVELS = ("scorer", "bodyparts", "coords")
 _COORDS = ("x", "y", "likelihood")
 
 
+def check(predictions: Predictions) -> None:
+    """Refuses several objects in one picture with a ValueError."""
+    predictions.check_alone("deeplabcut_h5")
+
+
 @FORMATS.register(
     "deeplabcut_h5",
     "DeepLabCut's H5 of x, y and likelihood",
@@ -27,6 +32,7 @@ _COORDS = ("x", "y", "likelihood")
     needs=("pandas", "tables"),
     extra="h5",
     reader="deeplabcut",
+    check=check,
 )
 def write(predictions: Predictions) -> bytes:
     """Writes the table of `deeplabcut` with pandas.
@@ -39,7 +45,7 @@ def write(predictions: Predictions) -> bytes:
         import tables  # noqa: F401  which pandas writes HDF5 with
     except ImportError as error:
         raise ValueError('deeplabcut_h5 needs pandas and PyTables: pip install "dense-labels[h5]"') from error
-    predictions.check_alone("deeplabcut_h5")
+    check(predictions)
     columns = [(deeplabcut.SCORER, name, axis) for name in predictions.landmark_names for axis in _COORDS]
     table = pandas.DataFrame(
         deeplabcut.cells(predictions).reshape(len(predictions), -1).astype("float64"),

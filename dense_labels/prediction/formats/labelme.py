@@ -22,18 +22,26 @@ _VERSION = "5.5.0"  # of labelme, whose files look so
 _DIGITS = 3  # after the point
 
 
-@FORMATS.register("labelme", "labelme's JSON files, to be copied beside the pictures", file="labelme")
+def check(predictions: Predictions) -> None:
+    """Refuses two pictures that have one name but for their endings with a ValueError."""
+    predictions.check_files("labelme", _place)
+
+
+def _place(name: str) -> pathlib.PurePosixPath:
+    return pathlib.PurePosixPath(name).with_suffix(".json")
+
+
+@FORMATS.register("labelme", "labelme's JSON files, to be copied beside the pictures", file="labelme", check=check)
 def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
     """Writes NAME.json for each picture NAME, in folders as theirs; the objects of a picture are groups.
 
     Raises:
       ValueError: if two pictures have one name but for their endings.
     """
+    check(predictions)
     contents: dict[str, str] = {}
     for name, rows in predictions.by_picture().items():
-        place = pathlib.PurePosixPath(name).with_suffix(".json")
-        if str(place) in contents:
-            raise ValueError(f"labelme has one file for {name} and for a picture of that name with another ending")
+        place = _place(name)
         height, width = predictions.sizes[rows[0]].tolist()
         shapes = [shape for number, row in enumerate(rows) for shape in _shapes(predictions, row, number, len(rows))]
         content = {"version": _VERSION, "flags": {}, "shapes": shapes, "imagePath": place.with_name(_last(name)).name}

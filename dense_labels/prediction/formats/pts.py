@@ -21,35 +21,51 @@ if TYPE_CHECKING:
 _HALF = 0.5
 
 
-@FORMATS.register("pts", "300-W's .pts files, one a picture, to be copied beside the pictures", file="pts")
-def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
-    """Writes NAME.pts for each picture NAME that has landmarks, in folders as theirs; says what such files cannot hold.
+def check(predictions: Predictions) -> None:
+    """Refuses what such files cannot say, wherever the points are.
 
     Raises:
-      ValueError: if there is one landmark alone, a picture has some of the landmarks but not all, those of a picture
-        lie on one line along x or y, a picture has several objects, or two have one name but for their endings.
+      ValueError: if there is one landmark alone, a picture has several objects, or two have one name but for their
+        endings.
     """
     predictions.check_alone("pts")
     if len(predictions.landmark_names) == 1:  # errors of such files are divided by the size of the box about the points
         raise ValueError("pts is for several landmarks, whose box has an area, and there is one; choose 'csv'")
+    predictions.check_files("pts", _place)
+
+
+def _place(name: str) -> str:
+    return str(pathlib.PurePosixPath(name).with_suffix(".pts"))
+
+
+@FORMATS.register(
+    "pts",
+    "300-W's .pts files, one a picture, to be copied beside the pictures",
+    file="pts",
+    check=check,
+)
+def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
+    """Writes NAME.pts for each picture NAME that has landmarks, in folders as theirs; says what such files cannot hold.
+
+    Raises:
+      ValueError: as `check`, or if a picture has some of the landmarks but not all, or those of a picture lie on one
+        line along x or y.
+    """
+    predictions = predictions.take(np.flatnonzero(predictions.known.any(axis=1)))
+    check(predictions)
     contents: dict[str, str] = {}
     for row, name in enumerate(predictions.names):
         known = predictions.known[row]
-        if not known.any():
-            continue
         if not known.all():
             missing = predictions.landmark_names[int(np.argmin(known))]
             raise ValueError(f"pts has every landmark of a picture, and {name} has no {missing}; choose 'csv'")
-        place = str(pathlib.PurePosixPath(name).with_suffix(".pts"))
-        if place in contents:
-            raise ValueError(f"pts has one file for {name} and for a picture of that name with another ending")
         written = np.round(predictions.points[row].astype(np.float64) + _HALF, 5)
         if not np.ptp(written, axis=0).all():
             raise ValueError(
                 f"pts: the landmarks of {name} lie on one line, and their box must have an area; choose 'csv'"
             )
         lines = "".join(f"{x:.5f} {y:.5f}\n" for x, y in written)
-        contents[place] = f"version: 1\nn_points: {len(known)}\n{{\n{lines}}}\n"
+        contents[_place(name)] = f"version: 1\nn_points: {len(known)}\n{{\n{lines}}}\n"
     _say_what_is_lost(predictions)
 
     return lambda folder: files.write_folder(folder, contents)

@@ -16,17 +16,27 @@ if TYPE_CHECKING:
     from dense_labels.prediction.predictions import Predictions
 
 
-@FORMATS.register("tps", "tpsDig's landmarks, y from the bottom", file="points.tps")
+def check(predictions: Predictions) -> None:
+    """Refuses names that the format cannot say.
+
+    Raises:
+      ValueError: if the name of a picture has a line break, or a space at an end.
+    """
+    for name in predictions.names:
+        if not name.isprintable() or name != name.strip():
+            raise ValueError(f"{name!r}: a TPS file cannot hold this name; rename the picture or choose another format")
+
+
+@FORMATS.register("tps", "tpsDig's landmarks, y from the bottom", file="points.tps", check=check)
 def write(predictions: Predictions) -> bytes:
     """Writes LM, a line for each landmark, IMAGE and ID of each picture, or of each object in it.
 
     Raises:
-      ValueError: if the name of a picture has a line break, or a space at an end, which the format cannot say.
+      ValueError: as `check`.
     """
+    check(predictions)
     blocks, lost = [], 0
     for index, (name, (height, _)) in enumerate(zip(predictions.names, predictions.sizes.tolist())):
-        if not name.isprintable() or name != name.strip():
-            raise ValueError(f"{name!r}: a TPS file cannot hold this name; rename the picture or choose another format")
         points = predictions.points[index] * [1, -1] + [0, height]
         outside = (points < 0).all(axis=1)  # beyond the corner at the bottom left, which says: not placed
         lost += int(outside.sum())

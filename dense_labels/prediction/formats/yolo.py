@@ -24,23 +24,32 @@ if TYPE_CHECKING:
 _HIDDEN, _VISIBLE = 1, 2
 
 
-@FORMATS.register("yolo", "a YOLO-pose data set: data.yaml and labels, to be completed with images", file="yolo")
+def check(predictions: Predictions) -> None:
+    """Refuses two pictures that have one name but for their endings with a ValueError."""
+    predictions.check_files("yolo", _place)
+
+
+def _place(name: str) -> str:
+    return labels_of(pathlib.PurePosixPath("images", name)).as_posix()
+
+
+@FORMATS.register(
+    "yolo", "a YOLO-pose data set: data.yaml and labels, to be completed with images", file="yolo", check=check
+)
 def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
     """Writes data.yaml, and for each picture NAME its labels, where they are looked for once it is images/NAME.
 
     Raises:
       ValueError: if two pictures have one name but for their endings.
     """
+    check(predictions)
     contents: dict[str, str] = {}
     shares = predictions.points.astype(np.float64) / predictions.sizes[:, np.newaxis, ::-1]
     inside = predictions.known & (shares >= 0).all(axis=-1) & (shares <= 1).all(axis=-1)
     if lost := int((predictions.known & ~inside).sum()):
         progress.warn(f"yolo: {lost} landmarks lie outside of their pictures and are written as not labelled")
     for name, rows in predictions.by_picture().items():
-        place = labels_of(pathlib.PurePosixPath("images", name)).as_posix()
-        if place in contents:
-            raise ValueError(f"yolo has one file for {name} and for a picture of that name with another ending")
-        contents[place] = "".join(_line(predictions, row, shares[row], inside[row]) for row in rows)
+        contents[_place(name)] = "".join(_line(predictions, row, shares[row], inside[row]) for row in rows)
 
     def make(folder: pathlib.Path) -> None:
         files.write_folder(folder, contents)

@@ -376,11 +376,29 @@ def test_objects_are_seen_in_their_boxes_and_found_in_their_pictures(boxed, tmp_
     np.testing.assert_allclose(again.landmarks, found.points, atol=5e-3)
 
 
-def test_a_format_of_one_row_a_picture_refuses_two_objects(boxed, tmp_path):
+def test_what_a_format_cannot_say_is_refused_before_a_picture_is_read(boxed, tmp_path):
     folder, file, _ = boxed
-    with pytest.raises(ValueError, match="deeplabcut has one row a picture, and 0.png has 2 objects; choose 'coco'"):
-        model().predict(folder, boxes=Boxes(file), out=tmp_path / "out", formats=("csv", "deeplabcut"))
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [journal.FILE]  # nothing that was found is lost
+    never = lambda images: pytest.fail("no picture is to be shown to the network")  # noqa: E731
+    two, one = (Predictor(never, FRAME, names, {}) for names in (NAMES, NAMES[:1]))
+    numbered = [Predictor(never, FRAME, (), {}, count=1), Predictor(never, FRAME, (), {}, annotated=np.ones([5, 1, 2]))]
+    for name in ("deeplabcut", "deeplabcut_h5", "pts"):
+        with pytest.raises(ValueError, match=f"^{name} has one row a picture, and 0.png has 2 objects; choose 'coco'"):
+            two.predict(folder, boxes=Boxes(file), out=tmp_path / "out", formats=("csv", name))
+    for predictor_of_one in (one, *numbered):
+        with pytest.raises(ValueError, match="pts is for several landmarks, whose box has an area, and there is one"):
+            predictor_of_one.predict(folder, out=tmp_path / "out", formats="pts")
+    Image.new("RGB", (112, 80)).save(folder / "0.bmp")
+    Image.new("RGB", (112, 80)).save(folder / "0.bmp.png")
+    for name in ("pts", "labelme", "yolo"):
+        with pytest.raises(ValueError, match=f"{name} has one file for 0.png and for a picture of that name with anot"):
+            two.predict(folder, out=tmp_path / "out", formats=name)
+    with pytest.raises(ValueError, match="two pictures would both be drawn as 0.bmp.png, 0.bmp.png for one; rename"):
+        two.predict(folder, out=tmp_path / "out", formats="drawn")
+    (folder / "0.bmp").rename(folder / "a\n.png")
+    for name in ("tps", "cvat"):
+        with pytest.raises(ValueError, match=r"'a\\n.png': .* cannot hold this name; rename"):
+            two.predict(folder, out=tmp_path / "out", formats=name)
+    assert not (tmp_path / "out").exists()
 
 
 def test_objects_go_on_where_they_were_stopped_unless_their_boxes_changed(boxed, tmp_path, monkeypatch, capsys):
