@@ -12,8 +12,7 @@ import numpy as np
 
 from dense_labels import files
 from dense_labels.prediction import inputs, smoothing
-from dense_labels.prediction.predictions import Predictions
-from dense_labels.registry import FORMATS, READERS
+from dense_labels.prediction.predictions import Predictions, read_again
 from input_pipeline.storage import videos
 
 TABLE, SHEET, FOLDER = inputs.OUTLIERS
@@ -74,7 +73,8 @@ def write(
     """Writes a table of outliers, a contact sheet of the first 48 of them, and a folder to correct them in.
 
     The folder has the predictions of the pictures that are listed, no others, in those of the formats that are read as
-    annotations, or where there is none, in one that is; and of a video, these frames as pictures.
+    annotations, with several objects a picture where predictions have such; or where there is none, in one that is. Of
+    a video it has these frames as pictures.
 
     Args:
       predictions: of N rows.
@@ -115,9 +115,8 @@ def _write_rows(predictions, outliers, folder, formats):
         for frame in videos.read_frames(predictions.video, only=set(chosen.frames.tolist())):
             videos.write_frame(folder / chosen.names[chosen.frames.tolist().index(frame.index)], frame.picture)
         chosen = dataclasses.replace(chosen, folder=str(folder), video="", frames=None, seconds=None)
-    read = [name for name in formats if (FORMATS[name].facts.get("reader") or name) in READERS]
-    usual = ["csv" if predictions.objects is None else "coco"]
-    chosen.save(folder, read or usual)
+    usual = "csv" if predictions.objects is None and not predictions.has_several else "coco"
+    chosen.save(folder, read_again(formats, predictions) or usual)
 
 
 def shape_distances(points: np.ndarray, shapes: np.ndarray) -> np.ndarray | None:

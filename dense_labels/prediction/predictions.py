@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dense_labels import files, progress
-from dense_labels.registry import FORMATS, READERS
+from dense_labels.registry import FORMATS, READERS, Entry
 from input_pipeline.readers import pictures
 from input_pipeline.storage import uncorrected
 
@@ -106,6 +106,11 @@ class Predictions:
             taken.add(place(name))
 
     @property
+    def has_several(self) -> bool:
+        """Whether a picture has several objects, a row each."""
+        return len(set(self.names)) < len(self.names)
+
+    @property
     def certainty(self) -> np.ndarray:
         """How likely each landmark is there and found, float32 [N, K]; the score of a head that was not calibrated."""
         if self.likelihood is None:
@@ -141,6 +146,7 @@ class Predictions:
           out: folder of the files; created where it is absent.
           formats: names of the registry FORMATS, or one name. Where points were smoothed, `points_raw.csv` has them as
             they were found. A file that is there, and is not as predictions have left it, is kept under another name.
+            Which files are not read again, for pictures have several objects, is said.
 
         Returns:
           The files that were written.
@@ -165,9 +171,25 @@ class Predictions:
             else:
                 files.make_whole(folder / name, content)
         if edited:
-            read = {entry.facts["file"] for entry in chosen if (entry.facts.get("reader") or entry.name) in READERS}
+            read = {entry.facts["file"] for entry in chosen if _is_read(entry)}
             uncorrected.remember(folder, edited, copied=read & set(edited))
+        if self.has_several and (unread := [entry.facts["file"] for entry in chosen if entry.facts.get("one_row")]):
+            progress.note(
+                f"{', '.join(unread)} has several lines of a picture, one for each object, and is not read as "
+                "annotations; correct what format 'coco' writes"
+            )
         return [folder / name for name in contents]
+
+
+def read_again(formats: Sequence[str], predictions: Predictions) -> list[str]:
+    """Returns those of some formats in which predictions are read as annotations."""
+    entries = [FORMATS[name] for name in formats]
+    several = predictions.has_several
+    return [entry.name for entry in entries if _is_read(entry) and not (several and entry.facts.get("one_row"))]
+
+
+def _is_read(entry: Entry) -> bool:
+    return (entry.facts.get("reader") or entry.name) in READERS
 
 
 def check_formats(

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from dense_labels.prediction.predictions import Predictions
 
 
-@FORMATS.register("csv", "a table, one line a picture, as --annotations reads it: continuous pixels", file="points.csv")
+@FORMATS.register(
+    "csv", "a table, one line a picture, as --annotations reads it: continuous pixels", file="points.csv", one_row=True
+)
 def write_points(predictions: Predictions) -> bytes:
     """Writes the points under the header `file,NAME_x,NAME_y,...`, or `file,x0,y0,...`; empty cells are not known.
 

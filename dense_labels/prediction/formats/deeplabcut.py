@@ -26,7 +26,9 @@ def check(predictions: Predictions) -> None:
     predictions.check_alone("deeplabcut")
 
 
-@FORMATS.register("deeplabcut", "DeepLabCut's CSV of x, y and likelihood", file="points_deeplabcut.csv", check=check)
+@FORMATS.register(
+    "deeplabcut", "DeepLabCut's CSV of x, y and likelihood", file="points_deeplabcut.csv", one_row=True, check=check
+)
 def write(predictions: Predictions) -> bytes:
     """Writes the rows `scorer`, `bodyparts` and `coords`, then a row for each picture, or for the number of each frame.
 

@@ -32,6 +32,7 @@ def check(predictions: Predictions) -> None:
     needs=("pandas", "tables"),
     extra="h5",
     reader="deeplabcut",
+    one_row=True,
     check=check,
 )
 def write(predictions: Predictions) -> bytes:

@@ -42,6 +42,7 @@ def _place(name: str) -> str:
     "pts",
     "300-W's .pts files, one a picture, to be copied beside the pictures",
     file="pts",
+    one_row=True,
     check=check,
 )
 def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:

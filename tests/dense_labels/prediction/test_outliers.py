@@ -148,6 +148,20 @@ def test_those_of_pictures_are_written_in_the_formats_that_are_asked_for_and_rea
     np.testing.assert_allclose(read.landmarks, points[1:3])
 
 
+def test_those_of_several_objects_are_written_in_formats_that_are_read_with_several(tmp_path):
+    for index in range(2):
+        Image.new("RGB", (100, 80)).save(tmp_path / f"{index}.png")
+    points = np.arange(12.0).reshape([3, 2, 2]) + 10
+    predictions = of(points, np.full([3, 2], 0.8), tmp_path, ("0.png", "1.png", "1.png"), objects=np.array([1, 1, 2]))
+    chosen = outliers.find(predictions, 3)
+    for given, written in ((["csv", "deeplabcut", "scores"], "points.json"), (["csv", "tps"], "points.tps")):
+        (tmp_path / given[1]).mkdir()
+        folder = outliers.write(predictions, chosen, tmp_path / given[1], given)[2]
+        assert [path.name for path in folder.glob("[!.]*")] == [written]
+        read = annotation_files.read(tmp_path, folder / written)
+        assert len(read.paths) == 3 and read.boxes is not None
+
+
 def test_those_of_a_video_are_written_with_their_frames(tmp_path):
     pytest.importorskip("cv2")
     middle = videos.write(tmp_path / "arm.mp4", 30)

@@ -401,6 +401,19 @@ def test_what_a_format_cannot_say_is_refused_before_a_picture_is_read(boxed, tmp
     assert not (tmp_path / "out").exists()
 
 
+def test_a_table_of_several_objects_is_said_to_be_no_annotations(boxed, tmp_path, capsys):
+    folder, file, _ = boxed
+    model().predict(folder, boxes=Boxes(file), out=tmp_path / "out", formats=("csv", "scores", "sheet"), outliers=2)
+    said = "note: points.csv has several lines of a picture, one for each object, and is not read as annotations; corr"
+    assert capsys.readouterr().out.count(said) == 1
+    outliers = tmp_path / "out" / "outliers"
+    assert [path.name for path in outliers.glob("[!.]*")] == ["points.json"]
+    again = coco.read_file(folder, outliers / "points.json")
+    assert again.boxes is not None and len(again.paths) == 2 * len(set(again.paths))
+    model().predict(folder / "0.png", out=tmp_path / "one", formats="csv")
+    assert "not read as annotations" not in capsys.readouterr().out
+
+
 def test_objects_go_on_where_they_were_stopped_unless_their_boxes_changed(boxed, tmp_path, monkeypatch, capsys):
     folder, file, places = boxed
     monkeypatch.setattr(answers, "BATCH_SIZE", 1)
