@@ -103,8 +103,7 @@ class Predictor:
             smoothing.check(source.video, source.folder)
         if outliers and out is None:
             raise ValueError(f"outliers={outliers} are written as files; give out, the folder to write to")
-        if self._saw_boxes and boxes is None:
-            progress.note("the network saw boxes about the objects; give boxes, or pictures that are cropped alike")
+        self._say_of_boxes(boxes)
         ask = self._together if outliers else self._landmarks
         if out is None:
             found = self._predictions(source, self._lines(source, ask, {}, lambda lines: None))
@@ -130,6 +129,16 @@ class Predictor:
     def predict_batch(self, batch: Sequence[Seen], size: int = answers.BATCH_SIZE) -> list[Line]:
         """Predicts at most `size` pictures of the frame's full size; see `answers.of_batch`."""
         return answers.of_batch(batch, self._landmarks, size)
+
+    def _say_of_boxes(self, boxes: Boxes | None) -> None:
+        """Says where what is shown is not what the training saw: boxes about objects, or whole pictures."""
+        if self._saw_boxes and boxes is None:
+            progress.note("the network saw boxes about the objects; give boxes, or pictures that are cropped alike")
+        if boxes is not None and not self._saw_boxes:
+            progress.warn(
+                f"{boxes.file}: objects are shown in boxes, and the network saw whole pictures, as far as is known; "
+                "give no boxes, or a model that was trained on boxes (config.data.name=boxes)"
+            )
 
     def _expected(self, source: reading.Source) -> Predictions:
         """What is known of the predictions before a picture is read: which rows and landmarks they have."""

@@ -464,6 +464,15 @@ def test_a_network_that_saw_boxes_asks_for_them(boxed, capsys):
     assert "note: the network saw boxes about the objects; give boxes, or pictures that" in capsys.readouterr().out
 
 
+def test_a_network_that_saw_whole_pictures_warns_of_boxes(boxed, capsys):
+    folder, file, _ = boxed
+    model().predict(folder)
+    assert "warning" not in capsys.readouterr().out
+    model().predict(folder, boxes=Boxes(file))
+    said = "boxes.json: objects are shown in boxes, and the network saw whole pictures, as far as is known; give no bo"
+    assert capsys.readouterr().out.count(f"warning: {file.parent}/{said}") == 1
+
+
 @pytest.mark.parametrize(
     "name, boxes, seen", [("coco", "", False), ("coco", "/own/points.json", True), ("pts", "", True)]
 )
