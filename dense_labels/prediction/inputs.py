@@ -51,7 +51,7 @@ class Boxes:
 
 
 def find(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> Inputs:
-    """Finds pictures.
+    """Finds pictures, and says which files of a folder or a pattern are passed over, for they are not called pictures.
 
     Args:
       pictures: a folder, with folders in it; a picture; a pattern such as "in/**/*.jpg"; a text file .txt with a name
@@ -74,8 +74,7 @@ def find(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> Inputs:
         if given.lower().endswith(_LIST):
             return _listed(given)
         return _below(os.path.dirname(given) or os.curdir, [given])
-    matching = [path for path in folder.matching(given) if path.lower().endswith(decoding.EXTENSIONS)]
-    return _from_common_folder(matching, given)
+    return _from_common_folder(folder.pictures_among(folder.matching(given)), given)
 
 
 def not_drawn(found: Inputs, out: str | os.PathLike) -> Inputs:

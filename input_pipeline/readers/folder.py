@@ -22,19 +22,12 @@ _ESCAPED = re.compile(r"\[([*?[])\]")  # by `glob.escape`
 
 @READERS.register("folder", "any folder of pictures; no landmarks", keys=STILL_KEYS, unannotated=True)
 def read(data: DataConfig) -> dict[str, Pictures]:
-    """Finds the pictures in `data.dir`, and says which files are passed over; see `find`."""
-    splits = {"train": find(data.dir)}
-    endings = passed_over(data.dir)
-    if endings:
-        kinds = ", ".join(f"{count} {end or 'without an ending'}" for end, count in endings.most_common(_NAMED))
-        kinds += ", ..." * (len(endings) > _NAMED)
-        looked_for = ", ".join(decoding.EXTENSIONS)
-        progress.note(f"files that are not called {looked_for} are passed over: {kinds}")
-    return splits
+    """Finds the pictures in `data.dir`; see `find`."""
+    return {"train": find(data.dir)}
 
 
 def find(dir: str | os.PathLike) -> Pictures:
-    """Finds all pictures in a folder and the folders in it.
+    """Finds all pictures in a folder and the folders in it, and says which other files are passed over.
 
     Args:
       dir: the folder.
@@ -50,7 +43,7 @@ def find(dir: str | os.PathLike) -> Pictures:
     files = files_below(dir, runs)
     if runs:
         progress.note(f"{dir} holds runs, whose drawings are passed over: {', '.join(runs)}")
-    paths = tuple(path for path in files if path.lower().endswith(decoding.EXTENSIONS))
+    paths = pictures_among(files)
     if not paths:
         raise ValueError(
             f"{dir} holds no pictures: files called {', '.join(decoding.EXTENSIONS)} are looked for, in it and in the "
@@ -59,21 +52,19 @@ def find(dir: str | os.PathLike) -> Pictures:
     return Pictures(paths)
 
 
-def passed_over(dir: str | os.PathLike) -> collections.Counter[str]:
-    """Counts the files that `find` does not look at, because their names do not end as those of pictures do.
+def pictures_among(files: Sequence[str]) -> tuple[str, ...]:
+    """Returns those of some files whose names end as those of pictures do, and says which others are passed over.
 
-    Args:
-      dir: the folder.
-
-    Returns:
-      The number of files with each extension, in lower case, such as ".heic"; "" stands for none.
-
-    Raises:
-      ValueError: if there is no such folder.
-      OSError: if a folder in it cannot be read.
+    Nothing is said where there is no picture, which callers refuse.
     """
-    endings = collections.Counter(os.path.splitext(path)[1].lower() for path in files_below(dir))
-    return collections.Counter({end: count for end, count in endings.items() if end not in decoding.EXTENSIONS})
+    paths = tuple(path for path in files if path.lower().endswith(decoding.EXTENSIONS))
+    if paths and len(paths) < len(files):
+        others = sorted(set(files) - set(paths))
+        endings = collections.Counter(os.path.splitext(path)[1].lower() for path in others)
+        kinds = ", ".join(f"{count} {end or 'without an ending'}" for end, count in endings.most_common(_NAMED))
+        kinds += ", ..." * (len(endings) > _NAMED)
+        progress.note(f"files that are not called {', '.join(decoding.EXTENSIONS)} are passed over: {kinds}")
+    return paths
 
 
 def files_below(dir: str | os.PathLike, runs: list[str] | None = None) -> list[str]:

@@ -78,7 +78,7 @@ def _on_disk(given, path, kind):
     if not paths:
         raise _nothing(given, "nothing is there")
     if kind == "pictures":
-        paths = tuple(each for each in paths if each.lower().endswith(decoding.EXTENSIONS))
+        paths = folder.pictures_among(paths)
         if not paths:
             raise _nothing(given, f"no file there is called {', '.join(decoding.EXTENSIONS)}")
     top = os.path.dirname(path).rstrip("/") + "/" if itself else storage.fixed_folder(path)

@@ -503,6 +503,20 @@ def test_pictures_are_found_by_folder_pattern_list_and_path(pictures, tmp_path):
     assert inputs.find([folder / "02.png", str(folder / "01.png")]) == (str(folder), ("02.png", "01.png"))
 
 
+def test_files_that_are_not_called_pictures_are_told(pictures, capsys):
+    folder, _ = pictures
+    inputs.find(folder)
+    for name in ("a.heic", "b.HEIC", "notes.txt"):
+        (folder / name).touch()
+    inputs.find(f"{folder}/0*")
+    assert not capsys.readouterr().out
+    both = "2 .heic, 1 .txt"
+    for given, kinds in ((folder, both), (f"{folder}/*", both), (f"{folder}/[a0]*", "1 .heic")):
+        assert inputs.find(given).names[0] == "00.png"
+        said = capsys.readouterr().out
+        assert said.startswith("note: files that are not called .jpg, ") and f"are passed over: {kinds}\n" in said
+
+
 @pytest.mark.parametrize(
     "given, said",
     [("none", "there is no such picture or folder"), ("*.jpg", "no such picture or folder"), ([], "no such")],
