@@ -184,18 +184,20 @@ def check_found(
             raise ValueError(f"{other} and {name} are both found as {path}; {todo}")
 
 
-def read_text(path: str | os.PathLike, *, otherwise: str = "") -> str:
+def read_text(path: str | os.PathLike, *, otherwise: str = "", newline: str | None = None) -> str:
     """Reads a text file in UTF-8.
 
     Args:
       path: of the file.
       otherwise: encoding of a file that is not in UTF-8, which is said; "" where there is none.
+      newline: as of `open`: None takes all ends of lines for line feeds, "" leaves them as they are.
 
     Raises:
       ValueError: if it is not there or cannot be read, or is not text.
     """
     try:
-        return pathlib.Path(path).read_text(encoding="utf-8-sig")  # some programs begin a file with a byte order mark
+        with open(path, encoding="utf-8-sig", newline=newline) as file:  # some programs begin it with a byte order mark
+            return file.read()
     except UnicodeDecodeError as error:
         if not otherwise:
             raise ValueError(f"{path}: text in UTF-8 is expected; {error}") from error
@@ -214,9 +216,10 @@ def read_csv(path: str | os.PathLike) -> list[tuple[str, list[str]]]:
     Raises:
       ValueError: as `read_text`, or naming the line that is no CSV.
     """
-    text = read_text(path)
-    delimiter = next((each for each in ",;\t" if each in text.partition("\n")[0]), ",")
-    reader = csv.reader(io.StringIO(text), strict=True, delimiter=delimiter)
+    text = read_text(path, newline="")  # for a quoted cell may hold a carriage return
+    first = io.StringIO(text, newline="").readline()
+    delimiter = next((each for each in ",;\t" if each in first), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     try:
         return [(f"{path}, line {reader.line_num}", cells) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:

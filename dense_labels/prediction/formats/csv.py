@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,11 @@ def cell(number: float, digits: int) -> str:
 
 def table(headings: Sequence[Sequence[Any]], rows: Iterable[Sequence[Any]]) -> bytes:
     """Returns the content of a CSV file, in UTF-8."""
+    return "".join(map(_line, itertools.chain(headings, rows))).encode()
+
+
+def _line(cells: Sequence[Any]) -> str:
+    """A line that ends in a line feed; a carriage return is quoted too, which csv does where lines end in it."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([*headings, *rows])
-    return text.getvalue().encode()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue()[:-2] + "\n"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.registry import FORMATS
-from input_pipeline.readers import coco, points_csv
+from input_pipeline.readers import annotation_files, coco, points_csv
 from input_pipeline.readers.formats import yolo
 
 NAMES = ("left_eye", "right_eye", "nose, tip")
@@ -42,6 +42,24 @@ def test_tables_are_what_annotations_are_read_from(predictions, tmp_path):
     assert found.paths == (str(tmp_path / "a.png"), str(tmp_path / "in/b,c.png")) and found.landmark_names == NAMES
     np.testing.assert_allclose(found.landmarks, predictions.points, atol=6e-4)
     assert found.annotated.all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names have no line breaks")
+@pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", "\r\n.png", "\r", 'a"\r,.png'])
+def test_tables_hold_names_with_line_breaks(predictions, tmp_path, name):
+    (tmp_path / "a.png").rename(tmp_path / name)
+    named = dataclasses.replace(predictions, names=(name, predictions.names[1]))
+    for format, file in (("csv", "points.csv"), ("deeplabcut", "points_deeplabcut.csv")):
+        named.save(tmp_path, format)
+        found = annotation_files.read(tmp_path, tmp_path / file)
+        assert [pathlib.Path(path).name for path in found.paths] == [name, "b,c.png"]
+        np.testing.assert_allclose(found.landmarks, predictions.points, atol=6e-4)
+
+
+def test_only_what_needs_quotes_has_them():
+    rows = [["a.png", 1.5, ""], ["a, b.png", 2, "c\rd"], ['e"f', "", "g\nh"]]
+    table = sys.modules[FORMATS["csv"].value.__module__].table
+    assert table([["file", "x", "y"]], rows) == b'file,x,y\na.png,1.5,\n"a, b.png",2,"c\rd"\n"e""f",,"g\nh"\n'
 
 
 def test_the_score_of_a_single_landmark_is_a_list_too(predictions):

@@ -47,6 +47,12 @@ def test_csv_as_spreadsheets_write_it_where_a_comma_is_a_decimal_point(read_csv,
     np.testing.assert_array_equal(found.annotated, [[1, 0], [1, 1]])
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+def test_csv_lines_end_as_any_system_ends_them(read_csv, end):
+    found = read_csv(end.join(["file;x0;y0", "in/0.png;1;2", '"1, b.png";3;4', ""]))
+    np.testing.assert_array_equal(found.landmarks[:, 0], [[1, 2], [3, 4]])
+
+
 def test_csv_says_what_is_hidden_as_coco_does(read_csv):
     header = "file,nose_x,nose_y,nose_v,tail_x,tail_y,tail_v\n"
     found = read_csv(header + 'in/0.png,1,1,1,3,4,2\n"1, b.png",1,1,,,,1\nin/0.png,1,1,2.0,,,0\n')
