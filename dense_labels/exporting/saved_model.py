@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import pathlib
 import shutil
@@ -63,11 +64,13 @@ def export_saved_model(
       Path of the version folder: one above the highest number that is or was in `export_dir`, or 1.
 
     Raises:
-      ValueError: if TensorFlow takes `export_dir` for a pattern, `example_images` are not such images, the network
-        gives no such labels, the head answers no points and scores, or a registered signature cannot be served.
+      ValueError: if TensorFlow takes `export_dir` for a pattern, the model would refuse pictures of the size that it
+        sees them in, which predictions resize them to, `example_images` are not such images, the network gives no such
+        labels, the head answers no points and scores, or a registered signature cannot be served.
       RuntimeError: if the written model does not answer as the live one does, or needs more than TensorFlow itself.
     """
     files.check_plain(export_dir, "export_dir")
+    _check_limits(limits, frame, *([detector.frame] if detector else []))
     example_images = np.asarray(example_images)
     _check_images(example_images)
     _check_network(network, frame)
@@ -89,6 +92,15 @@ def export_saved_model(
         with tf.device("CPU:0"):  # a GPU may round convolutions too coarsely to compare
             verification.verify(written, verification.LiveModel(network, head, frame, detector), example_images)
         return pathlib.Path(written).rename(out / str(_next_number(out)))
+
+
+def _check_limits(limits, *frames):
+    height, width = max((frame.full_size for frame in frames), key=math.prod)
+    if limits.max_pixels < height * width:
+        raise ValueError(
+            f"max_pixels={limits.max_pixels}: the model sees pictures at {width} x {height} pixels; give at least "
+            f"{height * width}"
+        )
 
 
 def _check_images(images):

@@ -5,12 +5,13 @@ import fcntl
 import os
 import shutil
 import threading
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.batches import Frame
+from dense_labels.batches import Frame, Limits
 from dense_labels.exporting import saved_model
 from dense_labels.method import geometry, matching
 from tests.colours import FRAME, SIZE, STRIDE, publish, smooth_images
@@ -163,6 +164,22 @@ def test_a_full_disk_leaves_nothing(colour_network, tmp_path, monkeypatch):
     # It was written on the file system it belongs to, under a name that no server loads.
     assert os.path.dirname(parents[0]) == str(tmp_path / "served")
     assert os.path.basename(parents[0]).startswith(".export-")
+
+
+@pytest.mark.parametrize(
+    "pixels, detail, said",
+    [
+        (719, None, "max_pixels=719: the model sees pictures at 24 x 30 pixels; give at least 720"),
+        (720, Frame((64, 48), 4), "max_pixels=720: the model sees pictures at 48 x 64 pixels; give at least 3072"),
+        (719, Frame((16, 8), 4), "max_pixels=719: the model sees pictures at 24 x 30 pixels; give at least 720"),
+    ],
+)
+def test_a_model_that_refuses_what_predictions_show_it_is_not_published(colour_network, tmp_path, pixels, detail, said):
+    """Predictions resize every picture to what the network, or the detector, sees."""
+    detector = detail and types.SimpleNamespace(frame=detail)
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        publish(colour_network, None, tmp_path, detector=detector, limits=Limits(max_pixels=pixels))
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
