@@ -86,8 +86,8 @@ def check(layout: Layout) -> None:
     """Refuses, before the work, what cannot be written.
 
     Raises:
-      ValueError: if a format needs pictures, a folder or a package that is missing, or files with another number of
-        shards are there.
+      ValueError: if a format needs pictures, says where they lie, or needs a folder or a package that is missing, or
+        files with another number of shards are there.
     """
     if storage.has_wildcard(layout.output):
         raise ValueError(f"--output={layout.output}: give the beginning of file names, without * ? [ {{")
@@ -107,7 +107,8 @@ def check(layout: Layout) -> None:
 def _is_suitable(entry):
     facts = entry.facts
     single = bool(pathlib.PurePath(facts["file"]).suffix)
-    return single and not facts.get("needs_video") and not facts.get("reads_pictures")
+    on_one_machine = ("needs_video", "reads_pictures", "whole_paths")
+    return single and not any(map(facts.get, on_one_machine))
 
 
 def with_shard(line: Line, shards: int) -> tuple[int, Line]:

@@ -390,6 +390,7 @@ MISTAKES = {
     },
     "--runner=NoRunner: ": {"runner": "NoRunner"},
     "--formats=sheet: is not for bulk prediction; choose of csv, ": {"formats": ["sheet"]},
+    "--formats=sleap: is not for bulk prediction; choose of csv, ": {"formats": ["sleap"]},
     "there is no format": {"formats": ["xml"]},
     "give the beginning of file names": {"output": "out/*"},
     "00000-of-00002.csv is of another number of shards; remove it": {"output": "{here}/old"},

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 _HALF = 0.5
 
 
-@FORMATS.register("sleap", "predicted instances in SLEAP's .slp", file="points.slp", needs=("sleap_io",), extra="sleap")
+@FORMATS.register(
+    "sleap",
+    "predicted instances in SLEAP's .slp",
+    file="points.slp",
+    needs=("sleap_io",),
+    extra="sleap",
+    whole_paths=True,
+)
 def write(predictions: Predictions) -> bytes:
     """Writes an instance for each object that has a landmark with a place, with skeleton and symmetries.
 

@@ -56,6 +56,18 @@ def test_tables_hold_names_with_line_breaks(predictions, tmp_path, name):
         np.testing.assert_allclose(found.landmarks, predictions.points, atol=6e-4)
 
 
+@pytest.mark.parametrize(
+    "name", ["csv", "scores", "coco", "cvat", "deeplabcut", "label_studio", "tfrecord", "tps", "sleap"]
+)
+def test_the_format_that_says_where_the_pictures_lie_has_that_fact(predictions, name):
+    """Bulk prediction, which has no such folder, takes the others."""
+    assert FORMATS[name].facts.get("whole_paths", False) == (name == "sleap")
+    if name == "sleap":
+        pytest.importorskip("sleap_io")
+    here, elsewhere = (content(dataclasses.replace(predictions, folder=folder), name) for folder in ("", "/elsewhere"))
+    assert (here != elsewhere) == (name == "sleap")
+
+
 def test_only_what_needs_quotes_has_them():
     rows = [["a.png", 1.5, ""], ["a, b.png", 2, "c\rd"], ['e"f', "", "g\nh"]]
     table = sys.modules[FORMATS["csv"].value.__module__].table
