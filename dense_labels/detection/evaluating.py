@@ -122,6 +122,7 @@ class Fitting:
         self.test = _mapped_images(own, "test") if own.count("test") else None
         sides.exchanged(self.known.landmarks.shape[1], self.flip_pairs)  # refuses pairs that are none
         _say_how_objects_lie(self.known, self.flip_pairs)
+        views_lib.warn_of_lost(self.known)
         own_settings = fitting.Settings(config.views, weights, config.train.seed, self.flip_pairs, times=times)
         self.settings = dataclasses.replace(own_settings, kept_in=kept_in)
         self._last: list[tuple[tuple, Any]] = []

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from dense_labels import progress
 from dense_labels.batches import Array, LabelledLandmarks
 from dense_labels.compat import without_autograph
 from dense_labels.config import ViewsConfig
@@ -23,6 +24,8 @@ _UPRIGHT = 0.7  # mean of the turned unit vectors; for normal angles, of a stand
 _APART = 1e-3  # pixels from their middle: landmarks that are nearer to it lie no way round
 _CLEARLY = 1.1  # times the fit of the landmarks as they are: that of a mirror image that is taken
 _TURN, _WINDOW = 4, 5  # folded into a seed, for draws that leave others as they are; `view_maps`, `pairs` have 1 to 3
+_LOOKED_AT, _SMALL = 64, 128  # views that are drawn to see what they show, and pixels of their longer side
+_LEAST_SHOWN = 0.5
 _ANYWHERE = 0.25  # of the windows lie anywhere in their view, the others about the object
 _BESIDE = 0.4  # of a window's sides: how far its middle lies from the object's at most, along each
 
@@ -68,9 +71,7 @@ def batches(
       `tf.data.Dataset` of AnnotatedViews.
     """
     images = known.labels.values
-    settings = dataclasses.replace(
-        views, warp="tps", strength=_STRENGTH, projective=0.0, shift=0.0, flip=bool(flip_pairs)
-    )
+    settings = dataclasses.replace(_warped(views), flip=bool(flip_pairs))
     order = sides.exchanged(known.landmarks.shape[1], flip_pairs)
     landmarks = tf.constant(np.where(known.annotated[..., np.newaxis] > 0, known.landmarks, 0), tf.float32)
     annotated = tf.constant(known.annotated, tf.float32)
@@ -88,6 +89,42 @@ def batches(
     indices = tf.data.Dataset.counter().flat_map(order_lib.shuffled(len(rows), seed))
     indices = indices.batch(batch_size // 2).skip(start)
     return indices.map(drawn, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+
+def _warped(views: ViewsConfig) -> ViewsConfig:
+    return dataclasses.replace(views, warp="tps", strength=_STRENGTH, projective=0.0, shift=0.0)
+
+
+def shown_share(known: LabelledLandmarks, *, all_round: bool = False) -> float:
+    """Returns the share of the annotated landmarks that views show, over a few that are drawn as in training.
+
+    Warps are as large as the longer side asks, so that landmarks of elongated images are moved out of many views.
+
+    Args:
+      known: annotated images, whose pixels are not read.
+      all_round: as of `batches`.
+    """
+    rows = np.resize(np.flatnonzero(known.annotated.any(axis=1)), _LOOKED_AT)
+    whole = known.labels.cells
+    height, width = (max(round(side * _SMALL / max(whole)), _ANY_STRIDE) for side in whole)
+    seed = tf.stack([tf.zeros(_LOOKED_AT, tf.int64), tf.range(_LOOKED_AT, dtype=tf.int64)], axis=-1)
+    maps = _maps(seed, (height, width), _warped(ViewsConfig()), all_round, False)
+    annotated = known.annotated[rows]
+    smaller = known.landmarks[rows] * [width / whole[1], height / whole[0]]
+    places = np.where(annotated[..., np.newaxis] > 0, smaller, 0)
+    found = pairs.landmarks_in_views(places, seed, maps, (height, width))
+    shown = (np.asarray(found.visible_a) + np.asarray(found.visible_b)) / 2
+    return float((shown * annotated).sum() / annotated.sum())
+
+
+def warn_of_lost(known: LabelledLandmarks) -> None:
+    """Warns where views show less than half of the annotated landmarks: of the others nothing is learned."""
+    if known.annotated.any() and (share := shown_share(known, all_round=turns_all_round(known))) < _LEAST_SHOWN:
+        height, width = known.labels.cells
+        progress.warn(
+            f"a detector's views show {share:.0%} of the landmarks, for pictures of {width} x {height} are long and "
+            "narrow, and learn nothing of the others; give pictures nearer to a square, or boxes about the objects"
+        )
 
 
 def turns_all_round(known: LabelledLandmarks) -> bool:
@@ -153,12 +190,7 @@ def _units(numbers):
 def _views(pictures, landmarks, annotated, seeds, views, order, all_round, upside_down) -> AnnotatedViews:
     """Two views of each picture; in a mirror image the landmarks have the order that is given."""
     size, seed, flip = tuple(pictures.shape[1:3]), 3 * seeds, views.flip
-    maps = WARPS[views.warp].value(seed, size, stride=_ANY_STRIDE, crop=0, strength=views.strength, views=views)
-    if all_round or upside_down:
-        draw = lambda one: tf.random.stateless_uniform([], tf.random.fold_in(one, _TURN), 0.0, 2 * np.pi)  # noqa: E731
-        angles = tf.map_fn(draw, seed, fn_output_signature=tf.float32) if all_round else tf.zeros(tf.shape(seed)[:1])
-        half = tf.where(pairs.mirrored(seed), np.float32(np.pi), 0.0)  # left to right, and half a turn
-        maps = view_maps.turned(maps, angles + half if upside_down else angles, size)
+    maps = _maps(seed, size, views, all_round, upside_down)
     pair = pairs.pair_from_maps(pictures, seed, maps, border=views.border, flip=flip)
     pair = pairs.recolour(pair, seeds, views)
     found = pairs.landmarks_in_views(landmarks, seed, maps, size, flip=flip)
@@ -170,6 +202,17 @@ def _views(pictures, landmarks, annotated, seeds, views, order, all_round, upsid
         places = tf.where(mirrored[..., tf.newaxis], tf.gather(places, order, axis=1), places)
         known = tf.where(mirrored, tf.gather(known, order, axis=1), known)
     return AnnotatedViews(images, places, known)
+
+
+def _maps(seed, size, views, all_round, upside_down):
+    """How two views of each picture are warped, and turned."""
+    maps = WARPS[views.warp].value(seed, size, stride=_ANY_STRIDE, crop=0, strength=views.strength, views=views)
+    if not (all_round or upside_down):
+        return maps
+    draw = lambda one: tf.random.stateless_uniform([], tf.random.fold_in(one, _TURN), 0.0, 2 * np.pi)  # noqa: E731
+    angles = tf.map_fn(draw, seed, fn_output_signature=tf.float32) if all_round else tf.zeros(tf.shape(seed)[:1])
+    half = tf.where(pairs.mirrored(seed), np.float32(np.pi), 0.0)  # left to right, and half a turn
+    return view_maps.turned(maps, angles + half if upside_down else angles, size)
 
 
 def _in_windows(views: AnnotatedViews, seed: Array, window: tuple[int, int]) -> AnnotatedViews:

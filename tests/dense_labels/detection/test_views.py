@@ -142,3 +142,32 @@ def test_it_is_seen_whether_objects_turn_all_round(spread, other_side, expected)
     one_each = LabelledLandmarks(images, np.float32(landmarks), np.eye(3, dtype=np.float32)[np.arange(30) % 3], ones,
                                  ones[:, 0], np.arange(30))  # fmt: skip
     assert not views.turns_all_round(one_each)
+
+
+def squeezed(size):
+    """Twenty black images of a size, and landmarks all over them; the last landmark is annotated in none."""
+    places = np.float32(np.random.default_rng(0).uniform(0.1, 0.9, [20, 4, 2]) * size[::-1])
+    places[:, 3] = np.nan
+    annotated, ones = np.float32(np.tile([1, 1, 1, 0], [20, 1])), np.ones([20, 2], np.float32)
+    images = LabelMap(np.zeros([20, *size, 3], np.uint8), 1)
+    return LabelledLandmarks(images, places, annotated, ones, ones[:, 0], np.arange(20))
+
+
+@pytest.mark.parametrize("size", [(32, 128), (128, 128), (128, 16)])
+@pytest.mark.parametrize("all_round", [False, True])
+def test_the_share_of_landmarks_that_views_show_is_that_of_a_training(size, all_round):
+    known = squeezed(size)
+    shown = drawn(known, (), count=16, all_round=all_round)[2]
+    assert not shown[:, 3].any()
+    assert views.shown_share(known, all_round=all_round) == pytest.approx(shown[:, :3].mean(), abs=0.06)
+
+
+def test_elongated_images_whose_views_lose_most_landmarks_are_warned_of(capsys):
+    for size in ((128, 128), (72, 128)):
+        views.warn_of_lost(squeezed(size))
+    assert not capsys.readouterr().out
+    views.warn_of_lost(squeezed((16, 128)))
+    said = capsys.readouterr().out
+    share = f"{views.shown_share(squeezed((16, 128)), all_round=True):.0%}"  # for the landmarks lie any way round
+    assert said.startswith(f"warning: a detector's views show {share} of the landmarks, for pictures of 128 x 16 are")
+    assert said.count("\n") == 1
