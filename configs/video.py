@@ -4,8 +4,8 @@ python train_main.py --config=video --config.data.dir=FRAMES --workdir=runs/vide
 
 FRAMES holds the frames of a clip as pictures with numbers in their names, or a folder of such pictures for each clip.
 What does not move teaches nothing and is left out. Between neighbouring frames that can be nearly everything, so the
-frames of a pair may lie up to three apart. A frame of 100 x 82 takes 150 kB on disk. Takes as long as folder.py; needs
-OpenCV: pip install "dense-labels[video]"
+frames of a pair may lie up to three apart. A frame of 100 x 82 takes 150 kB on disk. A step takes no longer than one of
+folder.py, and there are three times as many. Needs OpenCV: pip install "dense-labels[video]"
 """
 
 from configs import folder
