@@ -2,9 +2,9 @@
 
 python train_main.py --config=folder --config.data.dir=PICTURES --workdir=runs/mine
 
-80,000 pairs take an hour and a half on two cores with bfloat16 units where pictures are 4 to 3, two hours where they are
-square. The network sees whole pictures. Where there is room around the objects, set config.data.crop: warps then bring
-in more of the picture instead of repeating its border.
+80,000 pairs take an hour and a half on two cores with bfloat16 units where pictures are 4 to 3, over two hours where
+they are square. The network sees whole pictures. Where there is room around the objects, set config.data.crop: warps
+then bring in more of the picture instead of repeating its border.
 
 Labels are longer than paper 1 has them and are exchanged, for they carry over to other objects much better.
 """
