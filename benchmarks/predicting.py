@@ -6,8 +6,8 @@ Makes JPEG files of about 100 kB (640 x 480 pixels), kept in `--folder` for the 
 is that of configs/folder.py with labels of three numbers and the `nearest` head for ten landmarks, untrained, on all
 processors. In each round the files of that round are predicted by `Predictor.predict`, journal and tables included;
 then as many pictures by the network and the head alone, in batches of the same size that lie in memory; then as many
-files are decoded and resized alone. The table has the pictures per second of each, and the first beside the second, round by round. Below it stands
-what would be the most, if decoding and network shared the processors without a loss.
+files are decoded and resized alone. The table has the pictures per second of each, and the first beside the second,
+round by round. Below it stands what would be the most, if decoding and network shared the processors without a loss.
 
 The peak memory is that of processes of their own (`VmHWM` of Linux), one for a tenth of the files and one for all. With
 `--kill` another is killed with signal 9 after a third and after two thirds, started again, and its output held against
