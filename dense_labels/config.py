@@ -132,7 +132,7 @@ class TrainConfig:
     schedule: str = key("steps", "steps: falls at decay_epochs; cosine: falls to 0", choices=("steps", "cosine"))
     warmup_steps: int = key(0, "steps in which the rate rises from 0", least=0, owner="train.schedule=cosine")
     decay_epochs: tuple[int, ...] = key((), "epochs after which the rate falls", owner="train.schedule=steps")
-    decay_factor: float = key(0.1, "what the rate is then multiplied by", above=0, most=1, owner="train.schedule=steps")
+    decay_factor: float = key(0.1, "what the rate is then multiplied by", above=0, owner="train.schedule=steps")
     weight_decay: float = key(0.0, "share of the filters, times the rate, that a step takes off; biases stay", least=0)
     clip_norm: float = key(0.0, "global norm that gradients are clipped to; 0: not clipped", least=0)
     precision: str = key(
@@ -207,10 +207,6 @@ def check_used(config: Config, names: Iterable[str]) -> None:
             raise ValueError(f"config.{name} is filled in by the run, which counts them; leave it out")
         if config_keys.value(config, name) and (whose := config_keys.unused(config, name)):
             raise ValueError(f"config.{name} has no effect in this run: it is of {whose}; leave it out")
-        if name == "train.decay_factor" and not config.train.decay_epochs:
-            raise ValueError(
-                f"config.{name} has no effect without config.train.decay_epochs; set both, or leave it out"
-            )
 
 
 def key_names() -> list[str]:

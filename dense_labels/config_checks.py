@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -103,13 +104,11 @@ def check_data(data: DataConfig) -> None:
 
 
 def check_colours(model: ModelConfig) -> None:
-    """Refuses means and deviations that are not three numbers of images in [0, 1]."""
+    """Refuses means and deviations that are not three finite numbers."""
     for name, colour in (("mean", model.mean), ("std", model.std)):
-        if len(colour) != 3 or not all(0 <= each <= 1 for each in colour) or (name == "std" and min(colour) <= 0):
-            span = "above 0, up to 1" if name == "std" else "from 0 to 1"
-            raise ValueError(
-                f"config.model.{name}={colour}: must be three numbers {span}, one a colour: images are in [0, 1]"
-            )
+        if len(colour) != 3 or not all(map(math.isfinite, colour)) or (name == "std" and min(colour) <= 0):
+            above = ", above 0" if name == "std" else ""
+            raise ValueError(f"config.model.{name}={colour}: must be three finite numbers, one a colour{above}")
 
 
 def check_schedule(train: TrainConfig) -> None:

@@ -133,6 +133,9 @@ def unused(config: Config, name: str) -> str:
     Returns:
       Such as "config.loss.name='introspection', and this run has 'log'"; "" for a key that has an effect.
     """
+    train = config.train
+    if name == "train.decay_factor" and train.schedule == "steps" and not train.decay_epochs:
+        return "config.train.decay_epochs, of which this run has none"
     claims = _claims(config, name)
     part = name.partition(".")[0]
     claims = {by: words for by, words in claims.items() if by.startswith(f"{part}.")} or claims

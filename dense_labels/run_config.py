@@ -9,7 +9,7 @@ import os
 import pathlib
 
 from dense_labels import config as config_lib
-from dense_labels import files, progress
+from dense_labels import config_keys, files, progress
 from dense_labels.registry import READERS
 
 _FILE = "config.json"
@@ -119,7 +119,7 @@ def settled(config: config_lib.Config, kept: config_lib.Config) -> config_lib.Co
 
 
 def check_same(config: config_lib.Config, kept: config_lib.Config, workdir: str | os.PathLike) -> None:
-    """Refuses to go on with a run under another configuration; where files are kept may differ.
+    """Refuses to go on with a run under another configuration; where files are, and what has no effect, may differ.
 
     Args:
       config: resolved, of the command.
@@ -136,7 +136,9 @@ def check_same(config: config_lib.Config, kept: config_lib.Config, workdir: str 
         for part, values in new.items()
         if isinstance(values, dict)
         for key, value in values.items()
-        if old[part][key] != value and ((part, key) not in may_differ or _begins_otherwise(key, old[part][key], value))
+        if old[part][key] != value
+        and not all(config_keys.unused(each, f"{part}.{key}") for each in (kept, config))
+        and ((part, key) not in may_differ or _begins_otherwise(key, old[part][key], value))
     ]
     if changed:
         raise ValueError(
@@ -149,8 +151,7 @@ def check_same(config: config_lib.Config, kept: config_lib.Config, workdir: str 
 def as_begun(config: config_lib.Config, kept: config_lib.Config) -> config_lib.Config:
     """Returns the configuration that a run which goes on is kept with; says where it names another beginning.
 
-    It keeps the run and the weights that it began with, which are not read again. A file of weights that is no longer
-    where it was has moved.
+    It keeps the run and the weights that it began with. What is no longer where it was has moved.
 
     Args:
       config: of the command, the same as that of the run by `check_same`.
@@ -159,6 +160,8 @@ def as_begun(config: config_lib.Config, kept: config_lib.Config) -> config_lib.C
     weights, init_from = kept.model.weights, kept.train.init_from
     if config.model.weights not in _NO_PATHS and weights not in _NO_PATHS and not os.path.exists(weights):
         weights = config.model.weights
+    if not os.path.exists(init_from):
+        init_from = config.train.init_from
     for name, given, begun in (
         ("model.weights", config.model.weights, weights),
         ("train.init_from", config.train.init_from, init_from),

@@ -16,7 +16,6 @@ from dense_labels import config_files, config_keys, files, progress, run_config
 from dense_labels.registry import NETWORKS, SOURCES
 from dense_labels.run import Run, open_run
 
-BATCH_SIZE = 16  # where it is left open, and there are as many pictures
 _EXAMPLES = 6  # pairs in the pictures of a training
 
 
@@ -172,7 +171,7 @@ def _train(
     os.makedirs(workdir, exist_ok=True)
     if strategies.is_chief(strategy):
         files.remove_temporary(workdir)
-        run_config.save(config if kept is None else run_config.as_begun(config, kept), workdir)
+        run_config.save(config, workdir)
         manifest.save(workdir, shown)
     alike = {"configuration": _without_paths(config), "pictures": json.dumps(shown, sort_keys=True)}
     _fit(config, workdir, source, strategy, services, alike, backup)
@@ -190,6 +189,8 @@ def _checked(
         return config
     config = run_config.settled(config, kept)
     run_config.check_same(config, kept, workdir)
+    config = run_config.as_begun(config, kept)
+    _check_trunk(config)
     return config
 
 
@@ -198,6 +199,8 @@ def _check_trunk(config: config_lib.Config) -> None:
     from models import trunks
 
     model = config.model
+    if NETWORKS[model.name].file:
+        return  # a network of the user's own may read something else
     if not config_keys.unused(config, "model.weights"):
         trunks.check_weights(model.weights)
     if model.frozen and not config_keys.unused(config, "model.frozen"):
@@ -243,12 +246,12 @@ def _found(given: str) -> config_lib.Config:
 
 def _resolved(config: config_lib.Config, source: Any, precision: str, replicas: int) -> config_lib.Config:
     """The configuration with every setting that was left open, as the run keeps it."""
+    from dense_labels.training import beginning
     from input_pipeline.readers import pictures
 
     count = source.count("train")
     simulated = config.data.name in SOURCES and SOURCES[config.data.name].facts.get("simulated")
-    least, most = replicas * (2 if config.loss.exchange else 1), min(BATCH_SIZE, count)
-    batch_size = config.train.batch_size or max(most - most % replicas, least)
+    batch_size = config.train.batch_size or beginning.batch_size(config, count, replicas)
     train = dataclasses.replace(config.train, precision=precision, batch_size=batch_size)
     if simulated:
         return dataclasses.replace(config, train=train)

@@ -10,6 +10,7 @@ from absl import flags
 from dense_labels import command_line, files, progress, run_config
 from dense_labels.config import Config
 
+_ALL_FILES = ("folder", "video")  # data sets that are all pictures of a folder
 _STRIDE = 2  # pixels between the points whose correspondence is worked out; the picture shows a few of them
 
 
@@ -17,7 +18,9 @@ def main(config: Config, output: str, pairs: int) -> None:
     """Draws some pairs of the training split into a PNG file."""
     config = run_config.with_absolute_paths(config)
     output = os.path.expanduser(output)
-    _check_place(output, config.data.dir)
+    if config.data.name in _ALL_FILES:
+        _check_place(output, config.data.dir)
+    files.check_writable(os.path.dirname(os.path.abspath(output)))
 
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
@@ -34,13 +37,12 @@ def main(config: Config, output: str, pairs: int) -> None:
 
 
 def _check_place(output: str, pictures: str) -> None:
-    """Refuses a file among the pictures, of which it would be one, and one that cannot be written."""
+    """Refuses a file among the pictures, of which it would be one."""
     folder = os.path.realpath(pictures)
     if os.path.commonpath([folder, os.path.realpath(output)]) == folder:
         raise ValueError(
             f"--output={output}: lies among the pictures in {pictures}, and would be one of them; give another place"
         )
-    files.check_writable(os.path.dirname(os.path.abspath(output)))
 
 
 def console() -> None:

@@ -267,7 +267,7 @@ def check_weights(weights: str) -> None:
 
 def check_layer(name: str, last: str) -> None:
     """Raises a ValueError if a trunk, one of `TRUNKS`, has no such layer as the last that `create` is to freeze."""
-    freeze(_APPLICATIONS[name](include_top=False, weights=None, input_shape=[None, None, 3]), last, norms=False)
+    freeze(cut(name, [ENDS[name]], "none", TRUNKS[name][0], "float32"), last, norms=False)
 
 
 def _stride(trunk: tf.keras.Model) -> int:

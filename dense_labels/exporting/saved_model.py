@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import files
+from dense_labels import files, progress
 from dense_labels.batches import Frame, Limits
 from dense_labels.exporting import checksums, model_card, signatures, verification, warmup_requests
 from dense_labels.exporting.served_model import USUAL_LIMITS, Detector, ServedModel
@@ -64,13 +64,12 @@ def export_saved_model(
       Path of the version folder: one above the highest number that is or was in `export_dir`, or 1.
 
     Raises:
-      ValueError: if TensorFlow takes `export_dir` for a pattern, the model would refuse pictures of the size that it
-        sees them in, which predictions resize them to, `example_images` are not such images, the network gives no such
-        labels, the head answers no points and scores, or a registered signature cannot be served.
+      ValueError: if TensorFlow takes `export_dir` for a pattern, `example_images` are not such images, the network
+        gives no such labels, the head answers no points and scores, or a registered signature cannot be served.
       RuntimeError: if the written model does not answer as the live one does, or needs more than TensorFlow itself.
     """
     files.check_plain(export_dir, "export_dir")
-    _check_limits(limits, frame, *([detector.frame] if detector else []))
+    _warn_of_limits(limits, frame, *([detector.frame] if detector else []))
     example_images = np.asarray(example_images)
     _check_images(example_images)
     _check_network(network, frame)
@@ -94,12 +93,12 @@ def export_saved_model(
         return pathlib.Path(written).rename(out / str(_next_number(out)))
 
 
-def _check_limits(limits, *frames):
+def _warn_of_limits(limits, *frames):
     height, width = max((frame.full_size for frame in frames), key=math.prod)
     if limits.max_pixels < height * width:
-        raise ValueError(
-            f"max_pixels={limits.max_pixels}: the model sees pictures at {width} x {height} pixels; give at least "
-            f"{height * width}"
+        progress.warn(
+            f"max_pixels={limits.max_pixels}: predict_main.py and bulk prediction resize pictures to the {width} x "
+            f"{height} pixels that the model sees, and cannot use this export; give at least {height * width} for them"
         )
 
 

@@ -98,7 +98,7 @@ class Predictor:
         """
         check_formats(formats)
         source = reading.find(pictures, boxes, out)
-        check_formats(formats, video=bool(source.video), expected=self._expected(source))
+        self._check_formats(source, formats)
         if smooth:
             smoothing.check(source.video, source.folder)
         if outliers and out is None:
@@ -140,13 +140,21 @@ class Predictor:
                 "give no boxes, or a model that was trained on boxes (config.data.name=boxes)"
             )
 
-    def _expected(self, source: reading.Source) -> Predictions:
+    def _check_formats(self, source: reading.Source, formats: str | Sequence[str]) -> None:
+        """Refuses formats that cannot say what will be predicted; nothing is, of pictures that cannot be read."""
+        video = bool(source.video)
+        try:
+            check_formats(formats, video=video, expected=self._expected(source, source.names))
+        except ValueError:
+            check_formats(formats, video=video, expected=self._expected(source, source.readable_names()))
+
+    def _expected(self, source: reading.Source, names: tuple[str, ...]) -> Predictions:
         """What is known of the predictions before a picture is read: which rows and landmarks they have."""
         landmarks = self.landmark_names or tuple(map(str, range(self._numbered)))
-        shape = (len(source.names), len(landmarks), 2)
+        shape = (len(names), len(landmarks), 2)
         points, score = (np.broadcast_to(np.float32(np.nan), axes) for axes in (shape, shape[:2]))  # take no memory
         sizes = np.broadcast_to(np.int64(0), shape[::2])
-        return Predictions(source.folder, source.names, sizes, landmarks, points, score, video=source.video)
+        return Predictions(source.folder, names, sizes, landmarks, points, score, video=source.video)
 
     def _write_outliers(
         self, found: Predictions, count: int, folder: pathlib.Path, formats: str | Sequence[str]

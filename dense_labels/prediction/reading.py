@@ -61,6 +61,18 @@ class Pictures:
         self.count = len(self._rows)
         self.names = tuple(name for name, _ in self._rows if files.is_text(name))
 
+    def readable_names(self) -> tuple[str, ...]:
+        """Returns the names of the rows whose pictures can be read, as far as their headers show it."""
+
+        @functools.cache
+        def is_readable(name: str) -> bool:
+            try:
+                return bool(decoding.read_size(os.path.join(self.folder, name)))
+            except decoding.PictureError:
+                return False
+
+        return tuple(name for name in self.names if is_readable(name))
+
     def kept(self, done: dict[Key, Line]) -> dict[Key, Line]:
         """Returns the lines of an earlier prediction that are still true: of files and boxes that have not changed.
 
@@ -102,6 +114,10 @@ class Video:
             raise ValueError(f"{progress.printable(path)}: {files.NOT_TEXT}, as those of its frames are; rename it")
         self.video, self.folder = os.path.abspath(path), os.path.dirname(os.path.abspath(path))
         self.count, self._state = videos.read_count(path), list(files.state(path))
+
+    def readable_names(self) -> tuple[str, ...]:
+        """Returns none, as of `names`."""
+        return self.names
 
     def kept(self, done: dict[Key, Line]) -> dict[Key, Line]:
         """Returns those lines of an earlier prediction that are still true, of the frames from the first on."""

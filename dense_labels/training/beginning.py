@@ -8,6 +8,8 @@ from dense_labels import config_keys
 from dense_labels.config import Config
 from dense_labels.training import checkpoints, loop
 
+_BATCH_SIZE = 16
+
 
 def check(config: Config, replicas: int) -> None:
     """Refuses what a new training could not begin with, before the work of reading its pictures.
@@ -17,20 +19,46 @@ def check(config: Config, replicas: int) -> None:
       replicas: how many train together.
 
     Raises:
-      ValueError: if the run to begin with has no checkpoint, layers are kept that nothing has taught, or labels are to
-        be exchanged and a replica has one pair alone.
+      ValueError: if the run to begin with has no checkpoint, layers are kept that nothing has taught, labels are to be
+        exchanged and a replica has one pair alone, colours are not of images in [0, 1], or the rate would rise.
     """
     if config.train.batch_size:
         loop.check_exchange(config, replicas)
     if config.train.init_from:
         checkpoints.newest_step(config.train.init_from)
-    model = config.model
+    model, factor = config.model, config.train.decay_factor
+    for name, colour in (("mean", model.mean), ("std", model.std)):
+        if not all(0 <= each <= 1 for each in colour):
+            raise ValueError(f"config.model.{name}={colour}: is of images in [0, 1], so no number may be above 1")
+    if factor > 1:
+        raise ValueError(f"config.train.decay_factor={factor}: the rate is multiplied by it and must fall; at most 1")
     frozen = model.frozen and not config_keys.unused(config, "model.frozen")
     if frozen and model.weights == "none" and not config.train.init_from:
         raise ValueError(
             f"config.model.frozen={model.frozen!r}: with config.model.weights='none' these layers would stay random; "
             "give weights, or leave config.model.frozen empty"
         )
+
+
+def batch_size(config: Config, count: int, replicas: int) -> int:
+    """Returns the batch size where it is left open: 16, or all pairs if they are fewer, shared evenly by the replicas.
+
+    Args:
+      config: of the run.
+      count: how many pictures, or pairs, there are.
+      replicas: how many train together.
+
+    Raises:
+      ValueError: if labels are to be exchanged, and there are too few for that.
+    """
+    exchanged = config.loss.exchange and not config_keys.unused(config, "loss.exchange")
+    least, most = replicas * (2 if exchanged else 1), min(_BATCH_SIZE, count)
+    if exchanged and count < least:
+        raise ValueError(
+            f"config.loss.exchange=True: labels are exchanged with another picture, which takes {least} pictures, and "
+            f"there are {count}; give more, or set config.loss.exchange=False"
+        )
+    return max(most - most % replicas, least)
 
 
 def check_maps(config: Config, size: tuple[int, int], stride: int) -> None:
@@ -47,10 +75,10 @@ def check_maps(config: Config, size: tuple[int, int], stride: int) -> None:
     height, width = size
     rows, columns = height // stride, width // stride
     views = f"views of {height} x {width} pixels"
-    if min(rows, columns) < 2:
+    if rows * columns < 2:
         raise ValueError(
-            f"{views} are {rows} x {columns} cells of {stride} pixels, which is too few to tell points apart; at least "
-            "2 x 2 are needed: choose a larger config.data.size"
+            f"{views} are {rows} x {columns} cells of {stride} pixels, which leaves no points to tell apart; choose a "
+            "larger config.data.size"
         )
     patch, tau2 = config.loss.patch, config.loss.tau2
     if patch >= max(rows, columns) and not config_keys.unused(config, "loss.patch"):

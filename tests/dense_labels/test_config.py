@@ -123,7 +123,6 @@ def test_what_is_registered_can_be_chosen():
         ("data.seed", -1, "at least 0"),
         ("data.min_score", float("nan"), "a finite number"),
         ("train.momentum", 1.0, "at most 0.999"),
-        ("train.decay_factor", 10.0, "at most 1"),
     ],
 )
 def test_a_value_out_of_range_is_refused(key, value, valid):
@@ -134,12 +133,10 @@ def test_a_value_out_of_range_is_refused(key, value, valid):
 @pytest.mark.parametrize(
     "key, value, ending",
     [
-        ("model.mean", (0.5, 0.5), "must be three numbers from 0 to 1, one a colour: images"),
-        ("model.mean", (0.5, 0.5, float("nan")), "must be three numbers from 0 to 1, one a colour: images"),
-        ("model.std", (1.0, 1.0, 0.0), "must be three numbers above 0, up to 1, one a colour"),
-        ("model.mean", (129.6, 107.7, 96.1), "must be three numbers from 0 to 1, one a colour: images"),
-        ("model.std", (66.0, 60.0, 59.0), "must be three numbers above 0, up to 1, one a colour"),
-        ("model.std", (1.0, 1.0, 1.0, 1.0), "must be three numbers above 0, up to 1, one a colour"),
+        ("model.mean", (0.5, 0.5), "must be three finite numbers, one a colour$"),
+        ("model.mean", (0.5, 0.5, float("nan")), "must be three finite numbers, one a colour$"),
+        ("model.std", (1.0, 1.0, 0.0), "must be three finite numbers, one a colour, above 0$"),
+        ("model.std", (1.0, 1.0, 1.0, 1.0), "must be three finite numbers, one a colour, above 0$"),
     ],
 )
 def test_colours_are_three(key, value, ending):
@@ -207,7 +204,7 @@ def test_every_key_can_be_set_and_is_described():
         assert line.startswith(f"--config.{name}={config_keys.value(Config(), name)}: {key.words}")
         assert key.words and not key.words.endswith(".")
     assert "(in px; at least 0)" in next(line for line in lines if line.startswith("--config.data.crop="))
-    assert "above 0, at most 1; for train.schedule=steps" in next(line for line in lines if "decay_factor" in line)
+    assert "above 0; for train.schedule=steps" in next(line for line in lines if "decay_factor" in line)
     assert "one of" in next(line for line in lines if line.startswith("--config.loss.name="))
 
 
@@ -368,7 +365,7 @@ def test_what_a_configuration_switches_on_can_be_switched_off(name, switched_on,
 
 def test_a_factor_without_epochs_is_refused():
     config = changed("train.decay_factor", 0.5)
-    with pytest.raises(ValueError, match=r"decay_factor has no effect without config\.train\.decay_epochs; set both"):
+    with pytest.raises(ValueError, match=r"decay_factor has no effect .*: it is of config\.train\.decay_epochs"):
         config_lib.check_used(config, ["train.decay_factor"])
 
 

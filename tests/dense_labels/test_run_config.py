@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from dense_labels import config as config_lib
 from dense_labels import run_config
 from dense_labels.config import VERSION, Config, DataConfig
 from input_pipeline.readers import pictures
@@ -161,7 +162,7 @@ def test_a_list_in_a_configuration_file_is_as_good_as_a_tuple(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "key, value, there", [("train.batch_size", 8, 16), ("loss.gamma", 1.0, 0.5), ("data.seed", 1, 0)]
+    "key, value, there", [("train.batch_size", 8, 16), ("train.learning_rate", 0.5, 0.001), ("data.seed", 1, 0)]
 )
 def test_another_configuration_in_the_same_folder_is_refused(tmp_path, key, value, there):
     run_config.save(Config(), tmp_path)
@@ -198,11 +199,13 @@ def test_data_may_move(tmp_path):
     ],
 )
 def test_the_run_that_a_training_began_with_may_move(tmp_path, key, there, now, same):
+    config, kept = changed(key, now), changed(key, there)
+    config.model.name = kept.model.name = "introspection"  # which has weights
     if same:
-        run_config.check_same(changed(key, now), changed(key, there), tmp_path)
+        run_config.check_same(config, kept, tmp_path)
     else:
         with pytest.raises(ValueError, match=rf"\({key}: {there} there, {now} now\)"):
-            run_config.check_same(changed(key, now), changed(key, there), tmp_path)
+            run_config.check_same(config, kept, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +233,19 @@ def test_a_run_that_goes_on_keeps_what_it_began_with_and_says_what_is_not_read(t
     assert kept == changed(key, str(path))
     assert f"config.{key}={other} is not read, for the run goes on; it began with {path}" in capsys.readouterr().out
     assert run_config.as_begun(kept, kept) == kept and not capsys.readouterr().out
+    path.unlink()  # so it has moved
+    assert run_config.as_begun(changed(key, str(other)), changed(key, str(path))) == changed(key, str(other))
+
+
+@pytest.mark.parametrize(
+    "key, there, now", [("train.decay_factor", 0.5, 0.1), ("views.shift", 0.1, 0.0), ("loss.tau2", 20.0, 30.0)]
+)
+def test_what_has_no_effect_may_differ(tmp_path, key, there, now):
+    run_config.check_same(changed(key, now), changed(key, there), tmp_path)
+    with_effect = {"train.decay_epochs": (3,), "data.name": "folder", "data.dir": "x", "loss.name": "introspection"}
+    kept, config = (config_lib.with_overrides(changed(key, value), with_effect) for value in (there, now))
+    with pytest.raises(ValueError, match=f"{key}: {there} there, {now} now"):
+        run_config.check_same(config, kept, tmp_path)
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path):

@@ -14,7 +14,7 @@ import tensorflow as tf
 import dense_labels
 from dense_labels import config as config_lib
 from dense_labels import config_files, run_training
-from dense_labels.training import checkpoints, lock, loop, manifest, strategies
+from dense_labels.training import beginning, checkpoints, lock, loop, manifest, strategies
 from input_pipeline import pipeline
 from tests import quick
 from tests.quick import EPOCHS, SIDE, STEPS, assert_same, weights
@@ -208,12 +208,42 @@ def test_a_layer_that_a_trunk_does_not_have_is_refused():
 
 @pytest.mark.parametrize(
     "count, replicas, exchange, expected",
-    [(100, 1, False, 16), (100, 3, False, 15), (100, 20, False, 20), (15, 2, False, 14), (100, 20, True, 40)],
+    [
+        (100, 1, False, 16),
+        (100, 3, False, 15),
+        (100, 20, False, 20),
+        (15, 2, False, 14),
+        (100, 20, True, 40),
+        (1, 1, False, 1),
+        (3, 1, True, 3),
+    ],
 )
 def test_a_batch_that_is_left_open_is_shared_by_all_replicas(count, replicas, exchange, expected):
     source = types.SimpleNamespace(count=lambda _: count, size=(32, 32), boxed=False)
     config = config_lib.with_overrides(config_files.find("folder"), {"loss.exchange": exchange})
     assert run_training._resolved(config, source, "float32", replicas).train.batch_size == expected
+
+
+def test_labels_of_one_picture_are_not_exchanged():
+    config = config_files.find("folder")
+    with pytest.raises(
+        ValueError, match="takes 2 pictures, and there are 1; give more, or set config.loss.exchange=False"
+    ):
+        beginning.batch_size(config, 1, 1)
+    config.model.name, config.loss.name = "sparse", "sparse"  # which exchanges none, whatever is set
+    assert beginning.batch_size(config, 1, 1) == 1
+
+
+def test_weights_that_a_run_began_with_are_read_where_it_goes_on(tmp_path, capsys):
+    config = config_lib.with_overrides(config_files.find("introspection"), {"data.dir": "x"})
+    begun, other = (str(tmp_path / name) for name in ("begun.h5", "gone.h5"))
+    (tmp_path / "begun.h5").write_text("")
+    kept = config_lib.with_overrides(config, {"model.weights": begun})
+    checked = run_training._checked(config_lib.with_overrides(config, {"model.weights": other}), kept, "run", 1)
+    assert checked.model.weights == begun and f"{other} is not read" in capsys.readouterr().out
+    (tmp_path / "begun.h5").unlink()
+    with pytest.raises(ValueError, match="gone.h5: there is no such file"):
+        run_training._checked(config_lib.with_overrides(config, {"model.weights": other}), kept, "run", 1)
 
 
 # --- the same pictures ---

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dense_labels import config_files
-from input_pipeline import preview
+from input_pipeline import pipeline, preview
 from tests import commands
 
 
@@ -35,3 +35,11 @@ def test_a_preview_among_the_pictures_is_refused_before_they_are_read(tmp_path, 
         with pytest.raises(ValueError, match="lies among the pictures in .*; give another place"):
             preview.main(config, output, 1)
     assert os.listdir(tmp_path) == ["below"]
+
+
+def test_a_preview_lies_anywhere_where_annotations_name_the_pictures(tmp_path, monkeypatch):
+    config = config_files.find("folder")
+    config.data.dir, config.data.name = str(tmp_path), "csv"
+    monkeypatch.setattr(pipeline, "prepare", lambda _: pytest.fail("prepared"))
+    with pytest.raises(pytest.fail.Exception, match="prepared"):
+        preview.main(config, str(tmp_path / "preview.png"), 1)

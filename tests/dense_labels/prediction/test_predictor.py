@@ -338,6 +338,18 @@ def test_two_pictures_that_would_be_drawn_into_one_file_are_refused(tmp_path):
         model().predict(tmp_path / "in", out=tmp_path / "out", formats="drawn")
 
 
+def test_a_picture_that_cannot_be_read_clashes_with_none(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (112, 80)).save(tmp_path / "in" / "a.jpg")
+    (tmp_path / "in" / "a.png").write_bytes(b"damaged")
+    found = model().predict(tmp_path / "in", out=tmp_path / "out", formats="labelme")
+    assert found.names == ("a.jpg",) and list((tmp_path / "out").glob("**/a.json"))
+    Image.new("RGB", (112, 80)).save(tmp_path / "in" / "a.png")
+    with pytest.raises(ValueError, match="labelme has one file for a.png and for a picture of that name"):
+        model().predict(tmp_path / "in", out=tmp_path / "other", formats="labelme")
+    assert not (tmp_path / "other").exists()
+
+
 # --- boxes about objects ---
 
 

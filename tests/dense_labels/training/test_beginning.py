@@ -16,6 +16,14 @@ def configured(name, **values):
     [
         ("folder", {"train__init_from": "/nowhere"}, 1, "/nowhere holds no checkpoint"),
         ("introspection", {"model__weights": "none", "model__frozen": "block_3_expand"}, 1, "would stay random"),
+        (
+            "folder",
+            {"model__mean": (129.6, 107.7, 96.1)},
+            1,
+            r"model.mean=\(129.6, .*: is of images in \[0, 1\]",
+        ),
+        ("folder", {"model__std": (66.0, 60.0, 59.0)}, 1, r"config.model.std=\(66.0, .*: is of images in \[0, 1\]"),
+        ("celeba", {"train__decay_factor": 10.0}, 1, "config.train.decay_factor=10.0: .* at most 1"),
         ("folder", {"loss__exchange": True, "train__batch_size": 2}, 2, "must be at least 4"),
     ],
 )
@@ -32,6 +40,7 @@ def test_what_has_no_effect_is_not_looked_for():
     "name, values, size, stride, message",
     [
         ("introspection", {}, (16, 16), 16, "1 x 1 cells of 16 pixels.* larger config.data.size"),
+        ("folder", {}, (16, 1), 2, "8 x 0 cells of 2 pixels"),
         ("introspection", {"loss__tau2": 30.0}, (20, 20), 8, r"config.loss.tau2=30.0: no two points"),
         ("sparse_faces", {"loss__patch": 35}, (70, 60), 2, r"config.loss.patch=35: .* 35 x 30 cells"),
     ],
@@ -46,6 +55,7 @@ def test_maps_with_nothing_to_tell_apart_are_refused(name, values, size, stride,
     [
         ("folder", {"loss__tau2": 30.0, "loss__patch": 35}, (20, 20), 2),
         ("introspection", {}, (32, 32), 16),
+        ("introspection", {}, (16, 160), 16),
         ("sparse_faces", {"loss__patch": 34}, (70, 60), 2),
     ],
 )
