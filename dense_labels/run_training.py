@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dense_labels import config as config_lib
-from dense_labels import config_files, config_keys, files, progress, run_config
+from dense_labels import config_files, config_keys, files, progress, run_config, user_code
 from dense_labels.registry import NETWORKS, SOURCES
 from dense_labels.run import Run, open_run
 
@@ -199,7 +199,7 @@ def _check_trunk(config: config_lib.Config) -> None:
     from models import trunks
 
     model = config.model
-    if NETWORKS[model.name].file:
+    if user_code.registered_by([NETWORKS[model.name]]):
         return  # a network of the user's own may read something else
     if not config_keys.unused(config, "model.weights"):
         trunks.check_weights(model.weights)

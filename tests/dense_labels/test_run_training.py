@@ -136,7 +136,7 @@ def test_a_run_whose_name_is_a_pattern_goes_on_and_leaves_others_alone(recorded,
     run = dense_labels.train(workdir=workdir, **options)
     assert_same(weights(workdir), expected)
     assert_same(weights(tmp_path / "runs1" / "run1"), expected)
-    assert run.labels(np.zeros([1, SIDE, SIDE, 3], np.uint8)).length == 3
+    assert run.labels(np.zeros([1, SIDE, SIDE, 3], np.uint8)).length == 64
 
 
 def test_a_pattern_is_refused_as_a_folder_of_exports_before_anything_is_done(recorded, tmp_path):
