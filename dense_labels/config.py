@@ -122,7 +122,7 @@ class TrainConfig:
     """How the network is trained."""
 
     init_from: str = key("", "folder of a run whose network to start from; empty: random weights", path=True)
-    batch_size: int = key(16, "pairs in a step, over all replicas; 0: about 16, or all pairs if they are fewer", least=0)
+    batch_size: int = key(16, "pairs in a step, over all replicas; 0: about 16, or all if they are fewer", least=0)
     num_epochs: int = key(10, "epochs to train for", least=1)
     patience: int = key(0, "epochs without a lower loss after which training stops; 0: it goes on", least=0)
     steps_per_epoch: int = key(0, "steps in an epoch; 0: one pass over what the run began with", least=0)
