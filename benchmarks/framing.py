@@ -11,8 +11,6 @@ Prints a Markdown table: mean distances in pixels of an image 70 wide, by cells,
 views of the same picture. The options of evaluation are those of each run.
 """
 
-import dataclasses
-import json
 import os
 
 import numpy as np
@@ -28,8 +26,6 @@ FIGURES = ("framed_alike_px", "framed_apart_px", "shifted_error_px", "border_rel
 
 
 def main(_):
-    from dense_labels.training import checkpoints
-
     if not _WORKDIRS.value:
         raise app.UsageError("--workdirs is missing; name the work directories of runs")
     files = {name: os.path.basename(value) for name, value in rows.data().items() if name != "data.dir"}
@@ -38,22 +34,13 @@ def main(_):
         name = os.path.basename(os.path.normpath(workdir))
         if name in measured:
             raise app.UsageError(f"--workdirs: two are called {name}; measure them one by one")
-        asked = {**files, "step": checkpoints.newest_step(workdir), "run": _settings(workdir)}
+        asked = {**files, **rows.facts(workdir)}
         measured[name] = rows.recorded(name, asked, lambda workdir=workdir: _measure(workdir))
     lines = ["| run | framed alike | framed apart | same picture, shifted | leans on the border |", "|---" * 5 + "|"]
     for name, found in measured.items():
         cells = (f"{found[figure]:.2f} {'px' if figure.endswith('px') else '%'}" for figure in FIGURES)
         lines.append(f"| {name} | {' | '.join(cells)} |")
     print("\n".join(lines))
-
-
-def _settings(workdir):
-    """What tells a run from others of its name, as JSON has it."""
-    config = run_config.load(workdir)
-    config.model.weights = os.path.basename(config.model.weights)
-    config.train.init_from = os.path.basename(config.train.init_from)
-    parts = {name: dataclasses.asdict(getattr(config, name)) for name in ("model", "loss", "views", "train")}
-    return json.loads(json.dumps(parts))
 
 
 def _measure(workdir):

@@ -1,14 +1,16 @@
 """Semantic matching on PF-WILLOW or PF-PASCAL: layers of trunks, and trained networks, by one protocol.
 
 python -m benchmarks.pf --dataset=pf_willow --dir=DIR --weights=mobilenet_v2=FILE.h5,vgg16=FILE.h5 \
-    [--rows=mobilenet_v2,...] [--workdirs=runs/mine,...] [--pairs=LIST.csv] [--proposals=FOLDER] [--size=288]
+    [--rows=mobilenet_v2,...] [--workdirs=runs/mine,...] [--pairs=LIST.csv] [--proposals=FOLDER] [--size=288] \
+    [--results=benchmarks/results/pf]
 
 Section 4.2 of the second paper. Pictures are stretched to a square; no row knows where on a picture anything lies.
 Prints two Markdown tables. Of key points: the nearest label (unit vectors) among the cells of B, and on B's label map
 made 4 times finer; where labels differ in length, the cell with the largest inner product, the paper's phi / sigma; and
 the flow of matched regions. Of regions: areas under PCR and mIoU@k of the regions on the object. A trained network with
 a trunk describes regions by its labels and by the layer below them, the others by their labels alone. Without
---proposals, boxes are a sliding grid, which is not what published figures are on.
+--proposals, boxes are a sliding grid, which is not what published figures are on. Rows that are in --results are only
+read.
 """
 
 import functools
@@ -18,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
+from benchmarks import rows
 from dense_labels import command_line
 
 _HYPERCOLUMN = ("conv3_block3_out", "conv4_block3_out", "conv5_block3_out")
@@ -29,7 +32,6 @@ ROWS = {  # name -> trunk, layers; those called random have no weights
     "resnet50_hypercolumn": ("resnet50", _HYPERCOLUMN),
 }
 PROPOSALS = {"pf_willow": 500, "pf_pascal": 1000}  # a picture, as in the public code of Ham et al. and in the paper
-ALPHA = 0.1
 _FLOW = (224, 224)  # as SCNet has it
 _FINER = 4
 _KEPT = 16  # pictures whose regions are described at a time
@@ -72,19 +74,33 @@ def main():
 
     import tensorflow as tf  # after the flags are known to be right, for this is slow
 
+    from benchmarks.semantic import pf_tables
+
     tf.config.experimental.enable_tensor_float_32_execution(False)
     pairs, boxes, source = read(_DATASET.value, _DIR.value, _PAIRS.value, _PROPOSALS.value, _COUNT.value)
     scene = describe(pairs, boxes)
     print(f"{len(pairs.indices)} pairs of {len(pairs.pictures)} pictures, {_SIZE.value} px; proposals: {source}\n")
-    measured = {}
-    rows = [functools.partial(trunk_row, name, weights) for name in names]
-    for create in rows + [functools.partial(trained_row, workdir) for workdir in _WORKDIRS.value]:
-        row = create()
-        print(f"measuring {row.name}", flush=True)
-        measured[row.name] = measure(row, scene, _SIZE.value)
-    print("\n".join(["", *point_table(measured, scene)]))
+    found = {"dataset": _DATASET.value, "pairs": len(pairs.indices), "proposals": source, "size": _SIZE.value}
+    found["pictures"] = [os.path.basename(path) for path in pairs.pictures.paths]
+    asked = {name: {**found, "weights": os.path.basename(weights.get(ROWS[name][0], ""))} for name in names}
+    create = {name: functools.partial(trunk_row, name, weights) for name in names}
+    for workdir in _WORKDIRS.value:
+        name = os.path.basename(os.path.normpath(workdir))
+        if name in asked:
+            raise ValueError(f"--workdirs={workdir}: two rows are called {name}; measure them one by one")
+        asked[name], create[name] = {**found, **rows.facts(workdir)}, functools.partial(trained_row, workdir)
+    measured = {name: rows.recorded(name, asked[name], lambda name=name: _row(create[name](), scene)) for name in asked}
+    print("\n".join(["", *pf_tables.point_table(measured, scene)]))
     if any(true is not None for true in scene.true):
-        print("\n".join(["", *region_table(measured, scene)]))
+        print("\n".join(["", *pf_tables.region_table(measured, scene)]))
+
+
+def _row(row, scene):
+    """The figures of a `Row`, as they are recorded."""
+    from benchmarks.semantic import pf_tables
+
+    print(f"measuring {row.name}", flush=True)
+    return pf_tables.figures(measure(row, scene, _SIZE.value), scene)
 
 
 def check_rows(names, weights):
@@ -227,48 +243,6 @@ def _scaled(values, size, to):
     """Points [..., 2] or boxes [..., 4] of a picture of (height, width) `size`, once it is stretched to another."""
     across = np.array(to)[::-1] / np.array(size)[::-1]
     return (values * np.tile(across, values.shape[-1] // 2)).astype(np.float32)
-
-
-def point_table(measured, scene):
-    """Lines of the table of key points; a B with fewer than two of them has no extent, and does not count there.
-
-    The first row looks at nothing: a point stays where it was on the picture.
-    """
-    from benchmarks.semantic import semantic
-
-    pictures = scene.pairs.pictures
-    a, b = scene.pairs.indices.T
-    given = {"extent": semantic.extent(pictures.landmarks, pictures.annotated)[b], "size": scene.sizes[b]}
-    given.update({} if pictures.boxes is None else {"box": pictures.boxes[b]})
-    columns = [(against, average) for against in given for average in ("points", "images")]
-    known = dict.fromkeys(given, pictures.annotated[a] * pictures.annotated[b])
-    known["extent"] = known["extent"] * (given["extent"] > 0)[:, np.newaxis]
-    titles = [f"{against}, mean of {'pairs' if average == 'images' else average}" for against, average in columns]
-    lines = [f"| PCK@{ALPHA} | matching | {' | '.join(titles)} |", "|---" * (len(columns) + 2) + "|"]
-    still = pictures.landmarks[a] * (scene.sizes[b] / scene.sizes[a])[:, np.newaxis, ::-1]
-    for row, result in {"same place": {"points": {"-": still}}, **measured}.items():
-        for way, found in result["points"].items():
-            cells = []
-            for against, average in columns:
-                compared = found, pictures.landmarks[b], known[against], [ALPHA]
-                options = {"against": against, "reference": given[against], "average": average}
-                cells.append(semantic.transfer_pck(*compared, **options)[0])
-            lines.append(f"| {row} | {way} | {' | '.join(f'{cell:.3f}' for cell in cells)} |")
-    return lines
-
-
-def region_table(measured, scene):
-    """Lines of the table of regions; its last row is the best that the proposals allow."""
-    from benchmarks.semantic import regions
-
-    lines = ["| regions | area under PCR | area under mIoU@k | pairs |", "|---|---|---|---|"]
-    for row, result in measured.items():
-        curve = regions.mean_iou_curve(result["ious"], result["scores"])
-        pcr = regions.area_under_pcr(result["ious"])
-        lines.append(f"| {row} | {pcr:.3f} | {np.mean(curve):.3f} (k to {len(curve)}) | {len(result['ious'])} |")
-    known = [(true[1], scene.boxes[b]) for (_, b), true in zip(scene.pairs.indices, scene.true) if true is not None]
-    bounds = [regions.overlaps(boxes[:, np.newaxis], others).max(axis=1) for boxes, others in known]
-    return [*lines, f"| best of the proposals | {regions.area_under_pcr(bounds):.3f} | - | {len(bounds)} |"]
 
 
 if __name__ == "__main__":

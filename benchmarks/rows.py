@@ -120,6 +120,20 @@ def network(workdir):
     return labelling(trained.network), trained.stride
 
 
+def facts(workdir):
+    """What tells a run from others of its name, as JSON has it: the `step` of its training, and its settings."""
+    import dataclasses
+
+    from dense_labels import run_config
+    from dense_labels.training import checkpoints
+
+    config = run_config.load(workdir)
+    config.model.weights = os.path.basename(config.model.weights)
+    config.train.init_from = os.path.basename(config.train.init_from)
+    parts = {name: dataclasses.asdict(getattr(config, name)) for name in ("model", "loss", "views", "train")}
+    return {"step": checkpoints.newest_step(workdir), "run": json.loads(json.dumps(parts))}
+
+
 def run(config, workdir, changes, *, evaluation=()):
     """Trains and evaluates one row, unless that is done.
 

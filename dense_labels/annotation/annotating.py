@@ -67,6 +67,7 @@ def annotate(
         known = earlier.nothing(predicted.landmark_names)
     sheet = _sheet(run, found.folder, new, known, predicted)
     paths = [os.path.join(found.folder, name) for name in sheet.names]
+    suggested = _suggestions(found.folder, sheet, len(new), formats) if formats else None
     command = _command(run, found.folder)
     os.makedirs(out, exist_ok=True)
     title = f"Annotate {os.path.basename(run.workdir)}"
@@ -74,8 +75,8 @@ def annotate(
     page = annotation_page.write(os.path.join(out, PAGE), title, sheet, shown, command=command)
     progress.say(f"annotate {len(new)} pictures in a browser: {page} ({os.path.getsize(page) / 1e6:.1f} MB)")
     progress.say(f"then: {command}")
-    if formats:
-        written = _suggestions(found.folder, sheet, len(new)).save(out, formats)
+    if suggested is not None:
+        written = suggested.save(out, formats)
         progress.say(f"suggestions: {', '.join(map(str, written))}")
     return page
 
@@ -222,8 +223,11 @@ def _category(config: Config, known: Earlier) -> str:
     return known.category or ("" if asked.isdecimal() else asked) or OBJECT
 
 
-def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predictions:
-    """Where the first pictures of a sheet have its landmarks: as predicted, or else by labels and by the detail."""
+def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int, formats: list[str]) -> Predictions:
+    """Where the first pictures of a sheet have its landmarks: as predicted, or else by labels and by the detail.
+
+    Refuses formats that cannot say them.
+    """
     paths = [os.path.join(folder, name) for name in sheet.names]
     carried = np.flatnonzero(sheet.annotated.any(axis=0))
     given = sheet.points[:, carried], sheet.annotated[:, carried], range(count)
@@ -233,7 +237,7 @@ def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predi
         seen = np.isfinite(found).all(axis=-1)
         points = np.where(seen[..., np.newaxis], found[..., :2], points)
         probability = np.where(seen, found[..., 2], probability)
-    return Predictions(
+    suggested = Predictions(
         folder=folder,
         names=tuple(sheet.names[:count]),
         sizes=np.array([decoding.read_size(path) for path in paths[:count]]),
@@ -241,6 +245,8 @@ def _suggestions(folder: str, sheet: annotation_page.Sheet, count: int) -> Predi
         points=points,
         score=probability,
     )
+    check_formats(formats, expected=suggested)
+    return suggested
 
 
 def _command(run: Any, folder: str) -> str:

@@ -1,5 +1,6 @@
 """Tests of the readers of PF-WILLOW and PF-PASCAL, on files the tests write as published, and of their command."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from benchmarks import pf as command
-from benchmarks.semantic import pf_data
+from benchmarks.semantic import pf_data, pf_tables
 from dense_labels import compat, run_config
 from dense_labels.config import Config
 from dense_labels.registry import NETWORKS
@@ -210,7 +211,9 @@ def test_labels_that_are_places_match_each_pixel_with_the_same_place(willow, mon
     assert np.abs(result["points"]["4 x finer"] - moved).max() < 2
     chosen, _ = scene.true[0]
     assert chosen.any() and len(result["ious"][0]) == chosen.sum()
-    tables = command.point_table({"places": result}, scene) + command.region_table({"places": result}, scene)
+    found = {"places": pf_tables.figures(result, scene)}
+    assert json.loads(json.dumps(found)) == found
+    tables = pf_tables.point_table(found, scene) + pf_tables.region_table(found, scene)
     title = "| PCK@0.1 | matching | extent, mean of points | extent, mean of pairs | size, mean of points |"
     assert tables[0].startswith(title)
     flow = next(line for line in tables if line.startswith("| places | flow |"))
@@ -225,13 +228,15 @@ def test_pascal_has_a_box_to_measure_against_and_pairs_without_extent_or_truth(p
     scene = command.describe(pairs, boxes)
     assert scene.true == [None, None]  # two key points in common, and one
     moved = pairs.pictures.landmarks[[0, 2]]
-    lines = command.point_table({"still": {"points": {"none": moved}, "ious": [], "scores": []}}, scene)
+    found = pf_tables.figures({"points": {"none": moved}, "ious": [], "scores": []}, scene)
+    lines = pf_tables.point_table({"still": found}, scene)
     cells = [cell.strip() for cell in lines[3].split("|")[3:-1]]
     assert lines[2].replace("same place | -", "still | none") == lines[3]  # the pictures are of one size
     # Errors 6.40, 11.18 and, where B has no extent, 5.66, of 4, 4 and 0; of a box of 39, 3.9; in 224 x 224 larger still
     assert lines[0].count("mean of") == 6 and cells == ["0.000"] * 6
     near = pairs.pictures.landmarks[[1, 3]] + [3.5, 0]  # 13.1 px of 224 along x; within a tenth of 224 and of the box
-    (line,) = command.point_table({"near": {"points": {"none": near}, "ious": [], "scores": []}}, scene)[3:]
+    found = pf_tables.figures({"points": {"none": near}, "ious": [], "scores": []}, scene)
+    (line,) = pf_tables.point_table({"near": found}, scene)[3:]
     assert [cell.strip() for cell in line.split("|")[3:-1]] == ["0.000"] * 2 + ["1.000"] * 4
 
 

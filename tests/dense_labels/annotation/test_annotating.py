@@ -186,6 +186,14 @@ def test_suggestions_are_written_in_the_formats_of_predictions(run, tmp_path):
     assert (tmp_path / "run" / "annotate" / "points.csv").exists()
 
 
+def test_a_format_that_cannot_say_the_suggestions_is_refused_before_the_page_is_written(run, tmp_path):
+    points = tmp_path / "points.csv"
+    points.write_text("file,tip_x,tip_y\n01.png,94,44\n")
+    with pytest.raises(ValueError, match="pts is for several landmarks"):
+        annotating.annotate(run, 3, annotations=points, suggest=["csv", "pts"])
+    assert not (tmp_path / "run" / "annotate").exists()
+
+
 @pytest.mark.parametrize("doubted", ["score", "disagreement"])
 def test_with_heads_pictures_that_they_doubt_are_chosen(run, monkeypatch, doubted):
     """In a cluster of three the best head is less certain of one, or others find its landmarks elsewhere."""
