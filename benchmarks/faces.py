@@ -26,17 +26,8 @@ ROWS = {
         f"dilations_dist_L{length}_exchange": ({"model.label_size": length, "loss.exchange": True}, (None, None))
         for length in (3, 16, 32, 64)
     },
-    **{
-        f"sparse_{count}": (
-            {
-                "model.name": "sparse",
-                "model.label_size": count,
-                "loss.name": "sparse",
-                "eval.heads": "('regress_own',)",
-            },
-            (None, paper),
-        )
-        for count, paper in ((10, None), (30, None), (50, 6.67))  # of how many landmarks paper 1 does not say
+    **{  # of how many landmarks paper 1 does not say
+        f"sparse_{count}": (rows.sparse(count), (None, paper)) for count, paper in ((10, None), (30, None), (50, 6.67))
     },
     "hourglass_dist_L64_exchange": (
         {

@@ -1,4 +1,4 @@
-"""Labels of several lengths, with and without exchange, on any folder of pictures.
+"""Labels of several lengths, with and without exchange, and sparse landmarks, on any folder of pictures.
 
 python -m benchmarks.lengths --workdir=runs/lengths --images=IMAGES --annotations=ANNOTATED --annotations_test=TEST \
     [--only=L3,L64_exchange] [--seeds=3] [--results=benchmarks/results/lengths] [-- --config.train.num_epochs=5 ...]
@@ -17,6 +17,7 @@ ROWS = {  # name -> what is changed in configs/folder.py
     for length in (3, 16, 64)
     for exchange in (False, True)
 }
+ROWS.update({f"sparse_{count}": {**rows.sparse(count), "loss.exchange": False} for count in (10, 30, 50)})
 
 
 def main(argv):

@@ -1,4 +1,4 @@
-"""Tables 1 and 2 of "Unsupervised learning of object frames" (NIPS 2017), and exchange: trainings on the robot arm.
+"""Tables 1 and 2 of "Unsupervised learning of object frames" (NIPS 2017) on the robot arm, exchange, sparse landmarks.
 
 python -m benchmarks.roboarm --workdir=runs/roboarm [--only=log,dist_1] [--seeds=3] \
     [--results=benchmarks/results/roboarm] [-- --config.train.num_epochs=3 ...]
@@ -22,6 +22,7 @@ ROWS = {
     "dist_0.5_L20": ({"loss.name": "dist", "model.label_size": 20}, 1.28),
     "dist_0.5_exchange": ({"loss.name": "dist", "loss.exchange": True}, None),
     "dist_0.5_L20_exchange": ({"loss.name": "dist", "model.label_size": 20, "loss.exchange": True}, None),
+    **{f"sparse_{count}": (rows.sparse(count), None) for count in (10, 30, 50)},
 }
 
 
@@ -34,11 +35,12 @@ def main(argv):
 
 
 def _table(results):
-    lines = ["| run | paper | cell | subpixel | minutes |", "|---|---|---|---|---|"]
+    lines = ["| run | paper | cell | subpixel | regress_own | minutes |", "|---|---|---|---|---|---|"]
     for name, of_seeds in results.items():
-        cell, subpixel = (seeds.figure(of_seeds, f"{key}_error_percent", 2) for key in ("cell", "subpixel"))
+        errors = (seeds.figure(of_seeds, f"{key}_error_percent", 2) for key in ("cell", "subpixel", "regress_own"))
+        cells = [value if value == "-" else f"{value} %" for value in errors]
         paper = f"{ROWS[name][1]:.2f} %" if ROWS[name][1] else "-"
-        lines.append(f"| {name} | {paper} | {cell} % | {subpixel} % | {rows.minutes(of_seeds)} |")
+        lines.append(f"| {name} | {paper} | {' | '.join(cells)} | {rows.minutes(of_seeds)} |")
     return "\n".join(lines)
 
 

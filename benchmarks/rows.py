@@ -22,6 +22,12 @@ _RESULTS = flags.DEFINE_string("results", None, "Folder of the records of finish
 _ONLY = flags.DEFINE_list("only", [], "The rows to train; all of them where none is named.")
 
 
+def sparse(count):
+    """What is changed in a configuration to train sparse landmarks, which both papers compare with."""
+    changes = {"model.name": "sparse", "model.label_size": count, "loss.name": "sparse"}
+    return {**changes, "eval.heads": "('regress_own',)"}
+
+
 def chosen(rows):
     """Reads --only and --workdir.
 
