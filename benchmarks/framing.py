@@ -18,6 +18,7 @@ from absl import app, flags
 
 from benchmarks import rows
 from dense_labels import run_config
+from dense_labels.registry import describes
 
 _WORKDIRS = flags.DEFINE_list("workdirs", [], "Runs to measure.")
 _SHIFT = 0.15  # of the shorter side
@@ -57,7 +58,7 @@ def _measure(workdir):
     source = pipeline.prepare(config)
     shown = batches.stack(list(pipeline.landmark_batches(source, "test", batch_size=_BATCH, count=_PICTURES)))
     network, settings = rows.labelling(run.network), {"stride": run.stride, "shift": _SHIFT}
-    settings["cosine"] = config.model.name == "introspection"
+    settings["cosine"] = describes(config.model.name)
     alone = border_reliance.measure(network, np.asarray(shown.image), **settings)
     pictures = turns.of_images(source.origins("test"), shown.picture)
     return {"step": run.step, **match(network, shown, pictures=pictures, **settings), **alone}

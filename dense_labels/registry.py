@@ -178,6 +178,16 @@ PICTURES: Registry = Registry("picture", "dense_labels.pictures")
 SIGNATURES: Registry = Registry("signature", "dense_labels.exporting.signatures")
 
 
+def describes(network: str) -> bool:
+    """Says whether a network gives descriptors, whose length may be their confidence, or else is 1 (paper 2)."""
+    return "model.confidence" in NETWORKS[network].keys
+
+
+def has_unit_labels(settings: Any) -> bool:
+    """Says whether the labels of a network are all of length 1, so that a softmax over cells tells little of them."""
+    return describes(settings.name) and not NETWORKS[settings.name].value.has_confidence(settings)
+
+
 def compares_labels(network: str) -> bool:
     """Says whether what a network gives a cell is a label, to be compared with others, or responses of landmarks."""
     return not NETWORKS[network].facts.get("heat_maps", False)

@@ -69,7 +69,7 @@ class Run:
     def frame(self) -> Frame:
         """The frame in which the network sees its images."""
         data = self.config.data
-        if not any(data.size):  # nothing was resized
+        if SOURCES[data.name].facts.get("simulated"):  # nothing was resized, whatever data.size says
             return Frame(SOURCES[data.name].facts["size"], self.stride)
         height, width = (int(side) - 2 * data.crop for side in data.size)
         return Frame((height, width), self.stride, data.crop)

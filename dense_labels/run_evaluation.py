@@ -163,7 +163,7 @@ def _carried_over(subject: Subject) -> dict[str, float]:
     images, masks = (np.concatenate([np.asarray(batch[k]) for batch in shown]) for k in (0, 1))
     labels = np.concatenate([np.asarray(subject.label(batch.image)) for batch in shown])
     pictures = subject.pictures(subject.split, _CYCLED)
-    stride, cosine = subject.stride, subject.config.model.name == "introspection"
+    stride, cosine = subject.stride, subject.describes
     return {
         **cycle_consistency.measure(labels, masks, stride=stride, cosine=cosine, pictures=pictures),
         **border_reliance.measure(subject.label, images[:_SHIFTED], stride=stride, cosine=cosine),
@@ -215,12 +215,13 @@ def _measure_landmarks(
         views = pipeline.annotated_pairs(
             source, subject.split, stride=subject.stride, batch_size=config.eval.batch_size, count=_MATCHED
         )
-        asked = {"stride": subject.stride, "pictures": subject.pictures(subject.split, _MATCHED)}
+        unit, pictures = subject.describes and not subject.has_confidence, subject.pictures(subject.split, _MATCHED)
+        asked = {"stride": subject.stride, "pictures": pictures, "unit": unit}
         result = result.with_metrics(label_matching.match_landmarks(subject.label, views, **asked))
     if trained_on and test is not None:
         shared = {"test_images_in_the_training_folder": source.pictures_below(trained_on, "test")}
         result = dataclasses.replace(result, protocol={**result.protocol, **shared})
-    if config.model.name != "introspection":
+    if not subject.describes:
         return dataclasses.replace(measured, result=result)
     pictures = subject.pictures("annotated", config.eval.head_images) if test is None else subject.pictures("test")
     asked = {"width": source.input_size[1], "confidence": subject.has_confidence, "pictures": pictures}

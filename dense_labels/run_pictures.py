@@ -12,7 +12,7 @@ import numpy as np
 
 from dense_labels import batches, progress
 from dense_labels import config as config_lib
-from dense_labels.registry import HEADS, NETWORKS, compares_labels
+from dense_labels.registry import HEADS, NETWORKS, compares_labels, describes
 
 _SHOWN = 9  # frames in the pictures, as in figure 3 of the paper
 _COMPARED = 48  # pairs of which the worst are shown
@@ -40,6 +40,11 @@ class Subject:
     def compares_labels(self) -> bool:
         """Whether the network gives labels, not heat maps of landmarks of its own."""
         return compares_labels(self.config.model.name)
+
+    @property
+    def describes(self) -> bool:
+        """Whether the network gives descriptors, which are compared by their direction."""
+        return describes(self.config.model.name)
 
     def label_map(self, images: Any) -> batches.LabelMap:
         """Labels images [B, H, W, 3]."""

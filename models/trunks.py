@@ -117,7 +117,10 @@ class PlainImages(tf.keras.layers.Layer):
         if self.trunk == "vgg16":
             return values
         room = self.stride // 2  # before, and for ResNet-50, whose first cell then lies in it, as much after
-        around = [0, 0], [room, room], [room, room], [0, 0]
+        # MobileNetV2 pads odd sides before too, which would move their cells: one pixel more makes them even.
+        sides = [values.shape[axis] or tf.shape(values)[axis] for axis in (1, 2)]
+        more = [side % 2 if self.trunk == "mobilenet_v2" else 0 for side in sides]
+        around = [[0, 0], *([room, room + one] for one in more), [0, 0]]
         return tf.pad(values, around, "SYMMETRIC")
 
     def get_config(self) -> dict:

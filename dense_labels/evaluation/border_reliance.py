@@ -47,12 +47,12 @@ def measure(
     window = (height - step, width - step)
     errors, along = [], []
     for corners in (((0, 0), (step, step)), ((step, 0), (0, step))):  # the two diagonals
+        if not _inside_both(window, np.float32(corners[0]) - np.float32(corners[1]), stride).size:
+            return {}  # before a window is labelled that is too small for the network
         labels = [_labels(network, images, corner, window) for corner in corners]
         for a, b in ((0, 1), (1, 0)):
             moved = np.float32(corners[a]) - np.float32(corners[b])  # a point of window a, to have it in window b
             start = _inside_both(window, moved, stride)
-            if not start.size:
-                return {}
             starts = np.broadcast_to(start, [len(images), *start.shape])
             found, *_ = label_matching.nearest_descriptor(labels[a], labels[b], starts, stride=stride, cosine=cosine)
             offset = found - (start + moved)

@@ -22,6 +22,7 @@ def match_landmarks(
     count: int = 500,
     seed: int = 0,
     pictures: np.ndarray | None = None,
+    unit: bool = False,
 ) -> dict[str, float]:
     """Measures how well labels match landmarks between two views of one image, and between two pictures.
 
@@ -34,6 +35,8 @@ def match_landmarks(
       count: how many pairs of different pictures to draw at most.
       seed: of that draw.
       pictures: int [N], which picture each image is of, in the order of the batches; see `pairs_of`.
+      unit: whether labels are all of length 1. The mean place under their softmax is about the middle of the image,
+        however well they match, and is left out.
 
     Returns:
       A dictionary, in pixels of the network's input made 70 wide: `matching_same_cell_px`, `matching_same_subpixel_px`,
@@ -60,7 +63,8 @@ def match_landmarks(
         error = matching_error(
             labels_a[a], labels_b[b], joined.landmarks_a[a], joined.landmarks_b[b], visible, stride=stride
         )
-        errors.update({f"matching_{kind}_{name}_px": error[name] * 70 / width for name in ("cell", "subpixel")})
+        kept = ("cell",) if unit else ("cell", "subpixel")
+        errors.update({f"matching_{kind}_{name}_px": error[name] * 70 / width for name in kept})
     return errors
 
 

@@ -242,7 +242,7 @@ class Match(Signature):
     outputs = {
         "points_in_a": "where each cell of A lies, (x, y) in continuous pixels of A",
         "points_in_b": "for each cell of A its most probable place in B, (x, y) in continuous pixels of B",
-        "probability": "of that cell of B among all cells of B, from 0 to 1",
+        "probability": "of that cell of B among all cells of B, from 0 to 1; small of labels that are all of length 1",
         "confidence": "above 0, the higher the more certain: the inverse of the mean of 1 / length of both labels",
     }
     needs = (LABELS,)

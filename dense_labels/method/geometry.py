@@ -28,6 +28,22 @@ def cell_centres(height: int | tf.Tensor, width: int | tf.Tensor, stride: float)
     return tf.stack(tf.meshgrid(x, y), axis=-1)
 
 
+def covered(points: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor, stride: float) -> tf.Tensor:
+    """Says which points lie in cells, not in the strip that none covers where a side is no multiple of the stride.
+
+    Args:
+      points: [..., 2], (x, y) in pixels; at the right and the bottom only these are looked at.
+      height: number of rows of cells.
+      width: number of columns of cells.
+      stride: side of a cell in pixels.
+
+    Returns:
+      bool [...]; False of what is no number.
+    """
+    ends = tf.cast(stride, tf.float32) * tf.cast(tf.stack([width, height]), tf.float32)
+    return tf.reduce_all(tf.cast(points, tf.float32) <= ends, axis=-1)
+
+
 def mean_point(weights: tf.Tensor, centres: tf.Tensor) -> tf.Tensor:
     """Returns the mean of the centres of a grid's cells, under weights that add up to 1.
 

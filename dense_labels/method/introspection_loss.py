@@ -146,8 +146,10 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         """Says where [B, p, q] cells of A cover the point, and cells of B its match."""
         rows, columns = tf.shape(points_in_b)[1], tf.shape(points_in_b)[2]
         centres = geometry.cell_centres(rows, columns, self.points_stride)
-        ends = [tf.cast(self.stride * tf.shape(labels)[2:0:-1], tf.float32) for labels in (labels_a, labels_b)]
-        of_a, of_b = (tf.reduce_all(points <= end, axis=-1) for points, end in zip((centres, points_in_b), ends))
+        of_a, of_b = (
+            geometry.covered(points, tf.shape(labels)[1], tf.shape(labels)[2], self.stride)
+            for points, labels in ((centres, labels_a), (points_in_b, labels_b))
+        )
         return of_a & of_b
 
     def _draw(self, points_in_b: tf.Tensor, visible: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

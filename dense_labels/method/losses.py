@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from dense_labels.method import matching
+from dense_labels.method import geometry, matching
 
 
 class MatchingLoss(tf.keras.layers.Layer):
@@ -23,12 +23,13 @@ class MatchingLoss(tf.keras.layers.Layer):
       labels_a: [B, h, w, L], the label map of image A.
       labels_b: [B, h, w, L], the label map of image B.
       points_in_b: float32 [B, h, w, 2], where each cell of A is found in B, (x, y) in pixels of B.
-      visible: float32 [B, h, w], 1 where that place is seen in B, else 0.
+      visible: float32 [B, h, w], 1 where that place is seen in B, else 0. Where sides are no multiples of the stride,
+        places in the strip that no cell covers do not count.
 
     It returns a dictionary of [B] tensors of the layer's dtype, float32 unless given as "float64": `loss`, the mean
     over the visible cells of an image (0 where none is visible); `matching_error`, the mean distance in pixels between
-    the most probable match and the true place, the quantity inside equation (2); and `visible_cells`, the sum of
-    `visible`.
+    the most probable match and the true place, the quantity inside equation (2); and `visible_cells`, how many cells
+    count.
     """
 
     def __init__(self, stride: int, *, exchange: bool = False, pack: bool = True, **kwargs):
@@ -63,6 +64,8 @@ class MatchingLoss(tf.keras.layers.Layer):
         _check_shapes(labels_a, labels_b, points_in_b, visible)
         if self.exchange and labels_a.shape[0] == 1:
             raise ValueError("labels are exchanged with another pair of the batch; found one pair, where 2 are needed")
+        inside = geometry.covered(points_in_b, tf.shape(labels_b)[1], tf.shape(labels_b)[2], self.stride)
+        visible = tf.where(inside, visible, tf.zeros_like(visible))
         visible_cells = tf.reduce_sum(visible, axis=[1, 2])
         weights = tf.math.divide_no_nan(visible, visible_cells[:, tf.newaxis, tf.newaxis])
         loss, error = matching.one_pass(

@@ -160,6 +160,8 @@ class SparseLandmarksLoss(tf.keras.layers.Layer):
         """
         heat_maps_a, heat_maps_b, points_in_b, visible = inputs
         _check_shapes(heat_maps_a, heat_maps_b, points_in_b, visible)
+        inside = geometry.covered(points_in_b, tf.shape(heat_maps_b)[1], tf.shape(heat_maps_b)[2], self.stride)
+        visible = tf.where(inside, visible, tf.zeros_like(visible))
         visible_cells = tf.reduce_sum(visible, axis=[1, 2])
         known = tf.cast(visible_cells > 0, visible.dtype)
         points_in_b = tf.where(visible[..., tf.newaxis] > 0, points_in_b, 0)  # others may be anywhere, and no numbers

@@ -60,7 +60,7 @@ def measure_matches(
       labels_a: of N images A.
       labels_b: of N images B.
       points_in_b: [N, h, w, 2], where each cell of A truly is, (x, y) in pixels of B.
-      visible: bool [N, h, w], which of them are seen in B.
+      visible: bool [N, h, w], which of them are seen in B; those that no cell of B covers do not count.
     """
     centres = tf.reshape(geometry.cell_centres(*labels_b.cells, labels_b.stride), [-1, 2])
     flat = (np.reshape(labels.values, [len(labels), -1, labels.length]) for labels in (labels_a, labels_b))
@@ -72,6 +72,7 @@ def measure_matches(
             probability.append(np.exp(np.max(log_probability, axis=-1)))
     places = np.concatenate(places).reshape(points_in_b.shape)
     errors = np.linalg.norm(places - points_in_b, axis=-1)
+    visible = visible & geometry.covered(points_in_b, *labels_b.cells, labels_b.stride).numpy()
     return MatchErrors(places, np.concatenate(probability).reshape(errors.shape), errors, visible)
 
 

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 import dense_labels
-from dense_labels import files, kept_heads, progress, run_pictures
+from dense_labels import config as config_lib
+from dense_labels import files, kept_heads, progress, run_config, run_pictures
 from dense_labels.batches import LabelMap
 from dense_labels.evaluation.result import Result
 from tests import drawn, evaluated
@@ -99,6 +100,15 @@ def test_a_run_says_what_it_is(run):
     assert run.step == 2 and run.stride == 2 and run.frame.input_size == (SIDE, SIDE)
     assert run.config.data.num_pictures == 12 and run.config.train.batch_size == 2
     assert dense_labels.open_run(run.workdir).config == run.config
+
+
+def test_simulated_frames_are_seen_whole_whatever_size_the_configuration_names(tmp_path):
+    """As where another data set is chosen for configs/faces.py."""
+    config = config_lib.Config()
+    config.data.name, config.data.size, config.data.crop = "roboarm", (100, 100), 15
+    run_config.save(config, str(tmp_path))
+    frame = dense_labels.open_run(tmp_path).frame
+    assert frame.input_size == frame.full_size == (90, 90) and frame.margin == 0
 
 
 def test_the_result_is_written_and_read_back(run):

@@ -114,9 +114,11 @@ def linear(network):
 
 
 @pytest.mark.parametrize("name, stride", KINDS)
-def test_cells_lie_where_they_should_to_half_a_pixel(trained, name, stride):
+@pytest.mark.parametrize("more", [(0, 64), (1, 64), (0, 65)])
+def test_cells_lie_where_they_should_to_half_a_pixel(trained, name, stride, more):
     network, side = linear(trained(name, stride)), SEES[name]
-    image, row, column = tf.constant(pictures(1, side, side + 64, 3)), side // 2 // stride, (side // 2 + 32) // stride
+    image = tf.constant(pictures(1, side + more[0], side + more[1], 3))
+    row, column = side // 2 // stride, (side // 2 + 32) // stride
     with tf.GradientTape() as tape:
         tape.watch(image)
         cell = tf.reduce_sum(network(image)[0, row, column])
@@ -129,7 +131,7 @@ def test_cells_lie_where_they_should_to_half_a_pixel(trained, name, stride):
 
 
 @pytest.mark.parametrize("name, stride", KINDS)
-@pytest.mark.parametrize("size", [(96, 64), (90, 118)])
+@pytest.mark.parametrize("size", [(96, 64), (90, 118), (97, 111)])
 def test_maps_have_the_cells_that_fit_into_the_picture(trained, name, stride, size):
     features = trained(name, stride)(pictures(1, *size, 3))
     channels = {"mobilenet_v2": 576, "resnet50": 2048, "vgg16": 512}[name]

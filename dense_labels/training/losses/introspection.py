@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dense_labels.registry import LOSSES, NETWORKS
+from dense_labels.registry import LOSSES, NETWORKS, describes
 
 if TYPE_CHECKING:
     from dense_labels.config import Config
@@ -14,11 +14,16 @@ _POINTS_STRIDE = 4  # pixels between the points that the loss draws from, where 
 
 
 def check(config: Config) -> None:
-    """Refuses thresholds in the wrong order, and XLA.
+    """Refuses thresholds in the wrong order, XLA, and labels whose lengths it would not train.
 
     Raises:
-      ValueError: if `tau1` is above `tau2`, or the training step is to be compiled.
+      ValueError: if `tau1` is above `tau2`, the training step is to be compiled, or the network gives no descriptors.
     """
+    if not describes(config.model.name):
+        raise ValueError(
+            "config.loss.name='introspection' trains the direction of labels, and those of config.model.name="
+            f"{config.model.name!r} are compared by their length too; set config.model.name='introspection'"
+        )
     if config.train.jit_compile:  # how many pairs match is not known before a step; XLA needs static shapes
         raise ValueError(
             "config.train.jit_compile=True: XLA cannot compile config.loss.name='introspection'; leave it out"

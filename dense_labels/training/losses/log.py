@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dense_labels.config_checks import check_lengths
 from dense_labels.registry import LOSSES
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     "log",
     "negative log-likelihood of the true match (paper 1, equation 4)",
     keys=("loss.exchange",),
+    check=check_lengths,
     points_stride=None,
 )
 def create(config: Config, stride: int) -> LogLikelihoodLoss:

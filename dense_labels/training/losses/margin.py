@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dense_labels.config_checks import check_lengths
 from dense_labels.registry import LOSSES
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     "margin",
     "the true match must win by its distance to the power gamma (paper 1, footnote 2)",
     keys=("loss.gamma", "loss.exchange"),
+    check=check_lengths,
     points_stride=None,
 )
 def create(config: Config, stride: int) -> MarginLoss:

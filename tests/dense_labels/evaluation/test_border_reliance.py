@@ -78,6 +78,15 @@ def test_without_cells_well_inside_nothing_is_measured(images):
     assert border_reliance.measure(by_content, images, stride=STRIDE, shift=0.5) == {}
 
 
+def test_a_window_without_such_cells_is_not_labelled():
+    """A network with large cells may refuse windows so small."""
+
+    def refuse(images):
+        raise AssertionError(f"asked for labels of {images.shape}")
+
+    assert border_reliance.measure(refuse, PLACES[:, :20, :40], stride=16) == {}
+
+
 def test_the_figures_are_a_sentence():
     assert border_reliance.summary({}) == ""
     said = border_reliance.summary({"shifted_error_px": 2.345, "border_reliance_percent": 31.2})

@@ -216,6 +216,8 @@ def test_matching_of_views_and_of_images():
         network, [batch(0 * moved), batch(moved)], stride=2, count=7, pictures=np.array([4, 4])
     )
     assert alone == {name: error for name, error in errors.items() if "same" in name}
+    unit = label_matching.match_landmarks(network, [batch(0 * moved), batch(moved)], stride=2, count=7, unit=True)
+    assert unit == {name: error for name, error in errors.items() if "cell" in name}
     # Points of one image's view A are looked for in the other's view B, where that shows them.
     others = [batch(0 * moved, in_b=(2, 0), seen_in_b=(1, 0)), batch(moved, in_b=(4, 0), seen_in_b=(0, 1))]
     errors = label_matching.match_landmarks(network, others, stride=2, count=7)

@@ -175,6 +175,21 @@ def test_b_may_hold_another_number_of_cells():
     np.testing.assert_allclose(outputs["loss"], oracle("dist", 0.5, *batch), rtol=1e-5)
 
 
+@pytest.mark.parametrize("pack", [True, False])
+@every_loss
+def test_places_that_no_cell_of_b_covers_do_not_count(name, gamma, pack):
+    """Where the image is larger than its cells, as 95 pixels are than 47 cells of 2."""
+    labels_a, labels_b, points_in_b, visible = batch_of_pairs()
+    beyond = points_in_b.copy()
+    beyond[:, 1, 1], beyond[:, 2, 0] = [WIDTH * STRIDE + 0.5, 3], [2, HEIGHT * STRIDE + 0.5]
+    without = visible.copy()
+    without[:, 1, 1] = without[:, 2, 0] = 0
+    layer = layers.create(name, STRIDE, **({} if gamma is None else {"gamma": gamma}), pack=pack)
+    found = layer(as_tensors([labels_a, labels_b, beyond, visible]))
+    for key, expected in layer(as_tensors([labels_a, labels_b, points_in_b, without])).items():
+        np.testing.assert_allclose(found[key], expected, rtol=1e-5)
+
+
 # --- gradients ---
 
 

@@ -52,7 +52,7 @@ def pairs(size, *, images=3, length=3, dtype=tf.float32, visible=(1.0, 0.3, 0.0)
     labels_a, labels_b = (
         tf.image.resize(tf.constant(2 * rng.normal(size=[images, 4, 4, length])), [size, size]) for _ in range(2)
     )
-    points = tf.constant(rng.uniform(-1, STRIDE * size + 1, size=[images, size, size, 2]), tf.float32)
+    points = tf.constant(rng.uniform(-1, STRIDE * size, size=[images, size, size, 2]), tf.float32)
     seen = rng.uniform(size=[images, size, size]) < np.reshape(visible[:images], [-1, 1, 1])
     return tf.cast(labels_a, dtype), tf.cast(labels_b, dtype), points, tf.constant(seen, tf.float32)
 

@@ -20,7 +20,8 @@ def batch(seed, dtype=np.float64):
     rng = np.random.default_rng(seed)
     heat_maps = (rng.normal(size=[2, HEIGHT, WIDTH, COUNT]).astype(dtype) for _ in range(2))
     centres = geometry.cell_centres(HEIGHT, WIDTH, STRIDE).numpy()
-    points = (centres + rng.normal(scale=3, size=[2, HEIGHT, WIDTH, 2])).astype(dtype)
+    points = centres + rng.normal(scale=3, size=[2, HEIGHT, WIDTH, 2])
+    points = np.minimum(points, [WIDTH * STRIDE, HEIGHT * STRIDE]).astype(dtype)
     return *heat_maps, points, (rng.uniform(size=[2, HEIGHT, WIDTH]) < 0.7).astype(dtype)
 
 
@@ -69,6 +70,17 @@ def test_the_loss_is_that_of_loops_over_all_pairs_of_cells(patch):
     np.testing.assert_allclose(found["matching_error"], expected[1], rtol=1e-6)
     np.testing.assert_allclose(found["visible_cells"], given[3].sum(axis=(1, 2)))
     np.testing.assert_allclose(layer.losses[-1], expected[0].mean(), rtol=1e-6)
+
+
+def test_places_that_no_cell_of_b_covers_do_not_count():
+    heat_maps_a, heat_maps_b, points, visible = batch(5)
+    beyond, without = points.copy(), visible.copy()
+    beyond[:, 1, 2], beyond[:, 3, 0] = [WIDTH * STRIDE + 0.5, 3], [3, HEIGHT * STRIDE + 0.5]
+    without[:, 1, 2] = without[:, 3, 0] = 0
+    layer = sparse_landmarks.SparseLandmarksLoss(STRIDE, diversity=7.0, patch=2, dtype="float64")
+    found = layer((heat_maps_a, heat_maps_b, beyond, visible))
+    for key, expected in layer((heat_maps_a, heat_maps_b, points, without)).items():
+        np.testing.assert_allclose(found[key], expected, rtol=1e-9)
 
 
 def test_single_precision_loses_no_digit_that_matters():
