@@ -178,6 +178,11 @@ PICTURES: Registry = Registry("picture", "dense_labels.pictures")
 SIGNATURES: Registry = Registry("signature", "dense_labels.exporting.signatures")
 
 
+def is_simulated(data_set: str) -> bool:
+    """Says whether frames of a data set are drawn by this project, in a size of their own, and shown whole."""
+    return data_set in SOURCES and bool(SOURCES[data_set].facts.get("simulated"))
+
+
 def describes(network: str) -> bool:
     """Says whether a network gives descriptors, whose length may be their confidence, or else is 1 (paper 2)."""
     return "model.confidence" in NETWORKS[network].keys

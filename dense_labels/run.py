@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dense_labels import files, kept_heads, run_config
 from dense_labels.batches import Frame, LabelMap, Limits, Match
-from dense_labels.registry import NETWORKS, SOURCES, compares_labels
+from dense_labels.registry import NETWORKS, SOURCES, compares_labels, is_simulated
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -69,7 +69,7 @@ class Run:
     def frame(self) -> Frame:
         """The frame in which the network sees its images."""
         data = self.config.data
-        if SOURCES[data.name].facts.get("simulated"):  # nothing was resized, whatever data.size says
+        if is_simulated(data.name) or not any(data.size):  # nothing was resized, whatever data.size says
             return Frame(SOURCES[data.name].facts["size"], self.stride)
         height, width = (int(side) - 2 * data.crop for side in data.size)
         return Frame((height, width), self.stride, data.crop)

@@ -14,7 +14,7 @@ import numpy as np
 
 from dense_labels import config as config_lib
 from dense_labels import files, kept_heads, progress, run_config, run_pictures
-from dense_labels.registry import HEADS, READERS, SOURCES
+from dense_labels.registry import HEADS, READERS, SOURCES, has_unit_labels
 from dense_labels.run import Run
 from dense_labels.run_pictures import Measured, Subject
 
@@ -206,18 +206,17 @@ def _measure_landmarks(
     from dense_labels.evaluation import descriptor_matching, label_matching
     from input_pipeline import pipeline
 
-    config, source = subject.config, subject.source
+    config, source, stride = subject.config, subject.source, subject.stride
     known = subject.landmarks("annotated", config.eval.head_images)
     test = subject.landmarks("test") if source.count("test") else None
     measured = _fit(subject, known, test, few_shot, lessons)
     result = measured.result
     if source.warps_pictures and subject.compares_labels:
         views = pipeline.annotated_pairs(
-            source, subject.split, stride=subject.stride, batch_size=config.eval.batch_size, count=_MATCHED
+            source, subject.split, stride=stride, batch_size=config.eval.batch_size, count=_MATCHED
         )
-        unit, pictures = subject.describes and not subject.has_confidence, subject.pictures(subject.split, _MATCHED)
-        asked = {"stride": subject.stride, "pictures": pictures, "unit": unit}
-        result = result.with_metrics(label_matching.match_landmarks(subject.label, views, **asked))
+        asked = {"pictures": subject.pictures(subject.split, _MATCHED), "unit": has_unit_labels(config.model)}
+        result = result.with_metrics(label_matching.match_landmarks(subject.label, views, stride=stride, **asked))
     if trained_on and test is not None:
         shared = {"test_images_in_the_training_folder": source.pictures_below(trained_on, "test")}
         result = dataclasses.replace(result, protocol={**result.protocol, **shared})

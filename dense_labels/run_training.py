@@ -13,7 +13,7 @@ from typing import Any
 
 from dense_labels import config as config_lib
 from dense_labels import config_files, config_keys, files, progress, run_config, user_code
-from dense_labels.registry import NETWORKS, SOURCES
+from dense_labels.registry import NETWORKS, is_simulated
 from dense_labels.run import Run, open_run
 
 _EXAMPLES = 6  # pairs in the pictures of a training
@@ -250,10 +250,9 @@ def _resolved(config: config_lib.Config, source: Any, precision: str, replicas: 
     from input_pipeline.readers import pictures
 
     count = source.count("train")
-    simulated = config.data.name in SOURCES and SOURCES[config.data.name].facts.get("simulated")
     batch_size = config.train.batch_size or beginning.batch_size(config, count, replicas)
     train = dataclasses.replace(config.train, precision=precision, batch_size=batch_size)
-    if simulated:
+    if is_simulated(config.data.name):
         return dataclasses.replace(config, train=train)
     data = pictures.settled(config.data, source.boxed)
     data = dataclasses.replace(data, size=tuple(source.size), num_pictures=count)
