@@ -52,7 +52,9 @@ FIGURES = (
     "regress_own_error_percent",
     "matching_same_cell_px",
     "matching_different_cell_px",
+    "matching_different_subpixel_px",
     "cycle_median_px",
+    "cycle_within_percent",
     "border_reliance_percent",
 )
 _FEW, _FEW_OF_OTHERS = "1,5,10,20,100", "20"
