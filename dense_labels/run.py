@@ -214,7 +214,7 @@ class Run:
             frame=self.frame,
             limits=limits,
             example_images=kept.example_images if kept else saved_model.noise(self.frame),
-            description=model_card.describe_run(*of),
+            description=model_card.describe_run(*of, self.config.data),
             compares_labels=compares_labels(self.config.model.name),
         )
 

@@ -29,12 +29,15 @@ _HEAT_MAPS = (  # of a network that finds landmarks of its own
 _PACKAGES = ("dense-labels", "tensorflow", "keras", "numpy")
 
 
-def describe_run(config: config_lib.Config, result: Result) -> dict[str, Any]:
+def describe_run(
+    config: config_lib.Config, result: Result, trained_on: config_lib.DataConfig | None = None
+) -> dict[str, Any]:
     """Says what a model was made from and how good it was.
 
     Args:
-      config: of the run.
+      config: of the run, with the data that it was evaluated on.
       result: of its evaluation.
+      trained_on: the data that labels were learned from; None for the same.
 
     Returns:
       A dictionary that JSON can hold. Of files and folders it has the names, not where they lie.
@@ -42,8 +45,11 @@ def describe_run(config: config_lib.Config, result: Result) -> dict[str, Any]:
     configuration = dataclasses.asdict(config)
     for part, key in config_lib.path_keys():
         configuration[part][key] = os.path.basename(configuration[part][key])
+    learned = config.data if trained_on is None else trained_on
+    pictures = {"num_pictures": learned.num_pictures} if learned.num_pictures else {}  # frames are not counted
     return {
         "configuration": configuration,
+        "trained_on": {"name": learned.name, "dir": os.path.basename(learned.dir), **pictures},
         **({} if compares_labels(config.model.name) else {"note": _HEAT_MAPS}),
         "data": {"name": config.data.name, "landmarks": list(result.landmark_names), **result.protocol},
         "figures": result.metrics,

@@ -49,6 +49,10 @@ def test_the_card_says_what_a_run_was_but_not_where_it_lay():
     assert card["figures"] == {"regress_error_percent": 7.4}
     assert card["data"] == {"name": "coco", "landmarks": ["left_eye", "nose"], "test_images": 600}
     assert card["configuration"]["data"]["dir"] == "faces" and card["configuration"]["model"]["weights"] == "imagenet"
+    assert card["trained_on"] == {"name": "coco", "dir": "faces"}
+    mice = config.DataConfig(name="folder", dir="/home/someone/mice", num_pictures=80)
+    card = model_card.describe_run(settings, result, mice)
+    assert card["trained_on"] == {"name": "folder", "dir": "mice", "num_pictures": 80}
     assert "someone" not in json.dumps(card)
 
 
