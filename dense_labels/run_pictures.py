@@ -145,6 +145,7 @@ def _material(subject: Subject, measured: Measured) -> Any:
         material,
         frames=batches.stack([frames]),
         frame_labels=labels if subject.compares_labels else None,
+        frame_pictures=subject.pictures(subject.split, _SHOWN),
         head_points=_head_points(subject, measured.fitted, labels),
         worst=_worst(subject, measured.fitted),
     )

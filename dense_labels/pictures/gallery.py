@@ -43,6 +43,8 @@ class Material:
       many: gives many images, batch by batch: images [B, H, W, 3], their labels, and masks of the object [B, H, W].
       frames: a few annotated images.
       frame_labels: their labels.
+      frame_pictures: int [N], the number of the picture that each is of, such as that of boxes in it; None: each is of
+        another.
       head_points: [N, K, 2], what the landmark head predicts in them, (x, y) in pixels.
       descriptor_matches: landmarks of many images matched by the nearest descriptor.
       worst: the images whose landmarks are predicted worst.
@@ -62,6 +64,7 @@ class Material:
     many: Callable[[], Iterable[tuple[Any, LabelMap, Any]]] | None = None
     frames: LandmarkBatch | None = None
     frame_labels: LabelMap | None = None
+    frame_pictures: np.ndarray | None = None
     head_points: np.ndarray | None = None
     descriptor_matches: Matches | None = None
     worst: Worst | None = None

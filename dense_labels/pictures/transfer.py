@@ -59,11 +59,13 @@ def draw_transfer(material: Material) -> np.ndarray | None:
     place=30,
 )
 def draw_transfer_between(material: Material) -> np.ndarray | None:
-    """Draws where landmarks of an image are found in the next; nothing where no two neighbours have them all."""
+    """Draws where landmarks of an image are found in the next, of another picture, if two neighbours have them all."""
     images, landmarks, annotated = material.frames.image, material.frames.landmarks, material.frames.annotated
     count = landmarks.shape[1]
     chosen = np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int)
-    first = [n for n in range(len(images) - 1) if annotated[n : n + 2][:, chosen].all()][:_SHOWN]
+    pictures = np.arange(len(images)) if material.frame_pictures is None else material.frame_pictures
+    apart = np.flatnonzero(pictures[1:] != pictures[:-1])
+    first = [n for n in apart if annotated[n : n + 2][:, chosen].all()][:_SHOWN]
     if not first:
         return None
     second = [n + 1 for n in first]

@@ -1,5 +1,7 @@
 """Tests of the picture of points carried over: marks lie where labels match, the glow over the matched cell."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,12 @@ def test_errors_say_what_was_given_and_what_is_needed(changed, message):
     arguments = {"images_a": grey_images(), "images_b": grey_images(), "labels_a": LABELS, "labels_b": LABELS}
     with pytest.raises(ValueError, match=message):
         transfer.transfer_panel(**{**arguments, "points": POINTS, **changed})
+
+
+def test_landmarks_are_carried_to_another_picture_not_to_another_box_of_the_same(monkeypatch):
+    material, shown = planted.material(), []
+    monkeypatch.setattr(transfer, "transfer_panel", lambda a, b, *_, **__: shown.append((a, b)))
+    transfer.draw_transfer_between(dataclasses.replace(material, frame_pictures=np.array([4, 4, 7])))
+    ((first, second),) = shown
+    np.testing.assert_array_equal([first, second], [material.frames.image[[1]], material.frames.image[[2]]])
+    assert transfer.draw_transfer_between(dataclasses.replace(material, frame_pictures=np.array([4, 4, 4]))) is None
