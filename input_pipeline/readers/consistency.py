@@ -13,7 +13,7 @@ import numpy as np
 from dense_labels import progress
 from input_pipeline.readers.normalisers import WIDTH
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import decoding
+from input_pipeline.storage import decoding, orientation
 
 _FAR = 0.5  # of the longer side of the picture: landmarks further outside are mistakes, not cut off
 _MANY = 0.25  # of the landmarks, or of boxes that would lie inside if they were written in another way
@@ -63,8 +63,8 @@ def checked(pictures: Pictures, sizes: np.ndarray) -> Pictures:
     Returns:
       The pictures; landmarks that lie far outside are no longer annotated, nor are the others of an object whose box is
       about such a landmark too, and a warning says how many; no error is measured in their pictures, but in shares of a
-      picture's width. Another warning says that pictures are turned by their EXIF orientation, where the annotations do
-      not say of which sides they are.
+      picture's width. Another warning says that pictures are turned or mirrored by their EXIF orientation, where the
+      annotations say no sizes, or these are the same of the stored and of the upright picture.
 
     Raises:
       ValueError: in one line that names a picture: its size is another than the annotations say, most landmarks or
@@ -76,7 +76,7 @@ def checked(pictures: Pictures, sizes: np.ndarray) -> Pictures:
     if pictures.landmarks is None or not pictures.annotated.any():
         return pictures
     check_landmarks(pictures, sizes)
-    _warn_of_turned(pictures)
+    _warn_of_turned(pictures, sizes)
     return _without_far(pictures, sizes)
 
 
@@ -203,17 +203,24 @@ def _without_far(pictures, sizes):
     return dataclasses.replace(pictures, annotated=left, landmarks=landmarks, normalisers=normalisers)
 
 
-def _warn_of_turned(pictures):
+def _warn_of_turned(pictures, sizes):
     """Says which pictures are turned where nothing tells whether the tool of the annotations showed them so."""
-    unclaimed = np.ones(len(pictures), bool) if pictures.claimed is None else (pictures.claimed == 0).any(axis=1)
-    paths = [pictures.paths[row] for row in np.flatnonzero(unclaimed)[:_LOOKED_AT]]
-    turned = [path for path in paths if decoding.is_turned(path)]
+    paths = pictures.paths[:_LOOKED_AT]
+    found = map(decoding.read_orientation, paths)
+    turned = [path for row, (path, each) in enumerate(zip(paths, found)) if _is_untold(pictures, sizes, row, each)]
     if turned:
         progress.warn(
             f"{turned[0]} is turned by its EXIF orientation ({len(turned)} of {len(paths)} annotated pictures), and "
             "landmarks are taken to be of the upright picture, as viewers show it; a tool that does not turn pictures "
             "gives other places"
         )
+
+
+def _is_untold(pictures, sizes, row, stored):
+    """Says whether a picture is stored in an EXIF orientation that the size in its annotations does not tell of."""
+    said = pictures.claimed is not None and (pictures.claimed[row] > 0).all()
+    height, width = sizes[row]
+    return stored > 1 and not (said and height != width and orientation.exchanges_sides(stored))
 
 
 def _beyond(landmarks, sizes):

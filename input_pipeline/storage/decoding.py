@@ -12,6 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from dense_labels import progress
+from input_pipeline.storage import orientation
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # beyond, Pillow suspects a file made to fill the memory
@@ -19,21 +20,8 @@ MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # beyond, Pillow suspects a file made to f
 _TOO_MANY = f"more than {MOST_PIXELS / 1e6:.0f} million pixels"
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
 _GREYS = {"L;2": 85, "L;4": 17}  # of few bits: what Pillow multiplies them with, but not the transparent one
-_PNG = b"\x89PNG\r\n\x1a\n"
 _DARK = 32  # of 255: pictures that are darker all over are probably not what they were
 _PHOTOMETRIC = 262  # the tag of a TIFF that says what its numbers mean
-_EXIF = b"Exif\0\0"  # begins EXIF data, but for some programs
-_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of the bytes of a number in EXIF data
-_WHOLE_NUMBERS = {3: "H", 4: "I", 8: "h", 9: "i"}  # types of EXIF values
-_TURNS = {  # EXIF orientation -> what makes the picture upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is said once, by PictureError
 
@@ -71,7 +59,7 @@ def read_picture(path: str | os.PathLike, *, content: bytes | None = None) -> np
     with _opened(path, content) as image:
         _mend(image)
         image.load()
-        turn = _TURNS.get(_orientation(image))
+        turn = orientation.TURNS.get(orientation.of_pixels(image))
         upright = _to_rgb(image)
         return np.asarray(upright if turn is None else upright.transpose(turn))
 
@@ -84,16 +72,19 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     """
     with _opened(path) as image:
         width, height = image.size
-        return (width, height) if 5 <= _orientation_of_header(image) <= 8 else (height, width)
+        return (width, height) if orientation.exchanges_sides(orientation.of_header(image)) else (height, width)
 
 
-def is_turned(path: str | os.PathLike) -> bool:
-    """Says whether the EXIF orientation turns or mirrors a picture; False of one that cannot be read."""
+def read_orientation(path: str | os.PathLike) -> int:
+    """Reads the EXIF orientation that a picture is stored in, 1 to 8; 1, which is upright, of one that cannot be read.
+
+    `read_picture` undoes it: from 2 on the stored picture is turned or mirrored.
+    """
     try:
         with _opened(path) as image:
-            return _orientation_of_header(image) in _TURNS
+            return orientation.of_file(image)
     except PictureError:
-        return False
+        return 1
 
 
 def read_format(path: str | os.PathLike, *, content: bytes | None = None) -> str:
@@ -214,42 +205,6 @@ def _reason(path, content, error):
         return error.strerror.lower()
     message = " ".join(str(error).split())
     return "truncated" if "truncated" in message.lower() else f"damaged: {message}"
-
-
-def _orientation_of_header(image):
-    if image.format == "PNG":
-        image.info["exif"] = _last_exif(image.fp, image.info.get("exif", b""))
-    return _orientation(image)
-
-
-def _orientation(image):
-    """EXIF orientation, 1 to 8; 1 is upright. Read as in `dense_labels.exporting.viewing_graph`."""
-    if image.format == "TIFF":
-        return 1  # Pillow turns these itself
-    exif = image.info.get("exif", b"")
-    while exif.startswith(_EXIF):
-        exif = exif[len(_EXIF) :]
-    found, order = 1, _ORDERS.get(exif[:4])
-    if order is None:
-        return 1
-    with contextlib.suppress(struct.error):  # what is damaged ends here; Pillow would give up at any other value
-        start = struct.unpack_from(f"{order}I", exif, 4)[0] + 2
-        for place in range(start, start + 12 * struct.unpack_from(f"{order}H", exif, start - 2)[0], 12):
-            tag, kind, count = struct.unpack_from(f"{order}HHI", exif, place)
-            if tag == ExifTags.Base.Orientation and count == 1 and kind in _WHOLE_NUMBERS:
-                found = struct.unpack_from(f"{order}{_WHOLE_NUMBERS[kind]}", exif, place + 8)[0]
-    return found
-
-
-def _last_exif(file, found):
-    """The last EXIF chunk of a PNG, which may stand behind the pixels: Pillow finds it there once it has read these."""
-    file.seek(len(_PNG))
-    while len(header := file.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", header)
-        if kind == b"eXIf":
-            found = file.read(length)
-        file.seek(4 if kind == b"eXIf" else length + 4, os.SEEK_CUR)
-    return found
 
 
 def _mend(image):

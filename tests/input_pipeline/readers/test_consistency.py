@@ -153,15 +153,33 @@ def test_one_picture_shown_whole_has_one_answer(tmp_path):
     consistency.check_one_answer({"annotated": boxed, "train": Pictures(("a.png", "a.png"))})
 
 
-def test_pictures_that_are_turned_are_said_where_the_file_has_no_sizes(tmp_path, capsys):
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
+@pytest.mark.parametrize(
+    "stored, orientation, claims, is_said",
+    [
+        ((48, 64), 1, False, False),
+        ((48, 64), 3, False, True),
+        ((48, 64), 6, False, True),
+        ((48, 64), 2, True, True),  # of the same size, turned or not
+        ((48, 64), 3, True, True),
+        ((48, 64), 4, True, True),
+        ((48, 64), 6, True, False),  # the size says that the upright picture was annotated
+        ((64, 64), 6, True, True),
+        ((64, 64), 1, True, False),
+    ],
+)
+def test_pictures_that_are_turned_are_said_where_no_size_tells_it(
+    tmp_path, capsys, name, stored, orientation, claims, is_said
+):
     """Their tool may have shown them lying, as ImageJ does."""
     exif = Image.Exif()
-    exif[0x0112] = 3
-    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=exif)
+    exif[0x0112] = orientation
+    Image.new("RGB", stored[::-1]).save(tmp_path / name, exif=exif)
+    upright = np.array([stored[::-1] if orientation == 6 else stored])
     landmarks = np.float32([[[1, 2], [30, 40]]])
-    found = Pictures((str(tmp_path / "a.jpg"),), landmarks=landmarks, annotated=np.ones([1, 2], np.float32))
-    consistency.checked(found, np.array([[48, 64]]))
-    said = capsys.readouterr().out
-    assert re.search(r"warning: .*a.jpg is turned by its EXIF orientation \(1 of 1 annotated pictures\)", said)
-    consistency.checked(dataclasses.replace(found, claimed=np.array([[48, 64]])), np.array([[48, 64]]))
-    assert not capsys.readouterr().out
+    parts = {"landmarks": landmarks, "annotated": np.ones([1, 2], np.float32)}
+    consistency.checked(Pictures((str(tmp_path / name),), claimed=upright if claims else None, **parts), upright)
+    found = re.search(
+        rf"warning: .*{name} is turned by its EXIF orientation \(1 of 1 annotated pictures\)", capsys.readouterr().out
+    )
+    assert bool(found) == is_said
