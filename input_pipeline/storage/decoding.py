@@ -15,9 +15,8 @@ from dense_labels import progress
 from input_pipeline.storage import orientation
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # beyond, Pillow suspects a file made to fill the memory
+MOST_PIXELS = 89_478_485  # a quarter of a GiB of RGB; a file of more may be made to fill the memory
 
-_TOO_MANY = f"more than {MOST_PIXELS / 1e6:.0f} million pixels"
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
 _GREYS = {"L;2": 85, "L;4": 17}  # of few bits: what Pillow multiplies them with, but not the transparent one
 _DARK = 32  # of 255: pictures that are darker all over are probably not what they were
@@ -173,7 +172,7 @@ def _reaching(path, picture, box):
     if not (before_x or before_y or after_x or after_y):
         return picture, box
     if (before_x + width + after_x) * (before_y + height + after_y) > MOST_PIXELS:
-        raise PictureError(path, f"its box has {_TOO_MANY}")
+        raise PictureError(path, f"its box has {_too_many(MOST_PIXELS)}")
     picture = np.pad(picture, ((before_y, after_y), (before_x, after_x), (0, 0)), mode="edge")
     return picture, (left + before_x, top + before_y, right + before_x, bottom + before_y)
 
@@ -185,7 +184,7 @@ def _opened(path, content=None):
             raise _Unsuited("a pipe or a device, not a file")  # whose first byte may be long in coming
         with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
+                raise _Unsuited(_too_many(MOST_PIXELS))
             yield image
     except MemoryError:
         raise  # the file may be as good as any
@@ -194,8 +193,8 @@ def _opened(path, content=None):
 
 
 def _reason(path, content, error):
-    if isinstance(error, Image.DecompressionBombError):
-        return _TOO_MANY
+    if isinstance(error, Image.DecompressionBombError):  # of twice what Pillow's own limit is, which anyone may set
+        return _too_many(min(MOST_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MOST_PIXELS)))
     if isinstance(error, _Unsuited):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
@@ -205,6 +204,10 @@ def _reason(path, content, error):
         return error.strerror.lower()
     message = " ".join(str(error).split())
     return "truncated" if "truncated" in message.lower() else f"damaged: {message}"
+
+
+def _too_many(pixels):
+    return f"more than {pixels / 1e6:.2g} million pixels"
 
 
 def _mend(image):

@@ -1,6 +1,7 @@
 import os
 import pathlib
 import re
+import runpy
 import struct
 import zlib
 
@@ -211,6 +212,23 @@ def test_headers_tell_what_they_can(tmp_path):
         decoding.read_size(tmp_path / "a.png")
     cut_off(tmp_path / "b.png")
     assert decoding.read_size(tmp_path / "b.png") == (60, 80)  # the header is whole
+
+
+@pytest.mark.parametrize("limit", [None, 20_000, 10**9])
+def test_the_most_pixels_are_ours_whatever_the_limit_of_pillow_is(monkeypatch, limit):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    assert runpy.run_path(decoding.__file__)["MOST_PIXELS"] == decoding.MOST_PIXELS == 89_478_485
+
+
+@pytest.mark.parametrize(
+    "limit, least", [(None, "89"), (10**9, "89"), (10_000_000, "20")]  # Pillow refuses twice its limit
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_the_limit_that_is_said_is_the_one_that_refuses(tmp_path, monkeypatch, limit, least):
+    huge(10_000)(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(decoding.PictureError, match=f"a.png: more than {least} million pixels$"):
+        decoding.read_picture(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
