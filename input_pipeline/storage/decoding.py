@@ -4,12 +4,11 @@ import contextlib
 import io
 import math
 import os
-import struct
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from dense_labels import progress
 from input_pipeline.storage import orientation
@@ -20,7 +19,8 @@ MOST_PIXELS = 89_478_485  # a quarter of a GiB of RGB; a file of more may be mad
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
 _GREYS = {"L;2": 85, "L;4": 17}  # of few bits: what Pillow multiplies them with, but not the transparent one
 _DARK = 32  # of 255: pictures that are darker all over are probably not what they were
-_PHOTOMETRIC = 262  # the tag of a TIFF that says what its numbers mean
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF: how many bits, what numbers mean, which they are
+_SIGNED = 2  # a sample format
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is said once, by PictureError
 
@@ -40,9 +40,9 @@ class _Unsuited(Exception):
 def read_picture(path: str | os.PathLike, *, content: bytes | None = None) -> np.ndarray:
     """Reads a picture as a viewer would show it: upright, and over white where it is transparent.
 
-    The format is told by the content, whatever the name. Of an animation the first frame is read; 16 bits are scaled
-    to 8. A picture whose EXIF data cannot be read is taken for upright, as viewers do; other data, such as XMP, turn
-    nothing. Served models see the same pixels of the formats that they read.
+    The format is told by the content, whatever the name. Of an animation the first frame is read; 12 and 16 bits
+    are scaled to 8. A picture whose EXIF data cannot be read is taken for upright, as viewers do; other data, such as
+    XMP, turn nothing. Served models see the same pixels of the formats that they read.
 
     Args:
       path: of a JPEG, PNG, WebP, BMP, GIF or TIFF file.
@@ -228,19 +228,33 @@ def _to_rgb(image):
     if image.mode == "F":
         raise _Unsuited("pixels of 32 bits; at most 16 can be read")
     if image.mode.startswith("I"):
-        values = np.asarray(image)
+        values, most = np.asarray(image), _most(image)
         if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:  # white is 0, as in many X-rays
-            values = 65535 - values.astype(np.int64)
-        return _from_16_bits(values, image.info.get("transparency")).convert("RGB")
+            values = most - values.astype(np.int64)
+        return _from_16_bits(values, most, image.info.get("transparency")).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
 
 
-def _from_16_bits(values, transparent):
-    """Scales 0..65535 to 0..255, the transparent value to white; Pillow's own conversion would clip at 255."""
-    if values.min() < 0 or values.max() > 65535:
+def _most(image):
+    """The value of white in a picture of numbers beyond 8 bits; only TIFFs have fewer than 16 bits, such as 12."""
+    (bits, *_), (kind, *_) = _tag(image, _BITS, 16), _tag(image, _SAMPLE_FORMAT, 1)
+    if kind == _SIGNED and bits <= 16 and np.asarray(image).min() < 0:
+        raise _Unsuited("signed pixels, some of which are below 0; save it with pixels from 0 to 65535")
+    return 2**bits - 1 if 8 < bits < 16 else 65535
+
+
+def _tag(image, tag, usual):
+    """The numbers that a tag of a TIFF has for each colour; what is usual, of another format too."""
+    found = image.tag_v2.get(tag, usual) if image.format == "TIFF" else usual
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _from_16_bits(values, most, transparent):
+    """Scales 0..most to 0..255, the transparent value to white; Pillow's own conversion would clip at 255."""
+    if values.min() < 0 or values.max() > most:
         raise _Unsuited("pixels of 32 bits; at most 16 can be read")
-    scaled = ((values.astype(np.int32) + 128) // 257).astype(np.uint8)
+    scaled = ((255 * values.astype(np.int32) + most // 2) // most).astype(np.uint8)
     return Image.fromarray(scaled if transparent is None else np.where(values == transparent, np.uint8(255), scaled))

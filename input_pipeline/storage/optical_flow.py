@@ -23,7 +23,7 @@ LEAST_SIDE = 16  # pixels of a frame: the search works on patches of 8
 STILL_FLOW = 0.5  # pixels: a point that moves less counts as still
 TOLERANCE = (0.5, 0.05)  # how far flow forward and back may miss: so many pixels, and this part of the flow
 
-_VERSION = 2  # of what is kept: raised where frames or flow are computed in another way
+_VERSION = 3  # of what is kept: raised where frames or flow are computed in another way
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

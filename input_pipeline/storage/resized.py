@@ -19,7 +19,7 @@ from input_pipeline.readers import consistency
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding, kept
 
-_VERSION = 2  # of what is kept: raised whenever pictures are decoded, cut or resized in another way
+_VERSION = 3  # of what is kept: raised whenever pictures are decoded, cut or resized in another way
 _IN_FLIGHT = 256  # pictures that are resized but not yet written: they bound the memory
 _NAMED = 5  # files that a message names
 _SAMPLE = 1000  # headers that `look` reads

@@ -58,6 +58,24 @@ def sixteen_bits(path):
     Image.fromarray(np.array([[100 * 257, 65535]], np.uint16)).save(path)
 
 
+def tiff(values, bits, kind=1):
+    """A function that saves a TIFF of one row of grey values, of so many bits and of a sample format."""
+
+    def save(path):
+        count = len(values)
+        if bits == 12:
+            pixels = int("".join(f"{value:012b}" for value in values), 2).to_bytes(12 * count // 8, "big")
+        else:
+            pixels = np.array(values, {1: "<u", 2: "<i"}[kind] + str(bits // 8)).tobytes()
+        tags = {256: count, 257: 1, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(pixels), 339: kind}
+        start = 8 + len(pixels) + len(pixels) % 2
+        content = struct.pack("<2sHI", b"II", 42, start) + pixels + b"\0" * (len(pixels) % 2)
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, number) for tag, number in tags.items())
+        path.write_bytes(content + struct.pack("<H", len(tags)) + entries + bytes(4))
+
+    return save
+
+
 def cmyk(path):
     image = Image.new("CMYK", (16, 8), (0, 255, 255, 0))
     image.paste((255, 255, 0, 0), (8, 0, 16, 8))
@@ -86,6 +104,10 @@ def of_mode(mode, left, right, **options):
         ("rgba.webp", of_mode("RGBA", (0, 0, 0, 51), (0, 255, 0, 255), lossless=True), (204, 204, 204), GREEN),
         ("16.png", sixteen_bits, (100, 100, 100), (255, 255, 255)),
         ("16.tif", sixteen_bits, (100, 100, 100), (255, 255, 255)),
+        ("16 by hand.tif", tiff((100 * 257, 65535), 16), (100, 100, 100), (255, 255, 255)),
+        ("12.tif", tiff((0, 1606, 2048, 4095), 12), (0, 0, 0), (255, 255, 255)),
+        ("12 grey.tif", tiff((1606, 2409), 12), (100, 100, 100), (150, 150, 150)),  # 4095 / 255 times as much
+        ("signed.tif", tiff((100 * 257, 127 * 257), 16, kind=2), (100, 100, 100), (127, 127, 127)),
         ("cmyk.jpg", cmyk, RED, BLUE),
     ],
 )
@@ -183,6 +205,7 @@ def huge(side):
         ("a.png", huge(10_000), "more than 89 million pixels"),
         ("a.png", huge(40_000), "more than 89 million pixels"),
         ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "pixels of 32 bits; at most 16 can be read"),
+        ("a.tif", tiff((-1, 5), 16, kind=2), "signed pixels, some of which are below 0; save it with .*"),
         ("a.tif", lambda path: Image.new("I", (4, 4), 70_000).save(path), "pixels of 32 bits; at most 16 can be read"),
     ],
 )
@@ -221,7 +244,8 @@ def test_the_most_pixels_are_ours_whatever_the_limit_of_pillow_is(monkeypatch, l
 
 
 @pytest.mark.parametrize(
-    "limit, least", [(None, "89"), (10**9, "89"), (10_000_000, "20")]  # Pillow refuses twice its limit
+    "limit, least",
+    [(None, "89"), (10**9, "89"), (10_000_000, "20")],  # Pillow refuses twice its limit
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_the_limit_that_is_said_is_the_one_that_refuses(tmp_path, monkeypatch, limit, least):
