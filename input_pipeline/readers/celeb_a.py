@@ -56,8 +56,9 @@ def read(data: DataConfig) -> dict[str, Pictures]:
 
 def _export(builder: tfds.core.DatasetBuilder, split: str, folder: pathlib.Path) -> Pictures:
     """Writes the pictures of a split as files, whole or not at all, unless they are there."""
-    kept.make_once(folder, lambda begun: _write_pictures(builder, split, begun))
-    points = np.load(folder / "landmarks.npy")
+    read = lambda folder: np.load(folder / "landmarks.npy")  # noqa: E731
+    kept.make_once(folder, lambda begun: _write_pictures(builder, split, begun), read)
+    points = read(folder)
     return celeba.pictures_of([str(folder / f"{i:06d}.jpg") for i in range(len(points))], points)
 
 

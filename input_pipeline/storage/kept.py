@@ -1,42 +1,79 @@
 """What is made once and kept on disk: it appears whole or not at all, and one process makes it while others wait."""
 
+import concurrent.futures
 import contextlib
 import fcntl
+import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator
 
+from dense_labels import progress
+
 _INCOMPLETE = "incomplete."
+_DAMAGES = (EOFError, FileNotFoundError, ValueError)  # what reading a file that was cut off, or is gone, raises
 
 
-def make_once(folder: pathlib.Path, make: Callable[[pathlib.Path], None]) -> None:
-    """Makes a folder unless it is there.
+def make_once(
+    folder: pathlib.Path, make: Callable[[pathlib.Path], None], check: Callable[[pathlib.Path], object]
+) -> None:
+    """Makes a folder unless it is there and whole; one that is damaged is made anew, which is said.
 
-    It is written under another name, and renamed when all is written. A process that is killed leaves the unfinished
-    folder behind; the next one that makes anything beside it removes it.
+    It is written under another name, and renamed when the disk has all of it. A process that is killed leaves the
+    unfinished folder behind; the next one that makes anything beside it removes it.
 
     Args:
       folder: its path; the folders above it are made.
       make: writes into the empty folder that it is given.
+      check: reads a folder that is there; raises an EOFError, FileNotFoundError or ValueError if it is not whole.
 
     Raises:
-      OSError: if the folder cannot be made.
+      OSError: if the folder cannot be made, or one that is damaged not be removed.
       Exception: whatever `make` raises; nothing of the folder is left then.
     """
-    if folder.exists():
+    if folder.exists() and not _damage(folder, check):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     with lock(folder.parent / ".lock"):
         if folder.exists():
-            return
+            if not (damage := _damage(folder, check)):
+                return
+            progress.note(f"{folder} is damaged ({damage}), and is made anew")
+            shutil.rmtree(folder)
         remove_unfinished(folder.parent, f"{_INCOMPLETE}*")
         begun = folder.with_name(f"{_INCOMPLETE}{folder.name}")
         begun.mkdir()
         try:
             make(begun)
+            _to_disk(begun)
             begun.rename(folder)
         finally:
             shutil.rmtree(begun, ignore_errors=True)
+
+
+def _damage(folder, check):
+    """Why a folder is not whole; "" where it is."""
+    try:
+        check(folder)
+    except _DAMAGES as error:
+        return " ".join(str(error).split()) or "a file is cut short"
+    return ""
+
+
+def _to_disk(folder):
+    """Waits until the files in a folder, and their names, would survive a loss of power."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # many at once share what the disk does
+        list(pool.map(_sync, (path for path in folder.rglob("*") if path.is_file())))
+    with contextlib.suppress(OSError):  # of a file system that cannot do that for folders
+        _sync(folder)
+
+
+def _sync(path):
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 @contextlib.contextmanager

@@ -87,10 +87,10 @@ def prepare(
     first, second, splits = _pairs([len(clip) for clip in clips], max_gap)
     frames = [path for clip in clips for path in clip]
     whole = cache_dir / "video" / _key(frames, [*map(int, size), max_gap, ignore_still])
-    kept.make_once(whole, lambda begun: _write(begun, frames, size, list(zip(first, second)), ignore_still))
-    arrays = {name: np.load(whole / f"{name}.npy", mmap_mode="r") for name in ("images", "flow", "visible")}
-    seen, paths = np.load(whole / "seen.npy"), tuple(map(str, frames))
-    return Video(first=first, second=second, seen=seen, splits=splits, paths=paths, **arrays)
+    make = lambda begun: _write(begun, frames, size, list(zip(first, second)), ignore_still)  # noqa: E731
+    kept.make_once(whole, make, lambda there: _read(there, len(frames), len(first)))
+    arrays, paths = _read(whole, len(frames), len(first)), tuple(map(str, frames))
+    return Video(first=first, second=second, splits=splits, paths=paths, **arrays)
 
 
 def find_clips(folder: str | os.PathLike) -> list[list[pathlib.Path]]:
@@ -160,6 +160,16 @@ def _pairs(lengths, max_gap):
 def _key(frames, settings):
     listed = [(os.path.abspath(path), *files.state(path)) for path in frames]
     return hashlib.sha256(json.dumps([_VERSION, settings, listed]).encode()).hexdigest()[:16]
+
+
+def _read(folder, frames, pairs):
+    """The arrays in a folder, of so many frames and pairs, those of pictures mapped into memory."""
+    counts = {"images": frames, "flow": pairs, "visible": pairs, "seen": pairs}
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode=None if name == "seen" else "r") for name in counts}
+    for name, count in counts.items():
+        if len(arrays[name]) != count:
+            raise ValueError(f"{name}.npy has {len(arrays[name])} of {count} parts")
+    return arrays
 
 
 def _write(folder, frames, size, pairs, ignore_still):

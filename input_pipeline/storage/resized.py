@@ -23,6 +23,7 @@ _VERSION = 3  # of what is kept: raised whenever pictures are decoded, cut or re
 _IN_FLIGHT = 256  # pictures that are resized but not yet written: they bound the memory
 _NAMED = 5  # files that a message names
 _SAMPLE = 1000  # headers that `look` reads
+_DIGITS = 64  # of a SHA-256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,12 +65,13 @@ def prepare(pictures: Pictures, size: tuple[int, int], cache_dir: str, *, skip_b
 
     Raises:
       ValueError: if files cannot be used, or none can; if there is no picture, `size` is no size or a box has no area;
-        or if annotations contradict the pictures, see `consistency.checked`; or if what was kept is cut short.
+        or if annotations contradict the pictures, see `consistency.checked`.
       OSError: if the images cannot be written; nothing of them is left then.
     """
     _check(pictures, size)
     folder = pathlib.Path(cache_dir).expanduser() / "pictures" / _key(pictures, size)
-    kept.make_once(folder, lambda begun: _write(begun, folder, pictures, size, skip_bad_files))
+    make = lambda begun: _write(begun, folder, pictures, size, skip_bad_files)  # noqa: E731
+    kept.make_once(folder, make, lambda there: _read(there, len(pictures), size))
     return _open(folder, pictures, size, skip_bad_files)
 
 
@@ -151,26 +153,47 @@ def _resized(path, box, size):
     return image, _Made(scale, whole, hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest())
 
 
+class _Kept(NamedTuple):
+    """What a folder holds of N pictures that could be read, and of those that could not."""
+
+    images: np.ndarray  # uint8 [N, H, W, 3], mapped from disk
+    scale: np.ndarray  # float32 [N, 2]
+    sizes: np.ndarray  # int64 [N, 2]
+    digests: tuple[str, ...]  # N
+    brightest: int
+    bad: list[tuple[int, str]]  # index and reason
+
+
+def _read(folder, count, size):
+    """What is kept in a folder of so many pictures of a size; an error of those that `kept.make_once` takes."""
+    bad = json.loads((folder / "bad_files.json").read_text())
+    shape = (count - len(bad), *size, 3)
+    scale, sizes, brightest = (np.load(folder / f"{name}.npy") for name in ("scale", "sizes", "brightest"))
+    digests = tuple((folder / "digests.txt").read_text().split())
+    if (folder / "images").stat().st_size != math.prod(shape):
+        raise ValueError("its images are cut short")
+    if {len(scale), len(sizes), len(digests)} != {shape[0]} or {*map(len, digests)} != {_DIGITS}:
+        raise ValueError("its parts are of several lengths")
+    images = np.memmap(folder / "images", np.uint8, mode="r", shape=shape)
+    return _Kept(images, scale, sizes, digests, int(brightest), bad)
+
+
 def _open(folder, pictures, size, skip_bad_files):
     """Maps what is kept into memory, and takes the landmarks to the frame of the images."""
-    bad = json.loads((folder / "bad_files.json").read_text())
-    if bad:
-        report = _report(folder, pictures, bad)
+    found = _read(folder, len(pictures), size)
+    if found.bad:
+        report = _report(folder, pictures, found.bad)
         _refuse(report, skip_bad_files)
         progress.note(f"{report}; they are left out")
-        pictures = pictures.take(np.delete(np.arange(len(pictures)), [index for index, _ in bad]))
-    scale = np.load(folder / "scale.npy")
-    pictures = consistency.checked(pictures, np.load(folder / "sizes.npy"))
-    decoding.warn_of_darkness(len(pictures), int(np.load(folder / "brightest.npy")))
+        pictures = pictures.take(np.delete(np.arange(len(pictures)), [index for index, _ in found.bad]))
+    pictures = consistency.checked(pictures, found.sizes)
+    decoding.warn_of_darkness(len(pictures), found.brightest)
     landmarks = pictures.landmarks
     if landmarks is not None:
         corners = np.float32(0) if pictures.boxes is None else pictures.boxes[:, np.newaxis, :2]
-        landmarks = (landmarks - corners) / scale[:, np.newaxis]
-    if (folder / "images").stat().st_size != len(pictures) * math.prod(size) * 3:
-        raise ValueError(f"{folder} is damaged: its images are cut short; remove that folder, and it is made anew")
-    images = np.memmap(folder / "images", np.uint8, mode="r", shape=(len(pictures), *size, 3))
-    digests = tuple((folder / "digests.txt").read_text().split())
-    return Store(images, pictures, scale, landmarks, pictures.annotated, pictures.normalisers, digests)
+        landmarks = (landmarks - corners) / found.scale[:, np.newaxis]
+    known = (landmarks, pictures.annotated, pictures.normalisers)
+    return Store(found.images, pictures, found.scale, *known, found.digests)
 
 
 def _listing(folder):

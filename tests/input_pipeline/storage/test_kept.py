@@ -1,5 +1,6 @@
 """Tests of what is made once: whole or not at all, by one process at a time."""
 
+import os
 import threading
 
 import pytest
@@ -11,6 +12,11 @@ def write(folder):
     (folder / "content").write_text("whole")
 
 
+def check(folder):
+    if (text := (folder / "content").read_text()) != "whole":
+        raise ValueError(f"its content is {text!r}")
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -18,7 +24,7 @@ def names(folder):
 def test_a_folder_is_made_once(tmp_path):
     calls = []
     for _ in range(2):
-        kept.make_once(tmp_path / "below" / "name", lambda begun: calls.append(begun.name) or write(begun))
+        kept.make_once(tmp_path / "below" / "name", lambda begun: calls.append(begun.name) or write(begun), check)
     assert calls == ["incomplete.name"]
     assert names(tmp_path / "below") == [".lock", "name"] and names(tmp_path / "below/name") == ["content"]
 
@@ -30,14 +36,14 @@ def test_nothing_is_left_of_a_folder_whose_making_fails(tmp_path, error):
         raise error("stopped")
 
     with pytest.raises(error, match="stopped"):
-        kept.make_once(tmp_path / "name", fail)
+        kept.make_once(tmp_path / "name", fail, check)
     assert names(tmp_path) == [".lock"]
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
     (tmp_path / "incomplete.other").mkdir()
     (tmp_path / "whole").mkdir()
-    kept.make_once(tmp_path / "name", write)
+    kept.make_once(tmp_path / "name", write, check)
     assert names(tmp_path) == [".lock", "name", "whole"]
 
 
@@ -49,10 +55,38 @@ def test_two_at_once_make_it_once(tmp_path):
         begun.wait(timeout=10)
         write(folder)
 
-    threads = [threading.Thread(target=kept.make_once, args=(tmp_path / "name", make)) for _ in range(2)]
+    threads = [threading.Thread(target=kept.make_once, args=(tmp_path / "name", make, check)) for _ in range(2)]
     for thread in threads:
         thread.start()
     begun.set()
     for thread in threads:
         thread.join()
     assert len(calls) == 1 and names(tmp_path / "name") == ["content"]
+
+
+@pytest.mark.parametrize("damage", ["", "wh", None])
+def test_what_is_damaged_is_made_anew_and_that_is_said(tmp_path, capsys, damage):
+    (tmp_path / "name").mkdir()
+    if damage is not None:
+        (tmp_path / "name" / "content").write_text(damage)
+    kept.make_once(tmp_path / "name", write, check)
+    check(tmp_path / "name")
+    said = capsys.readouterr().out
+    assert said.startswith(f"note: {tmp_path / 'name'} is damaged (") and said.endswith("), and is made anew\n")
+    kept.make_once(tmp_path / "name", write, check)
+    assert not capsys.readouterr().out
+
+
+def test_nothing_gets_its_name_before_the_disk_has_it(tmp_path, monkeypatch):
+    synced, sync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: sync(file) or synced.add(os.fstat(file).st_ino))
+
+    def make(folder):
+        write(folder)
+        (folder / "below").mkdir()
+        (folder / "below" / "more").write_text("more")
+        synced.clear()
+
+    kept.make_once(tmp_path / "name", make, check)
+    made = [tmp_path / "name", *(tmp_path / "name").rglob("*")]
+    assert {path.stat().st_ino for path in made if path.name != "below"} <= synced

@@ -173,6 +173,23 @@ def test_nothing_is_kept_of_a_computation_that_is_cut_off(tmp_path, monkeypatch)
     assert len(list((tmp_path / "kept/video").iterdir())) == 2
 
 
+@pytest.mark.parametrize("name", ["images", "flow", "visible", "seen"])
+def test_what_was_kept_and_is_cut_short_is_made_anew(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setattr(optical_flow, "_flow", no_flow)
+    write_clip(tmp_path / "clip", 3)
+    optical_flow.prepare(tmp_path / "clip", SIZE, tmp_path / "kept")
+    (file,) = (tmp_path / "kept/video").glob(f"*/{name}.npy")
+    whole = file.read_bytes()
+    for content in (b"", whole[:50], whole[:-1]):
+        file.write_bytes(content)
+        optical_flow.prepare(tmp_path / "clip", SIZE, tmp_path / "kept")
+        assert file.read_bytes() == whole
+        assert f"note: {file.parent} is damaged (" in capsys.readouterr().out
+    np.save(file, np.load(file)[:1])
+    optical_flow.prepare(tmp_path / "clip", SIZE, tmp_path / "kept")
+    assert file.read_bytes() == whole and f"({name}.npy has 1 of " in capsys.readouterr().out
+
+
 def test_opencv_is_needed_for_computing_alone(tmp_path, monkeypatch):
     write_clip(tmp_path / "clip", 2)
     with monkeypatch.context() as patch:

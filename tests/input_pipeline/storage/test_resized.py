@@ -134,13 +134,25 @@ def damage(paths):
         pathlib.Path(path).write_bytes(pathlib.Path(path).read_bytes()[:-40])
 
 
-def test_what_was_kept_and_is_cut_short_is_told(pictures, tmp_path):
+@pytest.mark.parametrize("left", [0, 100, None])
+@pytest.mark.parametrize("name", ["images", "scale.npy", "sizes.npy", "brightest.npy", "bad_files.json", "digests.txt"])
+def test_what_was_kept_and_is_cut_short_is_made_anew(pictures, tmp_path, capsys, name, left):
+    """As a loss of power may leave it: with nothing, a part, or without its name."""
+    store = prepare(pictures, tmp_path)
+    images, digests = np.array(store.images), store.digests  # what is mapped goes with the file
+    (file,) = (tmp_path / "cache" / "pictures").glob(f"*/{name}")
+    content = file.read_bytes()
+    file.write_bytes(content[: min(left or 0, len(content) - 1)])
+    if left is None:
+        file.unlink()
+    capsys.readouterr()
+    again = prepare(pictures, tmp_path)
+    said = capsys.readouterr().out
+    assert re.search(rf"^note: {file.parent} is damaged \(.+\), and is made anew\n", said), said
+    np.testing.assert_array_equal(again.images, images)
+    assert again.digests == digests and len(digests) == len(SIZES) and file.read_bytes() == content
     prepare(pictures, tmp_path)
-    (images,) = (tmp_path / "cache" / "pictures").glob("*/images")
-    images.chmod(0o644)
-    images.write_bytes(images.read_bytes()[:100])
-    with pytest.raises(ValueError, match=f"{images.parent} is damaged: its images are cut short; remove that folder"):
-        prepare(pictures, tmp_path)
+    assert "damaged" not in capsys.readouterr().out
 
 
 def test_damaged_files_are_all_told_at_once(pictures, tmp_path):
