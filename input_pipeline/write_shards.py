@@ -26,6 +26,11 @@ def main(pictures: str, out: str, shards: int, start_over: bool) -> None:
         progress.warn(
             "\n".join([f"{len(written.bad)} of {len(paths)} pictures cannot be read, and are left out:", *lines])
         )
+    if written.may_pass:
+        progress.note(
+            f"{written.may_pass} of these may be as good as any, for the system failed to read them: the same command "
+            "tries them again"
+        )
     progress.say(
         f"{written.pictures} pictures in {shards} shards, {written.shards} of them written now: {out}-*.tfrecord"
     )

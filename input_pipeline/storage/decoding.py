@@ -1,40 +1,47 @@
 """Decodes picture files to upright RGB pixels, whatever format, colours and orientation they are stored in."""
 
 import contextlib
+import errno
 import io
 import math
 import os
+import pathlib
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dense_labels import progress
-from input_pipeline.storage import orientation
+from input_pipeline.storage import orientation, pixels
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MOST_PIXELS = 89_478_485  # a quarter of a GiB of RGB; a file of more may be made to fill the memory
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
-_GREYS = {"L;2": 85, "L;4": 17}  # of few bits: what Pillow multiplies them with, but not the transparent one
 _DARK = 32  # of 255: pictures that are darker all over are probably not what they were
-_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF: how many bits, what numbers mean, which they are
-_SIGNED = 2  # a sample format
+_LASTING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
+_PAUSES = (1.0, 5.0)  # seconds before a file is read again that the system failed to read
+
+_T = TypeVar("_T")
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is said once, by PictureError
 
 
 class PictureError(ValueError):
-    """A file that cannot be used as a picture; `reason` says why in a few words."""
+    """A file that cannot be used as a picture.
 
-    def __init__(self, path: str | os.PathLike, reason: str):
+    Attributes:
+      reason: why, in a few words.
+      may_pass: whether the system failed to read it, as where a network file system does not answer, in which case the
+        file may be as good as any.
+    """
+
+    def __init__(self, path: str | os.PathLike, reason: str, *, may_pass: bool = False):
         super().__init__(progress.printable(f"{path}: {reason}"))
-        self.reason = reason
-
-
-class _Unsuited(Exception):
-    """What is wrong with a file that is not damaged."""
+        self.reason, self.may_pass = reason, may_pass
 
 
 def read_picture(path: str | os.PathLike, *, content: bytes | None = None) -> np.ndarray:
@@ -56,11 +63,39 @@ def read_picture(path: str | os.PathLike, *, content: bytes | None = None) -> np
         damaged, or has more than `MOST_PIXELS` pixels.
     """
     with _opened(path, content) as image:
-        _mend(image)
+        pixels.mend(image)
         image.load()
         turn = orientation.TURNS.get(orientation.of_pixels(image))
-        upright = _to_rgb(image)
+        upright = pixels.to_rgb(image)
         return np.asarray(upright if turn is None else upright.transpose(turn))
+
+
+def read_patiently(read: Callable[[], _T]) -> _T:
+    """Calls a function that reads a picture, and again after a pause, and a longer one, while what fails may pass.
+
+    Args:
+      read: raises a `PictureError` where it fails.
+
+    Returns:
+      What it returns.
+
+    Raises:
+      PictureError: of the last call.
+    """
+    for pause in _PAUSES:
+        try:
+            return read()
+        except PictureError as error:
+            if not error.may_pass:
+                raise
+            time.sleep(pause)
+    return read()
+
+
+def read_file(path: str | os.PathLike) -> bytes:
+    """Reads the file of a picture as it is; raises a PictureError if the system fails to."""
+    with _failing(path):
+        return pathlib.Path(path).read_bytes()
 
 
 def read_size(path: str | os.PathLike) -> tuple[int, int]:
@@ -179,23 +214,31 @@ def _reaching(path, picture, box):
 
 @contextlib.contextmanager
 def _opened(path, content=None):
-    try:
+    with _failing(path, content):
         if content is None and os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-            raise _Unsuited("a pipe or a device, not a file")  # whose first byte may be long in coming
+            raise pixels.Unsuited("a pipe or a device, not a file")  # whose first byte may be long in coming
         with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise _Unsuited(_too_many(MOST_PIXELS))
+                raise pixels.Unsuited(_too_many(MOST_PIXELS))
             yield image
+
+
+@contextlib.contextmanager
+def _failing(path, content=None):
+    """Has whatever fails be a PictureError."""
+    try:
+        yield
     except MemoryError:
         raise  # the file may be as good as any
     except Exception as error:  # decoders raise almost anything at damaged data
-        raise PictureError(path, _reason(path, content, error)) from error
+        may_pass = isinstance(error, OSError) and bool(error.errno) and error.errno not in _LASTING
+        raise PictureError(path, _reason(path, content, error), may_pass=may_pass) from error
 
 
 def _reason(path, content, error):
     if isinstance(error, Image.DecompressionBombError):  # of twice what Pillow's own limit is, which anyone may set
         return _too_many(min(MOST_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MOST_PIXELS)))
-    if isinstance(error, _Unsuited):
+    if isinstance(error, pixels.Unsuited):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
         size = os.path.getsize(path) if content is None else len(content)
@@ -206,55 +249,5 @@ def _reason(path, content, error):
     return "truncated" if "truncated" in message.lower() else f"damaged: {message}"
 
 
-def _too_many(pixels):
-    return f"more than {pixels / 1e6:.2g} million pixels"
-
-
-def _mend(image):
-    """Sets right what Pillow takes from a header, before it reads the pixels, or refuses what it would read wrongly."""
-    stored = image.tile[0][3] if image.tile else ""  # what the pixels are in the file, such as L;4
-    if image.format == "PNG" and "transparency" in image.info:
-        if stored == "RGB;16B":
-            raise _Unsuited("a transparent colour of 16 bits; save it as a PNG of 8 bits")
-        if stored in _GREYS:
-            image.info["transparency"] *= _GREYS[stored]
-    if image.format == "BMP" and image.mode == "1":
-        image.fp.seek(28)
-        if image.fp.read(1) != b"\1":
-            raise _Unsuited("a BMP of black and white in more than one bit; save it as a PNG")
-
-
-def _to_rgb(image):
-    if image.mode == "F":
-        raise _Unsuited("pixels of 32 bits; at most 16 can be read")
-    if image.mode.startswith("I"):
-        values, most = np.asarray(image), _most(image)
-        if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:  # white is 0, as in many X-rays
-            values = most - values.astype(np.int64)
-        return _from_16_bits(values, most, image.info.get("transparency")).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
-
-
-def _most(image):
-    """The value of white in a picture of numbers beyond 8 bits; only TIFFs have fewer than 16 bits, such as 12."""
-    (bits, *_), (kind, *_) = _tag(image, _BITS, 16), _tag(image, _SAMPLE_FORMAT, 1)
-    if kind == _SIGNED and bits <= 16 and np.asarray(image).min() < 0:
-        raise _Unsuited("signed pixels, some of which are below 0; save it with pixels from 0 to 65535")
-    return 2**bits - 1 if 8 < bits < 16 else 65535
-
-
-def _tag(image, tag, usual):
-    """The numbers that a tag of a TIFF has for each colour; what is usual, of another format too."""
-    found = image.tag_v2.get(tag, usual) if image.format == "TIFF" else usual
-    return found if isinstance(found, tuple) else (found,)
-
-
-def _from_16_bits(values, most, transparent):
-    """Scales 0..most to 0..255, the transparent value to white; Pillow's own conversion would clip at 255."""
-    if values.min() < 0 or values.max() > most:
-        raise _Unsuited("pixels of 32 bits; at most 16 can be read")
-    scaled = ((255 * values.astype(np.int32) + most // 2) // most).astype(np.uint8)
-    return Image.fromarray(scaled if transparent is None else np.where(values == transparent, np.uint8(255), scaled))
+def _too_many(count):
+    return f"more than {count / 1e6:.2g} million pixels"

@@ -23,7 +23,6 @@ _VERSION = 3  # of what is kept: raised whenever pictures are decoded, cut or re
 _IN_FLIGHT = 256  # pictures that are resized but not yet written: they bound the memory
 _NAMED = 5  # files that a message names
 _SAMPLE = 1000  # headers that `look` reads
-_DIGITS = 64  # of a SHA-256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,14 +57,15 @@ def prepare(pictures: Pictures, size: tuple[int, int], cache_dir: str, *, skip_b
       pictures: `Pictures`.
       size: (height, width) of the images.
       cache_dir: folder that holds what is kept.
-      skip_bad_files: leave out files that cannot be used, and say so, instead of refusing them.
+      skip_bad_files: leave out files that cannot be used, and say so, instead of refusing them; not those that the
+        system fails to read, which may be good.
 
     Returns:
       A `Store`.
 
     Raises:
-      ValueError: if files cannot be used, or none can; if there is no picture, `size` is no size or a box has no area;
-        or if annotations contradict the pictures, see `consistency.checked`.
+      ValueError: if files cannot be used or read, or none can; if there is no picture, `size` is no size or a box has
+        no area; or if annotations contradict the pictures, see `consistency.checked`.
       OSError: if the images cannot be written; nothing of them is left then.
     """
     _check(pictures, size)
@@ -96,7 +96,8 @@ def _key(pictures, size):
 def _write(begun, folder, pictures, size, skip_bad_files):
     """Writes all that is kept in `folder` into the folder `begun`, which is given its name when all is written."""
     try:
-        made, brightest, bad = _write_images(begun / "images", pictures, size)
+        made, brightest, errors = _write_images(begun / "images", pictures, size)
+        bad = [(index, error.reason) for index, error in errors]
         scale = np.array([each.scale for each in made], np.float32).reshape([-1, 2])
         (begun / "bad_files.json").write_text(json.dumps(bad))
         np.save(begun / "scale.npy", scale)
@@ -106,6 +107,9 @@ def _write(begun, folder, pictures, size, skip_bad_files):
         if bad:
             lines = [f"{progress.printable(pictures.paths[index])}: {reason}\n" for index, reason in bad]
             _listing(folder).write_text("".join(lines), encoding="utf-8")
+            if passing := [(index, error.reason) for index, error in errors if error.may_pass]:
+                report = _report(folder, pictures, passing, "could not be read")
+                raise ValueError(f"{report}; this may pass: start again, or remove files that can never be read")
             _refuse(_report(folder, pictures, bad), skip_bad_files, left=len(scale))
     except OSError as error:
         needed = len(pictures) * math.prod(size) * 3 / 1e9
@@ -119,7 +123,7 @@ def _write_images(path, pictures, size):
     A full disk is an error of `write`; written through a memory map, it would end the process.
 
     Returns:
-      A `_Made` of each; the largest value of any pixel; and (index, reason) of each picture that cannot be used.
+      A `_Made` of each; the largest value of any pixel; and (index, `PictureError`) of each that cannot be used.
     """
     boxes = [None] * len(pictures) if pictures.boxes is None else pictures.boxes.tolist()
     made, bad, brightest = [], [], 0
@@ -145,12 +149,16 @@ def _write_images(path, pictures, size):
 
 
 def _resized(path, box, size):
-    """Image of a picture, and a `_Made`; or None, and why there is no image."""
-    try:
+    """Image of a picture, and a `_Made`; or None, and the error that says why there is no image."""
+
+    def read():
         image, scale, whole = decoding.read_resized(path, box, size)
+        return image, _Made(scale, whole, hashlib.sha256(decoding.read_file(path)).hexdigest())
+
+    try:
+        return decoding.read_patiently(read)
     except decoding.PictureError as error:
-        return None, error.reason
-    return image, _Made(scale, whole, hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest())
+        return None, error
 
 
 class _Kept(NamedTuple):
@@ -172,7 +180,7 @@ def _read(folder, count, size):
     digests = tuple((folder / "digests.txt").read_text().split())
     if (folder / "images").stat().st_size != math.prod(shape):
         raise ValueError("its images are cut short")
-    if {len(scale), len(sizes), len(digests)} != {shape[0]} or {*map(len, digests)} != {_DIGITS}:
+    if {len(scale), len(sizes), len(digests)} != {shape[0]} or {*map(len, digests)} != {64}:
         raise ValueError("its parts are of several lengths")
     images = np.memmap(folder / "images", np.uint8, mode="r", shape=shape)
     return _Kept(images, scale, sizes, digests, int(brightest), bad)
@@ -201,19 +209,15 @@ def _listing(folder):
     return folder.with_name(f"{folder.name}.bad_files.txt")
 
 
-def _report(folder, pictures, bad):
+def _report(folder, pictures, bad, what="cannot be used"):
     found = list(dict.fromkeys((pictures.paths[index], reason) for index, reason in bad))
-    below = _common_folder(pictures.paths)
+    below = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in pictures.paths])
     named = ", ".join(
         f"{progress.printable(os.path.relpath(path, below))} ({reason})" for path, reason in found[:_NAMED]
     )
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     total = len(set(pictures.paths))
-    return f"{len(found)} of {total} files cannot be used: {named}{more} (all are listed in {_listing(folder)})"
-
-
-def _common_folder(paths):
-    return os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    return f"{len(found)} of {total} files {what}: {named}{more} (all are listed in {_listing(folder)})"
 
 
 def _refuse(report, skip_bad_files, left=1):

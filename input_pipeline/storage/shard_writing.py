@@ -34,6 +34,7 @@ class Written:
     pictures: int  # in the shards
     shards: int  # written now; the others were there
     bad: dict[str, str]  # name of each picture that cannot be read -> why
+    may_pass: int = 0  # how many of these the system failed to read; another writing tries them again
 
 
 def shard_path(prefix: str | os.PathLike, number: int, shards: int) -> str:
@@ -47,7 +48,8 @@ def write(
     """Writes shards unless they are there as they were written; neighbours in the list share a shard.
 
     Of which pictures they are is kept in PREFIX.json before the first shard, and what was written after each, with its
-    size: a shard that has another one by now is written again.
+    size: a shard that has another one by now is written again, as is one that lacks a picture which the system failed
+    to read, and which may be as good as any.
 
     Args:
       paths: of the pictures.
@@ -71,22 +73,22 @@ def write(
     prefix.parent.mkdir(parents=True, exist_ok=True)
     with kept.lock(prefix.with_name(f".{prefix.name}.lock")):
         journal = _begin(prefix, _plan(paths, folder, shards), start_over)
-        now = 0
+        now = may_pass = 0
         with tqdm(total=len(paths), desc="Writing shards", unit=" pictures") as bar:
             for number, part in enumerate(np.array_split(np.array(paths, object), shards)):
                 path = shard_path(prefix, number, shards)
                 if not _is_whole(path, journal["sizes"]):
-                    journal["bad"][str(number)] = left_out = _write_shard(path, part, folder)
-                    journal["sizes"][os.path.basename(path)] = [os.path.getsize(path), len(part) - len(left_out)]
+                    left_out = _write_shard(path, part, folder)
+                    _note(journal, number, path, len(part), left_out)
                     _keep(prefix, journal)
-                    now += 1
+                    now, may_pass = now + 1, may_pass + sum(error.may_pass for error in left_out.values())
                 bar.update(len(part))
     bad = {name: reason for each in journal["bad"].values() for name, reason in each.items()}
     if len(bad) == len(paths):
         _remove_written(prefix)
         name, reason = next(iter(bad.items()))
         raise ValueError(f"none of {len(paths)} pictures can be read; the first is {name}: {reason}")
-    return Written(len(paths) - len(bad), now, bad)
+    return Written(len(paths) - len(bad), now, bad, may_pass)
 
 
 def _plan(paths, folder, shards):
@@ -145,14 +147,22 @@ def _keep(prefix, journal):
     files.write_whole(shard_journal.path_of(prefix), shard_journal.content(**journal))
 
 
+def _note(journal, number, path, count, left_out):
+    """Notes what a shard of so many pictures lacks, and its size, unless another writing may read what it lacks."""
+    journal["bad"][str(number)] = {name: error.reason for name, error in left_out.items()}
+    journal["sizes"].pop(os.path.basename(path), None)
+    if not any(error.may_pass for error in left_out.values()):
+        journal["sizes"][os.path.basename(path)] = [os.path.getsize(path), count - len(left_out)]
+
+
 def _is_whole(path, sizes):
-    """Says whether a shard has the size that was kept of it; earlier versions kept none."""
+    """Says whether a shard has the size that was kept of it; earlier versions kept none, as `_note` does of some."""
     kept_of_it = sizes.get(os.path.basename(path))
     return bool(kept_of_it) and os.path.exists(path) and os.path.getsize(path) == kept_of_it[0]
 
 
 def _write_shard(path, paths, folder):
-    """Writes a shard; returns the name of each picture that cannot be read, and why."""
+    """Writes a shard; returns the name of each picture that cannot be read, and its error."""
     bad = {}
 
     def make(new):
@@ -168,7 +178,7 @@ def write_records(
     path: str | os.PathLike,
     pictures: Sequence[tuple[str, str]],
     read: Callable[[str], tuple[bytes | None, str]] = lambda path: (None, ""),
-) -> dict[str, str]:
+) -> dict[str, decoding.PictureError]:
     """Writes a TFRecord file of pictures, several of which are read at once.
 
     Args:
@@ -178,7 +188,7 @@ def write_records(
         or "".
 
     Returns:
-      The name of each picture that cannot be read and is left out, and why.
+      The name of each picture that cannot be read and is left out, and the error that says why.
 
     Raises:
       OSError, tf.errors.OpError: if the file cannot be written.
@@ -187,9 +197,9 @@ def write_records(
     with tf.io.TFRecordWriter(os.fspath(path)) as writer, concurrent.futures.ThreadPoolExecutor() as pool:
         for start in range(0, len(pictures), _IN_FLIGHT):
             part = pictures[start : start + _IN_FLIGHT]
-            for (name, _), (file, reason) in zip(part, pool.map(lambda each: _stored(each[1], *read(each[1])), part)):
-                if reason:
-                    bad[name] = reason
+            for (name, _), file in zip(part, pool.map(lambda each: _stored(each[1], *read(each[1])), part)):
+                if isinstance(file, decoding.PictureError):
+                    bad[name] = file
                 else:
                     writer.write(_example(file, name))
     return bad
@@ -204,18 +214,20 @@ def _example(file, name):
 
 
 def _stored(path, content, reason):
-    """The bytes that a shard has of a picture, and ""; or nothing, and why it cannot be read."""
+    """The bytes that a shard has of a picture, or the error that says why it cannot be read."""
     if reason:
-        return b"", reason
+        return decoding.PictureError(path, reason)
     try:
-        picture = decoding.read_picture(path, content=content)
+        return decoding.read_patiently(lambda: _read(path, content))
     except decoding.PictureError as error:
-        return b"", error.reason
-    file = pathlib.Path(path).read_bytes() if content is None else content
+        return error
+
+
+def _read(path, content):
+    picture = decoding.read_picture(path, content=content)
+    file = decoding.read_file(path) if content is None else content
     as_it_is = decoding.read_format(path, content=file) in _KEPT_AS_THEY_ARE
-    if as_it_is and _shape_in_graph(file) == picture.shape:
-        return file, ""
-    return tf.io.encode_png(picture).numpy(), ""
+    return file if as_it_is and _shape_in_graph(file) == picture.shape else tf.io.encode_png(picture).numpy()
 
 
 def _shape_in_graph(file):

@@ -119,7 +119,8 @@ class WriteShard(beam.DoFn):
         readable = [(name, named[name].path) for name in sorted(named.keys() - bad.keys())]
         with tempfile.TemporaryDirectory() as folder:
             made = pathlib.Path(folder, "shard")
-            bad |= shard_writing.write_records(made, readable, storage.content_or_failure)
+            left_out = shard_writing.write_records(made, readable, storage.content_or_failure)
+            bad |= {name: error.reason for name, error in left_out.items()}
             path, size = shard_writing.shard_path(self._prefix, number, self._shards), made.stat().st_size
             storage.copy_whole(made, path)
         yield 0, Shard(number, len(named) - len(bad), dict(sorted(bad.items())), path.rpartition("/")[2], size)

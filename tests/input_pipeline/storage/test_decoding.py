@@ -1,3 +1,4 @@
+import errno
 import os
 import pathlib
 import re
@@ -216,6 +217,31 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path, name, save, reason):
     with pytest.raises(ValueError, match=rf"\A{re.escape(str(path))}: {reason}\Z") as caught:
         decoding.read_picture(path)
     assert re.fullmatch(reason, caught.value.reason)
+
+
+@pytest.mark.parametrize(
+    "error, may_pass",
+    [
+        (OSError(errno.EIO, "Input/output error"), True),
+        (OSError(errno.ETIMEDOUT, "Connection timed out"), True),
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), False),
+        (PermissionError(errno.EACCES, "Permission denied"), False),
+        (OSError("image file is truncated"), False),  # as Pillow says it
+    ],
+)
+def test_an_error_says_whether_it_may_pass(tmp_path, monkeypatch, error, may_pass):
+    noise().save(tmp_path / "a.png")
+
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(Image, "open", fail)
+    monkeypatch.setattr(pathlib.Path, "read_bytes", fail)
+    for read in (decoding.read_picture, decoding.read_size, decoding.read_file):
+        with pytest.raises(decoding.PictureError, match="a.png: ") as caught:
+            read(tmp_path / "a.png")
+        assert caught.value.may_pass == may_pass
 
 
 @pytest.mark.parametrize("save, reason", [(cut_off, "truncated"), (pathlib.Path.touch, "empty")])

@@ -1,3 +1,4 @@
+import errno
 import os
 import pathlib
 import re
@@ -211,6 +212,47 @@ def test_it_is_refused_if_no_file_is_left(pictures, tmp_path):
     damage(pictures.paths)
     with pytest.raises(ValueError, match="7 of 7 files cannot be used: .+; none is left"):
         prepare(pictures, tmp_path, skip_bad_files=True)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ETIMEDOUT, errno.EMFILE])
+@pytest.mark.parametrize("skip_bad_files", [False, True])
+def test_what_the_system_fails_to_read_is_not_left_out_for_good(pictures, tmp_path, monkeypatch, code, skip_bad_files):
+    whole, opened, pauses = prepare(pictures, tmp_path / "whole"), open, []
+    failing = {pictures.paths[1]: 3, pictures.paths[4]: 2}  # path -> how often it still fails
+
+    def fails(path, *args, **kwargs):
+        if failing.get(os.fspath(path), 0):
+            failing[os.fspath(path)] -= 1
+            raise OSError(code, os.strerror(code), path)
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(decoding.time, "sleep", pauses.append)
+    monkeypatch.setattr("builtins.open", fails)
+    damage(pictures.paths[5:6])
+    said = (
+        rf"1 of 7 files could not be read: 1.png \({os.strerror(code).lower()}\) \(all are listed "
+        r"in \S+\); this may pass: start again, or remove files that can never be read"
+    )
+    with pytest.raises(ValueError, match=said):
+        prepare(pictures, tmp_path, skip_bad_files=skip_bad_files)
+    assert sorted(pauses) == [1, 1, 5, 5] and not any(failing.values())
+    stored = prepare(pictures, tmp_path, skip_bad_files=True)
+    assert stored.pictures.paths == tuple(np.delete(pictures.paths, 5))
+    np.testing.assert_array_equal(stored.images, np.delete(whole.images, 5, axis=0))
+
+
+def test_a_digest_is_read_again_too(pictures, tmp_path, monkeypatch):
+    read, failing = decoding.read_file, [OSError(errno.EIO, "Input/output error")]
+
+    def fails_once(path):
+        with decoding._failing(path):
+            if failing:
+                raise failing.pop()
+        return read(path)
+
+    monkeypatch.setattr(decoding.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(decoding, "read_file", fails_once)
+    assert len(prepare(pictures, tmp_path).digests) == len(SIZES) and not failing
 
 
 def test_two_at_once_read_each_file_once(pictures, tmp_path, decoded):

@@ -1,6 +1,7 @@
 """Tests of the writing of shards: nothing is lost or half there, and what is written is what was seen."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from dense_labels import files
+from input_pipeline import write_shards
 from input_pipeline.storage import decoding, shard_writing
 from input_pipeline.storage import records as reading
 from tests import commands, shards
@@ -116,6 +118,35 @@ def test_a_shard_without_a_picture_that_can_be_read_is_whole(pictures, tmp_path,
     written = write(pictures, tmp_path / "mine", shards=8)
     assert written.pictures == 6 and write(pictures, tmp_path / "mine", shards=8).shards == 0
     assert len(reading.index(reading.find(f"{tmp_path / 'mine'}-*"))) == 6 and "warning" not in capsys.readouterr().out
+
+
+def test_a_shard_without_a_picture_that_the_system_failed_to_read_is_not_whole(pictures, tmp_path, monkeypatch, capsys):
+    """Also where it was whole, and is written again for another reason."""
+    out, read, failing = tmp_path / "mine", decoding.read_picture, False
+
+    def fail(path, **kwargs):
+        if failing and path.endswith("3.png"):
+            raise decoding.PictureError(path, "input/output error", may_pass=True)
+        return read(path, **kwargs)
+
+    monkeypatch.setattr(decoding, "read_picture", fail)
+    monkeypatch.setattr(decoding.time, "sleep", lambda seconds: None)
+    whole = write(pictures, out)
+    assert (whole.pictures, whole.may_pass) == (7, 0)
+    failing, shard = True, tmp_path / "mine-00001-of-00003.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:100])
+    for _ in range(2):
+        written = write(pictures, out)
+        assert (written.pictures, written.shards, written.may_pass) == (6, 1, 1)
+        assert written.bad["3.png"] == "input/output error"
+        assert len(reading.index(reading.find(f"{out}-*"))) == 6  # what is there can be read
+    failing = False
+    assert write(pictures, out) == dataclasses.replace(whole, shards=1) and len(records(out)) == 7
+    assert write(pictures, out) == dataclasses.replace(whole, shards=0)
+
+    failing = True
+    write_shards.main(str(pictures), str(tmp_path / "other"), 3, False)
+    assert "note: 1 of these may be as good as any, for the system failed to read them" in capsys.readouterr().out
 
 
 def test_nothing_gets_its_name_before_the_disk_has_it(pictures, tmp_path, monkeypatch):
