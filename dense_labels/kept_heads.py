@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -90,7 +89,7 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
     """Keeps heads in a run, beside those of earlier evaluations.
 
     Args:
-      workdir: folder of the run.
+      workdir: folder of the run, in which no other process keeps heads now.
       kept: the heads; those of a kind that cannot be restored are not kept, which is said.
 
     Raises:
@@ -101,22 +100,24 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
     names = [name for name in kept.heads if hasattr(HEADS[name].value, "restore")]
     for name in set(kept.heads) - set(names):
         progress.note(f"head {name} cannot be restored, so it is not kept in the run")
-    with tempfile.TemporaryDirectory(prefix=".heads-", dir=folder) as temporary:
-        written = pathlib.Path(temporary) / "written"  # the temporary folder is readable by its owner only
-        written.mkdir()
-        for name in names:
-            np.savez(written / f"{name}.npz", **kept.heads[name].state(), **kept.calibrations.get(name, {}))
-        landmarks = {} if kept.landmarks is None else {"landmarks": kept.landmarks}
-        images = np.uint8(np.rint(kept.example_images * _LEVELS))
-        np.savez_compressed(written / _EXAMPLES, images=images, **landmarks)
-        kept.result.save(written / _RESULT)
-        digests = {path.name: _digest(path) for path in sorted(written.iterdir())}
-        configuration = config_lib.to_dict(kept.config)
-        index = {"version": VERSION, "heads": names, "sha256": digests, "configuration": configuration}
-        index["network"] = kept.network
-        (written / _INDEX).write_text(json.dumps(files.sealed(index), indent=2) + "\n")
-        newest = max(_versions(folder), default=0)
-        written.rename(folder / str(newest + 1))
+    files.remove_temporary(folder)  # of an evaluation that was killed here
+    files.make_whole(folder / str(max(_versions(folder), default=0) + 1), lambda new: _write(new, kept, names))
+
+
+def _write(new: pathlib.Path, kept: KeptHeads, names: list[str]) -> None:
+    """Writes a version of the heads of some names into a new folder."""
+    new.mkdir()
+    for name in names:
+        np.savez(new / f"{name}.npz", **kept.heads[name].state(), **kept.calibrations.get(name, {}))
+    landmarks = {} if kept.landmarks is None else {"landmarks": kept.landmarks}
+    images = np.uint8(np.rint(kept.example_images * _LEVELS))
+    np.savez_compressed(new / _EXAMPLES, images=images, **landmarks)
+    kept.result.save(new / _RESULT)
+    digests = {path.name: _digest(path) for path in sorted(new.iterdir())}
+    configuration = config_lib.to_dict(kept.config)
+    index = {"version": VERSION, "heads": names, "sha256": digests, "configuration": configuration}
+    index["network"] = kept.network
+    (new / _INDEX).write_text(json.dumps(files.sealed(index), indent=2) + "\n")
 
 
 def unfinished(workdir: str | os.PathLike) -> pathlib.Path:

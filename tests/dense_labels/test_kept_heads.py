@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import types
 
 import numpy as np
@@ -12,6 +13,7 @@ from dense_labels import kept_heads
 from dense_labels.config import Config
 from dense_labels.evaluation.result import Result
 from dense_labels.registry import HEADS, Entry
+from dense_labels.training import archives
 
 
 class Kept:
@@ -51,6 +53,27 @@ def save(workdir, best):
 def test_a_head_is_restored_as_it_was(tmp_path):
     save(tmp_path, "kept")
     assert kept_heads.newest(tmp_path).best.number == 7
+
+
+def test_what_a_killed_evaluation_leaves_is_in_no_backup_and_goes_with_the_next(tmp_path, monkeypatch):
+    save_result = Result.save
+
+    def leave(result, path):
+        """Keeps the state of the folder as a process leaves it that is killed now."""
+        save_result(result, path)
+        shutil.copytree(tmp_path / "run", tmp_path / "killed")
+
+    (tmp_path / "run").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(Result, "save", leave)
+        save(tmp_path / "run", "kept")
+    assert len(list((tmp_path / "killed" / "heads").glob("*/*/kept.npz"))) == 1
+    archive = tmp_path / "backup.tar"
+    assert archives.pack(archive, tmp_path / "killed", {"run": "", "step": 0, "writer": ""})["files"] == 0
+    save(tmp_path / "killed", "kept")
+    for run in ("run", "killed"):
+        assert [path.name for path in (tmp_path / run / "heads").iterdir()] == ["1"]
+        assert kept_heads.newest(tmp_path / run).best.number == 7
 
 
 def test_other_heads_have_another_digest(tmp_path):
