@@ -93,7 +93,7 @@ class Predictor:
         Raises:
           ValueError: if there are no pictures, none can be read, the video cannot be opened, boxes do not fit, or there
             is no such format, or it cannot say what is predicted, or it or `smooth` is not for pictures, or `outliers`
-            are asked for without `out`, or another prediction is writing to it.
+            are asked for without `out`, or this is that of a run, or another prediction is writing to it.
           OSError: if the output cannot be written.
         """
         check_formats(formats)

@@ -172,8 +172,10 @@ def find(
 
     Raises:
       ValueError: if there are none, a video cannot be opened, or boxes are given with one, cannot be read, or are about
-        none of the pictures.
+        none of the pictures; or if the output is the work directory of a run.
     """
+    if out is not None:
+        _check_out(os.path.expanduser(os.fspath(out)))
     if video := inputs.find_video(pictures):
         if boxes is not None:
             raise ValueError(
@@ -183,6 +185,18 @@ def find(
     found = inputs.find(pictures)
     found = found if out is None else inputs.not_drawn(found, out)
     return Pictures(found, None if boxes is None else inputs.read_boxes(found, boxes))
+
+
+def _check_out(out):
+    """Refuses the folder of a run, for which a training and a prediction would wait, and remove each other's files.
+
+    A training begins with its lock, before it has a configuration.
+    """
+    if any(os.path.exists(os.path.join(out, name)) for name in ("config.json", "training.lock")):
+        raise ValueError(
+            f"{out}: is the work directory of a run; give the predictions a folder of their own, such as "
+            f"{os.path.join(out, 'predicted')}"
+        )
 
 
 def read_picture(row: Line, path: str, size: tuple[int, int], *, content: bytes | None = None) -> Seen:

@@ -12,6 +12,7 @@ from PIL import Image
 
 import dense_labels
 import predict_main
+from dense_labels import files, run_config
 from dense_labels.batches import Frame
 from dense_labels.config import Config
 from dense_labels.evaluation.result import Result
@@ -20,6 +21,7 @@ from dense_labels.prediction import answers, inputs, journal, predictions, predi
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.predictor import Predictor
 from dense_labels.registry import FORMATS
+from dense_labels.training import lock
 from input_pipeline.readers import coco
 from input_pipeline.storage import decoding
 from tests.commands import ROOT, environment
@@ -251,6 +253,22 @@ def test_what_was_drawn_among_the_pictures_is_not_predicted(pictures, tmp_path, 
     model().predict(folder, **{**options, "formats": "csv", "outliers": 0})
     assert "a later training" not in capsys.readouterr().out
     assert len(model().predict(folder / out / "drawn")) == 40  # without an output they are pictures like others
+
+
+def test_the_work_directory_of_a_run_is_refused_before_the_work(pictures, tmp_path):
+    """Whoever trains there would wait without a word, and lose what is not whole yet."""
+    workdir, refused = tmp_path / "run", Predictor(None, FRAME, NAMES, {})
+    said = f"^{workdir}: is the work directory of a run; give the predictions a .*, such as {workdir}/predicted$"
+    with lock.hold(workdir), pytest.raises(ValueError, match=said):  # which has no configuration yet
+        refused.predict(pictures[0], out=workdir)
+    workdir.mkdir(exist_ok=True)
+    run_config.save(Config(), workdir)
+    unfinished = files.temporary_name(workdir / "config.json")
+    unfinished.touch()
+    with pytest.raises(ValueError, match=said):
+        refused.predict(pictures[0], out=workdir)
+    assert unfinished.exists()
+    assert len(model().predict(pictures[0], out=workdir / "predicted")) == 40
 
 
 def test_an_unknown_format_is_refused_before_the_work(pictures, tmp_path):
