@@ -62,14 +62,14 @@ def write(
       What was written.
 
     Raises:
-      ValueError: if there are fewer pictures than shards, shards of other pictures or a PREFIX.json of another program
-        are there, or no picture can be read, of which no shards are left.
+      ValueError: if the prefix is a folder, there are fewer pictures than shards, shards of other pictures or a
+        PREFIX.json of another program are there, or no picture can be read, of which no shards are left.
       OSError, tf.errors.OpError: if a shard cannot be written; nothing of it is left then.
     """
     if not 1 <= shards <= min(len(paths), MOST_SHARDS):
         most = min(len(paths), MOST_SHARDS)
         raise ValueError(f"--shards={shards}: must be from 1 to {most}, for there are {len(paths)} pictures")
-    prefix = pathlib.Path(prefix).expanduser().absolute()
+    prefix = _file_beginning(prefix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
     with kept.lock(prefix.with_name(f".{prefix.name}.lock")):
         journal = _begin(prefix, _plan(paths, folder, shards), start_over)
@@ -89,6 +89,17 @@ def write(
         name, reason = next(iter(bad.items()))
         raise ValueError(f"none of {len(paths)} pictures can be read; the first is {name}: {reason}")
     return Written(len(paths) - len(bad), now, bad, may_pass)
+
+
+def _file_beginning(prefix):
+    """The absolute path that the names of shards begin with; refuses a folder, beside which they would be written."""
+    path = pathlib.Path(prefix).expanduser().absolute()
+    if os.fspath(prefix).endswith("/") or path.is_dir():
+        raise ValueError(
+            f"--out={prefix}: is a folder; give the path that the names of the shards begin with, such as "
+            f"{os.path.join(prefix, 'mine')}"
+        )
+    return path
 
 
 def _plan(paths, folder, shards):

@@ -227,6 +227,17 @@ def test_what_cannot_be_written_is_refused(pictures, tmp_path):
     assert not list(tmp_path.glob("bad*"))
 
 
+@pytest.mark.parametrize("ending", ["new/", "there", "there/"])
+def test_a_folder_is_no_beginning_of_names(pictures, tmp_path, ending):
+    (tmp_path / "there").mkdir()
+    out = f"{tmp_path}/{ending}"
+    said = rf"^--out={out}: is a folder; give the path that the names .* begin with, such as {out.rstrip('/')}/mine$"
+    with pytest.raises(ValueError, match=said):
+        write(pictures, out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "there"]
+    assert not list((tmp_path / "there").iterdir())
+
+
 def test_the_command_lists_at_the_end_what_cannot_be_read(pictures, tmp_path):
     command = ("input_pipeline/write_shards.py", f"--pictures={pictures}", f"--out={tmp_path / 'out' / 'mine'}")
     ran = commands.run(*command, "--shards=2")
