@@ -3,6 +3,7 @@
 import contextlib
 import os
 import struct
+from typing import Any
 
 from PIL import ExifTags, Image
 
@@ -27,7 +28,7 @@ def exchanges_sides(orientation: int) -> bool:
     return 5 <= orientation <= 8
 
 
-def of_file(image: Image.Image) -> int:
+def of_file(image: Any) -> int:
     """Returns the EXIF orientation that a picture is stored in, 1 to 8; 1 is upright, as are other numbers.
 
     Args:
@@ -37,14 +38,14 @@ def of_file(image: Image.Image) -> int:
     return found if found in TURNS else 1
 
 
-def of_header(image: Image.Image) -> int:
+def of_header(image: Any) -> int:
     """Returns the EXIF orientation that Pillow leaves to be undone, of an image whose pixels have not been read."""
     if image.format == "PNG":
         image.info["exif"] = _last_exif(image.fp, image.info.get("exif", b""))
     return of_pixels(image)
 
 
-def of_pixels(image: Image.Image) -> int:
+def of_pixels(image: Any) -> int:
     """Returns the EXIF orientation that Pillow leaves to be undone, of an image whose pixels have been read.
 
     It is read as in `dense_labels.exporting.viewing_graph`; 1 is upright.

@@ -1,5 +1,7 @@
 """What the pixels of a file mean: 16 bits, signs, palettes and transparency become RGB of 8 bits on white."""
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
@@ -12,8 +14,11 @@ class Unsuited(Exception):
     """What is wrong with a file that is not damaged."""
 
 
-def mend(image: Image.Image) -> None:
+def mend(image: Any) -> None:
     """Sets right what Pillow takes from a header, before it reads the pixels.
+
+    Args:
+      image: that Pillow has opened.
 
     Raises:
       Unsuited: if Pillow would read them wrongly.
@@ -30,8 +35,8 @@ def mend(image: Image.Image) -> None:
             raise Unsuited("a BMP of black and white in more than one bit; save it as a PNG")
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Converts a picture of any mode to RGB of 8 bits, over white where it is transparent.
+def to_rgb(image: Any) -> Image.Image:
+    """Converts an image of Pillow, of any mode, to RGB of 8 bits, over white where it is transparent.
 
     Raises:
       Unsuited: if it has pixels of 32 bits, or below 0.

@@ -91,7 +91,7 @@ def write(
     return Written(len(paths) - len(bad), now, bad, may_pass)
 
 
-def _file_beginning(prefix):
+def _file_beginning(prefix: str | os.PathLike) -> pathlib.Path:
     """The absolute path that the names of shards begin with; refuses a folder, beside which they would be written."""
     path = pathlib.Path(prefix).expanduser().absolute()
     if os.fspath(prefix).endswith("/") or path.is_dir():
