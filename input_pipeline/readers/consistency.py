@@ -109,9 +109,10 @@ def _check_claimed(pictures, sizes):
         if turned
         else "annotate these pictures, or give those that were annotated"
     )
+    differ = len({pictures.paths[row] for row in np.flatnonzero(other)})
     raise ValueError(
         f"{pictures.paths[first]} is {width} x {height} pixels, its annotations are of {said_width} x {said_height} "
-        f"({other.sum()} of {len(other)} pictures differ): {todo}"
+        f"({differ} of {len(set(pictures.paths))} pictures differ): {todo}"
     )
 
 
@@ -205,9 +206,12 @@ def _without_far(pictures, sizes):
 
 def _warn_of_turned(pictures, sizes):
     """Says which pictures are turned where nothing tells whether the tool of the annotations showed them so."""
-    paths = pictures.paths[:_LOOKED_AT]
+    row_of: dict[str, int] = {}  # the first of each picture, which may have several objects
+    for row, path in enumerate(pictures.paths):
+        row_of.setdefault(path, row)
+    paths = list(row_of)[:_LOOKED_AT]
     found = map(decoding.read_orientation, paths)
-    turned = [path for row, (path, each) in enumerate(zip(paths, found)) if _is_untold(pictures, sizes, row, each)]
+    turned = [path for path, each in zip(paths, found) if _is_untold(pictures, sizes, row_of[path], each)]
     if turned:
         progress.warn(
             f"{turned[0]} is turned by its EXIF orientation ({len(turned)} of {len(paths)} annotated pictures), and "

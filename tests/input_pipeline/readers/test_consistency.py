@@ -46,6 +46,17 @@ def test_sizes_that_are_not_those_of_the_pictures_are_refused(claimed, message):
         checked(pictures(claimed=np.array(claimed)))
 
 
+def test_pictures_are_counted_once_however_many_objects_they_have(tmp_path, capsys):
+    found = pictures(claimed=np.array([[48, 63], [48, 63]]))
+    with pytest.raises(ValueError, match=r"a.png is 64 x 48 pixels, .* \(1 of 1 pictures differ\)"):
+        checked(dataclasses.replace(found, paths=("a.png", "a.png")), SIZES[[0, 0]])
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=exif)
+    checked(dataclasses.replace(pictures(), paths=(str(tmp_path / "a.jpg"),) * 2), SIZES[[0, 0]])
+    assert "(1 of 1 annotated pictures)" in capsys.readouterr().out
+
+
 def test_landmarks_far_outside_are_not_annotated_and_that_is_said(capsys):
     landmarks = np.full([2, 4, 2], 10, np.float32)
     landmarks[1, 3] = -700.5, 2300.25
