@@ -20,6 +20,7 @@ ROWS = {
     "dilations_dist": ({}, (10.53, 5.87)),
     "dilations_log": ({"loss.name": "log"}, (11.05, 5.83)),
     "simple_dist": ({"model.name": "simple"}, (13.29, 7.18)),
+    "simple_dist_1": ({"model.name": "simple", "loss.gamma": 1.0}, (14.57, 7.94)),
     "simple_log": ({"model.name": "simple", "loss.name": "log"}, (75.02, None)),
     **{f"dilations_dist_L{length}": ({"model.label_size": length}, (None, None)) for length in (16, 32, 64)},
     **{

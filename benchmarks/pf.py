@@ -82,7 +82,8 @@ def main():
     print(f"{len(pairs.indices)} pairs of {len(pairs.pictures)} pictures, {_SIZE.value} px; proposals: {source}\n")
     found = {"dataset": _DATASET.value, "pairs": len(pairs.indices), "proposals": source, "size": _SIZE.value}
     found["pictures"] = [os.path.basename(path) for path in pairs.pictures.paths]
-    asked = {name: {**found, "weights": os.path.basename(weights.get(ROWS[name][0], ""))} for name in names}
+    file = {name: "" if name.endswith("_random") else os.path.basename(weights[ROWS[name][0]]) for name in names}
+    asked = {name: {**found, "weights": file[name]} for name in names}
     create = {name: functools.partial(trunk_row, name, weights) for name in names}
     for workdir in _WORKDIRS.value:
         name = os.path.basename(os.path.normpath(workdir))

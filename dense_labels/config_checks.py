@@ -111,21 +111,6 @@ def check_colours(model: ModelConfig) -> None:
             raise ValueError(f"config.model.{name}={colour}: must be three finite numbers, one a colour{above}")
 
 
-def check_lengths(config: Config) -> None:
-    """Refuses labels that are all of length 1, for the losses of paper 1: among many cells no softmax of them is sharp.
-
-    Raises:
-      ValueError: naming what makes it so.
-    """
-    from dense_labels.registry import has_unit_labels
-
-    if has_unit_labels(config.model):
-        raise ValueError(
-            f"config.loss.name={config.loss.name!r} needs labels of any length, and with config.model.confidence=False "
-            "they are all 1 long; set config.loss.name='introspection', or config.model.confidence=True"
-        )
-
-
 def check_schedule(train: TrainConfig) -> None:
     """Refuses keys of another schedule, and epochs that do not rise within the run."""
     if train.warmup_steps and train.schedule != "cosine":

@@ -184,8 +184,8 @@ def is_simulated(data_set: str) -> bool:
 
 
 def describes(network: str) -> bool:
-    """Says whether a network gives descriptors, whose length may be their confidence, or else is 1 (paper 2)."""
-    return "model.confidence" in NETWORKS[network].keys
+    """Says whether a network gives descriptors, whose length is their confidence, or else 1 (paper 2)."""
+    return bool(NETWORKS[network].facts.get("descriptors"))
 
 
 def has_unit_labels(settings: Any) -> bool:

@@ -190,9 +190,9 @@ def find(
 def _check_out(out):
     """Refuses the folder of a run, for which a training and a prediction would wait, and remove each other's files.
 
-    A training begins with its lock, before it has a configuration.
+    A training begins with its lock, before it has a checkpoint.
     """
-    if any(os.path.exists(os.path.join(out, name)) for name in ("config.json", "training.lock")):
+    if any(os.path.exists(os.path.join(out, name)) for name in ("checkpoints", "training.lock")):
         raise ValueError(
             f"{out}: is the work directory of a run; give the predictions a folder of their own, such as "
             f"{os.path.join(out, 'predicted')}"

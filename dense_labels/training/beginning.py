@@ -6,6 +6,7 @@ import math
 
 from dense_labels import config_keys
 from dense_labels.config import Config
+from dense_labels.registry import LOSSES, NETWORKS, describes, has_unit_labels
 from dense_labels.training import checkpoints, loop
 
 _BATCH_SIZE = 16
@@ -20,8 +21,10 @@ def check(config: Config, replicas: int) -> None:
 
     Raises:
       ValueError: if the run to begin with has no checkpoint, layers are kept that nothing has taught, labels are to be
-        exchanged and a replica has one pair alone, colours are not of images in [0, 1], or the rate would rise.
+        exchanged and a replica has one pair alone, colours are not of images in [0, 1], the rate would rise, or the
+        loss is not for such labels.
     """
+    _check_lengths(config)
     if config.train.batch_size:
         loop.check_exchange(config, replicas)
     if config.train.init_from:
@@ -37,6 +40,25 @@ def check(config: Config, replicas: int) -> None:
         raise ValueError(
             f"config.model.frozen={model.frozen!r}: with config.model.weights='none' these layers would stay random; "
             "give weights, or leave config.model.frozen empty"
+        )
+
+
+def _check_lengths(config: Config) -> None:
+    """Refuses losses that train no lengths of labels that have some, and those of paper 1 where all labels are 1 long.
+
+    Among many cells a softmax of unit labels is hardly sharper than chance, and lengths that nothing trains are what
+    chance makes them, though labels are compared by inner products.
+    """
+    loss, network, lengths = config.loss.name, config.model.name, LOSSES[config.loss.name].facts.get("lengths")
+    if lengths is False and not (describes(network) or NETWORKS[network].value.has_confidence(config.model)):
+        raise ValueError(
+            f"config.loss.name={loss!r} trains the direction of labels, and those of config.model.name={network!r} are "
+            "compared by their length too; set config.model.name='introspection', or another loss"
+        )
+    if lengths and has_unit_labels(config.model):
+        raise ValueError(
+            f"config.loss.name={loss!r} needs labels of any length, and with config.model.confidence=False they are "
+            "all 1 long; set config.loss.name='introspection', or config.model.confidence=True"
         )
 
 

@@ -1,5 +1,6 @@
 """Decodes picture files to upright RGB pixels, whatever format, colours and orientation they are stored in."""
 
+import collections
 import contextlib
 import errno
 import io
@@ -22,10 +23,15 @@ MOST_PIXELS = 89_478_485  # a quarter of a GiB of RGB; a file of more may be mad
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
 _DARK = 32  # of 255: pictures that are darker all over are probably not what they were
-_LASTING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
+_LASTING = (  # EINVAL and EOVERFLOW: a damaged file names places that no file has
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM),
+    *(errno.EINVAL, errno.EOVERFLOW),
+)
 _PAUSES = (1.0, 5.0)  # seconds before a file is read again that the system failed to read
+_WAITED_FOR = 20  # pictures: where so many fail, others will too
 
 _T = TypeVar("_T")
+_failed: collections.deque[str] = collections.deque(maxlen=_WAITED_FOR)  # why, of pictures that were waited for
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is said once, by PictureError
 
@@ -73,6 +79,8 @@ def read_picture(path: str | os.PathLike, *, content: bytes | None = None) -> np
 def read_patiently(read: Callable[[], _T]) -> _T:
     """Calls a function that reads a picture, and again after a pause, and a longer one, while what fails may pass.
 
+    Once that has failed for many pictures, there are no more pauses until one is read.
+
     Args:
       read: raises a `PictureError` where it fails.
 
@@ -82,14 +90,21 @@ def read_patiently(read: Callable[[], _T]) -> _T:
     Raises:
       PictureError: of the last call.
     """
-    for pause in _PAUSES:
+    for pause in _PAUSES if len(_failed) < _WAITED_FOR else ():
         try:
             return read()
         except PictureError as error:
             if not error.may_pass:
                 raise
-            time.sleep(pause)
-    return read()
+        time.sleep(pause)
+    try:
+        found = read()
+    except PictureError as error:
+        if error.may_pass:
+            _failed.append(error.reason)
+        raise
+    _failed.clear()
+    return found
 
 
 def read_file(path: str | os.PathLike) -> bytes:

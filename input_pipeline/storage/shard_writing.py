@@ -92,9 +92,13 @@ def write(
 
 
 def _file_beginning(prefix: str | os.PathLike) -> pathlib.Path:
-    """The absolute path that the names of shards begin with; refuses a folder, beside which they would be written."""
+    """The absolute path that the names of shards begin with; refuses a folder, beside which they would be written.
+
+    Not where they have been begun there.
+    """
     path = pathlib.Path(prefix).expanduser().absolute()
-    if os.fspath(prefix).endswith("/") or path.is_dir():
+    begun = path.with_name(f"{path.name}.json").exists()
+    if os.fspath(prefix).endswith("/") or path.is_dir() and not begun:
         raise ValueError(
             f"--out={prefix}: is a folder; give the path that the names of the shards begin with, such as "
             f"{os.path.join(prefix, 'mine')}"

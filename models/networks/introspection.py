@@ -33,6 +33,7 @@ def check(config: Config) -> None:
     "a published trunk, then unit descriptors and a confidence of each (paper 2)",
     keys=("model.trunk", "model.weights", "model.stride", "model.frozen", "model.confidence"),
     check=check,
+    descriptors=True,
 )
 class Introspection:
     """A trunk, a 1 x 1 convolution and labels whose length is the confidence."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dense_labels.config_checks import check_lengths
 from dense_labels.registry import LOSSES
 
 if TYPE_CHECKING:
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
     "dist",
     "expected distance to the true match, to the power gamma (paper 1, equation 5)",
     keys=("loss.gamma", "loss.exchange"),
-    check=check_lengths,
     points_stride=None,
+    lengths=True,
 )
 def create(config: Config, stride: int) -> DistanceLoss:
     """Creates the loss layer of a run whose cells are `stride` pixels."""

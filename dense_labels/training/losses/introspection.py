@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dense_labels.registry import LOSSES, NETWORKS, describes
+from dense_labels.registry import LOSSES, NETWORKS
 
 if TYPE_CHECKING:
     from dense_labels.config import Config
@@ -14,16 +14,11 @@ _POINTS_STRIDE = 4  # pixels between the points that the loss draws from, where 
 
 
 def check(config: Config) -> None:
-    """Refuses thresholds in the wrong order, XLA, and labels whose lengths it would not train.
+    """Refuses thresholds in the wrong order, and XLA.
 
     Raises:
-      ValueError: if `tau1` is above `tau2`, the training step is to be compiled, or the network gives no descriptors.
+      ValueError: if `tau1` is above `tau2`, or the training step is to be compiled.
     """
-    if not describes(config.model.name):
-        raise ValueError(
-            "config.loss.name='introspection' trains the direction of labels, and those of config.model.name="
-            f"{config.model.name!r} are compared by their length too; set config.model.name='introspection'"
-        )
     if config.train.jit_compile:  # how many pairs match is not known before a step; XLA needs static shapes
         raise ValueError(
             "config.train.jit_compile=True: XLA cannot compile config.loss.name='introspection'; leave it out"
@@ -38,6 +33,7 @@ def check(config: Config) -> None:
     keys=("loss.tau1", "loss.tau2", "loss.points", "loss.hard_negatives", "loss.exchange"),
     check=check,
     points_stride=_POINTS_STRIDE,
+    lengths=False,
 )
 def create(config: Config, stride: int) -> IntrospectionLoss:
     """Creates the loss layer of a run whose cells are `stride` pixels."""

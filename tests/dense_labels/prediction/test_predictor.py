@@ -12,7 +12,7 @@ from PIL import Image
 
 import dense_labels
 import predict_main
-from dense_labels import files, run_config
+from dense_labels import files
 from dense_labels.batches import Frame
 from dense_labels.config import Config
 from dense_labels.evaluation.result import Result
@@ -259,10 +259,9 @@ def test_the_work_directory_of_a_run_is_refused_before_the_work(pictures, tmp_pa
     """Whoever trains there would wait without a word, and lose what is not whole yet."""
     workdir, refused = tmp_path / "run", Predictor(None, FRAME, NAMES, {})
     said = f"^{workdir}: is the work directory of a run; give the predictions a .*, such as {workdir}/predicted$"
-    with lock.hold(workdir), pytest.raises(ValueError, match=said):  # which has no configuration yet
+    with lock.hold(workdir), pytest.raises(ValueError, match=said):  # which has no checkpoint yet
         refused.predict(pictures[0], out=workdir)
-    workdir.mkdir(exist_ok=True)
-    run_config.save(Config(), workdir)
+    (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
     unfinished = files.temporary_name(workdir / "config.json")
     unfinished.touch()
     with pytest.raises(ValueError, match=said):
@@ -472,7 +471,7 @@ def test_boxes_that_do_not_fit_are_refused_and_pictures_without_one_are_told(box
     (folder / "1.png").write_bytes(b"damaged")
     with pytest.raises(ValueError, match="none of the 2 objects can be read"):
         model().predict(folder / "1.png", boxes=Boxes(file))
-    with pytest.raises(ValueError, match="0.png is 112 x 80 pixels, its annotations are of 224 x 160 .2 of 2"):
+    with pytest.raises(ValueError, match="0.png is 112 x 80 pixels, its annotations are of 224 x 160 .1 of 1"):
         model().predict(folder, boxes=Boxes(resized))
     with pytest.raises(ValueError, match="no annotation with a bbox and a score of at least 0.95"):
         model().predict(folder, boxes=Boxes(file, min_score=0.95))

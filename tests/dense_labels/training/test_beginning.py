@@ -3,7 +3,7 @@
 import pytest
 
 from dense_labels import config as config_lib
-from dense_labels import config_files
+from dense_labels import config_files, run_config
 from dense_labels.training import beginning
 
 
@@ -25,6 +25,13 @@ def configured(name, **values):
         ("folder", {"model__std": (66.0, 60.0, 59.0)}, 1, r"config.model.std=\(66.0, .*: is of images in \[0, 1\]"),
         ("celeba", {"train__decay_factor": 10.0}, 1, "config.train.decay_factor=10.0: .* at most 1"),
         ("folder", {"loss__exchange": True, "train__batch_size": 2}, 2, "must be at least 4"),
+        ("folder", {"loss__name": "introspection"}, 1, "'introspection' trains the direction .*='dilations' are"),
+        (
+            "introspection",
+            {"loss__name": "dist", "model__confidence": False},
+            1,
+            "'dist' needs labels of any length, and with config.model.confidence=False they are all 1 long",
+        ),
     ],
 )
 def test_what_could_not_begin_is_refused(name, values, replicas, message):
@@ -34,6 +41,17 @@ def test_what_could_not_begin_is_refused(name, values, replicas, message):
 
 def test_what_has_no_effect_is_not_looked_for():
     beginning.check(configured("folder", model__weights="none", model__frozen="layer"), 1)
+
+
+def test_labels_whose_lengths_are_a_confidence_suit_any_loss():
+    beginning.check(configured("introspection", loss__name="dist"), 1)
+    beginning.check(configured("introspection", model__confidence=False), 1)
+
+
+def test_a_run_of_an_earlier_version_opens_whatever_its_loss(tmp_path):
+    config = configured("folder", data__dir=str(tmp_path), loss__name="introspection")
+    run_config.save(config, str(tmp_path))
+    assert run_config.load(str(tmp_path)) == config
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,7 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path, name, save, reason):
         (OSError(errno.EMFILE, "Too many open files"), True),
         (FileNotFoundError(errno.ENOENT, "No such file or directory"), False),
         (PermissionError(errno.EACCES, "Permission denied"), False),
+        (OSError(errno.EINVAL, "Invalid argument"), False),  # of a place in a file that no file has
         (OSError("image file is truncated"), False),  # as Pillow says it
     ],
 )
@@ -242,6 +243,25 @@ def test_an_error_says_whether_it_may_pass(tmp_path, monkeypatch, error, may_pas
         with pytest.raises(decoding.PictureError, match="a.png: ") as caught:
             read(tmp_path / "a.png")
         assert caught.value.may_pass == may_pass
+
+
+def test_once_many_files_fail_none_is_waited_for_until_one_is_read(monkeypatch):
+    """Else a file system that does not answer would keep a start busy for hours."""
+    pauses = []
+    monkeypatch.setattr(decoding.time, "sleep", pauses.append)
+    decoding._failed.clear()
+
+    def fail():
+        raise decoding.PictureError("a.png", "connection timed out", may_pass=True)
+
+    for _ in range(30):
+        with pytest.raises(decoding.PictureError):
+            decoding.read_patiently(fail)
+    assert pauses == [1, 5] * 20
+    assert decoding.read_patiently(lambda: "read") == "read"
+    with pytest.raises(decoding.PictureError):
+        decoding.read_patiently(fail)
+    assert len(pauses) == 42
 
 
 @pytest.mark.parametrize("save, reason", [(cut_off, "truncated"), (pathlib.Path.touch, "empty")])

@@ -238,6 +238,13 @@ def test_a_folder_is_no_beginning_of_names(pictures, tmp_path, ending):
     assert not list((tmp_path / "there").iterdir())
 
 
+def test_what_was_begun_beside_a_folder_of_its_name_goes_on(pictures, tmp_path):
+    begun = write(pictures, tmp_path / "there", shards=2)
+    (tmp_path / "there").mkdir()
+    again = write(pictures, tmp_path / "there", shards=2)
+    assert (again.pictures, again.shards, begun.shards) == (begun.pictures, 0, 2)
+
+
 def test_the_command_lists_at_the_end_what_cannot_be_read(pictures, tmp_path):
     command = ("input_pipeline/write_shards.py", f"--pictures={pictures}", f"--out={tmp_path / 'out' / 'mine'}")
     ran = commands.run(*command, "--shards=2")
