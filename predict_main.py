@@ -33,7 +33,7 @@ def console() -> None:
         flags.DEFINE_string("out", None, "Folder to write to; the same command goes on where it was stopped."),
         flags.DEFINE_list("formats", ["csv", "scores", "sheet"], f"What to write. {words}."),
         flags.DEFINE_bool("smooth", False, "Smooth the tracks of a video; points_raw.csv has them as they were found."),
-        flags.DEFINE_integer("outliers", 0, "How many that stand out to list in outliers.csv and draw.", lower_bound=0),
+        flags.DEFINE_integer("outliers", 0, "How many predictions to list in outliers.csv and draw.", lower_bound=0),
     ]
     of_boxes = {
         "file": flags.DEFINE_string("boxes", "", "Boxes about the objects: a COCO file, or a detector's results."),

@@ -22,7 +22,7 @@ def console() -> None:
     config = command_line.define_config()
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, TensorBoard, results.")
     changed = flags.DEFINE_bool("allow_changed_data", False, "Go on although the pictures have changed.")
-    service = flags.DEFINE_string("data_service", "", "Addresses, such as grpc://HOST:5050, of who makes the pairs.")
+    service = flags.DEFINE_string("data_service", "", "Addresses of services that make the pairs: grpc://HOST:5050.")
     backup = flags.DEFINE_string("backup", "", "A copy of the run, such as s3://bucket/mine.tar.")
     flags.mark_flags_as_required(["config", "workdir"])
     command_line.run(lambda: main(config.value, workdir.value, changed.value, service.value, backup.value))
