@@ -24,6 +24,8 @@ TINY = {  # keys that make a training last seconds
     "eval.heads": ("nearest",),
 }
 
+BEAMS = ("direct_num_workers", "direct_running_mode")  # flags of Apache Beam itself
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -122,6 +124,38 @@ def test_the_commands_name_what_there_is(page):
         assert key in config_lib.key_names(), key
     for name in set(re.findall(r"--config=(\S+)(?=\s)", text(page))):
         assert name.strip("`.,:;") in config_files.names() or not re.fullmatch(r"[a-z_]+", name.strip("`.,:;")), name
+
+
+def defined_flags(source, seen=()):
+    """The flags that a program defines, and those of our modules that it imports at its top: their names."""
+    code = source.read_text(encoding="utf-8")
+    found = set(re.findall(r"""DEFINE_\w+\(\s*f?"(\w+)\"""", code)) | set(
+        re.findall(r'add_argument\(\s*"--(\w+)"', code)
+    )
+    for package, names in re.findall(r"^from ([\w.]+) import (.+)$", code, flags=re.MULTILINE):
+        for name in (f"{package}.{each.strip()}" for each in (*names.split(","), "")):
+            module = ROOT / (name.strip(".").replace(".", "/") + ".py")
+            if module.is_file() and module not in seen:
+                found |= defined_flags(module, (*seen, source, module))
+    return found
+
+
+@each_page
+def test_the_commands_give_flags_that_there_are(page):
+    """Of our own programs, with what continues on the next line; what follows `--` goes to another program."""
+    joined = text(page).replace("\\\n", " ")
+    spans = [line for block in re.findall(r"```\w*\n(.*?)```", joined, flags=re.DOTALL) for line in block.splitlines()]
+    spans += [
+        " ".join(span.split()) for span in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", joined, flags=re.DOTALL))
+    ]
+    for span in spans:
+        for module, script, rest in re.findall(r"python (?:-m ([\w.]+)|(\S+\.py))(.*)", span):
+            path = module.replace(".", "/")
+            source = ROOT / (script or (f"{path}/__main__.py" if (ROOT / path).is_dir() else f"{path}.py"))
+            if source.is_file():
+                given = re.findall(r"(?<!\S)\[?--(\w+)", rest.partition(" -- ")[0].partition("#")[0])
+                unknown = set(given) - defined_flags(source) - {"config", "help", *BEAMS}
+                assert not unknown, (span, unknown)
 
 
 @each_page
