@@ -14,10 +14,10 @@ views of the same picture. The options of evaluation are those of each run.
 import os
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks import rows
-from dense_labels import run_config
+from dense_labels import command_line, run_config
 from dense_labels.registry import describes
 
 _WORKDIRS = flags.DEFINE_list("workdirs", [], "Runs to measure.")
@@ -26,17 +26,17 @@ _PICTURES, _PAIRS, _BATCH = 200, 500, 16
 FIGURES = ("framed_alike_px", "framed_apart_px", "shifted_error_px", "border_reliance_percent")
 
 
-def main(_):
+def main():
     if not _WORKDIRS.value:
-        raise app.UsageError("--workdirs is missing; name the work directories of runs")
+        raise ValueError("--workdirs is missing; name the work directories of runs")
     files = {name: os.path.basename(value) for name, value in rows.data().items() if name != "data.dir"}
     measured = {}
     for workdir in _WORKDIRS.value:
         name = os.path.basename(os.path.normpath(workdir))
         if name in measured:
-            raise app.UsageError(f"--workdirs: two are called {name}; measure them one by one")
+            raise ValueError(f"--workdirs: two are called {name}; measure them one by one")
         asked = {**files, **rows.facts(workdir)}
-        measured[name] = rows.recorded(name, asked, lambda workdir=workdir: _measure(workdir))
+        measured[name] = rows.recorded(name, asked, lambda workdir=workdir: _measure(workdir), rows.LATER)
     lines = ["| run | framed alike | framed apart | same picture, shifted | leans on the border |", "|---" * 5 + "|"]
     for name, found in measured.items():
         cells = (f"{found[figure]:.2f} {'px' if figure.endswith('px') else '%'}" for figure in FIGURES)
@@ -120,4 +120,4 @@ def _inside(points, corners, window):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

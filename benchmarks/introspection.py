@@ -15,9 +15,10 @@ whether it means something: see `descriptor_matching.confidence_figures`.
 """
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks import rows
+from dense_labels import command_line
 
 ROWS = {  # what is changed in the configuration
     "without_confidence": {"model.confidence": False},
@@ -32,13 +33,13 @@ _SEED = 0
 _WEIGHTS = flags.DEFINE_string("weights", "imagenet", "The trunk's weights: imagenet or a Keras .h5 file.")
 
 
-def main(argv):
+def main(passed):
     runs = rows.chosen(ROWS)
     settings = {**rows.data(), "model.weights": _WEIGHTS.value}
     minutes = {}
     for name, workdir in runs.items():
         changes = [f"--config.{key}={value}" for key, value in {**settings, **ROWS[name]}.items()]
-        minutes[name] = rows.minutes([rows.run(_CONFIG, workdir, [*changes, *argv[1:]])])
+        minutes[name] = rows.minutes([rows.run(_CONFIG, workdir, [*changes, *passed])])
     from dense_labels.evaluation import descriptor_matching
 
     measured = _measure(runs)
@@ -113,4 +114,4 @@ def _less(first, second):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, takes_files=True)  # what follows -- is of the trainings

@@ -8,9 +8,8 @@ them on those of TEST, files of any format that `eval_main.py` takes. What follo
 and started again, it goes on where it was; rows that are done are only read. Prints a Markdown table.
 """
 
-from absl import app
-
 from benchmarks import faces, rows, seeds
+from dense_labels import command_line
 
 ROWS = {  # name -> what is changed in configs/folder.py
     f"L{length}{'_exchange' * exchange}": {"model.label_size": length, "loss.exchange": exchange}
@@ -20,7 +19,7 @@ ROWS = {  # name -> what is changed in configs/folder.py
 ROWS.update({f"sparse_{count}": {**rows.sparse(count), "loss.exchange": False} for count in (10, 30, 50)})
 
 
-def main(argv):
+def main(passed):
     data = rows.data()
     evaluation = [f"--{name.removeprefix('data.')}={value}" for name, value in data.items() if name != "data.dir"]
     evaluation.append(f"--pictures={data['data.dir']}")
@@ -28,7 +27,7 @@ def main(argv):
     for name, workdir in rows.chosen(ROWS).items():
         settings = {"data.dir": data["data.dir"], **ROWS[name]}
         changes = [f"--config.{key}={value}" for key, value in settings.items()]
-        measured[name] = seeds.run("configs/folder.py", workdir, [*changes, *argv[1:]], evaluation=evaluation)
+        measured[name] = seeds.run("configs/folder.py", workdir, [*changes, *passed], evaluation=evaluation)
     print(_table(measured))
 
 
@@ -40,4 +39,4 @@ def _table(measured):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, takes_files=True)  # what follows -- is of the trainings

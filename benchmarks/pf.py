@@ -90,7 +90,10 @@ def main():
         if name in asked:
             raise ValueError(f"--workdirs={workdir}: two rows are called {name}; measure them one by one")
         asked[name], create[name] = {**found, **rows.facts(workdir)}, functools.partial(trained_row, workdir)
-    measured = {name: rows.recorded(name, asked[name], lambda name=name: _row(create[name](), scene)) for name in asked}
+    measured = {
+        name: rows.recorded(name, asked[name], lambda name=name: _row(create[name](), scene), rows.LATER)
+        for name in asked
+    }
     print("\n".join(["", *pf_tables.point_table(measured, scene)]))
     if any(true is not None for true in scene.true):
         print("\n".join(["", *pf_tables.region_table(measured, scene)]))

@@ -8,9 +8,8 @@ only read. Prints a Markdown table, with --seeds of mean and deviation; each row
 WORKDIR/ROW.
 """
 
-from absl import app
-
 from benchmarks import rows, seeds
+from dense_labels import command_line
 
 # name -> (what is changed in configs/roboarm.py, error the paper reports in % of image width; None where it has no row)
 ROWS = {
@@ -26,11 +25,11 @@ ROWS = {
 }
 
 
-def main(argv):
+def main(passed):
     results = {}
     for name, workdir in rows.chosen(ROWS).items():
         changes = [f"--config.{key}={value}" for key, value in ROWS[name][0].items()]
-        results[name] = seeds.run("configs/roboarm.py", workdir, [*changes, *argv[1:]])
+        results[name] = seeds.run("configs/roboarm.py", workdir, [*changes, *passed])
     print(_table(results))
 
 
@@ -45,4 +44,4 @@ def _table(results):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, takes_files=True)  # what follows -- is of the trainings

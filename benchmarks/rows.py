@@ -12,6 +12,7 @@ import time
 
 from absl import flags
 
+from benchmarks import records
 from dense_labels import files
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs.")
@@ -20,6 +21,8 @@ _ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO key points whose p
 _ANNOTATIONS_TEST = flags.DEFINE_string("annotations_test", None, "COCO key points that are measured on.")
 _RESULTS = flags.DEFINE_string("results", None, "Folder of the records of finished rows; those in it are only read.")
 _ONLY = flags.DEFINE_list("only", [], "The rows to train; all of them where none is named.")
+LATER = ("data",)  # of `facts`, what records of earlier versions lack
+_DONE = "done.json"  # in the folder of a row whose training and evaluation have ended
 
 
 def sparse(count):
@@ -127,7 +130,7 @@ def network(workdir):
 
 
 def facts(workdir):
-    """What tells a run from others of its name, as JSON has it: the `step` of its training, and its settings."""
+    """What tells a run from others of its name, as JSON has it: `step` of its training, settings, and pictures."""
     import dataclasses
 
     from dense_labels import run_config
@@ -137,7 +140,8 @@ def facts(workdir):
     config.model.weights = os.path.basename(config.model.weights)
     config.train.init_from = os.path.basename(config.train.init_from)
     parts = {name: dataclasses.asdict(getattr(config, name)) for name in ("model", "loss", "views", "train")}
-    return {"step": checkpoints.newest_step(workdir), "run": json.loads(json.dumps(parts))}
+    data = {name: getattr(config.data, name) for name in ("name", "size", "crop", "num_pictures")}
+    return json.loads(json.dumps({"step": checkpoints.newest_step(workdir), "run": parts, "data": data}))
 
 
 def run(config, workdir, changes, *, evaluation=()):
@@ -157,34 +161,54 @@ def run(config, workdir, changes, *, evaluation=()):
 
 
 def _run(workdir, *, config, changes, evaluation):
-    _check_begun_alike(workdir, _how({"config": config, "changes": changes, "evaluation": evaluation}))
+    how = records.how({"config": config, "changes": changes, "evaluation": evaluation})
+    _check_begun_alike(workdir, how)
     written = os.path.join(workdir, "eval", "result.json")
     timing = os.path.join(workdir, "minutes.json")
-    if not os.path.exists(written):
+    if not _is_done(workdir, how, written):
         fresh, start = not os.path.exists(os.path.join(workdir, "checkpoints")), time.monotonic()
         _command("train_main.py", f"--config={config}", f"--workdir={workdir}", *changes)
         if fresh:
             with open(timing, "w") as file:
                 json.dump((time.monotonic() - start) / 60, file)
         _command("eval_main.py", f"--workdir={workdir}", *evaluation)
+        _write(os.path.join(workdir, _DONE), {"how": how, "result": records.digest(written)})
     result = read(written)
     if os.path.exists(timing):
         result["minutes"] = read(timing)
     return result
 
 
+def _is_done(workdir, how, written):
+    """Whether both commands of a row have ended, and nobody has evaluated its run in another way since."""
+    path = os.path.join(workdir, _DONE)
+    if not os.path.exists(path):
+        return False
+    done = read(path)
+    if not records.serves(done["how"], how) or done["result"] != records.digest(written):
+        return False
+    records.say_read(os.path.basename(workdir), written)
+    return True
+
+
 def _check_begun_alike(workdir, how):
-    """Refuses a folder in which a row was begun in another way; keeps how, where none was."""
+    """Refuses a folder in which a row was begun in another way, or by no row; keeps how, where none was."""
     path = os.path.join(workdir, "how.json")
-    if os.path.exists(path) and read(path) != how:
-        sys.exit(f"error: {workdir} holds a row that was begun in another way ({read(path)}); give another --workdir")
-    os.makedirs(workdir, exist_ok=True)
-    files.write_whole(path, (json.dumps(how, indent=1) + "\n").encode())
+    if os.path.exists(path):
+        if not records.begun_alike(read(path), how):
+            sys.exit(
+                f"error: {workdir} holds a row that was begun in another way ({read(path)}); give another --workdir"
+            )
+    elif os.path.exists(os.path.join(workdir, "checkpoints")):
+        sys.exit(f"error: {workdir} holds a run, and no how.json says that a row began it; give another --workdir")
+    else:
+        _write(path, how)
 
 
-def untrained(workdir):
-    """Evaluates the network of a row as it was before training, unless that is done; returns the result."""
-    return _recorded(f"{workdir}_untrained", {"changes": ["--untrained"]}, lambda: _untrained(workdir))
+def untrained(config, workdir, changes):
+    """Evaluates the network of a row as it was before training, unless that is done; as `run`, returns the result."""
+    options = {"config": config, "changes": changes, "evaluation": ["--untrained"]}
+    return _recorded(f"{workdir}_untrained", options, lambda: _untrained(workdir))
 
 
 def _untrained(workdir):
@@ -196,29 +220,30 @@ def _untrained(workdir):
 
 def _recorded(workdir, options, make):
     """A result from its record, or made and then recorded; where there is a folder of records."""
-    if not _RESULTS.value:
+    name = os.path.basename(workdir)
+    path = record_path(name)
+    if path is None:
         return make()
-    path = os.path.join(_RESULTS.value, f"{os.path.basename(workdir)}.json")
-    how = _how(options)
+    how = records.how(options)
     if os.path.exists(path):
         record = read(path)
-        if record["how"] != how:
+        if not records.serves(record["how"], how):
             sys.exit(f"error: {path} was made in another way ({record['how']}); give another --results, or remove it")
+        records.say_read(name, path)
         return record["result"]
     result = {name: value for name, value in make().items() if name != "curves"}
-    os.makedirs(_RESULTS.value, exist_ok=True)
-    text = json.dumps({"how": how, "command": typed_command(), "result": result}, indent=1) + "\n"
-    files.write_whole(path, text.encode())
+    _write(path, {"how": how, "command": typed_command(), "result": result})
     return result
 
 
-def recorded(name, asked, make):
+def recorded(name, asked, make, later=()):
     """Reads a record of --results, or makes and writes it; where no results are kept it is made.
 
     Args:
       name: of the record.
       asked: what its figures depend on; a dictionary that JSON can hold.
       make: a function without arguments that returns its figures, another such dictionary.
+      later: keys of `asked` that records of earlier versions lack, which are read all the same.
 
     Returns:
       The figures, with what was `asked` and the `command`.
@@ -226,30 +251,15 @@ def recorded(name, asked, make):
     path = record_path(name)
     if path and os.path.exists(path):
         record = read(path)
-        if record["asked"] != asked:
+        lacks = records.lacking(record["asked"], asked, later)
+        if lacks is None:
             sys.exit(f"error: {path} was made in another way ({record['asked']}); give another --results, or remove it")
+        records.say_read(name, path, lacks)
         return record
     record = {"asked": asked, "command": typed_command(), **make()}
     if path:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        files.write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
+        _write(path, record)
     return record
-
-
-def _how(options):
-    """How a row is made, whatever folder its files lie in: as JSON has it."""
-    return {name: value if isinstance(value, str) else _without_folders(value) for name, value in options.items()}
-
-
-def _without_folders(options):
-    """Flags without those of the pictures and weights; of those that name annotations the name of the file is kept."""
-    kept = []
-    for option in options:
-        flag, _, value = option.partition("=")
-        if flag not in ("--config.data.dir", "--config.model.weights", "--pictures"):
-            named = flag.removeprefix("--config.data.").removeprefix("--") in ("annotations", "annotations_test")
-            kept.append(f"{flag}={os.path.basename(value)}" if named else option)
-    return kept
 
 
 def typed_command():
@@ -273,6 +283,12 @@ def read(path):
     """Reads a JSON file."""
     with open(path) as file:
         return json.load(file)
+
+
+def _write(path, value):
+    """Writes a JSON file, and its folder where there is none."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    files.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def _command(*command):

@@ -8,22 +8,23 @@ only read. Prints a Markdown table of errors in degrees on the sphere, median an
 random and, without --only, of an untrained network; with --seeds of their means and deviations.
 """
 
-from absl import app
-
 from benchmarks import rows, seeds
+from dense_labels import command_line
 from dense_labels.evaluation.surface import MEASURES
 
+_CONFIG = "configs/sphere.py"
 ROWS = {"dilations": {}, "simple": {"model.name": "simple"}}  # name -> what is changed in configs/sphere.py
 
 
-def main(argv):
+def main(passed):
     chosen = rows.chosen(ROWS)
+    changes = {name: [*(f"--config.{key}={value}" for key, value in ROWS[name].items()), *passed] for name in chosen}
     results = {}
     for name, workdir in chosen.items():
-        changes = [f"--config.{key}={value}" for key, value in ROWS[name].items()]
-        results[name] = seeds.run("configs/sphere.py", workdir, [*changes, *argv[1:]])
+        results[name] = seeds.run(_CONFIG, workdir, changes[name])
     if not rows.only(ROWS):
-        results["untrained"] = [rows.untrained(next(iter(chosen.values())))]
+        first, *_ = chosen
+        results["untrained"] = [rows.untrained(_CONFIG, chosen[first], changes[first])]
     print(_table(results))
 
 
@@ -45,4 +46,4 @@ def _errors(of_seeds, prefix):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, takes_files=True)  # what follows -- is of the trainings

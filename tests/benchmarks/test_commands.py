@@ -15,7 +15,20 @@ import pytest
 import tensorflow as tf
 
 import models
-from benchmarks import faces, lengths, matching, roboarm, rows, seeds, sphere, stacks, timing, train_step, trunks
+from benchmarks import (
+    faces,
+    lengths,
+    matching,
+    records,
+    roboarm,
+    rows,
+    seeds,
+    sphere,
+    stacks,
+    timing,
+    train_step,
+    trunks,
+)
 from dense_labels import run_config
 from dense_labels.config import Config, ModelConfig
 
@@ -73,10 +86,12 @@ def test_table_of_lengths_has_the_figures_of_faces():
 
 def test_folders_of_data_do_not_tell_rows_apart():
     flags = ["--annotations=a/t.tps", "--pictures=b/p", "--few_shot=20", "--config.data.annotations_test=c/v.json"]
-    assert rows._without_folders([*flags, "--config.data.dir=d"]) == [
+    flags += ["--config.model.weights=/w/x.h5"]
+    assert records.without_folders([*flags, "--config.data.dir=d"]) == [
         "--annotations=t.tps",
         "--few_shot=20",
         "--config.data.annotations_test=v.json",
+        "--config.model.weights=x.h5",
     ]
 
 
@@ -147,7 +162,9 @@ def test_a_row_that_is_asked_for_alone_needs_nothing_but_its_record(tmp_path):
     options = {"cwd": ROOT, "capture_output": True, "text": True}
     result = subprocess.run([*command, *files, "--", "--config.train.num_epochs=5"], **options)
     assert result.returncode == 0, result.stderr
-    name, *cells = result.stdout.splitlines()[2].strip("| ").split(" | ")
+    said, _, _, row, *_ = result.stdout.splitlines()
+    name, *cells = row.strip("| ").split(" | ")
+    assert said == f"{name}: read from {RESULTS / 'faces_40000' / name}.json"
     record = json.loads((RESULTS / "faces_40000" / f"{name}.json").read_text())
     assert cells[3] == f"{record['result']['metrics']['cell_error_percent']:.2f} %"
     assert not any(line.startswith("| untrained") for line in result.stdout.splitlines())
