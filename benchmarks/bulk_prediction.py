@@ -5,7 +5,8 @@ python -m benchmarks.bulk_prediction --model=MODEL --images=IMAGES --results=RES
 MODEL is an exported model, and IMAGES a folder of pictures, of which the first are taken. Bulk prediction has a worker
 process a core, each with one thread; both programs are bound to so many cores of this machine. Each runs on the two
 counts, so that what the start takes is known by itself: all figures are of the pictures between the two. Needs the
-extra `beam`. Each row is recorded in RESULTS and only read the next time.
+extra `beam`. Each row is recorded in RESULTS and only read the next time; records of earlier versions do not say which
+model and pictures they are of.
 """
 
 import os
@@ -18,13 +19,14 @@ import time
 
 from absl import flags
 
-from benchmarks import rows, timing
+from benchmarks import records, rows, timing
 from dense_labels import command_line
 
 _MODEL = flags.DEFINE_string("model", None, "Folder of a version of an exported model.")
 _CORES = flags.DEFINE_list("cores", ["1", "2"], "How many cores may be used.")
 _COUNTS = flags.DEFINE_list("counts", ["500", "2000"], "Few pictures and many.")
 _BULK, _ALONE = "serving.bulk", "predict_main.py"
+_LATER = ("model_card", "pictures")  # what tells a model and pictures from others, which earlier records lack
 _RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _PARTS = {"decoding": r"decoding ([\d.]+) s", "network": r"network ([\d.]+) s"}  # what bulk prediction says of itself
 
@@ -53,9 +55,19 @@ def main():
 
 def _row(program, cores, pictures, counts):
     """One row, from its record or measured."""
-    asked = {"program": program, "cores": len(cores), "counts": list(counts), "model": os.path.basename(_MODEL.value)}
+    asked = {"program": program, "cores": len(cores), "counts": list(counts), **_facts(pictures[: counts[-1]])}
     name = f"{'bulk' if program == _BULK else 'predict_main'}_{len(cores)}"
-    return rows.recorded(name, asked, lambda: _measure(program, cores, pictures, counts))
+    return rows.recorded(name, asked, lambda: _measure(program, cores, pictures, counts), _LATER)
+
+
+def _facts(pictures):
+    """What tells the model and the pictures from others: a digest of the model's card, and number and bytes."""
+    from dense_labels.exporting import model_card
+
+    folder = pathlib.Path(_MODEL.value).expanduser()
+    bytes_of_all = sum(path.stat().st_size for path in pictures)
+    facts = {"model": folder.name, "model_card": records.digest(folder / model_card.FILE)}
+    return {**facts, "pictures": [len(pictures), bytes_of_all]}
 
 
 def _measure(program, cores, pictures, counts):

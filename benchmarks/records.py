@@ -67,6 +67,12 @@ def lacking(made, asked, later):
     return lacks if made == {key: value for key, value in asked.items() if key not in lacks} else None
 
 
+def unlike(made, asked):
+    """Returns those entries of what a record depends on that are not as `asked`; where there are none, what it lacks."""
+    other = {key: value for key, value in made.items() if key not in asked or value != asked[key]}
+    return other or dict.fromkeys(asked.keys() - made.keys())
+
+
 def say_read(name, path, lacks=()):
     """Says that figures are read and from where, and what a record of an earlier version does not tell.
 

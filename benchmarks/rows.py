@@ -253,7 +253,8 @@ def recorded(name, asked, make, later=()):
         record = read(path)
         lacks = records.lacking(record["asked"], asked, later)
         if lacks is None:
-            sys.exit(f"error: {path} was made in another way ({record['asked']}); give another --results, or remove it")
+            other = records.unlike(record["asked"], asked)
+            sys.exit(f"error: {path} was made in another way ({other}); give another --results, or remove it")
         records.say_read(name, path, lacks)
         return record
     record = {"asked": asked, "command": typed_command(), **make()}

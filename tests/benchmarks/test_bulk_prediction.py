@@ -3,12 +3,16 @@
 import os
 import re
 import sys
+import types
 
 import pytest
 
+from benchmarks import rows
 from tests import flagless
+from tests.commands import ROOT
 
 bulk_prediction = flagless.benchmark("bulk_prediction")
+RESULTS = ROOT / "benchmarks" / "results" / "bulk_prediction"
 
 
 def test_the_table_takes_the_start_away():
@@ -19,6 +23,39 @@ def test_the_table_takes_the_start_away():
         "| predict_main.py | 1 | 5.0 | 5.0 |  |  | 10 |",
         "| serving.bulk | 2 | 5.0 | 2.5 | 7.5 | 190.0 | 10 |",
     ]
+
+
+def test_rows_of_another_model_or_of_other_pictures_are_told_apart(tmp_path, monkeypatch):
+    for name in "ab":
+        (tmp_path / name / "1" / "assets").mkdir(parents=True)
+        (tmp_path / name / "1" / "assets" / "model_card.json").write_text(f'{{"name": "{name}"}}')
+    pictures = [tmp_path / "1.jpg", tmp_path / "2.jpg"]
+    results = str(tmp_path / "results")
+    monkeypatch.setattr(rows, "_RESULTS", types.SimpleNamespace(value=results))
+    monkeypatch.setattr(bulk_prediction, "_measure", lambda *_: {"seconds": {}})
+
+    def row(model, size):
+        monkeypatch.setattr(bulk_prediction, "_MODEL", types.SimpleNamespace(value=str(tmp_path / model / "1")))
+        for picture in pictures:
+            picture.write_bytes(b"x" * size)
+        return bulk_prediction._row("predict_main.py", [0], pictures, (1, 2))["asked"]
+
+    assert row("a", 10) == row("a", 10) and row("a", 10)["pictures"] == [2, 20]
+    for model, size in (("b", 10), ("a", 11)):
+        with pytest.raises(SystemExit, match="predict_main_1.json was made in another way"):
+            row(model, size)
+
+
+def test_the_projects_records_are_read_and_said_to_be_of_an_earlier_version(tmp_path, monkeypatch, capsys):
+    picture = tmp_path / "1.jpg"
+    picture.write_bytes(b"x")
+    monkeypatch.setattr(rows, "_RESULTS", types.SimpleNamespace(value=str(RESULTS)))
+    monkeypatch.setattr(bulk_prediction, "_MODEL", types.SimpleNamespace(value=str(tmp_path / "1")))
+    for program in ("predict_main.py", "serving.bulk"):
+        for cores in ([0], [0, 1]):
+            assert bulk_prediction._row(program, cores, [picture] * 400, (100, 400))["seconds"]
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 4 and all(each.endswith("whose records lack model_card, pictures") for each in said)
 
 
 def test_both_programs_predict_the_same_pictures_on_the_cores_they_are_given(tmp_path, monkeypatch):
