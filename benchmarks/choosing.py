@@ -11,8 +11,9 @@ Heads are fitted to either and to warped views of them, and measured on TEST; wi
 chosen from one half is always the same: the halves make the spread. `--heads=detector` fits detectors, which begin with
 --weights and see the chosen pictures alone; each takes minutes.
 
-A finished row, of one budget and draw, is recorded in --results, where it is only read the next time. Prints a Markdown
-table: mean and deviation over the draws, and of the differences within them.
+A finished row, of one budget and draw, is recorded in --results, where it is only read the next time; that is said of
+a record of an earlier version, whose heads and settings may be others. Prints a Markdown table: mean and deviation over
+the draws, and of the differences within them.
 """
 
 import functools
@@ -33,6 +34,7 @@ _HEADS = flags.DEFINE_list("heads", [], "Landmark heads to fit, if not the run's
 _WEIGHTS = flags.DEFINE_string("weights", "imagenet", "Of a detector's trunk: imagenet, a Keras .h5 file, or none.")
 _CHOSEN, _RANDOM = "chosen", "random"
 _COPIES = 8  # pairs of warped views of a picture
+_LATER = ("settings", "copies", "recipe", *rows.LATER)  # what records of earlier versions do not say
 
 
 class Seen(NamedTuple):
@@ -106,12 +108,23 @@ def _data():
 
     options = {"upsample": config.eval.upsample, "seed": config.train.seed}
     fits = {name: functools.partial(HEADS[name].value.fit, **options) for name in frozen}
-    files = {name: os.path.basename(path or "") for name, path in given.items()}
-    facts = {**files, "run": os.path.basename(run.workdir), "step": run.step, "heads": names}
     seen = _seen(config, source) if frozen != names else None
-    facts |= {"weights": os.path.basename(_WEIGHTS.value)} if seen else {}
+    facts = _facts(run, given, names, source.warps_pictures)
     parts = [np.concatenate(part) for part in zip(*described)]
     return Data(known, parts, test, fits, views_of, settings["batch_size"], facts, source.normaliser, seen)
+
+
+def _facts(run, given, names, warps):
+    """What tells a run and the heads that are fitted from others."""
+    from dense_labels.detection import fitting
+    from dense_labels.registry import HEADS
+
+    files, of_run = {name: os.path.basename(path or "") for name, path in given.items()}, rows.facts(run.workdir)
+    facts = {**files, "run": os.path.basename(run.workdir), "step": run.step, "heads": names}
+    facts |= {"settings": of_run["run"], "data": of_run["data"], "copies": _COPIES if warps else 0}
+    if any(HEADS[name].facts.get("reads_pictures") for name in names):
+        facts |= {"weights": os.path.basename(_WEIGHTS.value), "recipe": fitting.RECIPE}
+    return facts
 
 
 def _seen(config, source):
@@ -129,7 +142,7 @@ def _row(data, budget, draw):
     """Fits and measures heads on chosen and on random pictures of one draw, unless that is recorded."""
     counts = [len(data.pool), len(data.test or ())]
     asked = {**data.facts, "budget": budget, "draw": draw, "pictures": counts}
-    record = rows.recorded(f"choosing_{budget}_{draw}", asked, lambda: _measure(data, budget, draw))
+    record = rows.recorded(f"choosing_{budget}_{draw}", asked, lambda: _measure(data, budget, draw), _LATER)
     fitted = f"{budget} annotated, draw {draw}, fitted to {record['fitted_on']}"
     print(f"{fitted}: {record['error_percent']} ({record['minutes']:.1f} minutes)", flush=True)
     return record

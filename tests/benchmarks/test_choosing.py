@@ -107,10 +107,40 @@ def test_a_recorded_row_is_only_read(data, monkeypatch, tmp_path, capsys):
     first = capsys.readouterr().out
     monkeypatch.setattr(choosing, "_measure", None)
     choosing.main()
-    assert capsys.readouterr().out == first
+    said = [line for line in capsys.readouterr().out.splitlines(True) if ": read from " not in line]
+    assert "".join(said) == first
     monkeypatch.setattr(choosing, "_data", lambda: data._replace(facts={"run": "other"}))
     with pytest.raises(SystemExit, match=r"choosing_5_0.json was made in another way .* give another --results"):
         choosing.main()
+
+
+@pytest.mark.parametrize("folder", ["choosing_faces", "choosing_faces_detector", "choosing_wings"])
+def test_the_projects_records_are_read_and_said_to_be_of_an_earlier_version(data, monkeypatch, capsys, folder):
+    monkeypatch.setattr(choosing, "_measure", None)
+    asked(monkeypatch, _RESULTS=str(ROOT / "benchmarks" / "results" / folder))
+    for path in sorted((ROOT / "benchmarks" / "results" / folder).glob("*.json")):
+        made = json.loads(path.read_text())["asked"]
+        budget, draw, (known, test) = (made.pop(key) for key in ("budget", "draw", "pictures"))
+        facts = {**made, "settings": {}, "copies": 8, "data": {}, **({"recipe": 7} if "weights" in made else {})}
+        many = types.SimpleNamespace(facts=facts, pool=range(known), test=range(test) if test else None)
+        assert choosing._row(many, budget, draw)["error_percent"]
+        assert "earlier version, whose records lack settings, copies, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("heads", [["nearest"], ["nearest", "detector"]])
+def test_runs_and_heads_of_other_settings_are_told_apart(monkeypatch, tmp_path, heads):
+    """A record says all that may be missing in older ones, so that it is refused where one of them differs."""
+    run = types.SimpleNamespace(workdir=RUN, step=20)
+    monkeypatch.setattr(choosing, "_WEIGHTS", types.SimpleNamespace(value="a/b.h5"))
+    facts = choosing._facts(run, {"images": "a/b"}, heads, True)
+    of_detectors = {"recipe"} if "detector" in heads else set()
+    assert set(choosing._LATER) - {"recipe"} | of_detectors <= facts.keys() and facts["images"] == "b"
+    assert facts["settings"]["model"]["label_size"] == 3 and facts["copies"] == 8
+    monkeypatch.setattr(rows, "_RESULTS", types.SimpleNamespace(value=str(tmp_path)))
+    rows.recorded("row", facts, dict, choosing._LATER)
+    for key in {"settings", "copies", "data"} | of_detectors:
+        with pytest.raises(SystemExit, match="row.json was made in another way"):
+            rows.recorded("row", {**facts, key: "other"}, None, choosing._LATER)
 
 
 @pytest.mark.parametrize(
