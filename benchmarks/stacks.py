@@ -48,7 +48,11 @@ def answers(folder: str, count: int) -> dict[str, np.ndarray]:
 
 
 def differences(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> dict[str, float]:
-    """Compares answers; returns signature -> the largest difference, as a share of the largest value of the output.
+    """Compares answers output by output.
+
+    Returns:
+      Signature -> the largest difference, as a share of the largest value of the output; infinity where an output has
+      another shape, or either has a value that is not finite.
 
     Raises:
       ValueError: if the two have other signatures or outputs.
@@ -57,9 +61,16 @@ def differences(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
         raise ValueError(f"one model has signatures that the other lacks: {sorted(found.keys() ^ expected.keys())}")
     worst: dict[str, float] = {}
     for key, value in expected.items():
-        name, most = key.partition("/")[0], max(float(np.abs(value).max()), 1e-30)
-        worst[name] = max(worst.get(name, 0.0), float(np.abs(found[key] - value).max()) / most)
+        name = key.partition("/")[0]
+        worst[name] = max(worst.get(name, 0.0), _difference(found[key], value))
     return worst
+
+
+def _difference(found, expected):
+    """The largest difference of an output, as a share of its largest value; infinity where there can be none."""
+    if found.shape != expected.shape or not (np.isfinite(found).all() and np.isfinite(expected).all()):
+        return float("inf")
+    return float(np.abs(found - expected).max()) / max(float(np.abs(expected).max()), 1e-30)
 
 
 def step(task: str, *arguments: str) -> None:
