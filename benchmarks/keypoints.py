@@ -25,7 +25,7 @@ import time
 import numpy as np
 from absl import flags
 
-from benchmarks import rows
+from benchmarks import records, rows
 from dense_labels import command_line
 
 _WORKDIRS = flags.DEFINE_list("workdirs", [], "Folders of runs that train_main.py wrote.")
@@ -37,6 +37,7 @@ _STEPS = flags.DEFINE_integer("steps", 500, "The fewest steps of an epoch.", low
 _EPOCHS = flags.DEFINE_integer("epochs", 3, "Epochs of a round.", lower_bound=1)
 _SEEDS = flags.DEFINE_integer("seeds", 3, "How often to draw the pictures.", lower_bound=1)
 
+_LATER = ("step", "run", "trunk", "stride", *rows.LATER)  # of features, what earlier versions did not keep
 _BATCH = 16  # images that are labelled at a time
 
 
@@ -62,10 +63,10 @@ def _measure(workdir, settings):
     names = ("dir", "annotations", "annotations_test")
     data = {"dataset": _DATASET.value, **{name: os.path.basename(getattr(config.data, name)) for name in names}}
     os.makedirs(workdir, exist_ok=True)
-    for name, (what, create) in _networks(config.model).items():
+    for name, (features, create) in _networks(config.model).items():
         paths = {seed: os.path.join(workdir, f"{name}_{seed}.json") for seed in range(_SEEDS.value)}
-        asked = {**settings, "features": what, **data}
-        missing = {seed: path for seed, path in paths.items() if not _is_done(path, asked)}
+        asked = {**settings, **features, **data}
+        missing = {seed: path for seed, path in paths.items() if not _is_done(f"{name}_{seed}", path, asked)}
         if missing:
             source = source or _source(config)
             _run(name, create, source, missing, asked)
@@ -73,12 +74,15 @@ def _measure(workdir, settings):
     return measured
 
 
-def _is_done(path, asked):
+def _is_done(name, path, asked):
     if not os.path.exists(path):
         return False
     made = rows.read(path)["settings"]
-    if made != asked:
-        sys.exit(f"error: {path} was made with {made}, not {asked}; choose another --workdir")
+    made["features"] = os.path.basename(made["features"])  # a path, of earlier versions
+    lacks = records.lacking(made, asked, _LATER)
+    if lacks is None:
+        sys.exit(f"error: {path} was made with {records.unlike(made, asked)}, choose another --workdir")
+    records.say_read(name, path, lacks)
     return True
 
 
@@ -95,7 +99,7 @@ def _data():
 
 
 def _networks(model):
-    """Row -> what its features are, and a function that creates the network and says its stride."""
+    """Row -> what tells its features from others, and a function that creates the network and says its stride."""
 
     def trunk(weights):
         from models import trunks
@@ -104,12 +108,14 @@ def _networks(model):
 
     networks = {}
     for path in map(os.path.abspath, _WORKDIRS.value):
-        if os.path.basename(path) in networks:
-            sys.exit(f"error: --workdirs: two runs are called {os.path.basename(path)}; give one another name")
-        networks[os.path.basename(path)] = path, functools.partial(rows.network, path)
+        name = os.path.basename(path)
+        if name in networks:
+            sys.exit(f"error: --workdirs: two runs are called {name}; give one another name")
+        networks[name] = {"features": name, **rows.facts(path)}, functools.partial(rows.network, path)
     trunks_shown = {"published": _WEIGHTS.value, **({"random": "none"} if _RANDOM.value else {})}
     for kind, weights in trunks_shown.items():
-        networks[f"{kind}_{model.trunk}"] = weights, functools.partial(trunk, weights)
+        features = {"features": os.path.basename(weights), "trunk": model.trunk, "stride": model.stride}
+        networks[f"{kind}_{model.trunk}"] = features, functools.partial(trunk, weights)
     return networks
 
 

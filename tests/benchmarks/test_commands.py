@@ -6,6 +6,7 @@ import itertools
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -29,8 +30,7 @@ from benchmarks import (
     train_step,
     trunks,
 )
-from dense_labels import run_config
-from dense_labels.config import Config, ModelConfig
+from dense_labels.config import ModelConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -205,25 +205,32 @@ def test_trunks_are_a_row_each():
 
 
 def test_few_shot_rows_that_are_done_are_only_read(tmp_path):
-    (tmp_path / "mine").mkdir()
-    run_config.save(Config(), tmp_path / "mine")
+    shutil.copytree(ROOT / "tests" / "fixtures" / "runs" / "stills", tmp_path / "mine")
+    facts = rows.facts(tmp_path / "mine")
     data = {"dataset": "coco", "dir": "i", "annotations": "a.json", "annotations_test": "b.json"}
     settings = {"rounds": [1, 20], "epochs": 3, "steps": 500, **data}
-    rows = {
+    features_of = {
         "mine": (str(tmp_path / "mine"), [0.9, 0.94], [12.5, 10.5]),
         "published_mobilenet_v2": ("imagenet", [0.8, 0.8], [30, 20]),
     }
-    for name, (features, areas, errors) in rows.items():
+    for name, (features, areas, errors) in features_of.items():
         for seed in range(2):
             found = {"settings": {**settings, "features": features}, "normaliser": "eye distance"}
             found |= {"pck_area": {"1": areas[seed], "20": 0.95}, "error_percent": {"1": errors[seed], "20": 9.0}}
+            if (name, seed) == ("mine", 1):  # the others are as earlier versions wrote them
+                found["settings"] |= {"features": name, **facts}
             (tmp_path / f"{name}_{seed}.json").write_text(json.dumps(found))
     command = [sys.executable, "-m", "benchmarks.keypoints", f"--workdir={tmp_path}", "--rounds=1,20", "--seeds=2"]
     files = ["--images=i", "--annotations=a.json", "--annotations_test=b.json", f"--workdirs={tmp_path / 'mine'}"]
     options = {"cwd": ROOT, "capture_output": True, "text": True}
     result = subprocess.run([*command, *files], **options)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == [
+    read, table = result.stdout.splitlines()[:4], result.stdout.splitlines()[4:]
+    earlier = "; it is of an earlier version, whose records lack"
+    lacks = {"mine_0": f"{earlier} step, run, data", "mine_1": ""}
+    lacks |= {f"published_mobilenet_v2_{seed}": f"{earlier} trunk, stride" for seed in range(2)}
+    assert read == [f"{name}: read from {tmp_path / name}.json{lack}" for name, lack in lacks.items()]
+    assert table == [
         "",
         "area under PCK to alpha 1, by annotated pictures:",
         "",
@@ -240,14 +247,19 @@ def test_few_shot_rows_that_are_done_are_only_read(tmp_path):
         "| published_mobilenet_v2 | 25.0 ± 7.1 | 9.0 ± 0.0 |",
     ]
     for changed, message in (
-        (["--steps=7"], f"error: {tmp_path}/mine_0.json was made with .* choose another --workdir"),
+        (["--steps=7"], f"error: {tmp_path}/mine_0.json was made with .'steps': 500.*, choose another --workdir"),
         (["--rounds=1,x"], "error: --rounds=1,x: must be whole numbers, such as 1,5,10"),
         (["--workdirs="], "error: --workdirs is missing; name at least one run of configs/introspection.py"),
         (["--workdirs=a/mine,b/mine"], "error: --workdir=a/mine does not exist; give the folder a training wrote"),
         (["--images="], "error: --images is missing; --images, --annotations and --annotations_test say what pictures"),
     ):
         result = subprocess.run([*command, *files, *changed], **options)
-        assert result.returncode == 1 and re.fullmatch(message, result.stderr.strip()), result.stderr
+        assert result.returncode == 1 and re.fullmatch(message, result.stderr.splitlines()[-1]), result.stderr
+    record = json.loads((tmp_path / "mine_1.json").read_text())
+    record["settings"]["step"] = 10  # the run has gone on since
+    (tmp_path / "mine_1.json").write_text(json.dumps(record))
+    result = subprocess.run([*command, *files], **options)
+    assert f"error: {tmp_path}/mine_1.json was made with {{'step': 10}}, choose another" in result.stderr
 
 
 # --- timing ---
@@ -510,6 +522,13 @@ def test_two_models_are_compared_output_by_output(colour_served_dir):
         "labels_float/labels": found["labels_float/labels"] + 0.25 * np.abs(found["labels_float/labels"]).max(),
     }
     assert stacks.differences(moved, found)["labels_float"] == pytest.approx(0.25)
+    labels, broken = found["labels_float/labels"], np.copy(found["labels_float/labels"])
+    broken.flat[-1] = np.nan
+    for other in (broken, labels[:1], labels[..., :1]):  # one picture, or one number a label, would be broadcast
+        others = {**found, "labels_float/labels": other}
+        assert stacks.differences(others, found)["labels_float"] == np.inf
+        assert stacks.differences(found, others)["labels_float"] == np.inf
+    assert stacks.differences({"labels/a": broken}, {"labels/a": broken}) == {"labels": np.inf}
     del moved["labels_float/labels"]
     with pytest.raises(ValueError, match="one model has signatures that the other lacks: .'labels_float/labels'"):
         stacks.differences(moved, found)
