@@ -7,11 +7,11 @@ python -m benchmarks.detectors --picture=FILE.png --results=RESULTS
 
 Annotations are in any format that `eval_main.py` takes. Draws and figures are those of `--few_shot`: each draw is
 fitted alone, and measured on TEST; without it, on the annotated pictures that were not drawn. `--hold_out` is for
-choosing settings: so many pictures of ANNOTATIONS, always the same, are measured on instead, and none of them is drawn
-or learned from. The pile are the pictures of ANNOTATIONS that were not drawn, without their landmarks, or those of
-FOLDER. Beside each detector stands what it is without the pile, without its second look, and without either: a trunk
-of ImageNet that is fine-tuned end to end to heat maps, as other programs do it. The minutes are of fitting, and of
-predicting the pictures that are measured on by all four.
+choosing settings: so many pictures of ANNOTATIONS, always the same, are measured on instead, with all boxes in them,
+and none of them is drawn or learned from. The pile are the pictures of ANNOTATIONS that were not drawn, without their
+landmarks, or those of FOLDER. Beside each detector stands what it is without the pile, without its second look, and
+without either: a trunk of ImageNet that is fine-tuned end to end to heat maps, as other programs do it. The minutes are
+of fitting, and of predicting the pictures that are measured on by all four.
 
 `--peers` adds other programs, fitted to the same draws and measured on the same pictures; they see no pile. `--only`
 names what is fitted: `detector`, which needs the weights of its trunk, or peers, which do not.
@@ -104,12 +104,24 @@ def _fitting(name, config):
 
     fitting = _detector(config) if name == _OURS else peers.Fitting(name, config)
     if _HOLD_OUT.value:
-        order = np.random.default_rng(_HOLD_OUT_SEED).permutation(len(fitting.known))
-        held_out, rest = order[: _HOLD_OUT.value], order[_HOLD_OUT.value :]
+        held_out, rest = _held_out(fitting, _HOLD_OUT.value)
         fitting.test, fitting.known = fitting.known.take(held_out), fitting.known.take(rest)
         if name == _OURS and fitting.pile:
             fitting.pile = fitting.pile.without({fitting.origins[picture] for picture in fitting.test.picture})
     return fitting
+
+
+def _held_out(fitting, count):
+    """Numbers of the annotated images of so many pictures, always the same, and of the others."""
+    from dense_labels.evaluation import turns
+
+    order = np.random.default_rng(_HOLD_OUT_SEED).permutation(len(fitting.known))
+    pictures = turns.of_images(fitting.origins, fitting.known.picture)[order]
+    names = list(dict.fromkeys(pictures.tolist()))
+    if count >= len(names):
+        raise ValueError(f"--hold_out={count}: there are {len(names)} pictures with annotations; hold out fewer")
+    held_out = np.isin(pictures, names[:count])
+    return order[held_out], order[~held_out]
 
 
 def _detector(config):
@@ -128,7 +140,7 @@ def _draws(name, fitting):
     from dense_labels.evaluation import landmarks
 
     counts = list(map(int, _COUNTS.value))
-    landmarks.check_few_shot(counts, fitting.known, fitting.test)
+    landmarks.check_few_shot(counts, fitting.known, fitting.test, fitting.origins)
     return {count: [_draw(name, fitting, count, seed) for seed in range(_SEEDS.value)] for count in counts}
 
 
@@ -136,6 +148,9 @@ def _draw(name, fitting, count, seed):
     """Fits and measures one draw, unless that is recorded."""
     asked = _asked(name, fitting, count, seed)
     record = rows.recorded(f"{name}_{count}_{seed}", asked, lambda: _measure(name, fitting, count, seed))
+    if "error_percent" not in record:
+        print(f"{count} annotated, draw {seed}: {name} drew all pictures, and none is left to measure on", flush=True)
+        return record
     others = {words: record[f"error_percent{of}"] for of, words in _WITHOUT.items() if f"error_percent{of}" in record}
     said = f"{record['error_percent']:.2f} %" + "".join(f", {words} {value:.2f}" for words, value in others.items())
     print(f"{count} annotated, draw {seed}: {name} {said} ({record['minutes']:.1f} minutes)", flush=True)
@@ -174,14 +189,15 @@ def _measure(name, fitting, count, seed):
     if name == _OURS:
         fitting.settings = dataclasses.replace(fitting.settings, seed=seed)  # where all are drawn, draws differ in this
         parts = fitting.ablated(count, seed, measure=peers.errors)
-        found = {f"{figure}_{of}".rstrip("_"): value for of, part in parts.items() for figure, value in part.items()}
+        measured = {of: part for of, part in parts.items() if isinstance(part, dict)}  # not where no picture is left
+        found = {f"{figure}_{of}".rstrip("_"): value for of, part in measured.items() for figure, value in part.items()}
     else:
         found = fitting.measure(count, seed)
     return {**found, "normaliser": fitting.normaliser, "minutes": (time.monotonic() - start) / 60}
 
 
 def _table(measured, units):
-    """The figures, name -> count -> records, in each of some units; "-" where older records lack one."""
+    """The figures, name -> count -> records, in each of some units; "-" where records lack one, as older ones do."""
     from dense_labels.evaluation import tables
 
     kinds = [(name, "", name) for name in measured]

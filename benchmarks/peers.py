@@ -6,11 +6,12 @@ what its figures depend on (`settings`), and that fits (`fit`), as `regression_t
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
-from benchmarks import regression_trees
+from benchmarks import records, regression_trees
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import Config
 from dense_labels.evaluation import absent, landmarks, measuring, sides
@@ -46,6 +47,7 @@ class Fitting:
       test: the test pictures, likewise; None where there are none.
       normaliser: what errors are divided by, in words.
       flip_pairs: landmarks that a mirror exchanges.
+      origins: path and SHA-256 of the file that each annotated picture, or box in one, is of.
     """
 
     def __init__(self, name: str, config: Config):
@@ -65,6 +67,7 @@ class Fitting:
         self._pictures = [(path, box) for each in (annotated, test) if each for path, box in _shown(each)]
         self.known = _numbered(annotated, 0)
         self.test = _numbered(test, len(annotated)) if test else None
+        self.origins = [(os.path.realpath(path), records.digest(path)) for path in annotated.paths]
         self.normaliser = annotated.normaliser
         self._chosen: dict[str, Any] = {}
         self.flip_pairs = annotated.flip_pairs or sides.flip_pairs(annotated.landmark_names)
@@ -81,7 +84,8 @@ class Fitting:
           seed: of their draw, and of the peer.
 
         Returns:
-          `errors`, and what the peer has `chosen` by the pictures that were drawn.
+          `errors`, and what the peer has `chosen` by the pictures that were drawn; nothing where other pictures than
+          those are wanted to measure on, and there is none.
 
         Raises:
           ValueError: if the peer is not installed; a table of recorded draws does not need it.
@@ -90,9 +94,9 @@ class Fitting:
             raise ValueError(f"{self._name} is not installed; install the extra bench, or {self._peer.PACKAGE}")
         fit = absent.takes_all(lambda few: self._fit(few, seed))
         take, asked = lambda drawn, _: self.known.take(drawn), {"counts": [count], "seeds": [seed]}  # noqa: E731
-        options = {**asked, "batch_size": _AT_ONCE, "measure": errors}
-        found = landmarks.few_shot({_AS: fit}, take, self.known, self.test, **options)[_AS][count][0]
-        return {**found, "chosen": self._chosen}
+        options = {**asked, "batch_size": _AT_ONCE, "measure": errors, "shown": self.origins}
+        found = landmarks.few_shot({_AS: fit}, take, self.known, self.test, **options).get(_AS, {})
+        return {**found[count][0], "chosen": self._chosen} if found.get(count) else {}
 
     def _fit(self, few, seed):
         """A head: numbers of pictures -> landmarks in pixels of them."""

@@ -68,7 +68,7 @@ def lacking(made, asked, later):
 
 
 def unlike(made, asked):
-    """Returns those entries of what a record depends on that are not as `asked`; where there are none, what it lacks."""
+    """Returns those entries of what a record depends on that are not as `asked`; if there are none, what it lacks."""
     other = {key: value for key, value in made.items() if key not in asked or value != asked[key]}
     return other or dict.fromkeys(asked.keys() - made.keys())
 

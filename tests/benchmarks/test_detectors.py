@@ -24,6 +24,7 @@ class Fitted:
         facts = ones[:, np.newaxis], ones[:, :1], ones, 400 * ones[:, 0], np.arange(8)  # all are 400 pixels wide
         self.known, self.pile = LabelledLandmarks(images, *facts), None
         self.test, self.flip_pairs, self.measured = None, ((0, 1),), []
+        self.origins = [(f"{number}.png",) for number in range(8)]
         self.settings = fitting.Settings(ViewsConfig(), "none", seed=9)
 
     def ablated(self, count, seed, *, measure):
@@ -177,6 +178,45 @@ def test_both_are_measured_on_the_same_pictures_held_out(detectors, fitted, peer
     for part in ("known", "test"):
         assert getattr(fitted, part).picture.tolist() == getattr(peer, part).picture.tolist()
     assert len(fitted.test) == 3 and len({*fitted.test.picture, *fitted.known.picture}) == 8
+
+
+def test_pictures_of_one_box_are_held_out_as_ever(detectors, fitted):
+    """So that the project's records, of faces of which each is a picture, are of the same ones."""
+    held_out, rest = detectors._held_out(fitted, 3)
+    order = np.random.default_rng(99).permutation(8)
+    assert held_out.tolist() == order[:3].tolist() and rest.tolist() == order[3:].tolist()
+
+
+def test_boxes_of_a_picture_are_held_out_together(detectors, fitted, monkeypatch):
+    fitted.origins = [(f"{number // 2}.png",) for number in range(8)]
+    monkeypatch.setattr(detectors, "_HOLD_OUT", types.SimpleNamespace(value=3))
+    detectors._fitting("detector", {})
+    held_out, rest = ({fitted.origins[number] for number in part.picture} for part in (fitted.test, fitted.known))
+    assert len(held_out) == 3 and len(rest) == 1 and not held_out & rest
+    assert len(fitted.test) == 6 and len(fitted.known) == 2
+    with pytest.raises(ValueError, match="^--hold_out=3: there are 1 pictures with annotations; hold out fewer$"):
+        detectors._held_out(fitted, 3)
+
+
+def test_counts_leave_a_picture_and_not_only_a_box_of_one(detectors, fitted, monkeypatch):
+    fitted.origins = [(f"{number // 4}.png",) for number in range(8)]
+    monkeypatch.setattr(detectors, "_COUNTS", types.SimpleNamespace(value=["5"]))
+    with pytest.raises(ValueError, match="5 annotated images cannot be drawn from 8 with a picture left to measure on"):
+        detectors.main()
+
+
+def test_a_draw_that_leaves_nothing_to_measure_is_said_and_not_counted(detectors, fitted, monkeypatch, capsys):
+    """What `evaluating.Fitting.ablated` returns where boxes of all pictures were drawn."""
+    whole = fitted.ablated
+    nothing = lambda count, seed, measure: {part: np.nan for part in choosing.PARTS}  # noqa: E731
+    monkeypatch.setattr(
+        fitted, "ablated", lambda *drawn, measure: (nothing if drawn[1] else whole)(*drawn, measure=measure)
+    )
+    for _ in range(2):  # measured, and read
+        detectors.main()
+        said = capsys.readouterr().out.splitlines()
+        assert "2 annotated, draw 1: detector drew all pictures, and none is left to measure on" in said
+        assert said[-2].startswith("| 2 | 5.00 | 10.00 | 15.00 | 20.00 | 20.00 |")
 
 
 @pytest.mark.parametrize("of, flag", [("detectors", "_PEERS"), ("rows", "_ONLY")])

@@ -104,6 +104,32 @@ def test_the_draws_are_those_of_heads_on_images_of_one_size(config, peer, tmp_pa
     np.testing.assert_allclose(points / 2, seen[0][1], rtol=1e-5)
 
 
+def test_no_box_of_a_drawn_picture_is_measured(config, peer, tmp_path):
+    """Copies of a file are one picture, as boxes in one file are."""
+    (tmp_path / "1.png").write_bytes((tmp_path / "0.png").read_bytes())
+    (tmp_path / "3.png").write_bytes((tmp_path / "2.png").read_bytes())
+    fitting, measured = peers.Fitting("dlib", config("points.csv", None)), []
+    assert len(fitting.origins) == 8 and len({digest for _, digest in fitting.origins}) == 6
+    located = peers.landmarks.predict
+    measure = lambda head, labels, size: measured.extend(labels.values.ravel()) or located(head, labels, size)  # noqa: E731
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peers.landmarks, "predict", measure)
+        for seed in range(4):
+            measured.clear()
+            fitting.measure(3, seed)
+            drawn = set(np.random.default_rng([seed, 3]).permutation(COUNT)[:3].tolist())
+            together = {number + 1 - 2 * (number % 2) for number in drawn & {0, 1, 2, 3}}
+            assert set(measured) == set(range(COUNT)) - drawn - together
+
+
+def test_a_draw_that_leaves_no_picture_to_measure_has_no_figures(config, peer):
+    fitting = peers.Fitting("dlib", config("points.csv", None))
+    fitting.origins = [(f"{number // 4}.png",) for number in range(COUNT)]
+    found = [fitting.measure(2, seed) for seed in range(8)]
+    split = [len(set(np.random.default_rng([seed, 2]).permutation(COUNT)[:2] // 4)) == 2 for seed in range(8)]
+    assert any(split) and not all(split) and [not each for each in found] == split
+
+
 def test_test_pictures_are_measured_and_not_fitted(config, peer):
     fitting = peers.Fitting("dlib", config("known.csv", "test.csv"))
     found = fitting.measure(5, 0)
