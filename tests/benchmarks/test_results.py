@@ -1,0 +1,52 @@
+"""The figures of README.md are those of the project's records."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.commands import ROOT
+
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def detectors(folder, row, figure):
+    """The mean of a figure over the three draws of a row, as README has it."""
+    paths = sorted((RESULTS / f"detectors_{folder}").glob(f"{row}_?.json"))
+    assert len(paths) == 3
+    return f"{np.mean([json.loads(path.read_text())[figure] for path in paths]):.1f}"
+
+
+def row_of(beginning):
+    (line,) = (line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| {beginning}"))
+    return [cell.strip() for cell in line.strip("| ").split(" | ")]
+
+
+def test_faces_by_regression():
+    result = json.loads((RESULTS / "faces" / "dilations_dist_L64_exchange.json").read_text())["result"]
+    metrics, few = result["metrics"], np.mean(result["few_shot_error_percent"]["regress"]["20"])
+    _, ours, theirs = row_of("faces, five landmarks by regression")
+    expected = (
+        f"{metrics['regress_error_percent']:.1f} % of the eye distance off, {few:.1f} % with 20 annotated pictures"
+    )
+    assert ours == expected and theirs == f"the mean shape: {metrics['mean_shape_error_percent']:.1f} %"
+
+
+@pytest.mark.parametrize(
+    "beginning, folder, counts, unit, ours, theirs",
+    [
+        ("faces, five landmarks, a detector", "faces", (20, 5), "percent", ("", ""), "detector"),
+        ("fly wings, twelve landmarks", "wings", (20, 5), "px", ("", "_without_pile"), "dlib"),
+        ("a mouse in a box", "mouse", (20, 92), "px", ("_without_pile", ""), "detector"),
+    ],
+)
+def test_detectors(beginning, folder, counts, unit, ours, theirs):
+    """A small pile is left out where it does not pay, as in an evaluation; compared are detectors without either."""
+    name, found, compared = row_of(beginning)
+    assert all(str(count) in name.split(";")[part] for part, count in enumerate(counts))
+    own = [detectors(folder, f"detector_{count}", f"error_{unit}{of}") for count, of in zip(counts, ours)]
+    of = "_without_either" if theirs == "detector" else ""
+    other = [detectors(folder, f"{theirs}_{count}", f"error_{unit}{of}") for count in counts]
+    for cell, (first, second) in ((found, own), (compared.partition(": ")[2], other)):
+        begin, end = cell.split("; ")
+        assert begin.split()[0] == first and end.split()[0] == second
