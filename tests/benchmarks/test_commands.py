@@ -508,9 +508,15 @@ def test_the_peers_step_is_ours(monkeypatch):
     assert step()["loss"] < first and their_step() < their_first
 
 
-def test_a_step_in_bfloat16_with_the_loss_that_costs_nothing():
-    case = {"network": "simple", "norm": "none", "size": 20, "visible": 1.0, "precision": "bfloat16"}
-    assert np.isfinite(train_step.ours(**case, loss=False)()["loss"])
+def test_a_step_in_bfloat16_with_the_loss_that_costs_nothing(monkeypatch):
+    made, create = [], train_step._model
+    monkeypatch.setattr(train_step, "_model", lambda *asked: made.append(create(*asked)) or made[-1])
+    case = {"network": "simple", "norm": "none", "size": 20, "visible": 1.0}
+    for precision in ("bfloat16", "float32"):
+        assert np.isfinite(train_step.ours(**case, precision=precision, loss=False)()["loss"])
+        layers = [each for each in made[-1].network.submodules if isinstance(each, tf.keras.layers.Conv2D)]
+        dtypes = [layer.compute_dtype for layer in layers if layer.filters != train_step.LABEL_SIZE]
+        assert len(dtypes) == len(layers) - 1 > 2 and set(dtypes) == {precision}  # labels are in full precision
 
 
 def test_two_models_are_compared_output_by_output(colour_served_dir):

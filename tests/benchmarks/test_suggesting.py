@@ -3,6 +3,7 @@
 import shutil
 import types
 
+import numpy as np
 import pytest
 
 from benchmarks import rows
@@ -36,6 +37,25 @@ def test_labels_alone_stand_beside_what_is_refined(asked, capsys):
         [f"| {count}", way, "100%"] for count in (1, 2) for way in ("labels alone", "refined")
     ]
     assert table[0].split(" | ")[3:] != table[1].split(" | ")[3:]
+
+
+def test_suggestions_that_are_off_by_known_pixels(asked, monkeypatch, capsys):
+    """In three pictures, by 3, 4 and 10 pixels; refined by half of that."""
+
+    def planted(labels, frame, pictures, points, annotated, targets, *, exactly):
+        assert len(targets) == 3 and annotated[:1].all() and not annotated[1:].any()
+        off = np.array([[1.8, 2.4], [-4, 0], [6, -8]]) / (2 if exactly else 1)
+        return points[list(targets)] + off[:, np.newaxis], None
+
+    monkeypatch.setattr("dense_labels.annotation.suggesting.in_pictures", planted)
+    for within, shares in ((5, ("67%", "67%")), (3.5, ("33%", "67%")), (6, ("67%", "100%"))):
+        asked(_WITHIN=within, _SEEDS=2)
+        suggesting.main()
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split(" | ")[2:] for line in lines[-2:]] == [
+            [shares[0], "4.0", "10.0 |"],
+            [shares[1], "2.0", "5.0 |"],
+        ]
 
 
 def test_counts_that_cannot_be_are_one_line(asked):
