@@ -134,9 +134,10 @@ def facts(workdir):
     import dataclasses
 
     from dense_labels import run_config
+
+    config = run_config.load(workdir)  # says what is wrong before TensorFlow is imported
     from dense_labels.training import checkpoints
 
-    config = run_config.load(workdir)
     config.model.weights = os.path.basename(config.model.weights)
     config.train.init_from = os.path.basename(config.train.init_from)
     parts = {name: dataclasses.asdict(getattr(config, name)) for name in ("model", "loss", "views", "train")}

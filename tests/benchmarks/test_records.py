@@ -9,7 +9,7 @@ import types
 import pytest
 
 from benchmarks import faces, records, rows, seeds
-from tests.commands import ROOT
+from tests.commands import ROOT, environment
 
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -179,7 +179,11 @@ def test_a_mistake_of_the_user_is_one_line(module, tmp_path):
     if module == "framing":
         wrong, said = ["--workdirs=TYPO"], "TYPO"
     result = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{module}", *data, *wrong], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", f"benchmarks.{module}", *data, *wrong],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 1 and len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith("error: ") and said in result.stderr
