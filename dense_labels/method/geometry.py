@@ -38,10 +38,10 @@ def covered(points: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor, 
       stride: side of a cell in pixels.
 
     Returns:
-      bool [...]; False of what is no number.
+      bool [...]; True of what is no number, so that it is not passed over.
     """
     ends = tf.cast(stride, tf.float32) * tf.cast(tf.stack([width, height]), tf.float32)
-    return tf.reduce_all(tf.cast(points, tf.float32) <= ends, axis=-1)
+    return ~tf.reduce_any(tf.cast(points, tf.float32) > ends, axis=-1)
 
 
 def mean_point(weights: tf.Tensor, centres: tf.Tensor) -> tf.Tensor:
