@@ -8,7 +8,12 @@ import os
 
 FEW = "--few_shot"
 _WEIGHTS = "--config.model.weights"
-_PUBLISHED = ("imagenet", "mobilenet_v2_imagenet_notop.h5")  # of records that do not say with which weights they began
+_PUBLISHED = (  # names of the weights that Keras publishes; where a record names none, the row began with these
+    "imagenet",
+    "mobilenet_v2_imagenet_notop.h5",
+    "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+)
+_UNTRAINED = {"changes": ["--untrained"]}  # all that an earlier version said of a network before training
 
 
 def how(options):
@@ -39,13 +44,16 @@ def begun_alike(made, asked):
     """Says whether two rows are made alike, but for how few annotated pictures heads are fitted to.
 
     Args:
-      made, asked: of what is kept and of what is asked for, as of `how`. Where the first says nothing of weights, it
-        began with the published ones.
+      made, asked: of what is kept and of what is asked for, as of `how`. The published weights are the same by any
+        name, and where no weights are named.
     """
-    changes = asked.get("changes", [])
-    if not any(_flag(change) == _WEIGHTS for change in made.get("changes", [])):
-        changes = [each for each in changes if each not in [f"{_WEIGHTS}={name}" for name in _PUBLISHED]]
-    return {**made, "evaluation": _split(made)[0]} == {**asked, "changes": changes, "evaluation": _split(asked)[0]}
+    if made == _UNTRAINED:
+        return asked.get("evaluation") == _UNTRAINED["changes"]
+    first, second = (
+        {**each, "changes": _without_published(each.get("changes", [])), "evaluation": _split(each)[0]}
+        for each in (made, asked)
+    )
+    return first == second
 
 
 def serves(made, asked):
@@ -70,6 +78,9 @@ def lacking(made, asked, later):
 def unlike(made, asked):
     """Returns those entries of what a record depends on that are not as `asked`; if there are none, what it lacks."""
     other = {key: value for key, value in made.items() if key not in asked or value != asked[key]}
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(asked.get(key), dict):
+            other[key] = unlike(value, asked[key])
     return other or dict.fromkeys(asked.keys() - made.keys())
 
 
@@ -91,6 +102,10 @@ def digest(path):
         return ""
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
+
+
+def _without_published(changes):
+    return [each for each in changes if each not in [f"{_WEIGHTS}={name}" for name in _PUBLISHED]]
 
 
 def _flag(option):

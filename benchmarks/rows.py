@@ -228,9 +228,9 @@ def _recorded(workdir, options, make):
     how = records.how(options)
     if os.path.exists(path):
         record = read(path)
-        if not records.serves(record["how"], how):
+        if not records.begun_alike(record["how"], how):
             sys.exit(f"error: {path} was made in another way ({record['how']}); give another --results, or remove it")
-        records.say_read(name, path)
+        records.say_read(name, path, () if records.serves(record["how"], how) else (f"some of {records.FEW}",))
         return record["result"]
     result = {name: value for name, value in make().items() if name != "curves"}
     _write(path, {"how": how, "command": typed_command(), "result": result})

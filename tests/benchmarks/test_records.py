@@ -93,12 +93,20 @@ def test_a_row_is_told_by_its_weights_whatever_folder_they_lie_in(made, tmp_path
 
 
 @pytest.mark.parametrize(
-    "weights, same", [("imagenet", True), ("a/mobilenet_v2_imagenet_notop.h5", True), ("none", False)]
+    "weights, same",
+    [
+        ("imagenet", True),
+        ("a/mobilenet_v2_imagenet_notop.h5", True),
+        ("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5", True),
+        ("none", False),
+        ("mine.h5", False),
+    ],
 )
 def test_a_record_that_does_not_say_its_weights_is_of_published_ones(weights, same):
     committed = json.loads((RESULTS / "introspection_faces" / "confidence_exchange.json").read_text())["how"]
     asked = {**committed, "changes": [f"--config.model.weights={weights}", *committed["changes"]]}
     assert records.serves(committed, records.how(asked)) is same
+    assert records.serves(records.how(asked), committed) is same
 
 
 def test_an_untrained_network_is_told_by_its_row(made, tmp_path, monkeypatch):
@@ -108,6 +116,29 @@ def test_an_untrained_network_is_told_by_its_row(made, tmp_path, monkeypatch):
     assert first == rows.untrained("c.py", workdir, ["--config.model.label_size=3"])
     with pytest.raises(SystemExit, match="row_untrained.json was made in another way .*label_size=3.*--untrained"):
         rows.untrained("c.py", workdir, ["--config.model.label_size=64"])
+
+
+def test_what_an_earlier_version_recorded_of_a_network_before_training_is_read(tmp_path, monkeypatch):
+    keep(monkeypatch, tmp_path)
+    earlier = {"how": {"changes": ["--untrained"]}, "command": "c", "result": {"metrics": {"m": 1}}}
+    (tmp_path / "row_untrained.json").write_text(json.dumps(earlier))
+    assert rows.untrained("c.py", "runs/row", ["--config.model.label_size=3"]) == {"metrics": {"m": 1}}
+    assert not records.begun_alike(earlier["how"], {"config": "c.py", "changes": [], "evaluation": []})
+
+
+def test_a_record_with_fewer_counts_is_read_and_that_is_said(made, tmp_path, monkeypatch, capsys):
+    keep(monkeypatch, tmp_path / "records")
+    found = rows.run("c.py", str(tmp_path / "row"), [], evaluation=["--few_shot=20"])
+    assert rows.run("c.py", str(tmp_path / "row"), [], evaluation=["--few_shot=1,20"]) == found
+    assert "row.json; it is of an earlier version, whose records lack some of --few_shot" in capsys.readouterr().out
+
+
+def test_of_nested_settings_those_that_differ_are_named():
+    made, asked = (
+        {"run": {"model": {"weights": "a", "norm": "batch"}}, "step": 5},
+        {"run": {"model": {"norm": "batch"}}},
+    )
+    assert records.unlike(made, {**asked, "step": 5}) == {"run": {"model": {"weights": "a"}}}
 
 
 def test_more_counts_serve_for_fewer_but_not_the_other_way_round():
