@@ -36,10 +36,14 @@ def test_a_match_is_off_by_its_distance_from_the_truth(rows, monkeypatch):
     places, probability, errors, seen = matches.measure_matches(labels_a, labels_b, truth, visible)
     np.testing.assert_allclose(places[visible], truth[visible])
     np.testing.assert_allclose(errors[visible], 0)
-    assert seen is visible and probability.shape == errors.shape
+    np.testing.assert_array_equal(seen, visible)
+    assert probability.shape == errors.shape
     assert 0.99 < probability.min() <= probability.max() <= 1
-    off = matches.measure_matches(labels_a, labels_b, truth + [3.0, -4.0], visible)
-    np.testing.assert_allclose(off.errors[visible], 5, rtol=1e-6)
+    off = matches.measure_matches(labels_a, labels_b, truth - [3.0, 4.0], visible)
+    np.testing.assert_allclose(off.errors[off.visible], 5, rtol=1e-6)
+    np.testing.assert_array_equal(off.visible, visible)
+    beyond = matches.measure_matches(labels_a, labels_b, truth + [1.5, 0.0], visible)  # of column 13: no cell is there
+    np.testing.assert_array_equal(beyond.visible, visible & (np.arange(COLUMNS) < 13))
 
 
 def test_a_is_drawn_from_the_pixels_of_b_and_what_b_does_not_show_is_hidden():
@@ -90,7 +94,7 @@ def test_the_pair_whose_matches_are_furthest_off_is_drawn_first(monkeypatch):
     monkeypatch.setattr(matches, "match_errors_panel", panel)
     offsets = np.reshape([1.0, 4.0, 0.0, 2.0], [4, 1, 1, 1])
     images = np.tile(np.reshape(np.arange(4.0), [4, 1, 1, 1]), [1, 20, 30, 3])
-    pairs = PairBatch(images, np.full_like(images, 9.0), truth + offsets * [1.0, 0.0], np.tile(visible, [4, 1, 1]))
+    pairs = PairBatch(images, np.full_like(images, 9.0), truth - offsets * [1.0, 0.0], np.tile(visible, [4, 1, 1]))
     pairs.points_in_b[2, :, -1] = np.nan  # where nothing is visible there may be anything
 
     def network(images):
