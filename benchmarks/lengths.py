@@ -13,7 +13,7 @@ from dense_labels import command_line
 
 ROWS = {  # name -> what is changed in configs/folder.py
     f"L{length}{'_exchange' * exchange}": {"model.label_size": length, "loss.exchange": exchange}
-    for length in (3, 16, 64)
+    for length in (3, 16, 32, 64)
     for exchange in (False, True)
 }
 ROWS.update({f"sparse_{count}": {**rows.sparse(count), "loss.exchange": False} for count in (10, 30, 50)})
