@@ -26,14 +26,15 @@ _BLUNT = 3e-4  # below this the loss is quadratic: a hundredth of a pixel of a m
 class _Data(NamedTuple):
     """What is fitted to; places are counted from the middle of the map, in halves of its longer side."""
 
-    labels: np.ndarray  # float32 [N, h, w, L]
+    labels: np.ndarray  # float32 [all, h, w, L]: shared by all parts of the data, for copies would fill the memory
+    maps: np.ndarray  # [N], where in these the N images are
     targets: np.ndarray  # [N, K, 2]
     annotated: np.ndarray  # bool [N, K]
     picture: np.ndarray  # [N]
 
     def take(self, rows: np.ndarray) -> _Data:
-        """Returns the images at integer indices or under a mask."""
-        return _Data(*(part[rows] for part in self))
+        """Returns the images at integer indices or under a mask; their labels are not copied."""
+        return _Data(self.labels, *(part[rows] for part in self[1:]))
 
 
 def fit_regress(
@@ -72,7 +73,7 @@ def fit_regress(
         raise ValueError(f"form={form!r}: there is no such form; choose {', '.join(FORMS)}")
     own = nearest_landmarks.fit_nearest(known)
     stride, data, rng = known.labels.stride, _data(known), np.random.default_rng(seed)
-    vectors = _initial_vectors(data.labels, own, form, rng)
+    vectors = _initial_vectors(data, own, form, rng)
     pictures = min(len(np.unique(data.picture[seen])) for seen in data.annotated.T)  # of the landmark with the fewest
     if pictures > 2 * vectors.shape[1] and steps:
         return regressed_landmarks.RegressedLandmarks(*_train(vectors, data, form, rng, steps), stride)
@@ -108,20 +109,24 @@ def _data(known: LabelledLandmarks) -> _Data:
     annotated = np.asarray(known.annotated) > 0
     middle, half = regressed_landmarks.middle_and_half(known.labels.values[:1], known.labels.stride)
     targets = np.where(annotated[..., np.newaxis], (known.landmarks - middle.numpy()) / half.numpy(), 0.0)
-    return _Data(known.labels.values, targets, annotated, np.asarray(known.picture)).take(annotated.any(axis=1))
+    maps = np.arange(len(known))
+    return _Data(known.labels.values, maps, targets, annotated, np.asarray(known.picture)).take(annotated.any(axis=1))
 
 
-def _initial_vectors(labels: np.ndarray, own: np.ndarray, form: str, rng: np.random.Generator) -> np.ndarray:
+def _initial_vectors(data: _Data, own: np.ndarray, form: str, rng: np.random.Generator) -> np.ndarray:
     """Joins the own vectors [K, L] of the landmarks and the centres of clusters of labels: [1 or K, M, L]."""
     count = max(_POINTS, 2 * len(own)) - len(own) if form == "shared" else _POINTS - 1
-    cells = labels.reshape([-1, labels.shape[-1]])
-    cells = cells[rng.choice(len(cells), min(len(cells), _CLUSTERED), replace=False)]
+    by_cell = data.labels.reshape([len(data.labels), -1, data.labels.shape[-1]])
+    every = len(data.maps) * by_cell.shape[1]
+    images, cells = np.divmod(rng.choice(every, min(every, _CLUSTERED), replace=False), by_cell.shape[1])
+    cells = by_cell[data.maps[images], cells]
     distinct = len(np.unique(cells, axis=0))
     if distinct < count:
         raise ValueError(f"the label maps hold {distinct} different labels; {count} virtual points need as many")
     centres, _ = scipy.cluster.vq.kmeans2(cells, count, minit="++", seed=rng)
     centres /= np.mean(np.sum(np.square(cells), axis=-1))  # the inner product of two labels is now about 1
-    sharp = _sharpened(centres, labels[rng.choice(len(labels), min(len(labels), 32), replace=False)])
+    some = data.maps[rng.choice(len(data.maps), min(len(data.maps), 32), replace=False)]
+    sharp = _sharpened(centres, data.labels[some])
     if form == "shared":
         return np.concatenate([own, sharp])[np.newaxis]
     return np.stack([np.concatenate([z[np.newaxis], sharp]) for z in own])
@@ -141,7 +146,7 @@ def _sharpened(centres: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _regress(vectors: np.ndarray, data: _Data, form: str) -> tuple[np.ndarray, np.ndarray]:
     """Fits the linear maps to given vectors: matrices [K, 2 M, 2] and offsets [K, 2]."""
-    positions = _positions(data.labels, vectors).astype(float)
+    positions = _positions(data, vectors).astype(float)
     matrices, offsets = [], []
     for k, rows in enumerate(data.annotated.T):
         x, y = positions[rows, k if form == "each" else 0], data.targets[rows, k]
@@ -214,8 +219,6 @@ def _train(
     vectors: np.ndarray, data: _Data, form: str, rng: np.random.Generator, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Trains vectors, matrices and offsets together; returns those that did best on held-out pictures."""
-    scale = np.sqrt(np.mean(np.square(vectors)))  # so that one rate suits labels of any scale
-    data = data._replace(labels=data.labels * scale)
     pictures = rng.permutation(np.unique(data.picture))
     chosen = np.isin(data.picture, pictures[: len(pictures) // 10])
     held_out, used = data.take(chosen), data.take(~chosen)
@@ -225,37 +228,36 @@ def _train(
 
     def error(candidate):
         vectors, *maps = candidate
-        positions = _positions(held_out.labels, vectors)
+        positions = _positions(held_out, vectors)
         return float(_mean_distance(positions, maps, held_out.targets, held_out.annotated))
 
-    candidates = [solved(vectors / scale)]
+    candidates = [solved(vectors)]
     candidates += _descend(candidates[0], used, form, rng, steps)
     candidates.append(solved(candidates[-1][0]))
-    vectors, *maps = min(candidates, key=error)
-    return vectors * scale, *maps
+    return tuple(min(candidates, key=error))
 
 
 def _descend(
     start: list[np.ndarray], data: _Data, form: str, rng: np.random.Generator, steps: int
 ) -> Iterator[list[np.ndarray]]:
     """Yields vectors, matrices and offsets now and then on their way down, and at its end."""
-    values = [tf.Variable(value) for value in start]
+    scale = np.sqrt(np.mean(np.square(start[0])))  # so that one rate suits labels of any scale
+    values = [tf.Variable(value) for value in (start[0] / scale, *start[1:])]
     trained = values if form == "shared" else values[:2]
     optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_RATE, steps), amsgrad=True)
-    parts = [tf.constant(part, tf.float32) for part in data[:3]]
 
     @tf.function(autograph=False)
-    def step(rows):
-        labels, targets, annotated = (tf.gather(part, rows) for part in parts)
+    def step(labels, targets, annotated):
         with tf.GradientTape() as tape:
-            _, positions = regressed_landmarks.virtual_points(labels, values[0])
+            _, positions = regressed_landmarks.virtual_points(labels * scale, values[0])
             loss = _mean_distance(positions, values[1:], targets, annotated)
         optimizer.apply_gradients(zip(tape.gradient(loss, trained), trained))
 
     for done in range(1, steps + 1):
-        step(tf.constant(rng.choice(len(data.labels), _BATCH, replace=False)))
+        some = data.take(rng.choice(len(data.maps), _BATCH, replace=False))
+        step(*(tf.constant(part, tf.float32) for part in (data.labels[some.maps], some.targets, some.annotated)))
         if done % -(-steps // _CHECKS) == 0 or done == steps:
-            yield [value.numpy() for value in values]
+            yield [values[0].numpy() * scale, *(value.numpy() for value in values[1:])]
 
 
 def _mean_distance(
@@ -267,9 +269,8 @@ def _mean_distance(
     return tf.reduce_sum(tf.sqrt(squared + _BLUNT**2) * weights) / tf.reduce_sum(weights)
 
 
-def _positions(labels: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Finds the `virtual_points` of any number of maps, a few at a time: float32 [N, 1 or K, 2 M]."""
+def _positions(data: _Data, vectors: np.ndarray) -> np.ndarray:
+    """Finds the `virtual_points` of any number of images, a few at a time: float32 [N, 1 or K, 2 M]."""
     vectors = tf.constant(vectors, tf.float32)
-    return np.concatenate(
-        [regressed_landmarks.virtual_points(labels[i : i + 32], vectors)[1] for i in range(0, len(labels), 32)]
-    )
+    some = (data.labels[data.maps[i : i + 32]] for i in range(0, len(data.maps), 32))
+    return np.concatenate([regressed_landmarks.virtual_points(labels, vectors)[1] for labels in some])

@@ -122,7 +122,7 @@ def fit_heads(
         measured = _in_turns(fits, known, batch_size, numbers % folds, with_more)
     elif count >= FOLDS:
         held_out = (numbers % FOLDS == 0) & (numbers < count)
-        _, part, answers = _turn(fits, known, held_out, batch_size, with_more)
+        part, answers = _turn(fits, known, held_out, batch_size, with_more)[1:]  # the rest of the labels is not kept
         measured = _compared(measured, answers, part, known.annotated[held_out])
     kept = fits if keep is None else keep(measured.each)
     fitted_to = with_more(known)

@@ -1,11 +1,13 @@
 """Tests of how landmark regression is fitted: labels that are a known function of the object."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dense_labels.method import sparse_landmarks
-from models import regressed_landmarks, regression
+from models import nearest_landmarks, regressed_landmarks, regression
 from tests.models.labelled import labelled
 
 STRIDE, HEIGHT, WIDTH = 2, 20, 24
@@ -240,3 +242,18 @@ def test_errors_say_what_is_wrong():
         fit((0 * labels, landmarks), "shared")
     with pytest.raises(ValueError, match="the label maps hold 1 different labels; 47 virtual points need as many"):
         fit((np.ones_like(labels), landmarks), "shared")
+
+
+def test_the_labels_are_not_copied(monkeypatch):
+    """Of thousands of annotated pictures they are gigabytes."""
+    labels, landmarks = synthetic_views(300, seed=4)
+    labels = np.tile(labels, 10)
+    annotated = np.ones(landmarks.shape[:2])
+    annotated[7] = 0  # a picture without any landmark is left out, which could cost a copy
+    monkeypatch.setattr(nearest_landmarks, "_LOOKED_AT", 1000)  # copies of these few
+    fit((labels[:120], landmarks[:120]), "shared", steps=1)  # what a first fit alone needs
+    tracemalloc.start()
+    fit((labels, landmarks), "shared", annotated, steps=20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.8 * labels.nbytes  # once the squares of all, for their mean
