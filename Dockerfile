@@ -1,11 +1,11 @@
 # Trains and evaluates in a container:
 #
 #   docker build -t dense-labels .
-#   docker build -t dense-labels:gpu --build-arg EXTRA=[gpu] .      which brings the CUDA libraries along
+#   docker build -t dense-labels:gpu --build-arg "EXTRA=[gpu]" .    which brings the CUDA libraries along
 #   docker run --rm -v "$PWD:/work" dense-labels dense-labels-train --config=folder --config.data.dir=PICTURES --workdir=run
 #   docker run --rm --gpus all -v "$PWD:/work" dense-labels:gpu ...  needs NVIDIA's container toolkit
 #
-# The newest stack: --build-arg PYTHON=3.13 --build-arg TENSORFLOW=2.21
+# TensorFlow 2.15 takes Python 3.11; the newest stack: --build-arg PYTHON=3.13 --build-arg TENSORFLOW=2.21
 ARG PYTHON=3.11
 FROM python:${PYTHON}-slim
 ARG TENSORFLOW=2.15

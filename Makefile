@@ -1,7 +1,7 @@
 # `make demo` needs a Python from 3.10 to 3.13, or uv, and nothing else; `make test` also g++.
 PYTHON =# a version such as 3.13, or the path of a Python; empty: the best there is
-VENV ?= .venv
-NEWEST ?= .venv-newest
+VENV = .venv
+NEWEST = .venv-newest
 RUN = $(VENV)/bin/python
 DEMO = runs/demo
 PYTEST = -m pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=40
@@ -35,7 +35,14 @@ lint: $(VENV)/installed
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) $(NEWEST) runs
+	rm -rf $(VENV) $(NEWEST) $(DEMO)
+
+# An environment that was made with another Python than the one asked for is made anew.
+ifneq ($(PYTHON),)
+ifneq ($(PYTHON),$(shell cat $(VENV)/installed 2>/dev/null))
+.PHONY: $(VENV)/installed
+endif
+endif
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	tools/make_environment $(VENV) $(PYTHON)

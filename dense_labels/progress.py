@@ -13,7 +13,9 @@ import sys
 
 def say(text: str) -> None:
     """Prints a line, or a table of several, at once."""
-    print("\n".join(printable(line) for line in text.split("\n")), flush=True)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # which may lack letters of a file's name
+    text = "\n".join(printable(line) for line in text.split("\n"))
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def note(text: str) -> None:

@@ -7,7 +7,27 @@ import subprocess
 
 import pytest
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "tools" / "make_environment"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "tools" / "make_environment"
+
+
+def would_do(folder, *arguments, **environment):
+    """What make says that it would do in a folder."""
+    command = ["make", "--dry-run", "--file", str(ROOT / "Makefile"), *arguments]
+    environment = {"PATH": os.environ["PATH"], **environment}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_leaves_other_runs_and_other_environments_alone(tmp_path):
+    assert would_do(tmp_path, "clean", VENV="/mine", NEWEST="/mine") == "rm -rf .venv .venv-newest runs/demo\n"
+
+
+@pytest.mark.parametrize("asked, made_anew", [([], False), (["PYTHON=3.13"], False), (["PYTHON=3.12"], True)])
+def test_make_does_not_take_an_environment_of_another_python(tmp_path, asked, made_anew):
+    for name in ("setup.cfg", "pyproject.toml", ".venv/installed"):  # the last is the newest
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("3.13\n")
+    assert ("tools/make_environment .venv 3.12" in would_do(tmp_path, "lint", *asked)) == made_anew
 
 
 @pytest.fixture

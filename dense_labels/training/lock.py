@@ -160,6 +160,8 @@ def _is_alive(path: pathlib.Path, held: dict[str, Any]) -> bool:
     """Says whether the holder of a lock still trains in this folder."""
     if held.get("machine") != _machine():
         return _age(path) < _DEAD
+    if not held.get("started") and _age(path) >= _DEAD:
+        return False  # where a system does not tell processes of one number apart, that one may have ended long ago
     return _is_running(held.get("pid"), held.get("started")) and not _is_elsewhere(path, held)
 
 

@@ -78,9 +78,13 @@ def _sync(path):
 
 @contextlib.contextmanager
 def lock(path: pathlib.Path) -> Iterator[None]:
-    """Waits for a lock, then holds it; the system releases it when the process ends, however it ends."""
+    """Waits for a lock, then holds it; the system releases it when the process ends, however it ends.
+
+    On a file system without locks it goes on: two that begin at once may get in each other's way there.
+    """
     with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -1,6 +1,7 @@
 """What a user reads of an error: one line of what they can mend, the stack trace of what they cannot."""
 
 import ast
+import io
 import json
 import os
 import re
@@ -51,6 +52,14 @@ runs/ckpt-6_temp/part-0; File too large
 )
 def test_the_line_that_tells_is_picked(message, line):
     assert command_line.of_tensorflow(message).strip() == line
+
+
+def test_letters_that_the_output_lacks_are_spelt_out(monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", output)
+    progress.note("Käfer/\u753b.png")
+    output.flush()
+    assert output.buffer.getvalue() == b"note: K\xe4fer/\\u753b.png\n"
 
 
 def test_what_would_steer_a_terminal_is_spelt_out(capsys):

@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from dense_labels.exporting import signatures, warmup_requests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIZE = (41, 33)
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="its linker has these flags")
 
 
 @pytest.fixture(scope="module")

@@ -84,6 +84,16 @@ def test_a_later_process_of_the_same_number_is_another(tmp_path, holder):
     assert not (tmp_path / "run" / lock.FILE).exists()
 
 
+def test_where_processes_of_one_number_look_alike_the_last_renewal_tells_as_well(tmp_path, holder, monkeypatch):
+    """As on macOS, once another process has the number of one that was killed."""
+    monkeypatch.setattr(lock, "_started", lambda pid: "")
+    change(tmp_path / "run", started="")
+    with pytest.raises(ValueError, match=f"process {holder.pid} on "):
+        take(tmp_path / "run")
+    change(tmp_path / "run", age=301)
+    take(tmp_path / "run")
+
+
 @pytest.mark.parametrize("where", [{"machine": "elsewhere", "host": "elsewhere", "pid": 1}, None])
 def test_of_a_holder_elsewhere_the_last_renewal_tells(tmp_path, holder, where):
     run = tmp_path / "run"

@@ -1,5 +1,7 @@
 """Tests of what is made once: whole or not at all, by one process at a time."""
 
+import errno
+import fcntl
 import os
 import threading
 
@@ -75,6 +77,15 @@ def test_what_is_damaged_is_made_anew_and_that_is_said(tmp_path, capsys, damage)
     assert said.startswith(f"note: {tmp_path / 'name'} is damaged (") and said.endswith("), and is made anew\n")
     kept.make_once(tmp_path / "name", write, check)
     assert not capsys.readouterr().out
+
+
+def test_a_file_system_without_locks_does_not_stop_it(tmp_path, monkeypatch):
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    kept.make_once(tmp_path / "name", write, check)
+    assert names(tmp_path) == [".lock", "name"]
 
 
 def test_nothing_gets_its_name_before_the_disk_has_it(tmp_path, monkeypatch):
