@@ -14,16 +14,15 @@ from dense_labels.prediction import merging
 def main(workdir: str, export_dir: str | None, max_pixels: int, batch_requests: int, **options) -> None:
     """Evaluates with the options of `Run.evaluate`, then exports where it is asked for; or annotates, or merges."""
     command_line.check_export(export_dir, options["untrained"], (max_pixels, batch_requests), (Limits.max_pixels, 0))
-    options["few_shot"] = command_line.whole_numbers("few_shot", options["few_shot"])
-    corrections, merged, annotate, suggest = map(options.pop, ("corrections", "merged", "annotate", "suggest"))
+    *newer, annotate, suggest = map(options.pop, ("corrections", "merged", "predicted", "annotate", "suggest"))
     run, given = dense_labels.open_run(workdir), {"export_dir": export_dir, **options}
-    if corrections or merged:
+    if any(newer):
         taken = command_line.alone("corrections", *command_line.KNOWN, annotate=annotate, suggest=suggest, **given)
-        merging.merge_for(run.config, corrections, merged, **taken)
+        merging.merge_for(run.config, *newer, **taken)
     elif annotate or suggest:
         run.annotate(annotate or 20, suggest=suggest, **command_line.alone("annotate", *command_line.KNOWN, **given))
     else:
-        run.evaluate(**options)
+        run.evaluate(**{**options, "few_shot": command_line.whole_numbers("few_shot", options["few_shot"])})
         if export_dir:
             progress.say(f"SavedModel: {run.export(export_dir, max_pixels=max_pixels, batch_requests=batch_requests)}")
         progress.say(command_line.tensorboard(workdir))
@@ -51,6 +50,7 @@ def console() -> None:
         flags.DEFINE_list("suggest", [], "With --annotate and --annotations: write suggestions too, such as coco."),
         flags.DEFINE_string("corrections", None, "Merge --annotations with these newer ones into --merged; no more."),
         flags.DEFINE_string("merged", None, "File or folder that --corrections writes, in the format of its ending."),
+        flags.DEFINE_string("predicted", None, "What --corrections was as predicted, if it does not lie there now."),
         flags.DEFINE_bool("untrained", False, "Evaluate the network as it was before training, for comparison."),
     ]
     command_line.run(lambda: main(**{holder.name: holder.value for holder in holders}))

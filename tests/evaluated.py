@@ -15,7 +15,7 @@ _DEFAULTS = {
     **dict.fromkeys(("annotations", "annotations_test", "pictures", "cache_dir")),
     **dict.fromkeys(("skip_bad_files", "report", "untrained"), False),
     **dict.fromkeys(("weights", "pile")),
-    **dict.fromkeys(("annotate", "category", "corrections", "merged")),
+    **dict.fromkeys(("annotate", "category", "corrections", "merged", "predicted")),
     **{name: [] for name in ("few_shot", "heads", "suggest")},
 }
 

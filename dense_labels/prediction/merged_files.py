@@ -60,26 +60,49 @@ def by_file(known: Known) -> dict[str, list[int]]:
     return rows
 
 
-def _as_predicted(path: pathlib.Path, folder: pathlib.Path, category: str) -> Known | None:
-    """What predictions have left at a path, before somebody corrected it; None where it is not of predictions."""
-    copy = uncorrected.as_it_was(path)
+def as_predicted(after: Known, folder: pathlib.Path, category: str, given: pathlib.Path | None) -> Known | None:
+    """What a file was before somebody corrected it.
+
+    Args:
+      after: the file, as it is now.
+      folder: of the pictures.
+      category: of the objects.
+      given: where that lies; None to look for the copy that predictions keep of what they write there.
+
+    Returns:
+      None where predictions have left nothing there.
+
+    Raises:
+      ValueError: if what is given cannot be read, or has other landmarks.
+    """
+    copy = given or uncorrected.as_it_was(after.path)
     try:
-        return None if copy is None else read(copy, folder, category)
-    except ValueError:  # its pictures lie beside the other one, perhaps
-        return None
+        found = None if copy is None else read(copy, folder, category)
+    except ValueError:
+        if given:
+            raise
+        return None  # its pictures lie beside the other one, perhaps
+    if found is None or set(found.found.landmark_names) & set(after.found.landmark_names):
+        return found
+    if given:
+        raise ValueError(f"{given} has none of the landmarks of {after.path}; give what it was as predicted")
+    return None
 
 
-def without_predicted(before: Known, after: Known, folder: pathlib.Path, category: str) -> Known:
+def without_predicted(before: Known, after: Known, predicted: Known | None) -> Known:
     """The newer file without the pictures of the older one that are still as they were predicted: no corrections."""
-    predicted = _as_predicted(after.path, folder, category)
-    if predicted is None or predicted.found.landmark_names != after.found.landmark_names:
+    if predicted is None:
         return after
-    old_rows, new_rows, predicted_rows = map(by_file, (before, after, predicted))
-    untouched = {
-        file
-        for file in new_rows.keys() & old_rows.keys() & predicted_rows.keys()
-        if _alike(after.found, new_rows[file], predicted.found, predicted_rows[file])
-    }
+    names = tuple(dict.fromkeys([*after.found.landmark_names, *predicted.found.landmark_names]))  # some may be new
+    new, was = (annotated.with_landmarks(known.found, names) for known in (after, predicted))
+    new_rows, was_rows, old_rows = map(by_file, (after, predicted, before))
+    same = [file for file, rows in new_rows.items() if file in was_rows and _alike(new, rows, was, was_rows[file])]
+    untouched = {file for file in same if file in old_rows}
+    if added := [after.found.names[new_rows[file][0]] for file in same if file not in old_rows]:
+        progress.warn(
+            f"{len(added)} of the pictures that {before.path} lacks are in {after.path} as they were predicted, such "
+            f"as {progress.printable(added[0])}: what is predicted is taken for annotated there"
+        )
     if not untouched:
         return after
     progress.note(

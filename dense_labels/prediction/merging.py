@@ -19,7 +19,7 @@ import numpy as np
 from dense_labels import files, progress
 from dense_labels.config import Config
 from dense_labels.prediction import annotated, written
-from dense_labels.prediction.merged_files import Known, by_file, read, without_predicted
+from dense_labels.prediction.merged_files import Known, as_predicted, by_file, read, without_predicted
 from dense_labels.prediction.predictions import OBJECT, Predictions
 from dense_labels.registry import READERS
 from input_pipeline.readers import coco
@@ -35,6 +35,7 @@ def merge_annotations(
     *,
     format: str = "",
     category: str | None = None,
+    predicted: str | os.PathLike | None = None,
 ) -> tuple[pathlib.Path, int, int]:
     """Writes annotations with all pictures of two files; of a picture that both have, what the newer has of it.
 
@@ -49,6 +50,8 @@ def merge_annotations(
       format: name of the registry FORMATS. "" for the one that the ending of `out` tells; where several have that
         ending, for that of the older file, or else of the newer.
       category: name or id of the objects, for a file that has several kinds; the others are left out.
+      predicted: what the newer file was before somebody corrected it, in any format. None to look for the copy that
+        predictions keep of what they wrote there. Pictures that have not changed since are no corrections.
 
     Returns:
       `out`, how many pictures were corrected, and how many were added.
@@ -61,7 +64,8 @@ def merge_annotations(
     older, newer, out, folder = (pathlib.Path(path).expanduser() for path in (older, newer, out, pictures))
     _check_place(out, older, newer, folder)
     before, after = (read(path, folder, category or "") for path in (older, newer))
-    before, after = _named_alike(before, without_predicted(before, after, folder, category or ""))
+    was = as_predicted(after, folder, category or "", pathlib.Path(predicted).expanduser() if predicted else None)
+    before, after = _named_alike(before, without_predicted(before, after, was))
     entry = written.entry_for(out, format, (before.kind, after.kind))
     _check_alike(before, after)
     merged, corrected, added = _merged(before, after)
@@ -72,6 +76,11 @@ def merge_annotations(
     else:
         files.make_whole(out, content)
     progress.say(f"{out}: {corrected} pictures corrected and {added} added to those of {older}, as {entry.name}")
+    if corrected and was is None:
+        progress.note(
+            f"all that {newer} has counts as corrected, for predictions were not written there; if it has some that "
+            "nobody has looked at, name what it was before it was corrected: --predicted=FILE"
+        )
     return out, corrected, added
 
 
@@ -79,16 +88,17 @@ def merge_for(
     config: Config,
     corrections: str | None,
     merged: str | None,
+    predicted: str | None = None,
     *,
     annotations: str | None,
     pictures: str | None,
     category: str | None,
 ) -> None:
-    """Merges annotations of a run's pictures: what `eval_main.py --corrections=NEW --merged=ALL` does.
+    """Merges annotations of a run's pictures: `eval_main.py --corrections=NEW --merged=ALL [--predicted=FILE]`.
 
     Args:
       config: of the run; the pictures are those of its training where no others are named.
-      corrections, merged, annotations, pictures: the flags of these names.
+      corrections, merged, predicted, annotations, pictures: the flags of these names.
       category: likewise; without it, that of the run.
 
     Raises:
@@ -100,7 +110,8 @@ def merge_for(
     folder = pictures or config.data.dir
     if not folder:
         raise ValueError("the run was trained on no folder of pictures; give --pictures, which names start from")
-    merge_annotations(annotations, corrections, merged, folder, category=category or config.data.category)
+    options = {"category": category or config.data.category, "predicted": predicted}
+    merge_annotations(annotations, corrections, merged, folder, **options)
 
 
 def _check_place(out, older, newer, folder):

@@ -228,5 +228,5 @@ def _keep_others(folder: pathlib.Path, contents: Mapping[str, Any]) -> None:
         if os.path.lexists(path) and not uncorrected.is_uncorrected(path):
             others = (path.with_name(f"{path.stem}_kept_{k}{path.suffix}") for k in itertools.count(1))
             kept = next(each for each in others if not os.path.lexists(each))
-            path.rename(kept)
+            uncorrected.rename(path, kept)
             progress.warn(f"{path} was there and is not as predictions have left it; it is kept as {kept.name}")

@@ -27,6 +27,20 @@ def remember(folder: pathlib.Path, names: Iterable[str], copied: Collection[str]
     files.write_whole(folder / WRITTEN, json.dumps(left, indent=1).encode())
 
 
+def rename(path: pathlib.Path, kept: pathlib.Path) -> None:
+    """Renames what was corrected, to a name in the same folder, with the copy of what it was before.
+
+    Raises:
+      OSError: if it cannot be renamed.
+    """
+    left, copies = read_digests(path.parent / WRITTEN), path.parent / _COPIES
+    path.rename(kept)
+    if path.name in left and (copies / path.name).exists():
+        (copies / path.name).rename(copies / kept.name)
+        left[kept.name] = left.pop(path.name)
+        files.write_whole(path.parent / WRITTEN, json.dumps(left, indent=1).encode())
+
+
 def is_uncorrected(path: str | os.PathLike) -> bool:
     """Says whether a file or folder is as predictions have left it; False where that is not known."""
     path = pathlib.Path(os.path.abspath(path))

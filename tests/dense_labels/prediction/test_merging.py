@@ -143,8 +143,56 @@ def test_what_is_as_it_was_predicted_is_no_correction(folder, tmp_path, kind, ca
         assert (count, added) == (int(corrected), 1) and set(found) == set(ALL)
         np.testing.assert_allclose(found["in/b.png"], OLD["in/b.png"], atol=0.01)
         np.testing.assert_allclose(found["c.png"][0], [30, 31] if corrected else OLD["c.png"][0], atol=0.01)
-        said = f"has {kept} pictures as they were predicted, so what {before} has of them is kept"
-        assert said in capsys.readouterr().out
+        said, out = (
+            f"has {kept} pictures as they were predicted, so what {before} has of them is kept",
+            capsys.readouterr().out,
+        )
+        assert said in out
+        assert "1 of the pictures that" in out and "as they were predicted, such as d.png: what is predicted is" in out
+
+
+def corrected_elsewhere(folder, tmp_path, names=NAMES):
+    """What a person had, what was predicted, and a corrected copy of that, which lies elsewhere."""
+    before, predicted = saved(folder, tmp_path / "old", "csv", OLD), {**NEW, "c.png": [[1, 1], [2, 2], [3, 3]]}
+    file = saved(folder, tmp_path / "new", "csv", predicted, order=names, by_hand=False)
+    copy = saved(folder, tmp_path / "copy", "csv", {**predicted, "c.png": [[30, 31], [32, 33], [34, 35.5]]})
+    return before, file, copy
+
+
+def test_where_predictions_were_not_written_all_counts_as_corrected_unless_these_are_named(folder, tmp_path, capsys):
+    before, predicted, after = corrected_elsewhere(folder, tmp_path)
+    assert merging.merge_annotations(before, after, tmp_path / "all.csv", folder)[1:] == (2, 1)
+    assert f"note: all that {after} has counts as corrected, for predictions were not" in capsys.readouterr().out
+    assert merging.merge_annotations(before, after, tmp_path / "2.csv", folder, predicted=predicted)[1:] == (1, 1)
+    assert "--predicted" not in capsys.readouterr().out
+    np.testing.assert_allclose(points_of(folder, tmp_path / "2.csv")["in/b.png"], OLD["in/b.png"], atol=0.01)
+    other = table(tmp_path / "other.csv", "file,nose_x,nose_y", "a.png,1,2")
+    with pytest.raises(
+        ValueError, match="other.csv has none of the landmarks of .*points.csv; give what it was as pred"
+    ):
+        merging.merge_annotations(before, after, tmp_path / "3.csv", folder, predicted=other)
+
+
+def test_a_landmark_that_was_not_predicted_may_be_placed_in_one_picture(folder, tmp_path):
+    before, predicted, after = corrected_elsewhere(folder, tmp_path, names=NAMES[:2])
+    lines = after.read_text().splitlines()
+    for row, line in enumerate(lines[1:], 1):
+        if not line.startswith("c.png"):
+            lines[row] = ",".join([*line.split(",")[:5], "", ""])
+    predicted.write_text("\n".join(lines))
+    assert merging.merge_annotations(before, predicted, tmp_path / "all.csv", folder)[1:] == (1, 1)
+    found = points_of(folder, tmp_path / "all.csv")
+    np.testing.assert_allclose(found["c.png"], [[30, 31], [32, 33], [34, 35.5]], atol=0.01)
+    np.testing.assert_allclose(found["in/b.png"], OLD["in/b.png"], atol=0.01)
+
+
+def test_corrections_that_a_new_prediction_has_renamed_are_told_from_what_was_predicted(folder, tmp_path):
+    before, predicted, after = corrected_elsewhere(folder, tmp_path)
+    shutil.copyfile(after, predicted)
+    saved(folder, tmp_path / "new", "csv", {**ALL, **NEW}, by_hand=False)
+    kept = tmp_path / "new" / "points_kept_1.csv"
+    assert kept.read_bytes() == after.read_bytes()
+    assert merging.merge_annotations(before, kept, tmp_path / "all.csv", folder)[1:] == (1, 1)
 
 
 @pytest.mark.parametrize("kind", ["csv", "labelme", "pts"])
