@@ -11,8 +11,10 @@ import numpy as np
 
 from dense_labels import config as config_lib
 from dense_labels import files, progress, run_config
+from dense_labels.evaluation import sides
 from dense_labels.registry import READERS
-from input_pipeline.readers import consistency
+from input_pipeline.readers import consistency, normalisers
+from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding
 
 
@@ -81,9 +83,24 @@ def read(
     pictures = consistency.checked(pictures, np.array([decoding.read_size(path) for path in pictures.paths]))
     marked = pictures.annotated if pictures.hidden is None else np.maximum(pictures.annotated, pictures.hidden)
     pictures = pictures.take(np.flatnonzero(marked.any(axis=1)))  # others are to be annotated yet
+    _say_what_goes(pictures, annotations)
     landmarks = pictures.landmark_names or tuple(str(k) for k in range(pictures.landmarks.shape[1]))
     hidden = np.zeros_like(pictures.annotated) if pictures.hidden is None else pictures.hidden
     return Earlier(pictures.paths, pictures.landmarks, pictures.annotated, landmarks, hidden, pictures.category)
+
+
+def _say_what_goes(pictures: Pictures, annotations: str | os.PathLike) -> None:
+    """Warns of what annotations say, and what a page hands out does not."""
+    lost = []
+    if pictures.flip_pairs and pictures.flip_pairs != sides.flip_pairs(pictures.landmark_names):
+        lost.append("which landmarks change places in a mirror")
+    if normalisers.own_boxes(pictures) is not None:
+        lost.append("the boxes about the objects, whose sizes errors are divided by")
+    if lost:
+        progress.warn(
+            f"{os.fspath(annotations)} says {' and '.join(lost)}; the files that the page hands out do not: keep it, "
+            "and where this matters go on in the tool that wrote it"
+        )
 
 
 def names(paths: Sequence[str], folder: str) -> list[str]:

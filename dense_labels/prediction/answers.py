@@ -24,7 +24,7 @@ _DIGITS = {
     "disagreement": 4,
 }  # after the point; pixels to a ten-thousandth
 _DISTANCES = {"expected_error", "disagreement"}  # in pixels, whatever their direction
-_FACTS = {"object": np.int64, "box": np.float32, "frame": np.int64, "seconds": np.float64}
+_FACTS = {"object": np.int64, "box": np.float32, "around": np.float32, "frame": np.int64, "seconds": np.float64}
 
 
 def of_batch(
@@ -91,6 +91,7 @@ def to_predictions(
         named=bool(landmark_names),
         objects=facts["object"],
         boxes=facts["box"],
+        around=facts["around"],
         video=video,
         frames=facts["frame"],
         seconds=facts["seconds"],

@@ -147,8 +147,8 @@ def read_boxes(found: Inputs, boxes: Boxes) -> dict[str, np.ndarray]:
       boxes: where the boxes are; those about other pictures are passed over.
 
     Returns:
-      Name of a picture -> float32 [B, 4], left, top, right and bottom of the squares that training sees, in continuous
-      pixels of the upright picture.
+      Name of a picture -> float32 [B, 2, 4], of each object the square that training sees and the box in the file:
+      left, top, right and bottom in continuous pixels of the upright picture.
 
     Raises:
       ValueError: if the file cannot be read, names a picture that is not in the folder, has no box about these, or
@@ -159,9 +159,9 @@ def read_boxes(found: Inputs, boxes: Boxes) -> dict[str, np.ndarray]:
     )
     names = {os.path.realpath(path): name for name, path in zip(found.names, found.paths)}
     by_name: dict[str, list[np.ndarray]] = {}
-    for path, box in zip(read.paths, read.boxes):
+    for path, *boxes_of in zip(read.paths, read.boxes, read.objects):
         if name := names.get(os.path.realpath(path)):
-            by_name.setdefault(name, []).append(box)
+            by_name.setdefault(name, []).append(np.stack(boxes_of))
     if not by_name:
         raise ValueError(f"{boxes.file} has no box about the {len(names)} pictures in {found.folder}")
     _check_boxes(read)

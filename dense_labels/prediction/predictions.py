@@ -51,8 +51,8 @@ class Predictions:
       hidden: bool [N, K], whether something hides a landmark, whose place may be known all the same; None: unsaid.
       skeleton: pairs of landmarks that a line joins; for formats that draw one.
       flip_pairs: pairs of landmarks that change places in a mirror; for formats that say it.
-      around: float32 [N, 4], left, top, right, bottom of the objects, where annotations have boxes of their own about
-        them; None: about the landmarks.
+      around: float32 [N, 4], left, top, right, bottom of the objects, where annotations, or the file of boxes that is
+        predicted in, have boxes of their own about them; None: about the landmarks.
       category: what the objects are called; for formats that say it.
     """
 

@@ -46,8 +46,9 @@ class Pictures:
 
         Args:
           found: the pictures.
-          boxes: name of a picture -> float [B, 4], left, top, right and bottom of what is shown of it, in continuous
-            pixels; pictures that are not there are left out. None: all are shown whole.
+          boxes: name of a picture -> float [B, 2, 4], of each object left, top, right and bottom of what is shown of it
+            and of its own box, in continuous pixels; pictures that are not there are left out. None: all are shown
+            whole.
         """
         self.folder, self.noun = found.folder, "pictures" if boxes is None else "objects"
         self._rows: dict[Key, Line] = {}
@@ -55,9 +56,9 @@ class Pictures:
             state = list(files.state(path))
             if boxes is None:
                 self._rows[name, 0] = {"name": name, "state": state}
-            for number, box in enumerate(boxes.get(name, ()) if boxes else (), start=1):
-                row = {"name": name, "state": state, "object": number, "box": [float(side) for side in box]}
-                self._rows[name, number] = row
+            for number, sides in enumerate(boxes.get(name, ()) if boxes else (), start=1):
+                of_object = dict(zip(("box", "around"), sides.tolist()))
+                self._rows[name, number] = {"name": name, "state": state, "object": number, **of_object}
         self.count = len(self._rows)
         self.names = tuple(name for name, _ in self._rows if files.is_text(name))
 
@@ -78,7 +79,7 @@ class Pictures:
 
         A picture that could not be read is read again: what was in the way may be gone.
         """
-        facts, good = ("state", "box"), {place: line for place, line in done.items() if "failed" not in line}
+        facts, good = ("state", "box", "around"), {place: line for place, line in done.items() if "failed" not in line}
         rows = self._rows.items()
         return {k: good[k] for k, row in rows if k in good and all(good[k].get(f) == row.get(f) for f in facts)}
 

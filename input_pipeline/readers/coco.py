@@ -222,10 +222,19 @@ def _hidden(entries, points, names):
 
 
 def _have_boxes(entries):
-    """Whether every annotation has a bbox with an area."""
-    if not all(entry.annotation.get("bbox") for entry in entries):  # some programs write null or an empty list
-        return False
-    return all((coco_parts.numbers(each.annotation, "bbox", 4, each.where)[2:] > 0).all() for each in entries)
+    """Whether every annotation has a bbox with an area; says of how many that is not so, if others have one."""
+    without = [
+        each.where
+        for each in entries
+        if not each.annotation.get("bbox")  # some programs write null or an empty list
+        or (coco_parts.numbers(each.annotation, "bbox", 4, each.where)[2:] <= 0).any()
+    ]
+    if 0 < len(without) < len(entries):
+        progress.note(
+            f"{len(without)} of {len(entries)} annotations have no bbox with an area, such as {without[0]}: none is "
+            "used, and errors are not divided by their sizes"
+        )
+    return not without
 
 
 def _sizes(pictures):

@@ -24,8 +24,8 @@ def write(predictions: Predictions) -> bytes:
     An annotation has all keys that pycocotools and others need; its area is that of its bbox, and it has no mask.
     `keypoint_scores`, and `hidden_without_place`, the names of hidden landmarks whose place is not known, are not of
     COCO's own keys.
-    The bbox is that about the object, where annotations have it, or else the smallest about the points, of a pixel at
-    least, as readers make it; of an object that was shown in a box, the one that is shown so again.
+    The bbox is that about the object, where it is known, or else the smallest about the points, of a pixel at least, as
+    readers make it.
     """
     points, known = np.float64(predictions.points).round(_DIGITS), predictions.known
     if known.any() and not (points[known] % 1).any():
@@ -81,13 +81,9 @@ def _unplaced(predictions: Predictions, row: int) -> dict[str, list[str]]:
 
 
 def _bbox(predictions: Predictions, row: int, points: np.ndarray) -> list[float]:
-    """Left, top, width and height; of a square that was shown, what `landmark_files.square_around` grows to it."""
+    """Left, top, width and height."""
     low = points.min(axis=0)
     high = np.maximum(points.max(axis=0), low + 1)
     if predictions.around is not None:
         low, high = np.float64(predictions.around[row]).reshape([2, 2])
-    elif predictions.boxes is not None:
-        shown = predictions.boxes[row]
-        quarter = (shown[2:] - shown[:2]) / 6  # of the longer side, which is added on each side
-        low, high = shown[:2] + quarter, shown[2:] - quarter
     return np.float64([*low, *(high - low)]).round(_DIGITS).tolist()

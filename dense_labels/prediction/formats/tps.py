@@ -45,4 +45,7 @@ def write(predictions: Predictions) -> bytes:
         blocks.append(f"LM={len(points)}\n{lines}IMAGE={name}\nID={index}\n")
     if lost:
         progress.warn(f"tps: {lost} landmarks lie below and left of their pictures, and are written as not placed")
+    if predictions.named:
+        names = ", ".join(map(progress.printable, predictions.landmark_names))
+        progress.note(f"tps: the file holds no names; the order is {names}")
     return "".join(blocks).encode()

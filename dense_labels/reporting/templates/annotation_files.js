@@ -34,7 +34,7 @@ function cocoOf(landmarks, rows, category) {
     const found = points.filter((point) => point);
     const [left, top] = [0, 1].map((axis) => Math.min(...found.map((point) => point[axis])));
     const [right, bottom] = [0, 1].map((axis) => Math.max(...found.map((point) => point[axis])));
-    const [width, height] = [rounded(right - left), rounded(bottom - top)];
+    const [width, height] = [right - left, bottom - top].map((side) => Math.max(rounded(side), 1)); // as readers make it
     const marks = landmarks.map(({ id }) => rows[n].points[id]);
     const unplaced = landmarks.filter((_, k) => marks[k] === HIDDEN).map(({ name }) => name);
     return {

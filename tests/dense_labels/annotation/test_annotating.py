@@ -1,6 +1,7 @@
 """Tests of writing the page: which pictures it shows, what is carried on, and what is suggested in other formats."""
 
 import base64
+import dataclasses
 import json
 import os
 import re
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dense_labels.annotation import annotating
+from dense_labels.annotation import annotating, earlier
 from dense_labels.batches import Frame, LabelMap
 from dense_labels.config import Config, DataConfig
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.registry import READERS
+from input_pipeline.readers.pictures import Pictures
 
 STRIDE, FRAME = 4, Frame((40, 60), 4, margin=4)  # pictures become 48 x 68
 SHARPNESS = 8
@@ -325,6 +327,23 @@ def test_the_page_calls_objects_what_annotations_or_the_run_call_them(run, tmp_p
     annotations = spots(tmp_path / "points.json", 1) if annotated else None
     run.config.data.category = asked
     assert data_of(annotating.annotate(run, 2, annotations=annotations))["category"] == category
+
+
+def test_what_the_page_does_not_hand_out_again_is_said(run, tmp_path, capsys):
+    path = spots(tmp_path / "points.json", 1)
+    annotating.annotate(run, 2, annotations=path)
+    said = f"warning: {path} says the boxes about the objects, whose sizes errors are divided by; the files"
+    assert said in capsys.readouterr().out
+    points = {
+        "landmarks": np.zeros([1, 2, 2], "f4"),
+        "annotated": np.ones([1, 2], "f4"),
+        "landmark_names": ("tip", "tail"),
+    }
+    pictures = Pictures(("a.png",), **points, flip_pairs=((0, 1),))
+    earlier._say_what_goes(pictures, path)
+    assert f"{path} says which landmarks change places in a mirror; the files" in capsys.readouterr().out
+    earlier._say_what_goes(dataclasses.replace(pictures, landmark_names=("left", "right")), path)  # as is guessed
+    assert not capsys.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")

@@ -403,6 +403,9 @@ def test_objects_are_seen_in_their_boxes_and_found_in_their_pictures(boxed, tmp_
     again = coco.read_file(folder, tmp_path / "out" / "points.json")
     np.testing.assert_allclose(again.boxes, found.boxes, atol=5e-3)
     np.testing.assert_allclose(again.landmarks, found.points, atol=5e-3)
+    drawn_by_hand = np.array([each["bbox"] for each in json.loads(file.read_text())["annotations"]])
+    np.testing.assert_allclose(again.objects[:, 2:] - again.objects[:, :2], drawn_by_hand[:, 2:])
+    np.testing.assert_allclose(again.objects[:, :2], drawn_by_hand[:, :2])
 
 
 def test_what_a_format_cannot_say_is_refused_before_a_picture_is_read(boxed, tmp_path):

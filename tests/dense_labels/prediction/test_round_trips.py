@@ -192,6 +192,8 @@ def test_what_300_w_cannot_say_is_refused_or_said(predictions, tmp_path, capsys)
     said = capsys.readouterr().out
     assert "note: pts: the files hold no names; the order is left_eye, right_eye, nose" in said
     assert "warning: pts: the files do not say that something hides 1 landmarks" in said
+    some.save(tmp_path, "tps")
+    assert "note: tps: the file holds no names; the order is left_eye, right_eye, nose" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["labelme", "yolo", "pts"])

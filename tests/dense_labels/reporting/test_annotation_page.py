@@ -185,6 +185,7 @@ def test_what_the_page_hands_out_is_what_the_readers_take(tmp_path, kind, whole)
     assert done["leftOut"] == 2  # the nose of the first picture, the eye of the second: not what is hidden
     assert done["marksLeftOut"] == 0
     for each in json.loads(done["json"])["annotations"]:  # what pycocotools and others need beside
+        assert min(each["bbox"][2:]) >= 1  # of one landmark too, for readers use the boxes of all annotations or none
         assert (each["area"], each["iscrowd"], each["segmentation"]) == (
             pytest.approx(np.prod(each["bbox"][2:])),
             0,

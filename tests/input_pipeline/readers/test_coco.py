@@ -288,9 +288,12 @@ def test_one_of_several_kinds_of_objects_is_chosen(read_coco, tmp_path):
         coco.read_file(tmp_path, tmp_path / "coco.json", category="bush")
 
 
-def test_boxes_without_area_are_not_what_errors_are_divided_by(read_coco):
+def test_boxes_without_area_are_not_what_errors_are_divided_by(read_coco, capsys):
     found = read_coco(coco_parts(WHOLE, OTHERS, [[0, 0, 4, 9], [0, 0, 0, 5]]))
     assert (found.normaliser, found.normalisers.tolist()) == ("picture width", [64, 64])
+    assert "note: 1 of 2 annotations have no bbox with an area, such as " in capsys.readouterr().out
+    read_coco(coco_parts(WHOLE, OTHERS, [[0, 0, 0, 9], [0, 0, 0, 5]]))
+    assert "bbox" not in capsys.readouterr().out
 
 
 def test_what_the_file_says_of_pictures_and_objects_is_kept(read_coco):
