@@ -32,7 +32,7 @@ def console() -> None:
     """Defines the flags and runs; the console script dense-labels-eval."""
     holders: list[flags.FlagHolder] = [
         flags.DEFINE_string("workdir", None, "Folder of a run that train_main.py wrote.", required=True),
-        flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next free version."),
+        flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; it gets the next version there."),
         flags.DEFINE_integer("max_pixels", Limits.max_pixels, "The SavedModel refuses pictures of more pixels.", 1),
         flags.DEFINE_integer("batch_requests", 0, "SavedModel: join concurrent requests, up to so many pictures.", 0),
         flags.DEFINE_string("annotations", None, "Landmarks to fit heads on, as annotation tools write them."),
