@@ -156,11 +156,12 @@ def pck_area(points: np.ndarray, images: LabelledLandmarks, classes: np.ndarray)
     Raises:
       ValueError: if no point is annotated in an image with a normaliser.
     """
-    areas = []
+    measured, areas = in_pictures(points, images), []
+    classes = classes[images.normaliser > 0]
     for each in np.unique(classes):
-        measured = in_pictures(points[classes == each], images.take(classes == each))
-        if measured.annotated.any():
-            areas.append(metrics.area_under_pck(*measured, 1.0, average="points"))
+        of_class = metrics.Measured(*(part[classes == each] for part in measured))
+        if of_class.annotated.any():
+            areas.append(metrics.area_under_pck(*of_class, 1.0, average="points"))
     if not areas:
         raise ValueError("no point is annotated: there is nothing to measure")
     return float(np.mean(areas))
@@ -192,9 +193,11 @@ def in_pictures(points: np.ndarray, images: LabelledLandmarks) -> metrics.Measur
     Returns:
       The landmarks of n <= N pictures.
     """
-    images, points = images.take(images.normaliser > 0), points[images.normaliser > 0]
-    scale = images.scale[:, np.newaxis]
-    return metrics.Measured(points * scale, images.landmarks * scale, images.annotated, images.normaliser)
+    known = images.normaliser > 0  # not `take`, which would copy the label maps, or read the pixels of all images
+    scale = images.scale[known, np.newaxis]
+    return metrics.Measured(
+        points[known] * scale, images.landmarks[known] * scale, images.annotated[known], images.normaliser[known]
+    )
 
 
 def of_few(names: Iterable[str]) -> str:

@@ -28,6 +28,22 @@ def test_pck_areas_are_means_of_classes_over_all_alphas(images):
         measuring.pck_area(points, dataclasses.replace(images, annotated=0 * images.annotated), classes)
 
 
+def test_measuring_touches_neither_label_maps_nor_pixels(images):
+    class Untouched:
+        def __len__(self):
+            return COUNT
+
+        def __getitem__(self, indices):
+            raise AssertionError("label maps are copied, or pixels read")
+
+    images.normaliser[3] = 0
+    points, classes = images.landmarks + np.float32([1, 0]), np.arange(COUNT) % 2
+    untouched = dataclasses.replace(images, labels=Untouched())
+    assert measuring.landmark_errors(points, untouched) == pytest.approx([4.0, 4.0, 4.0])
+    assert measuring.pck_area(points, untouched, classes) == pytest.approx(0.96)
+    assert len(measuring.worst_images(points, untouched, COUNT)) == COUNT - 1
+
+
 def test_each_landmark_has_an_error_of_its_own(images):
     points = images.landmarks + np.float32([[[1, 0], [3, 0]]])  # 2 and 6 px of the picture, of 50
     assert measuring.landmark_errors(points, images) == pytest.approx([4.0, 12.0, 8.0], rel=1e-5)
