@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 
 
 def say(text: str) -> None:
@@ -31,6 +32,12 @@ def warn(text: str) -> None:
 def printable(text: str) -> str:
     """Returns a text with line breaks, control characters and bytes that are no text spelt out, such as \\n."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """Returns the first of some names as a message lists them, printable; then "...", where there are more."""
+    names = [printable(name) for name in names]
+    return ", ".join(names[:most]) + ", ..." * (len(names) > most)
 
 
 def not_installed(what: str, package: str, extra: str) -> ValueError:

@@ -17,7 +17,6 @@ from input_pipeline.readers import boxes as boxes_reader
 from input_pipeline.storage import decoding
 
 _LIST = ".txt"
-_NAMED = 5  # pictures that a message names
 OUTLIERS = ("outliers.csv", "outliers.png", "outliers")  # of those that stand out: a table, a sheet, and a folder
 
 
@@ -166,8 +165,7 @@ def read_boxes(found: Inputs, boxes: Boxes) -> dict[str, np.ndarray]:
         raise ValueError(f"{boxes.file} has no box about the {len(names)} pictures in {found.folder}")
     _check_boxes(read)
     if without := [name for name in found.names if name not in by_name]:
-        some = ", ".join(map(progress.printable, without[:_NAMED])) + ", ..." * (len(without) > _NAMED)
-        progress.note(f"{len(without)} of {len(names)} pictures have no box and are left out: {some}")
+        progress.note(f"{len(without)} of {len(names)} pictures have no box and are left out: {progress.some(without)}")
     return {name: np.stack(each) for name, each in by_name.items()}
 
 

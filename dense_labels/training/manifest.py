@@ -86,16 +86,11 @@ def differences(old: Shown, new: Shown) -> str:
         "new": {name for name in added if now[name] not in {before[each] for each in gone}},
         "with other boxes": {name for name in same if known and old.boxes.get(name) != new.boxes.get(name)},
     }
-    said = [f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names]
+    said = [f"{len(names)} {kind} ({progress.some(sorted(names), _NAMED)})" for kind, names in kinds.items() if names]
     counts = (old.examples, new.examples)
     if not said and None not in counts and counts[0] != counts[1]:  # of a video, whose flow says which pairs are used
         said = [f"{counts[1]} to draw from, and not {counts[0]}"]
     return ", ".join(said)
-
-
-def _some(names):
-    shown = ", ".join(sorted(names)[:_NAMED])
-    return shown + ", ..." * (len(names) > _NAMED)
 
 
 def _read(path):

@@ -15,7 +15,6 @@ from input_pipeline.readers.pictures import Pictures, taken_for_any
 from input_pipeline.storage import decoding
 
 KEYS = (*landmark_files.KEYS, "data.whole_pictures", "data.boxes", "data.category")  # of readers of such files
-_NAMED = 5  # kinds of objects that a message names
 
 
 class Object(NamedTuple):
@@ -144,7 +143,7 @@ def _of_kind(objects, wanted, file):
     if not objects:
         raise ValueError(f"{file} has no landmark in any picture; annotate some, or give another file")
     kinds = collections.Counter(each.kind for each in objects)
-    some = ", ".join(progress.printable(kind) or "one without a name" for kind in list(kinds)[:_NAMED])
+    some = progress.some(kind or "one without a name" for kind in kinds)
     if not wanted and len(kinds) > 1:
         raise ValueError(
             f"{file} has landmarks of {len(kinds)} kinds of object ({some}); name one: --category, or "

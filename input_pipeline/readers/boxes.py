@@ -3,13 +3,12 @@
 import math
 import os
 
+from dense_labels import progress
 from dense_labels.config import Config, DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import coco_parts, landmark_files
 from input_pipeline.readers.coco_parts import Entry
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures, taken_for_any
-
-_NAMED = 5  # categories that a message names
 
 
 def check(config: Config) -> None:
@@ -116,7 +115,7 @@ def _of_category(entries, categories, wanted, file):
     names = {str(each.get("id")): each.get("name") for each in listed if isinstance(each, dict)}
     ids = [str(entry.annotation["category_id"]) for entry in entries]
     of = [str(names.get(each, each)) for each in ids]
-    some = ", ".join(sorted(set(of))[:_NAMED])
+    some = progress.some(sorted(set(of)))
     if not wanted and len(set(of)) > 1:
         raise ValueError(f"{file} has boxes of {len(set(of))} categories ({some}); name one: config.data.category")
     wanted = "" if taken_for_any(set(of)) else wanted

@@ -15,7 +15,6 @@ from dense_labels.registry import READERS
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
 from input_pipeline.storage import decoding
 
-_NAMED = 5  # kinds of files that a message names
 _OF_RUNS = {"config.json", "pictures.json"}  # files of every work directory of a training
 _ESCAPED = re.compile(r"\[([*?[])\]")  # by `glob.escape`
 
@@ -61,8 +60,7 @@ def pictures_among(files: Sequence[str]) -> tuple[str, ...]:
     if paths and len(paths) < len(files):
         others = sorted(set(files) - set(paths))
         endings = collections.Counter(os.path.splitext(path)[1].lower() for path in others)
-        kinds = ", ".join(f"{count} {end or 'without an ending'}" for end, count in endings.most_common(_NAMED))
-        kinds += ", ..." * (len(endings) > _NAMED)
+        kinds = progress.some(f"{count} {end or 'without an ending'}" for end, count in endings.most_common())
         progress.note(f"files that are not called {', '.join(decoding.EXTENSIONS)} are passed over: {kinds}")
     return paths
 

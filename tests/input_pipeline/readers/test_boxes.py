@@ -82,6 +82,15 @@ def test_a_box_that_cannot_be_used_is_named(read_boxes, change, options, message
         read_boxes(parts, of=None, **options)
 
 
+def test_categories_that_a_message_leaves_out_are_hinted_at(read_boxes):
+    parts = box_parts()
+    box = parts["annotations"][0]
+    for count, some in ((5, "0, 1, 2, 3, 4"), (6, "0, 1, 2, 3, 4, ...")):
+        annotations = [{**box, "category_id": number} for number in range(count)]
+        with pytest.raises(ValueError, match=re.escape(f"has boxes of {count} categories ({some}); name one")):
+            read_boxes({**parts, "categories": [], "annotations": annotations}, of=None)
+
+
 def test_images_beside_a_file_that_has_its_own_are_refused(read_boxes):
     with pytest.raises(ValueError, match="boxes.json is no list of results and has images of its own; leave config.da"):
         read_boxes(box_parts(), category="cat")
