@@ -8,8 +8,9 @@ import numpy as np
 
 from dense_labels import files, progress
 from dense_labels.prediction.predictions import OBJECT, Predictions
-from input_pipeline.readers import annotated, normalisers
+from input_pipeline.readers import normalisers
 from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import decoding
 
 
 def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
@@ -27,7 +28,7 @@ def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
     """
     if pictures.landmarks is None:
         raise ValueError("the pictures have no landmarks; read annotations")
-    sizes = annotated.sizes(pictures.paths)
+    sizes = decoding.read_sizes(pictures.paths)
     for path, size in sizes.items():
         if not all(size):
             raise ValueError(f"{path}: cannot be read, so its size is not known; leave it out")

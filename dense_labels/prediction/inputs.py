@@ -12,8 +12,8 @@ import numpy as np
 
 from dense_labels import progress
 from dense_labels.registry import FORMATS
-from input_pipeline.readers import annotated, consistency, folder, landmark_files
 from input_pipeline.readers import boxes as boxes_reader
+from input_pipeline.readers import consistency, folder, landmark_files
 from input_pipeline.storage import decoding
 
 _LIST = ".txt"
@@ -171,7 +171,7 @@ def read_boxes(found: Inputs, boxes: Boxes) -> dict[str, np.ndarray]:
 
 def _check_boxes(read):
     """Holds all boxes of a file against their pictures: of a few, one that is cut off could be taken for a mistake."""
-    sizes = annotated.sizes(read.paths)
+    sizes = decoding.read_sizes(read.paths)
     readable = np.flatnonzero([any(sizes[path]) for path in read.paths])  # others are told of later
     if len(readable):
         consistency.checked(read.take(readable), np.array([sizes[read.paths[row]] for row in readable]))

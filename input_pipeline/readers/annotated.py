@@ -12,7 +12,6 @@ from dense_labels import progress
 from dense_labels.config import DataConfig
 from input_pipeline.readers import landmark_files, normalisers
 from input_pipeline.readers.pictures import Pictures, taken_for_any
-from input_pipeline.storage import decoding
 
 KEYS = (*landmark_files.KEYS, "data.whole_pictures", "data.boxes", "data.category")  # of readers of such files
 
@@ -52,18 +51,6 @@ def read_splits(data: DataConfig, read: Callable[..., Pictures]) -> dict[str, Pi
         )
     boxed = bool(data.boxes)
     return landmark_files.read_splits(data, lambda file: read(data.dir, file, boxed=boxed, category=data.category))
-
-
-def sizes(paths: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Reads (height, width) of pictures; (0, 0) of a damaged one, about which `resized.prepare` has more to say."""
-    known: dict[str, tuple[int, int]] = {}
-    for path in paths:
-        if path not in known:
-            try:
-                known[path] = decoding.read_size(path)
-            except decoding.PictureError:
-                known[path] = 0, 0
-    return known
 
 
 def number(value: Any, where: str) -> float:

@@ -19,13 +19,8 @@ _NEAR = 0.02  # pixels: how far a box that was made of landmarks may be off, whi
 
 def picture_widths(paths: Sequence[str]) -> list[int]:
     """Reads the widths of pictures; 0 for a damaged one, about which `resized.prepare` has more to say."""
-    widths = []
-    for path in paths:
-        try:
-            widths.append(decoding.read_size(path)[1])
-        except decoding.PictureError:
-            widths.append(0)
-    return widths
+    sizes = decoding.read_sizes(paths)
+    return [sizes[path][1] for path in paths]
 
 
 def eyes(names: Sequence[str]) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ import os
 import pathlib
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -122,6 +122,18 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     with _opened(path) as image:
         width, height = image.size
         return (width, height) if orientation.exchanges_sides(orientation.of_header(image)) else (height, width)
+
+
+def read_sizes(paths: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Reads (height, width) of pictures, each once; (0, 0) of a damaged one, of which `resized.prepare` says more."""
+    known: dict[str, tuple[int, int]] = {}
+    for path in paths:
+        if path not in known:
+            try:
+                known[path] = read_size(path)
+            except PictureError:
+                known[path] = 0, 0
+    return known
 
 
 def read_orientation(path: str | os.PathLike) -> int:

@@ -22,6 +22,7 @@ from dense_labels.registry import READERS
 from input_pipeline.readers import annotated, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import decoding
 
 _KEY = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)\s*=(.*)")
 _OTHER = {"CURVES": "curves", "OUTLINES": "outlines", "CHAINS": "outlines", "RADII": "radii", "CIRCLES": "circles"}
@@ -77,7 +78,7 @@ def read_file(
         raise ValueError(f"{annotations}: all specimens must have the same number of landmarks; found {sorted(counts)}")
     names = [each.keys["IMAGE"] for each in specimens]
     paths = landmark_files.find_pictures(dir, names, [each.where for each in specimens])
-    sizes = annotated.sizes(paths)
+    sizes = decoding.read_sizes(paths)
     _check_pixels(specimens, [sizes[path] for path in paths])
     objects = []
     for each, path in zip(specimens, paths):

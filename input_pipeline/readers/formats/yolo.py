@@ -242,7 +242,7 @@ def labels_of(picture: str | os.PathLike) -> pathlib.Path:
 def _objects(labels, picture, shape, classes):
     """An object for each line: class, box about its centre, and the key points."""
     objects = []
-    height, width = annotated.sizes([picture])[picture]
+    height, width = decoding.read_sizes([picture])[picture]
     for index, line in enumerate(landmark_files.read_text(labels).splitlines()):
         where, words = f"{labels}, line {index + 1}", line.split()
         if not words:

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from input_pipeline.readers import normalisers
 from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import decoding
 
 EYES = (0, 1)
 
@@ -38,6 +40,15 @@ def test_a_distance_that_few_pictures_have_does_not_decide(capsys):
     assert "no error is measured in 1 of 3 annotated images: no eye distance is known" in capsys.readouterr().out
     nothing = face(3, (0, 0, 0))
     assert divided(pictures(face(1), nothing, nothing)).normaliser == "eye distance" and not capsys.readouterr().out
+
+
+def test_the_width_of_a_picture_of_several_objects_is_read_once(monkeypatch, tmp_path):
+    path, read = str(tmp_path / "a.png"), []
+    Image.fromarray(np.zeros([8, 9, 3], np.uint8)).save(path)
+    read_size = decoding.read_size
+    monkeypatch.setattr(decoding, "read_size", lambda path: read.append(path) or read_size(path))
+    assert normalisers.picture_widths([path, path, str(tmp_path / "gone.png"), path]) == [9, 9, 0, 9]
+    assert len(read) == 2
 
 
 def about(faces):
