@@ -74,13 +74,8 @@ def add(
     known = np.zeros(len(pictures), bool) if ends is None else (pictures.annotated[:, ends] > 0).all(axis=1)
     some = int((pictures.annotated > 0).any(axis=1).sum())
     if not known.any() or known.sum() < _LEAST_KNOWN * some:
-        sizes, other = otherwise()
-        if known.any():
-            progress.note(
-                f"errors are divided by the {other}, not by the {name}, which {known.sum()} of {some} annotated "
-                "images have"
-            )
-        return dataclasses.replace(pictures, normalisers=np.asarray(sizes, np.float32), normaliser=other)
+        why = f"{known.sum()} of {some} annotated images have" if known.any() else ""
+        return _by_size(pictures, otherwise, name, why)
     distances = np.linalg.norm(pictures.landmarks[:, ends[0]] - pictures.landmarks[:, ends[1]], axis=-1)
     for index in np.flatnonzero(known & (distances == 0)):
         raise ValueError(
@@ -88,14 +83,18 @@ def add(
         )
     share = np.median(distances[known] / _extents(pictures)[known])
     if share < _LEAST_SHARE:
-        sizes, other = otherwise()
-        progress.note(
-            f"errors are divided by the {other}, not by the {name}, which is only {share:.0%} of what is annotated"
-        )
-        return dataclasses.replace(pictures, normalisers=np.asarray(sizes, np.float32), normaliser=other)
+        return _by_size(pictures, otherwise, name, f"is only {share:.0%} of what is annotated")
     if known.sum() < some:
         progress.note(f"no error is measured in {some - known.sum()} of {some} annotated images: no {name} is known")
     return dataclasses.replace(pictures, normalisers=np.where(known, distances, 0).astype(np.float32), normaliser=name)
+
+
+def _by_size(pictures, otherwise, name, why):
+    """Fills in a size, and says why it is not the distance of that name, where there is one."""
+    sizes, other = otherwise()
+    if why:
+        progress.note(f"errors are divided by the {other}, not by the {name}, which {why}")
+    return dataclasses.replace(pictures, normalisers=np.asarray(sizes, np.float32), normaliser=other)
 
 
 def by_width(pictures: Pictures) -> Pictures:
@@ -104,11 +103,16 @@ def by_width(pictures: Pictures) -> Pictures:
     return dataclasses.replace(pictures, normalisers=widths, normaliser=WIDTH)
 
 
-def _extents(pictures):
-    """Longer side of the bounding box of the annotated landmarks of each picture, [N]; those without any have 1."""
+def _outermost(pictures):
+    """The least and greatest x, y of the annotated landmarks of each picture, each [N, 2]; infinite without any."""
     known = pictures.annotated[..., np.newaxis] > 0
     low = np.where(known, pictures.landmarks, np.inf).min(axis=1)
-    high = np.where(known, pictures.landmarks, -np.inf).max(axis=1)
+    return low, np.where(known, pictures.landmarks, -np.inf).max(axis=1)
+
+
+def _extents(pictures):
+    """Longer side of the bounding box of the annotated landmarks of each picture, [N]; those without any have 1."""
+    low, high = _outermost(pictures)
     extents = (high - low).max(axis=1)
     return np.where(np.isfinite(extents) & (extents > 0), extents, 1)
 
@@ -172,9 +176,7 @@ def own_boxes(pictures: Pictures) -> np.ndarray | None:
     """
     if pictures.objects is None:
         return None
-    known = pictures.annotated[..., np.newaxis] > 0
-    low = np.where(known, pictures.landmarks, np.inf).min(axis=1)
-    high = np.where(known, pictures.landmarks, -np.inf).max(axis=1)
+    low, high = _outermost(pictures)
     ends = (high, np.maximum(high, low + 1))  # readers make boxes of a pixel at least
     off = [np.abs(pictures.objects - np.concatenate([low, end], axis=1)) for end in ends]
     made = [(each <= _NEAR) | (np.abs(each - 0.5) <= _NEAR) for each in off]
