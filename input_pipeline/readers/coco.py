@@ -10,6 +10,7 @@ from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import coco_parts, landmark_files, normalisers
+from input_pipeline.readers.annotated import KEYS, read_splits
 from input_pipeline.readers.coco_parts import Entry
 from input_pipeline.readers.pictures import Pictures, taken_for_any
 
@@ -17,7 +18,7 @@ from input_pipeline.readers.pictures import Pictures, taken_for_any
 @READERS.register(
     "coco",
     "pictures with key points in a COCO file",
-    keys=(*landmark_files.KEYS, "data.whole_pictures", "data.boxes", "data.category"),
+    keys=KEYS,
     check=landmark_files.check,
     annotations=".json",
     marks_unplaced=True,
@@ -35,17 +36,9 @@ def read(data: DataConfig) -> dict[str, Pictures]:
     Raises:
       ValueError: as `read_file`, or if there is no file of boxes, or whole pictures are asked for as well.
     """
-    if data.boxes and data.whole_pictures:
-        raise ValueError(
-            f"config.data.boxes={data.boxes} shows boxes about the objects, and config.data.whole_pictures=True whole "
-            "pictures; leave one of them out"
-        )
     if data.boxes and not os.path.isfile(os.path.expanduser(data.boxes)):
         raise ValueError(f"config.data.boxes={data.boxes}: there is no such file; give one that is there, or none")
-    boxed = bool(data.boxes)
-    splits = landmark_files.read_splits(
-        data, lambda annotations: read_file(data.dir, annotations, boxed=boxed, category=data.category)
-    )
+    splits = read_splits(data, read_file)
     if "test" in splits:
         both = (splits["annotated"], splits["test"])
         warn_of_halves(dict(zip(("config.data.annotations", "config.data.annotations_test"), both)))
