@@ -35,14 +35,14 @@ def main():
     if not _MODEL.value:
         sys.exit("error: --model is missing; give the folder of an exported model")
     rows.results()
-    few, many = rows.whole_numbers("counts", _COUNTS.value)
+    few, many = command_line.whole_numbers("counts", _COUNTS.value)
     if few >= many:
         sys.exit(f"error: --counts={few},{many}: the first must be less")
     pictures = sorted(path for path in pathlib.Path(rows.images()).expanduser().iterdir() if path.is_file())
     if len(pictures) < many:
         sys.exit(f"error: --images={rows.images()}: there are {len(pictures)} pictures, and --counts asks for {many}")
     allowed = sorted(os.sched_getaffinity(0))
-    numbers = rows.whole_numbers("cores", _CORES.value)
+    numbers = command_line.whole_numbers("cores", _CORES.value)
     if max(numbers) > len(allowed):
         sys.exit(f"error: --cores={','.join(_CORES.value)}: this machine lends {len(allowed)}")
     measured = {

@@ -65,7 +65,7 @@ class Data(NamedTuple):
 
 
 def main():
-    budgets, data = rows.whole_numbers("budgets", _BUDGETS.value), _data()
+    budgets, data = command_line.whole_numbers("budgets", _BUDGETS.value), _data()
     half = len(data.pool) // 2
     if max(budgets) > half:
         sys.exit(f"error: --budgets={max(budgets)}: a draw chooses from {half} pictures, half of those annotated")

@@ -56,7 +56,7 @@ def main():
         from benchmarks import detectors_picture
 
         return detectors_picture.write(_PICTURE.value, rows.results())
-    rows.whole_numbers("counts", _COUNTS.value)
+    command_line.whole_numbers("counts", _COUNTS.value)
     names, config, measured = _names(), _config(), {}
     for name in reversed(names):  # peers take minutes, and say soon what is wrong
         fitting = _fitting(name, config)

@@ -44,9 +44,8 @@ _BATCH = 16  # images that are labelled at a time
 def main():
     if not _WORKDIRS.value:
         sys.exit("error: --workdirs is missing; name at least one run of configs/introspection.py")
-    if not all(count.isdecimal() for count in _ROUNDS.value):
-        sys.exit(f"error: --rounds={','.join(_ROUNDS.value)}: must be whole numbers, such as 1,5,10")
-    settings = {"rounds": [int(count) for count in _ROUNDS.value], "epochs": _EPOCHS.value, "steps": _STEPS.value}
+    rounds = command_line.whole_numbers("rounds", _ROUNDS.value)
+    settings = {"rounds": rounds, "epochs": _EPOCHS.value, "steps": _STEPS.value}
     measured = _measure(rows.workdir(), settings)
     what = next(iter(measured.values()))[0]["normaliser"]
     for figure, title in (("pck_area", "area under PCK to alpha 1"), ("error_percent", f"mean error, % of {what}")):

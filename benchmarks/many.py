@@ -37,7 +37,8 @@ _PREDICT = "import sys; from benchmarks import many; many.predict(*sys.argv[1:])
 def main():
     if not _FOLDER.value:
         sys.exit("error: --folder is missing; give one for the pictures, with room for 6 kB each")
-    counts, few = rows.whole_numbers("counts", _COUNTS.value), rows.whole_numbers("predicted", _PREDICTED.value)
+    counts = command_line.whole_numbers("counts", _COUNTS.value)
+    few = command_line.whole_numbers("predicted", _PREDICTED.value)
     shards = {count: _row("shards", count) for count in counts}
     trained = {count: _row("training", count) for count in shards}
     predicted = {count: _row("prediction", count) for count in few}

@@ -97,18 +97,6 @@ def own_data():
     return {name: flag.value for name, flag in given.items()}
 
 
-def whole_numbers(flag, given):
-    """Reads a list of whole numbers above 0.
-
-    Args:
-      flag: its name, for the message.
-      given: list of texts.
-    """
-    if not all(each.isdecimal() and int(each) for each in given):
-        sys.exit(f"error: --{flag}={','.join(given)}: must be whole numbers above 0, such as 5,20")
-    return list(map(int, given))
-
-
 def record_path(name):
     """Returns the path of a record in --results; None where no results are kept."""
     return os.path.join(_RESULTS.value, f"{name}.json") if _RESULTS.value else None

@@ -25,7 +25,7 @@ _WAYS = {"labels alone": False, "refined": True}
 
 
 def main():
-    rows.whole_numbers("counts", _COUNTS.value)
+    command_line.whole_numbers("counts", _COUNTS.value)
     import dense_labels
     from input_pipeline.readers import annotation_files
 

@@ -248,7 +248,7 @@ def test_few_shot_rows_that_are_done_are_only_read(tmp_path):
     ]
     for changed, message in (
         (["--steps=7"], f"error: {tmp_path}/mine_0.json was made with .'steps': 500.*, choose another --workdir"),
-        (["--rounds=1,x"], "error: --rounds=1,x: must be whole numbers, such as 1,5,10"),
+        (["--rounds=1,0"], "error: --rounds=1,0: must be whole numbers above 0, such as 1,5,10"),
         (["--workdirs="], "error: --workdirs is missing; name at least one run of configs/introspection.py"),
         (["--workdirs=a/mine,b/mine"], "error: --workdir=a/mine does not exist; give the folder a training wrote"),
         (["--images="], "error: --images is missing; --images, --annotations and --annotations_test say what pictures"),

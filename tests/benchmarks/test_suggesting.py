@@ -60,7 +60,7 @@ def test_suggestions_that_are_off_by_known_pixels(asked, monkeypatch, capsys):
 
 def test_counts_that_cannot_be_are_one_line(asked):
     asked(_COUNTS=["x"])
-    with pytest.raises(SystemExit, match="error: --counts=x: must be whole numbers above 0"):
+    with pytest.raises(ValueError, match="--counts=x: must be whole numbers above 0"):
         suggesting.main()
     asked(_COUNTS=["500"])
     with pytest.raises(ValueError, match="--counts=500: there are .* pictures; take fewer"):
