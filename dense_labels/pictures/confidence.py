@@ -29,6 +29,7 @@ BY_CONFIDENCE, BY_COSINE, ORACLE, RANDOM = "#0072b2", "#e69f00", "#009e73", "#55
 CURVES_LEFT, CURVES_TOP, CURVE_WIDTH, CURVE_HEIGHT, CURVES_APART = 70, MARGIN + LINE + 6, 300, 240, 390
 TOP = 1.04  # of an axis of shares: above 1, so that a curve at 1 is seen
 _CAPTIONS = 104  # pixels left of the tiles, and right of them for the bars
+_CHANNELS = 4  # that are shown at most
 _BINS = 10
 _LARGEST = 20.0  # percent of the width: how far the curve of PCK goes
 _SHARES = {"all": 1.0, "the surer half": 0.5, "the surest tenth": 0.1}
@@ -95,7 +96,7 @@ def choose_channels(responses: np.ndarray, confidence: np.ndarray, count: int) -
     return np.argsort(-variance, kind="stable")[:count]
 
 
-def confidence_panel(images: np.ndarray, labels: LabelMap, *, channels: int = 4) -> np.ndarray:
+def confidence_panel(images: np.ndarray, labels: LabelMap) -> np.ndarray:
     """Shows images, the confidence of each cell, and what single channels of the descriptor respond to (figure 5).
 
     A channel c is shown as max([phi]_c, 0), a glow over the darkened image. They are the channels whose response varies
@@ -104,7 +105,6 @@ def confidence_panel(images: np.ndarray, labels: LabelMap, *, channels: int = 4)
     Args:
       images: [N, H, W, 3], float in [0, 1].
       labels: of the N images, phi / sigma.
-      channels: how many are shown.
 
     Returns:
       uint8 [height, width, 3].
@@ -116,7 +116,7 @@ def confidence_panel(images: np.ndarray, labels: LabelMap, *, channels: int = 4)
     labels = checks.check_labels("labels", labels, images)
     phi, sigma = (np.asarray(each) for each in introspection_loss.split_labels(labels.values))
     responses = np.maximum(phi, 0)
-    chosen = choose_channels(responses, 1 / sigma, channels)
+    chosen = choose_channels(responses, 1 / sigma, _CHANNELS)
     rows = {"frame": images, "confidence\n1 / sigma": 1 / sigma}
     rows |= {f"channel {channel}": responses[..., channel] for channel in chosen}
 

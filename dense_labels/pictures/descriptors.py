@@ -103,9 +103,7 @@ def find(labels_a: LabelMap, labels_b: LabelMap, points: np.ndarray, points_in_b
     return Nearest(points, places, score, confidence, points_in_b)
 
 
-def find_in_pairs(
-    labels_a: LabelMap, labels_b: LabelMap, points_in_b: np.ndarray, visible: np.ndarray, count: int = _POINTS
-) -> Nearest:
+def find_in_pairs(labels_a: LabelMap, labels_b: LabelMap, points_in_b: np.ndarray, visible: np.ndarray) -> Nearest:
     """Looks for a few points of each view A in view B.
 
     Args:
@@ -113,12 +111,11 @@ def find_in_pairs(
       labels_b: of N views B.
       points_in_b: [N, h, w, 2], where each cell of A truly is, (x, y) in pixels of B.
       visible: bool [N, h, w], which of them are seen in B.
-      count: how many points of each A.
 
     Returns:
       The matches; the points of a pair in which nothing is seen are not numbers.
     """
-    points, true = cells.ends(points_in_b, labels_a.stride, cells.spread(visible, count))
+    points, true = cells.ends(points_in_b, labels_a.stride, cells.spread(visible, _POINTS))
     found = find(labels_a, labels_b, points, true)
     return found._replace(points=np.where(visible.any(axis=(1, 2))[:, np.newaxis, np.newaxis], points, np.nan))
 

@@ -54,14 +54,13 @@ def landmarks_panel(
     true: np.ndarray,
     annotated: np.ndarray,
     enlarged: np.ndarray,
-    *,
-    scale: int | None = None,
 ) -> np.ndarray:
     """Shows predicted beside true landmarks, each pair joined by a line (figure 5, right, of the NIPS 2017 paper).
 
     The image in row r and column c of the panel, of at most four columns, starts at picture pixel `(MARGIN + c * (scale
-    * W + MARGIN), MARGIN + r * (scale * H + MARGIN + LINE))`. Below each stands its mean error, in pixels of the
-    picture that the image was made from.
+    * W + MARGIN), MARGIN + r * (scale * H + MARGIN + LINE))`, for a pixel becomes `scale` picture pixels: up to four,
+    so that the panel is not very wide. Below each stands its mean error, in pixels of the picture that the image was
+    made from.
 
     Args:
       images: [N, H, W, 3], float in [0, 1].
@@ -69,24 +68,20 @@ def landmarks_panel(
       true: [N, K, 2], (x, y) in pixels.
       annotated: [N, K], which landmarks are known (bool or 0/1); of others nothing is drawn.
       enlarged: [N, 2], how many pixels of its picture a pixel of the image is, along x and y.
-      scale: how many picture pixels a pixel becomes; if not given, up to four, so that a picture is not very wide.
 
     Returns:
       uint8 [height, width, 3].
 
     Raises:
-      ValueError: if the shapes do not agree, images are not in [0, 1] or `scale` is not a positive int.
+      ValueError: if the shapes do not agree, or images are not in [0, 1].
     """
     images = checks.check_images("images", images)
     predicted = checks.check("predicted", predicted, (len(images), None, 2))
     true = checks.check("true", true, predicted.shape)
     annotated = checks.check("annotated", annotated, predicted.shape[:2]).astype(bool)
     enlarged = checks.check("enlarged", enlarged, (len(images), 2))
-    if scale is None:
-        scale = int(np.clip(_USUAL_WIDTH // images.shape[2], 1, _LARGEST))
-    if scale != int(scale) or scale < 1:
-        raise ValueError(f"scale must be a positive int; found {scale}")
 
+    scale = int(np.clip(_USUAL_WIDTH // images.shape[2], 1, _LARGEST))
     columns = min(len(images), _COLUMNS)
     size = images.shape[2] * scale, images.shape[1] * scale
     rows, below = -(-len(images) // columns), MARGIN + LINE

@@ -32,13 +32,7 @@ def draw_pairs(material: Material) -> np.ndarray:
     return pairs_panel(PairBatch(*(part[:_SHOWN] for part in material.pairs)), stride=material.stride)
 
 
-def pairs_panel(
-    pairs: PairBatch,
-    *,
-    stride: int,
-    landmarks_a: np.ndarray | None = None,
-    landmarks_b: np.ndarray | None = None,
-) -> np.ndarray:
+def pairs_panel(pairs: PairBatch, *, stride: int) -> np.ndarray:
     """Shows pairs of views and how the one is bent into the other.
 
     A row per pair: A with a sparse grid of its cells as dots, B with the same dots where they are visible, then B with
@@ -48,8 +42,6 @@ def pairs_panel(
     Args:
       pairs: N pairs.
       stride: side of a cell in pixels.
-      landmarks_a: [N, K, 2], (x, y) in pixels of A.
-      landmarks_b: [N, K, 2], (x, y) in pixels of B.
 
     Returns:
       uint8 [height, width, 3].
@@ -58,8 +50,6 @@ def pairs_panel(
       ValueError: if the shapes do not agree, images are not in [0, 1], or the cells do not cover the images.
     """
     images_a, images_b, points_in_b, visible = _check(pairs, stride)
-    landmarks = {"landmarks_a": landmarks_a, "landmarks_b": landmarks_b}
-    landmarks = {k: checks.check(k, x, (len(images_a), None, 2)) for k, x in landmarks.items() if x is not None}
     tiles = sheet.Tiles(len(images_a), 3, sheet.tile_size(images_a), titles=True, legend=True)
     for column, title in enumerate(("A", "B", "A's grid in B")):
         tiles.title(column, title)
@@ -70,13 +60,9 @@ def pairs_panel(
             sheet.show(each, image)
         _draw_dots(axes[0], axes[1], centres, places, seen)
         _draw_bent_grid(axes[2], places, seen)
-        for each, name in zip(axes, ("landmarks_a", "landmarks_b")):
-            if name in landmarks:
-                each.plot(*landmarks[name][n].T, **sheet.stroke("x", sheet.TRUE, 9))
     entries = {
         "visible in B": sheet.dot("o", "grey", 11, edge="black"),
         "not visible in B, or left out": sheet.stroke("o", "grey", 11),
-        **({"landmark": sheet.stroke("x", sheet.TRUE, 9)} if landmarks else {}),
     }
     tiles.legend(entries)
     return sheet.render(tiles.figure)

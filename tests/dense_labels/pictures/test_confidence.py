@@ -40,7 +40,7 @@ def test_confidence_is_shown_cell_by_cell_and_channels_glow_where_they_respond()
     labels = np.zeros([2, 10, 15, 3])
     labels[..., 2] = 2.0
     labels[0, 3, 4], labels[1, 8, 11] = [0, 6, 0], [4, 0, 0]
-    picture = pictures.confidence_panel(grey_images(2), label_map(labels), channels=2)
+    picture = pictures.confidence_panel(grey_images(2), label_map(labels))
 
     def cell(row, image, i, j):
         return tile_of(picture, row, image, (180, 120))[12 * i + 6, 12 * j + 6]

@@ -55,8 +55,8 @@ def test_matches_in_pairs_are_those_that_the_warp_says(size, stride):
     """The views are the same but for the shift, so every point is found where it is."""
     pairs, network = planted.pairs(2, size, stride), planted.colours(stride)
     labels_a, labels_b = (planted.label_map(network(image), stride) for image in (pairs.image_a, pairs.image_b))
-    nearest = descriptors.find_in_pairs(labels_a, labels_b, pairs.points_in_b, pairs.visible > 0, count=10)
-    assert nearest.errors.shape == (2, 10)
+    nearest = descriptors.find_in_pairs(labels_a, labels_b, pairs.points_in_b, pairs.visible > 0)
+    assert nearest.errors.shape == (2, 40)
     # Where the number of columns is no multiple of the stride, the first column of B shows what is left over of A.
     assert np.median(nearest.errors) < stride / 4
     assert 0.99 < nearest.confidence.min() < 2 < nearest.confidence.max() < 4.01

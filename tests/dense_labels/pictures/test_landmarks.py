@@ -13,13 +13,12 @@ from tests.dense_labels.pictures import planted
 from tests.dense_labels.pictures.planted import centre_of, grey_images
 
 
-@pytest.mark.parametrize("scale", [3, 4])
+@pytest.mark.parametrize("width, scale", [(480, 3), (30, 4)])
 @pytest.mark.parametrize("point", [(15.0, 10.0), (7.25, 4.5), (22.125, 14.875)])
-def test_landmark_is_drawn_at_its_scaled_point(scale, point):
+def test_landmark_is_drawn_at_its_scaled_point(width, scale, point):
     points = np.array([[point]])
-    height, width = 20 * scale, 30 * scale
-    picture = pictures.landmarks_panel(grey_images(), points, points, [[1]], [[1, 1]], scale=scale)
-    tile = picture[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+    picture = pictures.landmarks_panel(grey_images(1, 20, width), points, points, [[1]], [[1, 1]])
+    tile = picture[MARGIN : MARGIN + 20 * scale, MARGIN : MARGIN + width * scale]
     np.testing.assert_allclose(centre_of(tile, sheet.PREDICTED), scale * points[0, 0], atol=0.51)
 
 
@@ -53,7 +52,7 @@ def test_errors_are_in_pixels_of_the_picture(monkeypatch):
 def test_pixels_of_an_image_stay_whole():
     image = planted.RNG(0).uniform(size=[1, 20, 30, 3])
     nowhere = np.zeros([1, 1, 2])
-    picture = pictures.landmarks_panel(image, nowhere, nowhere, [[0]], [[1, 1]], scale=4)
+    picture = pictures.landmarks_panel(image, nowhere, nowhere, [[0]], [[1, 1]])
     tile = picture[MARGIN : MARGIN + 80, MARGIN : MARGIN + 120]
     wanted = np.repeat(np.repeat(image[0], 4, axis=0), 4, axis=1) * 255
     np.testing.assert_allclose(tile, wanted, atol=1)
@@ -90,16 +89,15 @@ POINTS = np.zeros([1, 4, 2])
 
 
 @pytest.mark.parametrize(
-    "true, annotated, options, message",
+    "true, annotated, message",
     [
-        (POINTS[:, 1:], np.ones([1, 4]), {}, r"true must be \[1, 4, 2\]; found shape \(1, 3, 2\)"),
-        (POINTS, np.ones([1, 3]), {}, r"annotated must be \[1, 4\]; found shape \(1, 3\)"),
-        (POINTS, np.ones([1, 4]), {"scale": 0.5}, "scale must be a positive int; found 0.5"),
+        (POINTS[:, 1:], np.ones([1, 4]), r"true must be \[1, 4, 2\]; found shape \(1, 3, 2\)"),
+        (POINTS, np.ones([1, 3]), r"annotated must be \[1, 4\]; found shape \(1, 3\)"),
     ],
 )
-def test_errors_say_what_was_given_and_what_is_needed(true, annotated, options, message):
+def test_errors_say_what_was_given_and_what_is_needed(true, annotated, message):
     with pytest.raises(ValueError, match=message):
-        pictures.landmarks_panel(grey_images(), POINTS, true, annotated, np.ones([1, 2]), **options)
+        pictures.landmarks_panel(grey_images(), POINTS, true, annotated, np.ones([1, 2]))
 
 
 @pytest.mark.parametrize("width, scale", [(100, 4), (512, 2), (1024, 1), (4000, 1)])

@@ -6,7 +6,6 @@ import pytest
 from dense_labels.batches import PairBatch
 from dense_labels.method import geometry
 from dense_labels.pictures import pairs as pictures
-from dense_labels.pictures import sheet
 from tests.dense_labels.pictures import planted
 from tests.dense_labels.pictures.planted import centre_of, grey_images
 
@@ -60,16 +59,6 @@ def test_the_grid_bends_as_the_cells_are_found_and_breaks_where_they_are_hidden(
     assert np.ptp(grid[:, :74]) <= 1  # the first visible column is found at x = 14, drawn at 84
 
 
-def test_landmarks_are_drawn_on_their_view_alone():
-    _, pairs = shifted_pair()
-    hidden = pairs._replace(visible=np.zeros([1, 10, 15]))
-    points = {"landmarks_a": np.array([[[4.0, 5.0]]]), "landmarks_b": np.array([[[8.0, 7.0]]])}
-    picture = pictures.pairs_panel(hidden, stride=2, **points)
-    for column, point in enumerate(points.values()):
-        np.testing.assert_allclose(centre_of(tile_of(picture, column), sheet.TRUE), 6 * point[0, 0], atol=0.6)
-    assert np.ptp(tile_of(picture, 2)) <= 1
-
-
 @pytest.mark.parametrize("stride", planted.ODD_STRIDES)
 def test_dots_lie_at_the_centres_of_cells_where_sides_are_no_multiple_of_the_stride(stride):
     centres, pairs = shifted_pair(planted.ODD, stride)
@@ -92,7 +81,6 @@ PAIRS = PairBatch(IMAGES, IMAGES, CELLS, CELLS[..., 0])
         (PAIRS._replace(image_b=grey_images(2)), {}, r"image.* must be \[1, 20, 30, 3\]; found shape \(2, 20, 30, 3\)"),
         (PAIRS._replace(visible=CELLS), {}, r"visible must be \[1, 10, 15\]; found shape \(1, 10, 15, 2\)"),
         (PAIRS, {"stride": 3}, "images of 20 x 30 have 6 x 10 cells of 3 pixels; found 10 x 15"),
-        (PAIRS, {"landmarks_b": np.zeros([4, 2])}, r"landmarks_b must be \[1, any, 2\]; found shape \(4, 2\)"),
     ],
 )
 def test_errors_say_what_was_given_and_what_is_needed(pairs, options, message):
