@@ -11,19 +11,20 @@ _WINDOW = 2.0  # standard deviation of the window about a peak, in cells
 _STEPS = 4  # each brings the window nearer to the peak: to less than a twentieth of the cell it begins in
 
 
-def gaussians(points: tf.Tensor, height: int, width: int, stride: int) -> tf.Tensor:
+def gaussians(points: tf.Tensor, height: int, width: int, stride: int, spread: float = SPREAD) -> tf.Tensor:
     """Draws the target of each landmark: a Gaussian about it, 1 at its top.
 
     Args:
       points: float32 [N, K, 2], (x, y) in pixels of the image.
       height, width: of the maps, in cells.
       stride: side of a cell in pixels.
+      spread: standard deviation of the Gaussian, in cells.
 
     Returns:
       float32 [N, height, width, K].
     """
     along_x, along_y = (
-        tf.exp(-tf.square((centres - points[..., axis, tf.newaxis]) / stride) / (2 * SPREAD**2))
+        tf.exp(-tf.square((centres - points[..., axis, tf.newaxis]) / stride) / (2 * spread**2))
         for axis, centres in enumerate(_centres(height, width, stride))
     )
     return tf.einsum("nkh,nkw->nhwk", along_y, along_x)

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from dense_labels import compat
 from dense_labels.batches import LabelledLandmarks
-from dense_labels.method import geometry, introspection_loss
-from models import nearest_landmarks
+from dense_labels.method import introspection_loss
+from models import heat_maps, nearest_landmarks
 
 EPOCHS, STEPS = 3, 500  # of a round, and the fewest of an epoch, as the paper has them
 _FILTERS = 512
@@ -215,9 +215,7 @@ def weighted_distance(logits: tf.Tensor, landmarks: tf.Tensor, annotated: tf.Ten
       A float32 scalar, 0 where nothing is annotated.
     """
     shape = tf.shape(logits)
-    centres = geometry.cell_centres(shape[1], shape[2], stride)[:, :, tf.newaxis]  # [h, w, 1, 2]
-    squared = tf.reduce_sum(tf.square((centres - landmarks[:, tf.newaxis, tf.newaxis]) / stride), axis=-1)
-    target = tf.exp(-squared / (2 * _SPREAD**2))
+    target = heat_maps.gaussians(landmarks, shape[1], shape[2], stride, _SPREAD)
     distance = tf.square(tf.sigmoid(logits) - target)
     peak = tf.square(target)
     at_peak = tf.math.divide_no_nan(tf.reduce_sum(peak * distance, axis=[1, 2]), tf.reduce_sum(peak, axis=[1, 2]))
