@@ -1,1 +1,1 @@
-"""The method of both papers: geometry, matching, losses, the label sphere; it imports nothing else of ours."""
+"""The method of both papers: geometry, matching, losses, the label sphere; of ours it imports `compat` alone."""

@@ -128,7 +128,7 @@ class Stills(base.Source):
         count: int | None = None,
     ) -> tf.data.Dataset:
         store, read = self._annotated_store(split), self._reader(split, count)
-        views = dataclasses.replace(self._views, projective=0.0, shift=0.0)  # mild: neither tilted nor mirrored
+        views = dataclasses.replace(self._views, projective=0.0, shift=0.0)  # mild; no `flip` goes with them
 
         def annotated_views(index, seed):
             picture = base.spread(index, count, len(store.images))
