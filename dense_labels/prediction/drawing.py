@@ -78,9 +78,7 @@ def drawn(predictions: Predictions, what: str) -> Iterator[tuple[str, np.ndarray
     Yields:
       Name of each picture once, and uint8 [H, W, 3] with the landmarks of all its objects.
     """
-    rows: dict[str, list[int]] = {}
-    for row, name in enumerate(predictions.names):
-        rows.setdefault(name, []).append(row)
+    rows = predictions.by_picture()
     pictures = read_pictures(predictions, [of[0] for of in rows.values()])
     for row, picture in tqdm(pictures, total=len(rows), desc=f"Drawing {what}", unit=" pictures"):
         name = predictions.names[row]
