@@ -2,6 +2,8 @@
 
 from dense_labels import progress
 
+KINDS = ("pictures", "list", "tfrecord")  # of what is given
+
 
 def check_beam(what: str) -> None:
     """Refuses a command where Apache Beam is not installed.

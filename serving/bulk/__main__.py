@@ -13,8 +13,6 @@ from absl import flags
 from dense_labels import command_line
 from serving import bulk
 
-_KINDS = ("", "pictures", "list", "tfrecord")
-
 
 def main(beam_options: list[str]) -> None:
     bulk.check_beam("bulk prediction")
@@ -37,7 +35,7 @@ def main(beam_options: list[str]) -> None:
 def _define_flags():
     flags.DEFINE_string("model", None, "Folder of an exported model, which every worker can reach; or a URL of one.")
     flags.DEFINE_string("input", None, "Folder, pattern in quotes, .txt with a path a line, or .tfrecord files.")
-    flags.DEFINE_enum("input_kind", "", _KINDS, "What the input is, where its name does not tell.")
+    flags.DEFINE_enum("input_kind", "", ("", *bulk.KINDS), "What the input is, where its name does not tell.")
     flags.DEFINE_string("image_key", "image/encoded", "Feature of a tf.train.Example that holds the file of a picture.")
     flags.DEFINE_string("name_key", "image/filename", "Feature of a tf.train.Example that holds its name.")
     flags.DEFINE_string("output", None, "What the names of the files that are written begin with; may be a URL.")

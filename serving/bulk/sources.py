@@ -18,7 +18,6 @@ from input_pipeline.readers import folder
 from input_pipeline.storage import decoding
 from serving.bulk import storage
 
-KINDS = ("pictures", "list", "tfrecord")
 _TFRECORD = re.compile(r"\.tfrec(ord)?s?\b", re.IGNORECASE)
 _LIST = ".txt"
 _BYTE_ORDER_MARK = "\ufeff"  # some programs begin a file with it
@@ -28,7 +27,7 @@ _MAY_BE_EMPTY = fileio.EmptyMatchTreatment.ALLOW
 class Source(NamedTuple):
     """Where pictures come from."""
 
-    kind: str  # one of `KINDS`
+    kind: str  # one of `bulk.KINDS`
     pattern: str  # of pictures, of lists or of TFRecords
     folder: str  # that the names of pictures start from, with its slash
     image_key: str = "image/encoded"  # of the bytes of a picture in a tf.train.Example
@@ -50,7 +49,7 @@ def find(given: str, kind: str, *, image_key: str, name_key: str) -> Source:
 
     Args:
       given: a folder, a pattern, a picture, a text file .txt with a path a line, or a pattern of TFRecords.
-      kind: one of `KINDS`; "" to tell it by the name.
+      kind: one of `bulk.KINDS`; "" to tell it by the name.
       image_key, name_key: of the features of TFRecords.
 
     Raises:
