@@ -10,19 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from dense_labels.prediction.journal import Line
+from dense_labels.prediction.journal import DIGITS, Line
 from dense_labels.prediction.predictions import Predictions
 from dense_labels.prediction.reading import Seen
 
 BATCH_SIZE = 32
-_DIGITS = {
-    "points": 4,
-    "score": 6,
-    "expected_error": 4,
-    "likelihood": 6,
-    "present": 6,
-    "disagreement": 4,
-}  # after the point; pixels to a ten-thousandth
 _DISTANCES = {"expected_error", "disagreement"}  # in pixels, whatever their direction
 _FACTS = {"object": np.int64, "box": np.float32, "around": np.float32, "frame": np.int64, "seconds": np.float64}
 
@@ -48,14 +40,14 @@ def of_batch(
     images = np.stack([seen.image for seen in good])
     images = np.concatenate([images, np.repeat(images[-1:], size - len(images), axis=0)])  # one size: one trace
     answer = ask(images)
-    answer = {name: np.asarray(answer[name], np.float64) for name in _DIGITS if name in answer}
+    answer = {name: np.asarray(answer[name], np.float64) for name in DIGITS if name in answer}
     for k, seen in enumerate(good):
         left_top = seen.facts.get("box", [0, 0])[:2]
         numbers = {name: values[k] for name, values in answer.items()}
         numbers["points"] = numbers["points"] * seen.scale + left_top
         for name in _DISTANCES & numbers.keys():
             numbers[name] = numbers[name] * np.sqrt(np.mean(np.square(seen.scale)))
-        lines.append({**seen.facts, **{name: each.round(_DIGITS[name]).tolist() for name, each in numbers.items()}})
+        lines.append({**seen.facts, **{name: each.round(DIGITS[name]).tolist() for name, each in numbers.items()}})
     return lines
 
 
@@ -80,7 +72,7 @@ def to_predictions(
     def joined(name: str, dtype: type) -> Any:
         return np.array([line[name] for line in good], dtype) if name in good[0] else None
 
-    numbers = {name: joined(name, np.float32) for name in _DIGITS}
+    numbers = {name: joined(name, np.float32) for name in DIGITS}
     facts = {name: joined(name, dtype) for name, dtype in _FACTS.items()}
     return Predictions(
         folder=folder,

@@ -17,7 +17,14 @@ Line = dict[str, Any]
 Key = tuple[str, int]  # name of a picture or frame, and number of the object in it; 0 where it is shown whole
 FILE = "unfinished.jsonl"  # in the folder of the output, until that is whole
 _KEPT = "unfinished_kept_{}.jsonl"  # of another prediction that was stopped
-_NUMBERS = ("points", "score", "expected_error", "likelihood", "present", "disagreement")
+DIGITS = {  # of the numbers of a line, after the point; pixels to a ten-thousandth
+    "points": 4,
+    "score": 6,
+    "expected_error": 4,
+    "likelihood": 6,
+    "present": 6,
+    "disagreement": 4,
+}
 
 
 class Journal:
@@ -103,7 +110,7 @@ def _free(path):
 
 def packed(lines: list[Line]) -> dict[Key, Line]:
     """Returns lines by their keys, with arrays, float32, in place of lists of numbers: a tenth of the memory."""
-    arrays = [{name: np.float32(line[name]) for name in _NUMBERS if name in line} for line in lines]
+    arrays = [{name: np.float32(line[name]) for name in DIGITS if name in line} for line in lines]
     return {key_of(line): {**line, **numbers} for line, numbers in zip(lines, arrays)}
 
 
