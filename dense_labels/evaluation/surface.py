@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from scipy import ndimage
+from scipy import linalg, ndimage
 
 from dense_labels import batches as types
 from dense_labels.batches import LabelledSurfaces, LabelMap
@@ -172,8 +172,7 @@ def fit_orthogonal(labels, places) -> np.ndarray:
     Returns:
       float64 [3, 3], `places = directions @ it.T`; of determinant 1, or -1 where a reflection fits better.
     """
-    left, _, right = np.linalg.svd(places.T @ label_sphere.project(labels))
-    return left @ right
+    return linalg.orthogonal_procrustes(label_sphere.project(labels), places)[0].T
 
 
 def angles(directions_a, directions_b) -> np.ndarray:

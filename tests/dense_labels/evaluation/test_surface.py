@@ -76,6 +76,19 @@ def test_a_quarter_turn_of_the_frame_takes_cells_to_cells_and_is_matched_without
     np.testing.assert_allclose(errors, 0, atol=1e-5)
 
 
+@pytest.mark.parametrize("mirrored", [1, -1])
+def test_an_orthogonal_map_is_that_of_the_polar_decomposition(mirrored):
+    random = np.random.default_rng(0)
+    labels = random.normal(size=[50, 3])
+    directions = label_sphere.project(labels)
+    places = label_sphere.project(directions @ _TURN.T * [1, 1, mirrored] + 0.2 * random.normal(size=[50, 3]))
+    found = surface.fit_orthogonal(labels, places)
+    stretch = found.T @ (places.T @ directions)  # what is left of the covariance is symmetric, with no negative value
+    np.testing.assert_allclose(stretch, stretch.T, atol=1e-9)
+    assert np.linalg.eigvalsh(stretch).min() > 0 and np.linalg.det(found) == pytest.approx(mirrored)
+    np.testing.assert_allclose(found @ found.T, np.eye(3), atol=1e-9)
+
+
 def test_a_mirrored_frame_is_said_to_be_mirrored(known, unseen):
     metrics = measured(known, unseen, lambda places: places @ _TURN.T * [1, -1, 1]).metrics
     assert metrics["isometry_mean_degrees"] < 1e-4 and metrics["isometry_reflected"] == 1
