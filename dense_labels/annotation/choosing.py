@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.spatial import distance
 
 _ALIKE = 0.02  # of the median distance of two pictures: nearer ones are taken for the same
 _ROUNDING = 1e-6  # of the length of a descriptor: nearer ones differ by rounding
@@ -37,7 +38,7 @@ def choose(
     if values.ndim != 2 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"descriptors must be finite numbers [N, D]; found shape {list(values.shape)}")
     fixed = np.asarray([] if known is None else known, np.int64)
-    distances = _distances(values)
+    distances = distance.squareform(distance.pdist(values))
     rows = np.concatenate([fixed, _differing(distances, fixed, _ROUNDING * np.sqrt(np.mean(np.square(values).sum(1))))])
     if len(rows) - len(fixed) <= count:
         return np.sort(rows[len(fixed) :])
@@ -80,13 +81,6 @@ def _averages(values, fields):
         for left, right in zip(columns[:-1].clip(max=values.shape[2] - 1), columns[1:])
     ]
     return np.concatenate(means, axis=1)
-
-
-def _distances(values):
-    squares = np.sum(np.square(values), axis=1)
-    found = np.sqrt(np.maximum(squares[:, np.newaxis] + squares - 2 * values @ values.T, 0))
-    np.fill_diagonal(found, 0)
-    return found
 
 
 def _differing(distances, fixed, least):
