@@ -103,7 +103,7 @@ def match(network, shown, *, stride, shift, cosine=False, pairs=_PAIRS, seed=0, 
             )
             off[name].append(np.linalg.norm(found + corners[there] - true, axis=-1))
     joined = {name: np.concatenate(each) for name, each in off.items()}
-    means = {f"framed_{name}_px": float(each.mean() * 70 / width) for name, each in joined.items()}
+    means = {f"framed_{name}_px": float(each.mean() * label_matching.WIDTH / width) for name, each in joined.items()}
     return {**means, "framed_landmarks": len(joined["alike"])}
 
 

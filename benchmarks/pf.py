@@ -33,7 +33,6 @@ ROWS = {  # name -> trunk, layers; those called random have no weights
 }
 PROPOSALS = {"pf_willow": 500, "pf_pascal": 1000}  # a picture, as in the public code of Ham et al. and in the paper
 _FLOW = (224, 224)  # as SCNet has it
-_FINER = 4
 _KEPT = 16  # pictures whose regions are described at a time
 
 _DATASET = flags.DEFINE_enum("dataset", "pf_willow", list(PROPOSALS), "Which of the two.")
@@ -200,7 +199,8 @@ def measure(row, scene, size):
         boxes = _scaled(scene.boxes[index], scene.sizes[index], shape)
         return regions.region_descriptors([(each, row.stride) for each in maps[index]], boxes)
 
-    ways = {"cell": {}, f"{_FINER} x finer": {"upsample": _FINER}}
+    finer = label_matching.FINER
+    ways = {"cell": {}, f"{finer} x finer": {"upsample": finer}}
     ways.update({} if row.unit else {"cell, inner product": {"cosine": False}})
     points, ious, scores = {name: [] for name in [*ways, "flow"]}, [], []
     for (a, b), true in zip(scene.pairs.indices, scene.true):

@@ -58,7 +58,7 @@ def measure(
             offset = found - (start + moved)
             errors.append(np.linalg.norm(offset, axis=-1).ravel())
             along.append(-np.ravel(offset @ moved) / (moved @ moved))
-    pixels = np.concatenate(errors) * 70 / width
+    pixels = np.concatenate(errors) * label_matching.WIDTH / width
     return {_ERROR: float(np.mean(pixels)), _RELIANCE: float(100 * np.mean(np.concatenate(along)))}
 
 

@@ -52,7 +52,7 @@ def measure(
         there, *_ = label_matching.nearest_descriptor(labels[a], labels[b], start, stride=stride, cosine=cosine)
         back, *_ = label_matching.nearest_descriptor(labels[b], labels[a], there, stride=stride, cosine=cosine)
         distances.append(np.linalg.norm(back - start, axis=-1))
-    pixels = np.concatenate(distances) * 70 / width
+    pixels = np.concatenate(distances) * label_matching.WIDTH / width
     if not pixels.size:
         return {}
     return {
@@ -84,7 +84,7 @@ def summary(figures: Mapping[str, float]) -> str:
     other = f"of {figures[_COUNT]:.0f} pictures" if _COUNT in figures else "picture"  # earlier versions do not say it
     return (
         f"matched into another {other} and back, {figures[_SHARE]:.0f} % of the points end within {WITHIN} px of their "
-        f"start, half of them within {figures[_MEDIAN]:.2f} (of an image 70 wide)"
+        f"start, half of them within {figures[_MEDIAN]:.2f} (of an image {label_matching.WIDTH} wide)"
     )
 
 

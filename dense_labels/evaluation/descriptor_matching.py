@@ -27,7 +27,6 @@ WORDS = {  # of the figures, for tables
     "risk_of_the_errors": "of the errors",
     "confidence_roc_area": "ROC area, object against background",
 }
-_FINER = 4
 
 
 class Matches(NamedTuple):
@@ -88,7 +87,9 @@ def match_landmarks(
         return None
     points = np.where(annotated[..., np.newaxis] > 0, landmarks, 0)  # those that are not annotated may be anywhere
     compared = labels[a], labels[b], points[a]
-    places, score, sure = label_matching.nearest_descriptor(*compared, stride=images.labels.stride, upsample=_FINER)
+    places, score, sure = label_matching.nearest_descriptor(
+        *compared, stride=images.labels.stride, upsample=label_matching.FINER
+    )
     errors = 100 * np.linalg.norm(places - points[b], axis=-1) / width
     pair = np.broadcast_to(np.arange(len(a))[:, np.newaxis], known.shape)
     return Matches(errors[known], sure[known], score[known], pair[known])

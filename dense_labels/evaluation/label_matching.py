@@ -11,7 +11,8 @@ import tensorflow as tf
 from dense_labels import batches as types
 from dense_labels.method import geometry, introspection_loss, matching
 
-_UPSAMPLE = 4
+WIDTH = 70  # of an image, in whose pixels distances are told, whatever it was
+FINER = 4  # than the label map: where places between cells are looked for
 
 
 def match_landmarks(
@@ -64,7 +65,7 @@ def match_landmarks(
             labels_a[a], labels_b[b], joined.landmarks_a[a], joined.landmarks_b[b], visible, stride=stride
         )
         kept = ("cell",) if unit else ("cell", "subpixel")
-        errors.update({f"matching_{kind}_{name}_px": error[name] * 70 / width for name in kept})
+        errors.update({f"matching_{kind}_{name}_px": error[name] * WIDTH / width for name in kept})
     return errors
 
 
@@ -196,7 +197,7 @@ def _match(labels_a, labels_b, points, stride):
     """Places [P, 2] in B of points [P, 2] of A, by name."""
     labels = geometry.bilinear_sample(labels_a, points[np.newaxis], stride)[0]
     on_grid, centres = _log_probability(labels, labels_b, stride)
-    fine, fine_centres = _log_probability(labels, geometry.upsample(labels_b, _UPSAMPLE), stride / _UPSAMPLE)
+    fine, fine_centres = _log_probability(labels, geometry.upsample(labels_b, FINER), stride / FINER)
     return {
         "cell": matching.best_match(on_grid, centres).numpy(),
         "subpixel": matching.expected_match(fine, fine_centres).numpy(),

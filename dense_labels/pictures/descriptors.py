@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from dense_labels.pictures.gallery import Material
 
 CONFIDENCE = "viridis"  # the colour map of confidence in all pictures
-_FINER = 4  # than the label map: where nearest descriptors are looked for
 _POINTS = 40  # of each A that are looked for in B
 _SHOWN = 3  # pairs of different images
 _TILE, _SCALE = 240, 104  # pixels: of a tile, and right of the tiles, for the colour bar
@@ -98,7 +97,7 @@ def find(labels_a: LabelMap, labels_b: LabelMap, points: np.ndarray, points_in_b
       points_in_b: [N, P, 2], where they truly are, in pixels of B.
     """
     places, score, confidence = label_matching.nearest_descriptor(
-        labels_a.values, labels_b.values, points, stride=labels_a.stride, upsample=_FINER
+        labels_a.values, labels_b.values, points, stride=labels_a.stride, upsample=label_matching.FINER
     )
     return Nearest(points, places, score, confidence, points_in_b)
 
