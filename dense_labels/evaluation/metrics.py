@@ -11,7 +11,7 @@ import numpy as np
 from dense_labels.registry import METRICS
 
 AVERAGES = ("points", "images")
-_LIMIT = 10.0  # percent of the normaliser that the areas of an evaluation reach to
+_LIMIT = 10.0  # percent of the normaliser: areas reach to it, and images that are off by more count as failures
 
 
 class Measured(NamedTuple):
@@ -60,7 +60,7 @@ def image_errors(predicted, landmarks, annotated, normaliser) -> np.ndarray:
     return np.bincount(images, errors)[counts > 0] / counts[counts > 0]
 
 
-def failure_rate(errors, threshold: float = 10.0) -> float:
+def failure_rate(errors, threshold: float = _LIMIT) -> float:
     """Share of images whose mean error is above a threshold, as of 300-W.
 
     Args:
@@ -86,7 +86,7 @@ def cumulative_error_curve(errors, thresholds) -> np.ndarray:
     return _shares_within(errors, thresholds, np.ones(len(errors)))
 
 
-def area_under_cumulative_error(errors, limit: float = 10.0) -> float:
+def area_under_cumulative_error(errors, limit: float = _LIMIT) -> float:
     """Area under the cumulative error curve from 0 to a limit, divided by the limit, as of 300-W.
 
     The curve is a staircase and its area is exact: no thresholds are chosen.
@@ -172,14 +172,14 @@ def _error(points: Measured) -> float:
     return mean_error(*points)
 
 
-@METRICS.register("failures_percent", "off by over 10 %, % of images")
+@METRICS.register("failures_percent", f"off by over {_LIMIT:.0f} %, % of images")
 def _failures(points: Measured) -> float:
     return 100 * failure_rate(image_errors(*points))
 
 
 @METRICS.register("cumulative_area", f"area under cumulative error to {_LIMIT:.0f} %")
 def _cumulative_area(points: Measured) -> float:
-    return area_under_cumulative_error(image_errors(*points), _LIMIT)
+    return area_under_cumulative_error(image_errors(*points))
 
 
 @METRICS.register("pck_area", f"area under PCK to {_LIMIT:.0f} %")
