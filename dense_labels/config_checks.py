@@ -12,7 +12,7 @@ from dense_labels.config_keys import LARGEST, Key, names, range_words, unknown
 if TYPE_CHECKING:
     from dense_labels.config import Config, DataConfig, ModelConfig, TrainConfig
 
-_LEAST_SIDE = 16  # pixels of a view: eight cells of 2 pixels
+LEAST_SIDE = 16  # pixels of a view: eight cells of 2 pixels
 _LARGEST_SIDE = 4096  # pixels: of larger images one alone does not fit into memory while it is trained on
 _WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a string"}
 
@@ -96,10 +96,10 @@ def check_data(data: DataConfig) -> None:
         raise ValueError(f"config.data.size={size}: must be two whole numbers, height and width")
     if max(size) > _LARGEST_SIDE:
         raise ValueError(f"config.data.size={size}: at most {_LARGEST_SIDE} pixels a side; choose a smaller size")
-    if any(size) and min(size) - 2 * crop < _LEAST_SIDE:
+    if any(size) and min(size) - 2 * crop < LEAST_SIDE:
         raise ValueError(
             f"config.data.size={size} less config.data.crop={crop} on each side leaves views smaller than "
-            f"{_LEAST_SIDE} pixels; choose a larger size or a smaller crop"
+            f"{LEAST_SIDE} pixels; choose a larger size or a smaller crop"
         )
 
 

@@ -2,10 +2,10 @@
 
 from dense_labels import progress
 from dense_labels.config import DataConfig
+from dense_labels.config_checks import LEAST_SIDE
 from input_pipeline.storage import resized
 
 _LONGER_SIDE = 100  # pixels, as in the first author's later code
-_LEAST_SIDE = 16
 
 
 def choose(data: DataConfig, found: resized.Found) -> tuple[int, int]:
@@ -23,10 +23,10 @@ def choose(data: DataConfig, found: resized.Found) -> tuple[int, int]:
     """
     height, width = data.size if any(data.size) else resized.pick_size(found.sizes, longer_side=_LONGER_SIDE)
     inner = height - 2 * data.crop, width - 2 * data.crop
-    if not any(data.size) and min(inner) < _LEAST_SIDE:
+    if not any(data.size) and min(inner) < LEAST_SIDE:
         raise ValueError(
             f"{data.dir}: {found}; resized to {width} x {height} and less config.data.crop={data.crop} on each side, "
-            f"views would be smaller than {_LEAST_SIDE} pixels; set config.data.size to (height, width) of your own, "
+            f"views would be smaller than {LEAST_SIDE} pixels; set config.data.size to (height, width) of your own, "
             "or a smaller crop"
         )
     seen = f", of which the network sees the inner {inner[1]} x {inner[0]}" if data.crop else ""

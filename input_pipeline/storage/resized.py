@@ -283,7 +283,7 @@ def _size(path):
         return None
 
 
-def pick_size(sizes: np.ndarray | Sequence, longer_side: int = 100) -> tuple[int, int]:
+def pick_size(sizes: np.ndarray | Sequence, longer_side: int) -> tuple[int, int]:
     """Chooses the size that pictures are resized to: of their median aspect ratio, and no larger than they are.
 
     Args:
