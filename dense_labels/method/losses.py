@@ -103,11 +103,11 @@ class LogLikelihoodLoss(MatchingLoss):
         return log_sum - true_scores, probability, -tf.ones_like(true_scores)
 
 
-class DistanceLoss(MatchingLoss):
-    """Expected distance between the match and the true place to the power gamma, equation (5)."""
+class PowerLoss(MatchingLoss):
+    """Base of the losses by the distance between cells and the true place to the power gamma."""
 
     def __init__(self, stride: int, *, gamma: float, **kwargs):
-        """Creates the layer; see `MatchingLoss` for `stride` and the rest.
+        """Creates the layer.
 
         Args:
           stride: side of a cell in pixels.
@@ -118,7 +118,17 @@ class DistanceLoss(MatchingLoss):
           ValueError: if `gamma` is not above 0.
         """
         super().__init__(stride, **kwargs)
-        self.gamma = _checked_gamma(gamma)
+        if not gamma > 0:
+            raise ValueError(f"gamma must be above 0; found {gamma}")
+        self.gamma = float(gamma)
+
+    def get_config(self) -> dict:
+        """Returns the arguments that make the layer again."""
+        return {**super().get_config(), "gamma": self.gamma}
+
+
+class DistanceLoss(PowerLoss):
+    """Expected distance between the match and the true place to the power gamma, equation (5)."""
 
     def value_and_gradient(
         self, scores: tf.Tensor, best: tf.Tensor, true_scores: tf.Tensor, squared_distances: tf.Tensor
@@ -129,21 +139,12 @@ class DistanceLoss(MatchingLoss):
         d_scores = probability * (distances - expected[:, tf.newaxis])
         return expected, d_scores, tf.zeros_like(true_scores)
 
-    def get_config(self) -> dict:
-        """Returns the arguments that make the layer again."""
-        return {**super().get_config(), "gamma": self.gamma}
 
-
-class MarginLoss(MatchingLoss):
+class MarginLoss(PowerLoss):
     """Margin loss of footnote 2: the true match must win by the distance to the power gamma.
 
     With Delta(u, v) = |v - gu|^gamma, its value is max(0, max_v Delta(u, v) + <a_u, b_v> - <a_u, b_gu>).
     """
-
-    def __init__(self, stride: int, *, gamma: float, **kwargs):
-        """Creates the layer; see `DistanceLoss`."""
-        super().__init__(stride, **kwargs)
-        self.gamma = _checked_gamma(gamma)
 
     def value_and_gradient(
         self, scores: tf.Tensor, best: tf.Tensor, true_scores: tf.Tensor, squared_distances: tf.Tensor
@@ -155,10 +156,6 @@ class MarginLoss(MatchingLoss):
         violated = tf.cast(violation > 0, scores.dtype)
         d_scores = tf.one_hot(worst, tf.shape(scores)[1], dtype=scores.dtype) * violated[:, tf.newaxis]
         return violation * violated, d_scores, -violated
-
-    def get_config(self) -> dict:
-        """Returns the arguments that make the layer again."""
-        return {**super().get_config(), "gamma": self.gamma}
 
 
 def _at(rows: tf.Tensor, cells: tf.Tensor) -> tf.Tensor:
@@ -178,12 +175,6 @@ def _power(squared_distances: tf.Tensor, gamma: float) -> tf.Tensor:
     if gamma == 0.25:
         return tf.sqrt(tf.sqrt(distance))
     return tf.exp(gamma / 2 * tf.math.log(squared_distances))  # a third of the time of tf.pow; exp(log 0) is 0
-
-
-def _checked_gamma(gamma: float) -> float:
-    if not gamma > 0:
-        raise ValueError(f"gamma must be above 0; found {gamma}")
-    return float(gamma)
 
 
 def _check_shapes(labels_a: tf.Tensor, labels_b: tf.Tensor, points_in_b: tf.Tensor, visible: tf.Tensor) -> None:
