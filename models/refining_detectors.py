@@ -81,10 +81,8 @@ class RefiningDetector:
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns all that the detector was fitted to, as arrays by name."""
-        return {
-            **self.plain.state(),
-            **{"times": np.asarray(self._times), "patches": self._look.patches, "shape": self._look.shape},
-        }
+        look = {"times": np.asarray(self._times), "patches": self._look.patches, "shape": self._look.shape}
+        return {**self.plain.state(), **look}
 
 
 def restored(state: dict[str, np.ndarray]) -> Detector | RefiningDetector:
