@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import pathlib
 from collections.abc import Collection, Iterator
@@ -100,8 +101,8 @@ def read_frames(
     """Reads the frames of a video in their order, one at a time.
 
     Frames are turned as the video says. They are counted as they are decoded, as DeepLabCut does, so that a frame that
-    is skipped is decoded too: jumping to one is not exact in many videos. The time stamp is the video's own, whose
-    frames may follow one another at any rate; where it has none, they follow at its mean rate.
+    is skipped is decoded too: jumping to one is not exact in many videos. Time stamps are the video's own, less that of
+    its first frame; frames may follow one another at any rate. Where there are none, they follow at its mean rate.
 
     Args:
       path: of the video.
@@ -116,20 +117,29 @@ def read_frames(
       ValueError: if OpenCV is not installed.
     """
     cv2 = _opencv()
-    last = max(only, default=-1) if only is not None else None
+    stop = None if only is None else max(only, default=-1) + 1
     with _opened(path) as video:
         turns = round(video.get(cv2.CAP_PROP_ORIENTATION_META) / 90) % 4  # clockwise
-        gap, seconds, index = 1 / (video.get(cv2.CAP_PROP_FPS) or _USUAL_RATE), 0.0, 0
-        while (last is None or index <= last) and video.grab():
-            stamp = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            seconds = stamp if not index or stamp > seconds else seconds + gap
+        for index, seconds in enumerate(itertools.islice(_grabbed(video), stop)):
             if index >= first and (only is None or index in only):
                 whole, picture = video.retrieve()
                 if not whole:
                     return
                 picture = np.rot90(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), -turns)
                 yield VideoFrame(index, seconds, np.ascontiguousarray(picture))
-            index += 1
+
+
+def _grabbed(video):
+    """Grabs one frame after the other, and yields their time stamps in seconds, from that of the first on."""
+    cv2 = _opencv()
+    gap, begin, seconds = 1 / (video.get(cv2.CAP_PROP_FPS) or _USUAL_RATE), None, 0.0
+    while video.grab():
+        stamp = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if begin is None:
+            begin = stamp
+        else:
+            seconds = stamp - begin if stamp - begin > seconds else seconds + gap
+        yield seconds
 
 
 @contextlib.contextmanager
