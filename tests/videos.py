@@ -1,6 +1,7 @@
 """Small videos for tests: a bright square that moves; turned, and with frames at times of their own."""
 
 import os
+import re
 import struct
 
 import numpy as np
@@ -40,6 +41,15 @@ def turn(path, width=SIZE[1], height=SIZE[0], *, degrees=90):
     }[degrees]
     place = content.find(b"tkhd") + 4 + 4 + 20 + 16  # of version 0
     content[place : place + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(content)
+
+
+def damage(path, index):
+    """Overwrites a frame of an AVI file of MJPG, so that it cannot be decoded, while those after it can."""
+    content = bytearray(path.read_bytes())
+    place = [found.start() for found in re.finditer(b"00dc", content)][index + 1]  # the first is in the header
+    size = int.from_bytes(content[place + 4 : place + 8], "little")
+    content[place + 8 : place + 8 + size] = bytes(size)
     path.write_bytes(content)
 
 

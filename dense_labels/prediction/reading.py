@@ -142,14 +142,9 @@ class Video:
         return Seen({"name": name, "state": self._state, **times, "size": list(frame.picture.shape[:2])}, image, scale)
 
     def in_order(self, lines: dict[Key, Line]) -> list[Line]:
-        """Returns the lines of all frames; says so where these are fewer than the video says."""
+        """Returns the lines of all frames; raises a ValueError where there is none."""
         if not lines:
             raise ValueError(f"{self.video}: not one frame can be decoded; the video is damaged")
-        if len(lines) < self.count:
-            progress.warn(
-                f"{self.video} says that it has {self.count} frames, of which {len(lines)} can be decoded; it is "
-                "damaged or cut off"
-            )
         return sorted(lines.values(), key=lambda line: line["frame"])
 
 

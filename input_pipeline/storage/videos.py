@@ -21,6 +21,7 @@ FRAMES_FOLDER = "labeled-data"  # of frames that are taken out of videos, as Dee
 _ALIKE = 16  # of 255: how far a frame may be off on average in a block, where it was decoded or saved otherwise
 _BLOCK = 16  # pixels
 _USUAL_RATE = 25.0  # frames a second, of a video that does not say its own
+_TRIED = 1000  # frames after one that cannot be decoded, to tell a damaged spot from the end
 _QUIET = ("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong with a file is said once, by VideoError
 
 
@@ -43,9 +44,12 @@ def read_count(path: str | os.PathLike) -> int:
     Raises:
       VideoError: as `read_frames`.
     """
-    cv2 = _opencv()
     with _opened(path) as video:
-        return max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+        return _count(video)
+
+
+def _count(video):
+    return max(0, int(video.get(_opencv().CAP_PROP_FRAME_COUNT)))
 
 
 def frame_name(path: str | os.PathLike, index: int, count: int) -> str:
@@ -110,7 +114,8 @@ def read_frames(
       only: indices of the frames that are wanted; None for all.
 
     Yields:
-      The frames, up to the first that cannot be decoded.
+      The frames, up to the first that cannot be decoded: those after it may be garbled, and their number is not known.
+      Where this is not the end of the video, or is not after as many frames as it says, a warning says so.
 
     Raises:
       VideoError: a ValueError of one line, if the file is not there or no video that OpenCV can open.
@@ -120,26 +125,40 @@ def read_frames(
     stop = None if only is None else max(only, default=-1) + 1
     with _opened(path) as video:
         turns = round(video.get(cv2.CAP_PROP_ORIENTATION_META) / 90) % 4  # clockwise
-        for index, seconds in enumerate(itertools.islice(_grabbed(video), stop)):
+        for index, seconds in enumerate(itertools.islice(_grabbed(video, path), stop)):
             if index >= first and (only is None or index in only):
                 whole, picture = video.retrieve()
                 if not whole:
-                    return
+                    return _warn_of_end(video, path, index)
                 picture = np.rot90(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), -turns)
                 yield VideoFrame(index, seconds, np.ascontiguousarray(picture))
 
 
-def _grabbed(video):
+def _grabbed(video, path):
     """Grabs one frame after the other, and yields their time stamps in seconds, from that of the first on."""
     cv2 = _opencv()
     gap, begin, seconds = 1 / (video.get(cv2.CAP_PROP_FPS) or _USUAL_RATE), None, 0.0
-    while video.grab():
+    for index in itertools.count():
+        if not video.grab():
+            return _warn_of_end(video, path, index)
         stamp = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if begin is None:
             begin = stamp
         else:
             seconds = stamp - begin if stamp - begin > seconds else seconds + gap
         yield seconds
+
+
+def _warn_of_end(video, path, index):
+    """Says where frames follow the first that cannot be decoded, or the video says that it has more."""
+    count = _count(video)
+    if any(video.grab() for _ in range(_TRIED)):
+        progress.warn(f"{path} is damaged: the first frame that cannot be decoded is {index}; what follows is not read")
+    elif index < count:
+        progress.warn(
+            f"{path}: {index} frames were decoded, and the video says that it has {count}; it may be damaged or cut "
+            f"off, or {count} is an estimate, as where frames do not follow evenly or the video was trimmed"
+        )
 
 
 @contextlib.contextmanager

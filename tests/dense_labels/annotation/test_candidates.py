@@ -60,6 +60,15 @@ def test_frames_of_a_video_are_written_as_deeplabcut_does(tmp_path):
         np.testing.assert_allclose(bright.mean(axis=0)[::-1] + 0.5, centre, atol=0.5)
 
 
+def test_frames_before_a_damaged_spot_are_candidates(tmp_path, capsys):
+    videos.write(tmp_path / "clip.avi", codec="MJPG")
+    videos.damage(tmp_path / "clip.avi", 5)
+    found = find(tmp_path / "clip.avi", tmp_path / "out", most=6)
+    keys = [key for key, _ in found.images(SIZE)]
+    assert [index for _, index in keys] == [0, 2, 4] and len(found.keep(keys)) == 3
+    assert capsys.readouterr().out.count("clip.avi is damaged: the first frame that cannot be decoded is 5") == 1
+
+
 def test_a_folder_of_videos_is_several_videos(tmp_path):
     for name in ("a.mp4", "b.mp4"):
         videos.write(tmp_path / name, 6)

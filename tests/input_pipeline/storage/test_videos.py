@@ -74,11 +74,30 @@ def test_what_is_no_video_is_refused_in_a_line(tmp_path, content, capfd):
         videos.read_count(tmp_path / "b%d.png")
 
 
-def test_a_video_that_is_cut_off_ends_at_its_last_whole_frame(tmp_path):
+def test_a_video_that_is_cut_off_ends_at_its_last_whole_frame(tmp_path, capsys):
     made.write(tmp_path / "a.avi", codec="MJPG")
+    list(videos.read_frames(tmp_path / "a.avi"))
+    assert capsys.readouterr().out == ""
     content = (tmp_path / "a.avi").read_bytes()
     (tmp_path / "a.avi").write_bytes(content[: int(0.8 * len(content))])
-    assert 5 < len(list(videos.read_frames(tmp_path / "a.avi"))) < 12 == videos.read_count(tmp_path / "a.avi")
+    found = list(videos.read_frames(tmp_path / "a.avi"))
+    assert 5 < len(found) < 12 == videos.read_count(tmp_path / "a.avi")
+    assert capsys.readouterr().out == (
+        f"warning: {tmp_path}/a.avi: {len(found)} frames were decoded, and the video says that it has 12; it may be "
+        "damaged or cut off, or 12 is an estimate, as where frames do not follow evenly or the video was trimmed\n"
+    )
+
+
+def test_what_follows_a_damaged_spot_is_not_read_and_said(tmp_path, capsys):
+    made.write(tmp_path / "a.avi", codec="MJPG")
+    made.damage(tmp_path / "a.avi", 4)
+    assert [frame.index for frame in videos.read_frames(tmp_path / "a.avi")] == [0, 1, 2, 3]
+    reason = "the first frame that cannot be decoded is 4; what follows is not read"
+    said = f"warning: {tmp_path}/a.avi is damaged: {reason}\n"
+    assert capsys.readouterr().out == said
+    assert [frame.index for frame in videos.read_frames(tmp_path / "a.avi", only={3, 5})] == [3]
+    assert capsys.readouterr().out == said
+    assert len(list(videos.read_frames(tmp_path / "a.avi", only=range(4)))) == 4 and not capsys.readouterr().out
 
 
 def test_a_frame_that_is_there_is_neither_replaced_nor_taken_for_one_of_another_video(tmp_path):
