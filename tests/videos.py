@@ -53,6 +53,14 @@ def damage(path, index):
     path.write_bytes(content)
 
 
+def forget_length(path):
+    """Takes the duration out of a Matroska or WebM file, as browsers and cameras write them that do not know it yet."""
+    content = bytearray(path.read_bytes())
+    place = content.find(b"\x44\x89\x88")  # Duration, of eight bytes
+    content[place : place + 11] = b"\xec\x89" + bytes(9)  # Void, as long
+    path.write_bytes(content)
+
+
 def spread(path, durations):
     """Gives each frame of an MP4 file, which all lasted as long, so many times that duration."""
     content = bytearray(path.read_bytes())

@@ -59,15 +59,15 @@ class Frames(NamedTuple):
     """Frames of videos; a key is the path of a video and the index of a frame."""
 
     folder: str  # that the names of the written ones start from
-    paths: tuple[str, ...]
+    counts: dict[str, int]  # path of a video -> how many frames it has, as far as is known
     most: int  # frames of all videos together that are looked at
 
     def __len__(self) -> int:
-        return sum(map(len, map(self._looked_at, self.paths)))
+        return sum(map(len, map(self._looked_at, self.counts)))
 
     def images(self, size: tuple[int, int]) -> Iterator[tuple[tuple[str, int], np.ndarray]]:
         """Yields frames, as many apart in each video."""
-        for path in self.paths:
+        for path in self.counts:
             for frame in videos.read_frames(path, only=self._looked_at(path)):
                 resized = Image.fromarray(frame.picture).resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0)
                 yield (path, frame.index), np.asarray(resized)
@@ -85,7 +85,7 @@ class Frames(NamedTuple):
           ValueError: if frames of another video of that name are there.
         """
         written = []
-        for path in self.paths:
+        for path in self.counts:
             indices = {index for video, index in keys if video == path}
             for frame in videos.read_frames(path, only=indices) if indices else ():
                 (name,) = self.files([(path, frame.index)])
@@ -95,8 +95,8 @@ class Frames(NamedTuple):
 
     def _looked_at(self, path):
         """The indices of the frames of a video that are looked at."""
-        count = videos.read_count(path) or self.most
-        return range(0, count, -(-count * len(self.paths) // self.most))
+        count = self.counts[path]
+        return range(0, count, max(1, -(-count * len(self.counts) // self.most)))
 
 
 def find(given: str | os.PathLike | Sequence[str | os.PathLike], *, out: str, most: int, seed: int) -> Stills | Frames:
@@ -122,7 +122,7 @@ def find(given: str | os.PathLike | Sequence[str | os.PathLike], *, out: str, mo
         named = collections.Counter(pathlib.PurePath(path).stem for path in clips)
         if twice := [stem for stem, count in named.items() if count > 1]:
             raise ValueError(f"several videos are called {twice[0]}, and so would their frames be; rename one")
-        return Frames(out, clips, most)
+        return Frames(out, {path: videos.read_count(path) or videos.count_frames(path) for path in clips}, most)
     found = inputs.find(given)
     paths = [path for path in found.paths if files.is_text(path)]
     if len(paths) < len(found.paths):

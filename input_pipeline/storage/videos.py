@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from dense_labels import files, progress
 from input_pipeline.storage import decoding
@@ -50,6 +51,17 @@ def read_count(path: str | os.PathLike) -> int:
 
 def _count(video):
     return max(0, int(video.get(_opencv().CAP_PROP_FRAME_COUNT)))
+
+
+def count_frames(path: str | os.PathLike) -> int:
+    """Counts the frames of a video that `read_frames` reads, of which it makes no pictures, and shows how far it is.
+
+    Raises:
+      VideoError: as `read_frames`.
+    """
+    what = f"Counting frames of {progress.printable(os.path.basename(path))}"
+    with _opened(path) as video:
+        return sum(1 for _ in tqdm(_grabbed(video, path), desc=what, unit=" frames"))
 
 
 def frame_name(path: str | os.PathLike, index: int, count: int) -> str:

@@ -60,6 +60,15 @@ def test_frames_of_a_video_are_written_as_deeplabcut_does(tmp_path):
         np.testing.assert_allclose(bright.mean(axis=0)[::-1] + 0.5, centre, atol=0.5)
 
 
+def test_frames_are_counted_where_a_video_does_not_say_how_many_it_has(tmp_path, capsys):
+    clip = tmp_path / "clip.webm"
+    videos.write(clip, 12, codec="VP80")
+    videos.forget_length(clip)
+    found = find(clip, most=4)
+    assert "Counting frames of clip.webm: 12 frames" in capsys.readouterr().err
+    assert [index for (_, index), _ in found.images(SIZE)] == [0, 3, 6, 9] and len(found) == 4
+
+
 def test_frames_before_a_damaged_spot_are_candidates(tmp_path, capsys):
     videos.write(tmp_path / "clip.avi", codec="MJPG")
     videos.damage(tmp_path / "clip.avi", 5)

@@ -88,6 +88,17 @@ def test_a_video_that_is_cut_off_ends_at_its_last_whole_frame(tmp_path, capsys):
     )
 
 
+def test_frames_are_counted_as_they_are_read(tmp_path, capsys):
+    made.write(tmp_path / "a.mkv")
+    made.forget_length(tmp_path / "a.mkv")
+    assert videos.read_count(tmp_path / "a.mkv") == 0 and videos.count_frames(tmp_path / "a.mkv") == 12
+    assert not capsys.readouterr().out
+    made.write(tmp_path / "b.avi", codec="MJPG")
+    made.damage(tmp_path / "b.avi", 4)
+    assert videos.count_frames(tmp_path / "b.avi") == 4
+    assert "the first frame that cannot be decoded is 4" in capsys.readouterr().out
+
+
 def test_what_follows_a_damaged_spot_is_not_read_and_said(tmp_path, capsys):
     made.write(tmp_path / "a.avi", codec="MJPG")
     made.damage(tmp_path / "a.avi", 4)
