@@ -10,6 +10,7 @@ import numpy as np
 
 from dense_labels.prediction import drawing
 from dense_labels.registry import FORMATS
+from input_pipeline.storage import videos
 
 if TYPE_CHECKING:
     from dense_labels.prediction.predictions import Predictions
@@ -20,7 +21,10 @@ _USUAL_RATE = 25.0  # frames a second, of a video of one frame
 
 @FORMATS.register("video", "the video with its landmarks drawn, upright", file="drawn.mp4", needs_video=True)
 def draw(predictions: Predictions) -> Callable[[pathlib.Path], None]:
-    """Draws at the mean rate of the frames; the sound is left out."""
+    """Draws at the mean rate of the frames; the sound is left out.
+
+    What is returned raises an OSError if the video cannot be written, or not all of its frames can be read again.
+    """
 
     def make(path):
         import cv2
@@ -36,5 +40,19 @@ def draw(predictions: Predictions) -> Callable[[pathlib.Path], None]:
                 video.write(np.ascontiguousarray(picture[..., ::-1]))
         finally:
             video.release()
+        _check(path, len(predictions))
 
     return make
+
+
+def _check(path, count):
+    """Reads what OpenCV has written, for it does not say what it cannot write; raises an OSError."""
+    try:
+        found = videos.count_frames(path)
+    except videos.VideoError:
+        found = 0
+    if found != count:
+        raise OSError(
+            f"{path.name}: {found} of its {count} frames can be read again, and the file is not kept; "
+            "the disk may be full, or the frames of the video differ in size"
+        )

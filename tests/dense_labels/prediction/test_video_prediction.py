@@ -1,6 +1,8 @@
 """Tests of predicting the frames of a video: a stand-in for a network finds the middle of what is bright."""
 
 import csv
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -188,6 +190,36 @@ def test_a_drawing_that_fails_leaves_nothing(video, tmp_path, monkeypatch):
     found = model().predict(path)
     monkeypatch.setattr(drawing, "with_points", lambda picture, points: 1 / 0)
     with pytest.raises(ZeroDivisionError):
+        found.save(tmp_path / "out", ("video",))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_video_for_which_the_disk_has_no_room_replaces_nothing(video, tmp_path):
+    path, _ = video
+    found = model().predict(path)
+    found.save(tmp_path / "out", ("video",))
+    good = (tmp_path / "out" / "drawn.mp4").read_bytes()
+    usual, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"drawn.mp4: \d+ of its 44 frames can be read .* the disk may be full"):
+            found.save(tmp_path / "out", ("video",))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, usual)
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["drawn.mp4"]
+    assert (tmp_path / "out" / "drawn.mp4").read_bytes() == good
+
+
+def test_a_video_whose_frames_differ_in_size_is_not_written_in_part(video, tmp_path, monkeypatch):
+    """OpenCV passes over frames of another size than the first."""
+    found, drawn = model().predict(video[0]), drawing.drawn
+
+    def cut(*given):
+        return ((name, picture[: 48 - k % 2]) for k, (name, picture) in enumerate(drawn(*given)))
+
+    monkeypatch.setattr(drawing, "drawn", cut)
+    with pytest.raises(OSError, match="22 of its 44 frames can be read again, .* or the frames of the video differ"):
         found.save(tmp_path / "out", ("video",))
     assert list((tmp_path / "out").iterdir()) == []
 
