@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 _CODEC = "mp4v"
 _USUAL_RATE = 25.0  # frames a second, of a video of one frame
+_SLOWEST = 0.002  # frames a second that OpenCV can write
+_MOST_TICKS = 65535  # a second, in MPEG-4 part 2
 
 
 @FORMATS.register("video", "the video with its landmarks drawn, upright", file="drawn.mp4", needs_video=True)
 def draw(predictions: Predictions) -> Callable[[pathlib.Path], None]:
-    """Draws at the mean rate of the frames; the sound is left out.
+    """Draws at the mean rate of the frames, or the nearest that can be written; the sound is left out.
 
     What is returned raises an OSError if the video cannot be written, or not all of its frames can be read again.
     """
@@ -32,7 +34,7 @@ def draw(predictions: Predictions) -> Callable[[pathlib.Path], None]:
         span = predictions.seconds[-1] - predictions.seconds[0]
         rate = (len(predictions) - 1) / span if span > 0 else _USUAL_RATE
         height, width = predictions.sizes[0].tolist()
-        video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*_CODEC), rate, (width, height))
+        video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*_CODEC), _writable(rate), (width, height))
         try:
             if not video.isOpened():
                 raise OSError(f"{path.name}: OpenCV cannot write a video of {width} x {height} pixels there")
@@ -43,6 +45,12 @@ def draw(predictions: Predictions) -> Callable[[pathlib.Path], None]:
         _check(path, len(predictions))
 
     return make
+
+
+def _writable(rate):
+    """The nearest rate with as many decimal places, up to three, as OpenCV finds whole ticks for."""
+    rate = min(max(rate, _SLOWEST), _MOST_TICKS)
+    return round(rate, max(places for places in range(4) if rate * 10**places <= _MOST_TICKS))
 
 
 def _check(path, count):

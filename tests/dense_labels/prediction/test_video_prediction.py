@@ -1,6 +1,7 @@
 """Tests of predicting the frames of a video: a stand-in for a network finds the middle of what is bright."""
 
 import csv
+import dataclasses
 import resource
 import signal
 
@@ -169,6 +170,16 @@ def test_the_video_is_drawn_with_its_landmarks(video, tmp_path):
     assert first.shape == (64, 48, 3) and sorted(each.name for each in (tmp_path / "out").iterdir()) == [
         ".predicted.json", "drawn", "drawn.mp4", "sheet.png"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("rate", [1 / 3600, 0.0015, 1 / 60, 30000 / 1001, 65.5354, 200 / 3, 719.2424, 6600.66, 1e6])
+def test_a_video_of_any_rate_is_drawn(tmp_path, rate):
+    videos.write(tmp_path / "a.mp4", 3)
+    found = dataclasses.replace(model().predict(tmp_path / "a.mp4"), seconds=np.arange(3) / rate)
+    found.save(tmp_path, ("video",))
+    seconds = [frame.seconds for frame in reading.read_frames(tmp_path / "drawn.mp4")]
+    near = np.clip(rate, 0.002, 65535)  # what can be written
+    np.testing.assert_allclose(seconds, np.arange(3) / near, rtol=max(1e-3, 5e-4 / near))
 
 
 def test_pictures_are_drawn_in_their_own_size_and_folders(tmp_path):
