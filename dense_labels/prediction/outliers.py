@@ -192,10 +192,7 @@ def _by_distance(predictions, values, kind, words):
 def _by_jump(predictions):
     if not predictions.video:
         return []
-    from scipy import ndimage
-
-    usual = ndimage.median_filter(predictions.points, size=(smoothing.MEDIAN, 1, 1), mode="nearest")
-    jumps = np.linalg.norm(predictions.points - usual, axis=-1)
+    jumps = np.linalg.norm(predictions.points - smoothing.running_median(predictions.points), axis=-1)
     return _worst(predictions, jumps, jumps, "jump", "jump of {}, px")
 
 

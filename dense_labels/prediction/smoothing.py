@@ -69,10 +69,27 @@ def smooth_track(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return points
 
 
-def _filter(track):
-    from scipy import ndimage, signal
+def running_median(points: np.ndarray) -> np.ndarray:
+    """Takes the median of each coordinate over the five frames about each.
 
-    track = ndimage.median_filter(track, size=(MEDIAN, 1), mode="nearest")
+    The track is mirrored at its first and its last frame, so that a jump there is one of five values; were these frames
+    repeated beyond the ends, it would be three, and stay. What moves evenly begins and ends a frame later and earlier.
+
+    Args:
+      points: float [N, ...], one row a frame.
+
+    Returns:
+      The same shape.
+    """
+    from scipy import ndimage
+
+    return ndimage.median_filter(points, size=(MEDIAN, *[1] * (points.ndim - 1)), mode="mirror")
+
+
+def _filter(track):
+    from scipy import signal
+
+    track = running_median(track)
     if len(track) < WINDOW:
         return track
     return signal.savgol_filter(track, WINDOW, DEGREE, axis=0, mode="interp")

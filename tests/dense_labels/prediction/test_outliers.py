@@ -116,6 +116,16 @@ def test_a_jump_in_a_video_is_found_and_its_neighbours_are_not_listed():
     assert min(np.diff(sorted(each.row for each in found))) >= 10 and len(found) <= 6
 
 
+@pytest.mark.parametrize("frame", [0, 1, 59])
+def test_a_jump_at_an_end_of_a_video_is_found(frame):
+    points, score, frames = np.full([60, 1, 2], 30.0), np.ones([60, 1]), np.arange(60)
+    points[frame] = 70, 60
+    score[30] = 0.5
+    found = outliers.find(of(points, score, video="a.mp4", frames=frames, seconds=frames / 10), 2)
+    assert [(each.row, each.kind) for each in found] == [(30, "score"), (frame, "jump")]
+    assert found[1].value == pytest.approx(50)
+
+
 def test_outliers_are_written_as_a_table_and_drawn(tmp_path):
     for index in range(4):
         Image.new("RGB", (100, 80), (90, 160, 200)).save(tmp_path / f"{index}.png")

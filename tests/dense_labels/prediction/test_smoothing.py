@@ -22,7 +22,7 @@ def of_video(points, score):
 def test_a_parabola_is_kept():
     smooth = smoothing.smooth_track(TRACK, SEEN)
     np.testing.assert_allclose(smooth[4:-4], TRACK[4:-4], atol=1e-9)
-    np.testing.assert_allclose(smooth, TRACK, atol=2.5)  # the median shortens both ends by at most two frames
+    np.testing.assert_allclose(smooth, TRACK, atol=2.5)  # the median shortens both ends by a frame
 
 
 def test_a_jump_of_two_frames_is_taken_away():
@@ -30,6 +30,22 @@ def test_a_jump_of_two_frames_is_taken_away():
     jumped = TRACK.copy()
     jumped[30:32] += [40, -25]
     np.testing.assert_allclose(smoothing.smooth_track(jumped, SEEN)[4:-4], TRACK[4:-4], atol=2 * 2.0)
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 7, 30])
+def test_a_jump_in_the_first_or_the_last_frame_is_taken_away(count):
+    for frame in (0, count - 1):
+        jumped = np.full([count, 2], 30.0)
+        jumped[frame] = 300
+        np.testing.assert_allclose(smoothing.smooth_track(jumped, SEEN[:count]), 30, atol=1e-9)
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_the_median_moves_the_ends_by_one_frame_at_most(count):
+    """Also where the window is larger than the track."""
+    median = smoothing.running_median(TRACK[:count])
+    np.testing.assert_allclose(median, TRACK[:count], atol=1.11)
+    np.testing.assert_allclose(median[2:-2], TRACK[:count][2:-2])
 
 
 def test_noise_is_less_and_is_not_moved():
