@@ -18,7 +18,7 @@ def remember(folder: pathlib.Path, written: Iterable[pathlib.Path], of: Any) -> 
     Args:
       folder: of the output.
       written: the files and folders that a prediction has written there just now.
-      of: the model and the pictures, as JSON has it.
+      of: the model, the pictures and whether tracks were smoothed, as JSON has it.
 
     Raises:
       OSError: if it cannot be written.
@@ -29,6 +29,6 @@ def remember(folder: pathlib.Path, written: Iterable[pathlib.Path], of: Any) -> 
     if left := [name for name, each in known.items() if each != digest]:
         progress.warn(
             f"{folder}: {', '.join(sorted(left))} {'are' if len(left) > 1 else 'is'} of an earlier prediction, by "
-            "another model or of other pictures, and not of these; write them again too, or remove them"
+            "another model, of other pictures, or smoothed otherwise; write them again too, or remove them"
         )
     files.write_whole(folder / FILE, json.dumps(known, indent=1).encode())

@@ -119,7 +119,7 @@ class Predictor:
                 predicted = smoothing.smooth(found) if smooth else found
                 written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder, formats)]
                 finished = set(map(key_of, lines))
-                leftovers.remember(folder, written, {**heading, "rows": sorted(finished)})
+                leftovers.remember(folder, written, {**heading, "smooth": smooth, "rows": sorted(finished)})
             finally:
                 journal.close(finished=finished)
         progress.say(f"predicted {len(predicted)} {source.noun}: {', '.join(map(str, written))}")

@@ -14,7 +14,7 @@ def test_files_of_another_model_are_said(tmp_path, capsys):
     for _ in range(2):  # each time, as long as they are there
         leftovers.remember(tmp_path, [tmp_path / "points.csv"], {**of, "model": {"heads": "b"}})
         said = capsys.readouterr().out
-        assert "scores.csv, sheet.png are of an earlier prediction, by another model or of other pictures" in said
+        assert "scores.csv, sheet.png are of an earlier prediction, by another model, of other pictures" in said
     (tmp_path / "scores.csv").unlink()
     leftovers.remember(tmp_path, [tmp_path / "points.csv", tmp_path / "sheet.png"], {**of, "folder": "others"})
     assert not capsys.readouterr().out

@@ -71,7 +71,7 @@ def test_files_of_other_pictures_of_the_folder_are_named(pictures, tmp_path, cap
     for pattern, formats, named in (("0*", ("csv", "coco"), False), ("0*", "csv", False), ("1*", "csv", True)):
         model().predict(f"{folder}/{pattern}.png", out=out, formats=formats)
         said = capsys.readouterr().out
-        assert ("points.json is of an earlier prediction, by another model or of other pictures" in said) == named
+        assert ("points.json is of an earlier prediction, by another model, of other pictures" in said) == named
 
 
 def test_several_heads_are_asked_together_where_outliers_are(pictures, tmp_path):

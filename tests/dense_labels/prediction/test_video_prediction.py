@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import resource
 import signal
 
@@ -105,6 +106,32 @@ def test_a_prediction_that_was_stopped_goes_on_at_its_frame(video, tmp_path, cap
     ]  # fmt: skip
     for name in ("points.csv", "scores.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_files_that_are_smoothed_otherwise_are_said(video, tmp_path, capsys):
+    predict = functools.partial(model().predict, video[0], out=tmp_path / "out")
+    predict(formats=("csv", "deeplabcut"), smooth=True)
+    predict(formats=("csv",), smooth=True)
+    assert "of an earlier prediction" not in capsys.readouterr().out
+    predict(formats=("csv",))
+    said = "points_deeplabcut.csv, points_raw.csv are of an earlier prediction, by another model, of other pictures, or"
+    assert f"{said} smoothed otherwise" in capsys.readouterr().out
+
+
+def test_a_prediction_that_was_stopped_goes_on_whether_it_is_smoothed_or_not(video, tmp_path, capsys):
+    """For the lines of the journal are as they were found."""
+    seen = []
+
+    def landmarks(images):
+        seen.append(len(images))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return middle(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        model(landmarks).predict(video[0], out=tmp_path / "out", smooth=True)
+    model().predict(video[0], out=tmp_path / "out")
+    assert "going on: 16 of 44 frames were predicted before" in capsys.readouterr().out
 
 
 def test_a_damaged_video_gives_what_can_be_read_and_a_line(tmp_path, capsys):
