@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import functools
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,16 @@ import numpy as np
 from PIL import Image
 
 from dense_labels import files, progress
-from dense_labels.prediction import inputs
-from input_pipeline.storage import decoding, videos
+from dense_labels.prediction import inputs, leftovers
+from dense_labels.registry import FORMATS
+from input_pipeline.readers import folder
+from input_pipeline.storage import decoding, uncorrected, videos
 
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv")
+# How the names of videos in a folder end; a file that is given by its own name may have any other ending.
+_VIDEOS = (
+    *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"),
+    *(".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
 _AHEAD = 64  # pictures that are decoded, or are being decoded, before they are wanted
 
 
@@ -103,8 +110,8 @@ def find(given: str | os.PathLike | Sequence[str | os.PathLike], *, out: str, mo
     """Finds what can be chosen.
 
     Args:
-      given: pictures, as of `prediction.inputs.find`; or a video, several of them, or a folder that holds no pictures
-        but videos.
+      given: pictures, as of `prediction.inputs.find`; or a video, several of them, or a folder of videos, also in
+        folders in it, and of no pictures but those that predictions have written there.
       out: folder that frames of videos are written below.
       most: how many pictures or frames are looked at; of more pictures so many are drawn.
       seed: of that draw.
@@ -113,7 +120,7 @@ def find(given: str | os.PathLike | Sequence[str | os.PathLike], *, out: str, mo
       The candidates.
 
     Raises:
-      ValueError: if there are none, two videos have one name, or one has a name that is not UTF-8.
+      ValueError: if there are none, a video cannot be opened, two have one name, or one has a name that is not UTF-8.
     """
     if clips := _videos(given):
         for path in clips:
@@ -135,14 +142,25 @@ def find(given: str | os.PathLike | Sequence[str | os.PathLike], *, out: str, mo
 
 
 def _videos(given):
-    """The videos that are given; none where pictures are."""
+    """The videos that are given; none where pictures are. A file is one as in a prediction, by `inputs.find_video`."""
     if not isinstance(given, (str, os.PathLike)):
         listed = tuple(os.path.expanduser(os.fspath(path)) for path in given)
-        return listed if listed and all(path.lower().endswith(VIDEOS) for path in listed) else ()
+        return listed if all(map(inputs.find_video, listed)) else ()
     path = os.path.expanduser(os.fspath(given))
     if not os.path.isdir(path):
-        return (path,) if path.lower().endswith(VIDEOS) else ()
-    inside = [name for name in sorted(os.listdir(path)) if not name.startswith(".")]
-    if any(name.lower().endswith(decoding.EXTENSIONS) or os.path.isdir(os.path.join(path, name)) for name in inside):
+        return (path,) if inputs.find_video(path) else ()
+    inside = _not_predicted(path)
+    if any(file.lower().endswith(decoding.EXTENSIONS) for file in inside):
         return ()
-    return tuple(os.path.join(path, name) for name in inside if name.lower().endswith(VIDEOS))
+    return tuple(file for file in inside if file.lower().endswith(_VIDEOS))
+
+
+def _not_predicted(top):
+    """The files below a folder but for drawn videos, and all that predictions have written there."""
+    written = functools.cache(lambda *folders: uncorrected.read_digests(pathlib.Path(top, *folders, leftovers.FILE)))
+    drawn, kept = FORMATS["video"].facts["file"], []
+    for file in folder.files_below(top):
+        parts = pathlib.PurePath(file).relative_to(top).parts
+        if parts[-1] != drawn and not any(part in written(*parts[:depth]) for depth, part in enumerate(parts)):
+            kept.append(file)
+    return kept

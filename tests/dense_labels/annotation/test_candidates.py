@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from dense_labels.annotation import candidates
+from dense_labels.prediction import leftovers, reading
 from tests import videos
 
 SIZE = (24, 32)  # half of the videos'
@@ -85,6 +86,41 @@ def test_a_folder_of_videos_is_several_videos(tmp_path):
     assert [(path[-5:], index) for path, index in keys] == [(n, k) for n in ("a.mp4", "b.mp4") for k in (0, 2, 4)]
     pictures(tmp_path / "frames", ["1.png"])
     assert len(find(tmp_path).paths) == 1  # where there are pictures they are meant
+
+
+@pytest.mark.parametrize("ending", ["mts", "flv", "ts", "3gp", "dat"])
+def test_a_file_is_a_video_where_a_prediction_takes_it_for_one(tmp_path, ending):
+    videos.write(tmp_path / "a.avi", 4)
+    clip = str((tmp_path / "a.avi").rename(tmp_path / f"a.{ending}"))
+    for given in (clip, [clip]):
+        assert [key for key, _ in find(given).images(SIZE)] == [(clip, index) for index in range(4)]
+    assert reading.find(clip).video == clip
+    if ending != "dat":
+        assert list(find(tmp_path).counts) == [clip]
+
+
+def test_a_picture_is_one_whatever_its_name(tmp_path):
+    pictures(tmp_path / "in", ["a.png"])
+    named = str((tmp_path / "in" / "a.png").rename(tmp_path / "in" / "a.mp4"))
+    for given in (named, [named]):
+        assert find(given).paths == (named,)
+    assert not reading.find(named).video
+
+
+def test_what_was_predicted_among_videos_is_not_meant(tmp_path):
+    """Neither where the output lies in a folder of its own, nor where it is the folder of the videos."""
+    (tmp_path / "day").mkdir()
+    clips = [str(tmp_path / "a.mp4"), str(tmp_path / "day" / "b.mp4")]
+    for clip in clips:
+        videos.write(clip, 2)
+    for out in (tmp_path, tmp_path / "points"):
+        pictures(out / "drawn" / "a", ["img0.png"])
+        (out / "sheet.png").write_bytes(b"")
+        leftovers.remember(out, [out / "drawn", out / "sheet.png"], {})
+    videos.write(tmp_path / "drawn.mp4", 2)  # as an earlier version has written it, that said nothing
+    assert list(find(tmp_path).counts) == clips
+    pictures(tmp_path / "frames", ["1.png"])
+    assert str(tmp_path / "frames" / "1.png") in find(tmp_path).paths  # where there are others they are meant
 
 
 def test_frames_are_known_by_the_files_that_they_are_written_to(tmp_path):
