@@ -293,6 +293,17 @@ def test_records_are_what_tensorflow_parses(predictions, tmp_path):
     assert "likelihood" not in tf.train.Example.FromString(records[0].numpy()).features.feature
 
 
+def test_time_stamps_in_records_are_told_apart_after_a_day(predictions, tmp_path):
+    """Those of 240 frames a second, as a video has them."""
+    stamps = np.round(86400 + np.arange(2) / 240, 6)
+    dataclasses.replace(predictions, video="a.mp4", frames=np.arange(2), seconds=stamps).save(tmp_path, "tfrecord")
+    spec = {"seconds": tf.io.FixedLenFeature([], tf.float32), "microseconds": tf.io.FixedLenFeature([], tf.int64)}
+    records = [record.numpy() for record in tf.data.TFRecordDataset(str(tmp_path / "points.tfrecord"))]
+    found = tf.io.parse_example(records, spec)
+    np.testing.assert_array_equal(found["seconds"], np.float32(stamps))
+    assert found["microseconds"].numpy().tolist() == [86_400_000_000, 86_400_004_167]
+
+
 def test_parquet_has_a_column_for_each_number(predictions, tmp_path):
     try:
         from pyarrow import parquet
