@@ -162,6 +162,7 @@ def fit_heatmaps(
     Raises:
       ValueError: if the labels are all zero or not all finite, or of one row or column, no landmark is annotated, or
         the head to begin with is for other landmarks or labels.
+      FloatingPointError: if the loss is not finite at the end.
     """
     nearest_landmarks.check_labels(known.labels)
     labels, stride, landmarks = known.labels.values, known.labels.stride, known.landmarks
@@ -178,7 +179,9 @@ def fit_heatmaps(
     step = _training_step(head, count)
     for rows in _drawn(len(labels), count, batch, np.random.default_rng(seed)):
         places = np.where(annotated[rows, :, np.newaxis], landmarks[rows], 0).astype(np.float32)
-        step(tf.constant(labels[rows]), tf.constant(places), tf.constant(annotated[rows], tf.float32))
+        loss = step(tf.constant(labels[rows]), tf.constant(places), tf.constant(annotated[rows], tf.float32))
+    if not np.isfinite(loss):
+        raise FloatingPointError(f"the loss of the heat maps is not finite after {count} steps; fit them again")
     return head
 
 
@@ -188,8 +191,8 @@ def _inside(known: LabelledLandmarks) -> np.ndarray:
     return ((known.landmarks >= 0) & (known.landmarks <= size)).all(axis=-1)
 
 
-def _training_step(head: HeatMapLandmarks, count: int) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], None]:
-    """Returns the function of a batch that makes one of `count` steps of training."""
+def _training_step(head: HeatMapLandmarks, count: int) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns the function of a batch that makes one of `count` steps of training, and returns its loss."""
     optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_RATE, count))
 
     @tf.function(autograph=False)
@@ -198,6 +201,7 @@ def _training_step(head: HeatMapLandmarks, count: int) -> Callable[[tf.Tensor, t
             loss = weighted_distance(head.logits(labels, training=True), landmarks, annotated, head.stride)
         variables = head.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        return loss
 
     return step
 

@@ -32,6 +32,7 @@ class Version:
           ValueError: if its files are not as they were written.
         """
         checksums.check(folder)
+        tf.config.experimental.enable_tensor_float_32_execution(False)  # as in the evaluation, whose answers these are
         self.number = int(os.path.basename(folder))
         with files.plain_path(folder) as plain:
             self._loaded = tf.saved_model.load(plain)  # its signatures do not keep it

@@ -230,6 +230,8 @@ def _train(detector: Detector, views_from: Callable[..., tf.data.Dataset], steps
             loss = step(*batch)
             if done % 20 == 1:
                 bar.set_postfix(loss=f"{float(loss):.1f}")
+            if (done % _KEPT_EVERY == 0 or done == steps) and not np.isfinite(loss):
+                raise FloatingPointError(f"{what}: the loss is not finite after {done} of {steps} steps; fit it again")
             if done % _KEPT_EVERY == 0:
                 kept.write(_TRAINING, {"step": done, **{_name(n): value.numpy() for n, value in enumerate(state)}})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dense_labels import config_keys
+from dense_labels import config_keys, progress, run_config
 from dense_labels.config import Config
 from dense_labels.registry import LOSSES, NETWORKS, describes, has_unit_labels
 from dense_labels.training import checkpoints, loop
@@ -29,6 +29,7 @@ def check(config: Config, replicas: int) -> None:
         loop.check_exchange(config, replicas)
     if config.train.init_from:
         checkpoints.newest_step(config.train.init_from)
+        _warn_of_norms(config)
     model, factor = config.model, config.train.decay_factor
     for name, colour in (("mean", model.mean), ("std", model.std)):
         if not all(0 <= each <= 1 for each in colour):
@@ -40,6 +41,21 @@ def check(config: Config, replicas: int) -> None:
         raise ValueError(
             f"config.model.frozen={model.frozen!r}: with config.model.weights='none' these layers would stay random; "
             "give weights, or leave config.model.frozen empty"
+        )
+
+
+def _warn_of_norms(config: Config) -> None:
+    """Warns where this run or the one that it begins with trains the batch norms of a trunk, and the other does not.
+
+    They are kept as they are in a trunk that began with published weights, and trained in one that began random.
+    """
+    weights, of = config.model.weights, config.train.init_from
+    other = run_config.load(of).model.weights
+    if not config_keys.unused(config, "model.weights") and (weights == "none") != (other == "none"):
+        here, there = ("trained", "not trained") if weights == "none" else ("not trained", "trained")
+        progress.warn(
+            f"config.model.weights={weights!r}: the batch norms of the trunk are {here}, and those of {of} were "
+            f"{there}; give --config.model.weights={other} to train as there"
         )
 
 

@@ -4,20 +4,52 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from dense_labels import files, progress
 from dense_labels.batches import PairBatch
-from dense_labels.method import geometry
+from dense_labels.method import geometry, stand_ins
 from dense_labels.pictures import gallery
 from dense_labels.reporting import tensorboard
 from dense_labels.training import checkpoints
 
 _COLLAPSED = 0.7  # of the error by chance
 _DRAWN = "epochs_drawn.txt"  # in the folder of the pictures
+
+
+class JoinStatistics(tf.keras.callbacks.Callback):
+    """Gives all replicas the mean of the moving statistics that each has kept of its own batches, after each epoch.
+
+    Keras 2 does so wherever they are read. Those of our batch norm for Keras 3 are kept by each replica, and whoever
+    reads them gets those of the first alone.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Joins the statistics; all workers must do so together."""
+        strategy = self.model.distribute_strategy
+        norms = [norm for norm in _norms(self.model.network) if norm.trainable]
+        kept = [variable for norm in norms for variable in (norm.moving_mean, norm.moving_variance)]
+        if not kept or strategy.num_replicas_in_sync == 1:
+            return
+
+        @tf.function(autograph=False)
+        def means():
+            own = strategy.run(lambda: [tf.convert_to_tensor(variable) for variable in kept])
+            return strategy.reduce(tf.distribute.ReduceOp.MEAN, own, axis=None)
+
+        with strategy.scope():
+            for variable, mean in zip(kept, means()):
+                variable.assign(mean)
+
+
+def _norms(network: tf.keras.Model) -> Iterator[stand_ins.BatchNormalization]:
+    for layer in network.layers:
+        if isinstance(layer, stand_ins.BatchNormalization):
+            yield layer
+        yield from _norms(layer) if hasattr(layer, "layers") else ()
 
 
 class StopIfNotFinite(tf.keras.callbacks.Callback):

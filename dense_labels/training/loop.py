@@ -170,7 +170,7 @@ def train(
         pictures.catch_up()
         return model.network
     around: list[tf.keras.callbacks.Callback]
-    around = [callbacks.StopIfNotFinite(saver), callbacks.Throughput(settings.batch_size)]
+    around = [callbacks.StopIfNotFinite(saver), callbacks.JoinStatistics(), callbacks.Throughput(settings.batch_size)]
     around += _for_the_chief(config, workdir, examples, stride) if strategies.is_chief(strategy) else []
     around += [patience] if patience else []
     # The numbers of an epoch are written before the run can go on from its end; pictures may wait, and may fail.

@@ -131,6 +131,12 @@ def test_a_warm_start_goes_on_from_a_head_and_leaves_it_as_it_is(fitted):
         fit(labels, test[:, :2], warm_start=fitted)
 
 
+def test_a_loss_that_is_not_finite_is_an_error(fitted, monkeypatch):
+    monkeypatch.setattr(heatmap_landmarks, "_RATE", np.inf)
+    with pytest.raises(FloatingPointError, match="loss of the heat maps is not finite after 2 steps; fit them again"):
+        fit(spots(places(4, 3, seed=2), seed=3), places(4, 3, seed=2), steps=2)
+
+
 def test_every_image_is_drawn_once_before_any_is_drawn_again():
     drawn = heatmap_landmarks._drawn(5, 4, 3, np.random.default_rng(0)).ravel()
     assert sorted(drawn[:5]) == sorted(drawn[5:10]) == list(range(5)) and drawn[:5].tolist() != drawn[5:10].tolist()

@@ -39,6 +39,25 @@ def test_what_could_not_begin_is_refused(name, values, replicas, message):
         beginning.check(configured(name, **values), replicas)
 
 
+@pytest.mark.parametrize(
+    "weights, others, said", [("none", "imagenet", "trained, and those of"), ("a.h5", "none", "not")]
+)
+def test_norms_that_the_run_begun_with_treated_otherwise_are_said(monkeypatch, capsys, weights, others, said):
+    other = configured("introspection", model__weights=others)
+    monkeypatch.setattr(beginning.checkpoints, "newest_step", lambda run: 1)
+    monkeypatch.setattr(run_config, "load", lambda run: other)
+    for name, of_this, warned in (
+        ("introspection", weights, True),
+        ("introspection", others, False),
+        ("folder", "", 0),
+    ):
+        changes = {"model__weights": of_this} if of_this else {}
+        beginning.check(configured(name, train__init_from="first", **changes), 1)
+        output = capsys.readouterr().out
+        assert (f"the batch norms of the trunk are {said}" in output) == bool(warned)
+        assert ("batch norms" in output) == bool(warned)
+
+
 def test_what_has_no_effect_is_not_looked_for():
     beginning.check(configured("folder", model__weights="none", model__frozen="layer"), 1)
 

@@ -1,15 +1,17 @@
 """Training: one replica equals two, a stopped run ends where an unstopped one does, a begun one begins anew."""
 
 import io
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from dense_labels import compat
 from dense_labels.batches import PairBatch
 from dense_labels.config import Config, TrainConfig
 from dense_labels.method import geometry, losses, sparse_landmarks
-from dense_labels.training import loop
+from dense_labels.training import callbacks, loop
 from tests.dense_labels.training import tiny
 from tests.dense_labels.training.tiny import STEPS, STRIDE
 
@@ -69,6 +71,25 @@ def test_sparse_landmarks_learn_to_follow_drawn_squares():
     history = model.fit(pairs, steps_per_epoch=20, epochs=6, verbose=0).history
     assert history["loss"][-1] < 0.5 * history["loss"][0]
     assert history["matching_error"][-1] < 1.0 < history["matching_error"][0]  # pixels
+
+
+def test_moving_statistics_of_two_replicas_are_their_mean(tmp_path):
+    """As of Keras 2, which has none of ours; the batches of the replicas are 10 apart, so their own could be told."""
+    strategy = tiny.two_replicas()
+    with strategy.scope():
+        norm = compat.BatchNormalization(momentum=0.0)
+        inner = tf.keras.Sequential([tf.keras.Input([2, 2, 1]), norm])
+        network = tf.keras.Sequential([tf.keras.Input([2, 2, 1]), inner])
+
+    def step():
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        network(tf.fill([3, 2, 2, 1], 10.0 * tf.cast(replica, tf.float32)), training=True)
+
+    tf.function(lambda: strategy.run(step))()
+    joining = callbacks.JoinStatistics()
+    joining.set_model(types.SimpleNamespace(network=network, distribute_strategy=strategy))
+    joining.on_epoch_end(0)
+    np.testing.assert_allclose(network.get_weights()[2:], [[5.0], [0.0]])
 
 
 def test_gradient_of_two_replicas_is_that_of_one():
