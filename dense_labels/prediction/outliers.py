@@ -6,12 +6,12 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dense_labels import files
-from dense_labels.prediction import inputs, smoothing
+from dense_labels.prediction import inputs, leftovers, smoothing
 from dense_labels.prediction.predictions import Predictions, read_again
 from input_pipeline.storage import videos
 
@@ -68,7 +68,11 @@ def find(
 
 
 def write(
-    predictions: Predictions, outliers: list[Outlier], out: str | os.PathLike, formats: Sequence[str] = ()
+    predictions: Predictions,
+    outliers: list[Outlier],
+    out: str | os.PathLike,
+    formats: str | Sequence[str] = (),
+    of: Any = None,
 ) -> list[pathlib.Path]:
     """Writes a table of outliers, a contact sheet of the first 48 of them, and a folder to correct them in.
 
@@ -80,7 +84,9 @@ def write(
       predictions: of N rows.
       outliers: of them, as `find` lists them.
       out: folder to write to.
-      formats: names of the registry FORMATS.
+      formats: names of the registry FORMATS, or one name.
+      of: the model, the pictures and how many outliers are listed, as JSON has it; files in the folder that are of
+        others are named.
 
     Returns:
       The two files and the folder.
@@ -101,12 +107,17 @@ def write(
     files.write_whole(folder / TABLE, csv.table([["file", *known, "why", "value"]], rows))
     captions = [f"{each.kind} {each.value:.3g}" for each in drawn]
     files.write_whole(folder / SHEET, sheet.draw_rows(predictions, [each.row for each in drawn], captions))
-    _write_rows(predictions, outliers, folder / FOLDER, formats)
+    written = _write_rows(predictions, outliers, folder / FOLDER, [formats] if isinstance(formats, str) else formats)
+    leftovers.remember(folder / FOLDER, written, of)
     return [folder / TABLE, folder / SHEET, folder / FOLDER]
 
 
 def _write_rows(predictions, outliers, folder, formats):
-    """Writes the rows of the pictures that are listed: all of them, for a correction replaces all of a picture."""
+    """Writes the rows of the pictures that are listed: all of them, for a correction replaces all of a picture.
+
+    Returns:
+      The files of these rows.
+    """
     names = {predictions.names[each.row] for each in outliers}
     chosen = predictions.take([row for row, name in enumerate(predictions.names) if name in names])
     if predictions.video:
@@ -116,7 +127,7 @@ def _write_rows(predictions, outliers, folder, formats):
             videos.write_frame(folder / chosen.names[chosen.frames.tolist().index(frame.index)], frame.picture)
         chosen = dataclasses.replace(chosen, folder=str(folder), video="", frames=None, seconds=None)
     usual = "csv" if predictions.objects is None and not predictions.has_several else "coco"
-    chosen.save(folder, read_again(formats, predictions) or usual)
+    return chosen.save(folder, read_again(formats, predictions) or usual)
 
 
 def shape_distances(points: np.ndarray, shapes: np.ndarray) -> np.ndarray | None:

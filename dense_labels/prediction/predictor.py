@@ -164,7 +164,7 @@ class Predictor:
         from dense_labels.prediction import outliers
 
         listed = outliers.find(found, count, shapes=self._annotated, size=self.frame.full_size)
-        return outliers.write(found, listed, folder, [formats] if isinstance(formats, str) else formats)
+        return outliers.write(found, listed, folder, formats, [self._identity, found.folder, found.names, count])
 
     def _lines(
         self, source: reading.Source, ask: Callable, done: dict[Key, Line], keep: Callable[[list[Line]], None]

@@ -152,7 +152,7 @@ def test_those_of_pictures_are_written_in_the_formats_that_are_asked_for_and_rea
         Image.new("RGB", (100, 80)).save(tmp_path / f"{index}.png")
     predictions = of(points, score, tmp_path, tuple(f"{index}.png" for index in range(4)))
     folder = outliers.write(predictions, outliers.find(predictions, 2), tmp_path, ["scores", "tps", "csv"])[2]
-    assert sorted(each.name for each in folder.iterdir()) == [".written", ".written.json", "points.csv", "points.tps"]
+    assert sorted(each.name for each in folder.glob("[!.]*")) == ["points.csv", "points.tps"]
     read = points_csv.read_table(tmp_path, folder / "points.csv")
     assert [os.path.basename(path) for path in read.paths] == ["1.png", "2.png"]
     np.testing.assert_allclose(read.landmarks, points[1:3])

@@ -74,6 +74,13 @@ def test_files_of_other_pictures_of_the_folder_are_named(pictures, tmp_path, cap
         assert ("points.json is of an earlier prediction, by another model, of other pictures" in said) == named
 
 
+def test_files_of_outliers_of_another_list_are_named(pictures, tmp_path, capsys):
+    folder, out = pictures[0], tmp_path / "out"
+    for formats, count, named in (("coco", 3, False), ("csv", 3, False), ("csv", 2, True)):
+        model().predict(folder, out=out, formats=formats, outliers=count)
+        assert (f"{out / 'outliers'}: points.json is of an earlier pred" in capsys.readouterr().out) == named
+
+
 def test_several_heads_are_asked_together_where_outliers_are(pictures, tmp_path):
     folder, _ = pictures
     asked = []
@@ -341,7 +348,7 @@ def test_what_was_begun_with_other_pictures_of_the_folder_is_kept(pictures, tmp_
 def test_formats_that_cannot_be_written_are_refused_before_the_work(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(predictions.importlib.util, "find_spec", lambda name: None)
     sleap = r"format 'sleap' needs sleap_io, which is not installed: pip install \"dense-labels\[sleap\]\""
-    for formats, said in (((), "no format is named; choose of coco, csv, "), ("sleap", sleap)):
+    for formats, said in (((), "no format is named; choose of .*csv"), ("sleap", sleap)):
         with pytest.raises(ValueError, match=said):
             model().predict(pictures[0], out=tmp_path / "out", formats=formats)
     assert not (tmp_path / "out").exists()
