@@ -92,9 +92,10 @@ def read(
 def _say_what_goes(pictures: Pictures, annotations: str | os.PathLike) -> None:
     """Warns of what annotations say, and what a page hands out does not."""
     lost = []
-    if pictures.flip_pairs and pictures.flip_pairs != sides.flip_pairs(pictures.landmark_names):
+    pairs, guessed = pictures.flip_pairs, sides.flip_pairs(pictures.landmark_names)
+    if pairs and set(map(frozenset, pairs)) != set(map(frozenset, guessed)):
         lost.append("which landmarks change places in a mirror")
-    if normalisers.own_boxes(pictures) is not None:
+    if len(pictures) and normalisers.own_boxes(pictures) is not None:
         lost.append("the boxes about the objects, whose sizes errors are divided by")
     if lost:
         progress.warn(

@@ -12,6 +12,7 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.prediction import annotated
 from dense_labels.prediction.predictions import Predictions
+from dense_labels.registry import READERS
 from input_pipeline.readers import annotation_files, consistency
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import uncorrected
@@ -70,23 +71,32 @@ def as_predicted(after: Known, folder: pathlib.Path, category: str, given: pathl
       given: where that lies; None to look for the copy that predictions keep of what they write there.
 
     Returns:
-      None where predictions have left nothing there.
+      None where predictions have left nothing there that can be read and has one of its landmarks.
 
     Raises:
       ValueError: if what is given cannot be read, or has other landmarks.
     """
     copy = given or uncorrected.as_it_was(after.path)
     try:
-        found = None if copy is None else read(copy, folder, category)
+        known = None if copy is None else _called_as(after, read(copy, folder, category))
     except ValueError:
         if given:
             raise
         return None  # its pictures lie beside the other one, perhaps
-    if found is None or set(found.found.landmark_names) & set(after.found.landmark_names):
-        return found
+    if known is None or set(known.found.landmark_names) & set(after.found.landmark_names):
+        return known
     if given:
         raise ValueError(f"{given} has none of the landmarks of {after.path}; give what it was as predicted")
     return None
+
+
+def _called_as(after: Known, known: Known) -> Known:
+    """Gives landmarks the names of those of another file, by their order, where one of the two has no names."""
+    orders = all(READERS[each.kind].facts.get("orders_landmarks", True) for each in (after, known))
+    names, others = after.found.landmark_names, known.found.landmark_names
+    if after.found.named == known.found.named or len(names) != len(others) or not orders:
+        return known
+    return known._replace(found=dataclasses.replace(known.found, landmark_names=names))
 
 
 def without_predicted(before: Known, after: Known, predicted: Known | None) -> Known:

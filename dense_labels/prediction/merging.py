@@ -78,8 +78,8 @@ def merge_annotations(
     progress.say(f"{out}: {corrected} pictures corrected and {added} added to those of {older}, as {entry.name}")
     if corrected and was is None:
         progress.note(
-            f"all that {newer} has counts as corrected, for predictions were not written there; if it has some that "
-            "nobody has looked at, name what it was before it was corrected: --predicted=FILE"
+            f"all that {newer} has counts as corrected, for what predictions may have written there is not known; if "
+            "it has some that nobody has looked at, name what it was before it was corrected: --predicted=FILE"
         )
     return out, corrected, added
 

@@ -91,9 +91,8 @@ class Predictor:
           The predictions. Pictures that cannot be read are left out and listed.
 
         Raises:
-          ValueError: if there are no pictures, none can be read, the video cannot be opened, boxes do not fit, or there
-            is no such format, or it cannot say what is predicted, or it or `smooth` is not for pictures, or `outliers`
-            are asked for without `out`, or this is that of a run, or another prediction is writing to it.
+          ValueError: if no picture can be read, or the video; boxes do not fit; there is no such format, or it or
+            `smooth` is not for this; `outliers` have no `out`; or that is of a run, or another prediction writes there.
           OSError: if the output cannot be written.
         """
         check_formats(formats)
@@ -110,7 +109,7 @@ class Predictor:
             return smoothing.smooth(found) if smooth else found
         with files.new_folder(os.path.expanduser(os.fspath(out))) as folder, files.held(folder, "prediction"):
             files.remove_temporary(folder)
-            heading = {"version": 3, "model": self._identity, "folder": source.folder, "video": source.video}
+            heading = {**source.heading, "model": self._identity}
             journal = Journal(folder, {**heading, "together": ask is not self._landmarks})
             finished = None
             try:
@@ -119,7 +118,8 @@ class Predictor:
                 predicted = smoothing.smooth(found) if smooth else found
                 written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder, formats)]
                 finished = set(map(key_of, lines))
-                leftovers.remember(folder, written, {**heading, "smooth": smooth, "rows": sorted(finished)})
+                heading.update({"smooth": True} if smooth else {})
+                leftovers.remember(folder, written, {**heading, "rows": sorted(finished)})
             finally:
                 journal.close(finished=finished)
         progress.say(f"predicted {len(predicted)} {source.noun}: {', '.join(map(str, written))}")

@@ -37,6 +37,7 @@ class Pictures:
       count: how many rows there are.
       workers: that may read at the same time; None for as many as there are processors.
       noun: what a row is called.
+      heading: of what is kept of rows, as JSON has it; lines under another are not gone on with.
     """
 
     video, workers = "", None
@@ -60,6 +61,7 @@ class Pictures:
                 of_object = dict(zip(("box", "around"), sides.tolist()))
                 self._rows[name, number] = {"name": name, "state": state, "object": number, **of_object}
         self.count = len(self._rows)
+        self.heading = {"version": 3, "folder": self.folder, "video": self.video}
         self.names = tuple(name for name, _ in self._rows if files.is_text(name))
 
     def readable_names(self) -> tuple[str, ...]:
@@ -103,8 +105,8 @@ class Video:
     """Frames of a video, which are read one after the other.
 
     Attributes:
-      folder, names, video, count, workers, noun: as of `Pictures`; the count is what the video says and may be wrong,
-        so there are no names.
+      folder, names, video, count, workers, noun, heading: as of `Pictures`; the count is what the video says and may be
+        wrong, so there are no names.
     """
 
     names, workers, noun = (), 1, "frames"
@@ -115,6 +117,8 @@ class Video:
             raise ValueError(f"{progress.printable(path)}: {files.NOT_TEXT}, as those of its frames are; rename it")
         self.video, self.folder = os.path.abspath(path), os.path.dirname(os.path.abspath(path))
         self.count, self._state = videos.read_count(path), list(files.state(path))
+        # Version 3 counted seconds as the file does, whose first frame may be later.
+        self.heading = {"version": 4, "folder": self.folder, "video": self.video}
 
     def readable_names(self) -> tuple[str, ...]:
         """Returns none, as of `names`."""

@@ -72,8 +72,9 @@ def smooth_track(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
 def running_median(points: np.ndarray) -> np.ndarray:
     """Takes the median of each coordinate over the five frames about each.
 
-    The track is mirrored at its first and its last frame, so that a jump there is one of five values; were these frames
-    repeated beyond the ends, it would be three, and stay. What moves evenly begins and ends a frame later and earlier.
+    Beyond the ends these two frames are repeated, and would be their own medians. So they take Tukey's end-point rule
+    (Exploratory Data Analysis, 1977): the median of the frame itself, its neighbour's median and what the medians of
+    the two next to it lead to. A jump of one frame goes there too, and what moves evenly stays as it is.
 
     Args:
       points: float [N, ...], one row a frame.
@@ -83,7 +84,11 @@ def running_median(points: np.ndarray) -> np.ndarray:
     """
     from scipy import ndimage
 
-    return ndimage.median_filter(points, size=(MEDIAN, *[1] * (points.ndim - 1)), mode="mirror")
+    medians = ndimage.median_filter(points, size=(MEDIAN, *[1] * (points.ndim - 1)), mode="nearest")
+    if len(points) > 2:
+        ends = [(points[a], medians[b], 3 * medians[b] - 2 * medians[c]) for a, b, c in ((0, 1, 2), (-1, -2, -3))]
+        medians[0], medians[-1] = (np.median(end, axis=0) for end in ends)
+    return medians
 
 
 def _filter(track):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 from dense_labels import config_keys, progress, run_config
@@ -49,9 +50,11 @@ def _warn_of_norms(config: Config) -> None:
 
     They are kept as they are in a trunk that began with published weights, and trained in one that began random.
     """
-    weights, of = config.model.weights, config.train.init_from
-    other = run_config.load(of).model.weights
-    if not config_keys.unused(config, "model.weights") and (weights == "none") != (other == "none"):
+    weights, of, other = config.model.weights, config.train.init_from, config.model.weights
+    if not config_keys.unused(config, "model.weights"):
+        with contextlib.suppress(ValueError):  # the checkpoint alone is needed
+            other = run_config.load(of).model.weights
+    if (weights == "none") != (other == "none"):
         here, there = ("trained", "not trained") if weights == "none" else ("not trained", "trained")
         progress.warn(
             f"config.model.weights={weights!r}: the batch norms of the trunk are {here}, and those of {of} were "

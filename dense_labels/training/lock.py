@@ -1,8 +1,9 @@
 """One training at a time in a work directory.
 
 The training holds the file `training.lock` there, which says who it is. What a dead process left is taken over. On the
-same machine the system knows whether a process lives; of another machine the time of the file tells, which the holder
-renews. Locks of the file system itself would be simpler, but some network file systems have none, or only pretend.
+same machine the system knows whether a process lives; of another machine, and where the system does not say when a
+process began, the time of the file tells, which the holder renews. Locks of the file system itself would be simpler,
+but some network file systems have none, or only pretend.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dense_labels import files
 
 FILE = "training.lock"  # in the work directory
 _HELD: dict[str, dict[str, Any]] = {}  # by folder, what the locks that this process holds say
-_BEAT, _DEAD = 30.0, 300.0  # seconds between two renewals; after how many without one a holder elsewhere is dead
+_BEAT, _DEAD = 30.0, 300.0  # seconds between two renewals; after how many without one it may be dead
 
 
 @contextlib.contextmanager

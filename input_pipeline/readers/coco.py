@@ -216,12 +216,10 @@ def _hidden(entries, points, names):
 
 def _have_boxes(entries):
     """Whether every annotation has a bbox with an area; says of how many that is not so, if others have one."""
-    without = [
-        each.where
-        for each in entries
-        if not each.annotation.get("bbox")  # some programs write null or an empty list
-        or (coco_parts.numbers(each.annotation, "bbox", 4, each.where)[2:] <= 0).any()
-    ]
+    without = [each.where for each in entries if not each.annotation.get("bbox")]  # some programs write null or []
+    if not without:
+        sides = [coco_parts.numbers(each.annotation, "bbox", 4, each.where)[2:] for each in entries]
+        without = [each.where for each, (width, height) in zip(entries, sides) if width <= 0 or height <= 0]
     if 0 < len(without) < len(entries):
         progress.note(
             f"{len(without)} of {len(entries)} annotations have no bbox with an area, such as {without[0]}: none is "

@@ -30,12 +30,15 @@ def remember(folder: pathlib.Path, names: Iterable[str], copied: Collection[str]
 def rename(path: pathlib.Path, kept: pathlib.Path) -> None:
     """Renames what was corrected, to a name in the same folder, with the copy of what it was before.
 
+    A copy of that name is of what somebody has moved away since, and goes.
+
     Raises:
       OSError: if it cannot be renamed.
     """
     left, copies = read_digests(path.parent / WRITTEN), path.parent / _COPIES
     path.rename(kept)
     if path.name in left and (copies / path.name).exists():
+        files.remove(copies / kept.name)
         (copies / path.name).rename(copies / kept.name)
         left[kept.name] = left.pop(path.name)
         files.write_whole(path.parent / WRITTEN, json.dumps(left, indent=1).encode())

@@ -342,7 +342,9 @@ def test_what_the_page_does_not_hand_out_again_is_said(run, tmp_path, capsys):
     pictures = Pictures(("a.png",), **points, flip_pairs=((0, 1),))
     earlier._say_what_goes(pictures, path)
     assert f"{path} says which landmarks change places in a mirror; the files" in capsys.readouterr().out
-    earlier._say_what_goes(dataclasses.replace(pictures, landmark_names=("left", "right")), path)  # as is guessed
+    pairs = dataclasses.replace(pictures, landmark_names=("left", "right"), flip_pairs=((1, 0),))
+    earlier._say_what_goes(pairs, path)  # as is guessed
+    earlier._say_what_goes(pairs.take(np.array([], int)), path)
     assert not capsys.readouterr().out
 
 

@@ -162,7 +162,7 @@ def corrected_elsewhere(folder, tmp_path, names=NAMES):
 def test_where_predictions_were_not_written_all_counts_as_corrected_unless_these_are_named(folder, tmp_path, capsys):
     before, predicted, after = corrected_elsewhere(folder, tmp_path)
     assert merging.merge_annotations(before, after, tmp_path / "all.csv", folder)[1:] == (2, 1)
-    assert f"note: all that {after} has counts as corrected, for predictions were not" in capsys.readouterr().out
+    assert f"note: all that {after} has counts as corrected, for what predictions may" in capsys.readouterr().out
     assert merging.merge_annotations(before, after, tmp_path / "2.csv", folder, predicted=predicted)[1:] == (1, 1)
     assert "--predicted" not in capsys.readouterr().out
     np.testing.assert_allclose(points_of(folder, tmp_path / "2.csv")["in/b.png"], OLD["in/b.png"], atol=0.01)
@@ -171,6 +171,13 @@ def test_where_predictions_were_not_written_all_counts_as_corrected_unless_these
         ValueError, match="other.csv has none of the landmarks of .*points.csv; give what it was as pred"
     ):
         merging.merge_annotations(before, after, tmp_path / "3.csv", folder, predicted=other)
+
+
+def test_what_was_predicted_may_have_names_that_the_corrections_lack(folder, tmp_path):
+    before, predicted, after = corrected_elsewhere(folder, tmp_path)
+    points = {name: found for name, found in points_of(folder, after).items()}
+    after = saved(folder, tmp_path / "tps", "tps", points)
+    assert merging.merge_annotations(before, after, tmp_path / "all.csv", folder, predicted=predicted)[1:] == (1, 1)
 
 
 def test_a_landmark_that_was_not_predicted_may_be_placed_in_one_picture(folder, tmp_path):
@@ -193,6 +200,15 @@ def test_corrections_that_a_new_prediction_has_renamed_are_told_from_what_was_pr
     kept = tmp_path / "new" / "points_kept_1.csv"
     assert kept.read_bytes() == after.read_bytes()
     assert merging.merge_annotations(before, kept, tmp_path / "all.csv", folder)[1:] == (1, 1)
+
+
+def test_corrections_are_renamed_where_those_of_an_earlier_round_were_moved_away(folder, tmp_path):
+    for _ in range(3):
+        file = saved(folder, tmp_path / "new", "labelme", NEW, by_hand=False)
+        kept = tmp_path / "new" / "labelme_kept_1"
+        if kept.exists():
+            shutil.rmtree(kept)
+        next(file.rglob("*.json")).write_text("corrected")
 
 
 @pytest.mark.parametrize("kind", ["csv", "labelme", "pts"])

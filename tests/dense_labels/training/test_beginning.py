@@ -58,6 +58,12 @@ def test_norms_that_the_run_begun_with_treated_otherwise_are_said(monkeypatch, c
         assert ("batch norms" in output) == bool(warned)
 
 
+def test_the_checkpoint_of_the_run_begun_with_is_all_that_is_needed(monkeypatch):
+    monkeypatch.setattr(beginning.checkpoints, "newest_step", lambda run: 1)
+    beginning.check(configured("folder", train__init_from="/nowhere"), 1)
+    beginning.check(configured("introspection", train__init_from="/nowhere"), 1)
+
+
 def test_what_has_no_effect_is_not_looked_for():
     beginning.check(configured("folder", model__weights="none", model__frozen="layer"), 1)
 

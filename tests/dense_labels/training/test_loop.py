@@ -73,7 +73,7 @@ def test_sparse_landmarks_learn_to_follow_drawn_squares():
     assert history["matching_error"][-1] < 1.0 < history["matching_error"][0]  # pixels
 
 
-def test_moving_statistics_of_two_replicas_are_their_mean(tmp_path):
+def test_moving_statistics_of_two_replicas_are_their_mean():
     """As of Keras 2, which has none of ours; the batches of the replicas are 10 apart, so their own could be told."""
     strategy = tiny.two_replicas()
     with strategy.scope():

@@ -98,6 +98,8 @@ def test_a_bbox_that_says_nothing_is_none(read_coco, nothing):
     parts = coco_parts(WHOLE)
     parts["annotations"][1]["bbox"] = nothing
     assert read_coco(parts).objects is None
+    parts["annotations"][0]["bbox"] = [0, 0, 5, None]  # none is used
+    assert read_coco(parts).objects is None
 
 
 def test_pictures_without_an_eye_are_not_measured(read_coco):
