@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from PIL import Image
 
-from dense_labels import files
+from dense_labels import files, progress
 from dense_labels.pictures import sheet
 
 _PLOT, _LEFT = (520, 320), 66  # pixels: the size of the plot, and what is left of it
@@ -102,7 +102,9 @@ def lines(records: dict[str, list[dict]]) -> tuple[str, dict[str, dict[int, list
         for record in each:
             for of in ("", *_WITHOUT):
                 value = record.get(figure + of)
-                if value is not None and np.isfinite(value):
+                if value is not None and not np.isfinite(value):
+                    progress.warn(f"{name}: a draw of {record['asked']['count']} is no number, and is left out")
+                elif value is not None:
                     found.setdefault(name + of, {}).setdefault(record["asked"]["count"], []).append(value)
         for of in _WITHOUT:
             if found.get(name) == found.get(name + of):

@@ -11,6 +11,8 @@ were fitted to few annotated pictures: 1 to 100 for dilations_dist and dilations
 seeds above 0. Several seeds give mean and deviation.
 """
 
+import numpy as np
+
 from benchmarks import rows, seeds
 from dense_labels import command_line
 
@@ -115,11 +117,13 @@ def _few_table(of_seeds):
     from dense_labels.evaluation import tables
 
     first, *_ = of_seeds  # of the most numbers
-    lines = [f"| annotated | {' | '.join(first)} |", "|---" * (len(first) + 1) + "|"]
+    lines = [f"| annotated | seeds | {' | '.join(first)} |", "|---" * (len(first) + 2) + "|"]
     for count in next(iter(first.values())):
-        drawn = ([error for errors in of_seeds for error in errors[name].get(count, [])] for name in first)
-        cells = (f"{tables.mean_and_deviation(each, 1)} %" for each in drawn)
-        lines.append(f"| {count} | {' | '.join(cells)} |")
+        drawn = [[errors[name][count] for errors in of_seeds if count in errors[name]] for name in first]
+        # All seeds draw the same pictures: of several each has one mean, of one the draws vary.
+        means = (each[0] if len(each) == 1 else [np.mean(draws) for draws in each] for each in drawn)
+        cells = (f"{tables.mean_and_deviation(each, 1)} %" for each in means)
+        lines.append(f"| {count} | {len(drawn[0])} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -131,7 +131,7 @@ def _run(name, create, source, paths, settings):
     label, stride = create()
     test = landmarks.label_landmarks(label, pipeline.landmark_batches(source, "test", batch_size=_BATCH), stride)
     sides = np.max(test.scale * source.frame(stride).full_size[::-1], axis=1)
-    by_side = dataclasses.replace(test, normaliser=sides)
+    by_side = dataclasses.replace(test, normaliser=np.where(test.normaliser > 0, sides, 0))  # of the same pictures
     classes, test_classes = source.classes("annotated"), source.classes("test")
     every = source.count("annotated")
 

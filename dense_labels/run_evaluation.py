@@ -247,8 +247,8 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     protocol = {"head_images": len(known), "exported": fitted.best}
     if test is None and fitted.predicted is not None:
         protocol["tested_in_turns"] = measuring.IN_TURNS
-    if test is None and (len(fitted.errors) > 1 or fitted.selected):
-        protocol["chosen"] = measuring.CHOSEN
+    if len(fitted.errors) > 1 or fitted.selected:
+        protocol["chosen"] = measuring.how_chosen(known, source.origins("annotated") or None, test is None)
     if detector is not None:
         protocol["detector_kept"] = detector.kept
     parts = measuring.measure(fitted.predicted, fitted.measured_on, source.normaliser, **protocol)

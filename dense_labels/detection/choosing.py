@@ -55,22 +55,25 @@ def best(each: Mapping[str, np.ndarray], usual: str, piled: bool) -> str:
     """Chooses among a detector and those without its parts, and says what was chosen.
 
     Args:
-      each: name of `PARTS` -> float [n], error of each annotated image that none was fitted to; empty where there are
+      each: name of `PARTS` -> float [n], error of each annotated picture that none was fitted to; empty where there are
         too few to hold any out.
-      usual: name of the one that is kept, unless another errs less, by a mean difference of an image that a one-sided
-        t-test takes for chance in 2.3 % of cases: two standard errors of many images, more of few.
+      usual: name of the one that is kept, unless another errs less, by a mean difference of a picture that one-sided
+        t-tests take for chance in 2.3 % of cases, all alternatives together: 2 to 2.5 standard errors of many pictures,
+        more of few.
       piled: whether there is a pile.
 
     Returns:
       The name.
     """
-    gains = {part: _gain(each[usual], errors) for part, errors in each.items() if part != usual}
+    sure = 1 - (1 - _SURE) / max(len(each) - 1, 1)  # by Bonferroni
+    gains = {part: _gain(each[usual], errors, sure) for part, errors in each.items() if part != usual}
     gains = {part: gain for part, gain in gains.items() if gain > 0}
     chosen = max(gains, key=gains.__getitem__, default=usual)
     kept = f"this one is kept {_words(chosen) or 'as it is'}"
     if each:
         found = ", ".join(f"{np.mean(errors):.2f} % {_words(part) or 'as they are'}" for part, errors in each.items())
-        progress.say(f"on {len(each[usual])} annotated images held out, detectors err by {found}; {kept}")
+        held_out = f"{len(each[usual])} annotated pictures held out"
+        progress.say(f"on {held_out}, detectors err by {found} on average over pictures; {kept}")
     elif piled:
         progress.say(f"{kept}: a pile helps that is at least {_PLENTY} times as large as what is annotated")
     return chosen
@@ -83,14 +86,14 @@ def alone(fitted: FittedHeads, chosen: str, name: str) -> FittedHeads:
     return dataclasses.replace(fitted, best=name, **parts)
 
 
-def _gain(usual: np.ndarray, other: np.ndarray) -> float:
-    """By how much one surely errs less than the usual one in an image on average; 0 of one image."""
+def _gain(usual: np.ndarray, other: np.ndarray, sure: float) -> float:
+    """By how much one surely errs less than the usual one in a picture on average; 0 of one picture."""
     if np.isfinite(other).all() and not np.isfinite(usual).all():
         return np.inf
     if len(usual) < 2:
         return 0.0
     gains = usual - other
-    errors = scipy.stats.t.ppf(_SURE, len(gains) - 1)  # in standard errors: 2 of many images, 3.3 of four
+    errors = scipy.stats.t.ppf(sure, len(gains) - 1)  # in standard errors
     return float(np.nan_to_num(gains.mean() - errors * gains.std(ddof=1) / np.sqrt(len(gains)), nan=0.0))
 
 

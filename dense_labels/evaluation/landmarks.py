@@ -16,7 +16,7 @@ from dense_labels.evaluation.absent import Fits, Head
 from dense_labels.evaluation.measuring import Measure, mean_percent
 from dense_labels.registry import HEADS
 
-FOLDS = 5  # parts of the annotated images, and how many of these heads are compared on at least
+FOLDS = turns.PARTS  # of the annotated pictures, and how many of these heads are compared on at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class FittedHeads:
       fitted_on: float32 [M, K, 2], the landmarks of all annotated images; not a number where one is not annotated.
       calibrations: name -> what the scores of heads of its kind were worth on annotated images that they were not
         fitted on, as `calibration.fit` returns it. Empty where there are too few.
-      each: name -> float [n], of `errors` that of each image in which a point is measured. Empty likewise.
+      each: name -> float [n], of `errors` that of each picture in which a point is measured. Empty likewise.
       selected: whether heads were left out here that erred more on the images of `errors`.
     """
 
@@ -119,11 +119,11 @@ def fit_heads(
     count = turns.annotated(known, numbers)
     measured = FittedHeads({}, measuring.of_few(fits), None, None, None, fitted_on=absent.shapes(known))
     if count >= FOLDS and test is None:
-        measured = _in_turns(fits, known, batch_size, numbers % folds, with_more)
+        measured = _in_turns(fits, known, batch_size, numbers, folds, with_more)
     elif count >= FOLDS:
         held_out = (numbers % FOLDS == 0) & (numbers < count)
         part, answers = _turn(fits, known, held_out, batch_size, with_more)[1:]  # the rest of the labels is not kept
-        measured = _compared(measured, answers, part, known.annotated[held_out])
+        measured = _compared(measured, answers, part, known.annotated[held_out], numbers[held_out])
     kept = fits if keep is None else keep(measured.each)
     fitted_to = with_more(known)
     heads = {name: fit(fitted_to) for name, fit in fits.items() if name in kept}
@@ -137,10 +137,10 @@ def fit_heads(
     return dataclasses.replace(measured, predicted=predicted, points=points, measured_on=on)
 
 
-def _compared(measured: FittedHeads, answers, images: LabelledLandmarks, annotated: np.ndarray) -> FittedHeads:
+def _compared(measured: FittedHeads, answers, images: LabelledLandmarks, annotated, numbers) -> FittedHeads:
     """Adds what heads are compared and calibrated by: answers in images that they were not fitted on, and the truth."""
     errors = {name: mean_percent(answer["points"], images) for name, answer in answers.items()}
-    each = {name: measuring.image_percents(answer["points"], images) for name, answer in answers.items()}
+    each = {name: measuring.picture_percents(answer["points"], images, numbers) for name, answer in answers.items()}
     return dataclasses.replace(
         measured,
         best=measuring.least(errors, answers),
@@ -150,8 +150,9 @@ def _compared(measured: FittedHeads, answers, images: LabelledLandmarks, annotat
     )
 
 
-def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, fold: np.ndarray, with_more) -> FittedHeads:
-    """Measures heads on the annotated images, each part, int [N] from 0, by those fitted on the others."""
+def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, numbers, folds: int, with_more) -> FittedHeads:
+    """Measures heads on the annotated images, each part of the pictures by those fitted on the others."""
+    fold = numbers % folds
     took = [_turn(fits, known, fold == k, batch_size, with_more) for k in range(fold.max() + 1)]
     order = np.argsort(fold, kind="stable").argsort()
     parts = [_by_decoding(answers, measuring.mean_shape(rest), part) for rest, part, answers in took]
@@ -163,7 +164,7 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, fold: np.nd
     measured_on = dataclasses.replace(known, annotated=np.concatenate([part.annotated for _, part, _ in took])[order])
     points = {name: answer["points"] for name, answer in together.items()}
     measured = FittedHeads({}, "", predicted, points, measured_on, fitted_on=absent.shapes(known))
-    return _compared(measured, together, measured_on, known.annotated)
+    return _compared(measured, together, measured_on, known.annotated, numbers)
 
 
 def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int, with_more) -> tuple:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dense_labels.batches import LabelledLandmarks
-from dense_labels.evaluation import metrics
+from dense_labels.evaluation import metrics, turns
 from dense_labels.registry import HEADS, METRICS
 
 MEAN_SHAPE = "mean_shape"  # each landmark at its mean place: what is known without looking at a picture
@@ -16,6 +16,7 @@ CHOSEN = (  # how the head that is exported was chosen, where no test pictures a
     "as the one that errs least on these very pictures, so its error here is a little too small: chance favours the "
     "head that is chosen; annotated test pictures, which choose no head, tell more"
 )
+_FEW_HELD_OUT = 5  # pictures: of fewer chance chooses often
 IN_TURNS = "the annotated pictures, each by heads that were not fitted to it"  # where no test pictures are given
 FEW_REASON = "of so few its kind erred least on wings"  # why `of_few` names a head, in words
 _OF_FEW = ("detector", "regress")  # the best heads of one to four annotated images, on wings
@@ -65,10 +66,20 @@ def mean_percent(points: np.ndarray, images: LabelledLandmarks) -> float | None:
     return landmark_errors(points, images)[-1]
 
 
-def image_percents(points: np.ndarray, images: LabelledLandmarks) -> np.ndarray:
-    """Returns the mean error of each image, float [n], of those in which `mean_percent` measures a point."""
+def picture_percents(points: np.ndarray, images: LabelledLandmarks, numbers: np.ndarray) -> np.ndarray:
+    """Returns the mean error of each picture, float [n], of those in which `mean_percent` measures a point.
+
+    Args:
+      points: float [N, K, 2].
+      images: N of them, and what is true.
+      numbers: int [N], the same for images of one picture: each has one error, for theirs are alike.
+    """
     measured = in_pictures(points, images)
-    return metrics.image_errors(*measured) if measured.annotated.any() else np.zeros(0)
+    if not measured.annotated.any():
+        return np.zeros(0)
+    of = numbers[images.normaliser > 0][measured.annotated.any(axis=1)]
+    errors = metrics.image_errors(*measured)
+    return np.array([errors[of == number].mean() for number in np.unique(of)])
 
 
 def mean_distance(points: np.ndarray, images: LabelledLandmarks) -> float | None:
@@ -116,11 +127,26 @@ def measure(
         "protocol": {
             "test_images": int(annotated.any(axis=1).sum()),
             "test_landmarks": int(annotated.sum()),
-            "error": f"Euclidean distance in % of {normaliser}, mean over all annotated landmarks",
+            "error": f"Euclidean distance in % of {normaliser}, mean over the annotated landmarks that are measured",
             **{name: words[name] for name in predicted},
             **protocol,
         },
     }
+
+
+def how_chosen(known: LabelledLandmarks, shown: Sequence[Hashable] | None, in_turns: bool) -> str:
+    """Says how the head that is exported was chosen.
+
+    Args:
+      known: the annotated images.
+      shown: as `turns.pictures` takes it.
+      in_turns: whether they took turns; else a part was held out, for there are test pictures.
+    """
+    if in_turns:
+        return CHOSEN
+    count = -(-turns.annotated(known, turns.pictures(known, shown)) // turns.PARTS)
+    few = ", which are few: leave the test pictures out to choose by all annotated ones" * (count < _FEW_HELD_OUT)
+    return f"by annotated pictures held out from it, {count} of them{few}"
 
 
 def _measurable(images: LabelledLandmarks, normaliser: str) -> np.ndarray:

@@ -12,6 +12,8 @@ from scipy.sparse import coo_array, csgraph
 
 from dense_labels.batches import LabelledLandmarks
 
+PARTS = 5  # of the annotated pictures, which take turns, or of which one is held out
+
 
 def pictures(images: LabelledLandmarks, shown: Sequence[Hashable] | None) -> np.ndarray:
     """Numbers the pictures that annotated images are of.

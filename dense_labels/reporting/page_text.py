@@ -83,9 +83,9 @@ def _landmark_figures(result: Result) -> str:
 def _matching(metrics: Mapping[str, float]) -> str:
     """A row for each kind of pair, as `evaluation.label_matching` measures them."""
     rows = [
-        [words, *(f"{metrics[f'matching_{kind}_{way}_px']:.2f}" for way in _DECODED)]
+        [words, *(f"{metrics[name]:.2f}" if name in metrics else "-" for name in names)]  # one is of no use to some
         for kind, words in _MATCHED.items()
-        if f"matching_{kind}_cell_px" in metrics
+        if (names := [f"matching_{kind}_{way}_px" for way in _DECODED])[0] in metrics
     ]
     caption = "Landmarks found by labels alone, mean distance in pixels of an image made 70 wide"
     return _table(["found in", *_DECODED.values()], rows, caption) if rows else ""

@@ -68,12 +68,12 @@ def test_table_of_faces_has_heads_matching_and_an_untrained_network():
         "| sparse_50 | - | 6.67 % | 18.20 % | - | - | - | - | 9.25 % | - | - | - | - | - | - | resumed |",
     ]
     errors = {"mean_shape": {"1": [20.0, 24.0], "5": [19.0, 19.0]}, "regress": {"1": [15.0, 15.0], "5": [12.0, 13.0]}}
-    another = {"mean_shape": {"5": [19.0, 19.0]}, "regress": {"5": [12.5, 12.5]}}
+    another = {"mean_shape": {"5": [19.0, 19.0]}, "regress": {"5": [11.5, 11.5]}}
     assert faces._few_table([errors, another]).splitlines() == [
-        "| annotated | mean_shape | regress |",
-        "|---|---|---|",
-        "| 1 | 22.0 ± 2.8 % | 15.0 ± 0.0 % |",
-        "| 5 | 19.0 ± 0.0 % | 12.5 ± 0.4 % |",
+        "| annotated | seeds | mean_shape | regress |",
+        "|---|---|---|---|",
+        "| 1 | 1 | 22.0 ± 2.8 % | 15.0 ± 0.0 % |",
+        "| 5 | 2 | 19.0 ± 0.0 % | 12.0 ± 0.7 % |",
     ]
 
 

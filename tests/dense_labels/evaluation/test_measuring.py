@@ -62,6 +62,23 @@ def test_distances_are_in_pixels_of_each_picture(images):
     assert measuring.mean_distance(points, images) is measuring.mean_percent(points, images) is None
 
 
+def test_images_of_one_picture_have_one_error(images):
+    points = images.landmarks + np.float32([1, 0]) * np.arange(COUNT)[:, np.newaxis, np.newaxis]
+    images.annotated[3], images.normaliser[4] = 0, 0
+    numbers = np.repeat(np.arange(COUNT), 3)[:COUNT]
+    errors = measuring.picture_percents(points, images, numbers)
+    np.testing.assert_allclose(errors[:2], [4 * 1.0, 4 * 5.0], rtol=1e-5)  # of images 0 to 2, and of 5 alone
+    assert len(errors) == len(np.unique(numbers))
+
+
+def test_how_the_head_was_chosen_is_said(images):
+    assert measuring.how_chosen(images, None, True) == measuring.CHOSEN
+    few = "by annotated pictures held out from it, 3 of them, which are few: leave the test pictures out to choose by"
+    assert measuring.how_chosen(images, None, False).startswith(few) and COUNT == 12
+    many = images.take(np.arange(25) % COUNT)
+    assert measuring.how_chosen(many, None, False) == "by annotated pictures held out from it, 5 of them"
+
+
 def test_what_is_not_annotated_or_has_no_normaliser_is_not_measured(images):
     points = images.landmarks + np.float32([1, 0])
     points[0, 0], points[1] = np.nan, 1e6

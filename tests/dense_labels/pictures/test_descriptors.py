@@ -86,8 +86,10 @@ def test_neighbours_with_landmarks_in_common_are_drawn(annotated, drawn):
     some = np.ones(3, np.float32)
     landmarks = np.full([3, 2, 2], 10, np.float32)
     frames = LandmarkBatch(material.frames.image, landmarks, np.array(annotated), some, some, some)
-    picture = descriptors.draw_matches_between(dataclasses.replace(material, frames=frames))
-    assert (picture is not None) == drawn
+    material = dataclasses.replace(material, frames=frames)
+    assert (descriptors.draw_matches_between(material) is not None) == drawn
+    of_one = dataclasses.replace(material, frame_pictures=np.array([4, 4, 4]))
+    assert descriptors.draw_matches_between(of_one) is None
 
 
 @pytest.mark.parametrize(

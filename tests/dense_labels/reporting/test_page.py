@@ -215,6 +215,7 @@ def test_of_a_run_without_landmarks_the_page_says_so(tmp_path):
     assert data["landmark_names"] == [] and [each["landmarks"] for each in data["pictures"]] == [[]] * 3
     assert data["basis"] is None  # labels of two numbers have no sphere
     assert page_text.numbers(Result()) == "<p>Nothing was measured.</p>"
+    assert "<td>1.50</td><td>-</td>" in page_text.numbers(Result(metrics={"matching_same_cell_px": 1.5}))
 
 
 def test_how_labels_carry_over_is_a_sentence():
