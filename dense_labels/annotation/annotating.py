@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from dense_labels.annotation.candidates import Frames, Stills
 from dense_labels.annotation.earlier import Earlier
 from dense_labels.batches import LabelMap
 from dense_labels.config import Config
+from dense_labels.prediction import answers
 from dense_labels.prediction.predictions import OBJECT, Predictions, check_formats
 from dense_labels.prediction.several import SeveralHeads
 from dense_labels.registry import compares_labels
@@ -26,7 +27,6 @@ from input_pipeline.storage import decoding
 FOLDER, PAGE = "annotate", "annotate.html"
 _MOST = 2000  # pictures or frames that are looked at
 _MOST_SHOWN = 40  # annotated pictures that a page shows again; it hands the others on as they are
-_BATCH = 32
 
 
 class _Seen(NamedTuple):
@@ -146,7 +146,7 @@ def _look(run: Any, heads: SeveralHeads | None, images: Iterable[tuple[Hashable,
     """Labels pictures and describes them; their labels are not kept."""
     keys, described, doubt, brightest = [], [], [], 0
     with tqdm(total=count, desc="Looking at pictures", unit=" pictures") as bar:
-        for batch in _batches(images):
+        for batch in answers.batched(images, answers.BATCH_SIZE):
             pixels = np.stack([image for _, image in batch])
             brightest = max(brightest, int(pixels.max()))
             labels = run.labels(pixels).values
@@ -166,17 +166,6 @@ def _ranks(doubt: np.ndarray) -> np.ndarray:
     return sum(scipy.stats.rankdata(np.nan_to_num(each, nan=np.inf)) for each in doubt)
 
 
-def _batches(images: Iterable[Any]) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    for each in images:
-        batch.append(each)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def _sheet(
     run: Any, folder: str, new: list[str], known: Earlier, predicted: Predictions | None
 ) -> annotation_page.Sheet:
@@ -185,7 +174,8 @@ def _sheet(
     paths = [*new, *known.paths[:shown]]
     blank = np.zeros([len(new), *known.points.shape[1:]], np.float32)
     images = (decoding.read_resized(path, None, run.frame.full_size)[0] for path in paths)
-    labels = np.concatenate([run.labels(np.stack(batch)).values for batch in _batches(images)])
+    batches = answers.batched(images, answers.BATCH_SIZE)
+    labels = np.concatenate([run.labels(np.stack(batch)).values for batch in batches])
     others = list(zip(known.paths, known.points, known.annotated, known.hidden))[shown:]
     return annotation_page.Sheet(
         names=earlier.names(paths, folder),

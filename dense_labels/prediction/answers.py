@@ -5,8 +5,9 @@ A line is what JSON can hold of a picture, an object or a frame: its name, its s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from dense_labels.prediction.predictions import Predictions
 from dense_labels.prediction.reading import Seen
 
 BATCH_SIZE = 32
+_Item = TypeVar("_Item")
 _DISTANCES = {"expected_error", "disagreement"}  # in pixels, whatever their direction
 _FACTS = {"object": np.int64, "box": np.float32, "around": np.float32, "frame": np.int64, "seconds": np.float64}
 
@@ -49,6 +51,13 @@ def of_batch(
             numbers[name] = numbers[name] * np.sqrt(np.mean(np.square(seen.scale)))
         lines.append({**seen.facts, **{name: each.round(DIGITS[name]).tolist() for name, each in numbers.items()}})
     return lines
+
+
+def batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Yields items in lists of `size`, the last of which may be shorter; as `itertools.batched` of Python 3.12."""
+    rest = iter(items)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch
 
 
 def failures(lines: Sequence[Line]) -> tuple[tuple[str, str], ...]:

@@ -171,7 +171,7 @@ class Predictions:
             else:
                 files.make_whole(folder / name, content)
         if edited:
-            read = {entry.facts["file"] for entry in chosen if _is_read(entry)}
+            read = {entry.facts["file"] for entry in chosen if is_read(entry)}
             uncorrected.remember(folder, edited, copied=read & set(edited))
         if self.has_several and (unread := [entry.facts["file"] for entry in chosen if entry.facts.get("one_row")]):
             progress.note(
@@ -185,11 +185,18 @@ def read_again(formats: Sequence[str], predictions: Predictions) -> list[str]:
     """Returns those of some formats in which predictions are read as annotations."""
     entries = [FORMATS[name] for name in formats]
     several = predictions.has_several
-    return [entry.name for entry in entries if _is_read(entry) and not (several and entry.facts.get("one_row"))]
+    return [entry.name for entry in entries if is_read(entry) and not (several and entry.facts.get("one_row"))]
 
 
-def _is_read(entry: Entry) -> bool:
-    return (entry.facts.get("reader") or entry.name) in READERS
+def reader_of(entry: Entry) -> str:
+    """Returns the name of the reader of what a format writes, if there is one of that name."""
+    return entry.facts.get("reader", entry.name)
+
+
+def is_read(entry: Entry) -> bool:
+    """Says whether what a format writes is read as annotations."""
+    reader = reader_of(entry)
+    return reader in READERS and bool(READERS[reader].facts.get("annotations"))
 
 
 def check_formats(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,7 +176,7 @@ class Predictor:
         ahead = reading.ahead(source, self.frame.full_size, dict(kept), _AHEAD * answers.BATCH_SIZE)
         looked_at, brightest = 0, 0
         with tqdm(total=source.count, initial=len(kept), desc="Predicting", unit=f" {source.noun}") as bar:
-            for batch in _batches(ahead):
+            for batch in answers.batched(ahead, answers.BATCH_SIZE):
                 values = [int(seen.image.max()) for seen in batch if seen.image is not None]
                 looked_at, brightest = looked_at + len(values), max(brightest, *values, 0)
                 lines = answers.of_batch(batch, ask)
@@ -287,14 +287,3 @@ def _version(folder: pathlib.Path) -> pathlib.Path:
     if not numbers or not (folder / str(max(numbers)) / "saved_model.pb").exists():
         raise ValueError(f"{folder} holds no exported model; give the folder that an export wrote, or that of a run")
     return folder / str(max(numbers))
-
-
-def _batches(pictures: Iterable) -> Iterator[list]:
-    batch: list = []
-    for each in pictures:
-        batch.append(each)
-        if len(batch) == answers.BATCH_SIZE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

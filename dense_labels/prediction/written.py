@@ -13,8 +13,8 @@ import numpy as np
 
 from dense_labels import progress
 from dense_labels.prediction import annotated
-from dense_labels.prediction.predictions import Predictions
-from dense_labels.registry import FORMATS, READERS, Entry
+from dense_labels.prediction.predictions import Predictions, is_read, reader_of
+from dense_labels.registry import FORMATS, Entry
 from input_pipeline.readers import consistency
 
 _MOVED = 0.01  # pixels that a point or a box may be moved by, as formats round
@@ -34,7 +34,7 @@ def entry_for(out: pathlib.Path, name: str, kinds: Sequence[str]) -> Entry:
     Raises:
       ValueError: if there is no such format, or it is not for a file of that ending.
     """
-    readable = [entry for entry in FORMATS.values() if _is_read(entry)]
+    readable = [entry for entry in FORMATS.values() if is_read(entry)]
     fitting = [entry for entry in readable if _ending(entry) == out.suffix.lower()]
     if name:
         fitting = [entry for entry in readable if entry is FORMATS[name]]
@@ -44,20 +44,11 @@ def entry_for(out: pathlib.Path, name: str, kinds: Sequence[str]) -> Entry:
             place = f"a file {_ending(fitting[0])}" if _ending(fitting[0]) else "a folder, whose name has no ending"
             raise ValueError(f"{out}: format {name!r} is written to {place}")
         return fitting[0]
-    alike = [entry for kind in kinds for entry in fitting if _reader(entry) == kind]
+    alike = [entry for kind in kinds for entry in fitting if reader_of(entry) == kind]
     if not alike and (not fitting or not out.suffix):
         endings = ", ".join(f"{_ending(entry) or 'a folder'} ({entry.name})" for entry in readable)
         raise ValueError(f"{out}: the ending of its name must tell the format: {endings}")
     return (alike or fitting)[0]
-
-
-def _reader(entry):
-    return entry.facts.get("reader", entry.name)
-
-
-def _is_read(entry):
-    reader = _reader(entry)
-    return reader in READERS and bool(READERS[reader].facts.get("annotations"))
 
 
 def _ending(entry):
