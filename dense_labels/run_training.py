@@ -185,6 +185,9 @@ def _checked(
 
     if kept is None:
         beginning.check(config, replicas)
+        if config.train.init_from:
+            with contextlib.suppress(ValueError):  # its checkpoint is enough
+                beginning.warn_of_norms(config, run_config.load(config.train.init_from))
         _check_trunk(config)
         return config
     config = run_config.settled(config, kept)

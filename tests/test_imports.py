@@ -59,7 +59,7 @@ ALLOWED = {  # which of our modules the modules of a folder may import, each fol
     | METHOD
     | PARTS["reporting"]
     | {"dense_labels.annotation", "dense_labels.prediction", "dense_labels.kept_heads", "dense_labels.run_config"}
-    | {"input_pipeline"},
+    | {"dense_labels.evaluation.sides", "input_pipeline"},
     "dense_labels/training": BOTTOM | METHOD | PARTS["evaluation"] | PARTS["pictures"] | PARTS["reporting"],
 }
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 
-from dense_labels import config_keys, progress, run_config
+from dense_labels import config_keys, progress
 from dense_labels.config import Config
 from dense_labels.registry import LOSSES, NETWORKS, describes, has_unit_labels
 from dense_labels.training import checkpoints, loop
@@ -30,7 +29,6 @@ def check(config: Config, replicas: int) -> None:
         loop.check_exchange(config, replicas)
     if config.train.init_from:
         checkpoints.newest_step(config.train.init_from)
-        _warn_of_norms(config)
     model, factor = config.model, config.train.decay_factor
     for name, colour in (("mean", model.mean), ("std", model.std)):
         if not all(0 <= each <= 1 for each in colour):
@@ -45,20 +43,17 @@ def check(config: Config, replicas: int) -> None:
         )
 
 
-def _warn_of_norms(config: Config) -> None:
-    """Warns where this run or the one that it begins with trains the batch norms of a trunk, and the other does not.
+def warn_of_norms(config: Config, other: Config) -> None:
+    """Warns where a run or the one that it begins with trains the batch norms of a trunk, and the other does not.
 
     They are kept as they are in a trunk that began with published weights, and trained in one that began random.
     """
-    weights, of, other = config.model.weights, config.train.init_from, config.model.weights
-    if not config_keys.unused(config, "model.weights"):
-        with contextlib.suppress(ValueError):  # the checkpoint alone is needed
-            other = run_config.load(of).model.weights
-    if (weights == "none") != (other == "none"):
+    weights, of, others = config.model.weights, config.train.init_from, other.model.weights
+    if not config_keys.unused(config, "model.weights") and (weights == "none") != (others == "none"):
         here, there = ("trained", "not trained") if weights == "none" else ("not trained", "trained")
         progress.warn(
             f"config.model.weights={weights!r}: the batch norms of the trunk are {here}, and those of {of} were "
-            f"{there}; give --config.model.weights={other} to train as there"
+            f"{there}; give --config.model.weights={others} to train as there"
         )
 
 

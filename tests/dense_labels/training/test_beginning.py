@@ -39,29 +39,13 @@ def test_what_could_not_begin_is_refused(name, values, replicas, message):
         beginning.check(configured(name, **values), replicas)
 
 
-@pytest.mark.parametrize(
-    "weights, others, said", [("none", "imagenet", "trained, and those of"), ("a.h5", "none", "not")]
-)
-def test_norms_that_the_run_begun_with_treated_otherwise_are_said(monkeypatch, capsys, weights, others, said):
-    other = configured("introspection", model__weights=others)
-    monkeypatch.setattr(beginning.checkpoints, "newest_step", lambda run: 1)
-    monkeypatch.setattr(run_config, "load", lambda run: other)
-    for name, of_this, warned in (
-        ("introspection", weights, True),
-        ("introspection", others, False),
-        ("folder", "", 0),
-    ):
-        changes = {"model__weights": of_this} if of_this else {}
-        beginning.check(configured(name, train__init_from="first", **changes), 1)
-        output = capsys.readouterr().out
-        assert (f"the batch norms of the trunk are {said}" in output) == bool(warned)
-        assert ("batch norms" in output) == bool(warned)
-
-
-def test_the_checkpoint_of_the_run_begun_with_is_all_that_is_needed(monkeypatch):
-    monkeypatch.setattr(beginning.checkpoints, "newest_step", lambda run: 1)
-    beginning.check(configured("folder", train__init_from="/nowhere"), 1)
-    beginning.check(configured("introspection", train__init_from="/nowhere"), 1)
+@pytest.mark.parametrize("weights, others, said", [("none", "a.h5", "trained, and those of"), ("a.h5", "none", "not")])
+def test_norms_that_the_run_begun_with_treated_otherwise_are_said(capsys, weights, others, said):
+    for name, of_this in (("introspection", weights), ("introspection", others), ("folder", weights)):
+        own = configured(name, train__init_from="first", model__weights=of_this)
+        beginning.warn_of_norms(own, configured("introspection", model__weights=others))
+        warned = name == "introspection" and of_this != others
+        assert (f"the batch norms of the trunk are {said}" in capsys.readouterr().out) == warned
 
 
 def test_what_has_no_effect_is_not_looked_for():
