@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import dense_labels
 from dense_labels import config as config_lib
-from dense_labels import config_files, run_training
+from dense_labels import config_files, run_config, run_training
 from dense_labels.training import beginning, checkpoints, lock, loop, manifest, strategies
 from input_pipeline import pipeline
 from tests import quick
@@ -198,6 +198,20 @@ def test_what_cannot_begin_is_refused_before_the_pictures_are_read(options, tmp_
     with pytest.raises(ValueError, match=message):
         dense_labels.train("introspection", **given)
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.parametrize("has_config", [True, False])
+def test_of_the_run_to_begin_with_the_checkpoint_is_enough(monkeypatch, tmp_path, capsys, has_config):
+    """Where its configuration is there too, batch norms that it treated otherwise are said."""
+    monkeypatch.setattr(checkpoints, "newest_step", lambda workdir: 1)
+    given = {"data.dir": "PICTURES", "data.annotations": "TRAIN.json", "data.annotations_test": "TEST.json"}
+    if has_config:
+        first = {**given, "model.weights": "imagenet"}
+        run_config.save(config_lib.with_overrides(config_files.find("introspection"), first), tmp_path)
+    changes = {**given, "model.weights": "none", "train.init_from": str(tmp_path)}
+    config = config_lib.with_overrides(config_files.find("introspection"), changes)
+    assert run_training._checked(config, None, "", 1) is config
+    assert ("the batch norms of the trunk are trained, and" in capsys.readouterr().out) == has_config
 
 
 def test_a_layer_that_a_trunk_does_not_have_is_refused():

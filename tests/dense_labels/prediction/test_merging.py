@@ -203,12 +203,13 @@ def test_corrections_that_a_new_prediction_has_renamed_are_told_from_what_was_pr
 
 
 def test_corrections_are_renamed_where_those_of_an_earlier_round_were_moved_away(folder, tmp_path):
-    for _ in range(3):
+    kept, corrected = tmp_path / "new" / "labelme_kept_1", []
+    for rounds in range(3):
         file = saved(folder, tmp_path / "new", "labelme", NEW, by_hand=False)
-        kept = tmp_path / "new" / "labelme_kept_1"
-        if kept.exists():
-            shutil.rmtree(kept)
-        next(file.rglob("*.json")).write_text("corrected")
+        corrected += [path.read_text() for path in kept.rglob("*.json") if path.read_text().startswith("corrected")]
+        shutil.rmtree(kept, ignore_errors=True)
+        next(file.rglob("*.json")).write_text(f"corrected {rounds}")
+    assert corrected == ["corrected 0", "corrected 1"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "labelme", "pts"])

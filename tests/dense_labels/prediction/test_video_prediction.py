@@ -82,9 +82,9 @@ def test_a_turned_video_is_seen_upright(video):
     np.testing.assert_allclose(found.points[:, 0], np.stack([48 - places[:, 1], places[:, 0]], axis=1), atol=1)
 
 
-def test_a_prediction_that_was_stopped_goes_on_at_its_frame(video, tmp_path, capsys):
-    path, _ = video
-    model().predict(path, out=tmp_path / "whole", formats=("csv", "scores"))
+@pytest.fixture
+def stopped_once():
+    """Answers as `middle`, and is stopped at its third batch; and how many images it has seen in each."""
     seen = []
 
     def landmarks(images):
@@ -93,6 +93,12 @@ def test_a_prediction_that_was_stopped_goes_on_at_its_frame(video, tmp_path, cap
             raise KeyboardInterrupt
         return middle(images)
 
+    return landmarks, seen
+
+
+def test_a_prediction_that_was_stopped_goes_on_at_its_frame(video, stopped_once, tmp_path, capsys):
+    path, (landmarks, seen) = video[0], stopped_once
+    model().predict(path, out=tmp_path / "whole", formats=("csv", "scores"))
     with pytest.raises(KeyboardInterrupt):
         model(landmarks).predict(path, out=tmp_path / "out", formats=("csv", "scores"))
     assert [each.name for each in (tmp_path / "out").iterdir()] == [journal.FILE]
@@ -118,18 +124,10 @@ def test_files_that_are_smoothed_otherwise_are_said(video, tmp_path, capsys):
     assert f"{said} smoothed otherwise" in capsys.readouterr().out
 
 
-def test_a_prediction_that_was_stopped_goes_on_whether_it_is_smoothed_or_not(video, tmp_path, capsys):
+def test_a_prediction_that_was_stopped_goes_on_whether_it_is_smoothed_or_not(video, stopped_once, tmp_path, capsys):
     """For the lines of the journal are as they were found."""
-    seen = []
-
-    def landmarks(images):
-        seen.append(len(images))
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-        return middle(images)
-
     with pytest.raises(KeyboardInterrupt):
-        model(landmarks).predict(video[0], out=tmp_path / "out", smooth=True)
+        model(stopped_once[0]).predict(video[0], out=tmp_path / "out", smooth=True)
     model().predict(video[0], out=tmp_path / "out")
     assert "going on: 16 of 44 frames were predicted before" in capsys.readouterr().out
 
