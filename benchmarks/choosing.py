@@ -150,7 +150,7 @@ def _row(data, budget, draw):
 
 def _measure(data, budget, draw):
     from dense_labels.annotation import choosing
-    from dense_labels.evaluation import landmarks, measuring
+    from dense_labels.evaluation import few_annotations, measuring
 
     start, order = time.monotonic(), np.random.default_rng(draw).permutation(data.pool)
     half, rest = np.split(order, [len(order) // 2])
@@ -159,10 +159,10 @@ def _measure(data, budget, draw):
     errors, options = {}, {"batch_size": data.batch_size}
     for how, indices in ((_CHOSEN, chosen), (_RANDOM, half[: len(chosen)])):
         few, options["shape"] = data.views_of(indices, draw), measuring.mean_shape(data.known, indices)
-        errors[how] = landmarks.few_errors(data.fits, few, of(data), **options)
+        errors[how] = few_annotations.few_errors(data.fits, few, of(data), **options)
         if data.seen:
             seen, options["shape"] = data.seen.known.take(indices), measuring.mean_shape(data.seen.known, indices)
-            errors[how] |= landmarks.few_errors({"detector": data.seen.fit}, seen, of(data.seen), **options)
+            errors[how] |= few_annotations.few_errors({"detector": data.seen.fit}, seen, of(data.seen), **options)
     return {"error_percent": errors, "fitted_on": len(chosen), "minutes": (time.monotonic() - start) / 60}
 
 

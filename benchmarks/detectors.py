@@ -137,10 +137,10 @@ def _detector(config):
 
 def _draws(name, fitting):
     """Fits and measures all draws: count -> records."""
-    from dense_labels.evaluation import landmarks
+    from dense_labels.evaluation import few_annotations
 
     counts = list(map(int, _COUNTS.value))
-    landmarks.check_few_shot(counts, fitting.known, fitting.test, fitting.origins)
+    few_annotations.check_few_shot(counts, fitting.known, fitting.test, fitting.origins)
     return {count: [_draw(name, fitting, count, seed) for seed in range(_SEEDS.value)] for count in counts}
 
 

@@ -123,7 +123,7 @@ def _run(name, create, source, paths, settings):
     import tensorflow as tf
 
     from dense_labels import files
-    from dense_labels.evaluation import growing, landmarks, measuring
+    from dense_labels.evaluation import few_annotations, landmarks, measuring
     from input_pipeline import pipeline
     from models import heatmap_landmarks
 
@@ -147,7 +147,7 @@ def _run(name, create, source, paths, settings):
 
         found = {"settings": settings, "normaliser": source.normaliser, "pck_area": {}, "error_percent": {}}
         start = time.monotonic()
-        for count, head in growing.growing_rounds(fit, views_of, classes, counts=settings["rounds"], seed=seed):
+        for count, head in few_annotations.growing_rounds(fit, views_of, classes, counts=settings["rounds"], seed=seed):
             points = landmarks.predict(head, test.labels, _BATCH)["points"]
             found["pck_area"][count] = measuring.pck_area(points, by_side, test_classes)
             found["error_percent"][count] = measuring.landmark_errors(points, test)[-1]

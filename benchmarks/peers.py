@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import records, regression_trees
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import Config
-from dense_labels.evaluation import absent, landmarks, measuring, sides
+from dense_labels.evaluation import absent, few_annotations, measuring, sides
 from dense_labels.registry import READERS
 from input_pipeline.readers import consistency
 from input_pipeline.readers.pictures import Pictures
@@ -77,7 +77,7 @@ class Fitting:
         return self._peer.settings(count, mirrored=bool(self.flip_pairs))
 
     def measure(self, count: int, seed: int) -> dict[str, Any]:
-        """Fits to so many annotated pictures, drawn as `landmarks.few_shot` draws them.
+        """Fits to so many annotated pictures, drawn as `few_annotations.few_shot` draws them.
 
         Args:
           count: how many pictures.
@@ -95,7 +95,7 @@ class Fitting:
         fit = absent.takes_all(lambda few: self._fit(few, seed))
         take, asked = lambda drawn, _: self.known.take(drawn), {"counts": [count], "seeds": [seed]}  # noqa: E731
         options = {**asked, "batch_size": _AT_ONCE, "measure": errors, "shown": self.origins}
-        found = landmarks.few_shot({_AS: fit}, take, self.known, self.test, **options).get(_AS, {})
+        found = few_annotations.few_shot({_AS: fit}, take, self.known, self.test, **options).get(_AS, {})
         return {**found[count][0], "chosen": self._chosen} if found.get(count) else {}
 
     def _fit(self, few, seed):

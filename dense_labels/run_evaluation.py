@@ -232,14 +232,15 @@ def _measure_landmarks(
 
 def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Lessons) -> Measured:
     """Fits and measures the heads of the configuration, on labelled annotated and on test images or None."""
-    from dense_labels.evaluation import landmarks, measuring, more_views
+    from dense_labels.evaluation import few_annotations, landmarks, measuring, more_views
     from dense_labels.evaluation.result import Result
 
-    source, batch_size = subject.source, subject.config.eval.batch_size
-    landmarks.check_few_shot(few_shot, known, test, source.origins("annotated") or None)
+    source, origins = subject.source, subject.source.origins("annotated") or None
+    drawn = {"counts": few_shot, "seeds": _SEEDS, "shown": origins}
+    few_annotations.say_what_is_not_measured(known, test, **drawn)
     progress.say(f"fitting landmark heads on {len(known)} annotated images")
-    shown = functools.partial(_annotated_batches, subject)
-    views = more_views.MoreViews(source, subject.config, subject.label, subject.stride, shown)
+    batches = functools.partial(_annotated_batches, subject)
+    views = more_views.MoreViews(source, subject.config, subject.label, subject.stride, batches)
     fits, detector, fitted = _fit_heads(subject, known, test, lessons, views)
     if len(fitted.heads) > 1 and not fitted.errors:
         few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
@@ -248,18 +249,18 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     if test is None and fitted.predicted is not None:
         protocol["tested_in_turns"] = measuring.IN_TURNS
     if len(fitted.errors) > 1 or fitted.selected:
-        protocol["chosen"] = measuring.how_chosen(known, source.origins("annotated") or None, test is None)
+        protocol["chosen"] = measuring.how_chosen(known, origins, test is None)
     if detector is not None:
         protocol["detector_kept"] = detector.kept
     parts = measuring.measure(fitted.predicted, fitted.measured_on, source.normaliser, **protocol)
     if few_shot:
         views_of = lambda indices, _: views.adding(known.take(indices))(known.take(indices))  # noqa: E731
-        asked = {"counts": few_shot, "seeds": _SEEDS, "shown": source.origins("annotated") or None}
-        errors = landmarks.few_shot(fits, views_of, known, test, batch_size=batch_size, **asked)
-        of_detector = detector.few_shot(counts=few_shot, seeds=_SEEDS) if detector else {}
-        parts["few_shot_error_percent"] = {**errors, **of_detector}
-    names = tuple(source.landmark_names)
-    return Measured(Result(**parts, landmark_names=names, best=fitted.best, step=subject.step), fitted)
+        drawn["batch_size"] = subject.config.eval.batch_size
+        parts["few_shot_error_percent"] = few_annotations.few_shot(fits, views_of, known, test, **drawn)
+        if detector is not None:
+            parts["few_shot_error_percent"] |= detector.few_shot(counts=few_shot, seeds=_SEEDS)
+    parts |= {"landmark_names": tuple(source.landmark_names), "best": fitted.best, "step": subject.step}
+    return Measured(Result(**parts), fitted)
 
 
 def _annotated_batches(subject: Subject, pictures: np.ndarray, warped: bool) -> Any:
@@ -288,8 +289,7 @@ def _fit_heads(subject: Subject, known, test, lessons: Lessons, views) -> tuple[
         for name in settings.heads
         if name != evaluating.NAME
     }
-    shown = subject.source.origins("annotated") or None
-    fitted = None
+    shown, fitted = subject.source.origins("annotated") or None, None
     if fits:
         if said := views.words(len(known)):
             progress.say(f"heads on labels are fitted to more: {said}")

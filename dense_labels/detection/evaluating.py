@@ -19,7 +19,7 @@ from dense_labels.detection import choosing, fitting, sizes
 from dense_labels.detection import pile as pile_lib
 from dense_labels.detection import views as views_lib
 from dense_labels.detection.pile import Pile
-from dense_labels.evaluation import absent, landmarks, measuring, sides
+from dense_labels.evaluation import absent, few_annotations, landmarks, measuring, sides
 from dense_labels.evaluation.landmarks import FittedHeads
 from dense_labels.evaluation.measuring import MEAN_SHAPE, Measure
 from dense_labels.registry import READERS
@@ -168,7 +168,7 @@ class Fitting:
         return dataclasses.replace(fitted, predicted=predicted, points={NAME: points}, measured_on=measured_on)
 
     def few_shot(self, *, counts: Sequence[int], seeds: int | Sequence[int]) -> dict[str, dict[int, list[float]]]:
-        """Measures detectors that are fitted to a few annotated images; see `landmarks.few_shot`.
+        """Measures detectors that are fitted to a few annotated images; see `few_annotations.few_shot`.
 
         Annotated images that are not drawn belong to the pile, without their landmarks; test images do not. A pile is
         learned from where `choosing.pays`: nothing is held out to choose by.
@@ -180,7 +180,7 @@ class Fitting:
 
         Args:
           count: how many images.
-          seed: of their draw, as in `landmarks.few_shot`.
+          seed: of their draw, as in `few_annotations.few_shot`.
           measure: what is measured, if not the mean error in percent.
 
         Returns:
@@ -194,7 +194,7 @@ class Fitting:
     def _few_shot(self, fit, counts, seeds, measure=measuring.mean_percent) -> dict[int, list[Any]]:
         views_of = lambda indices, _: self.known.take(indices)  # noqa: E731, they are warped while it is trained
         asked = {"counts": counts, "seeds": seeds, "batch_size": _AT_ONCE, "measure": measure, "shown": self.origins}
-        found = landmarks.few_shot({NAME: fit}, views_of, self.known, self.test, **asked)
+        found = few_annotations.few_shot({NAME: fit}, views_of, self.known, self.test, **asked)
         return found.get(NAME, {count: [] for count in counts})
 
     def _taught_without(self, left_out: Collection[tuple], always: bool = True) -> Callable[[LabelledLandmarks], Any]:

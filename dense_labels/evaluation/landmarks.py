@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +12,7 @@ from dense_labels import batches as types
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.evaluation import absent, calibration, measuring, turns
 from dense_labels.evaluation.absent import Fits, Head
-from dense_labels.evaluation.measuring import Measure, mean_percent
+from dense_labels.evaluation.measuring import mean_percent
 from dense_labels.registry import HEADS
 
 FOLDS = turns.PARTS  # of the annotated pictures, and how many of these heads are compared on at least
@@ -129,9 +128,9 @@ def fit_heads(
     heads = {name: fit(fitted_to) for name, fit in fits.items() if name in kept}
     if test is None:
         return dataclasses.replace(measured, heads=heads)
-    answers = _predict(heads, test, batch_size)
+    answers = answers_of(heads, test, batch_size)
     points = {name: answer["points"] for name, answer in answers.items()}
-    predicted = _by_decoding(answers, measuring.mean_shape(known), test)
+    predicted = by_decoding(answers, measuring.mean_shape(known), test)
     measured = dataclasses.replace(measured, heads=heads, best=measuring.least(measured.errors, fits))
     on = absent.fitted_alone(test, known)
     return dataclasses.replace(measured, predicted=predicted, points=points, measured_on=on)
@@ -155,7 +154,7 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, numbers, fo
     fold = numbers % folds
     took = [_turn(fits, known, fold == k, batch_size, with_more) for k in range(fold.max() + 1)]
     order = np.argsort(fold, kind="stable").argsort()
-    parts = [_by_decoding(answers, measuring.mean_shape(rest), part) for rest, part, answers in took]
+    parts = [by_decoding(answers, measuring.mean_shape(rest), part) for rest, part, answers in took]
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     together = {
         name: {key: np.concatenate([answers[name][key] for *_, answers in took])[order] for key in took[0][2][name]}
@@ -170,102 +169,8 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, numbers, fo
 def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int, with_more) -> tuple:
     """The images that heads are fitted on, those held out, and what the heads answer on these."""
     rest, part = known.take(~held_out), known.take(held_out)
-    answers = _predict(absent.fit_present(fits, with_more(rest)), part, batch_size)
+    answers = answers_of(absent.fit_present(fits, with_more(rest)), part, batch_size)
     return rest, absent.fitted_alone(part, rest), answers
-
-
-def few_shot(
-    fits: Fits,
-    views_of: Callable[[np.ndarray, int], LabelledLandmarks],
-    known: LabelledLandmarks,
-    test: LabelledLandmarks | None,
-    *,
-    counts: Sequence[int],
-    seeds: int | Sequence[int],
-    batch_size: int,
-    measure: Measure = mean_percent,
-    shown: Sequence[Hashable] | None = None,
-) -> dict[str, dict[int, list[Any]]]:
-    """Measures heads that are fitted on a few annotated images, drawn anew for each seed.
-
-    Args:
-      fits: as in `fit_heads`.
-      views_of: `(indices, seed) ->` those of the annotated images, labelled, and perhaps views of them.
-      known: all annotated images.
-      test: the test images; None to measure on the annotated images of pictures of which none was drawn.
-      counts: how many images to fit on.
-      seeds: how often to draw, or the numbers of the draws; all annotated images are drawn once.
-      batch_size: as in `fit_heads`.
-      measure: what is measured, if not the mean error in percent.
-      shown: as in `fit_heads`.
-
-    Returns:
-      Decoding -> count -> what was measured, one a seed (none for a seed that left nothing to measure).
-
-    Raises:
-      ValueError: if a count is below 1, or so many images cannot be drawn, or none would be left to measure on.
-    """
-    check_few_shot(counts, known, test, shown)
-    pool, numbers = np.flatnonzero(known.annotated.any(axis=1)), turns.pictures(known, shown)
-    errors: dict[str, dict[int, list[Any]]] = {}
-    for count in dict.fromkeys(counts):  # one that is there twice is drawn alike
-        draws = range(seeds) if isinstance(seeds, int) else seeds
-        for seed in list(draws)[: 1 if count == len(pool) else None]:  # all are drawn but once
-            order = np.random.default_rng([seed, count]).permutation(pool)
-            others = order[count:][~np.isin(numbers[order[count:]], numbers[order[:count]])]
-            if test is None and not len(others):
-                continue  # boxes of all pictures were drawn
-            few, measured = views_of(order[:count], seed), known.take(others) if test is None else test
-            shape = measuring.mean_shape(known, order[:count])  # of views it would lie elsewhere
-            options = {"shape": shape, "batch_size": batch_size, "measure": measure}
-            for name, error in few_errors(fits, few, measured, **options).items():
-                errors.setdefault(name, {}).setdefault(count, []).extend([] if error is None else [error])
-    return {name: {count: found.get(count, []) for count in dict.fromkeys(counts)} for name, found in errors.items()}
-
-
-def few_errors(
-    fits: Fits,
-    few: LabelledLandmarks,
-    measured: LabelledLandmarks,
-    *,
-    shape: np.ndarray,
-    batch_size: int,
-    measure: Measure = mean_percent,
-) -> dict[str, Any]:
-    """Measures heads that are fitted on a few annotated images.
-
-    Args:
-      fits: as in `fit_heads`.
-      few: what heads are fitted on: the annotated images, and perhaps views of them.
-      measured: the images that they are measured on.
-      shape: float [K, 2], the mean shape of the annotated images, which is measured beside the heads.
-      batch_size, measure: as in `few_shot`.
-
-    Returns:
-      Decoding -> what was measured; None where nothing is left to measure.
-
-    Raises:
-      ValueError: if no landmark is annotated in the few, or a head cannot be fitted.
-    """
-    answers = _predict(absent.fit_present(fits, few), measured, batch_size)
-    images = absent.fitted_alone(measured, few)  # a view may show what none of the few does
-    images = dataclasses.replace(images, annotated=images.annotated * np.isfinite(shape).all(axis=-1))
-    return {name: measure(points, images) for name, points in _by_decoding(answers, shape, measured).items()}
-
-
-def check_few_shot(
-    counts: Sequence[int],
-    known: LabelledLandmarks,
-    test: LabelledLandmarks | None,
-    shown: Sequence[Hashable] | None = None,
-) -> None:
-    """Refuses numbers of images that `few_shot` cannot draw, whose arguments these are; raises a ValueError."""
-    pool = np.flatnonzero(known.annotated.any(axis=1))  # of others nothing is learned
-    of_one = np.bincount(turns.pictures(known, shown)[pool]).min(initial=len(pool)) if test is None else 0
-    left = "" if test is not None else " with a picture left to measure on; draw fewer, or give annotations to test on"
-    for count in counts:
-        if not 1 <= count <= len(pool) - of_one:
-            raise ValueError(f"{count} annotated images cannot be drawn from {len(pool)}{left}")
 
 
 def predict(head: Head, labels: LabelMap, batch_size: int) -> dict[str, np.ndarray]:
@@ -285,11 +190,14 @@ def predict(head: Head, labels: LabelMap, batch_size: int) -> dict[str, np.ndarr
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in kept}
 
 
-def _predict(heads: Mapping[str, Head], images: LabelledLandmarks, batch_size: int) -> dict[str, dict[str, np.ndarray]]:
+def answers_of(
+    heads: Mapping[str, Head], images: LabelledLandmarks, batch_size: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """Name of a head -> what it answers on the images, as of `predict`."""
     return {name: predict(head, images.labels, batch_size) for name, head in heads.items()}
 
 
-def _by_decoding(answers, shape: np.ndarray, images: LabelledLandmarks) -> dict[str, np.ndarray]:
+def by_decoding(answers, shape: np.ndarray, images: LabelledLandmarks) -> dict[str, np.ndarray]:
     """Decoding -> [N, K, 2]: of a head with several each entry of its answer called so, of others its points."""
     predicted = {measuring.MEAN_SHAPE: np.broadcast_to(shape, [len(images), *shape.shape])}
     for name, answer in answers.items():

@@ -64,7 +64,7 @@ def landmarks(result: Result) -> str:
 
 
 def few_shot(errors: Mapping[str, Mapping[int, Sequence[float]]]) -> str:
-    """Lays out what `landmarks.few_shot` returns: mean and standard deviation of the draws, a line for each count."""
+    """Lays out what `few_annotations.few_shot` returns: mean and standard deviation of the draws, a line a count."""
     lines = ["annotated" + "".join(f"{name:>{_WIDTH + 2}}" for name in errors)]
     for count in next(iter(errors.values())):
         figures = (mean_and_deviation(each[count], 2) for each in errors.values())

@@ -73,7 +73,7 @@ def test_both_are_drawn_from_one_half_and_measured_on_the_other(data, monkeypatc
     fitted, measured = [], []
     views_of = lambda indices, seed: fitted.append((seed, set(indices))) or data.known.take(indices)  # noqa: E731
     few_errors = lambda fits, few, rest, shape, batch_size: measured.append(set(rest.picture)) or {}  # noqa: E731
-    monkeypatch.setattr("dense_labels.evaluation.landmarks.few_errors", few_errors)
+    monkeypatch.setattr("dense_labels.evaluation.few_annotations.few_errors", few_errors)
     data.known.annotated[:10] = 0
     for draw in range(2):
         found = choosing._measure(data._replace(views_of=views_of), 6, draw)

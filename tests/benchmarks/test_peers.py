@@ -9,7 +9,7 @@ from benchmarks import peers
 from dense_labels import config_files, run_config
 from dense_labels.config import with_overrides
 from dense_labels.detection import evaluating
-from dense_labels.evaluation import landmarks
+from dense_labels.evaluation import few_annotations, landmarks
 from input_pipeline import pipeline
 
 COUNT = 8
@@ -97,7 +97,7 @@ def test_the_draws_are_those_of_heads_on_images_of_one_size(config, peer, tmp_pa
         return lambda shown: {"points": tf.zeros([len(shown), 2, 2])}
 
     options = {"counts": [4], "seeds": [2], "batch_size": 4}
-    landmarks.few_shot({"detector": fit}, lambda drawn, _: known.take(drawn), known, None, **options)
+    few_annotations.few_shot({"detector": fit}, lambda drawn, _: known.take(drawn), known, None, **options)
     peers.Fitting("dlib", asked).measure(4, 2)
     numbers, _, points, _ = peer.fitted[0]
     assert numbers == seen[0][0]
@@ -110,10 +110,10 @@ def test_no_box_of_a_drawn_picture_is_measured(config, peer, tmp_path):
     (tmp_path / "3.png").write_bytes((tmp_path / "2.png").read_bytes())
     fitting, measured = peers.Fitting("dlib", config("points.csv", None)), []
     assert len(fitting.origins) == 8 and len({digest for _, digest in fitting.origins}) == 6
-    located = peers.landmarks.predict
+    located = landmarks.predict
     measure = lambda head, labels, size: measured.extend(labels.values.ravel()) or located(head, labels, size)  # noqa: E731
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(peers.landmarks, "predict", measure)
+        patch.setattr(landmarks, "predict", measure)
         for seed in range(4):
             measured.clear()
             fitting.measure(3, seed)

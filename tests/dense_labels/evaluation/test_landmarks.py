@@ -7,35 +7,12 @@ import pytest
 import tensorflow as tf
 
 from dense_labels.batches import LabelMap, LandmarkBatch
-from dense_labels.evaluation import growing, landmarks, measuring
+from dense_labels.evaluation import landmarks, measuring
 from dense_labels.registry import HEADS
 from tests.dense_labels.evaluation import numbered
-from tests.dense_labels.evaluation.numbered import COUNT
+from tests.dense_labels.evaluation.numbered import COUNT, Offset, fit
 
 images = pytest.fixture(numbered.images)
-
-
-class Offset(tf.keras.layers.Layer):
-    """Knows the landmarks but for an offset along x, which it is fitted with."""
-
-    def __init__(self, offset):
-        super().__init__()
-        self.offset = offset
-
-    def call(self, labels):
-        x = 10 * labels[:, 0, 0] + tf.constant([0.0, 1.0]) + self.offset  # [N, 2]
-        return {"points": tf.stack([x, tf.zeros_like(x)], axis=-1), "score": tf.ones_like(x)}
-
-
-def fit(offset, seen=None):
-    """A fit that notes the images it is given."""
-
-    def fitted(images):
-        if seen is not None:
-            seen.append(sorted(images.labels.values[:, 0, 0, 0].astype(int).tolist()))
-        return Offset(offset)
-
-    return fitted
 
 
 def chosen(fits, images):
@@ -103,9 +80,6 @@ def test_what_mirror_images_alone_show_is_not_measured(images):
     fitted = landmarks.fit_heads(fits, images, None, with_more=with_more, **options)
     errors = [measuring.landmark_errors(points, fitted.measured_on) for points in fitted.predicted.values()]
     assert len(errors) == 2 and all(each[0] is None and np.isfinite(each[1:]).all() for each in errors)
-    few, shape = images.take([1, 2]), measuring.mean_shape(images, np.array([1, 2]))
-    found = landmarks.few_errors(fits, with_more(few), images, shape=shape, **options)
-    assert np.isnan(shape[0]).all() and np.isfinite(list(found.values())).all()
 
 
 @pytest.mark.parametrize("tested", [False, True])
@@ -183,26 +157,6 @@ def test_copies_of_a_picture_are_held_out_together(images):
         held_out = set(range(COUNT)) - set(rest)
         assert all(n ^ 1 in held_out for n in held_out)
         assert held_out.isdisjoint({2, 3, 4, 5}) or held_out >= {2, 3, 4, 5}
-
-
-def test_a_draw_of_boxes_of_all_pictures_measures_nothing(images):
-    shown, options = [n // 4 for n in range(COUNT)], {"counts": [3, 8], "seeds": 12, "batch_size": 4}
-    views_of = lambda indices, _: images.take(np.sort(indices))  # noqa: E731
-    found = landmarks.few_shot({"regress": fit(1.0)}, views_of, images, None, shown=shown, **options)["regress"]
-    assert 0 < len(found[3]) < 12 and list(found) == [3, 8]  # three boxes may be of all three pictures
-    with pytest.raises(ValueError, match="^9 annotated images cannot be drawn from 12 with a picture left to measure"):
-        landmarks.check_few_shot([9], images, None, shown)
-    landmarks.check_few_shot([9], images, images, shown)
-
-
-def test_few_images_are_measured_on_other_pictures(images):
-    drawn, shown = [], [n // 2 for n in range(COUNT)]
-    views_of = lambda indices, _: drawn.append(indices) or images.take(np.sort(indices))  # noqa: E731
-    options = {"counts": [3], "seeds": 1, "batch_size": 4, "shown": shown}
-    measure = lambda _, measured: sorted(measured.picture.tolist())  # noqa: E731
-    found = landmarks.few_shot({"regress": fit(1.0)}, views_of, images, None, measure=measure, **options)
-    others = [n for n in range(COUNT) if n not in drawn[0] and n ^ 1 not in drawn[0]]
-    assert found["regress"][3] == [others]
 
 
 def test_too_few_images_to_take_turns_are_fitted_on_and_not_measured(images):
@@ -341,46 +295,6 @@ def test_what_is_nearly_right_is_told_in_pixels_of_the_picture(images):
     assert set(fitted.calibrations["regress"]) == {"expected"} and fitted.each == {}
 
 
-def test_few_images_are_drawn_anew_for_each_seed(images):
-    drawn = {}
-
-    def views_of(indices, seed):
-        drawn[len(indices), seed] = sorted(indices)
-        return images.take(np.sort(indices))
-
-    fits, options = {"regress": fit(1.0)}, {"seeds": 3, "batch_size": 4}
-    errors = landmarks.few_shot(fits, views_of, images, images, counts=[1, 3, 3], **options)
-    assert errors["regress"] == {1: pytest.approx([4.0] * 3), 3: pytest.approx([4.0] * 3)}
-    assert len(drawn) == 6 and len({tuple(drawn[3, seed]) for seed in range(3)}) > 1
-    assert all(len(set(indices)) == len(indices) for indices in drawn.values())
-    assert min(errors["mean_shape"][1]) > 4
-    assert len(landmarks.few_shot(fits, views_of, images, images, counts=[12], **options)["regress"][12]) == 1  # all
-    with pytest.raises(ValueError, match="13 annotated images cannot be drawn from 12$"):
-        landmarks.few_shot(fits, views_of, images, images, counts=[13], **options)
-
-
-def test_the_mean_shape_of_few_images_is_that_of_their_own_landmarks(images):
-    """Heads are fitted to views of them, whose landmarks lie elsewhere."""
-
-    def views_of(drawn, _):
-        moved = images.take(drawn)
-        return dataclasses.replace(moved, landmarks=moved.landmarks + 9)
-
-    options = {"counts": [3], "seeds": [7], "batch_size": 4, "measure": lambda points, _: points[0]}
-    found = landmarks.few_shot({"regress": fit(1.0)}, views_of, images, images, **options)
-    drawn = np.random.default_rng([7, 3]).permutation(COUNT)[:3]
-    np.testing.assert_allclose(found["mean_shape"][3][0], images.landmarks[drawn].mean(axis=0), rtol=1e-5)
-
-
-def test_of_few_images_anything_can_be_measured(images):
-    def measure(points, measured):
-        return (points - measured.landmarks)[..., 0].mean(), len(measured)
-
-    options = {"counts": [3], "seeds": [7], "batch_size": 4, "measure": measure}
-    found = landmarks.few_shot({"regress": fit(1.0)}, lambda drawn, _: images.take(drawn), images, None, **options)
-    assert found["regress"] == {3: [(pytest.approx(1.0), 9)]}
-
-
 @pytest.mark.parametrize("decodings", [{"cell": "its one way"}, {"cell": "a way", "top": "another"}])
 def test_a_head_from_outside_names_its_decodings_itself(images, monkeypatch, decodings):
     monkeypatch.setattr(HEADS, "_entries", dict(HEADS))  # all, whatever was looked up before
@@ -401,80 +315,6 @@ def test_a_head_from_outside_names_its_decodings_itself(images, monkeypatch, dec
     HEADS.register("mine", "a head", decodings={"regress": "called as another is"})(None)
     with pytest.raises(ValueError, match="^head 'mine': a decoding 'regress' is there already; give this one another"):
         landmarks.fit_heads({**fits, "mine": fit(0.0)}, images, images, batch_size=3)
-
-
-def test_images_without_a_landmark_are_not_among_the_few(images):
-    images.annotated[2:] = 0
-    drawn = []
-
-    def views_of(indices, seed):
-        drawn.extend(indices)
-        return images.take(indices)
-
-    options = {"seeds": 5, "batch_size": 4}
-    landmarks.few_shot({"regress": fit(1.0)}, views_of, images, images, counts=[1], **options)
-    assert set(drawn) == {0, 1}
-    with pytest.raises(ValueError, match="^3 annotated images cannot be drawn from 2$"):
-        landmarks.few_shot({"regress": fit(1.0)}, views_of, images, images, counts=[3], **options)
-
-
-def test_heads_are_not_fitted_to_nothing(images):
-    few, rest = images.take(slice(0, 3)), images.take(slice(3, COUNT))
-    few.annotated[:] = 0
-    with pytest.raises(ValueError, match="^no landmark is annotated in the 3 images to fit heads on; annotate more"):
-        landmarks.few_errors({"regress": fit(1.0)}, few, rest, shape=np.zeros([1, 2]), batch_size=3)
-
-
-def test_few_images_are_measured_on_those_not_drawn_where_there_are_no_others(images):
-    measured = []
-
-    class Memory(Offset):
-        def call(self, labels):
-            tf.py_function(lambda values: measured.extend(values.numpy()), [labels[:, 0, 0, 0]], [])
-            return super().call(labels)
-
-    drawn = []
-
-    def views_of(indices, seed):
-        drawn.extend(indices)
-        return images.take(indices)
-
-    fits = {"regress": lambda images: Memory(0.0)}
-    landmarks.few_shot(fits, views_of, images, None, counts=[5], seeds=1, batch_size=4)
-    assert sorted(drawn + [int(value) for value in measured]) == list(range(COUNT))
-    with pytest.raises(
-        ValueError, match="12 annotated images cannot be drawn from 12 with a picture left to measure on; draw"
-    ):
-        landmarks.few_shot(fits, views_of, images, None, counts=[12], seeds=1, batch_size=4)
-
-
-def test_rounds_grow_by_images_of_each_class_and_go_on_from_the_last_head(images):
-    classes, rounds = np.array([7, 2, 2] * 4), []
-
-    def fit(few, head):
-        rounds.append((sorted(few.labels.values[:, 0, 0, 0].astype(int)), head))
-        return len(rounds)
-
-    def views_of(indices, seed):
-        assert seed == 5
-        return images.take(indices)
-
-    options = {"counts": [1, 3, 8], "seed": 5}
-    assert list(growing.growing_rounds(fit, views_of, classes, **options)) == [(1, 1), (3, 2), (8, 3)]
-    drawn, begun_as = zip(*rounds)
-    assert begun_as == (None, 1, 2)
-    assert [[sum(classes[image] == 7), sum(classes[image] == 2)] for image in map(list, drawn)] == [
-        [1, 1],
-        [3, 3],
-        [4, 8],
-    ]
-    assert set(drawn[0]) < set(drawn[1]) < set(drawn[2]) == set(range(COUNT))
-    rounds.clear()
-    list(growing.growing_rounds(fit, lambda indices, _: images.take(indices), classes, counts=[3], seed=6))
-    assert rounds[0][0] != drawn[1]  # drawn anew
-    for counts in ([0, 1], [3, 2], [2, 2], [1, 9]):
-        with pytest.raises(ValueError, match="must rise from at least 1 to at most 8, the images of a class"):
-            next(growing.growing_rounds(fit, views_of, classes, counts=counts, seed=0))
 
 
 def test_annotated_images_are_labelled_once_and_keep_their_stride():
