@@ -84,17 +84,22 @@ def mistakes_of(path: str | os.PathLike) -> Iterator[None]:
 def run_missing(paths: Iterable[str]) -> None:
     """Runs files, such as `registered_by` returned in another process, unless that was done in this one.
 
+    Each is said, for whoever wrote the names may be somebody else.
+
     Args:
-      paths: of the files. One that is not there any more is warned of.
+      paths: of the files, absolute. One that is not there any more is warned of.
 
     Raises:
-      ValueError: as `run`.
+      ValueError: if a path is not absolute; as `run`.
     """
     known = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for path in paths:
+        if not os.path.isabs(path):
+            raise ValueError(f"registered_by names {path}: the whole path of a Python file is expected")
         if not os.path.exists(path):
             progress.warn(f"{path} is not there any more; what it registered is missing")
         elif path not in known:
+            progress.note(f"running {path}, which this run or configuration names")
             run(path)
 
 

@@ -27,6 +27,7 @@ def main(port: int, host: str) -> None:
     warps.register_operations()
     tf.config.set_visible_devices([], "GPU")  # they are the training's
     servers = _start(tf.data.experimental.service, port, host)  # held, for they end when nobody holds them
+    progress.note("it listens at all addresses of this machine, whatever --host says, and asks nobody who they are")
     progress.say(f"ready: --data_service=grpc://{host}:{servers[0].target.rpartition(':')[2]}")
     threading.Event().wait()
 
@@ -59,7 +60,9 @@ def console() -> None:
         lower_bound=0,
         upper_bound=65534,
     )
-    host = flags.DEFINE_string("host", "localhost", "Name or address at which trainings reach this machine.")
+    host = flags.DEFINE_string(
+        "host", "localhost", "Name or address at which trainings reach this machine; it listens at all."
+    )
     command_line.run(lambda: main(port.value, host.value))
 
 

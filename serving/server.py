@@ -33,6 +33,11 @@ from serving import listening, versions
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _MOST_VALUES = 2**22  # of a tensor one by one, which Python unpacks while everybody else waits
+_FIELDS = {  # of a tensor, which have its values one by one
+    **{tf.string: "string_val", tf.float32: "float_val", tf.float64: "double_val", tf.int64: "int64_val"},
+    **{tf.uint64: "uint64_val", tf.uint32: "uint32_val", tf.bool: "bool_val", tf.float16: "half_val"},
+    tf.bfloat16: "half_val",
+}
 _MOST_SAID = 1000  # characters of a message: what a stranger sends may be in it
 _INVALID, _NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 
@@ -148,12 +153,14 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def _check_values(self, name, value, spec, sizes, count):
         """Refuses values that are too many, too few or too large, before anything is made of them."""
-        given = sum(len(values) for field, values in value.ListFields() if field.name.endswith("_val"))
-        of_files = spec.dtype == tf.string and len(value.string_val) != count
-        if of_files or given > count or max(sizes, default=0) > self._max_bytes:
-            raise RequestError(_INVALID, f"{name} must hold what its shape {sizes} needs; found {given} values")
-        if given > _MOST_VALUES:
-            raise RequestError(_INVALID, f"{name} has {given} values one by one; send them as tensor_content")
+        given = {field.name: len(values) for field, values in value.ListFields() if field.name.endswith("_val")}
+        own = _FIELDS.get(spec.dtype, "int_val")
+        whole = spec.dtype != tf.string if value.tensor_content else given.get(own, 0) == count
+        if given.keys() - {own} or not whole or max(sizes, default=0) > self._max_bytes:
+            found = ", ".join(f"{number} in {field}" for field, number in given.items()) or "no values"
+            raise RequestError(_INVALID, f"{name} must hold what its shape {sizes} needs; found {found}")
+        if given.get(own, 0) > _MOST_VALUES:
+            raise RequestError(_INVALID, f"{name} has {given[own]} values one by one; send them as tensor_content")
         if value.int_val and spec.dtype.is_integer:
             least, most = spec.dtype.min, spec.dtype.max
             if not least <= min(value.int_val) <= max(value.int_val) <= most:

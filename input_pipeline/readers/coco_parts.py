@@ -30,9 +30,10 @@ def parse(file: str | os.PathLike) -> Any:
     Raises:
       ValueError: if it is not there, or is not JSON.
     """
+    text = landmark_files.read_text(file)
     try:
-        return json.loads(landmark_files.read_text(file))
-    except json.JSONDecodeError as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # also of numbers and lists beyond what Python reads
         raise ValueError(f"{file} is not JSON: {error}") from error
 
 

@@ -113,6 +113,7 @@ def find_pictures(
         found = max(found, paths, key=len)
         if len(found) == len(unique):
             check_found(unique, found)
+            _say_outside(found, tops)
             if count:
                 _say_left_out(unique[0], found[0], count, first[unique[0]])
             by_name = dict(zip(unique, found))
@@ -134,6 +135,13 @@ def _find(tops, name, count):
             if os.path.isfile(path):
                 return path
     return ""
+
+
+def _say_outside(found, tops):
+    """Says which pictures lie elsewhere, for whoever wrote the file may be somebody else."""
+    folders = tuple(os.path.join(os.path.abspath(top), "") for top in tops)
+    if outside := [path for path in found if not os.path.abspath(path).startswith(folders)]:
+        progress.note(f"{len(outside)} pictures lie outside of {tops[-1]}: {progress.some(outside)}")
 
 
 def _say_left_out(name, found, count, where):

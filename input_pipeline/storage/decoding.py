@@ -20,6 +20,8 @@ from input_pipeline.storage import orientation, pixels
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MOST_PIXELS = 89_478_485  # a quarter of a GiB of RGB; a file of more may be made to fill the memory
+MOST_SCANS = 64  # of a JPEG, each a pass over all pixels; encoders write about ten
+START_OF_SCAN = b"\xff\xda"  # of a JPEG; within the data of a scan, 0xff is followed by 0
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
 _DARK = 32  # of 255: pictures that are darker all over are probably not what they were
@@ -69,6 +71,8 @@ def read_picture(path: str | os.PathLike, *, content: bytes | None = None) -> np
         damaged, or has more than `MOST_PIXELS` pixels.
     """
     with _opened(path, content) as image:
+        if image.format == "JPEG":
+            _check_scans(read_file(path) if content is None else content)
         pixels.mend(image)
         image.load()
         turn = orientation.TURNS.get(orientation.of_pixels(image))
@@ -248,6 +252,11 @@ def _opened(path, content=None):
             if image.width * image.height > MOST_PIXELS:
                 raise pixels.Unsuited(_too_many(MOST_PIXELS))
             yield image
+
+
+def _check_scans(content):
+    if (scans := content.count(START_OF_SCAN)) > MOST_SCANS:
+        raise pixels.Unsuited(f"a JPEG of {scans} scans, where {MOST_SCANS} is the most that is read")
 
 
 @contextlib.contextmanager

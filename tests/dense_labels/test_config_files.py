@@ -157,10 +157,15 @@ def test_another_process_runs_the_files_that_registered_something(outside, capsy
     sys.path.remove(str(outside.parent))
     config = config_lib.from_dict(values)
     config_lib.check(config)
-    assert "my_loss" in LOSSES and capsys.readouterr().out == ""
+    said = f"note: running {outside.parent}/my_loss.py, which this run or configuration names\n"
+    assert "my_loss" in LOSSES and capsys.readouterr().out == said
     entry = LOSSES._entries["my_loss"]
     config_lib.from_dict(values)
-    assert LOSSES._entries["my_loss"] is entry  # not run again
+    assert LOSSES._entries["my_loss"] is entry and capsys.readouterr().out == ""  # not run again
+    with pytest.raises(
+        ValueError, match="^registered_by names my_loss.py: the whole path of a Python file is expected"
+    ):
+        config_lib.from_dict({**values, "registered_by": ["my_loss.py"]})
 
     del LOSSES._entries["my_loss"]
     os.remove(outside.parent / "my_loss.py")

@@ -115,3 +115,12 @@ def test_what_is_not_as_it_was_sealed_is_told(tmp_path):
     assert files.unsealed({"b": 1}) == ({"b": 1}, True)  # of an earlier version
     for old, new in (("0.1", "0.3"), ('"c"', '"k"'), ("[1, 2]", "[1, 3]"), ("null", "true")):
         assert old in text and not files.unsealed(json.loads(text.replace(old, new)))[1]
+
+
+@pytest.mark.parametrize("place", ["../out.json", "/out.json", "a/../../out.json"])
+def test_no_file_is_written_outside_of_its_folder(tmp_path, place):
+    with pytest.raises(ValueError, match=f"^{place}: lies outside of the folder that names start from"):
+        files.write_folder(tmp_path / "in", {"a/b.json": "1", place: "2"})
+    assert not list(tmp_path.iterdir())
+    files.write_folder(tmp_path / "in", {"a/b..json": "1"})
+    assert (tmp_path / "in/a/b..json").read_text() == "1"

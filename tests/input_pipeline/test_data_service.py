@@ -39,6 +39,7 @@ def running(port=0):
     started = [*command("input_pipeline/service.py"), f"--port={port}"]
     with subprocess.Popen(started, stdout=subprocess.PIPE, env=environment(PYTHONPATH=str(ROOT)), text=True) as process:
         try:
+            assert process.stdout.readline().startswith("note: it listens at all addresses of this machine, ")
             yield process, re.fullmatch(r"ready: --data_service=(grpc://localhost:\d+)\n", process.stdout.readline())[1]
         finally:
             process.terminate()

@@ -150,6 +150,22 @@ def test_a_tensor_that_claims_more_than_it_holds_is_not_unpacked(connection):
     )
 
 
+@pytest.mark.parametrize(
+    "field, values, found",
+    [("int_val", [7], "1 in int_val"), ("int_val", [], "no values"), ("float_val", [0.5] * 12, "12 in float_val")],
+)
+def test_a_tensor_without_a_value_for_each_of_its_places_is_refused(connection, field, values, found):
+    request = mutations.request(MODEL, "landmarks", images=np.zeros([1, 2, 2, 3], np.uint8))
+    tensor = request.inputs["images"]
+    tensor.ClearField("tensor_content")
+    getattr(tensor, field).extend(values)
+    said = f"images must hold what its shape [1, 2, 2, 3] needs; found {found}"
+    assert mutations.refusal(connection, request) == said
+    tensor.ClearField("float_val")
+    tensor.int_val[:] = [9] * 12
+    assert connection.send(request).outputs["points"].tensor_shape.dim[0].size == 1
+
+
 def test_bad_pictures_fail_alone_among_requests_that_are_joined(address, model, files):
     outcomes = measured.soak(address, model, files, count=300)
     assert outcomes == {"right": 297, "refused": 3}

@@ -79,7 +79,7 @@ def read_file(
         if not isinstance(content.get("imagePath"), str):
             raise ValueError(f"{file}: imagePath must name the picture")
         if of_file := _objects(content, file):
-            name = os.path.join(os.path.relpath(os.path.dirname(file), root), content["imagePath"].replace("\\", "/"))
+            name = os.path.join(os.path.relpath(os.path.dirname(file), root), content["imagePath"])
             names[file] = os.path.normpath(name)
             found += of_file
     paths = landmark_files.find_pictures(dir, list(names.values()), list(names), root)

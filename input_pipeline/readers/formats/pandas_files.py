@@ -1,18 +1,14 @@
-"""Tables that pandas keeps in HDF5 files, and YAML files: read without running what a file says.
-
-PyTables takes attributes that look like pickled Python objects for such, and a pickled object can run a program. So
-each is looked through first, and one that would make anything but lists, tuples, text and numbers is refused.
-"""
+"""Tables that pandas keeps in HDF5 files, and YAML files: read without running what a file says."""
 
 import os
-import pickletools
 from typing import Any
 
 import numpy as np
 
 from input_pipeline.readers import landmark_files
+from input_pipeline.readers.formats import hdf5_files
 
-_MAKE = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD", "EXT1", "EXT2", "EXT4"}
+_MOST_VALUES = 1_000_000  # of a YAML file
 _EXTRA = 'needs pandas and PyTables: pip install "dense-labels[h5]"'
 
 
@@ -43,40 +39,15 @@ def read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[Any, ...]
     except ImportError as error:
         raise ValueError(f"{path}: an .h5 file {_EXTRA}") from error
     try:
-        if not _is_plain(path):
-            raise ValueError("it holds Python objects, which could run a program")
-        table = pandas.read_hdf(path)
+        hdf5_files.check(path)
+        with hdf5_files.without_objects(), pandas.HDFStore(path, "r") as store:
+            table = pandas.read_hdf(store)
         levels = [str(name) for name in table.columns.names]
         columns = [column if isinstance(column, tuple) else (column,) for column in table.columns]
         return levels, columns, list(table.index), np.asarray(table, np.float64)
     except Exception as error:  # both raise almost anything at damaged files
         words = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{path}: is no table of DeepLabCut that can be read ({words})") from error
-
-
-def _is_plain(path):
-    """Whether no attribute or array of an HDF5 file is a pickled object that makes more than plain values."""
-    import h5py
-
-    suspects = []
-
-    def look(_, each):
-        suspects.append(each.attrs.get("PSEUDOATOM") in (b"object", "object"))
-        for value in each.attrs.values():
-            content = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-            suspects.append(isinstance(content, bytes) and content.endswith(b".") and _makes_objects(content))
-
-    with h5py.File(path, "r") as file:
-        look("", file)
-        file.visititems(look)
-    return not any(suspects)
-
-
-def _makes_objects(value):
-    try:
-        return any(opcode.name in _MAKE for opcode, _, _ in pickletools.genops(value))
-    except Exception:  # what is no pickle, up to where it is none
-        return False
 
 
 def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
@@ -89,8 +60,21 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
 
     try:
         content = yaml.safe_load(landmark_files.read_text(path))
+        if _size(content, {}) > _MOST_VALUES:
+            raise yaml.YAMLError("its aliases spell out too many values")
     except (yaml.YAMLError, RecursionError, OverflowError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: keys and values are expected, as in a configuration")
     return content
+
+
+def _size(value, known):
+    """How many values there are once aliases are spelt out, of which a short file can have as many as it likes."""
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = _MOST_VALUES + 1  # of one that holds itself
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(value)]

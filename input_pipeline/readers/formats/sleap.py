@@ -19,11 +19,12 @@ from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import annotated, landmark_files
 from input_pipeline.readers.annotated import Found, Object
-from input_pipeline.readers.formats import frames
+from input_pipeline.readers.formats import frames, hdf5_files
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding
 
 _HALF = 0.5
+_MOST = 2 * 10**8  # numbers of an analysis, 1.6 GB; a small file can say that it has any number
 _ANALYSIS = {"tracks", "node_names"}
 _ORDER = ("frame", "track", "node", "xy")
 _WRITTEN = ("track", "xy", "node", "frame")  # how SLEAP orders the axes of an analysis that does not say it
@@ -85,6 +86,7 @@ def _read_slp(file, dir):
     if not os.path.isfile(file):
         raise ValueError(f"{file}: there is no such file; give a file of landmarks")
     try:
+        hdf5_files.check(file)
         labels = sleap_io.load_slp(file, open_videos=False)
         videos = {id(video): k for k, video in enumerate(labels.videos)}
         rows = [(videos[id(frame.video)], int(frame.frame_idx), _instances(frame)) for frame in labels.labeled_frames]
@@ -184,10 +186,10 @@ def _paths(places, videos, counts, file, dir):
 
 
 def _read_analysis(file, dir):
-    import h5py
-
     try:
-        with h5py.File(file, "r") as content:
+        with hdf5_files.opened(file) as content:
+            if content["tracks"].size > _MOST:
+                raise ValueError(f"it says that it has {content['tracks'].size} numbers")
             names = [_text(name) for name in content["node_names"][:]]
             tracks = _ordered(content["tracks"])
             video = _video(content["video_path"][()]) if "video_path" in content else ""

@@ -155,6 +155,8 @@ def changed(change):
 @pytest.mark.parametrize(
     "parts, message",
     [
+        ("[" * 100_000, "coco.json is not JSON: maximum recursion depth exceeded"),
+        ('{"images": ' + "9" * 5000 + "}", "coco.json is not JSON: Exceeds the limit (4300 digits)"),
         ('{"images": [', "coco.json is not JSON: Expecting value: line 1 column 13 (char 12)"),
         ("[1, 2]", "coco.json has no list called images; COCO has images, annotations and categories"),
         (changed(lambda p: p.pop("categories")), "coco.json has no list called categories"),

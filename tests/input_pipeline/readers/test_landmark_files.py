@@ -69,6 +69,17 @@ def test_pictures_beside_the_file_go_first(tmp_path):
     assert found == [str(tmp_path / "a/0.png"), str(tmp_path / "b/1.png")]
 
 
+def test_pictures_of_elsewhere_are_said(tmp_path, capsys):
+    draw(tmp_path, "a/0.png", "b/0.png", "b/1.png")
+    names = ["0.png", str(tmp_path / "b/1.png"), "../b/0.png"]
+    found = landmark_files.find_pictures(tmp_path / "a", names, ["", "", ""])
+    outside = ", ".join(found[1:])
+    assert capsys.readouterr().out == f"note: 2 pictures lie outside of {tmp_path / 'a'}: {outside}\n"
+    landmark_files.find_pictures(tmp_path, [names[1], "a/0.png"], ["", ""])
+    landmark_files.find_pictures(tmp_path / "a", names[:2], ["", ""], tmp_path / "b")
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("read", [coco.read_file, points_csv.read_table])
 def test_files_of_landmarks_must_be_there(tmp_path, read):
     with pytest.raises(ValueError, match="gone: No such file or directory; give a file of landmarks"):

@@ -172,6 +172,13 @@ def noise():
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, [60, 80, 3], np.uint8))
 
 
+def many_scans(path):
+    """Saves a JPEG whose last scan is there another 64 times."""
+    noise().save(path, progressive=True)
+    file = path.read_bytes()
+    path.write_bytes(file[:-2] + file[file.rindex(decoding.START_OF_SCAN) : -2] * 64 + file[-2:])
+
+
 def cut_off(path):
     noise().save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -203,6 +210,7 @@ def huge(side):
         ("a.jpg", lambda path: None, "no such file or directory"),
         ("a.jpg", lambda path: path.mkdir(), "is a directory"),
         ("a.jpg", lambda path: os.mkfifo(path), "a pipe or a device, not a file"),
+        ("a.jpg", many_scans, r"a JPEG of 7\d scans, where 64 is the most that is read"),
         ("a.png", huge(10_000), "more than 89 million pixels"),
         ("a.png", huge(40_000), "more than 89 million pixels"),
         ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "pixels of 32 bits; at most 16 can be read"),

@@ -34,6 +34,13 @@ def write(tmp_path):
     return save
 
 
+def test_a_backslash_is_part_of_a_name_where_there_is_such_a_file(write, tmp_path):
+    draw(tmp_path, "a\\b.png", "in/b.png")
+    for image, path in (("a\\b.png", "a\\b.png"), ("in\\b.png", "in/b.png")):
+        write(shape("nose", [1, 2]), place="b", imagePath=image)
+        assert labelme.read_file(tmp_path, tmp_path / "b.json").paths == paths(tmp_path, path)
+
+
 def test_a_folder_of_several_formats_or_of_none_is_refused(write, tmp_path):
     with pytest.raises(ValueError, match="holds none of what is read from folders: .*labelme: pictures with points in"):
         annotation_files.kind_of(tmp_path)

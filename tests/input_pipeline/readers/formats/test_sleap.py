@@ -97,6 +97,26 @@ def test_what_cannot_be_read_is_refused(write, tmp_path, changes, message):
         sleap.read_file(tmp_path, write(**changes))
 
 
+def test_an_analysis_that_says_it_has_any_number_is_not_read(write, tmp_path):
+    """Of what was never written HDF5 keeps nothing, and reads zeros."""
+    with h5py.File(write(), "r+") as file:
+        del file["tracks"]
+        file.create_dataset("tracks", (1, 2, 2, 10**9), "f8", chunks=(1, 2, 2, 10**4))
+    with pytest.raises(ValueError, match="it says that it has 4000000000 numbers"):
+        sleap.read_file(tmp_path, tmp_path / "analysis.h5")
+
+
+def test_names_that_are_bytes_of_another_file_are_refused(write, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"a secret")
+    with h5py.File(write(), "r+") as file:
+        del file["node_names"]
+        file.create_dataset("node_names", (2,), "S4", external=[(str(secret), 0, 8)])
+    with pytest.raises(ValueError, match="it takes node_names from other files") as raised:
+        sleap.read_file(tmp_path, tmp_path / "analysis.h5")
+    assert "secret" not in str(raised.value)
+
+
 def test_other_files_of_that_ending_are_refused(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = [1]

@@ -50,6 +50,17 @@ def test_keys_that_ultralytics_takes_for_others_are_read(read_yolo):
     assert read_yolo(without_names, first="", second=LINE).category == "class_0"
 
 
+def test_a_short_file_does_not_fill_the_memory(read_yolo, tmp_path):
+    """Where each line says the one before ten times."""
+    lines = ["a0: &a0 [1]", *(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 30))]
+    (tmp_path / "data.yaml").write_text("\n".join([*lines, "kpt_shape: *a29"]))
+    with pytest.raises(ValueError, match="data.yaml is not YAML: its aliases spell out too many values"):
+        yolo.read_file(tmp_path, tmp_path / "data.yaml")
+    (tmp_path / "data.yaml").write_text("a: &a [*a]\nkpt_shape: *a")  # which holds itself
+    with pytest.raises(ValueError, match="data.yaml is not YAML: its aliases spell out too many values"):
+        yolo.read_file(tmp_path, tmp_path / "data.yaml")
+
+
 def test_of_other_yaml_files_none_is_taken(read_yolo, tmp_path):
     (tmp_path / "args.yaml").write_text("epochs: 3\n")
     read_yolo()
