@@ -69,5 +69,9 @@ def create(
     # Where the features are all zero there is still a direction, that of the biases.
     biases = tf.keras.initializers.RandomNormal(stddev=1e-2)
     raw = tf.keras.layers.Conv2D(channels, 1, bias_initializer=biases, dtype="float32", name="label")(body.output)
-    labels = Introspect(name="introspect")(raw) if confidence else trunks.UnitLength(name="unit_length")([raw])
+    labels = (
+        Introspect(name="introspect")(raw)
+        if confidence
+        else trunks.UnitLength(name="unit_length", dtype="float32")([raw])
+    )
     return tf.keras.Model(body.input, labels, name="introspection")

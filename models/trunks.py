@@ -67,7 +67,7 @@ def create(
     freeze(trunk, frozen, norms=weights != "none")
     images = tf.keras.Input([None, None, 3], name="images")
     maps = tf.nest.flatten(trunk(PlainImages(name, stride, dtype=dtype)(images)))  # a list of one in Keras 3
-    (cells,) = Cells(name, (stride,), stride)([images, *maps])
+    (cells,) = Cells(name, (stride,), stride, dtype="float32")([images, *maps])
     return tf.keras.Model(images, cells, name=f"trunk_{name}")
 
 
@@ -95,7 +95,7 @@ def features(
     images = tf.keras.Input([None, None, 3], name="images")
     maps = tf.nest.flatten(trunk(PlainImages(name, max(strides), dtype=dtype)(images)))
     cells = Cells(name, tuple(strides), max(strides), dtype="float32")([images, *maps])
-    joined = UnitLength()(cells)
+    joined = UnitLength(dtype="float32")(cells)
     return tf.keras.Model(images, joined, name=f"features_{name}"), min(strides)
 
 
@@ -169,8 +169,8 @@ class UnitLength(tf.keras.layers.Layer):
     """Makes each of several maps unit length and joins them into one of unit length."""
 
     def call(self, maps: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Returns float32 [B, h, w, C], C being the sum of the channels of all maps."""
-        unit = [introspection_loss.split_labels(tf.cast(each, tf.float32))[0] for each in maps]
+        """Returns float32 [B, h, w, C], C being the sum of the channels of all maps; Keras 2 may give one alone."""
+        unit = [introspection_loss.split_labels(tf.cast(each, tf.float32))[0] for each in tf.nest.flatten(maps)]
         return tf.math.l2_normalize(tf.concat(unit, axis=-1), axis=-1)
 
 

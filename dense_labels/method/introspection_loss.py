@@ -12,6 +12,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from dense_labels.method import geometry
+from dense_labels.method.pair_loss import PairLoss, of_pair_before
 
 _TINY = 1e-24  # a squared length; shorter labels count as this long
 _SHARPNESS = 20.0  # what cosines are times in an exchange: 0.3 more is e^6 times as probable
@@ -27,8 +28,9 @@ def split_labels(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       `(phi, sigma)`: unit descriptors [..., C], zero where the label is; and the uncertainty [...], the inverse of the
       label's length.
     """
-    inverse = tf.math.rsqrt(tf.maximum(tf.reduce_sum(tf.square(labels), axis=-1, keepdims=True), _TINY))
-    return labels * inverse, inverse[..., 0]
+    square = tf.reduce_sum(tf.square(labels), axis=-1, keepdims=True)
+    inverse = tf.math.rsqrt(tf.maximum(square, _TINY))
+    return labels * tf.where(square > _TINY, inverse, tf.ones_like(inverse)), inverse[..., 0]  # of 0 it would be huge
 
 
 def negative_log_likelihood(matching_loss: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
@@ -48,7 +50,8 @@ def negative_log_likelihood(matching_loss: tf.Tensor, sigma: tf.Tensor) -> tf.Te
     return matching_loss / sigma + tf.math.log(-sigma * tf.math.expm1(-1.0 / sigma))
 
 
-class IntrospectionLoss(tf.keras.layers.Layer):
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class IntrospectionLoss(PairLoss):
     """Probabilistic matching loss of equations (3) to (7), on drawn points with hard negatives; section 3.4.
 
     Points u_i of image A are drawn among the places that are seen in B, without repetition; their matches u'_i = g(u_i)
@@ -100,23 +103,25 @@ class IntrospectionLoss(tf.keras.layers.Layer):
             exchange of `matching.one_pass` for unit descriptors. With confidence, the loss is that without exchange
             plus l of equation (4) of the exchanged descriptors. Their own likelihood would not do: at first they match
             hardly better than by chance, where an infinite sigma is best, and nothing is learned any more.
-          **kwargs: of `tf.keras.layers.Layer`.
+          **kwargs: of `PairLoss`.
 
         Raises:
           ValueError: if `tau1` is below 0 or above `tau2`, where two points would match and not match.
         """
         if not 0 <= tau1 <= tau2:
             raise ValueError(f"tau1 must be at least 0 and not above tau2; found tau1={tau1} and tau2={tau2}")
-        super().__init__(**{"dtype": "float32", **kwargs})
+        super().__init__(**kwargs)
         self.stride, self.points_stride, self.confidence = stride, points_stride, confidence
         self.tau1, self.tau2, self.points, self.hard_negatives = tau1, tau2, points, hard_negatives
         self.exchange = exchange
+        self.supports_jit = False  # XLA does not compile it with TensorFlow 2.15
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Compares the label maps of pairs; see the class.
 
         Raises:
-          ValueError: if shapes do not fit together, or there is one pair alone and descriptors are to be exchanged.
+          ValueError: if shapes do not fit together, or there is one pair alone and descriptors are to be exchanged; in
+            a graph for any number of pairs a `tf.errors.InvalidArgumentError`, when it runs.
         """
         labels_a, labels_b, points_in_b, visible = inputs
         _check_shapes(labels_a, labels_b, points_in_b, visible)
@@ -133,7 +138,7 @@ class IntrospectionLoss(tf.keras.layers.Layer):
             cosines = tf.matmul(self._exchanged(phi_a, labels_a), phi_b, transpose_b=True)
             of_exchanged = self._loss(cosines, *of_pairs, None)
             loss = loss + of_exchanged if self.confidence else of_exchanged
-        self.add_loss(tf.reduce_mean(loss))
+        self.add_mean(loss)
         best = tf.argmax(tf.where(compared, cosines, -2.0), axis=-1, output_type=tf.int32)
         error = tf.norm(tf.gather(matches, best, batch_dims=1) - matches, axis=-1)  # [B, N]
         return {
@@ -158,9 +163,11 @@ class IntrospectionLoss(tf.keras.layers.Layer):
         count = shape[1] * shape[2]
         points_in_b = tf.where(visible[..., tf.newaxis] > 0, points_in_b, 0)  # what is not seen may be anywhere
         seeds = tf.reduce_sum(tf.bitcast(tf.cast(points_in_b, tf.float32), tf.int32), axis=[1, 2])  # exact in any order
-        order = tf.map_fn(
-            lambda seed: tf.random.stateless_uniform([count], seed), seeds, fn_output_signature=tf.float32
-        )
+        order = tf.map_fn(  # with one more, for it maps no empty batch
+            lambda seed: tf.random.stateless_uniform([count], seed),
+            tf.concat([seeds, [[0, 0]]], axis=0),
+            fn_output_signature=tf.float32,
+        )[:-1]
         seen = tf.reshape(visible, [-1, count]) > 0
         keys, cells = tf.math.top_k(tf.where(seen, order, -1.0), tf.minimum(self.points, count))
         centres = tf.reshape(geometry.cell_centres(shape[1], shape[2], self.points_stride), [-1, 2])
@@ -175,11 +182,7 @@ class IntrospectionLoss(tf.keras.layers.Layer):
 
     def _exchanged(self, phi: tf.Tensor, labels_a: tf.Tensor) -> tf.Tensor:
         """Expresses descriptors phi [B, N, C] of images A through the cells of the image A of the pair before."""
-        if labels_a.shape[0] == 1:
-            raise ValueError(
-                "descriptors are exchanged with another pair of the batch; found one pair, where 2 are needed"
-            )
-        cells, _ = split_labels(tf.cast(tf.roll(labels_a, 1, axis=0), self.dtype))
+        cells, _ = split_labels(tf.cast(of_pair_before(labels_a), self.dtype))
         cells = tf.reshape(cells, [tf.shape(cells)[0], -1, cells.shape[-1]])  # [B, M, C]
         probability = tf.nn.softmax(_SHARPNESS * tf.matmul(phi, cells, transpose_b=True))
         return tf.math.l2_normalize(tf.matmul(probability, cells), axis=-1)

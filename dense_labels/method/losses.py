@@ -2,8 +2,8 @@
 
 All of them compare every visible cell u of image A with every cell v of image B by the inner product of their labels.
 They differ only in the value they give to one row of these scores. That value is averaged over the visible cells of an
-image, then over the images of the global batch, so that neither the size of the object nor the number of replicas
-changes the weight of an image. Value and gradient come from one sweep, `matching.one_pass`.
+image, then over the images of the batch, so that the size of the object does not change the weight of an image. Value
+and gradient come from one sweep, `matching.one_pass`.
 
 Equation numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of object frames by dense equivariant
 image labelling", NIPS 2017.
@@ -14,9 +14,10 @@ from __future__ import annotations
 import tensorflow as tf
 
 from dense_labels.method import geometry, matching
+from dense_labels.method.pair_loss import PairLoss, of_pair_before
 
 
-class MatchingLoss(tf.keras.layers.Layer):
+class MatchingLoss(PairLoss):
     """Base of the matching losses: adds the mean loss of the batch to the model.
 
     Call it on `(labels_a, labels_b, points_in_b, visible)`:
@@ -40,30 +41,34 @@ class MatchingLoss(tf.keras.layers.Layer):
           exchange: whether the labels of A are first expressed through the image A of the pair before, of the same
             batch; see `matching.one_pass`. Then `matching_error` is of those labels too.
           pack: compare the visible cells alone, so that the work grows with the object rather than with the frame.
-            False compares all cells and masks afterwards, with static shapes, as XLA needs.
-          **kwargs: of `tf.keras.layers.Layer`.
+            False compares all cells and masks afterwards, with static shapes, as XLA needs; a model with True is not
+            compiled by XLA unless `jit_compile` is asked for, which then fails.
+          **kwargs: of `PairLoss`.
         """
-        super().__init__(**{"dtype": "float32", **kwargs})
+        super().__init__(**kwargs)
         self.stride = stride
         self.exchange = exchange
         self.pack = pack
+        self.supports_jit = not pack  # which Keras 3 asks on a GPU
 
     def value_and_gradient(
         self, scores: tf.Tensor, best: tf.Tensor, true_scores: tf.Tensor, squared_distances: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns the value of each row of scores and its derivatives, as `matching.one_pass` documents."""
+        """Returns the value of each row of scores and its derivatives, as `matching.one_pass` documents.
+
+        It must not read variables: nothing is learned but the labels.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define value_and_gradient")
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Compares the label maps of pairs; see the class.
 
         Raises:
-          ValueError: if shapes do not fit together, or there is one pair alone and labels are to be exchanged.
+          ValueError: if shapes do not fit together, or there is one pair alone and labels are to be exchanged; in a
+            graph for any number of pairs a `tf.errors.InvalidArgumentError`, when it runs.
         """
         labels_a, labels_b, points_in_b, visible = inputs
         _check_shapes(labels_a, labels_b, points_in_b, visible)
-        if self.exchange and labels_a.shape[0] == 1:
-            raise ValueError("labels are exchanged with another pair of the batch; found one pair, where 2 are needed")
         inside = geometry.covered(points_in_b, tf.shape(labels_b)[1], tf.shape(labels_b)[2], self.stride)
         visible = tf.where(inside, visible, tf.zeros_like(visible))
         visible_cells = tf.reduce_sum(visible, axis=[1, 2])
@@ -75,10 +80,10 @@ class MatchingLoss(tf.keras.layers.Layer):
             points_in_b,
             weights,
             self.stride,
-            labels_c=tf.roll(labels_a, 1, axis=0) if self.exchange else None,
+            labels_c=of_pair_before(labels_a) if self.exchange else None,
             pack=self.pack,
         )
-        self.add_loss(tf.reduce_mean(loss))
+        self.add_mean(loss)
         return {"loss": loss, "matching_error": error, "visible_cells": visible_cells}
 
     def get_config(self) -> dict:
@@ -86,6 +91,7 @@ class MatchingLoss(tf.keras.layers.Layer):
         return {**super().get_config(), "stride": self.stride, "exchange": self.exchange, "pack": self.pack}
 
 
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
 class LogLikelihoodLoss(MatchingLoss):
     """Negative log-likelihood of the true match, equation (4).
 
@@ -111,7 +117,8 @@ class PowerLoss(MatchingLoss):
 
         Args:
           stride: side of a cell in pixels.
-          gamma: exponent of the distance in pixels, above 0; the paper uses 1 and 0.5.
+          gamma: exponent of the distance in pixels, above 0; the paper uses 1 and 0.5. The power must stay within
+            float32: of 64 pixels and an exponent of 20 it does not.
           **kwargs: of `MatchingLoss`.
 
         Raises:
@@ -127,6 +134,7 @@ class PowerLoss(MatchingLoss):
         return {**super().get_config(), "gamma": self.gamma}
 
 
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
 class DistanceLoss(PowerLoss):
     """Expected distance between the match and the true place to the power gamma, equation (5)."""
 
@@ -140,6 +148,7 @@ class DistanceLoss(PowerLoss):
         return expected, d_scores, tf.zeros_like(true_scores)
 
 
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
 class MarginLoss(PowerLoss):
     """Margin loss of footnote 2: the true match must win by the distance to the power gamma.
 

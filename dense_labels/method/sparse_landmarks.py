@@ -12,6 +12,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from dense_labels.method import geometry
+from dense_labels.method.pair_loss import PairLoss
 
 _UNSEEN = -1e9  # added to the response of a cell that does not count: its probability is 0
 
@@ -33,7 +34,7 @@ def probability_maps(heat_maps: tf.Tensor, seen: tf.Tensor | None = None) -> tf.
     if heat_maps.shape.rank != 4:
         raise ValueError(f"heat maps must be [B, h, w, K]; found {heat_maps.shape}")
     if seen is not None:
-        none = tf.constant(max(_UNSEEN, heat_maps.dtype.min), heat_maps.dtype)
+        none = tf.constant(max(_UNSEEN, float(heat_maps.dtype.min)), heat_maps.dtype)
         heat_maps = tf.where(seen[..., tf.newaxis] > 0, heat_maps, none)
     shape = tf.shape(heat_maps)
     flat = tf.nn.softmax(tf.reshape(heat_maps, [shape[0], -1, shape[3]]), axis=1)
@@ -122,7 +123,8 @@ def _with_squares(places: tf.Tensor) -> tf.Tensor:
     return tf.concat([places, tf.reduce_sum(tf.square(places), axis=-1, keepdims=True)], axis=-1)
 
 
-class SparseLandmarksLoss(tf.keras.layers.Layer):
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
+class SparseLandmarksLoss(PairLoss):
     """Alignment and diversity of the landmarks of pairs; adds the mean loss of the batch to the model.
 
     Call it on `(heat_maps_a, heat_maps_b, points_in_b, visible)`, as `losses.MatchingLoss`, the heat maps in the place
@@ -140,12 +142,12 @@ class SparseLandmarksLoss(tf.keras.layers.Layer):
           stride: side of a cell in pixels.
           diversity: weight of the diversity, in square pixels; 0 or more.
           patch: as of `diversity`, in cells.
-          **kwargs: of `tf.keras.layers.Layer`.
+          **kwargs: of `PairLoss`.
 
         Raises:
           ValueError: if the weight is below 0, or the patch below 1.
         """
-        super().__init__(**{"dtype": "float32", **kwargs})
+        super().__init__(**kwargs)
         if not diversity >= 0:
             raise ValueError(f"diversity={diversity}: must be at least 0")
         if patch < 1:
@@ -172,7 +174,7 @@ class SparseLandmarksLoss(tf.keras.layers.Layer):
         loss = known * aligned + self.diversity * shared
         carried = mean_places(maps_a, points_in_b)
         error = tf.reduce_mean(tf.norm(carried - landmarks(heat_maps_b, self.stride), axis=-1), axis=-1)
-        self.add_loss(tf.reduce_mean(loss))
+        self.add_mean(loss)
         return {"loss": loss, "matching_error": known * error, "visible_cells": visible_cells}
 
     def get_config(self) -> dict:

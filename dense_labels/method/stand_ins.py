@@ -37,11 +37,14 @@ def resampler(data: tf.Tensor, warp: tf.Tensor) -> tf.Tensor:
 class BatchNormalization(tf.keras.layers.BatchNormalization):
     """As that of Keras 2: TensorFlow's fused operation, where Keras 3 makes a dozen passes over the maps [B, H, W, C].
 
-    A training step of MobileNetV2 takes Keras 3 1.8 times as long, one of SIMPLE up to 1.3 times.
+    A training step of MobileNetV2 takes Keras 3 1.8 times as long, one of SIMPLE up to 1.3 times. In float64, which the
+    operation has not, it is Keras 3's own.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
         """Normalises by the statistics of the batch in training, by those that were kept otherwise; no mask is read."""
+        if self.compute_dtype == "float64":
+            return super().call(inputs, training=training, mask=mask)
         kept = [tf.cast(each, tf.float32) for each in (self.moving_mean, self.moving_variance)]
         by_batch = bool(training and self.trainable)
         outputs, *statistics = tf.raw_ops.FusedBatchNormV3(

@@ -110,6 +110,7 @@ def learning_rate(settings: TrainConfig, steps_per_epoch: int) -> tf.keras.optim
     return tf.keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, [*rates, rates[-1]])
 
 
+@tf.keras.utils.register_keras_serializable(package="dense_labels")
 class AdagradMomentum(compat.SlotOptimizer):
     """AdaGrad with momentum.
 

@@ -20,7 +20,7 @@ from input_pipeline.storage import orientation, pixels
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MOST_PIXELS = 89_478_485  # a quarter of a GiB of RGB; a file of more may be made to fill the memory
-MOST_SCANS = 64  # of a JPEG, each a pass over all pixels; encoders write about ten
+MOST_SCANS = 64  # of a JPEG, each a pass over all pixels; as `exporting.decoding_graph`
 START_OF_SCAN = b"\xff\xda"  # of a JPEG; within the data of a scan, 0xff is followed by 0
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs

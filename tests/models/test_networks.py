@@ -26,6 +26,17 @@ STRIDE = 2
 both_networks = pytest.mark.parametrize("name", ["simple", "dilations"])
 
 
+every_network = pytest.mark.parametrize(
+    "name, settings",
+    [
+        *((name, {"norm": "batch"}) for name in ("simple", "dilations", "hourglass", "sparse")),
+        ("introspection", {"weights": "none", "stride": 8, "confidence": True}),
+        ("introspection", {"weights": "none", "stride": 8, "confidence": False}),
+        ("pyramid", {"weights": "none", "trunk": "mobilenet_v2"}),
+    ],
+)
+
+
 def create(name, precision="float32", **settings):
     return NETWORKS[name].value.create(ModelConfig(name, **settings), precision)
 
@@ -197,15 +208,42 @@ def test_mixed_precision_keeps_weights_and_labels_in_float32(norm):
     assert {layer.compute_dtype for layer in exact.layers} == {"float32"}
 
 
-def test_a_global_policy_does_not_reach_the_network():
+def leaves(model):
+    """The layers of a model and of the models in it."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from leaves(layer)
+        elif not isinstance(layer, tf.keras.layers.InputLayer):
+            yield layer
+
+
+@every_network
+def test_a_global_policy_does_not_reach_the_network(name, settings):
     policy = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        network = create("simple", norm="batch")
+        network = create(name, **settings)
     finally:
         tf.keras.mixed_precision.set_global_policy(policy)
-    layers = [layer for layer in network.layers if not isinstance(layer, tf.keras.layers.InputLayer)]
-    assert {layer.compute_dtype for layer in layers} == {"float32"}
+    assert {layer.compute_dtype for layer in leaves(network)} == {"float32"}
+
+
+@every_network
+def test_a_saved_network_is_loaded_again(name, settings, tmp_path):
+    network, image = create(name, **settings), np.float32(np.random.default_rng(0).uniform(size=[1, 70, 90, 3]))
+    network.save(tmp_path / "m.keras")
+    np.testing.assert_array_equal(tf.keras.models.load_model(tmp_path / "m.keras")(image), network(image))
+
+
+def test_batch_norm_may_be_in_double_precision():
+    """Where Keras 3 is, TensorFlow's fused operation stands in for its own, and has no float64."""
+    image = np.random.default_rng(0).uniform(size=[2, 16, 16, 3])
+    network = create("simple", "float64", norm="batch")
+    single = create("simple", norm="batch")
+    single.set_weights(network.get_weights())
+    for training in (False, True):
+        found = network(image, training=training)
+        np.testing.assert_allclose(found, single(image, training=training), atol=1e-4)
 
 
 def pass_through(network, signs):

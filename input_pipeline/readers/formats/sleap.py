@@ -86,8 +86,7 @@ def _read_slp(file, dir):
     if not os.path.isfile(file):
         raise ValueError(f"{file}: there is no such file; give a file of landmarks")
     try:
-        hdf5_files.check(file)
-        labels = sleap_io.load_slp(file, open_videos=False)
+        labels = _load(sleap_io, file)
         videos = {id(video): k for k, video in enumerate(labels.videos)}
         rows = [(videos[id(frame.video)], int(frame.frame_idx), _instances(frame)) for frame in labels.labeled_frames]
         files = [_files(video) for video in labels.videos]
@@ -110,6 +109,11 @@ def _read_slp(file, dir):
         if by == "user" or not by_person
     ]
     return Found(_objects(kept, files, counts, file, dir), names, skeleton=pairs, flip_pairs=flips)
+
+
+def _load(sleap_io, file):
+    hdf5_files.check(file)
+    return sleap_io.load_slp(file, open_videos=False)
 
 
 def _instances(frame):

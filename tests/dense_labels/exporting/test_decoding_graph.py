@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dense_labels.exporting import decoding_graph
+from input_pipeline.storage import decoding
 
 SIZE = (7, 9)  # height, width
 MOST = 64
@@ -130,3 +131,4 @@ def test_a_jpeg_of_a_thousand_scans_is_refused(decode):
     count = file.count(b"\xff\xda") + 1000
     with pytest.raises(tf.errors.InvalidArgumentError, match=rf"a JPEG must have at most 64 scans; found\] \[?{count}"):
         decode(file[:-2] + last * 1000 + file[-2:])
+    assert decoding_graph.MOST_SCANS == decoding.MOST_SCANS  # for trainings read the same files

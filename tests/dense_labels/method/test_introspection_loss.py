@@ -155,7 +155,7 @@ def test_descriptors_are_exchanged_through_the_image_of_the_pair_before(confiden
     np.testing.assert_allclose(found["loss"], np.add(direct, [loss for loss, _ in expected]), rtol=1e-6)
     np.testing.assert_allclose(found["matching_error"], [error for _, error in expected], rtol=1e-5)
     assert np.abs(found["loss"] - layer(**options)(inputs)["loss"])[1] > 1e-3
-    with pytest.raises(ValueError, match="descriptors are exchanged with another pair .*; found one pair"):
+    with pytest.raises(ValueError, match="labels are exchanged with another pair .*; found one pair"):
         layer(exchange=True)(tuple(each[:1] for each in inputs))
 
 
