@@ -32,6 +32,13 @@ def test_one_that_errs_less_in_nearly_every_image_is_taken(capsys):
     assert f"{said} either" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("less, chosen", [([5.5, 6.5], ""), ([6.5, 7.5], "without_pile")])
+def test_of_two_images_one_is_taken_whose_mean_gain_is_13_8_standard_errors(less, chosen):
+    """That is the 97.7 % quantile of Student's t of one degree of freedom; these gains are 12 and 14 of them."""
+    errors = {"": np.full(2, 10.0), "without_pile": 10 - np.array(less)}
+    assert choosing.best(errors, "", piled=True) == chosen
+
+
 def test_three_alternatives_are_taken_by_chance_no_more_often_than_one():
     random, taken = np.random.default_rng(0), 0
     for _ in range(1000):

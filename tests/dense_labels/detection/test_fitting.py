@@ -1,11 +1,24 @@
-"""A training of a detector whose loss is not finite."""
+"""How detectors are trained: the loss and its learning rate, what they are told of the images, and a loss of nan."""
 
+import dataclasses
 import types
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.detection import fitting
+from dense_labels.config import ViewsConfig
+from dense_labels.detection import fitting, shapes
+from models.detectors import Detector
+from tests.models import labelled
+
+
+@pytest.fixture
+def pairs():
+    """Eight dark images with a bright square, whose centre and a place to the right of it are the landmarks."""
+    squares = labelled.squares(8, (64, 96), [24, 16], [72, 48])
+    beside = np.concatenate([squares.landmarks, squares.landmarks + np.float32([20, 4])], axis=1)
+    return dataclasses.replace(squares, landmarks=beside, annotated=squares.annotated.repeat(2, axis=1))
 
 
 def test_a_loss_that_is_not_finite_is_an_error_and_is_not_kept(monkeypatch):
@@ -19,3 +32,41 @@ def test_a_loss_that_is_not_finite_is_an_error_and_is_not_kept(monkeypatch):
     batches = tf.data.Dataset.range(3).map(lambda index: (index,))
     with pytest.raises(FloatingPointError, match="detector: the loss is not finite after 2 of 3 steps; fit it again"):
         fitting._train(detector, lambda start: batches, 3, "detector", kept)
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_landmarks_count_in_the_loss_as_much_as_they_are_known():
+    detector = Detector.create(2, (32, 48), weights="none", seed=0)
+    step = fitting._training_step(detector, tf.keras.optimizers.SGD(0.0), detector.head.trainable_variables)
+    images, places = tf.random.stateless_uniform([1, 32, 48, 3], [0, 1]), tf.constant([[[20.0, 16.0], [0.0, 0.0]]])
+    weights = [[1, 0], [0, 1], [1, 0.5], [0, 0]]
+    first, second, both, none = (float(step(images, places, tf.constant([each], tf.float32))) for each in weights)
+    assert first > 1.2 * second  # three quarters of whose peak lie outside of the image
+    assert both == pytest.approx((first + 0.5 * second) / 1.5, rel=1e-5) and none == 0
+
+
+def test_the_learning_rate_rises_for_50_steps_and_falls_to_0_along_a_cosine():
+    rate = fitting.warmed_up(1e-3, 400)
+    found = [float(rate(step)) for step in (25, 50, 225, 400)]
+    np.testing.assert_allclose(found, [5.1e-4, 1e-3, 5e-4, 0], atol=1e-5)
+
+
+@pytest.mark.usefixtures("small_networks")
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_a_detector_sees_mirror_images_as_its_training_shows_them(pairs, monkeypatch, upside_down):
+    shown = []
+    monkeypatch.setattr(fitting, "_train", lambda _, views_from, *rest: shown.append(views_from.keywords))
+    settings = fitting.Settings(ViewsConfig(), "none", 0, flip_pairs=((0, 1),), upside_down=upside_down)
+    detector = fitting.fit(pairs, settings).plain
+    assert detector.head.exchanged == (1, 0) and ("upside_down" in detector.state()) == upside_down
+    assert shown[0]["flip_pairs"] == ((0, 1),) and shown[0]["upside_down"] == upside_down
+
+
+@pytest.mark.usefixtures("small_networks")
+@pytest.mark.parametrize("times", [1, 2])
+def test_landmarks_are_looked_for_as_far_apart_as_the_annotated_ones_lie(pairs, monkeypatch, times):
+    """In pixels of the images that the network sees."""
+    monkeypatch.setattr(fitting, "_train", lambda *_: None)
+    detector = fitting.fit(pairs, fitting.Settings(ViewsConfig(), "none", 0, times=times)).plain
+    np.testing.assert_array_equal(detector.head.reach, shapes.reach(fitting.shrunk(pairs, times)))
+    assert np.isfinite(detector.head.reach).any()

@@ -79,6 +79,18 @@ def test_a_landmark_that_a_detector_was_not_taught_does_not_count(squares):
     np.testing.assert_allclose(found.annotated[:, 0], alone.annotated[:, 0], rtol=1e-3)
 
 
+@pytest.mark.usefixtures("small_networks")
+def test_a_second_detector_is_not_taught_what_the_first_was_not(squares, monkeypatch):
+    """The second landmark is annotated in none of the images: what the first detector says of it is chance."""
+    twice, seen = squares.landmarks[:4].repeat(2, axis=1), []
+    known = dataclasses.replace(squares.take(np.arange(4)), landmarks=twice, annotated=np.float32([[1, 0]] * 4))
+    plain = Detector.create(2, SIZE, weights="none", seed=0)
+    first = RefiningDetector(plain, SecondLook(np.zeros([21, 21, 2]), np.zeros([2, 2])), 1)
+    monkeypatch.setattr(fitting, "_train", lambda _, views_from, *rest: seen.append(views_from.args[0]))
+    fitting.fit_with_pile(known, squares.labels.values[4:], first, fitting.Settings(ViewsConfig(), "none", 0))
+    assert len(seen[0]) == 40 and seen[0].annotated[:, 0].all() and not seen[0].annotated[:, 1].any()
+
+
 @pytest.mark.parametrize("known, others, repeats", [(2, 30, 5), (7, 30, 1), (20, 20, 1), (10, 30, 1)])
 def test_annotated_images_are_about_a_quarter(squares, known, others, repeats):
     first, second = squares.take(np.arange(known)), squares.take(np.arange(others))

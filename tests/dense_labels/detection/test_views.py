@@ -64,6 +64,17 @@ def test_a_dot_is_where_its_landmark_is(dots, all_round, pairs, upside_down):
     assert len(errors) > 20 and np.median(errors) < 0.4  # a bent dot has its middle elsewhere
 
 
+def test_a_mirror_image_of_a_landmark_is_known_as_the_one_that_it_changes_places_with(dots):
+    alone = dataclasses.replace(dots, annotated=np.float32(np.tile([1, 0, 0], [4, 1])))
+    images, landmarks, known = drawn(alone, ((0, 1),))
+    assert known[:, 0].any() and known[:, 1].any() and (known.sum(axis=1) <= 1).all()
+    errors = []
+    for image, point in zip(images[known.any(axis=1)], landmarks[known > 0]):
+        if (point > 8).all() and (point < [SIZE[1] - 8, SIZE[0] - 8]).all():
+            errors.append(np.linalg.norm(centre(image, 0) - point))  # the red dot is the only one that is known
+    assert len(errors) > 20 and np.median(errors) < 0.4
+
+
 def test_windows_are_cut_out_of_views_mostly_about_the_object(dots):
     window = (24, 40)
     whole, there, known = drawn(dots, ((0, 1),), count=12)
