@@ -31,6 +31,23 @@ def test_padding_moves_no_label(network):
     assert np.abs(whole[:, :4, :4] - whole[:, 4:8, :4]).max() > 1e-1 * scale  # or they would be the same anywhere
 
 
+def test_a_label_is_of_what_lies_about_its_cell(network):
+    """By the pixels that it depends on, each as much as the square of its slope: their mean place is the cell's."""
+    images = tf.random.stateless_uniform([4, 128, 128, 3], [0, 1])
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        norms = tf.norm(network(images)[:, 16, 15], axis=-1)
+    weights = np.square(tape.gradient(norms, images)).sum(axis=(0, 3))
+    y, x = (np.average(places, weights=weights) for places in np.mgrid[:128, :128] + 0.5)
+    assert abs(x - 4 * 15.5) < 4 and abs(y - 4 * 16.5) < 4
+
+
+def test_maps_are_doubled_bilinearly_about_the_middles_of_their_cells():
+    ramp = np.arange(4, dtype=np.float32)[np.newaxis, :, np.newaxis, np.newaxis].repeat(4, axis=2)
+    found = pyramids.Doubled()(ramp).numpy()[0, ..., 0]
+    np.testing.assert_allclose(found, np.tile([[0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]], [8, 1]).T)
+
+
 def test_with_a_trained_trunk_its_norms_are_kept():
     for frozen in (True, False):
         body = pyramids.features("mobilenet_v2", weights="none", frozen_norms=frozen, seed=0)

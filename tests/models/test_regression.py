@@ -102,6 +102,21 @@ def test_what_is_not_annotated_may_hold_anything_and_images_without_annotation_t
     assert found[0].mean() < 0.3
 
 
+def test_the_pictures_that_choose_are_not_fitted_to(monkeypatch):
+    """Of twenty two choose; ridge regressions are solved before and after the descent, all on the other 18."""
+    seen = []
+
+    def noting(function):
+        return lambda values, data, *rest: seen.append(data.maps.tolist()) or function(values, data, *rest)
+
+    monkeypatch.setattr(regression, "_regress", noting(regression._regress))
+    monkeypatch.setattr(regression, "_descend", noting(lambda start, *_: [start]))
+    labels = np.random.default_rng(0).normal(size=[20, 4, 5, 3]).astype(np.float32)
+    data = regression._data(labelled(labels, np.full([20, 1, 2], 4, np.float32), stride=STRIDE))
+    regression._train(labels[:1, 0, :2], data, "shared", np.random.default_rng(1), 1)
+    assert len(seen[0]) == 18 and seen == seen[:1] * 3
+
+
 def test_a_seed_gives_the_same_head_and_another_seed_another():
     views = synthetic_views(115, seed=1)  # enough to be trained on
     first, again = (fit(views, "shared", steps=3) for _ in range(2))

@@ -60,12 +60,29 @@ def test_the_pictures_of_a_batch_do_not_depend_on_each_other(known):
 def test_landmarks_stay_where_there_is_no_detail_or_no_picture_showed_it(known):
     annotated = np.ones([3, 3])
     annotated[:, 1] = 0
-    look = SecondLook.learned(known[0], np.where(annotated[..., np.newaxis] > 0, known[1], np.nan), annotated)
+    given, (x, y) = known[0].copy(), known[1][0, 1].astype(int)
+    given[:, :11, :11] = known[0][0, y : y + 11, x : x + 11]  # as of that landmark, where (0, 0) is read for it
+    look = SecondLook.learned(given, np.where(annotated[..., np.newaxis] > 0, known[1], np.nan), annotated)
     images, points = pictures((0.0, [0, 0]))
     found = looked(look, images, points + BESIDE)
     np.testing.assert_allclose(found[0, 1], points[0, 1] + BESIDE[1], atol=1e-5)
     assert np.linalg.norm(found[0, ::2] - points[0, ::2], axis=-1).max() < 0.8
     np.testing.assert_allclose(looked(look, np.full_like(images, 60), points), points, atol=1e-5)
+
+
+def test_a_patch_is_the_mean_over_the_pictures_that_show_its_landmark(known):
+    given, annotated = known[0].copy(), np.ones([3, 3])
+    given[1:, :11, :11] = np.random.default_rng(0).integers(0, 255, [2, 11, 11, 1])  # where (0, 0) is read
+    annotated[1:, 1] = 0
+    look, alone = (SecondLook.learned(given[:n], known[1][:n], annotated[:n]) for n in (3, 1))
+    np.testing.assert_allclose(look.patches[..., 1], alone.patches[..., 1], atol=1e-5)
+    assert np.abs(look.patches[..., 0] - alone.patches[..., 0]).max() > 1e-3  # which all show
+
+
+def test_patches_are_turned_as_a_picture_stands_that_shows_most_landmarks(known):
+    annotated = np.ones([3, 3])
+    annotated[0, 1:] = 0
+    np.testing.assert_array_equal(SecondLook.learned(*known, annotated).shape, known[1][1])
 
 
 def test_landmarks_stay_nearly_where_nothing_is_like_what_was_shown(known):
