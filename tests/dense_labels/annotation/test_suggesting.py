@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dense_labels.annotation import suggesting
-from dense_labels.batches import LabelMap
+from dense_labels.batches import Frame, LabelMap
 from dense_labels.method import geometry, matching
 from dense_labels.reporting import page
 
@@ -40,6 +40,16 @@ def test_a_point_moves_with_its_object():
     np.testing.assert_allclose(points[0, 0], [21, 19], atol=0.15)
     np.testing.assert_allclose(points[1, 0], [26, 16], atol=0.15)
     np.testing.assert_allclose(probability[0], probability[1], rtol=0.5)
+
+
+def test_points_of_pictures_are_found_within_the_margin_of_the_frame():
+    """Of pictures 3 times as wide and 2 times as high as their frame, whose labels begin 4 pixels inside of it."""
+    labels = LabelMap(np.stack([frame(sharpness=20), frame((5.0, -3.0), sharpness=20)]), STRIDE)
+    seen = Frame((ROWS * STRIDE, COLUMNS * STRIDE), STRIDE, margin=4)
+    pictures = [np.zeros([2 * seen.full_size[0], 3 * seen.full_size[1], 3], np.uint8)] * 2
+    given = np.float32([[[(4 + 21) * 3, (4 + 19) * 2]], [[0, 0]]])
+    points, _ = suggesting.in_pictures(labels, seen, pictures, given, np.array([[1], [0]]), [1], exactly=False)
+    np.testing.assert_allclose(points, [[[(4 + 26) * 3, (4 + 16) * 2]]], atol=0.5)
 
 
 def test_the_mean_is_over_those_that_are_annotated():

@@ -143,6 +143,13 @@ def test_the_loss_is_that_of_a_loop_over_all_pairs(confidence, hard_negatives):
     assert expected[-1] == (0, 0) and expected[1][0] != 0
 
 
+def test_a_point_is_a_match_of_itself_at_a_threshold_of_0():
+    options = {"confidence": True, "tau1": 0.0, "tau2": 9.0, "hard_negatives": 4}
+    inputs = batch()
+    expected = [by_hand(*(each[n] for each in inputs), **options)[0] for n in range(3)]
+    np.testing.assert_allclose(layer(**options)(inputs)["loss"], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("confidence", [True, False])
 def test_descriptors_are_exchanged_through_the_image_of_the_pair_before(confidence):
     options = {"confidence": confidence, "tau1": 2.5, "tau2": 9.0, "hard_negatives": 4}

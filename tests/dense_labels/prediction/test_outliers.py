@@ -42,7 +42,9 @@ def test_shapes_are_told_by_shape_alone():
     other[:, [0, 1]] = other[:, [1, 0]]  # two landmarks change places
     near, far = outliers.shape_distances(alike, known), outliers.shape_distances(other, known)
     assert near.max() < far.min() / 3
-    np.testing.assert_allclose(outliers.shape_distances(3 * alike[:, ::1] + 11, known), near, rtol=1e-6)
+    turned = alike[..., ::-1] * [-1, 1]  # by a quarter
+    np.testing.assert_allclose(outliers.shape_distances(3 * turned + 11, known), near, rtol=1e-6)
+    assert near.max() < outliers.shape_distances(alike * [-1, 1], known).min() / 3  # a mirror image is another shape
 
 
 def test_the_covariance_is_that_of_ledoit_and_wolf():

@@ -67,6 +67,14 @@ def test_a_gap_is_bridged_and_a_long_one_is_left_as_it_was():
     np.testing.assert_array_equal(smoothing.smooth_track(wild, np.zeros(60, bool)), wild)
 
 
+@pytest.mark.parametrize("count, bridged", [(15, True), (16, False)])
+def test_the_longest_gap_that_is_bridged_is_of_15_frames(count, bridged):
+    wild, gap = TRACK.copy(), np.isin(TIME, 20 + np.arange(count))
+    wild[gap] = 500, -300
+    expected = TRACK if bridged else wild
+    np.testing.assert_allclose(smoothing.smooth_track(wild, ~gap)[gap], expected[gap], atol=2)
+
+
 def test_each_landmark_is_judged_by_its_own_scores():
     points = np.stack([TRACK, TRACK + 7], axis=1)
     score = np.tile([0.9, 0.05], [60, 1])

@@ -73,6 +73,17 @@ def test_sparse_landmarks_learn_to_follow_drawn_squares():
     assert history["matching_error"][-1] < 1.0 < history["matching_error"][0]  # pixels
 
 
+def test_pairs_without_a_visible_cell_do_not_count_in_the_matching_error():
+    model = loop.PairModel(tiny.network(), losses.DistanceLoss(STRIDE, gamma=0.5))
+    model.compile()
+    some = tiny.examples()
+    hidden = some._replace(visible=some.visible * tf.constant([0.0, 1.0, 1.0])[:, tf.newaxis, tf.newaxis])
+    shown = PairBatch(*(part[1:] for part in some))
+    of_both = [tf.data.Dataset.from_tensors((pairs,)) for pairs in (hidden, shown)]
+    errors = [model.evaluate(pairs, verbose=0, return_dict=True)["matching_error"] for pairs in of_both]
+    assert errors[0] == pytest.approx(errors[1], rel=1e-5) and errors[1] > 0
+
+
 def test_moving_statistics_of_two_replicas_are_their_mean():
     """As of Keras 2, which has none of ours; the batches of the replicas are 10 apart, so their own could be told."""
     strategy = tiny.two_replicas()

@@ -42,6 +42,10 @@ def test_a_distance_that_few_pictures_have_does_not_decide(capsys):
     assert divided(pictures(face(1), nothing, nothing)).normaliser == "eye distance" and not capsys.readouterr().out
 
 
+def test_a_distance_that_half_of_the_pictures_have_decides():
+    assert divided(pictures(face(1), face(5, (1, 0, 1)))).normaliser == "eye distance"
+
+
 def test_the_width_of_a_picture_of_several_objects_is_read_once(monkeypatch, tmp_path):
     path, read = str(tmp_path / "a.png"), []
     Image.fromarray(np.zeros([8, 9, 3], np.uint8)).save(path)
