@@ -7,8 +7,8 @@ python -m benchmarks.faces --workdir=runs/faces --images=IMAGES --annotations=TR
 Training sees the pictures of TRAIN.json and none of its landmarks; heads are fitted on those and measured on TEST.json.
 What follows `--` goes to every training. Stopped and started again, it goes on where it was; rows that are done are
 only read. Prints Markdown tables: errors, without --only those of an untrained network too, and errors of heads that
-were fitted to few annotated pictures: 1 to 100 for dilations_dist and dilations_dist_L64_exchange, 20 for others and
-seeds above 0. Several seeds give mean and deviation.
+were fitted to few annotated pictures: 1 to 100 for dilations_dist, dilations_dist_L64_exchange and
+dilations_dist_L64_both, 20 for others and seeds above 0. Several seeds give mean and deviation.
 """
 
 import numpy as np
@@ -24,18 +24,19 @@ ROWS = {
     "simple_dist_1": ({"model.name": "simple", "loss.gamma": 1.0}, (14.57, 7.94)),
     "simple_log": ({"model.name": "simple", "loss.name": "log"}, (75.02, None)),
     **{f"dilations_dist_L{length}": ({"model.label_size": length}, (None, None)) for length in (16, 32, 64)},
-    **{
-        f"dilations_dist_L{length}_exchange": ({"model.label_size": length, "loss.exchange": True}, (None, None))
+    **{  # with exchanged labels alone, as in ICCV 2019, and with labels as they are too
+        f"dilations_dist_L{length}_{name}": ({"model.label_size": length, **exchange}, (None, None))
+        for name, exchange in (("exchange", rows.EXCHANGE), ("both", rows.BOTH))
         for length in (3, 16, 32, 64)
     },
     **{  # of how many landmarks paper 1 does not say
         f"sparse_{count}": (rows.sparse(count), (None, paper)) for count, paper in ((10, None), (30, None), (50, 6.67))
     },
-    "hourglass_dist_L64_exchange": (
+    "hourglass_dist_L64_both": (
         {
             "model.name": "hourglass",
             "model.label_size": 64,
-            "loss.exchange": True,
+            **rows.BOTH,
             "data.size": "(128, 128)",
             "data.crop": 16,
         },
@@ -61,7 +62,11 @@ FIGURES = (
 )
 _CONFIG = "configs/faces.py"
 _FEW, _FEW_OF_OTHERS = "1,5,10,20,100", "20"
-_OF_MANY_COUNTS = ("dilations_dist", "dilations_dist_L64_exchange")  # rows, whatever else is asked for with them
+_OF_MANY_COUNTS = (
+    "dilations_dist",
+    "dilations_dist_L64_exchange",
+    "dilations_dist_L64_both",
+)  # rows, whatever else is asked for with them
 
 
 def main(passed):

@@ -12,9 +12,9 @@ from benchmarks import faces, rows, seeds
 from dense_labels import command_line
 
 ROWS = {  # name -> what is changed in configs/folder.py
-    f"L{length}{'_exchange' * exchange}": {"model.label_size": length, "loss.exchange": exchange}
+    f"L{length}{name}": {"model.label_size": length, **exchange}
     for length in (3, 16, 32, 64)
-    for exchange in (False, True)
+    for name, exchange in (("", {"loss.exchange": False}), ("_exchange", rows.EXCHANGE), ("_both", rows.BOTH))
 }
 ROWS.update({f"sparse_{count}": {**rows.sparse(count), "loss.exchange": False} for count in (10, 30, 50)})
 

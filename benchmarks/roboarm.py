@@ -19,8 +19,9 @@ ROWS = {
     "dist_0.5_L2": ({"loss.name": "dist", "model.label_size": 2}, 1.29),
     "dist_0.5_L5": ({"loss.name": "dist", "model.label_size": 5}, 1.16),
     "dist_0.5_L20": ({"loss.name": "dist", "model.label_size": 20}, 1.28),
-    "dist_0.5_exchange": ({"loss.name": "dist", "loss.exchange": True}, None),
-    "dist_0.5_L20_exchange": ({"loss.name": "dist", "model.label_size": 20, "loss.exchange": True}, None),
+    "dist_0.5_exchange": ({"loss.name": "dist", **rows.EXCHANGE}, None),
+    "dist_0.5_L20_exchange": ({"loss.name": "dist", "model.label_size": 20, **rows.EXCHANGE}, None),
+    "dist_0.5_both": ({"loss.name": "dist", **rows.BOTH}, None),
     **{f"sparse_{count}": (rows.sparse(count), None) for count in (10, 30, 50)},
 }
 

@@ -22,6 +22,8 @@ _ANNOTATIONS_TEST = flags.DEFINE_string("annotations_test", None, "COCO key poin
 _RESULTS = flags.DEFINE_string("results", None, "Folder of the records of finished rows; those in it are only read.")
 _ONLY = flags.DEFINE_list("only", [], "The rows to train; all of them where none is named.")
 LATER = ("data",)  # of `facts`, what records of earlier versions lack
+EXCHANGE = {"loss.exchange": True, "loss.direct": 0.0}  # what is changed for the loss of exchanged labels alone
+BOTH = {"loss.exchange": True}  # and for that of labels as they are too
 _DONE = "done.json"  # in the folder of a row whose training and evaluation have ended
 
 

@@ -26,7 +26,7 @@ from dense_labels.registry import (
     WARPS,
 )
 
-VERSION = 1  # of the dictionary that a configuration is kept as
+VERSION = 2  # of the dictionary that a configuration is kept as; in 1 exchanged labels alone had a loss
 _COUNTED = "data.num_pictures"  # nobody else may set it
 
 
@@ -109,6 +109,7 @@ class LossConfig:
     name: str = key("log", "loss", choices=LOSSES)
     gamma: float = key(0.5, "exponent of the distance", above=0)
     exchange: bool = key(False, "whether labels of A are first expressed through another picture of the batch")
+    direct: float = key(1.0, "what the loss of labels as they are counts beside that of exchanged ones", least=0)
     tau1: float = key(1.0, "distance up to which two points match", least=0, unit="px")
     tau2: float = key(30.0, "distance beyond which they do not; pairs in between do not count", least=0, unit="px")
     points: int = key(700, "points drawn from an image; each is compared with the matches of all", least=2)
@@ -282,7 +283,9 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     for part in parts.keys() - _key_names_by_part().keys():
         raise config_keys.unknown(part, key_names(), "config.")
     user_code.run_missing(outside)
-    return with_overrides(Config(), {f"{part}.{name}": value for part in parts for name, value in parts[part].items()})
+    before = {"loss.direct": 0.0} if version < 2 and parts.get("loss", {}).get("exchange") is True else {}
+    given = {f"{part}.{name}": value for part in parts for name, value in parts[part].items()}
+    return with_overrides(Config(), {**before, **given})
 
 
 def _key_names_by_part() -> dict[str, list[str]]:

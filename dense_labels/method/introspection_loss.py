@@ -100,7 +100,7 @@ class IntrospectionLoss(PairLoss):
           hard_negatives: how many count for each point.
           exchange: whether the descriptors of A are first expressed through those of the cells of the image A of the
             pair before, of the same batch: phi becomes softmax(20 phi phi_c^T) phi_c, made unit length again, the
-            exchange of `matching.one_pass` for unit descriptors. With confidence, the loss is that without exchange
+            exchange of `one_pass.sweep` for unit descriptors. With confidence, the loss is that without exchange
             plus l of equation (4) of the exchanged descriptors. Their own likelihood would not do: at first they match
             hardly better than by chance, where an infinite sigma is best, and nothing is learned any more.
           **kwargs: of `PairLoss`.

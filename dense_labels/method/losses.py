@@ -3,7 +3,7 @@
 All of them compare every visible cell u of image A with every cell v of image B by the inner product of their labels.
 They differ only in the value they give to one row of these scores. That value is averaged over the visible cells of an
 image, then over the images of the batch, so that the size of the object does not change the weight of an image. Value
-and gradient come from one sweep, `matching.one_pass`.
+and gradient come from one sweep, `one_pass.sweep`.
 
 Equation numbers are those of Thewlis, Bilen and Vedaldi, "Unsupervised learning of object frames by dense equivariant
 image labelling", NIPS 2017.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from dense_labels.method import geometry, matching
+from dense_labels.method import geometry, matching, one_pass
 from dense_labels.method.pair_loss import PairLoss, of_pair_before
 
 
@@ -33,13 +33,15 @@ class MatchingLoss(PairLoss):
     count.
     """
 
-    def __init__(self, stride: int, *, exchange: bool = False, pack: bool = True, **kwargs):
+    def __init__(self, stride: int, *, exchange: bool = False, direct: float = 1.0, pack: bool = True, **kwargs):
         """Creates the layer.
 
         Args:
           stride: side of a cell in pixels.
           exchange: whether the labels of A are first expressed through the image A of the pair before, of the same
-            batch; see `matching.one_pass`. Then `matching_error` is of those labels too.
+            batch; see `one_pass.sweep`. Then `matching_error` is of those labels too.
+          direct: with `exchange`, what the loss of the labels as they are counts beside that of the exchanged ones, to
+            which it is added; 0 is the exchange of ICCV 2019.
           pack: compare the visible cells alone, so that the work grows with the object rather than with the frame.
             False compares all cells and masks afterwards, with static shapes, as XLA needs; a model with True is not
             compiled by XLA unless `jit_compile` is asked for, which then fails.
@@ -47,14 +49,17 @@ class MatchingLoss(PairLoss):
         """
         super().__init__(**kwargs)
         self.stride = stride
+        if not direct >= 0:
+            raise ValueError(f"direct={direct}: must be at least 0")
         self.exchange = exchange
+        self.direct = float(direct)
         self.pack = pack
         self.supports_jit = not pack  # which Keras 3 asks on a GPU
 
     def value_and_gradient(
         self, scores: tf.Tensor, best: tf.Tensor, true_scores: tf.Tensor, squared_distances: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns the value of each row of scores and its derivatives, as `matching.one_pass` documents.
+        """Returns the value of each row of scores and its derivatives, as `one_pass.sweep` documents.
 
         It must not read variables: nothing is learned but the labels.
         """
@@ -73,7 +78,7 @@ class MatchingLoss(PairLoss):
         visible = tf.where(inside, visible, tf.zeros_like(visible))
         visible_cells = tf.reduce_sum(visible, axis=[1, 2])
         weights = tf.math.divide_no_nan(visible, visible_cells[:, tf.newaxis, tf.newaxis])
-        loss, error = matching.one_pass(
+        loss, error = one_pass.sweep(
             self.value_and_gradient,
             labels_a,
             labels_b,
@@ -81,6 +86,7 @@ class MatchingLoss(PairLoss):
             weights,
             self.stride,
             labels_c=of_pair_before(labels_a) if self.exchange else None,
+            direct=self.direct,
             pack=self.pack,
         )
         self.add_mean(loss)
@@ -88,7 +94,8 @@ class MatchingLoss(PairLoss):
 
     def get_config(self) -> dict:
         """Returns the arguments that make the layer again."""
-        return {**super().get_config(), "stride": self.stride, "exchange": self.exchange, "pack": self.pack}
+        names = ("stride", "exchange", "direct", "pack")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @tf.keras.utils.register_keras_serializable(package="dense_labels")

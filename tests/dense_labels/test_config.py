@@ -425,6 +425,16 @@ def test_a_configuration_comes_back_from_its_dictionary():
     assert config_lib.from_dict(values) == config
 
 
+@pytest.mark.parametrize("exchange, direct", [(True, 0.0), (False, 1.0)])
+def test_runs_of_the_first_version_had_a_loss_of_exchanged_labels_alone(exchange, direct):
+    config = config_lib.with_overrides(Config(), {"loss.exchange": exchange})
+    values = json.loads(json.dumps(config_lib.to_dict(config)))
+    assert config_lib.from_dict(values).loss.direct == 1.0
+    del values["loss"]["direct"]
+    assert config_lib.from_dict({**values, "version": 1}).loss.direct == direct
+    assert config_lib.from_dict(values).loss.direct == 1.0  # as of a file of today that leaves it out
+
+
 @pytest.mark.parametrize(
     "values, message",
     [

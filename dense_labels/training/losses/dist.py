@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @LOSSES.register(
     "dist",
     "expected distance to the true match, to the power gamma (paper 1, equation 5)",
-    keys=("loss.gamma", "loss.exchange"),
+    keys=("loss.gamma", "loss.exchange", "loss.direct"),
     points_stride=None,
     lengths=True,
 )
@@ -22,6 +22,5 @@ def create(config: Config, stride: int) -> DistanceLoss:
     """Creates the loss layer of a run whose cells are `stride` pixels."""
     from dense_labels.method import losses
 
-    return losses.DistanceLoss(
-        stride, gamma=config.loss.gamma, exchange=config.loss.exchange, pack=not config.train.jit_compile
-    )
+    exchange = {"exchange": config.loss.exchange, "direct": config.loss.direct}
+    return losses.DistanceLoss(stride, gamma=config.loss.gamma, **exchange, pack=not config.train.jit_compile)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @LOSSES.register(
     "log",
     "negative log-likelihood of the true match (paper 1, equation 4)",
-    keys=("loss.exchange",),
+    keys=("loss.exchange", "loss.direct"),
     points_stride=None,
     lengths=True,
 )
@@ -22,4 +22,5 @@ def create(config: Config, stride: int) -> LogLikelihoodLoss:
     """Creates the loss layer of a run whose cells are `stride` pixels."""
     from dense_labels.method import losses
 
-    return losses.LogLikelihoodLoss(stride, exchange=config.loss.exchange, pack=not config.train.jit_compile)
+    exchange = {"exchange": config.loss.exchange, "direct": config.loss.direct}
+    return losses.LogLikelihoodLoss(stride, **exchange, pack=not config.train.jit_compile)

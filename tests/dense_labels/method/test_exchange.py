@@ -1,16 +1,15 @@
 """Tests of the exchange: labels of A take part as they are expressed through another image of the batch."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.method import losses, matching
+from dense_labels.method import losses, one_pass
 from tests.dense_labels.method import layers, test_losses, test_one_pass
 
 STRIDE = 2
 each_loss = pytest.mark.parametrize("name, gamma", [("log", None), ("dist", 0.5), ("margin", 0.5)])
+alone_or_not = pytest.mark.parametrize("direct", [0.0, 0.7])  # the weight of labels as they are
 
 
 def create(name, gamma, **options):
@@ -27,8 +26,9 @@ def exchanged(labels_a):
     return result
 
 
-def oracle(name, gamma, labels_a, *others):
-    return test_losses.oracle(name, gamma, exchanged(labels_a), *others)
+def oracle(name, gamma, direct, labels_a, *others):
+    as_they_are = direct * test_losses.oracle(name, gamma, labels_a, *others)
+    return test_losses.oracle(name, gamma, exchanged(labels_a), *others) + as_they_are
 
 
 def through_the_image_before(labels_a):
@@ -38,14 +38,18 @@ def through_the_image_before(labels_a):
     return tf.reshape(tf.nn.softmax(rows @ tf.transpose(others, [0, 2, 1])) @ others, labels_a.shape)
 
 
-plain = functools.partial(test_one_pass.plain, through=through_the_image_before)
+def plain(name, gamma, direct, *batch):
+    """Loss and gradients of both label maps."""
+    of_exchanged = test_one_pass.plain(name, gamma, *batch, through=through_the_image_before)
+    return [a + direct * b for a, b in zip(of_exchanged, test_one_pass.plain(name, gamma, *batch))]
 
 
+@alone_or_not
 @each_loss
-def test_values_and_gradients_are_those_of_plain_loops(name, gamma):
+def test_values_and_gradients_are_those_of_plain_loops(name, gamma, direct):
     batch, epsilon = test_losses.batch_of_pairs(), 1e-5
-    value, outputs, found = test_losses.value_and_gradients(create(name, gamma), batch)
-    expected = oracle(name, gamma, *batch)
+    value, outputs, found = test_losses.value_and_gradients(create(name, gamma, direct=direct), batch)
+    expected = oracle(name, gamma, direct, *batch)
     assert not np.allclose(expected, test_losses.oracle(name, gamma, *batch), rtol=1e-2)
     np.testing.assert_allclose(outputs["loss"], expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(value, expected.mean(), rtol=1e-5)
@@ -56,19 +60,22 @@ def test_values_and_gradients_are_those_of_plain_loops(name, gamma):
         direction = random.normal(size=batch[which].shape)
         above, below = ([*batch], [*batch])
         above[which], below[which] = batch[which] + epsilon * direction, batch[which] - epsilon * direction
-        slope = (oracle(name, gamma, *above).mean() - oracle(name, gamma, *below).mean()) / (2 * epsilon)
+        slope = (oracle(name, gamma, direct, *above).mean() - oracle(name, gamma, direct, *below).mean()) / (
+            2 * epsilon
+        )
         assert abs(slope) > 1e-3
         assert np.sum(gradient * direction) == pytest.approx(slope, rel=1e-3)
 
 
 @pytest.mark.parametrize("length", [3, 64])
 @pytest.mark.parametrize("pack", [True, False])
+@alone_or_not
 @each_loss
-def test_any_blocks_give_the_whole_matrices(name, gamma, pack, length, monkeypatch):
-    monkeypatch.setattr(matching, "_block_bytes", lambda: 2**14)
+def test_any_blocks_give_the_whole_matrices(name, gamma, direct, pack, length, monkeypatch):
+    monkeypatch.setattr(one_pass, "_block_bytes", lambda: 2**14)
     batch = test_one_pass.pairs(12, length=length, dtype=tf.float64)
-    found = layers.loss_and_gradients(create(name, gamma, pack=pack, dtype="float64"), *batch)
-    test_one_pass.assert_equal(found, plain(name, gamma, *batch), 1e-12)
+    found = layers.loss_and_gradients(create(name, gamma, direct=direct, pack=pack, dtype="float64"), *batch)
+    test_one_pass.assert_equal(found, plain(name, gamma, direct, *batch), 1e-12)
 
 
 @each_loss
@@ -76,14 +83,14 @@ def test_float32_is_as_exact(name, gamma):
     batch = test_one_pass.pairs(12, dtype=tf.float64)
     single = [tf.cast(values, tf.float32) for values in batch]
     test_one_pass.assert_equal(
-        layers.loss_and_gradients(create(name, gamma), *single), plain(name, gamma, *batch), 1e-5
+        layers.loss_and_gradients(create(name, gamma), *single), plain(name, gamma, 1.0, *batch), 1e-5
     )
 
 
 def test_xla_compiles_it():
     batch = test_one_pass.pairs(12)
     found = layers.loss_and_gradients(create("dist", 0.5, pack=False), *batch, jit_compile=True)
-    test_one_pass.assert_equal(found, plain("dist", 0.5, *batch), 1e-5)
+    test_one_pass.assert_equal(found, plain("dist", 0.5, 1.0, *batch), 1e-5)
 
 
 def test_each_replica_exchanges_among_its_own_pairs():
@@ -97,12 +104,15 @@ def test_each_replica_exchanges_among_its_own_pairs():
         layer = create("dist", 0.5)
     found = strategy.run(lambda pairs: layer(pairs)["loss"], [per_replica])
     for loss, half in zip(strategy.experimental_local_results(found), halves):
-        np.testing.assert_allclose(loss, plain("dist", 0.5, *half)[0], rtol=1e-5)
+        np.testing.assert_allclose(loss, plain("dist", 0.5, 1.0, *half)[0], rtol=1e-5)
 
 
 def test_it_is_kept_in_the_configuration_of_the_layer():
-    layer = losses.DistanceLoss(STRIDE, gamma=0.5, exchange=True)
-    assert losses.DistanceLoss.from_config(layer.get_config()).exchange
+    layer = losses.DistanceLoss(STRIDE, gamma=0.5, exchange=True, direct=0.25)
+    again = losses.DistanceLoss.from_config(layer.get_config())
+    assert again.exchange and again.direct == 0.25
+    with pytest.raises(ValueError, match="^direct=-1: must be at least 0"):
+        losses.DistanceLoss(STRIDE, gamma=0.5, exchange=True, direct=-1)
 
 
 def test_one_pair_has_no_other_to_exchange_with():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.method import geometry, matching
+from dense_labels.method import geometry
+from dense_labels.method import one_pass as one_pass_lib
 from tests.dense_labels.method import layers
 
 STRIDE = 2
@@ -69,14 +70,14 @@ def assert_equal(found, expected, tolerance):
 @pytest.mark.parametrize("block_bytes", [600, 2**14, 2**21], ids=["one row a block", "several rows", "whole"])
 @pytest.mark.parametrize("name, gamma", [("log", None), ("dist", 0.5), ("margin", 0.5)])
 def test_any_blocks_give_the_plain_form(name, gamma, block_bytes, pack, monkeypatch):
-    monkeypatch.setattr(matching, "_block_bytes", lambda: block_bytes)
+    monkeypatch.setattr(one_pass_lib, "_block_bytes", lambda: block_bytes)
     batch = pairs(12)
     assert_equal(one_pass(name, gamma, *batch, pack=pack), plain(name, gamma, *batch), 1e-5)
 
 
 @every_loss
 def test_float64_agrees_to_its_own_precision(name, gamma, monkeypatch):
-    monkeypatch.setattr(matching, "_block_bytes", lambda: 2**14)
+    monkeypatch.setattr(one_pass_lib, "_block_bytes", lambda: 2**14)
     batch = pairs(12, dtype=tf.float64)
     found = one_pass(name, gamma, *batch)
     assert all(values.dtype == tf.float64 for values in found)
@@ -93,7 +94,7 @@ def test_float32_is_as_exact_at_full_size(name, gamma):
 
 @pytest.mark.parametrize("name, gamma", [("log", None), ("dist", 0.5), ("margin", 0.5)])
 def test_xla_cuts_blocks_too(name, gamma, monkeypatch):
-    monkeypatch.setattr(matching, "_block_bytes", lambda: 2**14)
+    monkeypatch.setattr(one_pass_lib, "_block_bytes", lambda: 2**14)
     batch = pairs(12)
     assert_equal(one_pass(name, gamma, *batch, pack=False, jit_compile=True), plain(name, gamma, *batch), 1e-5)
 
@@ -150,12 +151,12 @@ def test_a_visibility_that_is_not_a_number_is_not_hidden(pack):
 
 
 def test_blocks_are_of_nearly_one_size_and_only_the_last_is_padded(monkeypatch):
-    monkeypatch.setattr(matching, "_block_bytes", lambda: 4 * 10 * 4)  # four rows of ten scores
+    monkeypatch.setattr(one_pass_lib, "_block_bytes", lambda: 4 * 10 * 4)  # four rows of ten scores
     rows = tf.reshape(tf.range(1.0, 10), [9, 1])
-    count, (blocks, flat) = matching._blocks(10, rows, rows[:, 0])
+    count, (blocks, flat) = one_pass_lib._blocks(10, rows, rows[:, 0])
     assert count == 3 and blocks.shape == [3, 3, 1]
     np.testing.assert_array_equal(tf.reshape(blocks, [-1]), flat.numpy().ravel())
-    count, (blocks,) = matching._blocks(10, rows[:5])
+    count, (blocks,) = one_pass_lib._blocks(10, rows[:5])
     np.testing.assert_array_equal(blocks[..., 0], [[1, 2, 3], [4, 5, 0]])
-    count, (blocks,) = matching._blocks(10, rows[:0])
+    count, (blocks,) = one_pass_lib._blocks(10, rows[:0])
     assert count == 1 and blocks.shape == [1, 0, 1]
