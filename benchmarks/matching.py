@@ -4,14 +4,14 @@ python -m benchmarks.matching [--cells=35,45,48,64,96,128] [--batch=4] [--label_
 python -m benchmarks.matching --grow [--out=FILE]
 
 All cells of both images are visible. "ours" is the loss layer, "exchange" the same with labels of A expressed through a
-third image first (`config.loss.exchange`), "exchange_too" the sum of the two, as `config.loss.direct` has it; "plain"
-is TensorFlow's automatic gradient through the whole matrix of scores with one power of the squared distances,
-"plain_sqrt" the same with two square roots (what TensorFlow also makes of a square root and a power of 0.5); "torch" is
-the PyTorch eager loss as public implementations have it (benchmarks/torch_peer.py), with PyTorch as it is installed;
-"torch_tuned" has the distances computed the fastest way and a C library told to keep memory for the next call, as
-TensorFlow does: faster, and larger. From 64 x 64 cells on the batch is 1; "-" stands where a matrix would not fit or
-there is no third image. Times are milliseconds a pair, memory is the process' peak in MB above inputs and libraries; on
-the CPU. `--grow` shows how the cost of ours grows with cells, batch, length of a label and share of visible cells.
+third image first (`config.loss.exchange` with `config.loss.direct=0`), "exchange_too" the sum of the two; "plain" is
+TensorFlow's automatic gradient through the whole matrix of scores with one power of the squared distances, "plain_sqrt"
+the same with two square roots (what TensorFlow also makes of a square root and a power of 0.5); "torch" is the PyTorch
+eager loss as public implementations have it (benchmarks/torch_peer.py), with PyTorch as it is installed; "torch_tuned"
+has the distances computed the fastest way and a C library told to keep memory for the next call, as TensorFlow does:
+faster, and larger. From 64 x 64 cells on the batch is 1; "-" stands where a matrix would not fit or there is no third
+image. Times are milliseconds a pair, memory is the process' peak in MB above inputs and libraries; on the CPU. `--grow`
+shows how the cost of ours grows with cells, batch, length of a label and share of visible cells.
 """
 
 import argparse

@@ -108,7 +108,7 @@ class LossConfig:
 
     name: str = key("log", "loss", choices=LOSSES)
     gamma: float = key(0.5, "exponent of the distance", above=0)
-    exchange: bool = key(False, "whether labels of A are first expressed through another picture of the batch")
+    exchange: bool = key(False, "whether labels of A also take part as another picture of the batch expresses them")
     direct: float = key(1.0, "what the loss of labels as they are counts beside that of exchanged ones", least=0)
     tau1: float = key(1.0, "distance up to which two points match", least=0, unit="px")
     tau2: float = key(30.0, "distance beyond which they do not; pairs in between do not count", least=0, unit="px")
@@ -283,7 +283,9 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     for part in parts.keys() - _key_names_by_part().keys():
         raise config_keys.unknown(part, key_names(), "config.")
     user_code.run_missing(outside)
-    before = {"loss.direct": 0.0} if version < 2 and parts.get("loss", {}).get("exchange") is True else {}
+    loss = parts.get("loss", {})
+    exchanged_alone = version < 2 and loss.get("exchange") is True and loss.get("name") != "introspection"
+    before = {"loss.direct": 0.0} if exchanged_alone else {}
     given = {f"{part}.{name}": value for part in parts for name, value in parts[part].items()}
     return with_overrides(Config(), {**before, **given})
 

@@ -136,8 +136,6 @@ def unused(config: Config, name: str) -> str:
     train = config.train
     if name == "train.decay_factor" and train.schedule == "steps" and not train.decay_epochs:
         return "config.train.decay_epochs, of which this run has none"
-    if name == "loss.direct" and not config.loss.exchange:
-        return "config.loss.exchange=True, and this run has False"
     claims = _claims(config, name)
     part = name.partition(".")[0]
     claims = {by: words for by, words in claims.items() if by.startswith(f"{part}.")} or claims
@@ -148,6 +146,8 @@ def unused(config: Config, name: str) -> str:
             reasons.append(f"config.{by}={_listed(words, 'or')}, and this run has {_listed(chosen, 'and')}")
         elif reason := unused(config, by):
             reasons.append(reason)
+        elif name == "loss.direct" and not config.loss.exchange:
+            return "config.loss.exchange=True, and this run has False"
         else:
             return ""
     return reasons[0] if reasons else ""

@@ -136,7 +136,7 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return {name: self._tensor(name, request.inputs[name], spec) for name, spec in specs.items()}
 
     def _tensor(self, name, value, spec):
-        """Unpacks a tensor; its proto may claim a shape with a single value for all of it, but no shape of files."""
+        """Unpacks a tensor; its proto must hold a value for each place of its shape."""
         if value.dtype != spec.dtype.as_datatype_enum:
             raise RequestError(_INVALID, f"{name} must be {spec.dtype.name}; found {_dtype_name(value.dtype)}")
         sizes = [dimension.size for dimension in value.tensor_shape.dim]

@@ -78,7 +78,11 @@ def say_what_is_not_measured(
     seeds: int | Sequence[int],
     shown: Sequence[Hashable] | None = None,
 ) -> None:
-    """Notes which draws of `few_shot`, whose arguments these are, have figures of some landmarks alone, or none."""
+    """Notes which draws of `few_shot`, whose arguments these are, have figures of some landmarks alone, or none.
+
+    Raises:
+      ValueError: as `check_few_shot`.
+    """
     check_few_shot(counts, known, test, shown)
     draws, lacking, empty = collections.Counter(), collections.Counter(), collections.Counter()
     for count, _, drawn, others in _draws(counts, seeds, known, test, shown):

@@ -21,7 +21,7 @@ MOST_SCANS = 64  # as in `input_pipeline.storage.decoding`; encoders write about
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")  # begins a JPEG, PNG and BMP
 _ADOBE = b"\xff\xee\0\x0eAdobe"
 _PNG_HEADER = 26  # bytes
-_START_OF_SCAN = b"\xff\xda"  # within the data of a scan, 0xff is followed by 0
+_SCANS = [b"\xff\xda\0" + bytes([6 + 2 * colours, colours]) for colours in (1, 2, 3, 4)]  # what begins one
 
 
 def decode(file: tf.Tensor, *, max_pixels: int) -> tf.Tensor:
@@ -95,7 +95,7 @@ def _starts_with(file, magic):
 
 
 def _jpeg_size(file):
-    scans = tf.strings.split([file], _START_OF_SCAN).row_lengths()[0] - 1
+    scans = tf.add_n([tf.strings.split([file], begins).row_lengths()[0] - 1 for begins in _SCANS])
     few = tf.debugging.Assert(scans <= MOST_SCANS, [f"a JPEG must have at most {MOST_SCANS} scans; found", scans])
     with tf.control_dependencies([few]):
         shape = tf.io.extract_jpeg_shape(tf.identity(file))

@@ -7,6 +7,7 @@ import io
 import math
 import os
 import pathlib
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +22,6 @@ from input_pipeline.storage import orientation, pixels
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MOST_PIXELS = 89_478_485  # a quarter of a GiB of RGB; a file of more may be made to fill the memory
 MOST_SCANS = 64  # of a JPEG, each a pass over all pixels; as `exporting.decoding_graph`
-START_OF_SCAN = b"\xff\xda"  # of a JPEG; within the data of a scan, 0xff is followed by 0
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # no others: some run programs
 _DARK = 32  # of 255: pictures that are darker all over are probably not what they were
@@ -29,6 +29,7 @@ _LASTING = (  # EINVAL and EOVERFLOW: a damaged file names places that no file h
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM),
     *(errno.EINVAL, errno.EOVERFLOW),
 )
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # begins one of a JPEG
 _PAUSES = (1.0, 5.0)  # seconds before a file is read again that the system failed to read
 _WAITED_FOR = 20  # pictures: where so many fail, others will too
 
@@ -71,7 +72,7 @@ def read_picture(path: str | os.PathLike, *, content: bytes | None = None) -> np
         damaged, or has more than `MOST_PIXELS` pixels.
     """
     with _opened(path, content) as image:
-        if image.format == "JPEG":
+        if image.format in ("JPEG", "MPO"):
             _check_scans(read_file(path) if content is None else content)
         pixels.mend(image)
         image.load()
@@ -255,7 +256,8 @@ def _opened(path, content=None):
 
 
 def _check_scans(content):
-    if (scans := content.count(START_OF_SCAN)) > MOST_SCANS:
+    """Refuses what takes the longest to decode; bytes behind a picture, such as a film's, are no scans."""
+    if (scans := len(_SCAN.findall(content))) > MOST_SCANS:
         raise pixels.Unsuited(f"a JPEG of {scans} scans, where {MOST_SCANS} is the most that is read")
 
 

@@ -335,6 +335,12 @@ def test_what_has_no_effect_checks_nothing():
             "eval.upsample",
             "'nearest', and this run has 'regress' and 'heatmaps'",
         ),
+        ({"loss.name": "dist"}, "loss.direct", "config.loss.exchange=True, and this run has False"),
+        (
+            {"model.name": "introspection", "loss.name": "introspection", "loss.exchange": True},
+            "loss.direct",
+            "config.loss.name='dist', 'log' or 'margin', and this run has 'introspection'",
+        ),
     ],
 )
 def test_a_key_without_effect_is_refused_in_a_line_that_says_whose_it_is(values, key, whose):

@@ -83,7 +83,7 @@ def read_file(
             names[file] = os.path.normpath(name)
             found += of_file
     paths = landmark_files.find_pictures(dir, list(names.values()), list(names), root)
-    if not os.path.isdir(annotations) and not any(map(os.path.dirname, names.values())):
+    if not os.path.isdir(annotations) and not any(os.path.dirname(each.replace("\\", "/")) for each in names.values()):
         _check_only_one(paths, root, dir, annotations)
     by_file = dict(zip(names, paths))
     objects = [each._replace(path=by_file[each.where]) for each in found]

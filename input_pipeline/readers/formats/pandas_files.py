@@ -71,7 +71,7 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
 
 def _size(value, known):
     """How many values there are once aliases are spelt out, of which a short file can have as many as it likes."""
-    if not isinstance(value, (dict, list)):
+    if not isinstance(value, (dict, list, tuple)):
         return 1
     if id(value) not in known:
         known[id(value)] = _MOST_VALUES + 1  # of one that holds itself

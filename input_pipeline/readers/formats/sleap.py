@@ -24,7 +24,7 @@ from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding
 
 _HALF = 0.5
-_MOST = 2 * 10**8  # numbers of an analysis, 1.6 GB; a small file can say that it has any number
+_MOST = 10**9  # values of a part of an analysis; a small file can say that it has any number
 _ANALYSIS = {"tracks", "node_names"}
 _ORDER = ("frame", "track", "node", "xy")
 _WRITTEN = ("track", "xy", "node", "frame")  # how SLEAP orders the axes of an analysis that does not say it
@@ -192,8 +192,9 @@ def _paths(places, videos, counts, file, dir):
 def _read_analysis(file, dir):
     try:
         with hdf5_files.opened(file) as content:
-            if content["tracks"].size > _MOST:
-                raise ValueError(f"it says that it has {content['tracks'].size} numbers")
+            for name in {"tracks", "node_names", "edge_names"} & set(content):
+                if (size := content[name].size) > _MOST:
+                    raise ValueError(f"it says that {name} are {size} values; at most {_MOST} are read")
             names = [_text(name) for name in content["node_names"][:]]
             tracks = _ordered(content["tracks"])
             video = _video(content["video_path"][()]) if "video_path" in content else ""

@@ -18,9 +18,9 @@ def test_a_name_makes_the_layer_of_its_equation(name, kind):
     assert type(layer) is kind and layer.stride == 4 and layer.pack is False
     assert name == "log" or layer.gamma == 0.3
     assert layer.exchange is False
-    config.train.jit_compile, config.loss.exchange = False, True
+    config.train.jit_compile, config.loss.exchange, config.loss.direct = False, True, 0.25
     layer = LOSSES[name].value(config, 2)
-    assert layer.pack is True and layer.exchange is True
+    assert layer.pack is True and layer.exchange is True and layer.direct == 0.25
 
 
 def test_the_second_papers_loss_has_its_settings():

@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 import pathlib
 import re
@@ -176,7 +177,16 @@ def many_scans(path):
     """Saves a JPEG whose last scan is there another 64 times."""
     noise().save(path, progressive=True)
     file = path.read_bytes()
-    path.write_bytes(file[:-2] + file[file.rindex(decoding.START_OF_SCAN) : -2] * 64 + file[-2:])
+    path.write_bytes(file[:-2] + file[file.rindex(b"\xff\xda") : -2] * 64 + file[-2:])
+
+
+def many_scans_of_two(path):
+    """The same with another picture behind, as cameras do it, which makes it another format to Pillow."""
+    many_scans(path)
+    both = io.BytesIO()
+    noise().save(both, "MPO", save_all=True, append_images=[noise()], progressive=True)
+    file, two = path.read_bytes(), both.getvalue()
+    path.write_bytes(two[: two.rindex(b"\xff\xda")] + file[file.index(b"\xff\xda") :])
 
 
 def cut_off(path):
@@ -211,6 +221,7 @@ def huge(side):
         ("a.jpg", lambda path: path.mkdir(), "is a directory"),
         ("a.jpg", lambda path: os.mkfifo(path), "a pipe or a device, not a file"),
         ("a.jpg", many_scans, r"a JPEG of 7\d scans, where 64 is the most that is read"),
+        ("a.jpg", many_scans_of_two, r"a JPEG of \d+ scans, where 64 is the most that is read"),
         ("a.png", huge(10_000), "more than 89 million pixels"),
         ("a.png", huge(40_000), "more than 89 million pixels"),
         ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "pixels of 32 bits; at most 16 can be read"),
@@ -225,6 +236,15 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path, name, save, reason):
     with pytest.raises(ValueError, match=rf"\A{re.escape(str(path))}: {reason}\Z") as caught:
         decoding.read_picture(path)
     assert re.fullmatch(reason, caught.value.reason)
+
+
+def test_what_lies_behind_a_jpeg_is_no_scan(tmp_path):
+    """As the film of a picture that moves, in which the two bytes that begin one are there by chance."""
+    noise().save(tmp_path / "a.jpg")
+    expected = decoding.read_picture(tmp_path / "a.jpg")
+    with open(tmp_path / "a.jpg", "ab") as file:
+        file.write(b"\xff\xda\x12\x34" * 100)
+    np.testing.assert_array_equal(decoding.read_picture(tmp_path / "a.jpg"), expected)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def write(tmp_path):
 
 
 def test_a_backslash_is_part_of_a_name_where_there_is_such_a_file(write, tmp_path):
-    draw(tmp_path, "a\\b.png", "in/b.png")
+    draw(tmp_path, "a\\b.png", "in/b.png", "out/b.png")
     for image, path in (("a\\b.png", "a\\b.png"), ("in\\b.png", "in/b.png")):
         write(shape("nose", [1, 2]), place="b", imagePath=image)
         assert labelme.read_file(tmp_path, tmp_path / "b.json").paths == paths(tmp_path, path)

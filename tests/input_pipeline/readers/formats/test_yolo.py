@@ -56,6 +56,10 @@ def test_a_short_file_does_not_fill_the_memory(read_yolo, tmp_path):
     (tmp_path / "data.yaml").write_text("\n".join([*lines, "kpt_shape: *a29"]))
     with pytest.raises(ValueError, match="data.yaml is not YAML: its aliases spell out too many values"):
         yolo.read_file(tmp_path, tmp_path / "data.yaml")
+    pairs = ["a0: &a0 [1]", *(f"a{k}: &a{k} !!pairs [{', '.join([f'b: *a{k - 1}'] * 10)}]" for k in range(1, 30))]
+    (tmp_path / "data.yaml").write_text("\n".join([*pairs, "kpt_shape: *a29"]))
+    with pytest.raises(ValueError, match="data.yaml is not YAML: its aliases spell out too many values"):
+        yolo.read_file(tmp_path, tmp_path / "data.yaml")
     (tmp_path / "data.yaml").write_text("a: &a [*a]\nkpt_shape: *a")  # which holds itself
     with pytest.raises(ValueError, match="data.yaml is not YAML: its aliases spell out too many values"):
         yolo.read_file(tmp_path, tmp_path / "data.yaml")
