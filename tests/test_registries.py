@@ -1,6 +1,7 @@
 """One of each kind added from outside the package, in one file: trained, evaluated, kept, and opened again."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -158,7 +159,9 @@ def test_another_process_opens_it(workdir):
         f"import dense_labels; run = dense_labels.open_run({str(workdir)!r}); print(run.config.model.name, run.stride)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True)
-    assert done.stdout.split() == ["tiny", "4"], done.stderr
+    said, found = done.stdout.splitlines()
+    assert found.split() == ["tiny", "4"], done.stderr
+    assert re.fullmatch(r"note: running /.*\.py, which this run or configuration names", said)
 
 
 def test_a_name_that_is_taken_is_refused():
