@@ -22,5 +22,10 @@ def create(config: Config, stride: int) -> DistanceLoss:
     """Creates the loss layer of a run whose cells are `stride` pixels."""
     from dense_labels.method import losses
 
-    exchange = {"exchange": config.loss.exchange, "direct": config.loss.direct}
-    return losses.DistanceLoss(stride, gamma=config.loss.gamma, **exchange, pack=not config.train.jit_compile)
+    return losses.DistanceLoss(
+        stride,
+        gamma=config.loss.gamma,
+        exchange=config.loss.exchange,
+        direct=config.loss.direct,
+        pack=not config.train.jit_compile,
+    )

@@ -22,5 +22,9 @@ def create(config: Config, stride: int) -> LogLikelihoodLoss:
     """Creates the loss layer of a run whose cells are `stride` pixels."""
     from dense_labels.method import losses
 
-    exchange = {"exchange": config.loss.exchange, "direct": config.loss.direct}
-    return losses.LogLikelihoodLoss(stride, **exchange, pack=not config.train.jit_compile)
+    return losses.LogLikelihoodLoss(
+        stride,
+        exchange=config.loss.exchange,
+        direct=config.loss.direct,
+        pack=not config.train.jit_compile,
+    )
