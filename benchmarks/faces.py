@@ -62,11 +62,8 @@ FIGURES = (
 )
 _CONFIG = "configs/faces.py"
 _FEW, _FEW_OF_OTHERS = "1,5,10,20,100", "20"
-_OF_MANY_COUNTS = (
-    "dilations_dist",
-    "dilations_dist_L64_exchange",
-    "dilations_dist_L64_both",
-)  # rows, whatever else is asked for with them
+# Rows, whatever else is asked for with them.
+_OF_MANY_COUNTS = ("dilations_dist", "dilations_dist_L64_exchange", "dilations_dist_L64_both")
 
 
 def main(passed):

@@ -86,10 +86,10 @@ def say_what_is_not_measured(
     check_few_shot(counts, known, test, shown)
     draws, lacking, empty = collections.Counter(), collections.Counter(), collections.Counter()
     for count, _, drawn, others in _draws(counts, seeds, known, test, shown):
-        measured = known.take(others) if test is None else test
+        measured = known.annotated[others] if test is None else test.annotated  # without a copy of the labels
         draws[count] += 1
         empty[count] += not len(measured)
-        lacking[count] += bool((absent.present_in(measured) & ~absent.present_in(known.take(drawn))).any())
+        lacking[count] += bool((measured.any(axis=0) & ~known.annotated[drawn].any(axis=0)).any())
     for count, number in draws.items():
         of = f"of {number} draws of {count} annotated images"
         if lacking[count]:

@@ -46,6 +46,9 @@ class MatchingLoss(PairLoss):
             False compares all cells and masks afterwards, with static shapes, as XLA needs; a model with True is not
             compiled by XLA unless `jit_compile` is asked for, which then fails.
           **kwargs: of `PairLoss`.
+
+        Raises:
+          ValueError: if `direct` is below 0; as `PairLoss`.
         """
         super().__init__(**kwargs)
         self.stride = stride
