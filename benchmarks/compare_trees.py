@@ -16,10 +16,12 @@ import subprocess
 import sys
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from PIL import Image, ImageDraw
 
-_OTHER = flags.DEFINE_string("other", None, "Folder of the tree that it is compared with.")
+from dense_labels import command_line
+
+_OTHER = flags.DEFINE_string("other", None, "Folder of the tree that it is compared with.", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", "runs/compared", "Folder for pictures and runs.")
 _ONLY = flags.DEFINE_list("only", [], "The kinds to compare; all of them where none is named.")
 _OUTPUT = flags.DEFINE_string("output", None, "File that what was found is added to, a line of JSON.")
@@ -51,13 +53,11 @@ _SIDE, _FINER = 64, 4  # pixels of a picture; it is drawn so much larger
 _BOOKKEEPING = ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter/.ATTRIBUTES/VARIABLE_VALUE")
 
 
-def main(_):
+def main():
     kinds, work = _ONLY.value or list(KINDS), pathlib.Path(_WORKDIR.value).expanduser().absolute()
     for name in kinds:
         if name not in KINDS:
-            sys.exit(f"error: --only={name}: there is no such kind; choose {', '.join(KINDS)}")
-    if not _OTHER.value:
-        sys.exit("error: --other is missing; give the folder of the tree to compare with")
+            raise ValueError(f"--only={name}: there is no such kind; choose {', '.join(KINDS)}")
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")  # of the commands too
     draw_all(work)
     found = {}
@@ -233,4 +233,4 @@ def _said(result):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)
