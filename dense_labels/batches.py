@@ -162,6 +162,7 @@ class Match(NamedTuple):
     points_in_b: np.ndarray  # float32 [N, h, w, 2], (x, y) in continuous pixels of B as it was given
     probability: np.ndarray  # float32 [N, h, w]: of the most probable cell of B among all its cells
     confidence: np.ndarray  # float32 [N, h, w]: the harmonic mean of the confidences of both cells
+    points_in_a: np.ndarray  # float32 [N, h, w, 2], where each cell lies, (x, y) in continuous pixels of A as given
 
 
 @dataclasses.dataclass(frozen=True)

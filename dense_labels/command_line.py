@@ -185,7 +185,7 @@ def _check_config(flag: Any) -> None:
 
 
 def _describe_keys(argv: list[str]) -> None:
-    """Shows all our flags, and the keys of the configuration, where help is asked for."""
+    """Shows all our flags, and the keys of the configuration that is named or of none, where help is asked for."""
     if not {"--help", "-help", "--helpshort", "--helpfull"}.intersection(argv):
         return
     for module, defined in flags.FLAGS.flags_by_module_dict().items():
@@ -193,7 +193,19 @@ def _describe_keys(argv: list[str]) -> None:
             for flag in defined:
                 flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     if "config" in flags.FLAGS:
-        flags.FLAGS["config"].help = f"{_HELP} Its keys are:\n{config_lib.describe()}"
+        name = _named(argv)
+        words = f"Its keys, as they are in {name}" if name else "Its keys, as they are unless it sets them"
+        described = config_lib.describe(config_files.find(name) if name else None)
+        flags.FLAGS["config"].help = f"{_HELP} {words}:\n{described}"
+
+
+def _named(argv: list[str]) -> str:
+    """The name or file of the configuration among flags that are not parsed yet; "" where there is none."""
+    for argument, following in zip(argv, [*argv[1:], ""]):
+        flag, equals, value = argument.partition("=")
+        if flag in ("--config", "-config"):
+            return value if equals else following
+    return ""
 
 
 def _guarded(main: Callable[[], Any]) -> None:

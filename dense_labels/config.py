@@ -222,9 +222,9 @@ def path_keys() -> tuple[tuple[str, str], ...]:
     return tuple((part, field) for part, _, field in paths)
 
 
-def describe() -> str:
-    """Writes all keys with their defaults, meanings and ranges, a line each."""
-    config = Config()
+def describe(config: Config | None = None) -> str:
+    """Writes all keys with their values in a configuration, if not the defaults, meanings and ranges, a line each."""
+    config = config or Config()
     keys = config_keys.keys(config).items()
     return "\n".join(config_keys.described(name, facts, config_keys.value(config, name)) for name, facts in keys)
 

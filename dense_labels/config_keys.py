@@ -165,11 +165,11 @@ def hyperparameters(config: Config) -> dict[str, bool | int | float | str]:
     return {name: str(given) if isinstance(given, (tuple, list)) else given for name, given in values.items()}
 
 
-def described(name: str, facts: Key, default: Any) -> str:
-    """Writes a key, its default, its meaning and what is valid as a line of help."""
+def described(name: str, facts: Key, value: Any) -> str:
+    """Writes a key, its value, its meaning and what is valid as a line of help."""
     span = f"one of {', '.join(names(facts.choices))}" if facts.choices else range_words(facts)
     notes = [note for note in (facts.unit and f"in {facts.unit}", span, facts.owner and f"for {facts.owner}") if note]
-    return f"--config.{name}={default}: {facts.words}" + (f" ({'; '.join(notes)})" if notes else "")
+    return f"--config.{name}={value}: {facts.words}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def range_words(facts: Key, given: float | None = None) -> str:

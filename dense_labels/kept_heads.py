@@ -90,7 +90,8 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
 
     Args:
       workdir: folder of the run, in which no other process keeps heads now.
-      kept: the heads; those of a kind that cannot be restored are not kept, which is said.
+      kept: the heads; those of a kind that cannot be restored are not kept, which is said. It is also said where the
+        best of the evaluation before is not among them, for exports and predictions use the newest.
 
     Raises:
       OSError: if they cannot be written; nothing of them is left then.
@@ -101,7 +102,15 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
     for name in set(kept.heads) - set(names):
         progress.note(f"head {name} cannot be restored, so it is not kept in the run")
     files.remove_temporary(folder)  # of an evaluation that was killed here
-    files.make_whole(folder / str(max(_versions(folder), default=0) + 1), lambda new: _write(new, kept, names))
+    number = max(_versions(folder), default=0)
+    before = _result(folder / str(number))
+    files.make_whole(folder / str(number + 1), lambda new: _write(new, kept, names))
+    if before and before.best and before.best not in names:
+        again = f"remove {number + 1}, or " if before.step == kept.result.step else ""  # of another step it is refused
+        progress.note(
+            f"exports and predictions use {folder / str(number + 1)} now, which has no {before.best}, the best head of "
+            f"{number}; to use that again, {again}fit {before.best} too"
+        )
 
 
 def _write(new: pathlib.Path, kept: KeptHeads, names: list[str]) -> None:
@@ -222,7 +231,8 @@ def of_network(workdir: str | os.PathLike, step: int, network: Any, digest: str 
         raise ValueError(
             f"the heads in {workdir} were fitted to the network of an earlier training there; evaluate the run again"
         )
-    if kept is not None and not _last_best(workdir):
+    last = _result(pathlib.Path(workdir, "eval"))  # which a copy of a run may lack
+    if kept is not None and last is not None and not last.best:
         progress.note(
             f"the last evaluation had no landmarks: head {kept.result.best} is of an earlier one, on "
             f"{kept.result.protocol.get('head_images', 'some')} annotated images"
@@ -230,12 +240,12 @@ def of_network(workdir: str | os.PathLike, step: int, network: Any, digest: str 
     return kept
 
 
-def _last_best(workdir):
-    """The best head of the last evaluation, which a copy of a run may lack the result of; "" where it fitted none."""
+def _result(folder: pathlib.Path) -> Result | None:
+    """The result of an evaluation in its folder; None where it cannot be read."""
     try:
-        return Result.load(pathlib.Path(workdir, "eval", _RESULT)).best
+        return Result.load(folder / _RESULT)
     except ValueError:
-        return "unknown"
+        return None
 
 
 def _index(folder: pathlib.Path) -> dict[str, Any]:

@@ -153,7 +153,9 @@ class Run:
           images: uint8 [N, H, W, 3] or [H, W, 3], RGB; or floating point in [0, 1].
 
         Returns:
-          N label maps, or heat maps of a sparse network; their stride is in pixels of `frame`, less its margin.
+          N label maps, or heat maps of a sparse network. Their stride s is in pixels of `frame`: cell (i, j) lies at
+          x = W / Wf (m + (j + 0.5) s), y = H / Hf (m + (i + 0.5) s) of an image, with (Hf, Wf) `frame.full_size` and m
+          `frame.margin`.
 
         Raises:
           ValueError: if the images are of another shape, type or range.
@@ -171,7 +173,7 @@ class Run:
           images_b: as many as A; their size may differ from A's.
 
         Returns:
-          The matches, in pixels of B.
+          The matches, in pixels of A and B.
 
         Raises:
           ValueError: as `labels`, if there are not as many of both, or the network gives no labels.

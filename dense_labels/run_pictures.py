@@ -114,16 +114,16 @@ def write(
         tensorboard.write_projector(logs, images.image, labels, images.mask)
     progress.say(f"pictures and result.json: {folder}")
     path = os.path.join(folder, "report.html")
+    if os.path.exists(path):
+        earlier = os.path.join(folder, "report_earlier.html")
+        os.replace(path, earlier)
+        progress.note(f"{path} was of an earlier evaluation, and is called {os.path.basename(earlier)} now")
     if report:
         known = {} if landmarks is None else {"landmarks": landmarks.landmarks, "annotated": landmarks.annotated}
         examples = None if labels is None else page.Examples(images.image, labels, images.mask, **known)
         summary = page.summary(trained, result.step)
         page.write(path, title, examples, result=result, panels=pictures, summary=summary)
         progress.say(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
-    elif os.path.exists(path):
-        earlier = os.path.join(folder, "report_earlier.html")
-        os.replace(path, earlier)
-        progress.note(f"{path} is of an earlier evaluation, and is called {os.path.basename(earlier)} now")
 
 
 def _material(subject: Subject, measured: Measured) -> Any:

@@ -19,11 +19,6 @@ from dense_labels.registry import FORMATS
 from input_pipeline.readers import folder
 from input_pipeline.storage import decoding, uncorrected, videos
 
-# How the names of videos in a folder end; a file that is given by its own name may have any other ending.
-_VIDEOS = (
-    *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"),
-    *(".ogv", ".ts", ".vob", ".webm", ".wmv"),
-)
 _AHEAD = 64  # pictures that are decoded, or are being decoded, before they are wanted
 
 
@@ -152,7 +147,7 @@ def _videos(given):
     inside = _not_predicted(path)
     if any(file.lower().endswith(decoding.EXTENSIONS) for file in inside):
         return ()
-    return tuple(file for file in inside if file.lower().endswith(_VIDEOS))
+    return tuple(file for file in inside if file.lower().endswith(videos.EXTENSIONS))
 
 
 def _not_predicted(top):

@@ -6,6 +6,7 @@ import glob
 import os
 import pathlib
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
@@ -13,7 +14,7 @@ from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
-from input_pipeline.storage import decoding
+from input_pipeline.storage import decoding, videos
 
 _OF_RUNS = {"config.json", "pictures.json"}  # files of every work directory of a training
 _ESCAPED = re.compile(r"\[([*?[])\]")  # by `glob.escape`
@@ -46,9 +47,17 @@ def find(dir: str | os.PathLike) -> Pictures:
     if not paths:
         raise ValueError(
             f"{dir} holds no pictures: files called {', '.join(decoding.EXTENSIONS)} are looked for, in it and in the "
-            f"folders in it; it has {len(files)} other files"
+            f"folders in it; it has {len(files)} other files{_of_video(files)}"
         )
     return Pictures(paths)
+
+
+def _of_video(files: Sequence[str]) -> str:
+    """Says what is to be done where a training is given videos; "" where none of the files is called as one."""
+    found = [path for path in files if path.lower().endswith(videos.EXTENSIONS) and os.path.isfile(path)]
+    if not found:
+        return ""
+    return f"; take frames out of a video first: ffmpeg -i {shlex.quote(found[0])} -vf fps=1 FRAMES/img%05d.png"
 
 
 def pictures_among(files: Sequence[str]) -> tuple[str, ...]:
@@ -83,7 +92,7 @@ def files_below(dir: str | os.PathLike, runs: list[str] | None = None) -> list[s
     """
     if not os.path.isdir(dir):
         found = "is a file" if os.path.exists(dir) else "does not exist"
-        raise ValueError(f"{dir} {found}; give a folder of pictures")
+        raise ValueError(f"{dir} {found}; give a folder of pictures{_of_video([os.fspath(dir)])}")
     return sorted(os.path.join(place, name) for place, names in _folders(os.fspath(dir), runs) for name in names)
 
 

@@ -18,6 +18,11 @@ from tqdm import tqdm
 from dense_labels import files, progress
 from input_pipeline.storage import decoding
 
+# How the names of videos in a folder end; a file that is given by its own name may have any other ending.
+EXTENSIONS = (
+    *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"),
+    *(".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
 FRAMES_FOLDER = "labeled-data"  # of frames that are taken out of videos, as DeepLabCut calls it
 _ALIKE = 16  # of 255: how far a frame may be off on average in a block, where it was decoded or saved otherwise
 _BLOCK = 16  # pixels

@@ -242,6 +242,14 @@ def test_help_shows_every_key_of_the_configuration():
     text = " ".join(commands.run("train_main.py", "--help").stdout.split())
     assert all(f"--config.{name}=" in text for name in config.key_names())
     assert "--workdir: Folder of the run" in text and "--[no]traceback" in text
+    assert "as they are unless it sets them:" in text and "--config.data.name=roboarm:" in text
+
+
+@pytest.mark.parametrize("named", [["--config=folder"], ["--config", "folder"]])
+def test_help_shows_the_values_of_the_configuration_that_is_named(named):
+    text = " ".join(commands.run("train_main.py", *named, "--help").stdout.split())
+    assert "as they are in folder:" in text and "--config.data.name=folder:" in text
+    assert f"--config.train.steps_per_epoch={config_files.find('folder').train.steps_per_epoch}:" in text
 
 
 # --- what is documented ---

@@ -134,6 +134,21 @@ def test_a_best_head_that_was_not_kept_is_said(tmp_path, capsys):
         _ = kept_heads.newest(tmp_path).best
 
 
+def test_where_the_best_head_of_the_evaluation_before_was_not_fitted_again_this_is_said(tmp_path, capsys):
+    save(tmp_path, "kept")
+    save(tmp_path, "kept")
+    assert "note: exports" not in capsys.readouterr().out
+    newest = kept_heads.newest(tmp_path)
+    kept_heads.save(tmp_path, dataclasses.replace(newest, heads={}, result=Result(step=3)))
+    said = "/heads/3 now, which has no kept, the best head of 2; to use that again, remove 3, or fit kept too"
+    assert said in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "heads" / "3")
+    kept_heads.save(tmp_path, dataclasses.replace(newest, heads={}, result=Result(step=4)))
+    assert "the best head of 2; to use that again, fit kept too" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "heads" / "3")
+    assert kept_heads.newest(tmp_path).digest == newest.digest
+
+
 @pytest.mark.parametrize("length", [0, 1, 40, -3])
 @pytest.mark.parametrize("name", ["heads.json", "kept.npz", "examples.npz"])
 def test_a_truncated_file_says_what_to_do(tmp_path, name, length):

@@ -167,7 +167,12 @@ def test_the_report_of_an_earlier_evaluation_is_not_taken_for_that_of_the_newest
     (folder / "report.html").write_text("of an earlier one")
     again.evaluate(annotations=pictures.parent / "points.csv", pictures=pictures)
     assert (folder / "report_earlier.html").read_text() == "of an earlier one" and not (folder / "report.html").exists()
-    assert "is of an earlier evaluation, and is called report_earlier.html now" in capsys.readouterr().out
+    assert "was of an earlier evaluation, and is called report_earlier.html now" in capsys.readouterr().out
+    again.evaluate(report=True)  # without landmarks
+    (folder / "report_earlier.html").unlink()
+    with_none = (folder / "report.html").read_text()
+    again.evaluate(annotations=pictures.parent / "points.csv", pictures=pictures, report=True)
+    assert (folder / "report_earlier.html").read_text() == with_none != (folder / "report.html").read_text()
 
 
 def test_heads_are_kept_before_anything_is_drawn(run, pictures, tmp_path, monkeypatch):
@@ -275,6 +280,10 @@ def test_a_match_is_in_pixels_of_b_as_it_was_given(run):
     assert match.points_in_b.shape == (1, SIDE // 2, SIDE // 2, 2) and match.probability.shape == (1, 16, 16)
     assert (match.points_in_b >= 0).all() and (match.points_in_b <= [60, 90]).all()
     assert match.points_in_b[..., 1].max() > 60
+    frame, (rows, columns) = run.frame, np.mgrid[:16, :16]  # the formula of `Run.labels`
+    x = 50 / frame.full_size[1] * (frame.margin + (columns + 0.5) * run.stride)
+    y = 40 / frame.full_size[0] * (frame.margin + (rows + 0.5) * run.stride)
+    np.testing.assert_allclose(match.points_in_a[0], np.stack([x, y], axis=-1), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,18 @@ def test_stars_beside_other_characters_are_refused(tmp_path):
             "texts holds no pictures: files called .jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff are looked for, "
             "in it and in the folders in it; it has 2 other files",
         ),
+        (
+            "clips/a.MP4",
+            "clips/a.MP4 is a file; give a folder of pictures; take frames out of a video first: ffmpeg -i ",
+        ),
+        (
+            "clips",
+            "clips holds no pictures: files called .jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff are looked for, "
+            "in it and in the folders in it; it has 1 other files; take frames out of a video first: ffmpeg -i ",
+        ),
     ],
 )
 def test_a_folder_without_pictures_is_refused(tmp_path, name, message):
-    touch(tmp_path, "a.txt", "texts/b.txt", "texts/c/d.heic")
+    touch(tmp_path, "a.txt", "texts/b.txt", "texts/c/d.heic", "clips/a.MP4")
     with pytest.raises(ValueError, match=re.escape(f"{tmp_path / message}")):
         folder.find(tmp_path / name)
