@@ -185,6 +185,16 @@ def fit_heatmaps(
     return head
 
 
+def check_inside(known: LabelledLandmarks) -> None:
+    """Refuses landmarks that lie on the cells in none of the images; raises a ValueError."""
+    counts = ((np.asarray(known.annotated) > 0) & _inside(known)).sum(axis=0)  # [K]
+    if not counts.all():
+        raise ValueError(
+            f"landmark {int(np.argmin(counts))} lies outside of what the network sees in all images where it is "
+            "annotated; train with a smaller data.crop, or leave it out"
+        )
+
+
 def _inside(known: LabelledLandmarks) -> np.ndarray:
     """Says which landmarks lie on the cells: bool [N, K]."""
     size = np.array(known.labels.covered[::-1])

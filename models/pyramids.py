@@ -6,6 +6,7 @@ a U-Net. Labels and the heat maps of a detector are both read from the finest ma
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import h5py
@@ -25,7 +26,6 @@ TRUNKS = tuple(_TAPS)
 GENERAL = {"mobilenet_v2": "block_3_project_BN", "resnet50": "conv2_block3_out"}  # up to here trunks suit any picture
 _WIDTHS = (CHANNELS, 96, 128)  # channels of the features at strides 4, 8 and 16
 _JOINED = (32, 64)  # channels of the trunk's own maps at strides 4 and 8
-_MOMENTUM = 0.9  # of the moving statistics: a few hundred steps are enough for them
 
 
 def features(
@@ -58,9 +58,6 @@ def features(
         raise ValueError(f"there is no pyramid of {trunk!r}; choose {', '.join(map(repr, _TAPS))}")
     body = trunks.cut(trunk, _TAPS[trunk], weights, 16, dtype)
     trunks.freeze(body, frozen, norms=frozen_norms)
-    for layer in body.layers:
-        if isinstance(layer, tf.keras.layers.BatchNormalization):
-            layer.momentum = _MOMENTUM  # that of the release is for a million steps
     images = tf.keras.Input([None, None, 3], name="images")
     at_4, at_8, at_16 = body(trunks.PlainImages(trunk, 1, dtype=dtype)(ToMultiple(dtype=dtype)(images)))
     values = CutTo(dtype=dtype)([_joined_up(at_4, at_8, at_16, seed, dtype), images])
@@ -84,6 +81,10 @@ def trunk_of(weights: str) -> str:
     for trunk, taps in _TAPS.items():
         if {name.replace("_relu", "").replace("_out", "_1_conv") for name in taps} <= layers:
             return trunk
+    for trunk in TRUNKS:  # other layouts, such as that of .weights.h5, do not name the layers
+        with contextlib.suppress(ValueError):
+            trunks.cut(trunk, _TAPS[trunk], weights, 16, "float32")
+            return trunk
     raise ValueError(f"weights={weights}: holds no weights of {' or '.join(TRUNKS)} without its top")
 
 
@@ -94,7 +95,7 @@ def _joined_up(at_4, at_8, at_16, seed, dtype):
         random = tf.keras.initializers.GlorotUniform(seed=next(seeds) if seeds else None)
         options = {"padding": "same", "use_bias": False, "kernel_initializer": random, "dtype": dtype}
         values = tf.keras.layers.Conv2D(width, kernel, **options)(values)
-        values = compat.BatchNormalization(momentum=_MOMENTUM, dtype=dtype)(values)
+        values = compat.BatchNormalization(momentum=trunks.MOMENTUM, dtype=dtype)(values)
         return tf.keras.layers.ReLU(dtype=dtype)(values)
 
     def joined(deep, own, width, own_width):

@@ -29,6 +29,7 @@ _FIRST_CELL = {  # where the first cell of a map of stride s lies, in pixels
     "resnet50": lambda s: 0.5,
     "vgg16": lambda s: s / 2,
 }
+MOMENTUM = 0.9  # of moving statistics: that of the releases is for a million steps, and here a few hundred must do
 _CAFFE_MEAN = (123.68, 116.779, 103.939)  # red, green, blue; of ImageNet, from 0 to 255
 # (trunk, stride) -> layers that lose their stride, and how the names of the layers begin that are dilated for it
 _NO_STRIDE = {
@@ -209,6 +210,8 @@ def cut(name: str, layers: Sequence[str], weights: str, stride: int, dtype: str)
     for layer in layers:
         if layer not in known:
             raise ValueError(f"{name} has no layer {layer!r}; its layers are {', '.join(known)}")
+        if isinstance(whole.get_layer(layer), tf.keras.layers.ZeroPadding2D):
+            raise ValueError(f"{layer} of {name} pads a map, so that its cells lie elsewhere; give the layer before it")
     plain = tf.keras.Model(whole.input, [whole.get_layer(layer).output for layer in layers])
     trunk = tf.keras.models.clone_model(plain, clone_function=_changes(name, stride, dtype))
     trunk.set_weights(plain.get_weights())
@@ -230,7 +233,7 @@ def _changes(name: str, stride: int, dtype: str) -> Callable[[tf.keras.layers.La
             config["padding"] = ((1, 1), (1, 1))
         kind = type(layer)
         if isinstance(layer, tf.keras.layers.BatchNormalization):
-            kind = compat.BatchNormalization
+            kind, config["momentum"] = compat.BatchNormalization, MOMENTUM
         elif convolves and layer.kernel_size == (1, 1) and layer.strides != (1, 1):
             kind = PickedConv2D
         return kind.from_config(config)

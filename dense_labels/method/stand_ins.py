@@ -1,6 +1,6 @@
 """What stands in for TensorFlow Addons, TensorFlow Graphics and Keras 2 where they are not: on Python 3.12 and newer.
 
-All have the names, arguments and results (to 1e-5) of what they stand in for; `compat` chooses.
+All have the names, arguments and results (to 1e-5, of finite numbers) of what they stand in for; `compat` chooses.
 """
 
 from __future__ import annotations

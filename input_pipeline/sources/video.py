@@ -57,7 +57,7 @@ class Clips(base.Source):
                 read_image(tf.gather(video.second, pair)),
                 tf.ensure_shape(flow, [*size, 2]),
                 tf.ensure_shape(visible, size),
-                segments=tf.zeros(size, tf.uint8),
+                segments=tf.zeros(size, tf.uint8),  # not known: a cell astride two motions has the mean of both
                 stride=stride,
             )
             return made, seed

@@ -95,8 +95,10 @@ def draw_affine(
     """Draws views that are two affine maps of the picture.
 
     As in "Self-supervised learning of geometrically stable features" (CVPR 2018), section 3.4, which does not give the
-    ranges; see `random_maps.draw_axes`. With g and g' the `view_to_source` maps of A and B, a point u of A is found at
-    g'^-1(g(u)) in B, exactly; also beyond the picture, for what views show there depends on the place alone.
+    ranges; see `random_maps.draw_axes`. The paper pads the picture to twice its sides and zooms into it; here a scale
+    of 1 shows the picture itself, which is half of that. With g and g' the `view_to_source` maps of A and B, a point u
+    of A is found at g'^-1(g(u)) in B, exactly; also beyond the picture, for what views show there depends on the place
+    alone.
 
     Args:
       seed, size, stride, crop, shift: as in `draw_tps`.

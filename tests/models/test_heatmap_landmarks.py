@@ -160,3 +160,6 @@ def test_what_cannot_be_fitted_is_refused():
         fit(labels[:, :1], known, annotated)
     with pytest.raises(ValueError, match="landmark 1 is annotated in none of the 2 images"):
         HEADS["heatmaps"].value.fit(labelled(labels, known, annotated, stride=STRIDE), upsample=2, seed=0)
+    known[:, 1] = [-1, 3]
+    with pytest.raises(ValueError, match="landmark 1 lies outside of what the network sees in all images where it is"):
+        HEADS["heatmaps"].value.fit(labelled(labels, known, annotated + 1, stride=STRIDE), upsample=2, seed=0)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from dense_labels.config import Config, ModelConfig, check
 from dense_labels.registry import NETWORKS
-from models import pyramids
+from models import pyramids, trunks
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,13 @@ def test_layers_say_which_trunk_a_file_is_of(tmp_path, within, layers, trunk):
             file.create_group(within + layer)
     assert pyramids.trunk_of(path) == trunk
     assert pyramids.trunk_of("imagenet") == pyramids.trunk_of("none") == "mobilenet_v2"
+
+
+@pytest.mark.parametrize("trunk", pyramids.TRUNKS)
+def test_a_file_that_does_not_name_the_layers_is_tried(tmp_path, trunk):
+    whole = trunks._load(trunk, "none")
+    whole.save_weights(str(tmp_path / "of_keras.weights.h5"))
+    assert pyramids.trunk_of(str(tmp_path / "of_keras.weights.h5")) == trunk
 
 
 def test_a_file_of_no_trunk_is_refused(tmp_path):

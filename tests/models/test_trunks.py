@@ -288,6 +288,15 @@ def test_all_of_a_network_of_random_weights_is_trained():
     assert moved == {layer.name for layer in inner(network).layers if layer.weights}
 
 
+def test_norms_that_are_trained_answer_as_in_training_after_a_hundred_steps():
+    """With the momentum of the releases, 0.999, the cosine of both answers is 0.3."""
+    network, image = trunks.create("mobilenet_v2", stride=8), pictures(4, 32, 32, 3)
+    for _ in range(100):
+        trained = network(image, training=True).numpy()
+    found = network(image).numpy()
+    assert np.vdot(found, trained) > 0.9 * np.linalg.norm(found) * np.linalg.norm(trained)
+
+
 @pytest.mark.parametrize("confidence", [True, False])
 def test_labels_are_descriptors_over_their_uncertainty(trained_before, confidence):
     settings = ModelConfig("introspection", label_size=8, weights="w.h5", frozen="Conv1", confidence=confidence)
@@ -312,6 +321,10 @@ def test_labels_are_descriptors_over_their_uncertainty(trained_before, confidenc
         (lambda path: trunks.create("mobilenet_v2", stride=4), "stride=4: mobilenet_v2 has stride 16 or 8$"),
         (lambda path: trunks.create("vgg16", frozen="pool4"), "frozen='pool4': there is no such layer; the layers are"),
         (lambda path: trunks.features("vgg16", ["pool4"]), "vgg16 has no layer 'pool4'; its layers are .*block4_pool"),
+        (
+            lambda path: trunks.features("mobilenet_v2", ["block_3_pad"]),
+            "block_3_pad of mobilenet_v2 pads a map, so that its cells lie elsewhere; give the layer before it",
+        ),
         (lambda path: trunks.create("vgg16", weights=path + "x"), "weights=.*x: there is no such file; give a Keras"),
         (lambda path: trunks.create("vgg16", weights=path), "weights=.*: holds no weights of vgg16 without its top"),
     ],
