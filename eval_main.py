@@ -1,6 +1,6 @@
 """Evaluates a run: fits landmark heads on frozen labels, measures them, draws, exports; or helps to annotate.
 
-python eval_main.py --workdir=runs/mine [--annotations=points.csv] [--report] [--export_dir=served/mine] [--annotate=9]
+python eval_main.py --workdir=runs/mine [--annotations=annotations.csv] [--report] [--export_dir=served/mine]
 """
 
 from absl import flags

@@ -3,7 +3,7 @@
     import dense_labels
 
     run = dense_labels.train("PICTURES", workdir="runs/mine")  # or dense_labels.open_run("runs/mine")
-    result = run.evaluate("points.csv")  # fits landmark heads, measures them, keeps them in the run
+    result = run.evaluate("annotations.csv")  # fits landmark heads, measures them, keeps them in the run
     print(result.table())
     run.predict("MORE_PICTURES", out="points")  # points/points.csv: the landmarks of all of them
     run.export("served/mine")  # a SavedModel for TensorFlow Serving; dense_labels.load("served/mine") predicts as well

@@ -47,7 +47,7 @@ def anchors(page):
 
 @pytest.fixture
 def pictures(tmp_path, monkeypatch):
-    """A folder to work in: PICTURES, points.csv with two landmarks of each, and photo.jpg."""
+    """A folder to work in: PICTURES, annotations.csv with two landmarks of each, and photo.jpg."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "PICTURES").mkdir()
     rows = ["file,left_eye_x,left_eye_y,right_eye_x,right_eye_y"]
@@ -56,7 +56,7 @@ def pictures(tmp_path, monkeypatch):
         coarse = Image.fromarray(random.integers(0, 256, [6, 6, 3], np.uint8))
         coarse.resize((40, 36), Image.Resampling.BICUBIC).save(f"PICTURES/{seed}.png")
         rows.append(f"{seed}.png,{12 + seed}.5,14,{25 + seed},16")
-    (tmp_path / "points.csv").write_text("\n".join(rows))
+    (tmp_path / "annotations.csv").write_text("\n".join(rows))
     coarse.resize((50, 40)).save("photo.jpg")
     return tmp_path
 

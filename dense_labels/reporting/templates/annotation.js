@@ -363,7 +363,7 @@ function download(ending, type, write) {
   if (!rows.length) return say("There is nothing to download: no point is placed or accepted");
   const stamp = new Date().toISOString().slice(0, 16).replace(/[-:]/g, "").replace("T", "-");
   const url = URL.createObjectURL(new Blob([write(landmarks, rows)], { type }));
-  const link = element("a", { href: url, download: `points-${stamp}.${ending}` });
+  const link = element("a", { href: url, download: `annotations-${stamp}.${ending}` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
   downloaded = true;
