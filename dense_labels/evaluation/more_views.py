@@ -11,8 +11,8 @@ from dense_labels.batches import LabelledLandmarks, LabelNetwork, LandmarkBatch
 from dense_labels.config import Config
 from dense_labels.evaluation import landmarks, sides
 
-# How many annotated images there are where mirror images help, and where warped views do, on faces and wings. Of more they
-# cost time and memory, and hardly help.
+# How many annotated images there are where mirror images help, and where warped views do, on faces and wings. Of more
+# they cost time and memory, and hardly help.
 MIRRORED, WARPED = range(1, 1001), range(5, 51)
 
 Batches = Callable[[np.ndarray, bool], Iterable[LandmarkBatch]]
