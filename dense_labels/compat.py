@@ -41,19 +41,10 @@ def variables(layer: Any) -> list[tf.Variable]:
 def saved_network(network: tf.keras.Model) -> Any:
     """Returns what a checkpoint holds of a network, under the names that Keras 2 gives its parts.
 
-    Keras 3 hides weights from `tf.train.Checkpoint`. So each stack reads the checkpoints of the other.
+    Keras 3 hides weights from `tf.train.Checkpoint`. So each stack reads the checkpoints of the other. Raises a
+    ValueError where it would not hold each weight.
     """
-    if not KERAS_3:
-        return network
-    with_weights = [layer for layer in network.layers if layer.weights]
-    parts = [saved_network(layer) if hasattr(layer, "layers") else _saved_weights(layer) for layer in with_weights]
-    return tf.train.Checkpoint(**{f"layer_with_weights-{index}": part for index, part in enumerate(parts)})
-
-
-def _saved_weights(layer: tf.keras.layers.Layer) -> tf.train.Checkpoint:
-    depthwise = isinstance(layer, tf.keras.layers.DepthwiseConv2D)  # whose kernel has another name in Keras 2
-    names = {"kernel": "depthwise_kernel"} if depthwise else {}
-    return tf.train.Checkpoint(**{names.get(weight.name, weight.name): weight.value for weight in layer.weights})
+    return stand_ins.tracked(network) if KERAS_3 else network
 
 
 def saved_optimizer(optimizer: tf.keras.optimizers.Optimizer) -> Any:

@@ -5,6 +5,8 @@ All have the names, arguments and results (to 1e-5, of finite numbers) of what t
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 from scipy import spatial, special
@@ -60,6 +62,51 @@ class BatchNormalization(tf.keras.layers.BatchNormalization):
             for variable, old, new in zip((self.moving_mean, self.moving_variance), kept, statistics):
                 variable.assign(old * self.momentum + new * (1 - self.momentum))
         return outputs
+
+
+def tracked(network: tf.keras.Model) -> tf.train.Checkpoint:
+    """As Keras 2 tracks the weights of a network for a checkpoint: by the attributes of its layers.
+
+    Raises:
+      ValueError: if two weights of a layer would have one name, of which a checkpoint would hold one.
+    """
+    return _checkpoint(_weights(network, ()))
+
+
+def _weights(part: Any, above: tuple[int, ...]) -> dict[str, Any]:
+    """The weights of a layer, or of layers in a list or dictionary, by name; those of layers within in dictionaries."""
+    layer = tf.keras.layers.Layer
+    if isinstance(part, (list, tuple)):
+        named = dict(enumerate(part))
+    elif isinstance(part, dict):
+        named = part
+    elif isinstance(part, tf.keras.Sequential) or hasattr(part, "operations"):  # as functional models alone have
+        named = {f"layer_with_weights-{k}": each for k, each in enumerate(each for each in part.layers if each.weights)}
+    else:
+        of_all = {*vars(layer()), "_self_unconditional_dependency_names"}
+        named = {name: each for name, each in vars(part).items() if name not in of_all}
+    above = (*above, id(part))
+    within = {str(k): each for k, each in named.items() if isinstance(each, (layer, list, tuple, dict))}
+    found = {name: _weights(each, above) for name, each in within.items() if id(each) not in above}
+    found = {name: each for name, each in found.items() if each}
+    below = {id(each) for each in tf.nest.flatten(found)}
+    for weight in getattr(part, "weights", ()):
+        if id(weight) not in below:
+            name = next((k for k, each in named.items() if each is weight and not k.startswith("_")), weight.name)
+            name = (
+                "depthwise_kernel" if isinstance(part, tf.keras.layers.DepthwiseConv2D) and name == "kernel" else name
+            )
+            if name in found:
+                raise ValueError(
+                    f"{part.name} has two weights {name}: keep each of its layers in an attribute of its own"
+                )
+            found[name] = weight
+    return found
+
+
+def _checkpoint(found: dict[str, Any]) -> tf.train.Checkpoint:
+    parts = {name: _checkpoint(each) if isinstance(each, dict) else each.value for name, each in found.items()}
+    return tf.train.Checkpoint(**parts)
 
 
 def ray(point_2d: tf.Tensor, focal: tf.Tensor, principal_point: tf.Tensor) -> tf.Tensor:

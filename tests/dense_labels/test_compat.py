@@ -33,7 +33,43 @@ def network():
     return tf.keras.Model(images, tf.keras.layers.Conv2D(3, 1, name="label")(x))
 
 
-def model(kind):
+class Block(tf.keras.layers.Layer):
+    """A layer that keeps layers as attributes, in a list and in a dictionary, and a weight of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.one = tf.keras.layers.Conv2D(3, 3, padding="same")
+        self.more = [tf.keras.layers.Conv2D(3, 1), tf.keras.layers.BatchNormalization()]
+        self.by_name = {"last": tf.keras.layers.Dense(3)}
+
+    def build(self, shape):
+        """Creates the weight."""
+        self.factor = self.add_weight(name="alpha", shape=[3])
+        super().build(shape)
+
+    def call(self, values):
+        """Calls all of them."""
+        for layer in (self.one, *self.more, self.by_name["last"]):
+            values = layer(values)
+        return values * self.factor
+
+
+def composite():
+    """A network of layers that have layers."""
+    images = tf.keras.Input([4, 4, 3])
+    values = tf.keras.layers.Reshape([16, 3])(Block()(images))
+    return tf.keras.Model(images, tf.keras.layers.MultiHeadAttention(2, 4)(values, values))
+
+
+def weights_of(made):
+    """Those of `composite` in an order of ours."""
+    block, attention = (layer for layer in made.layers if layer.weights)
+    parts = [block.one, *block.more, block.by_name["last"]]
+    parts += [getattr(attention, f"_{name}_dense") for name in ("query", "key", "value", "output")]
+    return [block.factor, *(weight for part in parts for weight in part.weights)]
+
+
+def model(kind, network=network):
     """A model that is compiled with an optimiser, as a training has it."""
     made = tf.keras.Sequential()
     made.network = network()
@@ -59,6 +95,11 @@ def write(folder):
             variable.assign(np.full(variable.shape, index + 1.0, np.float32))
         made.optimizer.iterations.assign(STEP)
         checkpoints.Checkpoints(made, str(pathlib.Path(folder) / kind), 1).on_epoch_end(0)
+    made = model("adam", composite)
+    for index, weight in enumerate(weights_of(made.network)):
+        weight.assign(np.full(weight.shape, index + 1.0, np.float32))
+    made.optimizer.iterations.assign(STEP)
+    checkpoints.Checkpoints(made, str(pathlib.Path(folder) / "composite"), 1).on_epoch_end(0)
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
@@ -78,6 +119,31 @@ def test_the_network_alone_is_restored_from_either_stack(stack):
     assert checkpoints.restore_network(restored, str(CHECKPOINTS / stack / "adam")) == STEP
     assert [float(np.ptp(w)) for w in restored.get_weights()] == [0.0] * len(restored.weights)
     assert [float(np.mean(w)) for w in restored.get_weights()] == list(range(1, len(restored.weights) + 1))
+
+
+@pytest.mark.parametrize("stack", ["keras2", "keras3"])
+def test_layers_of_layers_are_restored_from_either_stack(stack):
+    restored = composite()
+    assert checkpoints.restore_network(restored, str(CHECKPOINTS / stack / "composite")) == STEP
+    weights = weights_of(restored)
+    assert len(weights) == len(restored.weights) == 19
+    for index, weight in enumerate(weights):
+        np.testing.assert_array_equal(weight.numpy(), index + 1.0, err_msg=f"{index}: {weight.name}")
+
+
+@pytest.mark.skipif(not compat.KERAS_3, reason="Keras 2 keeps no layers in sets")
+def test_weights_that_a_checkpoint_could_not_tell_apart_are_refused():
+    class Several(tf.keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="several")
+            self.parts = {tf.keras.layers.Dense(3), tf.keras.layers.Dense(3)}
+
+        def call(self, values):
+            return sum(part(values) for part in self.parts)
+
+    images = tf.keras.Input([3])
+    with pytest.raises(ValueError, match="^several has two weights kernel: keep each of its layers in an attribute"):
+        compat.saved_network(tf.keras.Model(images, Several()(images)))
 
 
 @pytest.mark.skipif(not compat.HAS_ADDONS, reason="there is nothing to compare with")
