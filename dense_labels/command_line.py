@@ -224,6 +224,8 @@ def _fail(error: Exception) -> None:
     if flags.FLAGS.is_parsed() and _TRACEBACK.value:
         raise error
     message = of_tensorflow(error.message) if hasattr(error, "message") else str(error)
+    if message.startswith("in user code:"):  # Keras and AutoGraph say where they were, and at last what was wrong
+        message = message.strip().splitlines()[-1].partition(": ")[2] or message
     line = progress.printable(" ".join(message.split()))
     print(f"error: {line or type(error).__name__}", file=sys.stderr)
     sys.exit(1)

@@ -15,6 +15,7 @@ from dense_labels import config_checks, config_keys, user_code
 from dense_labels.config_keys import key
 from dense_labels.registry import (
     COLOURS,
+    FORMATS,
     HEADS,
     LOSSES,
     METRICS,
@@ -253,9 +254,10 @@ def to_dict(config: Config) -> dict[str, Any]:
     """Returns a checked configuration as a dictionary that JSON can hold.
 
     Beside the parts it has a "version", and "registered_by": the files of the user's that registered what this run is
-    made of, or a metric, picture or signature.
+    made of, or what an evaluation or a prediction may use: a head, reader, format, metric, picture or signature.
     """
-    of_all_runs = (entry for registry in (METRICS, PICTURES, SIGNATURES) for entry in registry.registered())
+    of_any_run = (HEADS, READERS, FORMATS, METRICS, PICTURES, SIGNATURES)
+    of_all_runs = (entry for registry in of_any_run for entry in registry.registered())
     outside = user_code.registered_by((*config_keys.chosen_entries(config), *of_all_runs))
     return {"version": VERSION, **({"registered_by": outside} if outside else {}), **dataclasses.asdict(config)}
 

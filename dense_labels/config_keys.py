@@ -187,7 +187,12 @@ def range_words(facts: Key, given: float | None = None) -> str:
 def _entries(choices: Choices) -> dict[str, Entry]:
     """Everything that is registered in one registry or several, by name; nothing for other choices."""
     registries = (choices,) if isinstance(choices, Registry) else choices
-    return {name: entry for each in registries if isinstance(each, Registry) for name, entry in each.items()}
+    found: dict[str, Entry] = {}
+    for registry in registries:
+        for name, entry in registry.items() if isinstance(registry, Registry) else ():
+            if found.setdefault(name, entry) is not entry:
+                raise ValueError(f"{name!r} is the name of {found[name].place} and of {entry.place}: rename yours")
+    return found
 
 
 def _chosen(config: Config, name: str) -> tuple[str, ...]:

@@ -52,6 +52,11 @@ class Entry(Generic[T]):
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     file: str = ""
 
+    @property
+    def place(self) -> str:
+        """What was registered, and where, as messages name it."""
+        return f"{_name(self)} ({self.file})" if self.file else _name(self)
+
 
 class Registry(Mapping[str, Entry[T]]):
     """The entries of one kind, by name, in the order they were registered.
@@ -59,14 +64,15 @@ class Registry(Mapping[str, Entry[T]]):
     It is a mapping of names to entries. The modules of its packages are imported when it is first looked into.
     """
 
-    def __init__(self, kind: str, *packages: str):
+    def __init__(self, kind: str, *packages: str, needs: tuple[str, ...] = ()):
         """Creates a registry without entries.
 
         Args:
           kind: what an entry is called in messages, such as "loss".
           packages: dotted names of packages whose modules register entries, or of such modules.
+          needs: what an entry must be able to do: names of functions.
         """
-        self.kind, self._packages = kind, packages
+        self.kind, self._packages, self._needs = kind, packages, needs
         self._entries: dict[str, Entry[T]] = {}
         self._loaded = False
 
@@ -85,16 +91,18 @@ class Registry(Mapping[str, Entry[T]]):
           name, words, keys, check, **facts: see `Entry`.
 
         Raises:
-          ValueError: if the name is taken by something else. A file that is run again takes its own names again.
+          ValueError: if the name is taken by something else, or what is registered lacks a function that its kind
+            needs. A file that is run again takes its own names again.
         """
 
         def add(value: T) -> T:
             entry = Entry(name, words, value, tuple(keys), check, facts, _file(value))
+            if lacks := [need for need in self._needs if not callable(getattr(value, need, None))]:
+                raise ValueError(f"{self.kind} {name!r}, {entry.place}, lacks {', '.join(lacks)}")
             known = self._entries.get(name)
             if known is not None and _origin(known) != _origin(entry):
                 raise ValueError(
-                    f"there is a {self.kind} {name!r} already, in {_place(known)}; choose another name for that in "
-                    f"{_place(entry)}"
+                    f"there is a {self.kind} {name!r} already: {known.place} and {entry.place}; rename yours"
                 )
             self._entries[name] = entry
             return value
@@ -156,12 +164,8 @@ def _name(entry: Entry) -> str:
     return f"{getattr(entry.value, '__module__', '?')}.{getattr(entry.value, '__qualname__', '?')}"
 
 
-def _place(entry: Entry) -> str:
-    return f"{_name(entry)} ({entry.file})" if entry.file else _name(entry)
-
-
 # Chosen by the configuration: found without TensorFlow.
-NETWORKS: Registry = Registry("network", "models.networks")
+NETWORKS: Registry = Registry("network", "models.networks", needs=("create", "stride", "has_confidence"))
 HEADS: Registry = Registry("landmark head", "models.heads", "dense_labels.detection.head")
 LOSSES: Registry = Registry("loss", "dense_labels.training.losses")
 SOURCES: Registry = Registry("source", "input_pipeline.data_sets")
@@ -176,6 +180,11 @@ FORMATS: Registry = Registry("format", "dense_labels.prediction.formats")
 METRICS: Registry = Registry("metric", "dense_labels.evaluation.metrics")
 PICTURES: Registry = Registry("picture", "dense_labels.pictures")
 SIGNATURES: Registry = Registry("signature", "dense_labels.exporting.signatures")
+
+
+def data_set(name: str) -> Entry:
+    """Returns what is registered of a data set that a configuration names: a source, or a reader of pictures."""
+    return (SOURCES if name in SOURCES else READERS)[name]
 
 
 def is_simulated(data_set: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from dense_labels import config as config_lib
 from dense_labels import files, kept_heads, progress, run_config, run_pictures
-from dense_labels.registry import HEADS, READERS, SOURCES, has_unit_labels
+from dense_labels.registry import HEADS, data_set, has_unit_labels
 from dense_labels.run import Run
 from dense_labels.run_pictures import Measured, Subject
 
@@ -129,7 +129,7 @@ def _of_training(run, config) -> config_lib.Config:
 
 def _is_unannotated(name: str) -> bool:
     """Whether a run that trained on this data set saw pictures without landmarks, those of a folder of the user's."""
-    return bool((SOURCES if name in SOURCES else READERS)[name].facts.get("unannotated"))
+    return bool(data_set(name).facts.get("unannotated"))
 
 
 def _subject(run, config, untrained) -> Subject:

@@ -258,7 +258,8 @@ def _resolved(config: config_lib.Config, source: Any, precision: str, replicas: 
     if is_simulated(config.data.name):
         return dataclasses.replace(config, train=train)
     data = pictures.settled(config.data, source.boxed)
-    data = dataclasses.replace(data, size=tuple(source.size), num_pictures=count)
+    size = tuple(source.size or source.frame(stride=1).full_size)  # of what has a size of its own, nothing is resized
+    data = dataclasses.replace(data, size=size, crop=data.crop if source.size else source.margin, num_pictures=count)
     return dataclasses.replace(config, data=data, train=train)
 
 
@@ -271,15 +272,15 @@ def _fit(
     alike: dict[str, str],
     backup: Any,
 ) -> None:
-    from dense_labels.training import backups, loop
+    from dense_labels.training import backups, loop, restoring
     from input_pipeline import pipeline
 
-    network = NETWORKS[config.model.name].value
-    stride, count = network.stride(config.model), config.data.num_pictures or source.count("train")
+    stride = NETWORKS[config.model.name].value.stride(config.model)
+    count = config.data.num_pictures or source.count("train")
     loop.train(
         config,
         workdir,
-        network=functools.partial(network.create, config.model),
+        network=functools.partial(restoring.created_network, config.model),
         dataset=lambda start_step, context: pipeline.training_pairs(
             source,
             stride=loop.pairs_stride(config, stride),

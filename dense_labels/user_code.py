@@ -97,7 +97,10 @@ def run_missing(paths: Iterable[str]) -> None:
         if not os.path.isabs(path):
             raise ValueError(f"registered_by names {path}: the whole path of a Python file is expected")
         if not os.path.exists(path):
-            progress.warn(f"{path} is not there any more; what it registered is missing")
+            progress.warn(
+                f"{path} is not there any more, and what it registered is missing; put it there again, or import it "
+                "first, in Python"
+            )
         elif path not in known:
             progress.note(f"running {path}, which this run or configuration names")
             run(path)

@@ -9,9 +9,9 @@ import tensorflow as tf
 from dense_labels.batches import AnnotatedPairBatch, ImageBatch, LandmarkBatch, PairBatch
 from dense_labels.compat import without_autograph
 from dense_labels.config import Config
-from dense_labels.registry import READERS, SOURCES
+from dense_labels.registry import READERS, data_set
 from input_pipeline import data_service, order
-from input_pipeline.sources import stills
+from input_pipeline.sources import base, stills
 from input_pipeline.sources.base import Source
 
 MILD = 0.5  # strength of the warps of annotated pictures
@@ -23,8 +23,7 @@ def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0, last: Co
 
     Args:
       config: of the run; it is not changed. `data.name` is one of the registries SOURCES and READERS.
-      only, most, last: of still pictures, the splits that are wanted, and how many pictures of each; see
-        `stills.prepare`.
+      only, most, last: of still pictures, which splits are wanted, and how much of each; see `stills.prepare`.
 
     Returns:
       The source of the batches.
@@ -33,11 +32,12 @@ def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0, last: Co
       ValueError: if the data set is not there, not complete, or damaged.
       OSError: if what is made of it cannot be written.
     """
-    simulated_or_video = config.data.name in SOURCES
-    entry = SOURCES[config.data.name] if simulated_or_video else READERS[config.data.name]
+    entry = data_set(config.data.name)
     if entry.check:
         entry.check(config)
-    return entry.value(config) if simulated_or_video else stills.prepare(config, only=only, most=most, last=last)
+    if config.data.name in READERS:
+        return stills.prepare(config, only=only, most=most, last=last)
+    return base.check(entry.value(config), entry)
 
 
 @without_autograph

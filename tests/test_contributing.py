@@ -1,6 +1,7 @@
 """What CONTRIBUTING.md shows of adding a part does add it."""
 
 import re
+import types
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import tensorflow as tf
 from dense_labels import batches, config, registry
 from dense_labels.config import Config
 from dense_labels.pictures import gallery
+from dense_labels.training import restoring
+from input_pipeline.views import pairs
 from tests.commands import ROOT
 
 KINDS = ("LOSSES", "NETWORKS", "HEADS", "READERS", "SOURCES", "WARPS", "METRICS", "PICTURES")
@@ -52,6 +55,33 @@ def test_the_network_and_the_loss_are_trained(chosen, added):
     points, visible = tf.random.uniform([2, 8, 10, 2], maxval=16), tf.ones([2, 8, 10])
     loss((labels, labels, points, visible))
     assert np.isfinite(loss.losses[0].numpy()) and not network.has_confidence(chosen.model)
+
+
+def test_the_network_is_built_as_a_training_needs_it(chosen):
+    network = restoring.created_network(chosen.model)
+    assert len(network.trainable_variables) == 4
+    chosen.model.name = "nothing"
+    with pytest.MonkeyPatch.context() as patch:
+        nothing = types.SimpleNamespace(create=lambda settings, precision: None)
+        patch.setitem(registry.NETWORKS._entries, "nothing", registry.Entry("nothing", "", nothing, file="/x/mine.py"))
+        with pytest.raises(ValueError, match="mine.py.* must return a Keras model; found NoneType"):
+            restoring.created_network(chosen.model)
+
+
+def test_what_the_warp_and_the_change_of_colour_return_is_checked(added):
+    images, seeds = np.zeros([2, 16, 16, 3], np.uint8), np.zeros([2, 2], np.int64)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("u8", lambda images, *_: tf.cast(images, tf.uint8)), ("grey", lambda x, *_: x[..., :1])):
+            patch.setitem(registry.COLOURS._entries, name, registry.Entry(name, "", value, file="/x/mine.py"))
+            views = config.ViewsConfig(colour=name)
+            with pytest.raises(
+                ValueError, match=r"colour '.*mine.py\), must return float32 \(4, 16, 16, 3\) from 0 to 1;"
+            ):
+                pairs.two_views(images, seeds, views, stride=2, crop=0)
+        nothing = registry.Entry("nothing", "", lambda *_, **__: None, file="/x/mine.py")
+        patch.setitem(registry.WARPS._entries, "nothing", nothing)
+        with pytest.raises(ValueError, match="warp 'nothing', .*mine.py.*, must return ViewMaps; found NoneType"):
+            pairs.two_views(images, seeds, config.ViewsConfig(warp="nothing"), stride=2, crop=0)
 
 
 def test_the_head_is_fitted_and_restored(added):

@@ -4,11 +4,14 @@ import json
 import re
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
-from dense_labels import registry
+from dense_labels import config, registry, run_training
+from input_pipeline import pipeline
+from input_pipeline.sources import base
 from tests import commands, drawn
 from tests.commands import ROOT, environment
 
@@ -164,9 +167,58 @@ def test_another_process_opens_it(workdir):
     assert re.fullmatch(r"note: running /.*\.py, which this run or configuration names", said)
 
 
+def _source(size):
+    """A source of images (height, width) that are of that size."""
+    made = type("Mine", (base.Source,), {name: None for name in base.Source.__abstractmethods__})()
+    made.input_size = size
+    return made
+
+
+def test_the_frame_of_a_source_that_resizes_nothing_is_that_of_its_images(monkeypatch):
+    source = _source((32, 48))
+    source.margin, source.count = 4, lambda split: 7
+    before = config.with_overrides(config.Config(), {"data.name": "mine", "train.batch_size": 2, "data.crop": 15})
+    monkeypatch.setitem(registry.SOURCES._entries, "mine", registry.Entry("mine", "", print))
+    resolved = run_training._resolved(before, source, "float32", 1)
+    assert (resolved.data.size, resolved.data.crop, resolved.data.num_pictures) == ((40, 56), 4, 7)
+
+
+def test_a_name_of_a_source_and_of_a_reader_is_refused(monkeypatch):
+    entry = registry.Entry("folder", "", print, file="/x/mine.py")
+    list(registry.SOURCES)
+    monkeypatch.setitem(registry.SOURCES._entries, "folder", entry)
+    with pytest.raises(ValueError, match="'folder' is the name of .*mine.py.* and of .*folder.py.*: rename yours"):
+        config.check(config.Config())
+
+
+def test_a_network_that_lacks_a_function_is_refused():
+    with pytest.raises(ValueError, match="^network 'half', .*, lacks stride, has_confidence$"):
+        registry.NETWORKS.register("half", "a network")(types.SimpleNamespace(create=print))
+
+
+@pytest.mark.parametrize(
+    "size, found, said",
+    [
+        ((48, 48), types.SimpleNamespace(input_size=(32, 32)), "must return a Source; found SimpleNamespace"),
+        ((48, 48), _source((32, 32)), "is registered with size=(48, 48), but its images have input_size=(32, 32)"),
+        (None, _source((32, 32)), "is registered with size=None, but its images have input_size=(32, 32)"),
+    ],
+)
+def test_a_source_that_is_not_what_it_was_registered_as_is_refused(size, found, said, monkeypatch):
+    facts = {"simulated": True, **({"size": size} if size else {})}
+    list(registry.SOURCES)
+    entry = registry.Entry("mine", "", lambda _: found, facts=facts, file="/x/mine.py")
+    monkeypatch.setitem(registry.SOURCES._entries, "mine", entry)
+    with pytest.raises(ValueError, match=f"mine.py.* {re.escape(said)}"):
+        pipeline.prepare(config.with_overrides(config.Config(), {"data.name": "mine"}))
+
+
 def test_a_name_that_is_taken_is_refused():
     list(registry.LOSSES)  # ours are there
-    with pytest.raises(ValueError, match="there is a loss 'dist' already, in dense_labels.training.losses.dist.create"):
+    with pytest.raises(
+        ValueError,
+        match="there is a loss 'dist' already: dense_labels.training.losses.dist.create .* and .*; rename yours",
+    ):
         registry.LOSSES.register("dist", "something else")(lambda config, stride: None)
 
 

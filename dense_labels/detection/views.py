@@ -14,7 +14,6 @@ from dense_labels.batches import Array, LabelledLandmarks
 from dense_labels.compat import without_autograph
 from dense_labels.config import ViewsConfig
 from dense_labels.evaluation import sides
-from dense_labels.registry import WARPS
 from input_pipeline import order as order_lib
 from input_pipeline.views import pairs, point_maps, view_maps
 
@@ -206,7 +205,7 @@ def _views(pictures, landmarks, annotated, seeds, views, order, all_round, upsid
 
 def _maps(seed, size, views, all_round, upside_down):
     """How two views of each picture are warped, and turned."""
-    maps = WARPS[views.warp].value(seed, size, stride=_ANY_STRIDE, crop=0, strength=views.strength, views=views)
+    maps = view_maps.draw_chosen(seed, size, views, stride=_ANY_STRIDE, crop=0, strength=views.strength)
     if not (all_round or upside_down):
         return maps
     draw = lambda one: tf.random.stateless_uniform([], tf.random.fold_in(one, _TURN), 0.0, 2 * np.pi)  # noqa: E731

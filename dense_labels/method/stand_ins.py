@@ -76,8 +76,9 @@ def tracked(network: tf.keras.Model) -> tf.train.Checkpoint:
 def _weights(part: Any, above: tuple[int, ...]) -> dict[str, Any]:
     """The weights of a layer, or of layers in a list or dictionary, by name; those of layers within in dictionaries."""
     layer = tf.keras.layers.Layer
+    named: dict[str, Any]
     if isinstance(part, (list, tuple)):
-        named = dict(enumerate(part))
+        named = {str(k): each for k, each in enumerate(part)}
     elif isinstance(part, dict):
         named = part
     elif isinstance(part, tf.keras.Sequential) or hasattr(part, "operations"):  # as functional models alone have

@@ -18,6 +18,7 @@ from dense_labels.registry import LOSSES, NETWORKS, compares_labels
 from dense_labels.training import callbacks, checkpoints, optimizers, strategies
 
 _LOGS = "tensorboard"  # folder in the work directory
+_ROUNDING = 1e-3
 Dataset = Callable[[int, tf.distribute.InputContext], tf.data.Dataset]
 
 
@@ -160,6 +161,7 @@ def train(
             model, workdir, settings.keep_checkpoints, strategies.is_chief(strategy), **kept
         )
         step = _restore(model.network, saver, settings.init_from)
+    _check_labels(config, model.network, examples, stride)
     begun: dict[str, str | int] = {"step": step, "weights": _digest(model.network), **(alike or {})}
     strategies.check_alike(strategy, begun)
     epochs_done = step // steps_per_epoch
@@ -211,6 +213,22 @@ def _compiled(
     model.compile(optimizers.summed_first(optimizer), jit_compile=settings.jit_compile)
     model.distribute_reduction_method = "first"  # of what a step returns, which is the same on all replicas
     return model
+
+
+def _check_labels(config: config_lib.Config, network: tf.keras.Model, examples: PairBatch, stride: int) -> None:
+    """Raises a ValueError where a network does not give what it is registered for."""
+    image = tf.convert_to_tensor(examples.image_a[:1])
+    least, most = float(tf.reduce_min(image)), float(tf.reduce_max(image))
+    if not -_ROUNDING <= least <= most <= 1 + _ROUNDING:
+        raise ValueError(f"images of the data set, or recoloured, are from {least} to {most}; they must be from 0 to 1")
+    labels = network(image, training=False)
+    expected = [1, *(side // stride for side in image.shape[1:3]), config.model.label_size]
+    if not tf.is_tensor(labels) or labels.dtype != tf.float32 or labels.shape != expected:
+        found = f"{labels.dtype.name} {labels.shape}" if tf.is_tensor(labels) else type(labels).__name__
+        raise ValueError(
+            f"{NETWORKS[config.model.name].place} must give float32 {expected} of an image {image.shape}, for its "
+            f"stride is {stride} and config.model.label_size={config.model.label_size}; found {found}"
+        )
 
 
 def _restore(network: tf.keras.Model, saver: checkpoints.Checkpoints, init_from: str) -> int:

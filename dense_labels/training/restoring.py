@@ -12,6 +12,28 @@ from dense_labels.registry import NETWORKS
 from dense_labels.training import checkpoints
 
 
+def created_network(settings: config_lib.ModelConfig, precision: str = "float32") -> tf.keras.Model:
+    """Creates the network that a configuration names, with its weights.
+
+    Args:
+      settings: the part of the configuration about the network.
+      precision: Keras dtype or policy name of its convolutions.
+
+    Returns:
+      `tf.keras.Model` from images [B, H, W, 3] to labels.
+
+    Raises:
+      ValueError: if what is registered under the name creates something else.
+    """
+    entry = NETWORKS[settings.name]
+    network = entry.value.create(settings, precision)
+    if not isinstance(network, tf.keras.Model):
+        raise ValueError(f"create of {entry.place} must return a Keras model; found {type(network).__name__}")
+    if not network.built:  # as a Sequential without an input
+        network.build([None, None, None, 3])
+    return network
+
+
 def restored_network(config: config_lib.Config, workdir: str | os.PathLike | None) -> tuple[tf.keras.Model, int]:
     """Creates the network of a configuration, with the weights of the newest checkpoint of a run.
 
@@ -29,5 +51,5 @@ def restored_network(config: config_lib.Config, workdir: str | os.PathLike | Non
     model = copy.copy(config.model)
     if workdir:
         model.weights = "none"  # those of a trunk are in the checkpoint
-    network = NETWORKS[model.name].value.create(model, "float32")
+    network = created_network(model)
     return network, checkpoints.restore_network(network, os.fspath(workdir)) if workdir else 0

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from dense_labels.batches import Frame
+from dense_labels.registry import Entry
 
 
 class Source(abc.ABC):
@@ -183,3 +184,13 @@ def spread(index: tf.Tensor, count: int | None, examples: int) -> tf.Tensor:
       Integer tensor, below `examples`.
     """
     return index if count is None or count >= examples else index * examples // count
+
+
+def check(source: Source, entry: Entry) -> Source:
+    """Refuses a source that is not what it was registered as; raises a ValueError."""
+    if not isinstance(source, Source):
+        raise ValueError(f"{entry.place} must return a Source; found {type(source).__name__}")
+    said, size = entry.facts.get("size"), tuple(source.input_size)
+    if entry.facts.get("simulated") and (said is None or tuple(said) != size):
+        raise ValueError(f"{entry.place} is registered with size={said}, but its images have input_size={size}")
+    return source

@@ -11,13 +11,13 @@ import tensorflow as tf
 from dense_labels import progress
 from dense_labels.batches import AnnotatedPairBatch, ImageBatch, LandmarkBatch
 from dense_labels.config import Config, ViewsConfig
-from dense_labels.registry import READERS, WARPS
+from dense_labels.registry import READERS
 from input_pipeline.readers import consistency
 from input_pipeline.readers import folder as folder_reader
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.sources import agreement, base, sizes
 from input_pipeline.storage import resized
-from input_pipeline.views import pairs, point_maps
+from input_pipeline.views import pairs, point_maps, view_maps
 from input_pipeline.views.view_maps import ViewMaps
 
 _LEAST_VISIBLE = 0.5  # of the cells; with the published warps it is four fifths
@@ -179,8 +179,7 @@ class Stills(base.Source):
         return float(tf.reduce_mean(tf.cast(point_maps.inside(points_in_b(), self.input_size), tf.float32)))
 
     def _draw_maps(self, seeds: tf.Tensor, stride: int, views: ViewsConfig, strength: float) -> ViewMaps:
-        draw = WARPS[views.warp].value
-        return draw(seeds, self.size, stride=stride, crop=self.margin, strength=strength, views=views)
+        return view_maps.draw_chosen(seeds, self.size, views, stride=stride, crop=self.margin, strength=strength)
 
     def _as_seen(self, pictures: tf.Tensor) -> tf.Tensor:
         """The images, less their margin, of pictures uint8 [B, H, W, 3]."""

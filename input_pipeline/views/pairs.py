@@ -7,7 +7,7 @@ import tensorflow as tf
 from dense_labels.batches import Array, PairBatch
 from dense_labels.config import ViewsConfig
 from dense_labels.method import geometry
-from dense_labels.registry import COLOURS, WARPS
+from dense_labels.registry import COLOURS
 from input_pipeline.views import point_maps, view_maps, warps
 from input_pipeline.views.view_maps import ViewMaps
 
@@ -129,8 +129,8 @@ def two_views(images: tf.Tensor, seeds: tf.Tensor, views: ViewsConfig, *, stride
     Returns:
       A PairBatch of views of H - 2 crop by W - 2 crop pixels.
     """
-    draw, size = WARPS[views.warp].value, tuple(images.shape[1:3])
-    maps = draw(3 * seeds, size, stride=stride, crop=crop, strength=views.strength, views=views)
+    size = tuple(images.shape[1:3])
+    maps = view_maps.draw_chosen(3 * seeds, size, views, stride=stride, crop=crop, strength=views.strength)
     batch = pair_from_maps(images, 3 * seeds, maps, border=views.border, flip=views.flip)
     return recolour(batch, seeds, views)
 
@@ -190,10 +190,20 @@ def recolour(batch: PairBatch, seeds: tf.Tensor, views: ViewsConfig) -> PairBatc
 
     Returns:
       The PairBatch with other images.
+
+    Raises:
+      ValueError: if the change of colour returns images of another type or shape.
     """
     images = tf.concat([batch.image_a, batch.image_b], axis=0)
     seeds = tf.concat([3 * seeds + 1, 3 * seeds + 2], axis=0)
-    image_a, image_b = tf.split(COLOURS[views.colour].value(images, seeds, views), 2)
+    entry = COLOURS[views.colour]
+    changed = tf.convert_to_tensor(entry.value(images, seeds, views))
+    if changed.dtype != tf.float32 or not changed.shape.is_compatible_with(images.shape):
+        raise ValueError(
+            f"change of colour {entry.name!r}, {entry.place}, must return float32 {images.shape} from 0 to 1; found "
+            f"{changed.dtype.name} {changed.shape}"
+        )
+    image_a, image_b = tf.split(changed, 2)
     return batch._replace(image_a=image_a, image_b=image_b)
 
 

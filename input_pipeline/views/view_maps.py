@@ -10,7 +10,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from dense_labels.batches import Array
+from dense_labels.config import ViewsConfig
 from dense_labels.method import geometry
+from dense_labels.registry import WARPS
 from input_pipeline.views import point_maps, random_maps, warps
 from input_pipeline.views.point_maps import PointMap
 
@@ -87,6 +89,25 @@ def draw_tps(
     w2 = point_maps.compose(end_2, functools.partial(warps.at_points, second, size=size))
     locate = functools.partial(_locate, w1=w1, w2=w2, size=size, crop=crop, reach=reach)
     return ViewMaps(a_to_source, b_to_source, points_in_b, locate)
+
+
+def draw_chosen(
+    seed: Array, size: tuple[int, int], views: ViewsConfig, *, stride: int, crop: int, strength: float
+) -> ViewMaps:
+    """Draws the warps that a configuration chooses, at a strength of their own.
+
+    Args:
+      seed, size, stride, crop, strength: as of `draw_affine`, but integer [B, 2], a seed for each picture.
+      views: the part of the configuration; `views.warp` is one of the registry WARPS.
+
+    Raises:
+      ValueError: if what is registered under the name returns something else.
+    """
+    entry = WARPS[views.warp]
+    maps = entry.value(seed, size, stride=stride, crop=crop, strength=strength, views=views)
+    if not isinstance(maps, ViewMaps):
+        raise ValueError(f"warp {entry.name!r}, {entry.place}, must return ViewMaps; found {type(maps).__name__}")
+    return maps
 
 
 def draw_affine(

@@ -238,6 +238,13 @@ def test_a_mistake_in_the_configuration_is_one_line(arguments, words, tmp_path):
     assert not (tmp_path / "w").exists()
 
 
+def test_of_a_mistake_in_a_graph_the_last_line_is_said(capsys):
+    message = "in user code:\n\n    File \"a.py\", line 1, in f  *\n        g()\n\n    ValueError: labels: [1] found\n"
+    with pytest.raises(SystemExit):
+        command_line._fail(ValueError(message))
+    assert capsys.readouterr().err == "error: labels: [1] found\n"
+
+
 def test_help_shows_every_key_of_the_configuration():
     text = " ".join(commands.run("train_main.py", "--help").stdout.split())
     assert all(f"--config.{name}=" in text for name in config.key_names())

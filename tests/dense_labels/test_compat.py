@@ -142,7 +142,9 @@ def test_weights_that_a_checkpoint_could_not_tell_apart_are_refused():
             return sum(part(values) for part in self.parts)
 
     images = tf.keras.Input([3])
-    with pytest.raises(ValueError, match="^several has two weights kernel: keep each of its layers in an attribute"):
+    with pytest.raises(
+        ValueError, match="^several has two weights kernel: keep each of its layers in an attribute of its own"
+    ):
         compat.saved_network(tf.keras.Model(images, Several()(images)))
 
 

@@ -1,6 +1,7 @@
 """Training: one replica equals two, a stopped run ends where an unstopped one does, a begun one begins anew."""
 
 import io
+import re
 import types
 
 import numpy as np
@@ -141,6 +142,31 @@ def test_xla_with_several_replicas_is_refused(config, tmp_path):
     config.train.jit_compile = True
     with pytest.raises(ValueError, match=r"^config\.train\.jit_compile=True: is for one replica;"):
         tiny.train(config, tmp_path, strategy=tiny.two_replicas())
+
+
+@pytest.mark.parametrize(
+    "stride, label_size, precision, found",
+    [
+        (2, 4, "float32", "float32 (1, 12, 16, 4)"),
+        (4, 3, "float32", "float32 (1, 6, 8, 3)"),
+        (2, 3, "bfloat16", "bfloat16"),
+    ],
+)
+def test_a_network_that_does_not_give_what_it_promises_is_refused(config, stride, label_size, precision, found):
+    network = tiny.network(stride=stride, label_size=label_size)
+    if precision != "float32":
+        network = tf.keras.Sequential([network, tf.keras.layers.Lambda(lambda x: tf.cast(x, precision))])
+    said = r"must give float32 \[1, 12, 16, 3\] of an image \(1, 24, 32, 3\), for its stride is 2 and .*; found "
+    with pytest.raises(ValueError, match=said + re.escape(found)):
+        loop._check_labels(config, network, tiny.examples(), STRIDE)
+
+
+def test_images_that_a_change_of_colour_took_out_of_their_range_are_refused(config):
+    examples = tiny.examples()._replace(image_a=200 * tiny.examples().image_a)
+    with pytest.raises(
+        ValueError, match="images of the data set, or recoloured, are from .* to 200.0; they must be from 0"
+    ):
+        loop._check_labels(config, tiny.network(), examples, STRIDE)
 
 
 def test_a_replica_without_a_second_pair_cannot_exchange(config, tmp_path):
