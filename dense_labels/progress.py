@@ -40,6 +40,11 @@ def some(names: Iterable[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + ", ..." * (len(names) > most)
 
 
+def reason(error: Exception) -> str:
+    """Returns the type of an error and the first line of what it says, for a warning."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
 def not_installed(what: str, package: str, extra: str) -> ValueError:
     """Returns the error for a package that only some uses need, and that is missing.
 

@@ -54,8 +54,8 @@ class Entry(Generic[T]):
 
     @property
     def place(self) -> str:
-        """What was registered, and where, as messages name it."""
-        return f"{_name(self)} ({self.file})" if self.file else _name(self)
+        """The name, and the file where there is one, as messages have them: "huber (/home/me/huber.py)"."""
+        return f"{self.name} ({self.file})" if self.file else self.name
 
 
 class Registry(Mapping[str, Entry[T]]):
@@ -98,7 +98,7 @@ class Registry(Mapping[str, Entry[T]]):
         def add(value: T) -> T:
             entry = Entry(name, words, value, tuple(keys), check, facts, _file(value))
             if lacks := [need for need in self._needs if not callable(getattr(value, need, None))]:
-                raise ValueError(f"{self.kind} {name!r}, {entry.place}, lacks {', '.join(lacks)}")
+                raise ValueError(f"{self.kind} {entry.place} lacks {', '.join(lacks)}")
             known = self._entries.get(name)
             if known is not None and _origin(known) != _origin(entry):
                 raise ValueError(

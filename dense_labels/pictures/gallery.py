@@ -157,7 +157,9 @@ def label_pairs(
 
 
 def draw(material: Material, *, only_learned: bool = False) -> dict[str, np.ndarray]:
-    """Draws every registered picture whose `needs` the material has; one that cannot be drawn is a warning.
+    """Draws every registered picture whose `needs` the material has.
+
+    One that cannot be drawn, or is no uint8 [H, W, 3], is a warning.
 
     Args:
       material: what there is.
@@ -173,13 +175,20 @@ def draw(material: Material, *, only_learned: bool = False) -> dict[str, np.ndar
             continue
         try:
             picture = entry.value(material) if all(map(material.has, needs)) else None
+            if picture is not None:
+                pictures[entry.name] = _checked(picture)
         except Exception as error:  # whatever is wrong with a picture, it is worth less than the run it is of
-            reason = (str(error).splitlines() or [""])[0]
-            progress.warn(f"picture {entry.name} cannot be drawn: {type(error).__name__}: {reason}")
-            continue
-        if picture is not None:
-            pictures[entry.name] = picture
+            progress.warn(f"picture {entry.place} cannot be drawn: {progress.reason(error)}")
     return pictures
+
+
+def _checked(picture: Any) -> np.ndarray:
+    """A picture as numpy has it; raises a ValueError where it is not uint8 [H, W, 3]."""
+    array = np.asarray(picture)
+    if array.dtype != np.uint8 or array.shape[2:] != (3,) or not array.size:
+        found = f"{type(picture).__name__} of {array.dtype} {list(array.shape)}"
+        raise ValueError(f"it is {found}; uint8 [H, W, 3] is expected")
+    return array
 
 
 def in_order() -> list[Entry]:

@@ -249,7 +249,7 @@ class Pictures(tf.keras.callbacks.Callback):
         try:
             draw()
         except Exception as error:
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            reason = progress.reason(error)
             progress.warn(f"the pictures of {what} cannot be drawn: {reason}; training goes on without them")
 
     def _epochs_drawn(self) -> int:

@@ -37,10 +37,11 @@ def blank(registered, monkeypatch):
 @pytest.mark.parametrize("stride", planted.ODD_STRIDES)
 def test_everything_is_drawn_where_sides_are_no_multiple_of_the_stride(stride, capsys, monkeypatch):
     """Each is laid out; that takes half of the time, and turning it into pixels is left to its own tests."""
-    monkeypatch.setattr(sheet, "render", lambda figure: figure.axes)
+    monkeypatch.setattr(sheet, "render", lambda figure: np.full([1, 1, 3], len(figure.axes), np.uint8))
     pictures = gallery.draw(planted.material(planted.ODD, stride, count=1))
     assert capsys.readouterr().out == ""
-    assert list(pictures) == [entry.name for entry in gallery.in_order()] and all(pictures.values())
+    assert list(pictures) == [entry.name for entry in gallery.in_order()]
+    assert all(picture.any() for picture in pictures.values())
 
 
 def test_the_views_of_a_training_are_each_labelled_once(blank):
@@ -121,8 +122,31 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(blank, capsys):
     pictures = gallery.draw(planted.material())
     assert "labels" in pictures and not {"broken", "mistaken"} & set(pictures)
     first, second = capsys.readouterr().out.splitlines()
-    assert first == "warning: picture broken cannot be drawn: IndexError: of no use"
-    assert second.startswith("warning: picture mistaken cannot be drawn: AttributeError: ") and "paris" in second
+    assert first == f"warning: picture broken ({__file__}) cannot be drawn: IndexError: of no use"
+    assert second.startswith(f"warning: picture mistaken ({__file__}) cannot be drawn: AttributeError: ")
+    assert "paris" in second
+
+
+@pytest.mark.parametrize(
+    "returned, found",
+    [
+        (np.zeros([4, 5, 3], np.float32), "ndarray of float32 [4, 5, 3]"),
+        (np.zeros([4, 5, 3], np.int64), "ndarray of int64 [4, 5, 3]"),
+        (np.zeros([4, 5], np.uint8), "ndarray of uint8 [4, 5]"),
+        (np.zeros([2, 4, 5, 3], np.uint8), "ndarray of uint8 [2, 4, 5, 3]"),
+        (np.zeros([0, 5, 3], np.uint8), "ndarray of uint8 [0, 5, 3]"),
+        ([[[1, 2, 3]]], "list of int64 [1, 1, 3]"),
+    ],
+)
+def test_what_is_no_picture_is_a_warning_and_not_written(blank, capsys, tmp_path, returned, found):
+    blank.register("of_mine", "It is no picture.", title="Of mine", needs=("pairs",))(lambda material: returned)
+    pictures = gallery.draw(planted.material())
+    gallery.save(tmp_path, pictures)
+    assert "labels" in pictures and not (tmp_path / "of_mine.png").exists()
+    [said] = capsys.readouterr().out.splitlines()
+    assert said == (
+        f"warning: picture of_mine ({__file__}) cannot be drawn: ValueError: it is {found}; uint8 [H, W, 3] is expected"
+    )
 
 
 def test_pairs_of_another_stride_than_the_networks_are_refused():
