@@ -108,7 +108,12 @@ def run_missing(paths: Iterable[str]) -> None:
 
 def registered_by(entries: Iterable[Entry]) -> list[str]:
     """Lists the files that have registered some of these entries and that the registries do not find by themselves."""
-    return sorted({entry.file for entry in entries if entry.file and not _is_ours(entry.file)})
+    return sorted({entry.file for entry in entries if entry.file and is_outside(entry)})
+
+
+def is_outside(entry: Entry) -> bool:
+    """Says whether an entry is of the user's own: of a file from outside the program, or typed in."""
+    return not (entry.file and _is_ours(entry.file))
 
 
 def _is_ours(file: str) -> bool:

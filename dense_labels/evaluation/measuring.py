@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from dense_labels import progress, user_code
 from dense_labels.batches import LabelledLandmarks
 from dense_labels.evaluation import metrics, turns
-from dense_labels.registry import HEADS, METRICS
+from dense_labels.registry import HEADS, METRICS, Entry
 
 MEAN_SHAPE = "mean_shape"  # each landmark at its mean place: what is known without looking at a picture
 CHOSEN = (  # how the head that is exported was chosen, where no test pictures are given
@@ -104,24 +106,26 @@ def measure(
       **protocol: how they were predicted, in words and numbers.
 
     Returns:
-      Parts of a `result.Result`: `metrics`, for each decoding every figure of `METRICS`; `curves`, the cumulative error
-      and PCK curves; `landmark_error_percent`, the mean error landmark by landmark; `protocol`.
+      Parts of a `result.Result`: `metrics`, for each decoding every figure of `METRICS`, but for those of the user's
+      own that cannot be measured, of which is warned; `curves`, the cumulative error and PCK curves;
+      `landmark_error_percent`, the mean error landmark by landmark; `protocol`.
+
+    Raises:
+      ValueError: if no landmark can be measured.
     """
     if predicted is None or images is None:
         return {"metrics": {}, "protocol": {"tested": "nothing: there are too few annotated images", **protocol}}
     annotated = _measurable(images, normaliser)
     words = decodings()
-    figures: dict[str, float] = {}
     curves: dict[str, Any] = {"percent": PERCENT.tolist()}
-    for name, points in predicted.items():
-        measured = in_pictures(points, images)
-        figures.update({f"{name}_{metric.name}": float(metric.value(measured)) for metric in METRICS.values()})
+    measured = {name: in_pictures(points, images) for name, points in predicted.items()}
+    for name, each in measured.items():
         curves[name] = {
-            "cumulative": metrics.cumulative_error_curve(metrics.image_errors(*measured), PERCENT).tolist(),
-            "pck": metrics.pck_curve(*measured, PERCENT / 100, average="points").tolist(),
+            "cumulative": metrics.cumulative_error_curve(metrics.image_errors(*each), PERCENT).tolist(),
+            "pck": metrics.pck_curve(*each, PERCENT / 100, average="points").tolist(),
         }
     return {
-        "metrics": figures,
+        "metrics": _figures(measured),
         "curves": curves,
         "landmark_error_percent": {name: landmark_errors(points, images)[:-1] for name, points in predicted.items()},
         "protocol": {
@@ -132,6 +136,34 @@ def measure(
             **protocol,
         },
     }
+
+
+def _figures(measured: Mapping[str, metrics.Measured]) -> dict[str, float]:
+    """Every figure of each decoding; one of the user's own is of all decodings or of none."""
+    found = {metric.name: _measured_by(metric, measured) for metric in METRICS.values()}
+    return {f"{name}_{metric}": values[name] for name in measured for metric, values in found.items() if values}
+
+
+def _measured_by(metric: Entry, measured: Mapping[str, metrics.Measured]) -> dict[str, float]:
+    """What a metric is of each decoding; nothing of one of the user's own that fails, which is said."""
+    if not user_code.is_outside(metric):
+        return {name: float(metric.value(each)) for name, each in measured.items()}
+    try:
+        return {name: _finite(metric.value(each)) for name, each in measured.items()}
+    except Exception as error:  # whatever is wrong with it, it is worth less than the heads that were fitted
+        progress.warn(f"metric {metric.place} cannot be measured: {progress.reason(error)}")
+        return {}
+
+
+def _finite(value: Any) -> float:
+    """A number of any type; raises a ValueError where it is none or not finite."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise ValueError(f"a finite number is expected, not {reprlib.repr(value)}")
+    return number
 
 
 def how_chosen(known: LabelledLandmarks, shown: Sequence[Hashable] | None, in_turns: bool) -> str:

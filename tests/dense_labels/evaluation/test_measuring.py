@@ -1,6 +1,7 @@
 """Tests of what is measured of predicted landmarks, against figures worked out by hand."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -169,3 +170,34 @@ def test_a_metric_from_outside_is_measured_of_every_decoding(images, monkeypatch
     figures = measuring.measure(predicted, images, "eye distance")["metrics"]
     assert figures["regress_median_percent"] == pytest.approx(100 * 4 / 50, rel=1e-5)
     assert {name.removeprefix("regress_") for name in figures if name.startswith("regress_")} == set(METRICS)
+
+
+def stop(_):
+    raise ZeroDivisionError("division by zero\nby nobody")
+
+
+@pytest.mark.parametrize(
+    "value, said",
+    [
+        (stop, "ZeroDivisionError: division by zero"),
+        (lambda _: None, "ValueError: a finite number is expected, not None"),
+        (lambda _: "much", "ValueError: a finite number is expected, not 'much'"),
+        (lambda points: np.log(points.predicted[0, 0, 0] - points.landmarks[0, 0, 0]), "ValueError: .*, not .*-inf.*"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_a_metric_from_outside_that_fails_of_any_decoding_is_left_out(images, monkeypatch, capsys, value, said):
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS))
+    ours, predicted = set(METRICS), {"mean_shape": images.landmarks + 1, "regress": images.landmarks}
+    METRICS.register("of_mine", "mine")(value)
+    figures = measuring.measure(predicted, images, "eye distance")["metrics"]
+    assert list(figures) == [f"{way}_{name}" for way in predicted for name in METRICS if name in ours]
+    place = re.escape(f"of_mine ({__file__})")
+    assert re.fullmatch(f"warning: metric {place} cannot be measured: {said}\n", capsys.readouterr().out)
+
+
+def test_a_metric_of_ours_that_fails_is_no_warning(images, monkeypatch):
+    broken = dataclasses.replace(METRICS["pck_area"], value=stop)
+    monkeypatch.setitem(METRICS._entries, "pck_area", broken)
+    with pytest.raises(ZeroDivisionError):
+        measuring.measure({"regress": images.landmarks}, images, "eye distance")
