@@ -162,6 +162,7 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
         index = _index(folder)
         if index["version"] > VERSION:
             raise ValueError(f"version {index['version']}; this program reads up to {VERSION}: install a newer one")
+        config = config_lib.from_dict(index["configuration"])  # first, for it runs the files that register heads
         heads, calibrations = {}, {}
         for name in index["heads"]:
             with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
@@ -171,7 +172,6 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
         with np.load(folder / _EXAMPLES, allow_pickle=False) as examples:
             images = examples["images"] / np.float32(_LEVELS)
             landmarks = examples.get("landmarks")  # None of earlier versions
-        config = config_lib.from_dict(index["configuration"])
         facts = images, landmarks, calibrations, index.get("network", ""), _digest(folder / _INDEX)
         return KeptHeads(heads, Result.load(folder / _RESULT), config, *facts)
     except MemoryError:

@@ -3,14 +3,15 @@
 import dataclasses
 import json
 import shutil
+import sys
 import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels import kept_heads
-from dense_labels.config import Config
+from dense_labels import kept_heads, user_code
+from dense_labels.config import Config, with_overrides
 from dense_labels.evaluation.result import Result
 from dense_labels.registry import HEADS, Entry
 from dense_labels.training import archives
@@ -31,6 +32,19 @@ class Kept:
     @staticmethod
     def restore(state):
         return Kept(**{name: int(value) for name, value in state.items()})
+
+
+OUTSIDE = """
+from dense_labels.registry import HEADS
+from tests.dense_labels.test_kept_heads import Kept
+
+
+@HEADS.register("of_mine", "a head of a user's")
+class OfMine:
+    @staticmethod
+    def restore(state):
+        return Kept.restore(state)
+"""
 
 
 class Lost:
@@ -174,6 +188,22 @@ def test_any_byte_that_has_turned_is_noticed(tmp_path, name):
         path.write_bytes(changed)
         with pytest.raises(ValueError, match=r"heads/1 cannot be read \(.+\); evaluate the run again"):
             kept_heads.newest(tmp_path)
+
+
+def test_heads_of_ones_own_are_read_where_their_file_has_not_been_run(tmp_path, monkeypatch, capsys):
+    """As in a process of another day, which knows no more than the folder of the run."""
+    monkeypatch.setattr(HEADS, "_entries", dict(HEADS))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(user_code, "_FOLDERS", set())
+    file = tmp_path / "my_head.py"
+    file.write_text(OUTSIDE)
+    monkeypatch.setitem(sys.modules, "my_head", user_code.run(file))
+    config = with_overrides(Config(), {"eval.heads": ("of_mine",)})
+    result, examples = Result(best="of_mine", step=3), np.zeros([2, 4, 4, 3], np.float32)
+    kept_heads.save(tmp_path, kept_heads.KeptHeads({"of_mine": Kept(7)}, result, config, examples))
+    del HEADS._entries["of_mine"], sys.modules["my_head"]
+    assert kept_heads.newest(tmp_path).best.number == 7
+    assert f"note: running {file}, which this run or configuration names" in capsys.readouterr().out
 
 
 def test_heads_of_an_earlier_version_are_read_and_of_a_newer_one_refused(tmp_path):
