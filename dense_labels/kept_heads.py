@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dense_labels import config as config_lib
-from dense_labels import files, progress
+from dense_labels import files, progress, user_code
 from dense_labels.batches import Frame
 from dense_labels.evaluation.result import Result
 from dense_labels.registry import HEADS
@@ -85,13 +86,15 @@ class _Detector(NamedTuple):
     frame: Frame
 
 
-def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
-    """Keeps heads in a run, beside those of earlier evaluations.
+def save(workdir: str | os.PathLike, kept: KeptHeads, labels: Any = None) -> str:
+    """Keeps heads in a run, beside those of earlier evaluations; returns their digest, as `newest_digest`.
 
     Args:
       workdir: folder of the run, in which no other process keeps heads now.
       kept: the heads; those of a kind that cannot be restored are not kept, which is said. It is also said where the
         best of the evaluation before is not among them, for exports and predictions use the newest.
+      labels: float32 [N, h, w, L] of a few images. Heads of the user's own that answer otherwise on them once they are
+        restored, or cannot be, are not kept, of which is warned. None: their answers are not compared.
 
     Raises:
       OSError: if they cannot be written; nothing of them is left then.
@@ -101,6 +104,7 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
     names = [name for name in kept.heads if hasattr(HEADS[name].value, "restore")]
     for name in set(kept.heads) - set(names):
         progress.note(f"head {name} cannot be restored, so it is not kept in the run")
+    names = [name for name in names if not user_code.is_outside(HEADS[name]) or _is_restored(name, kept, labels)]
     files.remove_temporary(folder)  # of an evaluation that was killed here
     number = max(_versions(folder), default=0)
     before = _result(folder / str(number))
@@ -111,6 +115,27 @@ def save(workdir: str | os.PathLike, kept: KeptHeads) -> None:
             f"exports and predictions use {folder / str(number + 1)} now, which has no {before.best}, the best head of "
             f"{number}; to use that again, {again}fit {before.best} too"
         )
+    return newest_digest(workdir)
+
+
+def _is_restored(name: str, kept: KeptHeads, labels: Any) -> bool:
+    """Says whether a head answers on labels as it does once it is read back; warns where it does not."""
+    from dense_labels.evaluation import landmarks
+
+    content = io.BytesIO()
+    try:
+        np.savez(content, **kept.heads[name].state(), **kept.calibrations.get(name, {}))
+        content.seek(0)
+        restored, _ = _read_head(content, name)
+        if labels is not None:
+            landmarks.check_alike(restored, kept.heads[name], labels)
+    except Exception as error:  # whatever is wrong with it, it is worth less than the other heads and the result
+        progress.warn(
+            f"head {HEADS[name].place} is not kept, for restore(state) does not make it again from its state(): "
+            f"{progress.reason(error)}; mend them, and evaluate the run again"
+        )
+        return False
+    return True
 
 
 def _write(new: pathlib.Path, kept: KeptHeads, names: list[str]) -> None:
@@ -127,6 +152,16 @@ def _write(new: pathlib.Path, kept: KeptHeads, names: list[str]) -> None:
     index = {"version": VERSION, "heads": names, "sha256": digests, "configuration": configuration}
     index["network"] = kept.network
     (new / _INDEX).write_text(json.dumps(files.sealed(index), indent=2) + "\n")
+
+
+def _read_head(file: Any, name: str) -> tuple[Any, dict[str, np.ndarray]]:
+    """Makes a head again of its file; returns it and what its scores are worth."""
+    from dense_labels.evaluation import calibration  # with TensorFlow, as what restores heads
+
+    with np.load(file, allow_pickle=False) as arrays:
+        state = dict(arrays)
+    worth = {key: state.pop(key) for key in calibration.KEYS if key in state}
+    return HEADS[name].value.restore(state), worth
 
 
 def unfinished(workdir: str | os.PathLike) -> pathlib.Path:
@@ -155,8 +190,6 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
     versions = _versions(pathlib.Path(workdir) / _FOLDER)
     if not versions:
         return None
-    from dense_labels.evaluation import calibration  # with TensorFlow, as what restores heads
-
     folder = pathlib.Path(workdir) / _FOLDER / str(versions[-1])
     try:
         index = _index(folder)
@@ -165,10 +198,7 @@ def newest(workdir: str | os.PathLike) -> KeptHeads | None:
         config = config_lib.from_dict(index["configuration"])  # first, for it runs the files that register heads
         heads, calibrations = {}, {}
         for name in index["heads"]:
-            with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-                state = dict(arrays)
-            calibrations[name] = {key: state.pop(key) for key in calibration.KEYS if key in state}
-            heads[name] = HEADS[name].value.restore(state)
+            heads[name], calibrations[name] = _read_head(folder / f"{name}.npz", name)
         with np.load(folder / _EXAMPLES, allow_pickle=False) as examples:
             images = examples["images"] / np.float32(_LEVELS)
             landmarks = examples.get("landmarks")  # None of earlier versions

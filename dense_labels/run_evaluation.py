@@ -94,8 +94,8 @@ def _keep(run: Run, subject: Subject, measured: Measured) -> str:
 
     images = np.asarray(pipeline.example_images(subject.source, subject.split, count=_KEPT)[0].image)
     facts = images, measured.fitted.fitted_on, measured.fitted.calibrations, kept_heads.weights_digest(run.network)
-    kept_heads.save(run.workdir, kept_heads.KeptHeads(measured.fitted.heads, measured.result, subject.config, *facts))
-    return kept_heads.newest_digest(run.workdir)
+    kept = kept_heads.KeptHeads(measured.fitted.heads, measured.result, subject.config, *facts)
+    return kept_heads.save(run.workdir, kept, subject.label(images))
 
 
 def _several(given) -> tuple:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -188,6 +189,23 @@ def predict(head: Head, labels: LabelMap, batch_size: int) -> dict[str, np.ndarr
     parts = [head(tf.constant(labels.values[row : row + batch_size])) for row in rows]
     kept = [name for name, value in parts[0].items() if value.shape.rank <= 3]  # no heat maps, which fill the memory
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in kept}
+
+
+def check_alike(head: Head, other: Head, labels: Any) -> None:
+    """Refuses a head that answers otherwise than another, but for rounding.
+
+    Args:
+      head, other: labels -> a dictionary of arrays.
+      labels: float32 [N, h, w, L].
+
+    Raises:
+      ValueError: naming what is answered otherwise.
+    """
+    found = head(labels)
+    for name, wanted in other(labels).items():
+        pair = np.asarray(found[name]), np.asarray(wanted)
+        if pair[0].shape != pair[1].shape or not np.allclose(*pair, rtol=1e-4, atol=1e-3, equal_nan=True):
+            raise ValueError(f"it answers other {name}")
 
 
 def answers_of(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import sys
 import types
@@ -146,6 +147,51 @@ def test_a_best_head_that_was_not_kept_is_said(tmp_path, capsys):
     assert "note: head lost cannot be restored, so it is not kept in the run" in capsys.readouterr().out
     with pytest.raises(ValueError, match="the best head, lost, cannot be restored; evaluate the run again with other"):
         _ = kept_heads.newest(tmp_path).best
+
+
+class Drifting(Kept):
+    """A head that restores as another."""
+
+    @staticmethod
+    def restore(state):
+        return Drifting(int(state["number"]) + 8)
+
+
+class Pickled(Kept):
+    """A head whose state is no array of numbers."""
+
+    def state(self):
+        return {"number": {"is": 7}}
+
+
+class Named(Kept):
+    """A head whose state has a name that is taken."""
+
+    def state(self):
+        return {"expected": np.zeros([1, 2])}
+
+
+@pytest.mark.parametrize(
+    "kind, said",
+    [
+        (Drifting, "ValueError: it answers other points"),
+        (Pickled, "ValueError: Object arrays cannot be loaded when allow_pickle=False"),
+        (Named, "TypeError: .*__init__.*"),
+    ],
+)
+def test_a_head_of_ones_own_that_answers_otherwise_once_it_is_restored_is_not_kept(
+    tmp_path, monkeypatch, capsys, kind, said
+):
+    monkeypatch.setitem(HEADS._entries, "of_mine", Entry("of_mine", "", kind, file="/home/me/my_head.py"))
+    heads, result = {"kept": Kept(7), "of_mine": kind(10)}, Result(best="kept", step=3)
+    kept = kept_heads.KeptHeads(heads, result, Config(), np.zeros([1, 4, 4, 3], np.float32))
+    assert kept_heads.save(tmp_path, kept, np.zeros([1, 2, 2, 1], np.float32)) == kept_heads.newest_digest(tmp_path)
+    assert set(kept_heads.newest(tmp_path).heads) == {"kept"}
+    warning = (
+        r"warning: head of_mine \(/home/me/my_head.py\) is not kept, for restore\(state\) does not make it again from "
+        rf"its state\(\): {said}; mend them, and evaluate the run again\n"
+    )
+    assert re.fullmatch(warning, capsys.readouterr().out)
 
 
 def test_where_the_best_head_of_the_evaluation_before_was_not_fitted_again_this_is_said(tmp_path, capsys):

@@ -9,11 +9,11 @@ import tensorflow as tf
 from PIL import Image
 
 import dense_labels
-from dense_labels import run_config, run_evaluation
+from dense_labels import kept_heads, run_config, run_evaluation
 from dense_labels.config import Config
 from dense_labels.evaluation import label_matching
 from dense_labels.evaluation.result import Result
-from dense_labels.registry import READERS, SOURCES
+from dense_labels.registry import HEADS, READERS, SOURCES, Entry
 from dense_labels.run_pictures import Measured, Subject
 from input_pipeline import pipeline
 
@@ -53,6 +53,36 @@ def test_one_head_and_one_number_may_be_given_alone(run, monkeypatch, heads, few
 def test_what_they_cannot_be_is_refused(run, options, said):
     with pytest.raises(ValueError, match=said):
         run.evaluate(**options)
+
+
+class Moving:
+    """A head that is restored as another."""
+
+    def __init__(self, at=10.0):
+        self.at = at
+
+    def __call__(self, labels):
+        return {"points": np.full([len(labels), 1, 2], self.at), "score": np.ones([len(labels), 1])}
+
+    def state(self):
+        return {}
+
+    @staticmethod
+    def restore(state):
+        return Moving(at=18.0)
+
+
+def test_heads_are_compared_on_labels_before_they_are_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(HEADS._entries, "moving", Entry("moving", "moving", Moving))
+    images = np.zeros([1, 4, 4, 3], np.float32)
+    monkeypatch.setattr(pipeline, "example_images", lambda *_, **__: [types.SimpleNamespace(image=images)])
+    subject = types.SimpleNamespace(source=None, split="test", config=Config(), label=lambda seen: seen[:, ::2])
+    fitted = types.SimpleNamespace(heads={"moving": Moving()}, fitted_on=None, calibrations={})
+    begun = types.SimpleNamespace(workdir=tmp_path, network=types.SimpleNamespace(get_weights=list))
+    digest = run_evaluation._keep(begun, subject, Measured(Result(best="moving"), fitted))
+    assert "warning: head moving is not kept, " in capsys.readouterr().out
+    kept = kept_heads.newest(tmp_path)
+    assert digest == kept.digest and not kept.heads
 
 
 def test_data_sets_without_landmarks_say_that_they_have_none():
