@@ -152,12 +152,14 @@ class Predictions:
           The files that were written.
 
         Raises:
-          ValueError: if there is no such format, or a format cannot say what was predicted.
+          ValueError: if there is no such format, as `check_formats` of their files, or a format cannot say what was
+            predicted, or returns neither bytes nor a function.
           OSError: if a file cannot be written.
         """
         folder = pathlib.Path(os.path.expanduser(os.fspath(out)))
         chosen = [FORMATS[name] for name in ([formats] if isinstance(formats, str) else formats)]
-        contents: dict[str, Any] = {entry.facts["file"]: entry.value(self) for entry in chosen}
+        _check_files(chosen)
+        contents: dict[str, Any] = {entry.facts["file"]: _content(entry, self) for entry in chosen}
         if self.raw_points is not None:
             contents[_RAW_POINTS] = FORMATS["csv"].value(dataclasses.replace(self, points=self.raw_points))
         folder.mkdir(parents=True, exist_ok=True)
@@ -210,12 +212,14 @@ def check_formats(
       expected: what is known of the predictions, whose points are no numbers yet; None: nothing.
 
     Raises:
-      ValueError: if there is none or no such format, it is of videos and there is none, a package is missing, or it
-        cannot say what is expected.
+      ValueError: if there is none or no such format, it is of videos and there is none, a package is missing, it cannot
+        say what is expected, it has no name of a file, or two write one file.
     """
     if not formats:
         raise ValueError(f"no format is named; choose of {', '.join(FORMATS)}")
-    for name in [formats] if isinstance(formats, str) else formats:
+    names = [formats] if isinstance(formats, str) else formats
+    _check_files([FORMATS[name] for name in names])
+    for name in names:
         facts = FORMATS[name].facts
         if video is False and facts.get("needs_video"):
             raise ValueError(f"format {name!r} is of videos, and these are pictures; choose 'drawn'")
@@ -225,6 +229,34 @@ def check_formats(
         check = FORMATS[name].check
         if expected is not None and check is not None:
             check(expected)
+
+
+def _check_files(entries: Sequence[Entry]) -> None:
+    """Refuses a format without the name of a file in the output, and two with the same one, with a ValueError."""
+    taken: dict[str, Entry] = {}
+    for entry in entries:
+        file = entry.facts.get("file")
+        if not isinstance(file, str) or file in ("", "..") or file != pathlib.PurePath(file).name:
+            raise ValueError(
+                f"format {entry.place} is registered with file={file!r}; the name of a file or folder in the output is "
+                "expected, such as file='points.csv', with no folder before it"
+            )
+        if (other := taken.setdefault(file, entry)) is not entry:
+            raise ValueError(
+                f"formats {other.place} and {entry.place} both write {file}; choose one of them, or register one with "
+                "another file"
+            )
+
+
+def _content(entry: Entry, predictions: Predictions) -> Any:
+    """What a format returns: bytes, or a function of a path; raises a ValueError where it is something else."""
+    content = entry.value(predictions)
+    if not isinstance(content, bytes) and not callable(content):
+        raise ValueError(
+            f"format {entry.place} returned {type(content).__name__}; bytes are expected, such as text.encode(), or a "
+            "function of a path that makes the file there"
+        )
+    return content
 
 
 def _keep_others(folder: pathlib.Path, contents: Mapping[str, Any]) -> None:

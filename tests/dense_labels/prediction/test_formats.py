@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 import shutil
 import sys
 from xml.etree import ElementTree
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from dense_labels.prediction.predictions import Predictions
+from dense_labels.prediction.predictions import Predictions, check_formats
 from dense_labels.registry import FORMATS
 from input_pipeline.readers import annotation_files, coco, points_csv
 from input_pipeline.readers.formats import yolo
@@ -255,6 +256,50 @@ def test_files_are_written_whole_or_not_at_all(predictions, tmp_path):
         "points.tps",
     ]
     assert predictions.save(tmp_path / "out", "scores")[0].name == "scores.csv"
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """The registry, whose entries of this test go with it."""
+    monkeypatch.setattr(FORMATS, "_entries", dict(FORMATS))
+    return FORMATS
+
+
+@pytest.mark.parametrize("file", [None, "", "..", "mine/points.txt", "/tmp/points.txt", 7])
+def test_a_format_without_the_name_of_a_file_is_refused_before_the_work(predictions, registered, tmp_path, file):
+    facts = {} if file is None else {"file": file}
+    registered.register("mine", "my table", **facts)(lambda predictions: b"mine")
+    said = rf"^format mine \({re.escape(__file__)}\) is registered with file={file!r}; the name of a file or folder in"
+    with pytest.raises(ValueError, match=said):
+        check_formats(["csv", "mine"])
+    with pytest.raises(ValueError, match=said):
+        predictions.save(tmp_path / "out", "mine")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_formats_of_one_file_are_refused_before_the_work(predictions, registered, tmp_path):
+    registered.register("mine", "my table", file="points.csv")(lambda predictions: b"mine")
+    said = rf"formats csv \(.*\) and mine \({re.escape(__file__)}\) both write points.csv; choose one of them, or"
+    with pytest.raises(ValueError, match=said):
+        check_formats(["csv", "mine"])
+    with pytest.raises(ValueError, match=said):
+        predictions.save(tmp_path / "out", ["csv", "mine"])
+    for alone in ("mine", ["mine", "mine"]):  # one that is named twice is written once
+        check_formats(alone)
+        assert [path.read_bytes() for path in predictions.save(tmp_path / "out", alone)] == [b"mine"]
+
+
+@pytest.mark.parametrize("content, found", [("x,y", "str"), (None, "NoneType")])
+def test_a_format_that_returns_no_bytes_is_refused(predictions, registered, tmp_path, content, found):
+    registered.register("mine", "my table", file="mine.txt")(lambda predictions: content)
+    said = rf"^format mine \({re.escape(__file__)}\) returned {found}; bytes are expected, such as text.encode\(\)"
+    with pytest.raises(ValueError, match=said):
+        predictions.save(tmp_path / "out", "mine")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_format_of_ours_has_a_file_of_its_own():
+    check_formats([name for name in FORMATS if not FORMATS[name].facts.get("needs")])
 
 
 def test_what_a_person_has_corrected_is_kept_under_another_name(predictions, tmp_path, capsys):
