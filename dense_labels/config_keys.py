@@ -191,7 +191,7 @@ def _entries(choices: Choices) -> dict[str, Entry]:
     for registry in registries:
         for name, entry in registry.items() if isinstance(registry, Registry) else ():
             if found.setdefault(name, entry) is not entry:
-                raise ValueError(f"{name!r} is the name of {found[name].place} and of {entry.place}: rename yours")
+                raise ValueError(f"two data sets have one name, {found[name].place} and {entry.place}: rename yours")
     return found
 
 

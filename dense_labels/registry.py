@@ -64,15 +64,16 @@ class Registry(Mapping[str, Entry[T]]):
     It is a mapping of names to entries. The modules of its packages are imported when it is first looked into.
     """
 
-    def __init__(self, kind: str, *packages: str, needs: tuple[str, ...] = ()):
+    def __init__(self, kind: str, *packages: str, needs: tuple[str, ...] = (), facts: tuple[str, ...] = ()):
         """Creates a registry without entries.
 
         Args:
           kind: what an entry is called in messages, such as "loss".
           packages: dotted names of packages whose modules register entries, or of such modules.
-          needs: what an entry must be able to do: names of functions.
+          needs: names of the functions that an entry must have.
+          facts: names of the facts that it must be registered with.
         """
-        self.kind, self._packages, self._needs = kind, packages, needs
+        self.kind, self._packages, self._needs, self._facts = kind, packages, needs, facts
         self._entries: dict[str, Entry[T]] = {}
         self._loaded = False
 
@@ -91,19 +92,18 @@ class Registry(Mapping[str, Entry[T]]):
           name, words, keys, check, **facts: see `Entry`.
 
         Raises:
-          ValueError: if the name is taken by something else, or what is registered lacks a function that its kind
-            needs. A file that is run again takes its own names again.
+          ValueError: if the name is taken by something else, or what is registered lacks a function or a fact that its
+            kind needs. A file that is run again takes its own names again.
         """
 
         def add(value: T) -> T:
             entry = Entry(name, words, value, tuple(keys), check, facts, _file(value))
-            if lacks := [need for need in self._needs if not callable(getattr(value, need, None))]:
+            lacks = [need for need in self._needs if not callable(getattr(value, need, None))]
+            if lacks := [*lacks, *(fact for fact in self._facts if fact not in facts)]:
                 raise ValueError(f"{self.kind} {entry.place} lacks {', '.join(lacks)}")
             known = self._entries.get(name)
             if known is not None and _origin(known) != _origin(entry):
-                raise ValueError(
-                    f"there is a {self.kind} {name!r} already: {known.place} and {entry.place}; rename yours"
-                )
+                raise ValueError(f"there is a {self.kind} {name!r} already, {known.place}: rename yours, {entry.place}")
             self._entries[name] = entry
             return value
 
@@ -174,7 +174,7 @@ WARPS: Registry = Registry("warp", "input_pipeline.views.choices")
 COLOURS: Registry = Registry("change of colour", "input_pipeline.views.choices")
 
 # Chosen where predictions are written.
-FORMATS: Registry = Registry("format", "dense_labels.prediction.formats")
+FORMATS: Registry = Registry("format", "dense_labels.prediction.formats", facts=("file",))
 
 # Not chosen: each serves every run that has what it needs.
 METRICS: Registry = Registry("metric", "dense_labels.evaluation.metrics")

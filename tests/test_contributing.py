@@ -75,12 +75,12 @@ def test_what_the_warp_and_the_change_of_colour_return_is_checked(added):
             patch.setitem(registry.COLOURS._entries, name, registry.Entry(name, "", value, file="/x/mine.py"))
             views = config.ViewsConfig(colour=name)
             with pytest.raises(
-                ValueError, match=r"colour '.*mine.py\), must return float32 \(4, 16, 16, 3\) from 0 to 1;"
+                ValueError, match=r"colour .*mine.py\) must return float32 \(4, 16, 16, 3\) from 0 to 1;"
             ):
                 pairs.two_views(images, seeds, views, stride=2, crop=0)
         nothing = registry.Entry("nothing", "", lambda *_, **__: None, file="/x/mine.py")
         patch.setitem(registry.WARPS._entries, "nothing", nothing)
-        with pytest.raises(ValueError, match="warp 'nothing', .*mine.py.*, must return ViewMaps; found NoneType"):
+        with pytest.raises(ValueError, match="warp nothing .*mine.py\\) must return ViewMaps; found NoneType"):
             pairs.two_views(images, seeds, config.ViewsConfig(warp="nothing"), stride=2, crop=0)
 
 

@@ -226,8 +226,8 @@ def _check_labels(config: config_lib.Config, network: tf.keras.Model, examples: 
     if not tf.is_tensor(labels) or labels.dtype != tf.float32 or labels.shape != expected:
         found = f"{labels.dtype.name} {labels.shape}" if tf.is_tensor(labels) else type(labels).__name__
         raise ValueError(
-            f"{NETWORKS[config.model.name].place} must give float32 {expected} of an image {image.shape}, for its "
-            f"stride is {stride} and config.model.label_size={config.model.label_size}; found {found}"
+            f"network {NETWORKS[config.model.name].place} must give float32 {expected} of an image {image.shape}, for "
+            f"its stride is {stride} and config.model.label_size={config.model.label_size}; found {found}"
         )
 
 

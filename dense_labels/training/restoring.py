@@ -28,7 +28,7 @@ def created_network(settings: config_lib.ModelConfig, precision: str = "float32"
     entry = NETWORKS[settings.name]
     network = entry.value.create(settings, precision)
     if not isinstance(network, tf.keras.Model):
-        raise ValueError(f"create of {entry.place} must return a Keras model; found {type(network).__name__}")
+        raise ValueError(f"create of network {entry.place} must return a Keras model; found {type(network).__name__}")
     if not network.built:  # as a Sequential without an input
         network.build([None, None, None, 3])
     return network

@@ -189,8 +189,8 @@ def spread(index: tf.Tensor, count: int | None, examples: int) -> tf.Tensor:
 def check(source: Source, entry: Entry) -> Source:
     """Refuses a source that is not what it was registered as; raises a ValueError."""
     if not isinstance(source, Source):
-        raise ValueError(f"{entry.place} must return a Source; found {type(source).__name__}")
+        raise ValueError(f"source {entry.place} must return a Source; found {type(source).__name__}")
     said, size = entry.facts.get("size"), tuple(source.input_size)
     if entry.facts.get("simulated") and (said is None or tuple(said) != size):
-        raise ValueError(f"{entry.place} is registered with size={said}, but its images have input_size={size}")
+        raise ValueError(f"source {entry.place} is registered with size={said}, but its images have input_size={size}")
     return source

@@ -200,7 +200,7 @@ def recolour(batch: PairBatch, seeds: tf.Tensor, views: ViewsConfig) -> PairBatc
     changed = tf.convert_to_tensor(entry.value(images, seeds, views))
     if changed.dtype != tf.float32 or not changed.shape.is_compatible_with(images.shape):
         raise ValueError(
-            f"change of colour {entry.name!r}, {entry.place}, must return float32 {images.shape} from 0 to 1; found "
+            f"change of colour {entry.place} must return float32 {images.shape} from 0 to 1; found "
             f"{changed.dtype.name} {changed.shape}"
         )
     image_a, image_b = tf.split(changed, 2)

@@ -106,7 +106,7 @@ def draw_chosen(
     entry = WARPS[views.warp]
     maps = entry.value(seed, size, stride=stride, crop=crop, strength=strength, views=views)
     if not isinstance(maps, ViewMaps):
-        raise ValueError(f"warp {entry.name!r}, {entry.place}, must return ViewMaps; found {type(maps).__name__}")
+        raise ValueError(f"warp {entry.place} must return ViewMaps; found {type(maps).__name__}")
     return maps
 
 

@@ -239,7 +239,7 @@ def test_a_mistake_in_the_configuration_is_one_line(arguments, words, tmp_path):
 
 
 def test_of_a_mistake_in_a_graph_the_last_line_is_said(capsys):
-    message = "in user code:\n\n    File \"a.py\", line 1, in f  *\n        g()\n\n    ValueError: labels: [1] found\n"
+    message = 'in user code:\n\n    File "a.py", line 1, in f  *\n        g()\n\n    ValueError: labels: [1] found\n'
     with pytest.raises(SystemExit):
         command_line._fail(ValueError(message))
     assert capsys.readouterr().err == "error: labels: [1] found\n"

@@ -265,10 +265,9 @@ def registered(monkeypatch):
     return FORMATS
 
 
-@pytest.mark.parametrize("file", [None, "", "..", "mine/points.txt", "/tmp/points.txt", 7])
+@pytest.mark.parametrize("file", ["", "..", "mine/points.txt", "/tmp/points.txt", 7])
 def test_a_format_without_the_name_of_a_file_is_refused_before_the_work(predictions, registered, tmp_path, file):
-    facts = {} if file is None else {"file": file}
-    registered.register("mine", "my table", **facts)(lambda predictions: b"mine")
+    registered.register("mine", "my table", file=file)(lambda predictions: b"mine")
     said = rf"^format mine \({re.escape(__file__)}\) is registered with file={file!r}; the name of a file or folder in"
     with pytest.raises(ValueError, match=said):
         check_formats(["csv", "mine"])
