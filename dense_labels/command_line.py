@@ -201,11 +201,12 @@ def _describe_keys(argv: list[str]) -> None:
 
 def _named(argv: list[str]) -> str:
     """The name or file of the configuration among flags that are not parsed yet; "" where there is none."""
+    named = ""
     for argument, following in zip(argv, [*argv[1:], ""]):
         flag, equals, value = argument.partition("=")
         if flag in ("--config", "-config"):
-            return value if equals else following
-    return ""
+            named = value if equals or following.startswith("-") else following
+    return named
 
 
 def _guarded(main: Callable[[], Any]) -> None:
@@ -224,8 +225,11 @@ def _fail(error: Exception) -> None:
     if flags.FLAGS.is_parsed() and _TRACEBACK.value:
         raise error
     message = of_tensorflow(error.message) if hasattr(error, "message") else str(error)
-    if message.startswith("in user code:"):  # Keras and AutoGraph say where they were, and at last what was wrong
-        message = message.strip().splitlines()[-1].partition(": ")[2] or message
+    if message.startswith("in user code:"):  # of Keras or AutoGraph: where they were, what was wrong, what was given
+        message = [
+            message,
+            *re.findall(r"^ +\w*(?:Error|Exception): (.+)$", message.partition("Call arguments")[0], re.M),
+        ][-1]
     line = progress.printable(" ".join(message.split()))
     print(f"error: {line or type(error).__name__}", file=sys.stderr)
     sys.exit(1)

@@ -109,7 +109,7 @@ def save(workdir: str | os.PathLike, kept: KeptHeads, labels: Any = None) -> str
     number = max(_versions(folder), default=0)
     before = _result(folder / str(number))
     files.make_whole(folder / str(number + 1), lambda new: _write(new, kept, names))
-    if before and before.best and before.best not in names:
+    if before and before.best not in names and (folder / str(number) / f"{before.best}.npz").exists():
         again = f"remove {number + 1}, or " if before.step == kept.result.step else ""  # of another step it is refused
         progress.note(
             f"exports and predictions use {folder / str(number + 1)} now, which has no {before.best}, the best head of "

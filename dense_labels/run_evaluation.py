@@ -81,7 +81,8 @@ def evaluate(
             if "detector" in measured.fitted.heads:
                 files.remove(unfinished)
         measured.result.save(folder / "result.json")
-        logs, title = os.path.join(run.workdir, "tensorboard", name), _title(run.workdir, untrained)
+        logs = os.path.join(run.workdir, "tensorboard", name)
+        title = os.path.basename(run.workdir) + ", untrained" * untrained
         run_pictures.write(subject, measured, str(folder), logs, report=report, title=title, trained=run.config)
     if subject.source.boxed:
         progress.note("the network saw boxes about the objects; crop what the served model is given alike")
@@ -168,10 +169,6 @@ def _carried_over(subject: Subject) -> dict[str, float]:
         **cycle_consistency.measure(labels, masks, stride=stride, cosine=cosine, pictures=pictures),
         **border_reliance.measure(subject.label, images[:_SHIFTED], stride=stride, cosine=cosine),
     }
-
-
-def _title(workdir, untrained) -> str:
-    return os.path.basename(workdir) + (", untrained" if untrained else "")
 
 
 def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None, lessons: Lessons) -> Measured:
@@ -277,13 +274,16 @@ def _fit_heads(subject: Subject, known, test, lessons: Lessons, views) -> tuple[
     """The functions that fit heads to labels, what fits detectors or None, and all heads as they were fitted."""
     from dense_labels.detection import evaluating
     from dense_labels.evaluation import landmarks
-    from models import nearest_landmarks
+    from models import heatmap_landmarks, nearest_landmarks
 
-    settings, seed = subject.config.eval, subject.config.train.seed
-    detector, names = None, tuple(subject.source.landmark_names)
+    settings, seed, detector = subject.config.eval, subject.config.train.seed, None
     nearest_landmarks.check_annotated(known.annotated)  # before the work
+    if "heatmaps" in settings.heads:
+        heatmap_landmarks.check_inside(known)
     if evaluating.NAME in settings.heads:  # first, for its weights may not be there
-        detector = evaluating.Fitting(subject.config, subject.source, names=names, **lessons._asdict())
+        detector = evaluating.Fitting(
+            subject.config, subject.source, names=tuple(subject.source.landmark_names), **lessons._asdict()
+        )
     fits = {
         name: functools.partial(HEADS[name].value.fit, upsample=settings.upsample, seed=seed)
         for name in settings.heads

@@ -186,7 +186,7 @@ def fit_heatmaps(
 
 
 def check_inside(known: LabelledLandmarks) -> None:
-    """Refuses landmarks that lie on the cells in none of the images; raises a ValueError."""
+    """Refuses landmarks that lie on the cells in none of the images, of which no map can learn; raises a ValueError."""
     counts = ((np.asarray(known.annotated) > 0) & _inside(known)).sum(axis=0)  # [K]
     if not counts.all():
         raise ValueError(

@@ -60,6 +60,19 @@ def test_the_network_and_the_loss_are_trained(chosen, added):
 def test_the_network_is_built_as_a_training_needs_it(chosen):
     network = restoring.created_network(chosen.model)
     assert len(network.trainable_variables) == 4
+
+    class Own(tf.keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.convolution = tf.keras.layers.Conv2D(3, 1)
+
+        def call(self, images):
+            return self.convolution(images)
+
+    subclass = types.SimpleNamespace(create=lambda settings, precision: Own())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry.NETWORKS._entries, "subclass", registry.Entry("subclass", "", subclass))
+        assert len(restoring.created_network(config.ModelConfig("subclass")).weights) == 2
     chosen.model.name = "nothing"
     with pytest.MonkeyPatch.context() as patch:
         nothing = types.SimpleNamespace(create=lambda settings, precision: None)

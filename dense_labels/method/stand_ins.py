@@ -5,11 +5,14 @@ All have the names, arguments and results (to 1e-5, of finite numbers) of what t
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from scipy import spatial, special
+
+_NUMBERED = re.compile(r"variable(_\d+)?")  # the names that Keras 3 gives weights without one
 
 
 @tf.function(jit_compile=True, autograph=False)  # at least twice as fast as one operation after the other
@@ -91,17 +94,16 @@ def _weights(part: Any, above: tuple[int, ...]) -> dict[str, Any]:
     found = {name: _weights(each, above) for name, each in within.items() if id(each) not in above}
     found = {name: each for name, each in found.items() if each}
     below = {id(each) for each in tf.nest.flatten(found)}
-    for weight in getattr(part, "weights", ()):
-        if id(weight) not in below:
-            name = next((k for k, each in named.items() if each is weight and not k.startswith("_")), weight.name)
-            name = (
-                "depthwise_kernel" if isinstance(part, tf.keras.layers.DepthwiseConv2D) and name == "kernel" else name
-            )
-            if name in found:
-                raise ValueError(
-                    f"{part.name} has two weights {name}: keep each of its layers in an attribute of its own"
-                )
-            found[name] = weight
+    own = [weight for weight in getattr(part, "weights", ()) if id(weight) not in below]
+    for weight in own:
+        name = weight.name
+        if _NUMBERED.fullmatch(name) or [each.name for each in own].count(name) > 1:
+            name = next((k for k, each in named.items() if each is weight), name)
+        if name == "kernel" and isinstance(part, tf.keras.layers.DepthwiseConv2D):
+            name = "depthwise_kernel"
+        if name in found:
+            raise ValueError(f"{part.name} has two weights {name}: keep each of its weights and layers in an attribute")
+        found[name] = weight
     return found
 
 

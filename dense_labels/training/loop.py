@@ -161,7 +161,8 @@ def train(
             model, workdir, settings.keep_checkpoints, strategies.is_chief(strategy), **kept
         )
         step = _restore(model.network, saver, settings.init_from)
-    _check_labels(config, model.network, examples, stride)
+    if step == 0:
+        _check_labels(config, model.network, examples, stride)
     begun: dict[str, str | int] = {"step": step, "weights": _digest(model.network), **(alike or {})}
     strategies.check_alike(strategy, begun)
     epochs_done = step // steps_per_epoch
@@ -217,8 +218,8 @@ def _compiled(
 
 def _check_labels(config: config_lib.Config, network: tf.keras.Model, examples: PairBatch, stride: int) -> None:
     """Raises a ValueError where a network does not give what it is registered for."""
-    image = tf.convert_to_tensor(examples.image_a[:1])
-    least, most = float(tf.reduce_min(image)), float(tf.reduce_max(image))
+    images, image = tf.stack([examples.image_a, examples.image_b]), tf.convert_to_tensor(examples.image_a[:1])
+    least, most = float(tf.reduce_min(images)), float(tf.reduce_max(images))
     if not -_ROUNDING <= least <= most <= 1 + _ROUNDING:
         raise ValueError(f"images of the data set, or recoloured, are from {least} to {most}; they must be from 0 to 1")
     labels = network(image, training=False)

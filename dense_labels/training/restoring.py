@@ -11,6 +11,8 @@ from dense_labels import config as config_lib
 from dense_labels.registry import NETWORKS
 from dense_labels.training import checkpoints
 
+_SIDE = 64  # pixels of an image that a network without weights is shown
+
 
 def created_network(settings: config_lib.ModelConfig, precision: str = "float32") -> tf.keras.Model:
     """Creates the network that a configuration names, with its weights.
@@ -23,14 +25,16 @@ def created_network(settings: config_lib.ModelConfig, precision: str = "float32"
       `tf.keras.Model` from images [B, H, W, 3] to labels.
 
     Raises:
-      ValueError: if what is registered under the name creates something else.
+      ValueError: if what is registered under the name creates something else, or a network without weights.
     """
     entry = NETWORKS[settings.name]
     network = entry.value.create(settings, precision)
     if not isinstance(network, tf.keras.Model):
         raise ValueError(f"create of network {entry.place} must return a Keras model; found {type(network).__name__}")
-    if not network.built:  # as a Sequential without an input
-        network.build([None, None, None, 3])
+    if not network.built or not network.weights:  # as of a Sequential without an input, or a subclass
+        network(tf.zeros([1, _SIDE, _SIDE, 3]))
+    if not network.weights:
+        raise ValueError(f"network {entry.place} has no weights: there is nothing to train")
     return network
 
 

@@ -190,7 +190,9 @@ def check(source: Source, entry: Entry) -> Source:
     """Refuses a source that is not what it was registered as; raises a ValueError."""
     if not isinstance(source, Source):
         raise ValueError(f"source {entry.place} must return a Source; found {type(source).__name__}")
-    said, size = entry.facts.get("size"), tuple(source.input_size)
-    if entry.facts.get("simulated") and (said is None or tuple(said) != size):
+    said, size = entry.facts.get("size"), getattr(source, "input_size", None)
+    if not isinstance(size, tuple) or len(size) != 2:
+        raise ValueError(f"source {entry.place} must have input_size=(height, width) in pixels; found {size}")
+    if entry.facts.get("simulated") and said != size:
         raise ValueError(f"source {entry.place} is registered with size={said}, but its images have input_size={size}")
     return source

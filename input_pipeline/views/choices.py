@@ -20,22 +20,13 @@ if TYPE_CHECKING:
 
     from input_pipeline.views.view_maps import ViewMaps
 
-_TOO_STRONG = 4  # a map could shrink the picture to nothing, or turn it upside down
-
-
-def _check_strength(config: Config) -> None:
-    if config.views.strength >= _TOO_STRONG:
-        raise ValueError(
-            f"config.views.strength={config.views.strength}: must be below {_TOO_STRONG}, or a map could shrink the "
-            "picture to nothing"
-        )
+_TOO_STRONG = 4  # for affine maps: one could shrink the picture to nothing
 
 
 @WARPS.register(
     "tps",
     "view B is a thin-plate spline and an affine map of the picture, view A another of view B, as in paper 1's code",
     keys=("views.projective",),
-    check=_check_strength,
 )
 def draw_tps(
     seed: tf.Tensor, size: tuple[int, int], *, stride: int, crop: int, strength: float, views: ViewsConfig
@@ -47,7 +38,15 @@ def draw_tps(
     return view_maps.draw_tps(seed, size, stride=stride, crop=crop, **strengths)
 
 
-@WARPS.register("affine", "both views are affine maps of the picture, as in paper 2", check=_check_strength)
+def _check_affine(config: Config) -> None:
+    if config.views.strength >= _TOO_STRONG:
+        raise ValueError(
+            f"config.views.strength={config.views.strength}: must be below {_TOO_STRONG} for "
+            "config.views.warp='affine', or a map could shrink the picture to nothing"
+        )
+
+
+@WARPS.register("affine", "both views are affine maps of the picture, as in paper 2", check=_check_affine)
 def draw_affine(
     seed: tf.Tensor, size: tuple[int, int], *, stride: int, crop: int, strength: float, views: ViewsConfig
 ) -> ViewMaps:

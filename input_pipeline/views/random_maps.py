@@ -15,6 +15,7 @@ CENTRES_PER_SIDE = 10
 CENTRES = CENTRES_PER_SIDE**2  # kernel centres of a bend
 _SMALL, _LARGE = 0.001, 0.01  # kernel weights: half of the centres bend little, the others much
 _TRANSLATION, _SCALE, _ROTATION = 0.1, 0.1, math.radians(5)
+_LEAST = 0.25  # of the scale
 _TURN, _AXES, _SCALES, _SHIFT = math.radians(15), math.radians(30), 0.25, 0.25
 _PERSPECTIVE, _STEEPEST = 0.1, 1 / 3
 
@@ -44,8 +45,8 @@ def draw_affine(seed: Array, *, strength: float = 1.0) -> tf.Tensor:
 
     Args:
       seed: integer [2]; the same seed gives the same map.
-      strength: multiplies the standard deviations: 0.1 of half the longer side along x and y; a factor of 1 +- 0.1;
-        5 degrees.
+      strength: multiplies the standard deviations: 0.1 of half the longer side along x and y; a factor of 1 +- 0.1,
+        but of 0.25 at least; 5 degrees.
 
     Returns:
       float32 [3, 2], the rows for 1, x and y in the normalised frame.
@@ -55,7 +56,7 @@ def draw_affine(seed: Array, *, strength: float = 1.0) -> tf.Tensor:
     """
     _check_strength(strength)
     normal = strength * tf.random.stateless_normal([4], seed)
-    scale, angle = 1.0 + _SCALE * normal[2], _ROTATION * normal[3]
+    scale, angle = tf.maximum(1.0 + _SCALE * normal[2], _LEAST), _ROTATION * normal[3]
     cos, sin = scale * tf.cos(angle), scale * tf.sin(angle)
     return tf.stack([_TRANSLATION * normal[:2], tf.stack([cos, sin]), tf.stack([-sin, cos])])
 

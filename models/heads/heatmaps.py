@@ -36,14 +36,12 @@ class HeatMaps:
           The fitted layer.
 
         Raises:
-          ValueError: if a landmark is annotated in no image, or in none where the network sees it, or the labels are
-            all zero or not all finite.
+          ValueError: if a landmark is annotated in no image, or the labels are all zero or not all finite.
         """
         del upsample
         from models import heatmap_landmarks, nearest_landmarks
 
         nearest_landmarks.check_annotated(known.annotated)
-        heatmap_landmarks.check_inside(known)
         return heatmap_landmarks.fit_heatmaps(known, seed=seed)
 
     @staticmethod

@@ -238,8 +238,11 @@ def test_a_mistake_in_the_configuration_is_one_line(arguments, words, tmp_path):
     assert not (tmp_path / "w").exists()
 
 
-def test_of_a_mistake_in_a_graph_the_last_line_is_said(capsys):
-    message = 'in user code:\n\n    File "a.py", line 1, in f  *\n        g()\n\n    ValueError: labels: [1] found\n'
+@pytest.mark.parametrize("after", ["", "\n    Call arguments received by layer:\n      • inputs={'a': 'Tensor(1)'}\n"])
+def test_of_a_mistake_in_a_graph_the_cause_is_said(capsys, after):
+    message = (
+        'in user code:\n\n    File "a.py", line 1, in f  *\n        g()\n\n    ValueError: labels: [1] found\n' + after
+    )
     with pytest.raises(SystemExit):
         command_line._fail(ValueError(message))
     assert capsys.readouterr().err == "error: labels: [1] found\n"

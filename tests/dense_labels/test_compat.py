@@ -45,13 +45,14 @@ class Block(tf.keras.layers.Layer):
     def build(self, shape):
         """Creates the weight."""
         self.factor = self.add_weight(name="alpha", shape=[3])
+        self._shift = self.add_weight(name="variable", shape=[3])  # as Keras 3 names one that is given none
         super().build(shape)
 
     def call(self, values):
         """Calls all of them."""
         for layer in (self.one, *self.more, self.by_name["last"]):
             values = layer(values)
-        return values * self.factor
+        return values * self.factor + self._shift
 
 
 def composite():
@@ -66,7 +67,7 @@ def weights_of(made):
     block, attention = (layer for layer in made.layers if layer.weights)
     parts = [block.one, *block.more, block.by_name["last"]]
     parts += [getattr(attention, f"_{name}_dense") for name in ("query", "key", "value", "output")]
-    return [block.factor, *(weight for part in parts for weight in part.weights)]
+    return [block.factor, block._shift, *(weight for part in parts for weight in part.weights)]
 
 
 def model(kind, network=network):
@@ -126,7 +127,7 @@ def test_layers_of_layers_are_restored_from_either_stack(stack):
     restored = composite()
     assert checkpoints.restore_network(restored, str(CHECKPOINTS / stack / "composite")) == STEP
     weights = weights_of(restored)
-    assert len(weights) == len(restored.weights) == 19
+    assert len(weights) == len(restored.weights) == 20
     for index, weight in enumerate(weights):
         np.testing.assert_array_equal(weight.numpy(), index + 1.0, err_msg=f"{index}: {weight.name}")
 
@@ -143,7 +144,8 @@ def test_weights_that_a_checkpoint_could_not_tell_apart_are_refused():
 
     images = tf.keras.Input([3])
     with pytest.raises(
-        ValueError, match="^several has two weights kernel: keep each of its layers in an attribute of its own"
+        ValueError,
+        match="^several has two weights kernel: keep each of its weights and layers in an attribute",
     ):
         compat.saved_network(tf.keras.Model(images, Several()(images)))
 
