@@ -161,10 +161,10 @@ def train(
             model, workdir, settings.keep_checkpoints, strategies.is_chief(strategy), **kept
         )
         step = _restore(model.network, saver, settings.init_from)
-    if step == 0:
-        _check_labels(config, model.network, examples, stride)
     begun: dict[str, str | int] = {"step": step, "weights": _digest(model.network), **(alike or {})}
     strategies.check_alike(strategy, begun)
+    if step == 0:
+        _check_labels(config, model.network, examples, stride)
     epochs_done = step // steps_per_epoch
     pictures = _pictures(config, workdir, examples, stride, strategies.is_chief(strategy), epochs_done)
     if ended := _ended(settings, epochs_done, patience):
