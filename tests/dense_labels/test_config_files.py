@@ -145,7 +145,7 @@ def test_files_of_one_name_are_told_apart(tmp_path, restored, stem):
     assert user_code.registered_by([LOSSES["a_loss_of_b"]]) == [str(files[1])]
     user_code.run(files[1])  # which may be run again
     files[1].write_text(LOSS.replace("my_loss", "loss_of_a"))
-    taken = rf"there is a loss 'loss_of_a' already, in {stem}\.create \({files[0]}\); .* that in .* \({files[1]}\)$"
+    taken = rf"a loss 'loss_of_a' already, loss_of_a \({files[0]}\): rename yours, loss_of_a \({files[1]}\)$"
     with pytest.raises(ValueError, match=taken):
         user_code.run(files[1])
 

@@ -75,7 +75,7 @@ def test_a_source_from_outside_is_prepared_and_checked_first(registries):
         if config.data.seed:
             raise ValueError("config.data.seed: a blank page has none")
 
-    SOURCES.register("blank", "blank pages", check=check, simulated=True)(lambda config: Blank())
+    SOURCES.register("blank", "blank pages", check=check, simulated=True, size=(8, 8))(lambda config: Blank())
     config = Config()
     config.data.name = "blank"
     source = pipeline.prepare(config)

@@ -64,7 +64,7 @@ def test_it_is_measured_beside_other_heads_on_the_same_pictures(run, monkeypatch
         seen.append((images, settings))
         return Red()
 
-    def save(workdir, heads):
+    def save(workdir, heads, labels):
         assert unfinished.exists()  # should it fail, all of this is not lost
         kept.update(heads.calibrations)
 
@@ -135,7 +135,7 @@ def test_a_detector_is_kept_with_what_it_is_better_with(
     given = {**given, of: few} if test else {of: few, "weights": "none"}
     monkeypatch.setattr(fitting, "fit", lambda images, _: made.append("alone") or Off(alone))
     monkeypatch.setattr(fitting, "fit_with_pile", lambda *_: made.append("taught") or Off(taught))
-    monkeypatch.setattr(kept_heads, "save", lambda workdir, each: heads.append(each.heads))
+    monkeypatch.setattr(kept_heads, "save", lambda workdir, each, labels: heads.append(each.heads))
     monkeypatch.setattr(choosing, "_PLENTY", plenty)  # a pile of 50 times as many is not there
     result = run.evaluate(heads="detector", pictures=run.config.data.dir, **given)
     assert f"; this one is kept {kept}\n" in capsys.readouterr().out
