@@ -159,7 +159,7 @@ class Predictions:
         folder = pathlib.Path(os.path.expanduser(os.fspath(out)))
         chosen = [FORMATS[name] for name in ([formats] if isinstance(formats, str) else formats)]
         _check_files(chosen)
-        contents: dict[str, Any] = {entry.facts["file"]: _content(entry, self) for entry in chosen}
+        contents: dict[str, Any] = {entry.facts["file"]: content_of(entry, self) for entry in chosen}
         if self.raw_points is not None:
             contents[_RAW_POINTS] = FORMATS["csv"].value(dataclasses.replace(self, points=self.raw_points))
         folder.mkdir(parents=True, exist_ok=True)
@@ -248,7 +248,7 @@ def _check_files(entries: Sequence[Entry]) -> None:
             )
 
 
-def _content(entry: Entry, predictions: Predictions) -> Any:
+def content_of(entry: Entry, predictions: Predictions) -> Any:
     """What a format returns: bytes, or a function of a path; raises a ValueError where it is something else."""
     content = entry.value(predictions)
     if not isinstance(content, bytes) and not callable(content):

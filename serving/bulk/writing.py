@@ -22,7 +22,7 @@ import numpy as np
 from dense_labels.prediction import answers
 from dense_labels.prediction.formats import csv
 from dense_labels.prediction.journal import Line
-from dense_labels.prediction.predictions import Predictions
+from dense_labels.prediction.predictions import Predictions, content_of
 from dense_labels.registry import FORMATS
 from serving.bulk import storage
 from serving.bulk.turns import Turn
@@ -154,9 +154,9 @@ def content(layout: Layout, name: str, predictions: Predictions) -> bytes:
     """Returns the content of a file in a format.
 
     Raises:
-      ValueError: if the format lacks a package, or cannot say what was predicted.
+      ValueError: if the format lacks a package, cannot say what was predicted, or returns no content.
     """
-    made = FORMATS[name].value(predictions)
+    made = content_of(FORMATS[name], predictions)
     if isinstance(made, bytes):
         return made
     with tempfile.TemporaryDirectory() as folder:
