@@ -167,7 +167,7 @@ def _carried_over(subject: Subject) -> dict[str, float]:
     stride, cosine = subject.stride, subject.describes
     return {
         **cycle_consistency.measure(labels, masks, stride=stride, cosine=cosine, pictures=pictures),
-        **border_reliance.measure(subject.label, images[:_SHIFTED], stride=stride, cosine=cosine),
+        **border_reliance.measure(subject.label, images[:_SHIFTED], masks[:_SHIFTED], stride=stride, cosine=cosine),
     }
 
 

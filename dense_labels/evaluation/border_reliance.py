@@ -17,7 +17,13 @@ _BATCH = 8  # images labelled at once
 
 
 def measure(
-    network: LabelNetwork, images: np.ndarray, *, stride: int, shift: float = _SHIFT, cosine: bool = False
+    network: LabelNetwork,
+    images: np.ndarray,
+    masks: np.ndarray | None = None,
+    *,
+    stride: int,
+    shift: float = _SHIFT,
+    cosine: bool = False,
 ) -> dict[str, float]:
     """Matches each image seen through one window into the same image seen through another, and looks where cells end.
 
@@ -30,6 +36,8 @@ def measure(
     Args:
       network: images [B, H, W, 3] of any size -> labels [B, h, w, L].
       images: float32 [N, H, W, 3] in [0, 1].
+      masks: [N, H, W], 1 at the pixels of the object, else 0: cells elsewhere are not matched. None: all cells are; of
+        those that show a plain background, none can be told from another, so that they count as matched at random.
       stride: side of a cell in pixels.
       shift: along x and along y, as a share of the shorter side.
       cosine: whether labels are unit descriptors, compared by their direction; else by inner product, equation (2).
@@ -37,8 +45,8 @@ def measure(
     Returns:
       A dictionary: `shifted_error_px`, the mean distance from the cell's own place, in pixels of an image made 70 wide;
       `border_reliance_percent`, how far cells end along the way from their place in the picture, 0, to their place in
-      the window, 100, in the mean. Cells matched at random are half-way. Empty if there is no image, or no cell lies
-      well inside both windows.
+      the window, 100, in the mean. Cells matched at random are half-way. Empty if there is no image, or no cell (of
+      the object) lies well inside both windows.
     """
     if not len(images):
         return {}
@@ -55,10 +63,12 @@ def measure(
             start = _inside_both(window, moved, stride)
             starts = np.broadcast_to(start, [len(images), *start.shape])
             found, *_ = label_matching.nearest_descriptor(labels[a], labels[b], starts, stride=stride, cosine=cosine)
-            offset = found - (start + moved)
+            offset = (found - (start + moved))[_of_object(masks, start + np.float32(corners[a]), len(images))]
             errors.append(np.linalg.norm(offset, axis=-1).ravel())
             along.append(-np.ravel(offset @ moved) / (moved @ moved))
     pixels = np.concatenate(errors) * label_matching.WIDTH / width
+    if not pixels.size:
+        return {}
     return {_ERROR: float(np.mean(pixels)), _RELIANCE: float(100 * np.mean(np.concatenate(along)))}
 
 
@@ -75,6 +85,14 @@ def _inside_both(window, moved, stride):
     centres = geometry.cell_centres(height // stride, width // stride, stride).numpy().reshape([-1, 2])
     both, least = np.stack([centres, centres + moved]), _INSIDE * min(window)
     return centres[np.all((both >= least) & (both <= np.array([width, height]) - least), axis=(0, 2))]
+
+
+def _of_object(masks, places, count):
+    """Which of the places [P, 2] of `count` images show the object: bool [count, P]."""
+    if masks is None:
+        return np.ones([count, len(places)], bool)
+    columns, rows = places.astype(int).T
+    return np.asarray(masks)[:, rows, columns] > 0.5
 
 
 def summary(figures: Mapping[str, float]) -> str:

@@ -61,7 +61,7 @@ def image_errors(predicted, landmarks, annotated, normaliser) -> np.ndarray:
 
 
 def failure_rate(errors, threshold: float = _LIMIT) -> float:
-    """Share of images whose mean error is above a threshold, as of 300-W.
+    """Share of images whose mean error is above a threshold, or is no number, as of 300-W.
 
     Args:
       errors: [n], percent, of `image_errors`.
@@ -70,7 +70,7 @@ def failure_rate(errors, threshold: float = _LIMIT) -> float:
     Returns:
       From 0 to 1.
     """
-    return float(np.mean(np.asarray(errors) > threshold))
+    return float(np.mean(~(np.asarray(errors) <= threshold)))
 
 
 def cumulative_error_curve(errors, thresholds) -> np.ndarray:

@@ -73,6 +73,18 @@ def test_sides_need_not_be_multiples_of_the_stride(cosine):
     assert found["shifted_error_px"] == 0
 
 
+def test_a_plain_background_does_not_count_where_the_object_is_known():
+    """No cell of it can be told from another, so that all are matched into the first."""
+    masks = np.zeros([1, HEIGHT, WIDTH])
+    masks[:, 10:30, 14:34] = 1
+    images = np.where(masks[..., np.newaxis] > 0, PLACES, np.float32(0.99))
+    anywhere = border_reliance.measure(by_content, images, stride=STRIDE)
+    assert anywhere["border_reliance_percent"] > 5
+    found = border_reliance.measure(by_content, images, masks, stride=STRIDE)
+    assert found == {"shifted_error_px": 0.0, "border_reliance_percent": 0.0}
+    assert border_reliance.measure(by_content, images, 0 * masks, stride=STRIDE) == {}
+
+
 @pytest.mark.parametrize("images", [PLACES[:0], PLACES[:, :6, :6]])
 def test_without_cells_well_inside_nothing_is_measured(images):
     assert border_reliance.measure(by_content, images, stride=STRIDE, shift=0.5) == {}

@@ -55,6 +55,7 @@ def test_an_image_without_annotated_points_has_no_error():
 def test_failures_are_above_the_threshold():
     assert metrics.failure_rate(ERRORS) == 0.25  # 10 is not above 10
     assert metrics.failure_rate(ERRORS, threshold=3.0) == 0.75
+    assert metrics.failure_rate([1.0, np.nan]) == 0.5  # what cannot be measured is no success
 
 
 def test_cumulative_errors_include_the_threshold():
