@@ -18,6 +18,9 @@ import os
 import platform
 from typing import TYPE_CHECKING, Any
 
+if os.name == "nt":
+    raise ImportError("Dense Labels needs locks of files, which Windows lacks: use WSL2, where it runs as on Linux")
+
 if TYPE_CHECKING:
     from dense_labels.batches import LabelMap, Match
     from dense_labels.config import Config
@@ -45,6 +48,9 @@ __all__ = [
 # memory that TensorFlow 2.21 would give back and ask for in each step. TensorFlow is told before it is imported.
 if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+# Else the first process would take nearly all memory of a GPU, and the next one, such as another worker, find none.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 _HOMES = {
     "Config": "dense_labels.config",

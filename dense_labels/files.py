@@ -97,14 +97,14 @@ def write_folder(folder: pathlib.Path, contents: Mapping[str, str]) -> None:
     folder.mkdir()
     for place, text in contents.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        (folder / place).write_text(text)
+        (folder / place).write_text(text, encoding="utf-8")
 
 
 def digest(path: str | os.PathLike) -> str:
-    """Returns a digest of the content of a file, or of the files below a folder and their names."""
+    """Returns a digest of the content of a file, or of the files below a folder, but hidden ones, and their names."""
     path, found = pathlib.Path(path), hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else (path,):
-        if file.is_file():
+        if file.is_file() and (file == path or not file.name.startswith(".")):  # file managers hide some there
             found.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
             found.update(file.read_bytes())
     return found.hexdigest()
@@ -170,8 +170,8 @@ def state(path: str | os.PathLike, *, of_inode: bool = True) -> tuple[int, ...]:
     return found.st_size, found.st_mtime_ns, *([found.st_ctime_ns] if of_inode else []), found.st_mode
 
 
-def check_writable(folder: str | os.PathLike) -> None:
-    """Refuses, before long work, a folder to which nothing may be written, or else the nearest one above it.
+def check_writable(folder: str | os.PathLike, name: str = "folder") -> None:
+    """Refuses, before long work, a folder (`name` says which) or the nearest above it where nothing may be written.
 
     Raises:
       OSError: naming it.
@@ -179,7 +179,7 @@ def check_writable(folder: str | os.PathLike) -> None:
     path = pathlib.Path(folder).expanduser().absolute()
     nearest = next(each for each in (path, *path.parents) if each.exists())
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(f"{nearest}: nothing can be written there; give another folder, or the right to write")
+        raise PermissionError(f"{nearest}: nothing can be written there; give another {name}, or the right to write")
 
 
 @contextlib.contextmanager

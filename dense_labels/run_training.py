@@ -181,7 +181,7 @@ def _checked(
     config: config_lib.Config, kept: config_lib.Config | None, workdir: str, replicas: int
 ) -> config_lib.Config:
     """The configuration of a run that can begin with it, or go on with it as far as is known without the pictures."""
-    from dense_labels.training import beginning
+    from dense_labels.training import beginning, loop
 
     if kept is None:
         beginning.check(config, replicas)
@@ -193,6 +193,7 @@ def _checked(
     config = run_config.settled(config, kept)
     run_config.check_same(config, kept, workdir)
     config = run_config.as_begun(config, kept)
+    loop.check_batch(config, replicas)
     _check_trunk(config)
     return config
 

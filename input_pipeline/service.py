@@ -24,8 +24,8 @@ def main(port: int, host: str) -> None:
 
     from input_pipeline.views import warps
 
+    tf.config.set_visible_devices([], "GPU")  # they are the training's; before TensorFlow first runs anything
     warps.register_operations()
-    tf.config.set_visible_devices([], "GPU")  # they are the training's
     servers = _start(tf.data.experimental.service, port, host)  # held, for they end when nobody holds them
     progress.note("it listens at all addresses of this machine, whatever --host says, and asks nobody who they are")
     progress.say(f"ready: --data_service=grpc://{host}:{servers[0].target.rpartition(':')[2]}")

@@ -110,7 +110,8 @@ def _seen_turned(locate, images, angle) -> np.ndarray:
     turn = np.float32([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
     centres = geometry.cell_centres(height, width, 1).numpy()
     to_image = tf.tile(((centres - middle) @ turn.T + middle)[np.newaxis], [len(images), 1, 1, 1])
-    turned = warps.sample(tf.image.convert_image_dtype(images, tf.float32), to_image, border="edge")
+    with tf.device("CPU:0"):  # where the resampler needs no compiler of CUDA's
+        turned = warps.sample(tf.image.convert_image_dtype(images, tf.float32), to_image, border="edge")
     return (locate(turned).numpy() - middle) @ turn.T + middle
 
 

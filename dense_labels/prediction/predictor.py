@@ -265,6 +265,7 @@ def load(folder: str | os.PathLike) -> Predictor:
     import tensorflow as tf
 
     found = describe(folder)
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # as in the evaluation, whose answers these are
     with files.plain_path(str(found.folder)) as plain:
         model = tf.saved_model.load(plain)
     identity = {"model": str(found.folder.resolve()), "created": found.created}

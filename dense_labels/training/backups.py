@@ -215,7 +215,7 @@ class Backup:
 
     def _others(self) -> list[str]:
         """What the work directory holds that no training leaves before its first checkpoint is whole."""
-        left = (path for path in sorted(self._workdir.iterdir()) if not files.is_temporary(path))
+        left = (path for path in sorted(self._workdir.iterdir()) if not path.name.startswith("."))  # as temporary ones
         unfinished = {checkpoints.FOLDER} if not (self._workdir / checkpoints.FOLDER).is_symlink() else set()
         return [path.name for path in left if path.name not in _NOT_BEGUN | unfinished]
 

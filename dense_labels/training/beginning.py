@@ -21,12 +21,12 @@ def check(config: Config, replicas: int) -> None:
 
     Raises:
       ValueError: if the run to begin with has no checkpoint, layers are kept that nothing has taught, labels are to be
-        exchanged and a replica has one pair alone, colours are not of images in [0, 1], the rate would rise, or the
-        loss is not for such labels.
+        exchanged and a replica has one pair alone, replicas cannot share a batch, colours are not of images in [0, 1],
+        the rate would rise, or the loss is not for such labels.
     """
     _check_lengths(config)
     if config.train.batch_size:
-        loop.check_exchange(config, replicas)
+        loop.check_batch(config, replicas)
     if config.train.init_from:
         checkpoints.newest_step(config.train.init_from)
     model, factor = config.model, config.train.decay_factor

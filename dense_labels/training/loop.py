@@ -145,13 +145,13 @@ def train(
 
     Raises:
       FloatingPointError: if the loss or a weight is not finite; the last good checkpoint stays.
-      ValueError: if a checkpoint is damaged or does not fit the network, XLA is asked for with several replicas, or
-        labels are to be exchanged and a replica has one pair alone, or the workers do not begin alike.
+      ValueError: if a checkpoint is damaged or does not fit the network, XLA is asked for with several replicas,
+        the batch is one that `check_batch` refuses, or the workers do not begin alike.
     """
     settings, strategy = config.train, strategy or strategies.create()
     if settings.jit_compile and strategy.num_replicas_in_sync > 1:
         raise ValueError("config.train.jit_compile=True: is for one replica; leave it out where several train together")
-    check_exchange(config, strategy.num_replicas_in_sync)
+    check_batch(config, strategy.num_replicas_in_sync)
     tf.keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = _compiled(config, network, steps_per_epoch, stride)
@@ -191,9 +191,15 @@ def train(
     return model.network
 
 
-def check_exchange(config: config_lib.Config, replicas: int) -> None:
-    """Raises a ValueError if batches leave one of the replicas no second pair to exchange labels with."""
+def check_batch(config: config_lib.Config, replicas: int) -> None:
+    """Raises a ValueError if replicas cannot share a batch, or one has no second pair to exchange labels with."""
     batch_size = config.train.batch_size
+    if uneven := batch_size % replicas:
+        fitting = batch_size - uneven or replicas
+        raise ValueError(
+            f"config.train.batch_size={batch_size} cannot be shared by {replicas} replicas: begin with {fitting}, or "
+            "show the training fewer GPUs, such as CUDA_VISIBLE_DEVICES=0"
+        )
     if config.loss.exchange and "loss.exchange" in LOSSES[config.loss.name].keys and batch_size < 2 * replicas:
         raise ValueError(
             f"config.loss.exchange=True: labels are exchanged with another pair of the batch; "

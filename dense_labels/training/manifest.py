@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -77,11 +78,13 @@ def differences(old: Shown, new: Shown) -> str:
     gone, added = before.keys() - now.keys(), now.keys() - before.keys()
     digests = {now[name] for name in added}
     renamed = {name for name in gone if before[name] in digests}
+    accents = {name for name in renamed if _composed(name) in map(_composed, added)}
     same = {name for name in before.keys() & now.keys() if before[name] == now[name]}
     known = old.boxes is not None and new.boxes is not None
     kinds = {
         "edited": before.keys() & now.keys() - same,
-        "renamed": renamed,
+        "renamed": renamed - accents,
+        "whose accents another file system wrote otherwise": accents,
         "gone": gone - renamed,
         "new": {name for name in added if now[name] not in {before[each] for each in gone}},
         "with other boxes": {name for name in same if known and old.boxes.get(name) != new.boxes.get(name)},
@@ -91,6 +94,11 @@ def differences(old: Shown, new: Shown) -> str:
     if not said and None not in counts and counts[0] != counts[1]:  # of a video, whose flow says which pairs are used
         said = [f"{counts[1]} to draw from, and not {counts[0]}"]
     return ", ".join(said)
+
+
+def _composed(name):
+    """A name as most systems write its accents; macOS may write a letter and its accent apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _read(path):

@@ -8,7 +8,7 @@ import pathlib
 import shutil
 from collections.abc import Callable, Iterator
 
-from dense_labels import progress
+from dense_labels import files, progress
 
 _INCOMPLETE = "incomplete."
 _DAMAGES = (EOFError, FileNotFoundError, ValueError)  # what reading a file that was cut off, or is gone, raises
@@ -33,6 +33,7 @@ def make_once(
     """
     if folder.exists() and not _damage(folder, check):
         return
+    files.check_writable(folder.parent, "folder for what is kept, as by --config.data.cache_dir")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with lock(folder.parent / ".lock"):
         if folder.exists():

@@ -14,6 +14,8 @@ from dense_labels.config import Config
 from dense_labels.registry import READERS, SOURCES
 from dense_labels.training import loop
 from input_pipeline import data_service, pipeline
+from input_pipeline import service as service_command
+from input_pipeline.views import warps
 from tests import commands, quick, shards
 from tests.commands import ROOT, command, environment
 
@@ -43,6 +45,25 @@ def running(port=0):
             yield process, re.fullmatch(r"ready: --data_service=(grpc://localhost:\d+)\n", process.stdout.readline())[1]
         finally:
             process.terminate()
+
+
+def test_gpus_are_left_to_the_training_before_tensorflow_runs_anything(monkeypatch):
+    """Afterwards it refuses to."""
+    calls = []
+
+    class Ended(Exception):
+        pass
+
+    def start(*arguments):
+        calls.append("start")
+        raise Ended
+
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: calls.append((kind, devices)))
+    monkeypatch.setattr(warps, "register_operations", lambda: calls.append("operations"))
+    monkeypatch.setattr(service_command, "_start", start)
+    with pytest.raises(Ended):
+        service_command.main(0, "localhost")
+    assert calls == [("GPU", []), "operations", "start"]
 
 
 @pytest.fixture

@@ -82,7 +82,9 @@ def test_an_export_of_the_first_version_with_a_card_is_taken(exported, tmp_path)
     PIL.Image.fromarray(np.uint8(np.random.default_rng(0).integers(0, 255, [60, 48, 3]))).save(tmp_path / "a.png")
     described = predictor.describe(exported)
     assert described.frame == FRAME and {"points", "score"} <= described.answers.keys() and not described.saw_boxes
+    tf.config.experimental.enable_tensor_float_32_execution(True)  # as TensorFlow begins
     found = dense_labels.load(exported).predict(tmp_path / "a.png")
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
     assert found.points.shape == (1, 3, 2) and np.isfinite(found.points).all()
 
 

@@ -313,6 +313,9 @@ def test_what_a_person_has_corrected_is_kept_under_another_name(predictions, tmp
     moved = dataclasses.replace(predictions, points=predictions.points + 1)
     moved.save(out, formats)  # over what was predicted
     assert not capsys.readouterr().out and len(list(out.glob("*_kept_*"))) == 1
+    (out / "labelme" / ".DS_Store").write_text("of a file manager")
+    moved.save(out, formats)
+    assert not capsys.readouterr().out and len(list(out.glob("*_kept_*"))) == 1
     corrected = out / "labelme" / "a.json"
     corrected.write_text("corrected")
     predictions.save(out, formats)

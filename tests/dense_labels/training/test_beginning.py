@@ -25,6 +25,8 @@ def configured(name, **values):
         ("folder", {"model__std": (66.0, 60.0, 59.0)}, 1, r"config.model.std=\(66.0, .*: is of images in \[0, 1\]"),
         ("celeba", {"train__decay_factor": 10.0}, 1, "config.train.decay_factor=10.0: .* at most 1"),
         ("folder", {"loss__exchange": True, "train__batch_size": 2}, 2, "must be at least 4"),
+        ("folder", {"train__batch_size": 16}, 3, "batch_size=16 cannot be shared by 3 replicas: begin with 15"),
+        ("folder", {"train__batch_size": 2}, 3, "batch_size=2 cannot be shared by 3 replicas: begin with 3"),
         ("folder", {"loss__name": "introspection"}, 1, "'introspection' trains the direction .*='dilations' are"),
         (
             "introspection",

@@ -37,6 +37,7 @@ def test_the_same_pictures_go_on_wherever_they_lie(tmp_path, capsys):
         ({**BEGUN, "d.png": "4"}, "1 new (d.png)"),
         ({"a.png": "1", "in/z.png": "2", "c.png": "3"}, "1 renamed (in/b.png)"),
         ({"a.png": "3", "in/b.png": "2", "c.png": "1"}, "2 edited (a.png, c.png)"),
+        ({"a.png": "1", "in/e\u0301.png": "2", "c.png": "3"}, "1 renamed (in/b.png)"),
         ({str(k): "5" for k in range(5)}, "3 gone (a.png, c.png, in/b.png), 5 new (0, 1, 2, ...)"),
     ],
 )
@@ -49,6 +50,12 @@ def test_other_pictures_are_refused_unless_that_is_allowed(tmp_path, capsys, now
     check(tmp_path, now, allow_changes=True)
     assert f"not those that the run began with: {words}\n" in capsys.readouterr().out
     check(tmp_path, now)  # it has gone on with these
+
+
+def test_names_whose_accents_are_written_otherwise_are_told():
+    apart, composed = ({f"{name}.png": "1"} for name in ("e\u0301", "\u00e9"))
+    said = manifest.differences(manifest.Shown(apart), manifest.Shown(composed))
+    assert said == "1 whose accents another file system wrote otherwise (e\u0301.png)"
 
 
 def test_boxes_that_changed_are_other_pictures(tmp_path, capsys):

@@ -31,6 +31,14 @@ def test_a_folder_is_made_once(tmp_path):
     assert names(tmp_path / "below") == [".lock", "name"] and names(tmp_path / "below/name") == ["content"]
 
 
+def test_a_folder_that_cannot_be_written_names_the_setting_unless_all_is_there(tmp_path, monkeypatch):
+    kept.make_once(tmp_path / "name", write, check)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # nothing is refused to root
+    kept.make_once(tmp_path / "name", write, check)
+    with pytest.raises(PermissionError, match=f"{tmp_path}: nothing can be written there; .*config.data.cache_dir, or"):
+        kept.make_once(tmp_path / "other", write, check)
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_nothing_is_left_of_a_folder_whose_making_fails(tmp_path, error):
     def fail(begun):
