@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from dense_labels.evaluation.result import Result
     from dense_labels.prediction.predictions import Predictions
+
+_ONE_THREAD = threading.RLock()  # makes what is kept: TensorFlow may crash where several run a new network eagerly
 
 
 def open_run(workdir: str | os.PathLike) -> Run:
@@ -36,7 +39,7 @@ class Run:
 
     Attributes:
       workdir: folder of the run.
-      config: its resolved configuration. Changing it changes nothing in the run.
+      config: its resolved configuration, only to be read: a change would change what this object does.
     """
 
     def __init__(self, workdir: str | os.PathLike):
@@ -76,7 +79,7 @@ class Run:
 
     @property
     def network(self) -> tf.keras.Model:
-        """The trained network in float32: images [B, H, W, 3] in [0, 1] -> labels [B, h, w, L].
+        """The trained network in float32: images [B, H, W, 3] in [0, 1] -> labels [B, h, w, L]; threads: `labels`.
 
         Raises:
           ValueError: if its checkpoint is missing, damaged or of another network.
@@ -85,14 +88,11 @@ class Run:
 
     @functools.cached_property
     def restored(self) -> tuple[tf.keras.Model, int]:
-        """The trained network, and how many steps it was trained for: those of the newest checkpoint that can be read.
-
-        Raises:
-          ValueError: as `network`.
-        """
+        """The network of the newest checkpoint that can be read, and the steps it was trained for; see `network`."""
         from dense_labels.training import restoring
 
-        return restoring.restored_network(self.config, self.workdir)
+        with _ONE_THREAD:
+            return restoring.restored_network(self.config, self.workdir)
 
     def evaluate(
         self,
@@ -119,8 +119,7 @@ class Run:
           category: name or id of the objects, where annotations are of several kinds.
           heads: names of heads to fit, such as ("nearest", "regress"), or one; those of the configuration if empty.
           few_shot: numbers of annotated pictures to fit heads on too, such as (1, 5, 10), or one number.
-          weights: of the detector's trunk, as `models.pyramids.trunk_of` takes them: the path of a Keras .h5 file, or
-            "none"; those of ImageNet if not given, which are downloaded once.
+          weights: of the detector's trunk, a Keras .h5 file or "none"; if not given, ImageNet's, downloaded once.
           pile: how many pictures of the training a detector learns from too, if not `config.eval.pile`; 0 for none.
           cache_dir: folder that resized pictures are kept in, if not the training's.
           skip_bad_files: leave out files that cannot be read.
@@ -158,7 +157,7 @@ class Run:
           `frame.margin`.
 
         Raises:
-          ValueError: if the images are of another shape, type or range.
+          ValueError: if the images are of another shape, type or range, or larger than a model takes.
         """
         from dense_labels.exporting import served_model
 
@@ -205,7 +204,6 @@ class Run:
         from dense_labels.exporting import model_card, saved_model
 
         network, kept = self.network, self._kept(self.fitted)
-        limits = Limits(batch_requests=batch_requests, **({"max_pixels": max_pixels} if max_pixels else {}))
         of = (kept.config, kept.result) if kept else (self.config, Result(step=self.step))
         head, detector = kept.parts if kept else (None, None)
         return saved_model.export_saved_model(
@@ -214,7 +212,7 @@ class Run:
             export_dir,
             detector=detector,
             frame=self.frame,
-            limits=limits,
+            limits=Limits(batch_requests=batch_requests, **({"max_pixels": max_pixels} if max_pixels else {})),
             example_images=kept.example_images if kept else saved_model.noise(self.frame),
             description=model_card.describe_run(*of, self.config.data),
             compares_labels=compares_labels(self.config.model.name),
@@ -292,9 +290,10 @@ class Run:
 
     def _cached(self, name: str, of: tuple, make: Callable[[], Any]) -> Any:
         """What was made of the same before, for it takes seconds to trace; or else something new."""
-        if self._made.get(name, ((), None))[0] != of:
-            self._made[name] = of, make()
-        return self._made[name][1]
+        with _ONE_THREAD:
+            if self._made.get(name, ((), None))[0] != of:
+                self._made[name] = of, make()
+            return self._made[name][1]
 
     def _kept(self, digest: str = "") -> kept_heads.KeptHeads | None:
         return kept_heads.of_network(self.workdir, self.step, self.network, digest)

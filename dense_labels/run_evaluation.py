@@ -277,7 +277,7 @@ def _fit_heads(subject: Subject, known, test, lessons: Lessons, views) -> tuple[
     from models import heatmap_landmarks, nearest_landmarks
 
     settings, seed, detector = subject.config.eval, subject.config.train.seed, None
-    nearest_landmarks.check_annotated(known.annotated)  # before the work
+    nearest_landmarks.check_annotated(known)  # before the work
     if "heatmaps" in settings.heads:
         heatmap_landmarks.check_inside(known)
     if evaluating.NAME in settings.heads:  # first, for its weights may not be there

@@ -116,7 +116,7 @@ def fit_nearest(known: LabelledLandmarks) -> np.ndarray:
 
 def _fit(known: LabelledLandmarks) -> np.ndarray:
     check_labels(known.labels)
-    check_annotated(known.annotated)
+    check_annotated(known)
     means = geometry.mean_labels(known.labels.values, known.landmarks, known.annotated, known.labels.stride)
     scale = 1.0 / np.sqrt(np.mean(np.sum(np.square(known.labels.values), axis=-1)))  # labels are taken to length 1
     to_mean, to_zero = _strengths(known)  # [K, 1]
@@ -195,8 +195,12 @@ def check_labels(labels: LabelMap) -> None:
         raise ValueError("the labels are all zero or not all finite: the network has learned nothing; train it again")
 
 
-def check_annotated(annotated: np.ndarray) -> None:
-    """Refuses annotations [N, K] that have a landmark in no image; raises a ValueError."""
+def check_annotated(known: LabelledLandmarks) -> None:
+    """Refuses annotations that have a landmark in no image, or one that has no place; raises a ValueError."""
+    annotated = np.asarray(known.annotated) > 0  # [N, K]
+    if len(nowhere := np.argwhere(annotated & ~np.isfinite(known.landmarks).all(axis=-1))):
+        image, landmark = nowhere[0]
+        raise ValueError(f"landmark {landmark} of image {image} is annotated, and its place is not finite numbers")
     counts = np.sum(annotated, axis=0)  # [K]
     if not counts.all():
         raise ValueError(f"landmark {int(np.argmin(counts))} is annotated in none of the {len(annotated)} images")

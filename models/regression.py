@@ -99,7 +99,7 @@ def fit_regress_own(known: LabelledLandmarks) -> regressed_landmarks.RegressedLa
       ValueError: if a landmark is annotated in no image, or the heat maps are all zero or not all finite.
     """
     nearest_landmarks.check_labels(known.labels)
-    nearest_landmarks.check_annotated(known.annotated)
+    nearest_landmarks.check_annotated(known)
     vectors = np.eye(known.labels.length, dtype=np.float32)[np.newaxis]
     return regressed_landmarks.RegressedLandmarks(vectors, *_regress(vectors, _data(known), OWN), known.labels.stride)
 

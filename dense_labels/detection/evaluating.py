@@ -147,7 +147,7 @@ class Fitting:
         Raises:
           ValueError: if the weights cannot be read.
         """
-        nearest_landmarks.check_annotated(self.known.annotated)
+        nearest_landmarks.check_annotated(self.known)
         others = len(self.pile.without(self._seen).images) if self.pile else 0
         fits = choosing.fits_of(self._taught_without(self._seen), self._fit_alone if others else None)
         annotated = int(self.known.annotated.any(axis=1).sum())  # of other pictures nothing is learned

@@ -53,7 +53,7 @@ def image_errors(predicted, landmarks, annotated, normaliser) -> np.ndarray:
       float64 [n], of the images that have an annotated point, in their order.
 
     Raises:
-      ValueError: if no point is annotated, or the normaliser of an annotated point is not positive.
+      ValueError: if no point is annotated, the normaliser of an annotated point is not positive, or shapes differ.
     """
     errors, images = _point_errors(predicted, landmarks, annotated, normaliser)
     counts = np.bincount(images)
@@ -146,6 +146,12 @@ def _weighted_errors(predicted, landmarks, annotated, normaliser, average):
 
 def _point_errors(predicted, landmarks, annotated, normaliser):
     """Percent of each annotated point, and the index of its image."""
+    shapes = np.shape(predicted), np.shape(landmarks), (*np.shape(annotated), 2)
+    if len(set(shapes)) > 1 or np.shape(normaliser) != np.shape(annotated)[:1]:
+        raise ValueError(
+            "predicted and landmarks must be [N, K, 2], annotated [N, K] and normaliser [N]; found shapes "
+            f"{shapes[0]}, {shapes[1]}, {np.shape(annotated)} and {np.shape(normaliser)}"
+        )
     images, points = np.nonzero(np.asarray(annotated) > 0)
     if not len(images):
         raise ValueError("no point is annotated: there is nothing to measure")

@@ -233,12 +233,14 @@ def checked_images(images: Any) -> np.ndarray:
     """Returns images as [N, H, W, 3], uint8 or float32 in [0, 1].
 
     Raises:
-      ValueError: if they are of another shape, type or range.
+      ValueError: if they are of another shape, type or range, or of too many pixels.
     """
     images = np.asarray(images)
     images = images[np.newaxis] if images.ndim == 3 else images
     if images.ndim != 4 or images.shape[-1] != 3 or not images.size:
         raise ValueError(f"images must be [N, H, W, 3] or [H, W, 3]; found {list(images.shape)}")
+    if images.shape[1] * images.shape[2] > USUAL_LIMITS.max_pixels:
+        raise ValueError(f"images may have {USUAL_LIMITS.max_pixels:,} pixels; found {list(images.shape)}: resize them")
     if images.dtype == np.uint8:
         return images
     if not np.issubdtype(images.dtype, np.floating) or not (images.min() >= 0 and images.max() <= 1):

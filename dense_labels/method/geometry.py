@@ -108,13 +108,15 @@ def bilinear_sample(maps: tf.Tensor, points: tf.Tensor, stride: float) -> tf.Ten
       [B, N, C], of the dtype of `maps`.
 
     Raises:
-      ValueError: if `maps` is not of rank 4 or `points` not of rank 3.
+      ValueError: if `maps` is not of rank 4 and floating point, or `points` not of rank 3.
     """
     maps, points = tf.convert_to_tensor(maps), tf.convert_to_tensor(points)
     if maps.shape.rank != 4 or points.shape.rank != 3:
         raise ValueError(
             f"maps must be [B, h, w, C] and points [B, N, 2]; found shapes {maps.shape} and {points.shape}"
         )
+    if not maps.dtype.is_floating:
+        raise ValueError(f"maps must be floating point, for cells are averaged; found {maps.dtype.name}")
     shape = tf.shape(maps)
     cells, weights = bilinear_weights(points, shape[1], shape[2], stride)
     flat = tf.reshape(maps, [shape[0], shape[1] * shape[2], shape[3]])
@@ -147,6 +149,9 @@ def mean_labels(labels: np.ndarray, points: np.ndarray, annotated: np.ndarray, s
 
     Returns:
       float32 [K, L]; 0 of a point that is annotated nowhere.
+
+    Raises:
+      ValueError: if the labels are not floating point.
     """
     known = np.asarray(annotated)[..., np.newaxis] > 0
     found = bilinear_sample(labels, np.where(known, points, 0).astype(np.float32), stride).numpy()

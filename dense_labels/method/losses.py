@@ -77,6 +77,7 @@ class MatchingLoss(PairLoss):
         """
         labels_a, labels_b, points_in_b, visible = inputs
         _check_shapes(labels_a, labels_b, points_in_b, visible)
+        visible = tf.cast(visible, labels_a.dtype)  # sums of small integers would wrap around
         inside = geometry.covered(points_in_b, tf.shape(labels_b)[1], tf.shape(labels_b)[2], self.stride)
         visible = tf.where(inside, visible, tf.zeros_like(visible))
         visible_cells = tf.reduce_sum(visible, axis=[1, 2])

@@ -162,6 +162,7 @@ class SparseLandmarksLoss(PairLoss):
         """
         heat_maps_a, heat_maps_b, points_in_b, visible = inputs
         _check_shapes(heat_maps_a, heat_maps_b, points_in_b, visible)
+        visible = tf.cast(visible, heat_maps_a.dtype)  # sums of small integers would wrap around
         inside = geometry.covered(points_in_b, tf.shape(heat_maps_b)[1], tf.shape(heat_maps_b)[2], self.stride)
         visible = tf.where(inside, visible, tf.zeros_like(visible))
         visible_cells = tf.reduce_sum(visible, axis=[1, 2])

@@ -130,9 +130,10 @@ class Predictions:
         return rows
 
     def take(self, rows: Sequence[int]) -> Predictions:
-        """Returns some of the rows, in an order of their own."""
+        """Returns some of the rows, in an order of their own; or those of a mask, bool [N]."""
+        rows = np.arange(len(self.names))[np.asarray(rows, None if len(rows) else int)]
         of_rows = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        arrays = {name: value[list(rows)] for name, value in of_rows.items() if isinstance(value, np.ndarray)}
+        arrays = {name: value[rows] for name, value in of_rows.items() if isinstance(value, np.ndarray)}
         return dataclasses.replace(self, names=tuple(self.names[row] for row in rows), **arrays)
 
     def is_hidden(self, row: int, landmark: int) -> bool:

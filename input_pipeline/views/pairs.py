@@ -27,9 +27,9 @@ def pair_from_flow(
     (j + 0.5, i + 0.5) + flow[i, j].
 
     Args:
-      image_a: [H, W, 3] in [0, 1].
-      image_b: [H, W, 3] in [0, 1].
-      flow: float32 [H, W, 2], (x, y) in pixels.
+      image_a: [H, W, 3], uint8, or floating point in [0, 1].
+      image_b: the same.
+      flow: [H, W, 2], (x, y) in pixels; where it leads outside of B, `visible` is to be 0.
       visible: [H, W], 1 where the point of A is seen in B, else 0.
       segments: integer [H, W], the rigid part that a pixel of A belongs to.
       stride: side of a cell in pixels.
@@ -37,6 +37,8 @@ def pair_from_flow(
     Returns:
       One element of a PairBatch: `points_in_b` is [h, w, 2], `visible` [h, w], h = H // stride.
     """
+    image_a, image_b = (tf.image.convert_image_dtype(image, tf.float32) for image in (image_a, image_b))
+    flow = tf.cast(flow, tf.float32)
     height, width = flow.shape[0], flow.shape[1]
     centres = geometry.cell_centres(height // stride, width // stride, stride)
     pixels, weights = geometry.bilinear_weights(centres, height, width, 1)
@@ -213,6 +215,8 @@ def _checked(image, seed):
         raise ValueError(
             f"image must be [B, H, W, C] with H and W known, and seed [B, 2]; found {image.shape} and {seed.shape}"
         )
+    if image.dtype != tf.uint8 and not image.dtype.is_floating:
+        raise ValueError(f"image must be uint8, or floating point in [0, 1]; found {image.dtype.name}")
     return image, seed
 
 

@@ -41,7 +41,7 @@ class HeatMaps:
         del upsample
         from models import heatmap_landmarks, nearest_landmarks
 
-        nearest_landmarks.check_annotated(known.annotated)
+        nearest_landmarks.check_annotated(known)
         return heatmap_landmarks.fit_heatmaps(known, seed=seed)
 
     @staticmethod

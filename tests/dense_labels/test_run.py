@@ -1,5 +1,6 @@
 """The public face: a folder of pictures in, a run that evaluates, labels, matches and exports."""
 
+import concurrent.futures
 import pathlib
 import shutil
 import subprocess
@@ -297,6 +298,19 @@ def test_a_match_is_in_pixels_of_b_as_it_was_given(run):
 def test_images_that_could_be_misread_are_refused(run, images, said):
     with pytest.raises(ValueError, match=said):
         run.labels(images)
+
+
+def test_images_larger_than_a_model_takes_are_refused(run):
+    with pytest.raises(ValueError, match=r"images may have 25,000,000 pixels; found \[1, 6000, 5000, 3\]: resize them"):
+        run.labels(np.broadcast_to(np.uint8(0), [6000, 5000, 3]))
+
+
+def test_threads_may_share_a_run_that_nothing_has_used_yet(run):
+    again, images = dense_labels.open_run(run.workdir), np.zeros([1, 48, 64, 3], np.uint8)
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        found = [each.values for each in threads.map(again.labels, [images] * 8)]
+    for values in found:
+        np.testing.assert_array_equal(values, run.labels(images).values)
 
 
 def test_a_run_without_a_checkpoint_says_what_to_do(run, tmp_path):

@@ -256,6 +256,14 @@ def test_the_size_of_the_labels_does_not_matter(fitted):
     np.testing.assert_allclose(same, found, atol=0.1)
 
 
+def test_an_annotated_landmark_without_a_place_is_refused():
+    labels, landmarks = synthetic_views(4, seed=1)
+    landmarks = np.array(landmarks)
+    landmarks[2, 1, 0] = np.nan
+    with pytest.raises(ValueError, match="landmark 1 of image 2 is annotated, and its place is not finite numbers"):
+        fit(labels, landmarks, np.ones([4, 3], np.float32))
+
+
 def test_a_landmark_nobody_annotated_is_refused():
     labels, landmarks = synthetic_views(4, seed=1)
     annotated = np.ones([4, 3], np.float32)

@@ -102,6 +102,14 @@ def test_pck_of_points_and_of_images(average, curve, area):
             lambda: metrics.image_errors(*ALL[:3], np.array([50.0, 0.0])),
             "the normaliser of image 1 is 0.0; it must be positive pixels",
         ),
+        (
+            lambda: metrics.mean_error(*ALL[:3], NORMALISER[:, np.newaxis]),
+            "normaliser [N]; found shapes (2, 2, 2), (2, 2, 2), (2, 2) and (2, 1)",
+        ),
+        (
+            lambda: metrics.mean_error(np.ones([2, 2, 3]), *ALL[1:]),
+            "predicted and landmarks must be [N, K, 2], annotated [N, K] and normaliser [N]; found shapes (2, 2, 3)",
+        ),
     ],
 )
 def test_errors_say_what_is_wrong(call, message):

@@ -110,6 +110,11 @@ def test_sampling_keeps_the_dtype():
     assert geometry.bilinear_sample(maps, tf.ones([1, 5, 2]), 2).dtype == tf.bfloat16
 
 
+def test_sampling_refuses_integers_whose_means_they_cannot_hold():
+    with pytest.raises(ValueError, match="maps must be floating point, for cells are averaged; found uint8"):
+        geometry.bilinear_sample(tf.ones([1, 3, 4, 2], tf.uint8), tf.ones([1, 5, 2]), 2)
+
+
 def test_sampling_refuses_other_ranks():
     with pytest.raises(
         ValueError, match=r"maps must be \[B, h, w, C\] and points \[B, N, 2\]; found shapes \(3, 4, 2\)"

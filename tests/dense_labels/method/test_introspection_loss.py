@@ -166,6 +166,15 @@ def test_descriptors_are_exchanged_through_the_image_of_the_pair_before(confiden
         layer(exchange=True)(tuple(each[:1] for each in inputs))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, bool])
+def test_visible_points_may_be_marked_by_small_integers(dtype):
+    *maps, visible = batch()
+    expected, found = (layer()((*maps, np.round(visible).astype(kind))) for kind in (np.float32, dtype))
+    assert found["visible_cells"].dtype == tf.float32
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
 def test_neither_end_lies_where_no_cell_is():
     """Views of 38 pixels, of which the cells cover 32; what is drawn depends on what counts alone."""
     labels_a, labels_b, *_ = batch()

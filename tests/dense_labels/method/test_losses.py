@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.method import losses
+from dense_labels.method import geometry, losses
 from tests.dense_labels.method import layers
 
 STRIDE, HEIGHT, WIDTH, LENGTH = 2, 3, 4, 3
@@ -222,6 +222,18 @@ def test_a_batch_that_shows_nothing_costs_nothing(name, gamma, pack):
     assert value == 0
     assert all(np.all(outputs[key].numpy() == 0) for key in outputs)
     assert all(np.all(gradient == 0) for gradient in gradients)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
+@every_loss
+def test_visible_cells_may_be_marked_by_small_integers(name, gamma, dtype):
+    """Their sum is beyond what these can hold."""
+    random, centres = np.random.default_rng(0), geometry.cell_centres(16, 16, STRIDE).numpy()[np.newaxis]
+    labels = [random.normal(size=[1, 16, 16, 3]).astype(np.float32) for _ in range(2)]
+    loss, visible = layers.create(name, STRIDE, gamma=gamma), np.ones([1, 16, 16])
+    expected, found = (loss((*labels, centres, visible.astype(kind))) for kind in (np.float32, dtype))
+    assert found["visible_cells"] == 256 and expected["loss"] > 0.1
+    np.testing.assert_array_equal(found["loss"], expected["loss"])
 
 
 @pytest.mark.parametrize("elsewhere", [-500.0, 1e30, np.nan])

@@ -69,6 +69,14 @@ def test_the_format_that_says_where_the_pictures_lie_has_that_fact(predictions, 
     assert (here != elsewhere) == (name == "sleap")
 
 
+@pytest.mark.parametrize("rows", [[False, True], np.array([False, True]), [1], np.array([1]), range(1, 2)])
+def test_rows_are_taken_by_number_and_by_mask(predictions, rows):
+    taken = predictions.take(rows)
+    assert taken.names == predictions.names[1:2] and len(taken) == len(taken.points) == 1
+    np.testing.assert_array_equal(taken.points[0], predictions.points[1])
+    assert len(predictions.take([])) == len(predictions.take([]).points) == 0
+
+
 def test_only_what_needs_quotes_has_them():
     rows = [["a.png", 1.5, ""], ["a, b.png", 2, "c\rd"], ['e"f', "", "g\nh"]]
     table = sys.modules[FORMATS["csv"].value.__module__].table

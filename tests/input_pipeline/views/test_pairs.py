@@ -450,6 +450,11 @@ def test_errors_of_views_say_what_is_wrong(image, seed, kwargs, message):
         pairs.pair_from_image(np.zeros(image, np.float32), seed, stride=2, **kwargs)
 
 
+def test_integers_other_than_bytes_are_refused():
+    with pytest.raises(ValueError, match=r"image must be uint8, or floating point in \[0, 1\]; found int64"):
+        pairs.pair_from_image(np.zeros([1, 20, 20, 3], np.int64), [[0, 0]], stride=2)
+
+
 @pytest.mark.parametrize("warp", ["tps", "affine"])
 def test_a_shift_below_0_is_refused(warp):
     with pytest.raises(ValueError, match="shift=-0.1 must not be negative"):
