@@ -20,7 +20,7 @@ def main(workdir: str, export_dir: str | None, max_pixels: int, batch_requests: 
         taken = command_line.alone("corrections", *command_line.KNOWN, annotate=annotate, suggest=suggest, **given)
         merging.merge_for(run.config, *newer, **taken)
     elif annotate or suggest:
-        run.annotate(annotate or 20, suggest=suggest, **command_line.alone("annotate", *command_line.KNOWN, **given))
+        run.annotate(annotate or 0, suggest=suggest, **command_line.alone("annotate", *command_line.KNOWN, **given))
     else:
         run.evaluate(**{**options, "few_shot": command_line.whole_numbers("few_shot", options["few_shot"])})
         if export_dir:

@@ -159,6 +159,7 @@ def _parse(argv: list[str], takes_files: bool, passes_on: bool) -> list[str]:
         if len(rest) > 1 and not (takes_files or passes_on):
             pattern = "; a pattern stands in quotes" * os.path.exists(rest[1])  # as a shell takes one for its files
             raise ValueError(f"unexpected argument {rest[1]!r}; every option is written --name=value{pattern}")
+        _check_values()
         if "config" in flags.FLAGS:
             _check_config(flags.FLAGS["config"])
     except Exception as error:
@@ -176,6 +177,18 @@ def _check_keys(argv: list[str]) -> None:
         for prefix in ("config.", "noconfig."):  # --noconfig.views.flip is --config.views.flip=false
             if name != flag and name.startswith(prefix) and name.removeprefix(prefix) not in known:
                 raise config_keys.unknown(name.removeprefix(prefix), known, "--config.")
+
+
+def _check_values() -> None:
+    """Refuses a flag that was given no value: an empty path would be the current folder, an empty name another default.
+
+    Keys of the configuration may be emptied.
+    """
+    for name in flags.FLAGS:
+        if flags.FLAGS[name].present and flags.FLAGS[name].value in ("", []) and not name.startswith("config"):
+            raise ValueError(
+                f"--{name}= is empty, as of a shell variable that is not set; give a value, or leave it out"
+            )
 
 
 def _check_config(flag: Any) -> None:

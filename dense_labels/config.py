@@ -29,6 +29,7 @@ from dense_labels.registry import (
 
 VERSION = 2  # of the dictionary that a configuration is kept as; in 1 exchanged labels alone had a loss
 _COUNTED = "data.num_pictures"  # nobody else may set it
+_ASKED_BY_0 = ("loss.direct", "model.confidence")
 
 
 @dataclasses.dataclass
@@ -196,6 +197,7 @@ def check_used(config: Config, names: Iterable[str]) -> None:
     """Refuses a key that was set on purpose and has no effect in this run, or is the run's to fill in.
 
     One that is set to 0, nothing or False may be there: it switches off what a configuration file may have switched on.
+    Not so `loss.direct`, which at 0 leaves exchanged labels alone, and `model.confidence`, which is usually on.
 
     Args:
       config: a configuration that `check` accepts.
@@ -207,7 +209,7 @@ def check_used(config: Config, names: Iterable[str]) -> None:
     for name in names:
         if name == _COUNTED:
             raise ValueError(f"config.{name} is filled in by the run, which counts them; leave it out")
-        if config_keys.value(config, name) and (whose := config_keys.unused(config, name)):
+        if (config_keys.value(config, name) or name in _ASKED_BY_0) and (whose := config_keys.unused(config, name)):
             raise ValueError(f"config.{name} has no effect in this run: it is of {whose}; leave it out")
 
 

@@ -10,7 +10,7 @@ import pathlib
 
 from dense_labels import config as config_lib
 from dense_labels import config_keys, files, progress
-from dense_labels.registry import READERS
+from dense_labels.registry import READERS, SOURCES, is_simulated
 
 _FILE = "config.json"
 _PARTS = tuple(field.name for field in dataclasses.fields(config_lib.Config))
@@ -43,7 +43,8 @@ def with_landmarks(
       pictures: folder of the pictures, which file names start from; None for the run's own.
 
     Raises:
-      ValueError: if there are test landmarks alone, a file is of no known kind, or the two differ.
+      ValueError: if there are test landmarks alone, a file is of no known kind, or the two differ; or if there are
+        pictures alone and the run is of simulated ones.
     """
     run, config = config.data, copy.deepcopy(config)
     config.data.dir = os.fspath(pictures) if pictures else config.data.dir
@@ -53,6 +54,8 @@ def with_landmarks(
     if not annotations:
         if annotations_test:
             raise ValueError("annotations_test goes with annotations; give both")
+        if pictures and is_simulated(run.name):
+            raise ValueError(f"{pictures}: the run was trained on simulated pictures; give annotations of these too")
         return with_absolute_paths(config)
     from input_pipeline.readers import annotation_files  # not above: what checks a configuration imports no reader
     from input_pipeline.readers.pictures import saw_boxes
@@ -66,6 +69,8 @@ def with_landmarks(
         config.data.whole_pictures = False
     elif not can_choose:
         config.data.whole_pictures, config.data.boxes = True, ""  # as the run saw them
+    if is_simulated(run.name):  # as `Run.frame`, in which the heads will predict
+        config.data.size, config.data.crop = tuple(SOURCES[run.name].facts["size"]), 0
     config.data.name = kinds.pop()
     config.data.annotations, config.data.annotations_test = paths[0], paths[1] if len(paths) > 1 else ""
     shows = saw and not config.data.whole_pictures and "data.boxes" in _keys(config.data.name)

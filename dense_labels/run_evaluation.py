@@ -109,12 +109,12 @@ def _configuration(run, data, heads, few_shot, pile) -> config_lib.Config:
     if not all(isinstance(count, int) and count > 0 for count in few_shot):
         raise ValueError(f"few_shot={few_shot}: must be whole numbers above 0, such as 1, 5, 10")
     config = run_config.with_landmarks(run.config, data.annotations, data.annotations_test, data.pictures)
-    if data.category is not None:
-        config.data.category = data.category
-        config_lib.check_used(config, ["data.category"])
+    config.data.category = config.data.category if data.category is None else data.category
     if data.cache_dir:
         config.data.cache_dir = os.path.abspath(os.path.expanduser(os.fspath(data.cache_dir)))
     config.data.skip_bad_files |= data.skip_bad_files
+    given = {name for name in ("category", "cache_dir", "skip_bad_files") if getattr(data, name)}
+    config_lib.check_used(config, sorted(f"data.{name}" for name in given))
     config.eval.heads = heads or config.eval.heads
     config.eval.pile = config.eval.pile if pile is None else pile
     config_lib.check(config)

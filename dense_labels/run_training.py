@@ -187,7 +187,7 @@ def _checked(
         beginning.check(config, replicas)
         if config.train.init_from:
             with contextlib.suppress(ValueError):  # its checkpoint is enough
-                beginning.warn_of_norms(config, run_config.load(config.train.init_from))
+                beginning.warn_of_start(config, run_config.load(config.train.init_from))
         _check_trunk(config)
         return config
     config = run_config.settled(config, kept)

@@ -19,6 +19,7 @@ from dense_labels import progress
 from dense_labels.registry import Entry
 
 _FOLDERS: set[pathlib.Path] = set()  # of the files that were run
+_ADDED: set[str] = set()  # folders that were put on the path for them
 OURS = (
     "dense_labels",
     "input_pipeline",
@@ -48,8 +49,7 @@ def run(path: str | os.PathLike) -> types.ModuleType:
     names, folder = [file.stem], file.parent
     while (folder / "__init__.py").exists():
         names, folder = [folder.name, *names], folder.parent
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    _import_from(folder)
     _FOLDERS.add(file.parent)
     spec = importlib.util.spec_from_file_location(".".join(names), file)
     if spec is None or spec.loader is None:
@@ -64,6 +64,20 @@ def run(path: str | os.PathLike) -> types.ModuleType:
             del sys.modules[spec.name]
         raise
     return module
+
+
+def _import_from(folder: pathlib.Path) -> None:
+    """Lets imports find the files of a folder, not those of the same names beside files that were run before."""
+    if str(folder) in _ADDED and str(folder) in sys.path:
+        sys.path.remove(str(folder))
+    if str(folder) not in sys.path:
+        first = (index for index, path in enumerate(sys.path) if path in _ADDED)
+        sys.path.insert(next(first, len(sys.path)), str(folder))
+        _ADDED.add(str(folder))
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and (folder / f"{name}.py").exists() and is_users(file) and not folder.samefile(os.path.dirname(file)):
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

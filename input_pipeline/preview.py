@@ -18,7 +18,7 @@ def main(config: Config, output: str, pairs: int) -> None:
     """Draws some pairs of the training split into a PNG file."""
     config = run_config.with_absolute_paths(config)
     output = os.path.expanduser(output)
-    if config.data.name in _ALL_FILES:
+    if config.data.name in _ALL_FILES or (config.data.dir and os.path.lexists(output)):
         _check_place(output, config.data.dir)
     files.check_writable(os.path.dirname(os.path.abspath(output)))
 
@@ -37,11 +37,11 @@ def main(config: Config, output: str, pairs: int) -> None:
 
 
 def _check_place(output: str, pictures: str) -> None:
-    """Refuses a file among the pictures, of which it would be one."""
+    """Refuses a file among the pictures, of which it would be one, or which it would take the place of."""
     folder = os.path.realpath(pictures)
     if os.path.commonpath([folder, os.path.realpath(output)]) == folder:
         raise ValueError(
-            f"--output={output}: lies among the pictures in {pictures}, and would be one of them; give another place"
+            f"--output={output}: lies among the pictures in {pictures}, as one of them or in its place; give another"
         )
 
 

@@ -93,11 +93,13 @@ def ask(paths: Sequence[str], *, address: str, model: str, signature: str, out: 
       timeout_s: seconds that an answer may take.
 
     Raises:
-      ValueError: if a file is no picture, or the server refuses, or does not answer.
+      ValueError: if a file is no picture, or `out` is one of them, or the server refuses, or does not answer.
     """
     if not paths:
         raise ValueError("no picture is named; give the files after the options")
-    paths = [os.path.expanduser(path) for path in paths]
+    paths, out = [os.path.expanduser(path) for path in paths], os.path.expanduser(out)
+    if os.path.realpath(out) in map(os.path.realpath, paths):
+        raise ValueError(f"--out={out}: is one of the pictures, which is not written over; give another")
     client = Client(address, model, timeout_s=timeout_s)
     try:
         picture = _ask(client, signature, paths)
@@ -105,7 +107,6 @@ def ask(paths: Sequence[str], *, address: str, model: str, signature: str, out: 
         raise ValueError(f"{address}: {error.code().name}: {command_line.of_tensorflow(error.details())}") from error
     finally:
         client.close()
-    out = os.path.expanduser(out)
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     files.write_whole(out, tf.io.encode_png(picture).numpy())
     progress.say(f"drawn: {progress.printable(out)}")

@@ -275,7 +275,7 @@ def _define_flags():
     flags.DEFINE_string("model_name", "default", "What requests call the model.")
     flags.DEFINE_string("host", "localhost", "Address to listen on; 0.0.0.0 for all of this machine's.")
     flags.DEFINE_integer("port", 8500, "0 for any that is free.", 0)
-    flags.DEFINE_float("poll_seconds", 1.0, "Seconds between two looks at the folder.", 0.01)
+    flags.DEFINE_float("poll_seconds", 1.0, "Seconds between two looks at the folder.", 0.01, 86_400)
     flags.DEFINE_integer("max_bytes", 2**27, "Bytes of the largest message, and of the largest tensor in it.", 1)
     flags.DEFINE_integer("threads", 16, "How many requests may run at once.", 1)
     flags.mark_flag_as_required("model_base_path")

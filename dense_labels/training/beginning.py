@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 
 from dense_labels import config_keys, progress
-from dense_labels.config import Config
+from dense_labels.config import Config, DataConfig
 from dense_labels.registry import LOSSES, NETWORKS, describes, has_unit_labels
 from dense_labels.training import checkpoints, loop
 
 _BATCH_SIZE = 16
+_COMPUTED = ("activation", "padding", "mean", "std")  # of the network, beside its weights
 
 
 def check(config: Config, replicas: int) -> None:
@@ -20,11 +22,14 @@ def check(config: Config, replicas: int) -> None:
       replicas: how many train together.
 
     Raises:
-      ValueError: if the run to begin with has no checkpoint, layers are kept that nothing has taught, labels are to be
-        exchanged and a replica has one pair alone, replicas cannot share a batch, colours are not of images in [0, 1],
-        the rate would rise, or the loss is not for such labels.
+      ValueError: if the run to begin with has no checkpoint, boxes are of another file than annotations, layers are
+        kept that nothing has taught, `loop.check_batch` refuses the batch, colours are not of images in [0, 1], the
+        rate would rise, or the loss is not for such labels.
     """
     _check_lengths(config)
+    _check_boxes(config.data)
+    if not config.data.cache_dir:
+        raise ValueError("config.data.cache_dir is empty; name a folder, or leave it out")
     if config.train.batch_size:
         loop.check_batch(config, replicas)
     if config.train.init_from:
@@ -43,17 +48,33 @@ def check(config: Config, replicas: int) -> None:
         )
 
 
-def warn_of_norms(config: Config, other: Config) -> None:
-    """Warns where a run or the one that it begins with trains the batch norms of a trunk, and the other does not.
+def warn_of_start(config: Config, other: Config) -> None:
+    """Warns where a network uses weights otherwise than that of the run which it begins with.
 
-    They are kept as they are in a trunk that began with published weights, and trained in one that began random.
+    Or where one of them trains the batch norms of a trunk, and the other does not: they are kept as they are in a trunk
+    that began with published weights, and trained in one that began random.
     """
+    differ = [key for key in _COMPUTED if getattr(config.model, key) != getattr(other.model, key)]
+    differ = [key for key in differ if not any(config_keys.unused(each, f"model.{key}") for each in (config, other))]
+    if differ:
+        theirs = ", ".join(f"config.model.{key}={getattr(other.model, key)!r}" for key in differ)
+        progress.warn(f"{config.train.init_from} was trained with {theirs}, and its weights are used otherwise here")
     weights, of, others = config.model.weights, config.train.init_from, other.model.weights
     if not config_keys.unused(config, "model.weights") and (weights == "none") != (others == "none"):
         here, there = ("trained", "not trained") if weights == "none" else ("not trained", "trained")
         progress.warn(
             f"config.model.weights={weights!r}: the batch norms of the trunk are {here}, and those of {of} were "
             f"{there}; give --config.model.weights={others} to train as there"
+        )
+
+
+def _check_boxes(data: DataConfig) -> None:
+    """Refuses boxes of one file where annotations of another have boxes of their own, which are shown."""
+    files = {os.path.realpath(os.path.expanduser(path)) for path in (data.annotations, data.annotations_test) if path}
+    if data.boxes and files and os.path.realpath(os.path.expanduser(data.boxes)) not in files:
+        raise ValueError(
+            f"config.data.boxes={data.boxes}: with config.data.name={data.name!r} boxes are those of the annotations; "
+            f"give {data.annotations}, or config.data.name='boxes' for these"
         )
 
 

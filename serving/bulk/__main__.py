@@ -21,9 +21,12 @@ def main(beam_options: list[str]) -> None:
     given = flags.FLAGS
     chosen = pipeline.choose(given.runner, beam_options)
     keys = {"image_key": given.image_key, "name_key": given.name_key}
+    source = sources.find(given.input, given.input_kind, **keys)
+    if source.kind != "tfrecord" and (idle := [f"--{name}" for name in keys if given[name].present]):
+        raise ValueError(f"{idle[0]} names a feature of TFRecords, and --input={given.input} has none; leave it out")
     pipeline.run(
         given.model,
-        sources.find(given.input, given.input_kind, **keys),
+        source,
         chosen,
         output=given.output,
         shards=given.num_shards,

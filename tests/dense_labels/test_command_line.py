@@ -205,6 +205,7 @@ def test_flags_of_another_program_are_passed_on(tmp_path):
     [
         (["--confg=roboarm"], ["'confg'", "Did you mean: config"]),
         (["--config=roboarm", "--config.train.batchsize=3"], ["did you mean --config.train.batch_size?"]),
+        (["--config=roboarm", "--workdir="], ["--workdir= is empty", "shell variable"]),
         (["--config=roboarm", "--config.loss.name=l2"], ["config.loss.name='l2': there is no such choice", "'dist'"]),
     ],
 )
@@ -213,7 +214,7 @@ def test_a_mistake_is_answered_without_tensorflow(arguments, words):
         "import atexit, sys; atexit.register(lambda: print('tensorflow' in sys.modules))\n"
         "import train_main; train_main.console()"
     )
-    command = [sys.executable, "-c", code, *arguments, "--workdir=w"]
+    command = [sys.executable, "-c", code, "--workdir=w", *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=commands.environment())
     assert (ran.returncode, ran.stdout) == (1, "False\n")
     assert ran.stderr.startswith("error: ") and ran.stderr.count("\n") == 1
@@ -227,6 +228,8 @@ def test_a_mistake_is_answered_without_tensorflow(arguments, words):
         (["--config=roboarm", "--noconfig.views.flop"], ["did you mean --config.views.flip?"]),
         (["--config=roboarm", "--config.train.batch_size=x"], ["batch_size=x"]),
         (["--config=roboarm", "--config.loss.tau2=3"], ["tau2 has no effect", "'introspection'", "this run has 'log'"]),
+        (["--config=roboarm", "--config.loss.direct=0"], ["direct has no effect", "config.loss.exchange"]),
+        (["--config=roboarm", "--config.model.confidence=0"], ["confidence has no effect", "'introspection'"]),
         (["--config=folder"], ["config.data.dir is empty", "--config.data.dir=PICTURES"]),
     ],
     ids=lambda value: " ".join(value)[:60],

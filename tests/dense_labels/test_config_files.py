@@ -35,7 +35,7 @@ def get_config():
 def restored():
     """Registries, modules and their path as they were, whatever a test imports."""
     losses, modules, path = dict(LOSSES._entries), set(sys.modules), list(sys.path)
-    folders = set(user_code._FOLDERS)
+    folders, added = set(user_code._FOLDERS), set(user_code._ADDED)
     yield
     for name in set(LOSSES) - set(losses):
         del LOSSES._entries[name]
@@ -45,6 +45,7 @@ def restored():
     sys.path[:] = path
     user_code._FOLDERS.clear()
     user_code._FOLDERS.update(folders)
+    user_code._ADDED.intersection_update(added)
 
 
 @pytest.fixture
@@ -148,6 +149,17 @@ def test_files_of_one_name_are_told_apart(tmp_path, restored, stem):
     taken = rf"a loss 'loss_of_a' already, loss_of_a \({files[0]}\): rename yours, loss_of_a \({files[1]}\)$"
     with pytest.raises(ValueError, match=taken):
         user_code.run(files[1])
+
+
+def test_each_configuration_imports_the_file_beside_it(tmp_path, restored):
+    files = [tmp_path / folder / "my_config.py" for folder in "ab"]
+    for file, gamma in zip(files, (0.1, 0.2)):
+        file.parent.mkdir()
+        (file.parent / "my_settings.py").write_text(f"GAMMA = {gamma}")
+        file.write_text(
+            CONFIG.replace("my_loss\n\n", "my_settings\n\n").replace('name = "my_loss"', "gamma = my_settings.GAMMA")
+        )
+    assert [config_files.find(file).loss.gamma for file in (*files, *files)] == [0.1, 0.2, 0.1, 0.2]
 
 
 def test_another_process_runs_the_files_that_registered_something(outside, capsys):

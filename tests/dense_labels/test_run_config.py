@@ -116,6 +116,15 @@ def test_boxes_where_the_training_saw_none_are_told_and_the_other_way_round(monk
     assert (re.search(said, warned) is not None) if said else not warned
 
 
+def test_a_run_of_simulated_pictures_sees_others_in_its_own_frame(tmp_path):
+    (tmp_path / "points.csv").touch()
+    simulated = changed("data.name", "roboarm")
+    found = run_config.with_landmarks(simulated, tmp_path / "points.csv", None, tmp_path)
+    assert (found.data.name, found.data.size, found.data.crop) == ("csv", (90, 90), 0)
+    with pytest.raises(ValueError, match="the run was trained on simulated pictures; give annotations of these too"):
+        run_config.with_landmarks(simulated, None, None, tmp_path)
+
+
 @pytest.mark.parametrize(
     "given, said",
     [

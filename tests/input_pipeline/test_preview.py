@@ -32,7 +32,7 @@ def test_a_preview_among_the_pictures_is_refused_before_they_are_read(tmp_path, 
     os.symlink(tmp_path, tmp_path.parent / "link")
     monkeypatch.chdir(tmp_path)
     for output in ("preview.png", str(tmp_path / "below" / "x.png"), str(tmp_path.parent / "link" / "x.png")):
-        with pytest.raises(ValueError, match="lies among the pictures in .*; give another place"):
+        with pytest.raises(ValueError, match="lies among the pictures in .*; give another"):
             preview.main(config, output, 1)
     assert os.listdir(tmp_path) == ["below"]
 
@@ -43,3 +43,6 @@ def test_a_preview_lies_anywhere_where_annotations_name_the_pictures(tmp_path, m
     monkeypatch.setattr(pipeline, "prepare", lambda _: pytest.fail("prepared"))
     with pytest.raises(pytest.fail.Exception, match="prepared"):
         preview.main(config, str(tmp_path / "preview.png"), 1)
+    (tmp_path / "photo.png").touch()
+    with pytest.raises(ValueError, match="photo.png: lies among the pictures in .*, as one of them or in its place"):
+        preview.main(config, str(tmp_path / "photo.png"), 1)

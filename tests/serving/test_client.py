@@ -76,3 +76,5 @@ def test_pictures_and_the_drawing_may_lie_in_the_home_folder(tmp_path, monkeypat
     client.ask(["~/photo.jpg"], out="~/drawn/answers.png", **given)
     assert asked == [str(tmp_path / "photo.jpg")]
     assert (tmp_path / "drawn" / "answers.png").exists()
+    with pytest.raises(ValueError, match="photo.jpg: is one of the pictures, which is not written over"):
+        client.ask(["~/photo.jpg"], out=str(tmp_path / "photo.jpg"), **given)

@@ -28,6 +28,13 @@ def configured(name, **values):
         ("folder", {"train__batch_size": 16}, 3, "batch_size=16 cannot be shared by 3 replicas: begin with 15"),
         ("folder", {"train__batch_size": 2}, 3, "batch_size=2 cannot be shared by 3 replicas: begin with 3"),
         ("folder", {"loss__name": "introspection"}, 1, "'introspection' trains the direction .*='dilations' are"),
+        ("folder", {"data__cache_dir": ""}, 1, "config.data.cache_dir is empty"),
+        (
+            "faces",
+            {"data__boxes": "b.json", "data__annotations": "a.json"},
+            1,
+            "boxes=b.json: .* are those of the annotations; give a.json, or config.data.name='boxes'",
+        ),
         (
             "introspection",
             {"loss__name": "dist", "model__confidence": False},
@@ -41,11 +48,25 @@ def test_what_could_not_begin_is_refused(name, values, replicas, message):
         beginning.check(configured(name, **values), replicas)
 
 
+def test_boxes_of_the_annotations_are_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    beginning.check(configured("faces", data__boxes="a.json", data__annotations=str(tmp_path / "a.json")), 1)
+
+
+def test_weights_that_another_network_was_trained_for_are_told(capsys):
+    own = configured("folder", train__init_from="first", model__activation="relu", model__std=(1.0, 1.0, 1.0))
+    beginning.warn_of_start(own, configured("folder"))
+    said = capsys.readouterr().out
+    assert "first was trained with config.model.activation=" in said and "config.model.std=" in said
+    beginning.warn_of_start(own, own)
+    assert not capsys.readouterr().out
+
+
 @pytest.mark.parametrize("weights, others, said", [("none", "a.h5", "trained, and those of"), ("a.h5", "none", "not")])
 def test_norms_that_the_run_begun_with_treated_otherwise_are_said(capsys, weights, others, said):
     for name, of_this in (("introspection", weights), ("introspection", others), ("folder", weights)):
         own = configured(name, train__init_from="first", model__weights=of_this)
-        beginning.warn_of_norms(own, configured("introspection", model__weights=others))
+        beginning.warn_of_start(own, configured("introspection", model__weights=others))
         warned = name == "introspection" and of_this != others
         assert (f"the batch norms of the trunk are {said}" in capsys.readouterr().out) == warned
 

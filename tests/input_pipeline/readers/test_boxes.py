@@ -59,6 +59,12 @@ def test_results_of_a_detector_are_read_beside_a_file_of_their_pictures(read_box
     assert len(read_boxes(results)) == 3
     with pytest.raises(ValueError, match="boxes.json has no annotation with a bbox and a score of at least 0.95"):
         read_boxes(results, min_score=0.95)
+    with pytest.raises(ValueError, match="min_score=nan: must be a finite number"):
+        read_boxes(results, min_score=float("nan"))
+    for box in results:
+        del box["score"]
+    with pytest.raises(ValueError, match="has no scores, so that min_score=0.5 would leave out no box; leave it out"):
+        read_boxes(results, min_score=0.5)
     with pytest.raises(ValueError, match="boxes.json is a list of results; config.data.images must name a COCO file"):
         read_boxes(results, of=None)
 
