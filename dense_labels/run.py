@@ -91,8 +91,8 @@ class Run:
         """The network of the newest checkpoint that can be read, and the steps it was trained for; see `network`."""
         from dense_labels.training import restoring
 
-        with _ONE_THREAD:
-            return restoring.restored_network(self.config, self.workdir)
+        with _ONE_THREAD:  # the other one may have restored it by now
+            return self.__dict__.get("restored") or restoring.restored_network(self.config, self.workdir)
 
     def evaluate(
         self,

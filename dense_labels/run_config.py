@@ -43,8 +43,8 @@ def with_landmarks(
       pictures: folder of the pictures, which file names start from; None for the run's own.
 
     Raises:
-      ValueError: if there are test landmarks alone, a file is of no known kind, or the two differ; or if there are
-        pictures alone and the run is of simulated ones.
+      ValueError: if there are test landmarks alone, a file is of no known kind, or the two differ; or if pictures
+        are given alone and the run is of simulated ones, which would be made anew in their folder.
     """
     run, config = config.data, copy.deepcopy(config)
     config.data.dir = os.fspath(pictures) if pictures else config.data.dir
@@ -54,7 +54,7 @@ def with_landmarks(
     if not annotations:
         if annotations_test:
             raise ValueError("annotations_test goes with annotations; give both")
-        if pictures and is_simulated(run.name):
+        if pictures and is_simulated(run.name) and _holds_pictures(pictures, run.name):
             raise ValueError(f"{pictures}: the run was trained on simulated pictures; give annotations of these too")
         return with_absolute_paths(config)
     from input_pipeline.readers import annotation_files  # not above: what checks a configuration imports no reader
@@ -188,6 +188,16 @@ def _begins_otherwise(key: str, old: str, new: str) -> bool:
     if key == "weights":
         return (old == "none") != (new == "none")
     return key == "init_from" and bool(old) != bool(new)
+
+
+def _holds_pictures(folder, data_set):
+    """Whether a folder is one of pictures, and not one that data sets such as this one are built in."""
+    from input_pipeline.storage import decoding
+
+    folder = pathlib.Path(folder).expanduser()
+    return not (folder / data_set).exists() and any(
+        path.suffix.lower() in decoding.EXTENSIONS for path in folder.rglob("*")
+    )
 
 
 def save(config: config_lib.Config, workdir: str | os.PathLike) -> None:

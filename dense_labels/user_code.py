@@ -1,7 +1,8 @@
 """Python files from outside the program: configuration files, and what they import and register.
 
 The folder of such a file can be imported from once the file has been run: `import my_loss` in `my_config.py` finds
-`my_loss.py` beside it, and whatever that registers can be chosen. It comes last on the path, so that it hides nothing.
+`my_loss.py` beside it, and whatever that registers can be chosen. It comes after all of Python's own folders on the
+path, so that it hides nothing, and before those of files that were run earlier.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def run(path: str | os.PathLike) -> types.ModuleType:
       path: of the file; one that lies in a package becomes a module of that package.
 
     Returns:
-      The module. It is kept under its name, unless another has it.
+      The module. It is kept under its name, unless one that is no user's has it.
 
     Raises:
       ValueError: naming the file, the line and what is wrong there.
@@ -76,7 +77,12 @@ def _import_from(folder: pathlib.Path) -> None:
         _ADDED.add(str(folder))
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if file and (folder / f"{name}.py").exists() and is_users(file) and not folder.samefile(os.path.dirname(file)):
+        if (
+            file
+            and (folder / f"{name}.py").exists()
+            and is_users(file)
+            and os.path.realpath(folder) != os.path.dirname(os.path.realpath(file))
+        ):
             del sys.modules[name]
 
 

@@ -11,6 +11,7 @@ from dense_labels import command_line, files, progress, run_config
 from dense_labels.config import Config
 
 _ALL_FILES = ("folder", "video")  # data sets that are all pictures of a folder
+_SPLITS = ("train", "annotated", "validation", "test")
 _STRIDE = 2  # pixels between the points whose correspondence is worked out; the picture shows a few of them
 
 
@@ -18,7 +19,7 @@ def main(config: Config, output: str, pairs: int) -> None:
     """Draws some pairs of the training split into a PNG file."""
     config = run_config.with_absolute_paths(config)
     output = os.path.expanduser(output)
-    if config.data.name in _ALL_FILES or (config.data.dir and os.path.lexists(output)):
+    if config.data.name in _ALL_FILES:
         _check_place(output, config.data.dir)
     files.check_writable(os.path.dirname(os.path.abspath(output)))
 
@@ -29,6 +30,9 @@ def main(config: Config, output: str, pairs: int) -> None:
     from input_pipeline import pipeline
 
     source = pipeline.prepare(config)
+    shown = {path for split in _SPLITS if source.count(split) for path, _ in source.origins(split)}
+    if os.path.realpath(output) in map(os.path.realpath, shown):
+        raise ValueError(f"--output={output}: is one of the pictures, which is not written over; give another place")
     drawn = PairBatch(*(part.numpy() for part in pipeline.example_pairs(source, "train", stride=_STRIDE, count=pairs)))
     panel = pairs_panel(drawn, stride=_STRIDE)
     os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
@@ -37,11 +41,11 @@ def main(config: Config, output: str, pairs: int) -> None:
 
 
 def _check_place(output: str, pictures: str) -> None:
-    """Refuses a file among the pictures, of which it would be one, or which it would take the place of."""
+    """Refuses a file among the pictures, of which it would be one."""
     folder = os.path.realpath(pictures)
     if os.path.commonpath([folder, os.path.realpath(output)]) == folder:
         raise ValueError(
-            f"--output={output}: lies among the pictures in {pictures}, as one of them or in its place; give another"
+            f"--output={output}: lies among the pictures in {pictures}, and would be one of them; give another place"
         )
 
 

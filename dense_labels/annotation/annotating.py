@@ -84,7 +84,9 @@ def annotate(
 def _check(run, count, annotations, pictures, formats):
     """Refuses what cannot be done, before the work."""
     if count < 1:
-        raise ValueError(f"annotate={count}: the page is of at least 1 picture; give a number, such as 20")
+        raise ValueError(
+            f"annotate={count}: the page is of at least 1 picture; give --annotate=20, also with --suggest"
+        )
     if not compares_labels(run.config.model.name):
         raise ValueError(
             f"{run.workdir} has landmarks of its own and no labels, which would carry points from picture to "

@@ -125,7 +125,7 @@ class IntrospectionLoss(PairLoss):
         """
         labels_a, labels_b, points_in_b, visible = inputs
         _check_shapes(labels_a, labels_b, points_in_b, visible)
-        visible = tf.cast(visible, tf.float32)  # sums of small integers would wrap around
+        visible = tf.cast(visible, self.compute_dtype)  # sums of small integers would wrap around
         covered = self._covered(labels_a, labels_b, tf.cast(points_in_b, tf.float32))
         points, matches, drawn = self._draw(points_in_b, tf.where(covered, visible, tf.zeros_like(visible)))
         phi_a, sigma_a = self._read(labels_a, points)

@@ -6,7 +6,7 @@ import math
 import os
 
 from dense_labels import config_keys, progress
-from dense_labels.config import Config, DataConfig
+from dense_labels.config import Config
 from dense_labels.registry import LOSSES, NETWORKS, describes, has_unit_labels
 from dense_labels.training import checkpoints, loop
 
@@ -27,7 +27,7 @@ def check(config: Config, replicas: int) -> None:
         rate would rise, or the loss is not for such labels.
     """
     _check_lengths(config)
-    _check_boxes(config.data)
+    _check_boxes(config)
     if not config.data.cache_dir:
         raise ValueError("config.data.cache_dir is empty; name a folder, or leave it out")
     if config.train.batch_size:
@@ -68,8 +68,11 @@ def warn_of_start(config: Config, other: Config) -> None:
         )
 
 
-def _check_boxes(data: DataConfig) -> None:
+def _check_boxes(config: Config) -> None:
     """Refuses boxes of one file where annotations of another have boxes of their own, which are shown."""
+    if any(config_keys.unused(config, key) for key in ("data.boxes", "data.annotations")):
+        return
+    data = config.data
     files = {os.path.realpath(os.path.expanduser(path)) for path in (data.annotations, data.annotations_test) if path}
     if data.boxes and files and os.path.realpath(os.path.expanduser(data.boxes)) not in files:
         raise ValueError(

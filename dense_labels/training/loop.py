@@ -197,8 +197,8 @@ def check_batch(config: config_lib.Config, replicas: int) -> None:
     if uneven := batch_size % replicas:
         fitting = batch_size - uneven or replicas
         raise ValueError(
-            f"config.train.batch_size={batch_size} cannot be shared by {replicas} replicas: begin with {fitting}, or "
-            "show the training fewer GPUs, such as CUDA_VISIBLE_DEVICES=0"
+            f"config.train.batch_size={batch_size} cannot be shared by {replicas} replicas: begin a run with {fitting},"
+            " or show this one fewer GPUs, such as CUDA_VISIBLE_DEVICES=0"
         )
     if config.loss.exchange and "loss.exchange" in LOSSES[config.loss.name].keys and batch_size < 2 * replicas:
         raise ValueError(

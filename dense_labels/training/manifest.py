@@ -78,7 +78,8 @@ def differences(old: Shown, new: Shown) -> str:
     gone, added = before.keys() - now.keys(), now.keys() - before.keys()
     digests = {now[name] for name in added}
     renamed = {name for name in gone if before[name] in digests}
-    accents = {name for name in renamed if _composed(name) in map(_composed, added)}
+    composed, left = {_composed(name) for name in added}, {before[name] for name in gone}
+    accents = {name for name in renamed if _composed(name) in composed}
     same = {name for name in before.keys() & now.keys() if before[name] == now[name]}
     known = old.boxes is not None and new.boxes is not None
     kinds = {
@@ -86,7 +87,7 @@ def differences(old: Shown, new: Shown) -> str:
         "renamed": renamed - accents,
         "whose accents another file system wrote otherwise": accents,
         "gone": gone - renamed,
-        "new": {name for name in added if now[name] not in {before[each] for each in gone}},
+        "new": {name for name in added if now[name] not in left},
         "with other boxes": {name for name in same if known and old.boxes.get(name) != new.boxes.get(name)},
     }
     said = [f"{len(names)} {kind} ({progress.some(sorted(names), _NAMED)})" for kind, names in kinds.items() if names]

@@ -64,13 +64,13 @@ def read_file(
     Raises:
       ValueError: naming the file and its entry that is missing or wrong, or the picture that is not there; or if there
         is no box to use, those that there are need a category, `images` goes with a file that has its own, or
-        `min_score` is not finite or goes with boxes without scores.
+        `min_score` is not finite.
     """
     parts, where = _with_boxes(file, images)
     if not math.isfinite(min_score):
         raise ValueError(f"min_score={min_score}: must be a finite number")
     if min_score and parts["annotations"] and not any("score" in box for box in parts["annotations"]):
-        raise ValueError(f"{file} has no scores, so that min_score={min_score} would leave out no box; leave it out")
+        progress.warn(f"{file} has no scores: min_score={min_score} leaves out none of its boxes")
     known = coco_parts.images_by_id(parts["images"], images or file)
     entries = []
     for index, box in enumerate(parts["annotations"]):

@@ -57,7 +57,7 @@ def read(data: DataConfig) -> dict[str, Pictures]:
 def _export(builder: tfds.core.DatasetBuilder, split: str, folder: pathlib.Path) -> Pictures:
     """Writes the pictures of a split as files, whole or not at all, unless they are there."""
     read = lambda folder: np.load(folder / "landmarks.npy")  # noqa: E731
-    kept.make_once(folder, lambda begun: _write_pictures(builder, split, begun), read)
+    kept.make_once(folder, lambda begun: _write_pictures(builder, split, begun), read, "--config.data.dir")
     points = read(folder)
     return celeba.pictures_of([str(folder / f"{i:06d}.jpg") for i in range(len(points))], points)
 

@@ -15,7 +15,10 @@ _DAMAGES = (EOFError, FileNotFoundError, ValueError)  # what reading a file that
 
 
 def make_once(
-    folder: pathlib.Path, make: Callable[[pathlib.Path], None], check: Callable[[pathlib.Path], object]
+    folder: pathlib.Path,
+    make: Callable[[pathlib.Path], None],
+    check: Callable[[pathlib.Path], object],
+    setting: str = "--config.data.cache_dir",
 ) -> None:
     """Makes a folder unless it is there and whole; one that is damaged is made anew, which is said.
 
@@ -26,6 +29,7 @@ def make_once(
       folder: its path; the folders above it are made.
       make: writes into the empty folder that it is given.
       check: reads a folder that is there; raises an EOFError, FileNotFoundError or ValueError if it is not whole.
+      setting: what says where it lies.
 
     Raises:
       OSError: if the folder cannot be made, or one that is damaged not be removed.
@@ -33,7 +37,7 @@ def make_once(
     """
     if folder.exists() and not _damage(folder, check):
         return
-    files.check_writable(folder.parent, "folder for what is kept, as by --config.data.cache_dir")
+    files.check_writable(folder.parent, setting)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with lock(folder.parent / ".lock"):
         if folder.exists():

@@ -36,8 +36,12 @@ def pair_from_flow(
 
     Returns:
       One element of a PairBatch: `points_in_b` is [h, w, 2], `visible` [h, w], h = H // stride.
+
+    Raises:
+      ValueError: if an image is of integers other than uint8.
     """
-    image_a, image_b = (tf.image.convert_image_dtype(image, tf.float32) for image in (image_a, image_b))
+    images = map(_of_known_range, (image_a, image_b))
+    image_a, image_b = (tf.image.convert_image_dtype(image, tf.float32) for image in images)
     flow = tf.cast(flow, tf.float32)
     height, width = flow.shape[0], flow.shape[1]
     centres = geometry.cell_centres(height // stride, width // stride, stride)
@@ -215,9 +219,14 @@ def _checked(image, seed):
         raise ValueError(
             f"image must be [B, H, W, C] with H and W known, and seed [B, 2]; found {image.shape} and {seed.shape}"
         )
+    return _of_known_range(image), seed
+
+
+def _of_known_range(image):
+    image = tf.convert_to_tensor(image)
     if image.dtype != tf.uint8 and not image.dtype.is_floating:
         raise ValueError(f"image must be uint8, or floating point in [0, 1]; found {image.dtype.name}")
-    return image, seed
+    return image
 
 
 def mirrored(seeds: tf.Tensor) -> tf.Tensor:

@@ -386,7 +386,8 @@ def test_the_command_writes_a_page_to_annotate_in(run, pictures, capsys, monkeyp
     assert f"then: {progress.python()} eval_main.py --workdir={run.workdir} --annotations=DOWNLOADED.csv" in said
     refused = evaluated.refusal(run.workdir, annotate=2, few_shot=["1"])
     assert refused == "--annotate does not evaluate: leave out --few_shot"
-    assert "suggest=coco needs annotations" in evaluated.refusal(run.workdir, suggest=["coco"])
+    assert "suggest=coco needs annotations" in evaluated.refusal(run.workdir, annotate=2, suggest=["coco"])
+    assert "give --annotate=20, also with --suggest" in evaluated.refusal(run.workdir, suggest=["coco"])
 
 
 def test_a_page_goes_on_with_earlier_annotations_and_suggests_in_other_formats(run, pictures):

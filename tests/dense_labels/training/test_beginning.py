@@ -25,8 +25,8 @@ def configured(name, **values):
         ("folder", {"model__std": (66.0, 60.0, 59.0)}, 1, r"config.model.std=\(66.0, .*: is of images in \[0, 1\]"),
         ("celeba", {"train__decay_factor": 10.0}, 1, "config.train.decay_factor=10.0: .* at most 1"),
         ("folder", {"loss__exchange": True, "train__batch_size": 2}, 2, "must be at least 4"),
-        ("folder", {"train__batch_size": 16}, 3, "batch_size=16 cannot be shared by 3 replicas: begin with 15"),
-        ("folder", {"train__batch_size": 2}, 3, "batch_size=2 cannot be shared by 3 replicas: begin with 3"),
+        ("folder", {"train__batch_size": 16}, 3, "batch_size=16 cannot be shared by 3 replicas: begin a run with 15"),
+        ("folder", {"train__batch_size": 2}, 3, "batch_size=2 cannot be shared by 3 replicas: begin a run with 3"),
         ("folder", {"loss__name": "introspection"}, 1, "'introspection' trains the direction .*='dilations' are"),
         ("folder", {"data__cache_dir": ""}, 1, "config.data.cache_dir is empty"),
         (
@@ -51,6 +51,7 @@ def test_what_could_not_begin_is_refused(name, values, replicas, message):
 def test_boxes_of_the_annotations_are_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     beginning.check(configured("faces", data__boxes="a.json", data__annotations=str(tmp_path / "a.json")), 1)
+    beginning.check(configured("faces", data__name="boxes", data__boxes="b.json", data__annotations="a.json"), 1)
 
 
 def test_weights_that_another_network_was_trained_for_are_told(capsys):
