@@ -233,19 +233,18 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     from dense_labels.evaluation.result import Result
 
     source, origins = subject.source, subject.source.origins("annotated") or None
+    measuring.check(known, test, source.normaliser)
     drawn = {"counts": few_shot, "seeds": _SEEDS, "shown": origins}
     few_annotations.say_what_is_not_measured(known, test, **drawn)
     progress.say(f"fitting landmark heads on {len(known)} annotated images")
     batches = functools.partial(_annotated_batches, subject)
     views = more_views.MoreViews(source, subject.config, subject.label, subject.stride, batches)
     fits, detector, fitted = _fit_heads(subject, known, test, lessons, views)
-    if len(fitted.heads) > 1 and not fitted.errors:
-        few = f"fewer than {landmarks.FOLDS} annotated pictures are too few to compare heads on"
-        progress.say(f"{few}: {fitted.best} is the one to export, for {measuring.FEW_REASON}")
+    compared = landmarks.compared(fitted, source.normaliser)
     protocol = {"head_images": len(known), "exported": fitted.best}
     if test is None and fitted.predicted is not None:
         protocol["tested_in_turns"] = measuring.IN_TURNS
-    if len(fitted.errors) > 1 or fitted.selected:
+    if compared > 1 or fitted.selected:
         protocol["chosen"] = measuring.how_chosen(known, origins, test is None)
     if detector is not None:
         protocol["detector_kept"] = detector.kept

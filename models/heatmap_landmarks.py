@@ -170,7 +170,7 @@ def fit_heatmaps(
         raise ValueError(f"label maps must be of 2 x 2 cells at least; found {labels.shape[1]} x {labels.shape[2]}")
     annotated = (np.asarray(known.annotated) > 0) & _inside(known)
     if not annotated.any():
-        raise ValueError(f"no landmark is annotated in the {len(labels)} images; at least one must be")
+        raise ValueError(f"no landmark is annotated, where the network sees it, in the {len(labels)} images")
     head = HeatMapLandmarks(landmarks.shape[1], known.labels.length, stride, seed=seed)
     if warm_start is not None:
         _begin_as(head, warm_start)

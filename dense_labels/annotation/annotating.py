@@ -125,6 +125,8 @@ def _choose(run: Any, heads: SeveralHeads | None, found: Stills | Frames, count:
         parts = [np.concatenate(each) for each in zip(old.parts, parts)]
         doubt = None if doubt is None else np.concatenate([np.zeros(first), doubt])
     chosen = choosing.choose(choosing.joined(parts), count, known=np.arange(first), uncertainty=doubt) - first
+    if not len(chosen):
+        raise ValueError("all pictures are alike, or like those that are annotated: there is nothing more to annotate")
     if len(chosen) < count:
         progress.note(f"only {len(chosen)} pictures differ from one another and from those that are annotated")
     return [seen.keys[index] for index in chosen]

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from dense_labels import batches as types
+from dense_labels import progress
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.evaluation import absent, calibration, measuring, turns
 from dense_labels.evaluation.absent import Fits, Head
@@ -135,6 +136,22 @@ def fit_heads(
     measured = dataclasses.replace(measured, heads=heads, best=measuring.least(measured.errors, fits))
     on = absent.fitted_alone(test, known)
     return dataclasses.replace(measured, predicted=predicted, points=points, measured_on=on)
+
+
+def compared(fitted: FittedHeads, normaliser: str) -> int:
+    """Counts the heads whose errors on others than they were fitted to are known; says so where it has to do without.
+
+    Args:
+      fitted: the heads.
+      normaliser: what errors are divided by.
+    """
+    count = sum(error is not None for error in (fitted.errors or {}).values())
+    if len(fitted.heads) > 1 and not count:
+        few = f"fewer than {FOLDS} annotated pictures are too few to compare heads on"
+        unknown = f"the {normaliser} is known of no annotated picture that was held out to compare heads on"
+        why = unknown if fitted.errors else few
+        progress.say(f"{why}: {fitted.best} is the one to export, for {measuring.FEW_REASON}")
+    return count
 
 
 def _compared(measured: FittedHeads, answers, images: LabelledLandmarks, annotated, numbers) -> FittedHeads:

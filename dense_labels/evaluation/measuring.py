@@ -181,6 +181,18 @@ def how_chosen(known: LabelledLandmarks, shown: Sequence[Hashable] | None, in_tu
     return f"by annotated pictures held out from it, {count} of them{few}"
 
 
+def check(known: LabelledLandmarks, test: LabelledLandmarks | None, normaliser: str) -> None:
+    """Refuses test images on which nothing can be measured that heads can be fitted to, before the work.
+
+    Raises:
+      ValueError: saying what they lack.
+    """
+    from dense_labels.evaluation import absent
+
+    if test is not None:
+        _measurable(absent.fitted_alone(test, known), normaliser)
+
+
 def _measurable(images: LabelledLandmarks, normaliser: str) -> np.ndarray:
     """Which landmarks of the images are measured, bool [N, K]; raises a ValueError where none is."""
     annotated = images.annotated > 0

@@ -139,13 +139,13 @@ def shape_distances(points: np.ndarray, shapes: np.ndarray) -> np.ndarray | None
 
     Args:
       points: float [N, K, 2].
-      shapes: float [M, K, 2]; those with a landmark that is no number are left out.
+      shapes: float [M, K, 2]; those with a landmark that is no number, or with all at one place, are left out.
 
     Returns:
       float64 [N], Mahalanobis distances, infinite where a point is no number; None where there are fewer than 5 shapes
       or 3 landmarks, by which nothing can be told.
     """
-    shapes = shapes[np.isfinite(shapes).all(axis=(1, 2))]
+    shapes = shapes[np.isfinite(shapes).all(axis=(1, 2)) & (np.ptp(shapes, axis=1) > 0).any(axis=1)]
     if len(shapes) < _LEAST_SHAPES or shapes.shape[1] < _LEAST_LANDMARKS:
         return None
     known = _normalised(shapes)

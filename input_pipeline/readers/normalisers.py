@@ -139,7 +139,8 @@ def grown(boxes: np.ndarray, annotated: np.ndarray) -> np.ndarray | None:
     """Grows boxes about few landmarks, or about a line, that are small beside the usual ones: to squares of that size.
 
     The usual size is the median of the objects of which half of the landmarks are annotated, two at least. A box about
-    as many stays, for its object may be small.
+    as many stays, for its object may be small; one about two that lie along x or y is made square, for its area says
+    how the object is turned.
 
     Args:
       boxes: [N, 4], left, top, right, bottom.
@@ -152,13 +153,16 @@ def grown(boxes: np.ndarray, annotated: np.ndarray) -> np.ndarray | None:
     if counts.max() < 2:
         return None
     sides = boxes[:, 2:] - boxes[:, :2]
-    sizes, many = np.sqrt(np.prod(sides, axis=1)), counts >= max(2, annotated.shape[1] / 2)
-    usual = np.median(sizes[many if many.any() else counts >= 2])
-    half = np.maximum(usual, sides.max(axis=1, keepdims=True)) / 2
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    is_line = sides.min(axis=1) < _LINE * sides.max(axis=1)
+    longer, many = sides.max(axis=1), counts >= max(2, annotated.shape[1] / 2)
+    is_line = sides.min(axis=1) < _LINE * longer
+    between_two = is_line & (counts == 2)
+    sizes = np.sqrt(np.prod(sides, axis=1))
+    usual = np.median(np.where(between_two, longer, sizes)[many if many.any() else counts >= 2])
     small = (sizes < _SMALL * usual) & (~many | is_line)
-    return np.where(small[:, np.newaxis], np.concatenate([centres - half, centres + half], axis=1), boxes)
+    half = np.where(small, np.maximum(usual, longer), longer)[:, np.newaxis] / 2
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    squares = np.concatenate([centres - half, centres + half], axis=1)
+    return np.where((small | between_two)[:, np.newaxis], squares, boxes)
 
 
 def own_boxes(pictures: Pictures) -> np.ndarray | None:

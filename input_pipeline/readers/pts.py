@@ -88,7 +88,7 @@ def _all_points(paths):
             first = f"{paths[0]} has {len(points[0])}"
             raise ValueError(f"{path} has {len(found)} points, but {first}; all must have the same number")
         if not np.ptp(found, axis=0).all():
-            raise ValueError(f"{path}: the points lie on one line, so that their box has no area")
+            raise ValueError(f"{path}: the points lie on one line, so that their box has no area; give them as CSV")
     return np.stack(points)
 
 

@@ -152,7 +152,7 @@ def test_the_layers_are_the_papers():
 def test_what_cannot_be_fitted_is_refused():
     known = places(2, 2, seed=12).astype(np.float32)
     labels, annotated = spots(known, seed=13), np.float32([[1, 0], [1, 0]])
-    with pytest.raises(ValueError, match="no landmark is annotated in the 2 images; at least one must be"):
+    with pytest.raises(ValueError, match="no landmark is annotated, where the network sees it, in the 2 images"):
         fit(labels, known, 0 * annotated)
     with pytest.raises(ValueError, match="the labels are all zero or not all finite"):
         fit(0 * labels, known, annotated)

@@ -89,6 +89,12 @@ def test_pictures_that_are_nearly_black_are_told(run, tmp_path, capsys):
     assert "warning: no pixel of 12 pictures is brighter than 10 of 255" in capsys.readouterr().out
 
 
+def test_where_all_are_alike_there_is_nothing_to_annotate(run, monkeypatch):
+    monkeypatch.setattr(annotating.choosing, "choose", lambda *_, **__: np.empty(0, int))
+    with pytest.raises(ValueError, match="all pictures are alike, or like those that are annotated"):
+        annotating.annotate(run, 2)
+
+
 def test_fewer_are_shown_where_pictures_are_alike(run, capsys):
     assert len(data_of(annotating.annotate(run, 9))["pictures"]) == 4
     assert "only 4 pictures differ" in capsys.readouterr().out

@@ -172,6 +172,21 @@ def test_pictures_without_a_landmark_do_not_count_among_those_that_take_turns(im
     assert fitted.best == "regress" and fitted.errors == {} and fitted.predicted is None
 
 
+@pytest.mark.parametrize(
+    "errors, count, said",
+    [
+        ({}, 0, "fewer than 5 annotated pictures are too few to compare heads on: b is the one to export, for of so"),
+        ({"a": None, "b": None}, 0, "the eye distance is known of no annotated picture that was held out"),
+        ({"a": None, "b": 3.0}, 1, ""),
+    ],
+)
+def test_heads_that_nothing_was_measured_of_were_not_compared(capsys, errors, count, said):
+    fitted = landmarks.FittedHeads({"a": None, "b": None}, "b", None, None, None, errors=errors)
+    assert landmarks.compared(fitted, "eye distance") == count
+    found = capsys.readouterr().out
+    assert found.startswith(said) and bool(found) == bool(said)
+
+
 @pytest.mark.parametrize("errors", [{}, {"a": None, "b": None}])
 def test_the_rule_for_few_images_names_the_first_where_nothing_can_be_said(errors):
     assert measuring.least(errors, ["b", "a"]) == measuring.of_few(["b", "a"]) == "b"

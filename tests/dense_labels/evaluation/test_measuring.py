@@ -29,6 +29,18 @@ def test_pck_areas_are_means_of_classes_over_all_alphas(images):
         measuring.pck_area(points, dataclasses.replace(images, annotated=0 * images.annotated), classes)
 
 
+def test_what_cannot_be_measured_is_refused_before_the_work(images):
+    empty = dataclasses.replace(images, annotated=0 * images.annotated)
+    measuring.check(images, None, "eye distance")
+    measuring.check(images, images, "eye distance")
+    with pytest.raises(
+        ValueError, match=f"no landmark that heads were fitted to is annotated in the {COUNT} images to"
+    ):
+        measuring.check(images, empty, "eye distance")
+    with pytest.raises(ValueError, match="the eye distance, by which errors are divided, is known of none of the"):
+        measuring.check(images, dataclasses.replace(images, normaliser=0 * images.normaliser), "eye distance")
+
+
 def test_measuring_touches_neither_label_maps_nor_pixels(images):
     class Untouched:
         def __len__(self):

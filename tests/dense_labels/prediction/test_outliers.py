@@ -72,6 +72,13 @@ def test_too_few_shapes_tell_nothing_and_lost_points_are_far():
     assert np.flatnonzero(np.isinf(outliers.shape_distances(lost, known))).tolist() == [3]
 
 
+def test_landmarks_all_at_one_place_are_no_shape():
+    random = np.random.default_rng(0)
+    known = np.stack([moved(SHAPE, random) for _ in range(8)])
+    with_a_point = np.concatenate([np.full([1, 5, 2], 7.0), known])
+    np.testing.assert_allclose(outliers.shape_distances(known, with_a_point), outliers.shape_distances(known, known))
+
+
 def test_each_kind_finds_its_own_in_pictures():
     random = np.random.default_rng(0)
     known = np.stack([moved(SHAPE, random) for _ in range(20)])

@@ -86,6 +86,14 @@ def test_coco_objects_that_share_a_picture_are_cut_out(read_coco, tmp_path):
         read_coco(parts)
 
 
+def test_coco_boxes_about_one_landmark_each_are_refused(read_coco):
+    """All that they would show is a pixel."""
+    one = [[10, 20, 2, 0, 0, 0, 0, 0, 0], [15, 25, 2, 0, 0, 0, 0, 0, 0]]
+    parts = coco_parts(one, boxes=[[10, 20, 1, 1], [15, 25, 1, 1]], image_ids=[0, 0])
+    with pytest.raises(ValueError, match="coco.json: boxes about one landmark each show no object; give boxes of the"):
+        read_coco(parts)
+
+
 def test_coco_errors_are_divided_by_what_there_is(read_coco):
     found = read_coco(coco_parts(WHOLE, names=OTHERS, boxes=[[0, 0, 4, 9], [0, 0, 5, 5]]))
     assert (found.normaliser, found.normalisers.tolist()) == ("box size", [6, 5])

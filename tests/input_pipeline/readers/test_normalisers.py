@@ -85,6 +85,15 @@ def test_a_small_object_stays_small_and_a_line_does_not():
     np.testing.assert_allclose(boxes[4], [10 - usual, 50.5 - usual, 10 + usual, 50.5 + usual], rtol=1e-6)
 
 
+def test_an_object_of_two_landmarks_is_as_large_along_x_as_along_both():
+    """A box about head and tail has hardly any area where they lie along x or y."""
+    low = np.float64([[10, 10], [50, 10], [10, 90], [40, 40]])
+    boxes = np.concatenate([low, low + [[200, 1], [180, 8], [1, 160], [140, 140]]], axis=1)
+    grown = normalisers.grown(boxes, np.ones([4, 2]))
+    np.testing.assert_allclose(grown[:, 2:] - grown[:, :2], np.float64([[200] * 2, [180] * 2, [170] * 2, [140] * 2]))
+    np.testing.assert_allclose(grown[:, :2] + grown[:, 2:], boxes[:, :2] + boxes[:, 2:])
+
+
 def test_boxes_of_the_objects_themselves_stay_however_small():
     faces = [face(1), face(20, (1, 0, 0))]
     found = pictures(*faces, objects=[[-5, -3, 30, 40], [18, 3, 25, 10]])

@@ -65,7 +65,11 @@ GOOD = "version: 1\nn_points: 2\n{\n1 2\n3 4\n}\n"
         (GOOD.replace("4", ""), ["a.png"], "a.pts: 4 numbers are expected in the braces; found 3"),
         (GOOD.replace("4", "nan"), ["a.png"], "a.pts: all numbers must be finite; found nan"),
         (GOOD.replace("4", "four"), ["a.png"], "a.pts: could not convert string to float: 'four'"),
-        (GOOD.replace("4", "2"), ["a.png"], "a.pts: the points lie on one line, so that their box has no area"),
+        (
+            GOOD.replace("4", "2"),
+            ["a.png"],
+            "a.pts: the points lie on one line, so that their box has no area; give them as CSV",
+        ),
         (None, ["a.png"], "holds no .pts files, in it or in the folders in it; it has 1 other files"),
     ],
 )
