@@ -26,6 +26,7 @@ from input_pipeline.storage import decoding
 
 FOLDER, PAGE = "annotate", "annotate.html"
 _MOST = 2000  # pictures or frames that are looked at
+_PAGE, _PICTURE = 400e6, 250e3  # bytes: of the largest page that browsers open, and of a picture in it
 _MOST_SHOWN = 40  # annotated pictures that a page shows again; it hands the others on as they are
 
 
@@ -87,6 +88,11 @@ def _check(run, count, annotations, pictures, formats):
         raise ValueError(
             f"annotate={count}: the page is of at least 1 picture; give --annotate=20, also with --suggest"
         )
+    (height, width), stride = run.frame.input_size, run.stride
+    cells = (height // stride) * (width // stride)
+    most = int(_PAGE / (_PICTURE + cells * run.config.model.label_size * 8 / 3))  # labels in half precision, base 64
+    if count > most:
+        raise ValueError(f"annotate={count}: no browser would open a page so large; at most {most} pictures at a time")
     if not compares_labels(run.config.model.name):
         raise ValueError(
             f"{run.workdir} has landmarks of its own and no labels, which would carry points from picture to "

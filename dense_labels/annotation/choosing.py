@@ -38,15 +38,21 @@ def choose(
     if values.ndim != 2 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"descriptors must be finite numbers [N, D]; found shape {list(values.shape)}")
     fixed = np.asarray([] if known is None else known, np.int64)
-    distances = distance.squareform(distance.pdist(values))
-    rows = np.concatenate([fixed, _differing(distances, fixed, _ROUNDING * np.sqrt(np.mean(np.square(values).sum(1))))])
-    if len(rows) - len(fixed) <= count:
-        return np.sort(rows[len(fixed) :])
-    between = distances[np.ix_(rows, rows)]
-    centres = _settled(between, _farthest(between, len(fixed), count), len(fixed))
+    rows = np.setdiff1d(np.arange(len(values)), fixed)
+    between = distance.squareform(distance.pdist(values[rows]))
+    to_fixed = distance.cdist(values[rows], values[fixed])  # among themselves these may be too many for the memory
+    seen = np.concatenate([between[np.triu_indices(len(rows), 1)], to_fixed.ravel()])
+    least = _ROUNDING * np.sqrt(np.mean(np.square(values).sum(1)))
+    alike = max(_ALIKE * np.median(seen), least) if len(seen) else 0  # the median is 0 where most are the same
+    known_at = to_fixed.min(axis=1, initial=np.inf)
+    differ = _differing(between, known_at, alike)
+    if len(differ) <= count:
+        return rows[differ]
+    between, known_at, rows = between[np.ix_(differ, differ)], known_at[differ], rows[differ]
+    centres = _settled(between, known_at, _farthest(between, known_at, count))
     if uncertainty is not None:
-        centres = _least_certain(between, centres, len(fixed), np.asarray(uncertainty)[rows])
-    return np.sort(rows[centres[len(fixed) :]])
+        centres = _least_certain(between, known_at, centres, np.asarray(uncertainty)[rows])
+    return np.sort(rows[centres])
 
 
 def describe(
@@ -83,45 +89,50 @@ def _averages(values, fields):
     return np.concatenate(means, axis=1)
 
 
-def _differing(distances, fixed, least):
-    """The first of each group of pictures that are alike, of those that are not like the fixed ones."""
-    above = distances[np.triu_indices(len(distances), 1)]
-    alike = max(_ALIKE * np.median(above), least) if len(above) else 0  # the median is 0 where most are the same
-    kept = list(fixed)
-    for index in range(len(distances)):
-        if not (distances[index, kept] <= alike).any():
+def _differing(between, known_at, alike):
+    """The first of each group of pictures that are alike, of those that are not like one that is annotated."""
+    kept: list[int] = []
+    for index in range(len(between)):
+        if known_at[index] > alike and not (between[index, kept] <= alike).any():
             kept.append(index)
-    return np.array(kept[len(fixed) :], np.int64)
+    return np.array(kept, np.int64)
 
 
-def _farthest(distances, fixed, count):
-    """The fixed centres and `count` others: first the most central one, then always that farthest from all centres."""
-    centres = list(range(fixed)) or [int(distances.sum(axis=1).argmin())]
-    while len(centres) < fixed + count:
-        centres.append(int(distances[:, centres].min(axis=1).argmax()))
+def _farthest(between, known_at, count):
+    """So many centres: that farthest from all annotated pictures, or the most central one, then that farthest from all.
+
+    The distance to the nearest annotated picture, `known_at`, is infinite where there is none.
+    """
+    centres = [] if np.isfinite(known_at).all() else [int(between.sum(axis=1).argmin())]
+    while len(centres) < count:
+        centres.append(int(np.minimum(known_at, between[:, centres].min(axis=1, initial=np.inf)).argmax()))
     return np.array(centres)
 
 
-def _settled(distances, centres, fixed):
-    """Moves each centre that is not fixed to the middle of its cluster, until none moves."""
+def _clusters(between, known_at, centres):
+    """Which centre is nearest to each picture; -1 where an annotated one is."""
+    return np.concatenate([known_at[:, np.newaxis], between[:, centres]], axis=1).argmin(axis=1) - 1
+
+
+def _settled(between, known_at, centres):
+    """Moves each centre to the middle of its cluster, until none moves."""
     for _ in range(_ROUNDS):
-        nearest = distances[:, centres].argmin(axis=1)
-        moved = centres.copy()
-        for cluster in range(fixed, len(centres)):
+        nearest, moved = _clusters(between, known_at, centres), centres.copy()
+        for cluster in range(len(centres)):
             members = np.flatnonzero(nearest == cluster)
-            moved[cluster] = members[distances[np.ix_(members, members)].sum(axis=1).argmin()]
+            moved[cluster] = members[between[np.ix_(members, members)].sum(axis=1).argmin()]
         if (moved == centres).all():
             break
         centres = moved
     return centres
 
 
-def _least_certain(distances, centres, fixed, uncertainty):
-    """For each centre that is not fixed, the least certain of the nearer half of its cluster."""
-    nearest, chosen = distances[:, centres].argmin(axis=1), centres.copy()
-    for cluster in range(fixed, len(centres)):
+def _least_certain(between, known_at, centres, uncertainty):
+    """For each centre, the least certain of the nearer half of its cluster."""
+    nearest, chosen = _clusters(between, known_at, centres), centres.copy()
+    for cluster in range(len(centres)):
         members = np.flatnonzero(nearest == cluster)
-        away = distances[members, centres[cluster]]
+        away = between[members, centres[cluster]]
         near = members[away <= np.median(away)]
         chosen[cluster] = near[uncertainty[near].argmax()]
     return chosen

@@ -23,9 +23,11 @@ def reach(known: LabelledLandmarks) -> np.ndarray:
     """
     sure = known.annotated > 0.5
     places = np.where(sure[..., np.newaxis], known.landmarks, 0)
-    together = sure[:, :, np.newaxis] & sure[:, np.newaxis]  # [N, K, K]
-    apart = np.linalg.norm(places[:, :, np.newaxis] - places[:, np.newaxis], axis=-1)
-    largest = np.max(np.where(together, apart, 0), axis=0, initial=0)
-    found = np.where(together.sum(axis=0) >= _FEWEST, np.maximum(_LARGER * largest, _LEAST), np.inf)
+    largest, counts = np.zeros([2, sure.shape[1], sure.shape[1]])
+    for here, at in zip(sure, places):  # all at once would fill the memory where landmarks are many
+        together = here[:, np.newaxis] & here
+        apart = np.linalg.norm(at[:, np.newaxis] - at, axis=-1)
+        largest, counts = np.maximum(largest, np.where(together, apart, 0)), counts + together
+    found = np.where(counts >= _FEWEST, np.maximum(_LARGER * largest, _LEAST), np.inf)
     np.fill_diagonal(found, np.inf)
     return np.float32(found)

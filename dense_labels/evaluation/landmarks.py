@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from dense_labels import batches as types
 from dense_labels import progress
@@ -123,7 +124,7 @@ def fit_heads(
         measured = _in_turns(fits, known, batch_size, numbers, folds, with_more)
     elif count >= FOLDS:
         held_out = (numbers % FOLDS == 0) & (numbers < count)
-        part, answers = _turn(fits, known, held_out, batch_size, with_more)[1:]  # the rest of the labels is not kept
+        part, answers = _turn(fits, known, held_out, batch_size, with_more)[1:]
         measured = _compared(measured, answers, part, known.annotated[held_out], numbers[held_out])
     kept = fits if keep is None else keep(measured.each)
     fitted_to = with_more(known)
@@ -170,9 +171,10 @@ def _compared(measured: FittedHeads, answers, images: LabelledLandmarks, annotat
 def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, numbers, folds: int, with_more) -> FittedHeads:
     """Measures heads on the annotated images, each part of the pictures by those fitted on the others."""
     fold = numbers % folds
-    took = [_turn(fits, known, fold == k, batch_size, with_more) for k in range(fold.max() + 1)]
+    turns_of = tqdm(range(fold.max() + 1), desc="Fitting heads to the others, to measure a part", unit=" parts")
+    took = [_turn(fits, known, fold == k, batch_size, with_more) for k in turns_of]
     order = np.argsort(fold, kind="stable").argsort()
-    parts = [by_decoding(answers, measuring.mean_shape(rest), part) for rest, part, answers in took]
+    parts = [by_decoding(answers, shape, part) for shape, part, answers in took]
     predicted = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     together = {
         name: {key: np.concatenate([answers[name][key] for *_, answers in took])[order] for key in took[0][2][name]}
@@ -185,10 +187,15 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, numbers, fo
 
 
 def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int, with_more) -> tuple:
-    """The images that heads are fitted on, those held out, and what the heads answer on these."""
+    """The mean shape of the images that heads are fitted on, the others without labels, and the answers on these.
+
+    Labels of many images fill the memory: none are kept from one turn to the next.
+    """
     rest, part = known.take(~held_out), known.take(held_out)
     answers = answers_of(absent.fit_present(fits, with_more(rest)), part, batch_size)
-    return rest, absent.fitted_alone(part, rest), answers
+    part = absent.fitted_alone(part, rest)
+    nothing = LabelMap(np.broadcast_to(np.float32(0), part.labels.values.shape), part.labels.stride)
+    return measuring.mean_shape(rest), dataclasses.replace(part, labels=nothing), answers
 
 
 def predict(head: Head, labels: LabelMap, batch_size: int) -> dict[str, np.ndarray]:

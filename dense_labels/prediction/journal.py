@@ -37,47 +37,48 @@ class Journal:
     def __init__(self, out: str | os.PathLike, heading: dict[str, Any]):
         """Opens the journal of a folder, which exists and is held; one with another heading is kept, which is said."""
         self._path, self.done = pathlib.Path(out) / FILE, {}
-        lines = self._whole_lines()
-        if not lines or lines[0] != heading:
-            if len(lines) > 1:
+        found, self.done = self._read()
+        if found != heading:
+            if self.done:
                 why = "they are of other pictures or another model, or one of the two looks for outliers"
                 kept = _free(self._path)
                 self._path.rename(kept)
-                progress.note(f"starting over: {len(lines) - 1} predictions are not used, but kept in {kept}; {why}")
-            lines = self._kept_before(heading)
-        self.done = packed(lines[1:])
+                progress.note(f"starting over: {len(self.done)} predictions are not used, but kept in {kept}; {why}")
+            self.done = self._kept_before(heading)
         self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115, it is open as long as this lives
 
     def _kept_before(self, heading):
-        """The lines of a prediction with this heading that was kept aside, which goes on; or of a new one."""
+        """The rows of a prediction with this heading that was kept aside, which goes on; or of a new one."""
         for kept in self._path.parent.glob(_KEPT.format("*")):
             with open(kept, "rb") as file:
                 first = file.readline()
             if first == f"{json.dumps(heading)}\n".encode():
                 kept.rename(self._path)
-                return self._whole_lines()
+                return self._read()[1]
         self._path.write_text(json.dumps(heading) + "\n", encoding="utf-8")
-        return [heading]
+        return {}
 
-    def _whole_lines(self):
-        """Reads the lines, and cuts off one that a kill left half written."""
-        try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            return []
-        lines, whole = [], 0
-        for line in content.splitlines(keepends=True):
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                break
-            if not line.endswith(b"\n"):
-                lines.pop()
-                break
-            whole += len(line)
-        if whole < len(content):
+    def _read(self):
+        """Reads the heading, None where there is none, and the rows; cuts off a line that a kill left half written."""
+        heading, done, whole = None, {}, 0
+        if not self._path.exists():
+            return heading, done
+        with open(self._path, "rb") as file:
+            for number, line in enumerate(file):
+                try:
+                    found = json.loads(line)
+                except ValueError:
+                    break
+                if not line.endswith(b"\n"):
+                    break
+                if number:
+                    done |= packed([found])
+                else:
+                    heading = found
+                whole += len(line)
+        if whole < os.path.getsize(self._path):
             os.truncate(self._path, whole)
-        return lines
+        return heading, done
 
     def add(self, lines: list[Line]) -> None:
         """Writes some lines; each has the `name` of its picture, and the number of its `object` where it is of one."""

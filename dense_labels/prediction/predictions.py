@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import itertools
 import os
@@ -110,16 +111,16 @@ class Predictions:
         """Whether a picture has several objects, a row each."""
         return len(set(self.names)) < len(self.names)
 
-    @property
+    @functools.cached_property
     def certainty(self) -> np.ndarray:
         """How likely each landmark is there and found, float32 [N, K]; the score of a head that was not calibrated."""
         if self.likelihood is None:
             return self.score
         return self.likelihood if self.present is None else self.likelihood * self.present
 
-    @property
+    @functools.cached_property
     def known(self) -> np.ndarray:
-        """Which landmarks have a place, bool [N, K]."""
+        """Which landmarks have a place, bool [N, K]; worked out once, for formats ask landmark by landmark."""
         return np.isfinite(self.points).all(axis=-1)
 
     def by_picture(self) -> dict[str, list[int]]:

@@ -119,7 +119,9 @@ def read_file(
     )
     if boxed:
         if normalisers.own_boxes(pictures) is None and normalisers.grown(pictures.objects, pictures.annotated) is None:
-            raise ValueError(f"{annotations}: boxes about one landmark each show no object; give boxes of the objects")
+            progress.warn(
+                f"{annotations}: boxes about one landmark each show hardly a pixel; give boxes of the objects"
+            )
         shown = landmark_files.square_around(normalisers.usual_boxes(pictures))
         pictures = dataclasses.replace(pictures, boxes=shown)
     return normalisers.add(pictures, normalisers.eyes(names), normalisers.EYES, otherwise=lambda: _sizes(pictures))

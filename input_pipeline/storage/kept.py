@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
@@ -19,6 +20,7 @@ def make_once(
     make: Callable[[pathlib.Path], None],
     check: Callable[[pathlib.Path], object],
     setting: str = "--config.data.cache_dir",
+    size: int = 0,
 ) -> None:
     """Makes a folder unless it is there and whole; one that is damaged is made anew, which is said.
 
@@ -30,9 +32,10 @@ def make_once(
       make: writes into the empty folder that it is given.
       check: reads a folder that is there; raises an EOFError, FileNotFoundError or ValueError if it is not whole.
       setting: what says where it lies.
+      size: about how many bytes it takes; 0: not known.
 
     Raises:
-      OSError: if the folder cannot be made, or one that is damaged not be removed.
+      OSError: if the folder cannot be made, as there is no room for it, or one that is damaged not be removed.
       Exception: whatever `make` raises; nothing of the folder is left then.
     """
     if folder.exists() and not _damage(folder, check):
@@ -46,6 +49,7 @@ def make_once(
             progress.note(f"{folder} is damaged ({damage}), and is made anew")
             shutil.rmtree(folder)
         remove_unfinished(folder.parent, f"{_INCOMPLETE}*")
+        _check_room(folder.parent, setting, size)
         begun = folder.with_name(f"{_INCOMPLETE}{folder.name}")
         begun.mkdir()
         try:
@@ -54,6 +58,13 @@ def make_once(
             begun.rename(folder)
         finally:
             shutil.rmtree(begun, ignore_errors=True)
+
+
+def _check_room(folder, setting, size):
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        room = f"{folder} has room for {free / 1e9:.1f} GB, and what is to be kept there needs {size / 1e9:.1f} GB"
+        raise OSError(errno.ENOSPC, f"{room}; make room, or give another {setting}")
 
 
 def _damage(folder, check):
@@ -89,7 +100,11 @@ def lock(path: pathlib.Path) -> Iterator[None]:
     """
     with open(path, "w") as file:
         with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                progress.note(f"another process makes what lies in {path.parent}; waiting for it")
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

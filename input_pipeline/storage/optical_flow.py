@@ -7,6 +7,7 @@ import dataclasses
 import fractions
 import hashlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -88,7 +89,8 @@ def prepare(
     frames = [path for clip in clips for path in clip]
     whole = cache_dir / "video" / _key(frames, [*map(int, size), max_gap, ignore_still])
     make = lambda begun: _write(begun, frames, size, list(zip(first, second)), ignore_still)  # noqa: E731
-    kept.make_once(whole, make, lambda there: _read(there, len(frames), len(first)))
+    needed = (3 * len(frames) + 5 * len(first)) * math.prod(map(int, size))  # images; flow, and what is seen
+    kept.make_once(whole, make, lambda there: _read(there, len(frames), len(first)), size=needed)
     arrays, paths = _read(whole, len(frames), len(first)), tuple(map(str, frames))
     return Video(first=first, second=second, splits=splits, paths=paths, **arrays)
 

@@ -71,7 +71,7 @@ def prepare(pictures: Pictures, size: tuple[int, int], cache_dir: str, *, skip_b
     _check(pictures, size)
     folder = pathlib.Path(cache_dir).expanduser() / "pictures" / _key(pictures, size)
     make = lambda begun: _write(begun, folder, pictures, size, skip_bad_files)  # noqa: E731
-    kept.make_once(folder, make, lambda there: _read(there, len(pictures), size))
+    kept.make_once(folder, make, lambda at: _read(at, len(pictures), size), size=math.prod((len(pictures), *size, 3)))
     return _open(folder, pictures, size, skip_bad_files)
 
 
@@ -216,8 +216,9 @@ def _report(folder, pictures, bad, what="cannot be used"):
         f"{progress.printable(os.path.relpath(path, below))} ({reason})" for path, reason in found[:_NAMED]
     )
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    total = len(set(pictures.paths))
-    return f"{len(found)} of {total} files {what}: {named}{more} (all are listed in {_listing(folder)})"
+    return (
+        f"{len(found)} of {len(set(pictures.paths))} files {what}: {named}{more} (all are listed in {_listing(folder)})"
+    )
 
 
 def _refuse(report, skip_bad_files, left=1):
@@ -259,8 +260,7 @@ def look(pictures: Pictures) -> Found:
     """
     indices = np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), _SAMPLE)).astype(int))
     if pictures.boxes is not None:
-        boxes = pictures.boxes[indices]
-        sizes = (boxes[:, 2:] - boxes[:, :2])[:, ::-1]
+        sizes = (pictures.boxes[indices, 2:] - pictures.boxes[indices, :2])[:, ::-1]
     else:
         sizes = [size for size in (_size(pictures.paths[index]) for index in indices) if size]
         if not sizes:

@@ -286,6 +286,7 @@ def test_doubts_of_two_kinds_count_alike():
     "arguments, words",
     [
         ({"count": 0}, "annotate=0: the page is of at least 1 picture"),
+        ({"count": 99_999}, "annotate=99999: no browser would open a page so large; at most [0-9]+ pictures at a time"),
         ({"suggest": "nothing"}, "there is no format 'nothing'"),
         ({"suggest": "video", "annotations": "a.csv"}, "format 'video' is of videos, and these are pictures"),
         ({"suggest": "coco"}, "suggest=coco needs annotations of one picture or more"),

@@ -69,6 +69,16 @@ def test_the_format_that_says_where_the_pictures_lie_has_that_fact(predictions, 
     assert (here != elsewhere) == (name == "sleap")
 
 
+@pytest.mark.parametrize("name", ["coco", "cvat", "label_studio", "labelme", "csv"])
+def test_what_is_known_is_worked_out_once_however_many_landmarks_are_written(predictions, monkeypatch, name):
+    calls, isfinite = [], np.isfinite
+    many = predictions.take([0, 1] * 50)
+    many = dataclasses.replace(many, names=tuple(f"{k}.png" for k in range(100)))
+    monkeypatch.setattr(np, "isfinite", lambda values: calls.append(np.size(values)) or isfinite(values))
+    content(many, name)
+    assert sum(size == many.points.size for size in calls) <= 2
+
+
 @pytest.mark.parametrize("rows", [[False, True], np.array([False, True]), [1], np.array([1]), range(1, 2)])
 def test_rows_are_taken_by_number_and_by_mask(predictions, rows):
     taken = predictions.take(rows)

@@ -39,6 +39,30 @@ def test_a_folder_that_cannot_be_written_names_the_setting_unless_all_is_there(t
         kept.make_once(tmp_path / "other", write, check)
 
 
+def test_a_folder_for_which_there_is_no_room_is_refused_before_the_work(tmp_path):
+    with pytest.raises(OSError, match=r"has room for .* GB, and what is to be kept there needs 1000000000.0 GB; make"):
+        kept.make_once(tmp_path / "name", pytest.fail, check, size=10**18)
+    assert not (tmp_path / "name").exists()
+
+
+def test_whoever_waits_for_another_process_says_so(tmp_path, capsys):
+    held, took = threading.Event(), threading.Event()
+
+    def wait():
+        held.wait()
+        with kept.lock(tmp_path / ".lock"):
+            took.set()
+
+    other = threading.Thread(target=wait)
+    other.start()
+    with kept.lock(tmp_path / ".lock"):
+        held.set()
+        while f"another process makes what lies in {tmp_path}; waiting for it" not in capsys.readouterr().out:
+            assert not took.wait(0.05)
+    other.join()
+    assert took.is_set()
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_nothing_is_left_of_a_folder_whose_making_fails(tmp_path, error):
     def fail(begun):
