@@ -103,7 +103,8 @@ def read_file(
     names = _names(chosen, annotations)
     entries, points = _entries(parts, chosen, annotations)
     annotated = points[..., 2] > 0
-    half = 0.0 if (points[annotated][:, :2] % 1).any() else 0.5
+    rounded = _contributor(parts) == "Label Studio"  # which rounds percent of the sides
+    half = 0.0 if rounded or (points[annotated][:, :2] % 1).any() else 0.5
     boxed |= len({str(entry.annotation["image_id"]) for entry in entries}) < len(entries)
     objects = coco_parts.boxes_of(entries) if boxed or _have_boxes(entries) else None
     pictures = Pictures(
@@ -125,6 +126,11 @@ def read_file(
         shown = landmark_files.square_around(normalisers.usual_boxes(pictures))
         pictures = dataclasses.replace(pictures, boxes=shown)
     return normalisers.add(pictures, normalisers.eyes(names), normalisers.EYES, otherwise=lambda: _sizes(pictures))
+
+
+def _contributor(parts):
+    info = parts.get("info")
+    return info.get("contributor") if isinstance(info, dict) else None
 
 
 def _category(parts, wanted, file):

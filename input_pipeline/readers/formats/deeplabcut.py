@@ -84,7 +84,8 @@ def read_file(
     """
     path = pathlib.Path(annotations)
     is_project = path.is_dir()
-    files = _files_of_project(path) if is_project else [path]
+    config = _config_of(path) if is_project else {}
+    files = _files_of_project(path, config.get("scorer")) if is_project else [path]
     project = path if is_project else _project_of(path)
     tables = [(_read_h5 if file.suffix.lower() == ".h5" else _read_csv)(file) for file in files]
     rows = [row for table in tables for row in table.rows]
@@ -98,7 +99,6 @@ def read_file(
         raise ValueError(f"{twice[0]} has several rows in {annotations}; leave one")
     by_name = {name: path for (_, name, _), path in zip(rows, paths)}
     objects, names = _objects_and_names(tables, by_name, annotations, category)
-    config = pandas_files.read_yaml(path / "config.yaml") if is_project else {}
     found = Found(objects, names, skeleton=_skeleton(config))
     return annotated.pictures(annotations, found, boxed=boxed, category=category)
 
@@ -126,13 +126,24 @@ def _kind(individual, has_unique):
     return _UNIQUE if has_unique and individual == _UNIQUE else ""
 
 
-def _files_of_project(project):
-    """One file of landmarks of each video."""
+def _config_of(project):
+    """What config.yaml says; nothing where it cannot be read, which is said, for landmarks do not depend on it."""
+    try:
+        return pandas_files.read_yaml(project / "config.yaml", otherwise="cp1252")  # DeepLabCut writes it so on Windows
+    except ValueError as error:
+        progress.warn(f"{error}; so there is no skeleton")
+        return {}
+
+
+def _files_of_project(project, scorer):
+    """One file of landmarks of each video: that of the scorer, where DeepLabCut has left copies of it."""
     files = []
     for video in sorted(path for path in (project / "labeled-data").iterdir() if path.is_dir()):
         found = sorted(video.glob("CollectedData_*.csv")) or sorted(video.glob("CollectedData_*.h5"))
         if len(found) > 1:
-            raise ValueError(f"{video} has {len(found)} files CollectedData_*; leave the one that is meant")
+            found = [file for file in found if file.stem == f"CollectedData_{scorer}"] or found
+        if len(found) > 1:
+            raise ValueError(f"{video} has {len(found)} files CollectedData_*; leave that of config.yaml's scorer")
         files += found
     if not files:
         raise ValueError(

@@ -50,8 +50,8 @@ def read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[Any, ...]
         raise ValueError(f"{path}: is no table of DeepLabCut that can be read ({words})") from error
 
 
-def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
-    """Reads a YAML file of keys and values.
+def read_yaml(path: str | os.PathLike, *, otherwise: str = "") -> dict[str, Any]:
+    """Reads a YAML file of keys and values, in UTF-8 or `otherwise` as of `landmark_files.read_text`.
 
     Raises:
       ValueError: if it is not there, or holds something else.
@@ -59,7 +59,7 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(landmark_files.read_text(path))
+        content = yaml.safe_load(landmark_files.read_text(path, otherwise=otherwise))
         if _size(content, {}) > _MOST_VALUES:
             raise yaml.YAMLError("its aliases spell out too many values")
     except (yaml.YAMLError, RecursionError, OverflowError, TypeError, AttributeError) as error:

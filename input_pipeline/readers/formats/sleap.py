@@ -4,7 +4,8 @@ Convention: SLEAP counts pixels from 0 at their centre, so half a pixel is added
 the corner; sleap-io, which reads .slp files, takes half a pixel off those (`format_id < 1.1` in sleap_io/io/slp.py). An
 analysis is of what SLEAP shows. A point without a place or marked as not visible is not annotated.
 
-Of an .slp file the instances that a person labelled are read; where it has none, the predicted ones, and that is said.
+The instances that a person labelled are read; where there are none, the predicted ones, and that is said. In an
+analysis the predicted ones have a score.
 Frames of single images are found by their names, frames of a video by their numbers, see `frames.Frames`. An analysis
 counts the frames of its video; where that is a list of images, it must name them all. Images inside a file (.pkg.slp)
 are not read.
@@ -28,6 +29,7 @@ _MOST = 10**9  # values of a part of an analysis; a small file can say that it h
 _ANALYSIS = {"tracks", "node_names"}
 _ORDER = ("frame", "track", "node", "xy")
 _WRITTEN = ("track", "xy", "node", "frame")  # how SLEAP orders the axes of an analysis that does not say it
+_PREDICTED = "nobody labelled an instance, so the predicted ones are read"
 
 
 def holds(path: str) -> bool:
@@ -101,7 +103,7 @@ def _read_slp(file, dir):
         raise ValueError(f"{file}: is no file of SLEAP that can be read ({words})") from error
     by_person = any(kind == "user" for row in instances for _, kind, _ in row)
     if not by_person and any(instances):
-        progress.note(f"{file}: nobody labelled an instance, so the predicted ones are read")
+        progress.note(f"{file}: {_PREDICTED}")
     kept = [
         (video, number, kind, names[kind], points)
         for (video, number, _), row in zip(rows, instances)
@@ -192,22 +194,50 @@ def _paths(places, videos, counts, file, dir):
 def _read_analysis(file, dir):
     try:
         with hdf5_files.opened(file) as content:
-            for name in {"tracks", "node_names", "edge_names"} & set(content):
+            for name in {"tracks", "node_names", "edge_names", "instance_scores"} & set(content):
                 if (size := content[name].size) > _MOST:
                     raise ValueError(f"it says that {name} are {size} values; at most {_MOST} are read")
             names = [_text(name) for name in content["node_names"][:]]
-            tracks = _ordered(content["tracks"])
+            tracks = _ordered(content["tracks"], _ORDER, _WRITTEN)
+            scores = np.full(tracks.shape[:2], np.nan)
+            if "instance_scores" in content:
+                scores = _ordered(content["instance_scores"], _ORDER[:2], _WRITTEN[::3])
             video = _video(content["video_path"][()]) if "video_path" in content else ""
             pairs = [tuple(map(_text, pair)) for pair in content["edge_names"][:]] if "edge_names" in content else []
+            mirrored = _pairs(content.attrs.get("skeleton_symmetries"), names)
     except Exception as error:  # it raises almost anything at damaged files
         words = progress.printable(" ".join(str(error).split())[:200])
         raise ValueError(f"{file}: is no analysis of SLEAP that can be read ({words})") from error
     if tracks.shape[2:] != (len(names), 2) or len(set(names)) < len(names):
         raise ValueError(f"{file}: tracks are expected of {len(names)} landmarks of different names")
-    placed = np.argwhere(~np.isnan(tracks).any(axis=-1).all(axis=-1))
+    placed = _labelled(tracks, scores, file)
     _check_counted(video, placed, file)
     instances = [(0, int(row), "", names, tracks[row, track]) for row, track in placed]
-    return Found(_objects(instances, [video], [len(tracks)], file, dir), {"": names}, skeleton=pairs)
+    return Found(
+        _objects(instances, [video], [len(tracks)], file, dir), {"": names}, skeleton=pairs, flip_pairs=mirrored
+    )
+
+
+def _labelled(tracks, scores, file):
+    """(frame, track) of the instances that a person labelled, or else of those predicted, which is said."""
+    if scores.shape != tracks.shape[:2]:
+        raise ValueError(
+            f"{file}: instance_scores are expected of {tracks.shape[0]} frames and {tracks.shape[1]} tracks"
+        )
+    placed = ~np.isnan(tracks).any(axis=-1).all(axis=-1)
+    labelled = placed & np.isnan(scores)
+    if placed.any() and not labelled.any():
+        progress.note(f"{file}: {_PREDICTED}")
+    return np.argwhere(labelled if labelled.any() else placed)
+
+
+def _pairs(value, names):
+    """Pairs of landmarks that an attribute lists as JSON; none where it does not."""
+    import json
+
+    found = json.loads(_text(value)) if value is not None else []
+    pairs = [tuple(pair) for pair in found if isinstance(pair, list)] if isinstance(found, list) else []
+    return [pair for pair in pairs if len(pair) == 2 and set(pair) <= set(names)]
 
 
 def _video(value):
@@ -236,15 +266,15 @@ def _check_counted(video, placed, file):
         )
 
 
-def _ordered(tracks):
-    """Places by frame, track, landmark and axis, float64."""
+def _ordered(values, wanted, written):
+    """Values with their axes in the wanted order, float64; `written` is how they lie where the file does not say it."""
     import json
 
-    said = tracks.attrs.get("dims")
-    order = tuple(json.loads(said)) if said is not None else _WRITTEN
-    if sorted(order) != sorted(_ORDER):
+    said = values.attrs.get("dims")
+    order = tuple(json.loads(said)) if said is not None else written
+    if sorted(order) != sorted(wanted):
         raise ValueError(f"axes {order}")
-    return np.transpose(np.asarray(tracks[()], np.float64), [order.index(name) for name in _ORDER])
+    return np.transpose(np.asarray(values[()], np.float64), [order.index(name) for name in wanted])
 
 
 def _text(value):

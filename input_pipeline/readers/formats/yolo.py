@@ -24,6 +24,7 @@ from input_pipeline.storage import decoding
 
 _SPLITS = ("train", "val", "test")
 _MOST = 10_000  # landmarks
+_HALF = 0.5  # pixels
 
 
 def holds(path: str) -> bool:
@@ -64,7 +65,7 @@ def read_file(
 ) -> Pictures:
     """Reads all pictures of a data set that have labels, those of train, val and test together.
 
-    The landmarks have the names of `kpt_names`, where the file has them.
+    The landmarks have the names of `kpt_names`, or of `node_names` as SLEAP writes them, where the file has them.
 
     Args:
       dir: folder of the pictures, where the data set has none itself.
@@ -86,7 +87,7 @@ def read_file(
     classes = _classes(settings, file)
     objects = []
     for labels, picture in _label_files(file, settings, dir):
-        objects += _objects(labels, picture, shape, classes)
+        objects += _objects(labels, picture, shape, classes, _HALF if _is_of_sleap(settings) else 0.0)
     kinds = {each.kind for each in objects}
     named = {kind: _names(settings, shape[0], kind, classes, file) for kind in kinds}
     chosen = next(iter(named.values()), [])
@@ -95,6 +96,7 @@ def read_file(
         objects,
         {kind: names or [str(k) for k in range(shape[0])] for kind, names in named.items()},
         named=bool(chosen),
+        skeleton=_skeleton(settings.get("skeleton"), chosen),
         flip_pairs=_flip_pairs(flips, chosen or [str(k) for k in range(shape[0])]),
     )
     found = found._replace(objects=[_renamed(each, found.names[each.kind]) for each in objects])
@@ -118,14 +120,28 @@ def _classes(settings, file):
 
 def _names(settings, count, kind, classes, file):
     """Names of the landmarks of a class; none where the file gives none."""
-    names = settings.get("kpt_names")
+    names = settings.get("node_names" if _is_of_sleap(settings) else "kpt_names")
     if isinstance(names, dict):
         names = next((names[key] for key, name in classes.items() if name == kind and key in names), None)
     if names is None:
         return []
     if not isinstance(names, list) or len(names) != count or len(set(map(str, names))) < count:
-        raise ValueError(f"{file}: kpt_names must be {count} names, no two alike")
+        raise ValueError(f"{file}: names of the landmarks must be {count}, no two alike")
     return [str(name) for name in names]
+
+
+def _is_of_sleap(settings):
+    """Whether sleap-io has written a data set: it names landmarks otherwise, and counts from the centre of a pixel."""
+    return "node_names" in settings and "kpt_names" not in settings
+
+
+def _skeleton(pairs, names):
+    """Pairs of names of lines between landmarks, which sleap-io numbers from 0."""
+    pairs = pairs if isinstance(pairs, list) else []
+    numbered = [
+        pair for pair in pairs if isinstance(pair, list) and len(pair) == 2 and set(pair) <= {*range(len(names))}
+    ]
+    return [(names[a], names[b]) for a, b in numbered]
 
 
 def _flip_pairs(flips, names):
@@ -239,7 +255,7 @@ def labels_of(picture: str | os.PathLike) -> pathlib.Path:
     return pathlib.Path(*parts) if last is None else pathlib.Path(*parts[:last], "labels", *parts[last + 1 :])
 
 
-def _objects(labels, picture, shape, classes):
+def _objects(labels, picture, shape, classes, half):
     """An object for each line: class, box about its centre, and the key points."""
     objects = []
     height, width = decoding.read_sizes([picture])[picture]
@@ -263,7 +279,7 @@ def _objects(labels, picture, shape, classes):
             )
         coco_parts.check_marks([row[2] for row in rows if len(row) == 3], where, "the third number of a landmark")
         known = {str(k): row for k, row in enumerate(rows) if _is_known(row)}
-        points = {k: (row[0] * width, row[1] * height) for k, row in known.items()}
+        points = {k: (row[0] * width + half, row[1] * height + half) for k, row in known.items()}
         hidden = None if shape[1] == 2 else frozenset(k for k, row in known.items() if row[2] == 1)
         usable = box if w > 0 and h > 0 else None
         objects.append(Object(where, picture, points, hidden, classes[int(values[0])], usable))

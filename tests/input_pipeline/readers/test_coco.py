@@ -67,6 +67,11 @@ def test_coco_fractional_numbers_are_continuous_pixels(read_coco):
     np.testing.assert_array_equal(found.landmarks[0], [[10.5, 20.5], [13.5, 24.5], [0, 0]])
 
 
+def test_whole_numbers_of_label_studio_are_rounded_continuous_pixels(read_coco):
+    found = read_coco({**coco_parts(WHOLE), "info": {"contributor": "Label Studio"}})
+    np.testing.assert_array_equal(found.landmarks[0, :2], read_coco(coco_parts(WHOLE)).landmarks[0, :2] - 0.5)
+
+
 def test_coco_annotations_without_key_points_are_left_out(read_coco, tmp_path):
     parts = coco_parts([[0] * 9, WHOLE[0], []], image_ids=[0, 1, 1])
     parts["annotations"].append({"image_id": 0, "category_id": 1})

@@ -171,6 +171,21 @@ def test_deeplabcut_errors_name_the_line(project, text, message):
         deeplabcut.read_file(folder, folder)
 
 
+def test_copies_that_deeplabcut_leaves_beside_the_file_of_the_scorer_are_passed_over(project, capsys):
+    """As where it converts a project; in a configuration of Windows, whose names are not in UTF-8."""
+    folder, write = project
+    write(HEADINGS + ROWS)
+    (folder / "labeled-data/v/CollectedData_Swindows.csv").write_text(HEADINGS)
+    (folder / "config.yaml").write_bytes(
+        "scorer: S\nskeleton: [[snout, tail]]\nvideo_sets: {J\u00fcrgen: 1}".encode("cp1252")
+    )
+    assert len(deeplabcut.read_file(folder, folder)) and "read as cp1252" in capsys.readouterr().out
+    (folder / "labeled-data/v/CollectedData_Swindows.csv").unlink()
+    (folder / "config.yaml").write_text("scorer: [")
+    assert len(deeplabcut.read_file(folder, folder))
+    assert "config.yaml is not YAML" in capsys.readouterr().out
+
+
 def test_landmarks_of_no_animal_are_objects_of_their_own(project, capsys):
     """DeepLabCut's "unique body parts", such as the corners of a box, are those of an individual called single."""
     folder, write = project

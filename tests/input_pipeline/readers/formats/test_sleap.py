@@ -20,7 +20,7 @@ def write(tmp_path):
     """Writes an analysis beside two frames of a video."""
     draw(tmp_path, "v/img0000.png", "v/img0002.png")
 
-    def save(tracks=TRACKS, names=("nose", "tail"), video="videos/v.mp4", dims=None):
+    def save(tracks=TRACKS, names=("nose", "tail"), video="videos/v.mp4", dims=None, scores=None, symmetries=None):
         with h5py.File(tmp_path / "analysis.h5", "w") as file:
             file["tracks"] = tracks.transpose(1, 3, 2, 0) if dims is None else tracks
             file["node_names"] = np.bytes_(names)
@@ -28,6 +28,10 @@ def write(tmp_path):
             file["video_path"] = video
             if dims:
                 file["tracks"].attrs["dims"] = dims
+            if scores is not None:
+                file["instance_scores"] = np.transpose(scores)
+            if symmetries:
+                file.attrs["skeleton_symmetries"] = symmetries
         return tmp_path / "analysis.h5"
 
     return save
@@ -46,6 +50,20 @@ def test_frames_of_an_analysis_are_found_by_their_numbers(write, tmp_path, dims)
     found = annotation_files.read(tmp_path, file)
     check(found, tmp_path)
     assert found.skeleton == ((0, 1),)
+
+
+def test_of_an_analysis_what_a_person_labelled_is_read(write, tmp_path, capsys):
+    """Predicted instances have a score there, and others have none."""
+    scores = np.full(TRACKS.shape[:2], np.nan)
+    check(sleap.read_file(tmp_path, write(scores=scores)), tmp_path)
+    scores[0] = 0.9
+    found = sleap.read_file(tmp_path, write(scores=scores, symmetries='[["nose", "tail"], ["nose", "gone"]]'))
+    assert found.paths == paths(tmp_path, "v/img0002.png") and found.flip_pairs == ((0, 1),)
+    assert "predicted" not in capsys.readouterr().out
+    check(sleap.read_file(tmp_path, write(scores=np.full(TRACKS.shape[:2], 0.9))), tmp_path)
+    assert "nobody labelled an instance, so the predicted ones are read" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="instance_scores are expected of 3 frames and 1 tracks"):
+        sleap.read_file(tmp_path, write(scores=scores[:1]))
 
 
 def test_frames_of_several_videos_are_told_apart_by_their_folder(write, tmp_path):

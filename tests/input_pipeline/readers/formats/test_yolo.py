@@ -43,6 +43,12 @@ def test_numbers_are_shares_of_the_sides(read_yolo, tmp_path):
     assert read_yolo(SETTINGS).landmark_names == ()
 
 
+def test_data_sets_of_sleap_count_from_the_centre_of_a_pixel(read_yolo):
+    found = read_yolo(SETTINGS + "node_names: [left, right, nose]\nskeleton: [[0, 2], [1, 2], [1, 7]]\n")
+    np.testing.assert_array_equal(found.landmarks[0], [[16.5, 24.5], [32.5, 12.5], [0, 0]])
+    assert found.landmark_names == ("left", "right", "nose") and found.skeleton == ((0, 2), (1, 2))
+
+
 def test_keys_that_ultralytics_takes_for_others_are_read(read_yolo):
     without_names = SETTINGS.replace("val:", "validation:").replace("names:\n  0: fly\n", "nc: 2\n")
     found = read_yolo(without_names, second=LINE.replace("0", "1", 1), category="class_0")
@@ -111,7 +117,7 @@ def test_lines_are_objects_of_classes(read_yolo):
     "settings, line, message",
     [
         (NAMED.replace("[3, 3]", "[3, 4]"), LINE, "data.yaml: kpt_shape must be [landmarks, 2 or 3]; found [3, 4]"),
-        (NAMED.replace(", nose]", "]"), LINE, "data.yaml: kpt_names must be 3 names, no two alike"),
+        (NAMED.replace(", nose]", "]"), LINE, "data.yaml: names of the landmarks must be 3, no two alike"),
         (NAMED.replace("  0: fly", "  fly: 0"), LINE, "data.yaml: names must be a list of the classes"),
         (NAMED, "0 0.5 0.5 1 1\n", "a.txt, line 1: 14 numbers are expected by kpt_shape; found 5"),
         (NAMED, LINE.replace("0.25 0.5 2", "0.25 up 2"), "a.txt, line 1: a number is expected; found 'up'"),
