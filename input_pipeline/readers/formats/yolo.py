@@ -137,10 +137,9 @@ def _is_of_sleap(settings):
 
 def _skeleton(pairs, names):
     """Pairs of names of lines between landmarks, which sleap-io numbers from 0."""
-    pairs = pairs if isinstance(pairs, list) else []
-    numbered = [
-        pair for pair in pairs if isinstance(pair, list) and len(pair) == 2 and set(pair) <= {*range(len(names))}
-    ]
+    pairs = [pair for pair in pairs if isinstance(pair, list)] if isinstance(pairs, list) else []
+    known = range(len(names))
+    numbered = [pair for pair in pairs if len(pair) == 2 and all(isinstance(k, int) and k in known for k in pair)]
     return [(names[a], names[b]) for a, b in numbered]
 
 
