@@ -59,11 +59,12 @@ def annotate(
     out = os.path.join(run.workdir, FOLDER)
     found = candidates.find(pictures or run.config.data.dir, out=out, most=_MOST, seed=run.config.train.seed)
     known = earlier.read(run.config, annotations, found.folder, category)
+    _check_page(run, min(count, len(found)))
     if formats and not known.annotated.any():
         raise ValueError(f"{annotations}: no landmark is annotated, and suggestions carry landmarks to other pictures")
     known, heads = known.take(_order_shown(known.annotated)), _heads(run)
     new = found.keep(_choose(run, heads, found, count, known))
-    predicted = run.predict(new) if new and heads is not None and heads.detects else None
+    predicted = run.predict(new) if heads is not None and heads.detects else None
     if predicted is not None and not known.landmark_names:
         known = earlier.nothing(predicted.landmark_names)
     sheet = _sheet(run, found.folder, new, known, predicted)
@@ -88,11 +89,6 @@ def _check(run, count, annotations, pictures, formats):
         raise ValueError(
             f"annotate={count}: the page is of at least 1 picture; give --annotate=20, also with --suggest"
         )
-    (height, width), stride = run.frame.input_size, run.stride
-    cells = (height // stride) * (width // stride)
-    most = int(_PAGE / (_PICTURE + cells * run.config.model.label_size * 8 / 3))  # labels in half precision, base 64
-    if count > most:
-        raise ValueError(f"annotate={count}: no browser would open a page so large; at most {most} pictures at a time")
     if not compares_labels(run.config.model.name):
         raise ValueError(
             f"{run.workdir} has landmarks of its own and no labels, which would carry points from picture to "
@@ -111,6 +107,15 @@ def _check(run, count, annotations, pictures, formats):
         )
     if not pictures and not os.path.isdir(run.config.data.dir):
         raise ValueError(f"{run.workdir} was trained on no folder that is there now; give the pictures to annotate")
+
+
+def _check_page(run: Any, count: int) -> None:
+    """Refuses a page that no browser would open."""
+    (height, width), stride = run.frame.input_size, run.stride
+    labels = (height // stride) * (width // stride) * run.config.model.label_size * 8 / 3  # half precision, base 64
+    most = max(1, int(_PAGE / (_PICTURE + labels)) - _MOST_SHOWN)
+    if count > most:
+        raise ValueError(f"annotate={count}: no browser would open a page so large; at most {most} pictures at a time")
 
 
 def _choose(run: Any, heads: SeveralHeads | None, found: Stills | Frames, count: int, known: Earlier) -> list[Any]:

@@ -39,6 +39,8 @@ def choose(
         raise ValueError(f"descriptors must be finite numbers [N, D]; found shape {list(values.shape)}")
     fixed = np.asarray([] if known is None else known, np.int64)
     rows = np.setdiff1d(np.arange(len(values)), fixed)
+    if not len(rows):
+        return rows
     between = distance.squareform(distance.pdist(values[rows]))
     to_fixed = distance.cdist(values[rows], values[fixed])  # among themselves these may be too many for the memory
     seen = np.concatenate([between[np.triu_indices(len(rows), 1)], to_fixed.ravel()])

@@ -189,7 +189,7 @@ def check(known: LabelledLandmarks, test: LabelledLandmarks | None, normaliser: 
     """
     from dense_labels.evaluation import absent
 
-    if test is not None:
+    if test is not None and known.annotated.any():
         _measurable(absent.fitted_alone(test, known), normaliser)
 
 

@@ -145,7 +145,7 @@ def shape_distances(points: np.ndarray, shapes: np.ndarray) -> np.ndarray | None
       float64 [N], Mahalanobis distances, infinite where a point is no number; None where there are fewer than 5 shapes
       or 3 landmarks, by which nothing can be told.
     """
-    shapes = shapes[np.isfinite(shapes).all(axis=(1, 2)) & (np.ptp(shapes, axis=1) > 0).any(axis=1)]
+    shapes = shapes[np.isfinite(shapes).all(axis=(1, 2)) & (shapes != shapes[:, :1]).any(axis=(1, 2))]
     if len(shapes) < _LEAST_SHAPES or shapes.shape[1] < _LEAST_LANDMARKS:
         return None
     known = _normalised(shapes)

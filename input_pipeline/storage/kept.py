@@ -61,9 +61,11 @@ def make_once(
 
 
 def _check_room(folder, setting, size):
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        room = f"{folder} has room for {free / 1e9:.1f} GB, and what is to be kept there needs {size / 1e9:.1f} GB"
+    usage = shutil.disk_usage(folder)
+    if usage.total and usage.free < size:  # some file systems do not know
+        room = (
+            f"{folder} has room for {usage.free / 1e9:.1f} GB, and what is to be kept there needs {size / 1e9:.1f} GB"
+        )
         raise OSError(errno.ENOSPC, f"{room}; make room, or give another {setting}")
 
 
@@ -102,7 +104,7 @@ def lock(path: pathlib.Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            except (BlockingIOError, PermissionError):  # the latter of some network file systems
                 progress.note(f"another process makes what lies in {path.parent}; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
         yield

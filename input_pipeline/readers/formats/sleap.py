@@ -11,6 +11,7 @@ counts the frames of its video; where that is a list of images, it must name the
 are not read.
 """
 
+import contextlib
 import os
 
 import numpy as np
@@ -210,21 +211,21 @@ def _read_analysis(file, dir):
         raise ValueError(f"{file}: is no analysis of SLEAP that can be read ({words})") from error
     if tracks.shape[2:] != (len(names), 2) or len(set(names)) < len(names):
         raise ValueError(f"{file}: tracks are expected of {len(names)} landmarks of different names")
-    placed = _labelled(tracks, scores, file)
-    _check_counted(video, placed, file)
+    placed = ~np.isnan(tracks).any(axis=-1).all(axis=-1)
+    _check_counted(video, np.argwhere(placed), file)
+    placed = _labelled(placed, scores, file)
     instances = [(0, int(row), "", names, tracks[row, track]) for row, track in placed]
     return Found(
         _objects(instances, [video], [len(tracks)], file, dir), {"": names}, skeleton=pairs, flip_pairs=mirrored
     )
 
 
-def _labelled(tracks, scores, file):
+def _labelled(placed, scores, file):
     """(frame, track) of the instances that a person labelled, or else of those predicted, which is said."""
-    if scores.shape != tracks.shape[:2]:
+    if scores.shape != placed.shape:
         raise ValueError(
-            f"{file}: instance_scores are expected of {tracks.shape[0]} frames and {tracks.shape[1]} tracks"
+            f"{file}: instance_scores are expected of {placed.shape[0]} frames and {placed.shape[1]} tracks"
         )
-    placed = ~np.isnan(tracks).any(axis=-1).all(axis=-1)
     labelled = placed & np.isnan(scores)
     if placed.any() and not labelled.any():
         progress.note(f"{file}: {_PREDICTED}")
@@ -235,9 +236,11 @@ def _pairs(value, names):
     """Pairs of landmarks that an attribute lists as JSON; none where it does not."""
     import json
 
-    found = json.loads(_text(value)) if value is not None else []
+    found = []
+    with contextlib.suppress(ValueError):
+        found = json.loads(_text(value)) if value is not None else []
     pairs = [tuple(pair) for pair in found if isinstance(pair, list)] if isinstance(found, list) else []
-    return [pair for pair in pairs if len(pair) == 2 and set(pair) <= set(names)]
+    return [pair for pair in pairs if len(pair) == 2 and all(name in names for name in pair)]
 
 
 def _video(value):

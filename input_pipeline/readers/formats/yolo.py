@@ -2,7 +2,8 @@
 
 Convention: all numbers are shares of the picture's width and height, from its outer top-left corner, as Ultralytics'
 "Pose Estimation Datasets" has them; the size is read from the picture. A label file lies where the picture
-does, with `labels` in the place of the last folder `images` (`img2label_paths` in ultralytics/data/utils.py).
+does, with `labels` in the place of the last folder `images` (`img2label_paths` in ultralytics/data/utils.py). SLEAP
+counts pixels from 0 at their centre in the data sets that it writes; half a pixel is added to those.
 
 With `kpt_shape: [K, 3]` the third number says 0 for not labelled, 1 for hidden, 2 for visible. With [K, 2] nothing says
 it: Ultralytics takes negative numbers for not labelled, and 0 0, which converters write there, is taken so here too.
@@ -96,7 +97,7 @@ def read_file(
         objects,
         {kind: names or [str(k) for k in range(shape[0])] for kind, names in named.items()},
         named=bool(chosen),
-        skeleton=_skeleton(settings.get("skeleton"), chosen),
+        skeleton=_skeleton(settings.get("skeleton"), chosen) if _is_of_sleap(settings) else (),
         flip_pairs=_flip_pairs(flips, chosen or [str(k) for k in range(shape[0])]),
     )
     found = found._replace(objects=[_renamed(each, found.names[each.kind]) for each in objects])

@@ -89,6 +89,15 @@ def test_pictures_that_are_nearly_black_are_told(run, tmp_path, capsys):
     assert "warning: no pixel of 12 pictures is brighter than 10 of 255" in capsys.readouterr().out
 
 
+def test_a_page_that_no_browser_would_open_is_refused(run, monkeypatch):
+    monkeypatch.setattr(annotating, "_PAGE", 12e6)
+    with pytest.raises(
+        ValueError, match="annotate=9: no browser would open a page so large; at most [1-8] pictures at"
+    ):
+        annotating.annotate(run, 9)
+    annotating.annotate(run, 1)
+
+
 def test_where_all_are_alike_there_is_nothing_to_annotate(run, monkeypatch):
     monkeypatch.setattr(annotating.choosing, "choose", lambda *_, **__: np.empty(0, int))
     with pytest.raises(ValueError, match="all pictures are alike, or like those that are annotated"):
@@ -286,7 +295,6 @@ def test_doubts_of_two_kinds_count_alike():
     "arguments, words",
     [
         ({"count": 0}, "annotate=0: the page is of at least 1 picture"),
-        ({"count": 99_999}, "annotate=99999: no browser would open a page so large; at most [0-9]+ pictures at a time"),
         ({"suggest": "nothing"}, "there is no format 'nothing'"),
         ({"suggest": "video", "annotations": "a.csv"}, "format 'video' is of videos, and these are pictures"),
         ({"suggest": "coco"}, "suggest=coco needs annotations of one picture or more"),

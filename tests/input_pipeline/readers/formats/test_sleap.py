@@ -59,7 +59,9 @@ def test_of_an_analysis_what_a_person_labelled_is_read(write, tmp_path, capsys):
     scores[0] = 0.9
     found = sleap.read_file(tmp_path, write(scores=scores, symmetries='[["nose", "tail"], ["nose", "gone"]]'))
     assert found.paths == paths(tmp_path, "v/img0002.png") and found.flip_pairs == ((0, 1),)
-    assert "predicted" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "predicted" not in said and "has landmarks in frame 0; if its first frames had none" in said
+    assert sleap.read_file(tmp_path, write(scores=scores, symmetries="no JSON")).flip_pairs == ()
     check(sleap.read_file(tmp_path, write(scores=np.full(TRACKS.shape[:2], 0.9))), tmp_path)
     assert "nobody labelled an instance, so the predicted ones are read" in capsys.readouterr().out
     with pytest.raises(ValueError, match="instance_scores are expected of 3 frames and 1 tracks"):

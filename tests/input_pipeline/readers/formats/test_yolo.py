@@ -47,6 +47,7 @@ def test_data_sets_of_sleap_count_from_the_centre_of_a_pixel(read_yolo):
     found = read_yolo(SETTINGS + "node_names: [left, right, nose]\nskeleton: [[0, 2], [1, 2], [1, 7]]\n")
     np.testing.assert_array_equal(found.landmarks[0], [[16.5, 24.5], [32.5, 12.5], [0, 0]])
     assert found.landmark_names == ("left", "right", "nose") and found.skeleton == ((0, 2), (1, 2))
+    assert read_yolo(NAMED + "skeleton: [[1, 2]]\n").skeleton == ()  # nobody knows whether it counts from 1
 
 
 def test_keys_that_ultralytics_takes_for_others_are_read(read_yolo):
