@@ -45,9 +45,9 @@ const nameOf = (id) => state.landmarks.find((each) => each.id === id)?.name ?? "
 const pointOf = (id) => state.points[current][id];
 const percent = (share) => `${Math.round(100 * share)} %`;
 
-// Takes a new state: it can be undone, and is kept.
-function change(next, said = "") {
-  undone.push({ state, current });
+// Takes a new state: it can be undone, which chooses the landmark again that was chosen; and it is kept.
+function change(next, said = "", chosen = selected) {
+  undone.push({ state, current, selected: chosen });
   if (undone.length > MOST_UNDONE) undone.shift();
   redone.length = 0;
   settle(next, said);
@@ -63,9 +63,12 @@ function settle(next, said) {
 function step(from, to, word) {
   const last = from.pop();
   if (!last) return;
-  to.push({ state, current });
+  to.push({ state, current, selected });
+  const stays = last.current === current;
   ({ state, current } = last);
-  showPicture();
+  dragged = null;
+  if (!stays) showPicture();
+  selected = state.landmarks.some(({ id }) => id === last.selected) ? last.selected : firstOpen();
   settle(state, word);
 }
 
@@ -118,7 +121,7 @@ function place(point) {
   }
   const next = withLandmark(state, freeName(state), data);
   selected = next.landmarks.at(-1).id;
-  change(withPoints(next, current, { [selected]: rounded(point) }), `${next.landmarks.at(-1).name} added: name it in the list`);
+  change(withPoints(next, current, { [selected]: rounded(point) }), `${next.landmarks.at(-1).name} added: name it in the list`, null);
 }
 
 function placeSelected(point) {
@@ -132,7 +135,7 @@ function setAndGoOn(point, word) {
   const order = [...state.landmarks.slice(after), ...state.landmarks.slice(0, after)];
   const next = order.find((each) => each.id !== id && pointOf(each.id) === undefined);
   selected = next?.id ?? (point === HIDDEN ? null : id); // so that no click places it unless somebody chooses it
-  change(withPoints(state, current, { [id]: point }), `${nameOf(id)} ${word}${next ? `; next: ${next.name}` : ""}`);
+  change(withPoints(state, current, { [id]: point }), `${nameOf(id)} ${word}${next ? `; next: ${next.name}` : ""}`, id);
 }
 
 function accept(ids) {
@@ -160,7 +163,10 @@ function clear() {
 
 // A landmark that is placed keeps its place. A suggestion is nobody's word for where a hidden landmark lies.
 function hide() {
-  if (selected === null || pointOf(selected) === HIDDEN) return;
+  if (selected === null) return;
+  if (pointOf(selected) === HIDDEN) {
+    return change(withPoints(state, current, { [selected]: null }), `${nameOf(selected)} is no longer marked as hidden`);
+  }
   const point = withMark(pointOf(selected));
   if (point === HIDDEN) return setAndGoOn(point, "marked as hidden; if its place can be told, choose it and click there");
   const word = isHidden(point) ? "marked as hidden where it is" : "is no longer marked as hidden";
@@ -175,6 +181,7 @@ function nudge(dx, dy) {
   const clip = (value, size) => Math.min(Math.max(value, 0), size);
   const point = [clip(from[0] + dx, width), clip(from[1] + dy, height)];
   change(withPoints(state, current, { [selected]: movedTo(known, rounded(point)) }), `${nameOf(selected)} at ${point.map((v) => v.toFixed(1)).join(", ")}`);
+  view.reveal(point);
 }
 
 function choosePicture(n) {
@@ -189,11 +196,31 @@ function choosePicture(n) {
 function showPicture() {
   const { width, height } = data.pictures[current];
   dragged = null;
+  selected = firstOpen();
+  view.show({ image: images[current], width, height });
+  reveal(thumbnails[current].button);
+}
+
+// The landmark that is chosen in a picture that nobody has touched yet.
+function firstOpen() {
   const open = state.landmarks.find(({ id }) => pointOf(id) === undefined)
     ?? state.landmarks.find(({ id }) => isPlaced(pointOf(id)));
-  selected = open ? open.id : null;
-  view.show({ image: images[current], width, height });
-  thumbnails[current].button.scrollIntoView({ block: "nearest", inline: "nearest" });
+  return open ? open.id : null;
+}
+
+// Scrolls the list of pictures alone; scrollIntoView would scroll a narrow page too, away from the picture.
+function reveal(button) {
+  const [list, box] = [byId("pictures"), byId("pictures").getBoundingClientRect()];
+  const at = button.getBoundingClientRect();
+  list.scrollTop += Math.min(at.top - box.top, 0) + Math.max(at.bottom - box.bottom, 0);
+  list.scrollLeft += Math.min(at.left - box.left, 0) + Math.max(at.right - box.right, 0);
+}
+
+// Zooms about the chosen landmark, where it is seen.
+function zoom(factor) {
+  const known = selected === null ? null : pointOf(selected);
+  const point = isPlaced(known) ? known.slice(0, 2) : suggested[selected]?.point;
+  view.zoom(factor, point && view.toCanvas(point));
 }
 
 function chooseLandmark(step) {
@@ -236,7 +263,7 @@ function render({ list = true } = {}) {
   const open = Object.keys(suggested).length;
   byId("accept-all").textContent = open ? `Accept ${open}, next picture` : "Next picture";
   byId("accept").disabled = !suggested[selected];
-  byId("hide").disabled = selected === null || pointOf(selected) === HIDDEN;
+  byId("hide").disabled = selected === null;
   byId("hide").setAttribute("aria-pressed", selected !== null && isHidden(pointOf(selected)));
   byId("clear").disabled = selected === null || pointOf(selected) === undefined;
   byId("undo").disabled = !undone.length;
@@ -289,7 +316,9 @@ function createRow({ id, name }, index) {
     selected = id;
     render();
   });
-  const input = element("input", { type: "text", maxLength: 60, value: name, autocomplete: "off" });
+  const input = element("input", { type: "text", maxLength: 60, value: name, autocomplete: "off", spellcheck: false });
+  input.setAttribute("autocapitalize", "off"); // names are compared letter by letter
+  input.setAttribute("autocorrect", "off");
   input.setAttribute("aria-label", `Name of landmark ${index + 1}`);
   input.addEventListener("focus", () => {
     selected = id;
@@ -302,8 +331,9 @@ function createRow({ id, name }, index) {
   const remove = element("button", { type: "button", className: "remove", textContent: "×" });
   remove.setAttribute("aria-label", `Delete landmark ${index + 1}`);
   remove.addEventListener("click", () => {
+    const was = selected;
     if (selected === id) selected = null;
-    change(withoutLandmark(state, id), `${name} deleted in all pictures; Undo brings it back`);
+    change(withoutLandmark(state, id), `${nameOf(id)} deleted in all pictures; Undo brings it back`, was);
   });
   const row = element("li", {});
   row.append(choose, input, element("span", { className: "state" }), remove);
@@ -324,9 +354,10 @@ function add(event) {
   const name = input.value.trim() ? usableName(state, input.value) : freeName(state);
   if (!name) return say("Another landmark has that name");
   input.value = "";
-  const next = withLandmark(state, name, data);
+  const [next, was] = [withLandmark(state, name, data), selected];
   if (selected === null || pointOf(selected) !== undefined) selected = next.landmarks.at(-1).id;
-  change(next, `${name} added: click it in the picture`);
+  const what = selected === was ? `; a click places ${nameOf(selected)}` : ": click it in the picture";
+  change(next, `${name} added${what}`, was);
 }
 
 function createThumbnail(picture, n) {
@@ -361,7 +392,7 @@ function element(tag, properties) {
 function download(ending, type, write) {
   const { landmarks, rows, leftOut, marksLeftOut } = handedOut(data, state);
   if (!rows.length) return say("There is nothing to download: no point is placed or accepted");
-  const stamp = new Date().toISOString().slice(0, 16).replace(/[-:]/g, "").replace("T", "-");
+  const stamp = new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
   const url = URL.createObjectURL(new Blob([write(landmarks, rows)], { type }));
   const link = element("a", { href: url, download: `annotations-${stamp}.${ending}` });
   link.click();
@@ -396,15 +427,16 @@ const KEYS = {
   ".": () => chooseLandmark(1),
   PageUp: () => choosePicture(current - 1),
   PageDown: () => choosePicture(current + 1),
-  "+": () => view.zoom(1.4),
-  "=": () => view.zoom(1.4),
-  "-": () => view.zoom(1 / 1.4),
+  "+": () => zoom(1.4),
+  "=": () => zoom(1.4),
+  "-": () => zoom(1 / 1.4),
   0: () => view.fit(),
 };
 
 function onKey(event) {
   if (event.target.closest("input, details")) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const letter = /^[^ -~]$/.test(event.key) && /^Key[A-Z]$/.test(event.code) ? event.code.slice(3) : event.key; // not Latin
+  const key = letter.length === 1 ? letter.toLowerCase() : letter;
   if ((event.ctrlKey || event.metaKey) && !event.altKey) {
     const act = { z: event.shiftKey ? redo : undo, y: redo }[key];
     if (act) event.preventDefault();
@@ -412,9 +444,13 @@ function onKey(event) {
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const onButton = event.target.closest("button");
-  if (onButton && key === "Enter") return;
+  if (onButton && key === "Enter") {
+    if (event.repeat) event.preventDefault(); // or it would be pressed again and again
+    return;
+  }
   const arrow = ARROWS[key];
   if (!arrow && !KEYS[key]) return;
+  if (arrow && event.target.closest("#pictures")) return; // they scroll there
   event.preventDefault();
   if (event.repeat && !arrow && !REPEATED.includes(key)) return; // a key that is held accepts nothing that nobody saw
   if (arrow) nudge(...arrow.map((value) => value * (event.shiftKey ? 10 : 1)));
@@ -428,12 +464,17 @@ function listen() {
     csv: () => download("csv", "text/csv", (...found) => csvOf(...found, hadMarks(data))),
     coco: () => download("json", "application/json", (...found) => cocoOf(...found, data.category)),
   };
-  for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
+  const once = ["accept-all", "hide"]; // a double click would act on the next picture or landmark too
+  for (const [id, act] of Object.entries(clicks)) {
+    byId(id).addEventListener("click", (event) => once.includes(id) && event.detail > 1 || act());
+  }
   byId("add").addEventListener("submit", add);
   document.addEventListener("keydown", onKey);
   addEventListener("storage", ({ key }) => key === KEY && takeOver());
   addEventListener("beforeunload", (event) => {
-    if (!saves && !downloaded) event.preventDefault();
+    if (saves || downloaded) return;
+    event.preventDefault();
+    event.returnValue = ""; // which some browsers ask for
   });
 }
 

@@ -67,6 +67,13 @@ class View {
     this.draw();
   }
 
+  // Moves the picture so that a point of it is seen.
+  reveal(point) {
+    const sides = [this.canvas.clientWidth, this.canvas.clientHeight];
+    const by = this.toCanvas(point).map((value, axis) => Math.min(Math.max(value, 0), sides[axis]) - value);
+    if (by.some((value) => value)) this.pan(...by);
+  }
+
   // The middle of what is seen, in pixels of the picture.
   middle() {
     return this.toPicture([this.canvas.clientWidth / 2, this.canvas.clientHeight / 2]);
@@ -95,6 +102,7 @@ class View {
 
   down(event) {
     if (event.button > 0 || !this.picture) return;
+    this.canvas.focus({ preventScroll: true }); // takes what is being typed, which a touch would do too late
     this.canvas.setPointerCapture(event.pointerId);
     const place = this.place(event);
     this.pointers.set(event.pointerId, place);

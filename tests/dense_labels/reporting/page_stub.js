@@ -24,8 +24,8 @@ function makeElement(tag) {
     append(...children) { made.children.push(...children); },
     replaceChildren(...children) { made.children = children; },
     addEventListener(type, listener) { whenever(made, type, listener); },
-    closest: () => null, click() {}, scrollIntoView() {}, setAttribute() {}, setPointerCapture() {},
-    getBoundingClientRect: () => ({ left: 0, top: 0 }), getContext: () => context,
+    closest: () => null, click() {}, focus() {}, setAttribute() {}, setPointerCapture() {},
+    getBoundingClientRect: () => ({ left: 0, top: 0, right: 600, bottom: 400 }), getContext: () => context,
   };
   return made;
 }

@@ -93,3 +93,70 @@ def test_a_key_that_is_held_accepts_one_picture():
     done = used('choosePicture(1); press("Enter"); for (let k = 0; k < 5; k++) press("Enter", { repeat: true });')
     assert done["current"] == 2 and done["state"]["points"][2] == {}
     assert set(done["state"]["points"][1]) == {"0"}  # that of a landmark that another picture has
+
+
+def test_an_undo_chooses_the_landmark_again_that_it_took_back_and_keeps_the_zoom():
+    done = used("""
+        choosePicture(1); selected = 1; press("+"); press("+");
+        const { scale } = view;
+        click([30, 40]); press("z", { ctrlKey: true }); click([50, 38]);
+        state.same = view.scale === scale;
+    """)
+    assert done["state"]["points"][1] == {"1": [50, 38]} and done["state"]["same"]
+
+
+def test_the_next_click_places_what_the_page_says_it_will():
+    none = {"landmark_names": (), "others": (), "points": [[]] * 3, "annotated": [[]] * 3, "hidden": [[]] * 3}
+    done = used(
+        """
+        const named = (name) => {
+          byId("new-name").value = name;
+          fire(byId("add"), "submit");
+          return byId("status").textContent;
+        };
+        const words = [named("nose"), named("left")];
+        click([30, 40]);
+        state.words = words;
+        """,
+        **none,
+    )
+    assert done["state"]["words"] == ["nose added: click it in the picture", "left added; a click places nose"]
+    (placed,) = done["state"]["points"][0].items()
+    assert placed == (str(done["state"]["landmarks"][0]["id"]), [30, 40])
+
+
+def test_enter_that_is_held_on_a_button_presses_it_once():
+    done = used("""
+        let held = 0;
+        const button = makeElement("button");
+        button.closest = (which) => (which === "button" ? button : null);
+        press("Enter", { target: button, repeat: true, preventDefault: () => (held += 1) });
+        state.held = held;
+        fire(byId("accept-all"), "click", { detail: 1 }); fire(byId("accept-all"), "click", { detail: 2 });
+    """)
+    assert done["state"]["held"] == 1 and done["current"] == 1
+
+
+def test_a_mark_without_a_place_is_taken_off_by_the_button_that_made_it():
+    done = used("""
+        choosePicture(2); selected = 1; press("h");
+        const marked = state.points[2][1];
+        selected = 1; press("h");
+        state.marked = marked;
+    """)
+    assert done["state"]["marked"] is not None and done["state"]["points"][2] == {}
+
+
+def test_arrows_in_the_list_of_pictures_place_nothing():
+    done = used("""
+        choosePicture(2); selected = 1;
+        const thumbnail = makeElement("button");
+        thumbnail.closest = (which) => (which === "input, details" ? null : thumbnail);
+        press("ArrowDown", { target: thumbnail });
+    """)
+    assert done["state"]["points"][2] == {}
+
+
+def test_keys_are_taken_where_letters_are_not_latin():
+    done = used('choosePicture(1); selected = 1; click([30, 40]); press("я", { code: "KeyZ", ctrlKey: true });')
+    assert done["state"]["points"][1] == {}
