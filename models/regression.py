@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.cluster.vq
 import tensorflow as tf
+from tqdm import tqdm
 
 from dense_labels.batches import LabelledLandmarks
 from models import nearest_landmarks, regressed_landmarks
@@ -20,6 +21,8 @@ _CLUSTERED = 20000  # cells
 _STRENGTHS = 10.0 ** np.arange(2, -9, -1)  # of the ridge, times the largest eigenvalue; the strongest leaves the prior
 _FLAT = 0.01  # of how far points spread along one line, what they spread across it to count
 _BATCH, _RATE, _CHECKS = 32, 0.005, 20
+_AT_ONCE = 2**26  # probabilities of cells, of virtual points, of images: they bound the memory
+_SLOW = 30  # seconds after which a training shows its progress
 _BLUNT = 3e-4  # below this the loss is quadratic: a hundredth of a pixel of a map 70 pixels wide
 
 
@@ -253,7 +256,7 @@ def _descend(
             loss = _mean_distance(positions, values[1:], targets, annotated)
         optimizer.apply_gradients(zip(tape.gradient(loss, trained), trained))
 
-    for done in range(1, steps + 1):
+    for done in tqdm(range(1, steps + 1), desc="Training a regression head", unit=" steps", delay=_SLOW):
         some = data.take(rng.choice(len(data.maps), _BATCH, replace=False))
         step(*(tf.constant(part, tf.float32) for part in (data.labels[some.maps], some.targets, some.annotated)))
         if done % -(-steps // _CHECKS) == 0 or done == steps:
@@ -271,6 +274,7 @@ def _mean_distance(
 
 def _positions(data: _Data, vectors: np.ndarray) -> np.ndarray:
     """Finds the `virtual_points` of any number of images, a few at a time: float32 [N, 1 or K, 2 M]."""
-    vectors = tf.constant(vectors, tf.float32)
-    some = (data.labels[data.maps[i : i + 32]] for i in range(0, len(data.maps), 32))
+    vectors, cells = tf.constant(vectors, tf.float32), int(np.prod(data.labels.shape[1:3]))
+    count = min(max(_AT_ONCE // (vectors.shape[0] * vectors.shape[1] * cells), 1), _BATCH)
+    some = (data.labels[data.maps[i : i + count]] for i in range(0, len(data.maps), count))
     return np.concatenate([regressed_landmarks.virtual_points(labels, vectors)[1] for labels in some])

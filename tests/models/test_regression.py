@@ -140,6 +140,14 @@ def test_many_landmarks_get_more_points():
     assert fit(views, "each").vectors.shape == [27, 50, 3]
 
 
+@forms
+def test_images_are_looked_at_a_few_at_a_time_where_points_are_many(monkeypatch, form):
+    views = synthetic_views(7, seed=1)
+    expected = fit(views, form)
+    monkeypatch.setattr(regression, "_AT_ONCE", 1)
+    np.testing.assert_allclose(fit(views, form)(views[0])["points"], expected(views[0])["points"], atol=1e-4)
+
+
 @pytest.mark.parametrize("with_offset", [True, False])
 @pytest.mark.parametrize("rows, noise, views", [(30, 0.0, 1), (30, 0.3, 1), (6, 0.3, 1), (30, 0.3, 3), (12, 0.0, 4)])
 def test_the_strength_of_the_ridge_is_the_best_by_leaving_each_picture_out(with_offset, rows, noise, views):
