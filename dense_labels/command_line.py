@@ -187,7 +187,7 @@ def _check_values() -> None:
     for name in flags.FLAGS:
         if flags.FLAGS[name].present and flags.FLAGS[name].value in ("", []) and not name.startswith("config"):
             raise ValueError(
-                f"--{name}= is empty, as of a shell variable that is not set; give a value, or leave it out"
+                f"--{name}= has no value; is a shell variable not set? Give one, or leave the flag out if it may be"
             )
 
 

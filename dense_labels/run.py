@@ -79,7 +79,7 @@ class Run:
 
     @property
     def network(self) -> tf.keras.Model:
-        """The trained network in float32: images [B, H, W, 3] in [0, 1] -> labels [B, h, w, L]; threads: `labels`.
+        """The trained network in float32: images [B, H, W, 3] in [0, 1] -> labels [B, h, w, L]. Threads use `labels`.
 
         Raises:
           ValueError: if its checkpoint is missing, damaged or of another network.

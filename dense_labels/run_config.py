@@ -55,7 +55,7 @@ def with_landmarks(
         if annotations_test:
             raise ValueError("annotations_test goes with annotations; give both")
         if pictures and is_simulated(run.name) and _holds_pictures(pictures, run.name):
-            raise ValueError(f"{pictures}: the run was trained on simulated pictures; give annotations of these too")
+            raise ValueError(f"{pictures}: the run is of simulated pictures; give annotations of this folder too")
         return with_absolute_paths(config)
     from input_pipeline.readers import annotation_files  # not above: what checks a configuration imports no reader
     from input_pipeline.readers.pictures import saw_boxes

@@ -87,7 +87,7 @@ def _check(run, count, annotations, pictures, formats):
     """Refuses what cannot be done, before the work."""
     if count < 1:
         raise ValueError(
-            f"annotate={count}: the page is of at least 1 picture; give --annotate=20, also with --suggest"
+            f"annotate={count}: must be at least 1 picture, such as --annotate=20; --suggest needs --annotate too"
         )
     if not compares_labels(run.config.model.name):
         raise ValueError(

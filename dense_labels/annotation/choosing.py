@@ -92,7 +92,7 @@ def _averages(values, fields):
 
 
 def _differing(between, known_at, alike):
-    """The first of each group of pictures that are alike, of those that are not like one that is annotated."""
+    """The first picture of each group that are alike; groups that are like an annotated picture are left out."""
     kept: list[int] = []
     for index in range(len(between)):
         if known_at[index] > alike and not (between[index, kept] <= alike).any():
@@ -101,9 +101,9 @@ def _differing(between, known_at, alike):
 
 
 def _farthest(between, known_at, count):
-    """So many centres: that farthest from all annotated pictures, or the most central one, then that farthest from all.
+    """Returns `count` centres, each the picture farthest from the annotated ones and from the centres before it.
 
-    The distance to the nearest annotated picture, `known_at`, is infinite where there is none.
+    Without annotated pictures (`known_at` is infinite) the first centre is the most central picture.
     """
     centres = [] if np.isfinite(known_at).all() else [int(between.sum(axis=1).argmin())]
     while len(centres) < count:

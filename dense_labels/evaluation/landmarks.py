@@ -187,9 +187,9 @@ def _in_turns(fits: Fits, known: LabelledLandmarks, batch_size: int, numbers, fo
 
 
 def _turn(fits: Fits, known: LabelledLandmarks, held_out: np.ndarray, batch_size: int, with_more) -> tuple:
-    """The mean shape of the images that heads are fitted on, the others without labels, and the answers on these.
+    """Returns the mean shape of the images that heads are fitted on, the held-out images, and the answers on these.
 
-    Labels of many images fill the memory: none are kept from one turn to the next.
+    The held-out images come without their labels, which would fill the memory.
     """
     rest, part = known.take(~held_out), known.take(held_out)
     answers = answers_of(absent.fit_present(fits, with_more(rest)), part, batch_size)

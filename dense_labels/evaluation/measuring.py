@@ -182,7 +182,7 @@ def how_chosen(known: LabelledLandmarks, shown: Sequence[Hashable] | None, in_tu
 
 
 def check(known: LabelledLandmarks, test: LabelledLandmarks | None, normaliser: str) -> None:
-    """Refuses test images on which nothing can be measured that heads can be fitted to, before the work.
+    """Refuses, before heads are fitted, test images on which none of their landmarks can be measured.
 
     Raises:
       ValueError: saying what they lack.

@@ -240,7 +240,8 @@ def checked_images(images: Any) -> np.ndarray:
     if images.ndim != 4 or images.shape[-1] != 3 or not images.size:
         raise ValueError(f"images must be [N, H, W, 3] or [H, W, 3]; found {list(images.shape)}")
     if images.shape[1] * images.shape[2] > USUAL_LIMITS.max_pixels:
-        raise ValueError(f"images may have {USUAL_LIMITS.max_pixels:,} pixels; found {list(images.shape)}: resize them")
+        most, found = USUAL_LIMITS.max_pixels, list(images.shape)
+        raise ValueError(f"images may have at most {most:,} pixels each; found shape {found}: make them smaller")
     if images.dtype == np.uint8:
         return images
     if not np.issubdtype(images.dtype, np.floating) or not (images.min() >= 0 and images.max() <= 1):

@@ -58,7 +58,10 @@ def warn_of_start(config: Config, other: Config) -> None:
     differ = [key for key in differ if not any(config_keys.unused(each, f"model.{key}") for each in (config, other))]
     if differ:
         theirs = ", ".join(f"config.model.{key}={getattr(other.model, key)!r}" for key in differ)
-        progress.warn(f"{config.train.init_from} was trained with {theirs}, and its weights are used otherwise here")
+        progress.warn(
+            f"{config.train.init_from} was trained with {theirs}, and here the network computes otherwise with its "
+            "weights; set the same, unless you mean it"
+        )
     weights, of, others = config.model.weights, config.train.init_from, other.model.weights
     if not config_keys.unused(config, "model.weights") and (weights == "none") != (others == "none"):
         here, there = ("trained", "not trained") if weights == "none" else ("not trained", "trained")

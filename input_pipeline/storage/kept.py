@@ -35,7 +35,7 @@ def make_once(
       size: about how many bytes it takes; 0: not known.
 
     Raises:
-      OSError: if the folder cannot be made, as there is no room for it, or one that is damaged not be removed.
+      OSError: if the folder cannot be made, there is no room for it, or a damaged one cannot be removed.
       Exception: whatever `make` raises; nothing of the folder is left then.
     """
     if folder.exists() and not _damage(folder, check):

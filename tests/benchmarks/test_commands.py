@@ -249,9 +249,9 @@ def test_few_shot_rows_that_are_done_are_only_read(tmp_path):
     for changed, message in (
         (["--steps=7"], f"error: {tmp_path}/mine_0.json was made with .'steps': 500.*, choose another --workdir"),
         (["--rounds=1,0"], "error: --rounds=1,0: must be whole numbers above 0, such as 1,5,10"),
-        (["--workdirs="], "error: --workdirs= is empty, .* give a value, or leave it out"),
+        (["--workdirs="], "error: --workdirs= has no value; .* leave the flag out if it may be"),
         (["--workdirs=a/mine,b/mine"], "error: --workdir=a/mine does not exist; give the folder a training wrote"),
-        (["--images="], "error: --images= is empty, .* give a value, or leave it out"),
+        (["--images="], "error: --images= has no value; .* leave the flag out if it may be"),
     ):
         result = subprocess.run([*command, *files, *changed], **options)
         assert result.returncode == 1 and re.fullmatch(message, result.stderr.splitlines()[-1]), result.stderr

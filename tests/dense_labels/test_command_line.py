@@ -205,7 +205,7 @@ def test_flags_of_another_program_are_passed_on(tmp_path):
     [
         (["--confg=roboarm"], ["'confg'", "Did you mean: config"]),
         (["--config=roboarm", "--config.train.batchsize=3"], ["did you mean --config.train.batch_size?"]),
-        (["--config=roboarm", "--workdir="], ["--workdir= is empty", "shell variable"]),
+        (["--config=roboarm", "--workdir="], ["--workdir= has no value", "shell variable"]),
         (["--config=roboarm", "--config.loss.name=l2"], ["config.loss.name='l2': there is no such choice", "'dist'"]),
     ],
 )

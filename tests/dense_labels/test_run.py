@@ -301,7 +301,9 @@ def test_images_that_could_be_misread_are_refused(run, images, said):
 
 
 def test_images_larger_than_a_model_takes_are_refused(run):
-    with pytest.raises(ValueError, match=r"images may have 25,000,000 pixels; found \[1, 6000, 5000, 3\]: resize them"):
+    with pytest.raises(
+        ValueError, match=r"images may have at most 25,000,000 pixels each; found shape \[1, 6000, 5000, 3\]: make them"
+    ):
         run.labels(np.broadcast_to(np.uint8(0), [6000, 5000, 3]))
 
 
@@ -387,7 +389,7 @@ def test_the_command_writes_a_page_to_annotate_in(run, pictures, capsys, monkeyp
     refused = evaluated.refusal(run.workdir, annotate=2, few_shot=["1"])
     assert refused == "--annotate does not evaluate: leave out --few_shot"
     assert "suggest=coco needs annotations" in evaluated.refusal(run.workdir, annotate=2, suggest=["coco"])
-    assert "give --annotate=20, also with --suggest" in evaluated.refusal(run.workdir, suggest=["coco"])
+    assert "such as --annotate=20; --suggest needs --annotate too" in evaluated.refusal(run.workdir, suggest=["coco"])
 
 
 def test_a_page_goes_on_with_earlier_annotations_and_suggests_in_other_formats(run, pictures):

@@ -123,7 +123,7 @@ def test_a_run_of_simulated_pictures_sees_others_in_its_own_frame(tmp_path):
     assert (found.data.name, found.data.size, found.data.crop) == ("csv", (90, 90), 0)
     assert run_config.with_landmarks(simulated, None, None, tmp_path).data.dir == str(tmp_path)  # where it was moved to
     (tmp_path / "a.PNG").touch()
-    with pytest.raises(ValueError, match="the run was trained on simulated pictures; give annotations of these too"):
+    with pytest.raises(ValueError, match="the run is of simulated pictures; give annotations of this folder too"):
         run_config.with_landmarks(simulated, None, None, tmp_path)
 
 

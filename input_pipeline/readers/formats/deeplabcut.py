@@ -143,7 +143,9 @@ def _files_of_project(project, scorer):
         if len(found) > 1:
             found = [file for file in found if file.stem == f"CollectedData_{scorer}"] or found
         if len(found) > 1:
-            raise ValueError(f"{video} has {len(found)} files CollectedData_*; leave that of config.yaml's scorer")
+            raise ValueError(
+                f"{video} has {len(found)} files CollectedData_*, none of config.yaml's scorer ({scorer}); leave one"
+            )
         files += found
     if not files:
         raise ValueError(

@@ -224,7 +224,8 @@ def _labelled(placed, scores, file):
     """(frame, track) of the instances that a person labelled, or else of those predicted, which is said."""
     if scores.shape != placed.shape:
         raise ValueError(
-            f"{file}: instance_scores are expected of {placed.shape[0]} frames and {placed.shape[1]} tracks"
+            f"{file}: instance_scores are expected of {placed.shape[0]} frames and {placed.shape[1]} tracks; "
+            f"found shape {list(scores.shape)}"
         )
     labelled = placed & np.isnan(scores)
     if placed.any() and not labelled.any():

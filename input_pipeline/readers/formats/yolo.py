@@ -121,13 +121,14 @@ def _classes(settings, file):
 
 def _names(settings, count, kind, classes, file):
     """Names of the landmarks of a class; none where the file gives none."""
-    names = settings.get("node_names" if _is_of_sleap(settings) else "kpt_names")
+    key = "node_names" if _is_of_sleap(settings) else "kpt_names"
+    names = settings.get(key)
     if isinstance(names, dict):
         names = next((names[key] for key, name in classes.items() if name == kind and key in names), None)
     if names is None:
         return []
     if not isinstance(names, list) or len(names) != count or len(set(map(str, names))) < count:
-        raise ValueError(f"{file}: names of the landmarks must be {count}, no two alike")
+        raise ValueError(f"{file}: {key} must be {count} names, no two alike; found {str(names)[:80]}")
     return [str(name) for name in names]
 
 

@@ -294,7 +294,7 @@ def test_doubts_of_two_kinds_count_alike():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ({"count": 0}, "annotate=0: the page is of at least 1 picture"),
+        ({"count": 0}, "annotate=0: must be at least 1 picture"),
         ({"suggest": "nothing"}, "there is no format 'nothing'"),
         ({"suggest": "video", "annotations": "a.csv"}, "format 'video' is of videos, and these are pictures"),
         ({"suggest": "coco"}, "suggest=coco needs annotations of one picture or more"),

@@ -118,7 +118,7 @@ def test_lines_are_objects_of_classes(read_yolo):
     "settings, line, message",
     [
         (NAMED.replace("[3, 3]", "[3, 4]"), LINE, "data.yaml: kpt_shape must be [landmarks, 2 or 3]; found [3, 4]"),
-        (NAMED.replace(", nose]", "]"), LINE, "data.yaml: names of the landmarks must be 3, no two alike"),
+        (NAMED.replace(", nose]", "]"), LINE, "data.yaml: kpt_names must be 3 names, no two alike"),
         (NAMED.replace("  0: fly", "  fly: 0"), LINE, "data.yaml: names must be a list of the classes"),
         (NAMED, "0 0.5 0.5 1 1\n", "a.txt, line 1: 14 numbers are expected by kpt_shape; found 5"),
         (NAMED, LINE.replace("0.25 0.5 2", "0.25 up 2"), "a.txt, line 1: a number is expected; found 'up'"),
