@@ -8,6 +8,7 @@ import os
 
 FEW = "--few_shot"
 _WEIGHTS = "--config.model.weights"
+_INIT_FROM = "--config.train.init_from"
 _PUBLISHED = (  # names of the weights that Keras publishes; where a record names none, the row began with these
     "imagenet",
     "mobilenet_v2_imagenet_notop.h5",
@@ -26,7 +27,7 @@ def how(options):
 
 
 def without_folders(options):
-    """Returns flags without that of the pictures; of those that name annotations and weights the file's name is kept.
+    """Returns flags without that of the pictures; of those that name files or a run to begin with the name is kept.
 
     Args:
       options: list of flags.
@@ -36,7 +37,8 @@ def without_folders(options):
         flag, _, value = option.partition("=")
         if flag not in ("--config.data.dir", "--pictures"):
             named = flag.removeprefix("--config.data.").removeprefix("--") in ("annotations", "annotations_test")
-            kept.append(f"{flag}={os.path.basename(value)}" if named or flag == _WEIGHTS else option)
+            named = named or flag in (_WEIGHTS, _INIT_FROM)
+            kept.append(f"{flag}={os.path.basename(value.rstrip(os.sep))}" if named else option)
     return kept
 
 

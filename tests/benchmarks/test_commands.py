@@ -86,12 +86,13 @@ def test_table_of_lengths_has_the_figures_of_faces():
 
 def test_folders_of_data_do_not_tell_rows_apart():
     flags = ["--annotations=a/t.tps", "--pictures=b/p", "--few_shot=20", "--config.data.annotations_test=c/v.json"]
-    flags += ["--config.model.weights=/w/x.h5"]
+    flags += ["--config.model.weights=/w/x.h5", "--config.train.init_from=runs/faces/"]
     assert records.without_folders([*flags, "--config.data.dir=d"]) == [
         "--annotations=t.tps",
         "--few_shot=20",
         "--config.data.annotations_test=v.json",
         "--config.model.weights=x.h5",
+        "--config.train.init_from=faces",
     ]
 
 

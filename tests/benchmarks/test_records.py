@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from benchmarks import faces, records, rows, seeds
+from benchmarks import faces, finetuning, records, rows, seeds
 from tests.commands import ROOT, environment
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -249,3 +249,33 @@ def test_runs_of_other_pictures_are_told_apart():
     found = rows.facts(ROOT / "tests" / "fixtures" / "runs" / "stills")
     assert found["data"] == {"name": "coco", "size": [64, 64], "crop": 8, "num_pictures": 12} and found["step"] == 20
     assert set(found) == {"step", "run", *rows.LATER}
+
+
+def test_a_run_is_trained_on_and_measured_before(made, tmp_path, monkeypatch, capsys):
+    """Each network has heads of its own; records say which run was trained on, in whatever folder it was."""
+    keep(monkeypatch, tmp_path / "records")
+    commands = []
+    command = rows._command
+    monkeypatch.setattr(rows, "_command", lambda *given: (commands.append(given), command(*given)))
+    for name in ("_WORKDIR", "_IMAGES", "_ANNOTATIONS", "_ANNOTATIONS_TEST"):
+        monkeypatch.setattr(rows, name, types.SimpleNamespace(value=f"{tmp_path}/{name.strip('_').lower()}"))
+    monkeypatch.setattr(rows, "_ONLY", types.SimpleNamespace(value=[]))
+    monkeypatch.setattr(seeds, "_SEEDS", types.SimpleNamespace(value=1))
+    monkeypatch.setattr(finetuning, "_INIT_FROM", types.SimpleNamespace(value=None))
+    with pytest.raises(ValueError, match="--init_from is missing"):
+        finetuning.main([])
+    monkeypatch.setattr(finetuning, "_INIT_FROM", types.SimpleNamespace(value=f"{tmp_path}/init_from"))
+    finetuning.main(["--config.train.num_epochs=1"])
+    begun = [f"--config.train.init_from={tmp_path}/init_from" in each for each in commands]
+    assert [each[0] for each in commands] == ["train_main.py", *["eval_main.py"] * 2, "train_main.py", "eval_main.py"]
+    assert begun == [True, *[False] * 4] and "--untrained" in commands[2]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines if "---" not in line] == [
+        "| network",
+        "| before",
+        "| finetuned",
+        "| afresh",
+    ]
+    for name in ("finetuned", "finetuned_untrained"):
+        how = json.loads((tmp_path / "records" / f"{name}.json").read_text())["how"]
+        assert "--config.train.init_from=init_from" in how["changes"]
