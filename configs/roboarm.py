@@ -1,6 +1,6 @@
 """The robot arm of paper 1, section 4.1, with the log-likelihood loss: the first row of table 1.
 
-python train_main.py --config=roboarm --workdir=runs/roboarm/log
+python train_main.py --config=roboarm --workdir=runs/roboarm_log
 
 32,000 pairs take about 9 minutes on two cores with bfloat16 units. Expected: 0.91 % of the image width by cells, 0.22 %
 with sub-pixel decoding.

@@ -1,6 +1,6 @@
 """The textured sphere of paper 1, section 4.2, with DILATIONS and the distance loss, from neighbouring frames alone.
 
-python train_main.py --config=sphere --workdir=runs/sphere/dilations
+python train_main.py --config=sphere --workdir=runs/sphere_dilations
 
 32,000 pairs take 20 minutes on two cores with bfloat16 units. Expected, as medians over the test frames: points are
 found in any other frame with an error of 6.5 degrees, and places follow from labels with an error of 3.8 degrees. The
