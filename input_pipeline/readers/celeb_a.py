@@ -56,7 +56,14 @@ def read(data: DataConfig) -> dict[str, Pictures]:
 
 def _export(builder: tfds.core.DatasetBuilder, split: str, folder: pathlib.Path) -> Pictures:
     """Writes the pictures of a split as files, whole or not at all, unless they are there."""
-    read = lambda folder: np.load(folder / "landmarks.npy")  # noqa: E731
+    count = builder.info.splits[split].num_examples
+
+    def read(folder):
+        points = np.load(folder / "landmarks.npy")
+        if len(points) != count:
+            raise ValueError(f"{folder} holds {len(points)} pictures, and the data set {count}")
+        return points
+
     kept.make_once(folder, lambda begun: _write_pictures(builder, split, begun), read, "--config.data.dir")
     points = read(folder)
     return celeba.pictures_of([str(folder / f"{i:06d}.jpg") for i in range(len(points))], points)

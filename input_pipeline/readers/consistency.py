@@ -73,11 +73,12 @@ def checked(pictures: Pictures, sizes: np.ndarray) -> Pictures:
     sizes = np.asarray(sizes)
     _check_claimed(pictures, sizes)
     _check_objects(pictures, sizes)
-    if pictures.landmarks is None or not pictures.annotated.any():
-        return pictures
-    check_landmarks(pictures, sizes)
-    _warn_of_turned(pictures, sizes)
-    return _without_far(pictures, sizes)
+    has_landmarks = pictures.landmarks is not None and pictures.annotated.any()
+    if has_landmarks:
+        check_landmarks(pictures, sizes)
+    if has_landmarks or pictures.objects is not None:
+        _warn_of_turned(pictures, sizes, "landmarks" if has_landmarks else "boxes")
+    return _without_far(pictures, sizes) if has_landmarks else pictures
 
 
 def check_landmarks(pictures: Pictures, sizes: np.ndarray) -> None:
@@ -121,6 +122,11 @@ def _check_objects(pictures, sizes):
     if pictures.objects is None:
         return
     boxes, sides = pictures.objects, sizes[:, ::-1]
+    if len(boxes) and np.abs(boxes).max() <= 1.5 and sizes.min() > _SMALLEST:
+        raise ValueError(
+            f"{pictures.paths[0]}: all boxes lie within the first pixel, as shares of the picture's sides do; give "
+            "them in pixels"
+        )
     beyond = (boxes[:, 2:] - sides > beyond_allowed(sides)).any(axis=1)
     extents = boxes[:, 2:] - boxes[:, :2]
     by_corners = (
@@ -204,7 +210,7 @@ def _without_far(pictures, sizes):
     return dataclasses.replace(pictures, annotated=left, landmarks=landmarks, normalisers=normalisers)
 
 
-def _warn_of_turned(pictures, sizes):
+def _warn_of_turned(pictures, sizes, what):
     """Says which pictures are turned where nothing tells whether the tool of the annotations showed them so."""
     row_of: dict[str, int] = {}  # the first of each picture, which may have several objects
     for row, path in enumerate(pictures.paths):
@@ -215,7 +221,7 @@ def _warn_of_turned(pictures, sizes):
     if turned:
         progress.warn(
             f"{turned[0]} is turned by its EXIF orientation ({len(turned)} of {len(paths)} annotated pictures), and "
-            "landmarks are taken to be of the upright picture, as viewers show it; a tool that does not turn pictures "
+            f"{what} are taken to be of the upright picture, as viewers show it; a tool that does not turn pictures "
             "gives other places"
         )
 

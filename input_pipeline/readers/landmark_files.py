@@ -112,6 +112,7 @@ def find_pictures(
         paths = list(itertools.takewhile(bool, (_find(tops, name, count) for name in unique)))
         found = max(found, paths, key=len)
         if len(found) == len(unique):
+            _check_nearer(tops, unique, found, count, first)
             check_found(unique, found)
             _say_outside(found, tops)
             if count:
@@ -137,6 +138,25 @@ def _find(tops, name, count):
     return ""
 
 
+def _check_nearer(tops, names, found, count, first):
+    """Refuses pictures found with folders left out where some are there with fewer: then one of these is missing."""
+    for fewer in range(count):
+        there = [_find(tops, name, fewer) for name in names]
+        others = [path for path, short in zip(there, found) if path and not _is_same(path, short)]
+        if others:
+            missing = names[there.index("")]
+            raise ValueError(
+                progress.printable(
+                    f"{first[missing]}: there is no picture {_not_there(tops, missing)}, and {others[0]} is there; put "
+                    f"it there, or take it out of the file ({found[there.index('')]} may be another)"
+                )
+            )
+
+
+def _is_same(first, second):
+    return os.path.samefile(first, second) or filecmp.cmp(first, second, shallow=False)
+
+
 def _say_outside(found, tops):
     """Says which pictures lie elsewhere, for whoever wrote the file may be somebody else."""
     folders = tuple(os.path.join(os.path.abspath(top), "") for top in tops)
@@ -153,7 +173,7 @@ def _say_left_out(name, found, count, where):
         return
     for top in place.parents[:_NEAR]:
         near = os.path.join(top, *parts)
-        if os.path.isfile(near) and not filecmp.cmp(near, found, shallow=False):
+        if os.path.isfile(near) and not _is_same(near, found):
             raise ValueError(
                 f"{where}: {name} is at {near}, and without {left}/ at {found}, which is another; give {top} as the "
                 "folder that names start from"

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import errno
+import functools
 import io
 import math
 import os
@@ -130,13 +131,19 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
 
 
 def read_sizes(paths: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Reads (height, width) of pictures, each once; (0, 0) of a damaged one, of which `resized.prepare` says more."""
+    """Reads (height, width) of pictures, each once; (0, 0) of a damaged one, of which `resized.prepare` says more.
+
+    Raises:
+      PictureError: if the system fails to read one, again and again.
+    """
     known: dict[str, tuple[int, int]] = {}
     for path in paths:
         if path not in known:
             try:
-                known[path] = read_size(path)
-            except PictureError:
+                known[path] = read_patiently(functools.partial(read_size, path))
+            except PictureError as error:
+                if error.may_pass:
+                    raise
                 known[path] = 0, 0
     return known
 

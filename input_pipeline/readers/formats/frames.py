@@ -97,8 +97,14 @@ class Frames:
             )
 
     def _check_first(self, owner, count, what):
-        """Refuses pictures that are numbered from 1, as ffmpeg does, and warns where they may be."""
+        """Refuses pictures that are numbered from 1, as ffmpeg does; warns where they may be, or be of some frames."""
         numbers = {number for place, number in self._paths if place == owner}
+        if 1 < len(numbers) == max(numbers) - min(numbers) + 1 and min(numbers) < 2 and count >= 2 * len(numbers):
+            progress.warn(
+                f"{what}: the video has {count} frames, and the pictures in {self._dir} are numbered from "
+                f"{min(numbers)} to {max(numbers)} without a gap; if they are every few frames of it, number each as "
+                "its frame, from 0"
+            )
         if min(numbers) != 1:
             return
         there = f"{what}: the pictures in {self._dir} are numbered from 1 to {max(numbers)}, and frames count from 0"

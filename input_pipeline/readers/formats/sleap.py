@@ -93,7 +93,7 @@ def _read_slp(file, dir):
         videos = {id(video): k for k, video in enumerate(labels.videos)}
         rows = [(videos[id(frame.video)], int(frame.frame_idx), _instances(frame)) for frame in labels.labeled_frames]
         files = [_files(video) for video in labels.videos]
-        counts = [_count(video.backend_metadata) for video in labels.videos]
+        shapes = [_shape(video.backend_metadata) for video in labels.videos]
         skeletons = list(labels.skeletons)
         names = {_kind(each, skeletons): [str(name) for name in each.node_names] for each in skeletons}
         pairs = [pair for each in skeletons for pair in each.edge_names]
@@ -111,7 +111,7 @@ def _read_slp(file, dir):
         for kind, by, points in row
         if by == "user" or not by_person
     ]
-    return Found(_objects(kept, files, counts, file, dir), names, skeleton=pairs, flip_pairs=flips)
+    return Found(_objects(kept, files, shapes, file, dir), names, skeleton=pairs, flip_pairs=flips)
 
 
 def _load(sleap_io, file):
@@ -130,10 +130,11 @@ def _files(video):
     return [str(each) for each in name] if isinstance(name, list) else str(name)
 
 
-def _count(about):
-    """How many frames a video has; 0 where the file does not say it."""
+def _shape(about):
+    """How many frames a video has, their height and width; 0 where the file does not say it."""
     shape = about.get("shape")
-    return int(shape[0]) if isinstance(shape, (list, tuple)) and shape and isinstance(shape[0], int) else 0
+    shape = [*shape, 0, 0, 0][:3] if isinstance(shape, (list, tuple)) else [0, 0, 0]
+    return [int(each) if isinstance(each, int) else 0 for each in shape]
 
 
 def _kind(skeleton, skeletons):
@@ -142,16 +143,20 @@ def _kind(skeleton, skeletons):
     return "" if alone else f"{skeleton.name or 'skeleton'}-{skeletons.index(skeleton)}"
 
 
-def _objects(instances, videos, counts, file, dir):
-    """The objects of instances that have landmarks: of each the index of its video, the frame, kind, names, places."""
+def _objects(instances, videos, shapes, file, dir):
+    """The objects of instances that have landmarks: of each the index of its video, the frame, kind, names, places.
+
+    Of each video `shapes` has the number of frames, their height and width. Images of a list may be of other sizes.
+    """
     objects, places = [], []
     for video, number, kind, names, points in instances:
         where = f"{file}, frame {number}"
         known = _placed(points, names, where)
         if known:
-            objects.append(Object(where, "", known, kind=kind))
+            claimed = tuple(shapes[video][1:]) if isinstance(videos[video], str) else (0, 0)
+            objects.append(Object(where, "", known, kind=kind, claimed=claimed))
             places.append((video, number))
-    paths = _paths(places, videos, counts, file, dir)
+    paths = _paths(places, videos, [count for count, _, _ in shapes], file, dir)
     return [each._replace(path=path) for each, path in zip(objects, paths)]
 
 
@@ -216,7 +221,7 @@ def _read_analysis(file, dir):
     placed = _labelled(placed, scores, file)
     instances = [(0, int(row), "", names, tracks[row, track]) for row, track in placed]
     return Found(
-        _objects(instances, [video], [len(tracks)], file, dir), {"": names}, skeleton=pairs, flip_pairs=mirrored
+        _objects(instances, [video], [(len(tracks), 0, 0)], file, dir), {"": names}, skeleton=pairs, flip_pairs=mirrored
     )
 
 

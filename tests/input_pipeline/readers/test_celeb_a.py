@@ -66,6 +66,15 @@ def test_a_prepared_tfds_data_set_is_written_out_once_and_unchanged(tmp_path, mo
     assert read(tmp_path)["train"].paths == splits["train"].paths
 
 
+def test_pictures_of_an_earlier_preparation_are_written_anew(tmp_path):
+    """Such as of some of the examples, to try it."""
+    prepare_tfds(tmp_path)
+    folder = tmp_path / "celeb_a/pictures_2.1.0/train"
+    read(tmp_path)
+    np.save(folder / "landmarks.npy", np.load(folder / "landmarks.npy")[:1])
+    assert len(read(tmp_path)["train"]) == 2
+
+
 def test_writing_out_leaves_nothing_when_it_fails(tmp_path, monkeypatch):
     prepare_tfds(tmp_path)
 

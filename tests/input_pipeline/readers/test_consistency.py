@@ -124,6 +124,13 @@ def test_shares_of_the_sides_are_refused():
         checked(pictures([[[0.2, 0.4], [0.9, 1]], [[0.5, 0.5], [0.1, 0.3]]]))
 
 
+def test_boxes_in_shares_of_the_sides_are_refused():
+    boxes = np.float32([[0.2, 0.4, 0.6, 0.9], [0, 0, 1, 1]])
+    for found in (pictures(objects=boxes), Pictures(("a.png", "b.png"), objects=boxes)):
+        with pytest.raises(ValueError, match="a.png: all boxes lie within the first pixel, as shares"):
+            checked(found)
+
+
 def test_percent_is_warned_of(capsys):
     found = pictures([[[20, 40], [90, 100]], [[50, 50], [10, 30]]])
     checked(found, 10 * SIZES)
@@ -194,3 +201,14 @@ def test_pictures_that_are_turned_are_said_where_no_size_tells_it(
         rf"warning: .*{name} is turned by its EXIF orientation \(1 of 1 annotated pictures\)", capsys.readouterr().out
     )
     assert bool(found) == is_said
+
+
+def test_boxes_in_pictures_that_are_turned_are_said_too(tmp_path, capsys):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=exif)
+    consistency.checked(Pictures((str(tmp_path / "a.jpg"),), objects=np.float32([[1, 2, 30, 40]])), SIZES[:1])
+    said = capsys.readouterr().out
+    assert re.search(
+        r"a.jpg is turned by its EXIF orientation \(1 of 1 .*, and boxes are taken to be of the upright", said
+    )

@@ -128,6 +128,16 @@ def test_lines_that_are_not_filled_in_are_seen_but_not_annotated(tmp_path, capsy
     assert splits["annotated"] is splits["train"] and not capsys.readouterr().out
 
 
+def test_a_missing_picture_does_not_carry_the_others_to_another_folder(tmp_path):
+    """Of two clips, whose pictures are called alike, one lies in a folder of its own and lacks a picture."""
+    draw(tmp_path, "2.png", "b/1.png")
+    draw(tmp_path, "1.png", size=(30, 20))
+    with pytest.raises(ValueError, match=r"^line 1: there is no picture .*b/2.png.*, and .*b/1.png is there; put it"):
+        find(tmp_path, "b/1.png", "b/2.png")
+    shutil.copy(tmp_path / "b/1.png", tmp_path / "1.png")  # the same picture in both places
+    assert find(tmp_path, "b/1.png", "b/2.png") == [str(tmp_path / name) for name in ("1.png", "2.png")]
+
+
 def test_pictures_of_another_folder_near_by_are_not_taken(tmp_path, capsys):
     """Cameras call pictures alike in each session."""
     draw(tmp_path, "session1/0.png", "session1/1.png", "session2/1.png")

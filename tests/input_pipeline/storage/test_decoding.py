@@ -292,6 +292,27 @@ def test_once_many_files_fail_none_is_waited_for_until_one_is_read(monkeypatch):
     assert len(pauses) == 42
 
 
+def test_sizes_are_not_guessed_where_the_system_fails(tmp_path, monkeypatch):
+    """A landmark that counts from the bottom would lie above its picture."""
+    monkeypatch.setattr(decoding.time, "sleep", lambda seconds: None)
+    noise().save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"damaged")
+    failures, read_size = [True, True], decoding.read_size
+
+    def fail(path):
+        if failures and failures.pop():
+            raise decoding.PictureError(path, "input/output error", may_pass=True)
+        return read_size(path)
+
+    monkeypatch.setattr(decoding, "read_size", fail)
+    paths = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    assert decoding.read_sizes(paths) == {paths[0]: read_size(paths[0]), paths[1]: (0, 0)}
+    failures += [True] * 3
+    with pytest.raises(decoding.PictureError, match="a.png: input/output error"):
+        decoding.read_sizes(paths)
+    decoding._failed.clear()
+
+
 @pytest.mark.parametrize("save, reason", [(cut_off, "truncated"), (pathlib.Path.touch, "empty")])
 def test_content_from_elsewhere_is_read_as_the_file_is(tmp_path, save, reason):
     save(tmp_path / "a.jpg")

@@ -75,6 +75,17 @@ def test_pictures_that_are_numbered_from_1_are_not_taken_for_frames(tmp_path, ca
     assert frames.Frames(tmp_path, {"clip.mp4": 3}).find(2, "clip.mp4", "file").endswith("0002.png")
 
 
+def test_pictures_of_every_few_frames_are_warned_of(tmp_path, capsys):
+    """As `ffmpeg -vf fps=1` writes them; frame 2 of the video is another one than picture 2."""
+    draw(tmp_path, *(f"{number:04}.png" for number in (1, 2, 3)))
+    frames.Frames(tmp_path, {"clip.mp4": 90}).find(2, "clip.mp4", "file")
+    said = capsys.readouterr().out
+    assert re.fullmatch("warning: file: frame 2 .*: the video has 90 frames, .* from 1 to 3 without a gap; .*\n", said)
+    draw(tmp_path, "0040.png")  # frames that were chosen have gaps
+    frames.Frames(tmp_path, {"clip.mp4": 90}).find(2, "clip.mp4", "file")
+    assert not capsys.readouterr().out
+
+
 def test_the_innermost_folder_that_is_named_as_a_video_counts(tmp_path):
     draw(tmp_path, "a/b/img0010.png")
     assert find(tmp_path, 10, "b.mp4", "a.mp4") == str(tmp_path / "a/b/img0010.png")

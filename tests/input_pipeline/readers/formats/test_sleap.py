@@ -196,7 +196,9 @@ def test_frames_of_two_videos_are_not_one_picture(tmp_path):
     with pytest.raises(ValueError, match="frame 10 of the video B.mp4 .*; there are 0 in folders named B"):
         sleap.read_file(tmp_path, file)
     draw(tmp_path, "B/img0010.png")
-    assert sleap.read_file(tmp_path, file).paths == paths(tmp_path, "A/img0010.png", "B/img0010.png")
+    found = sleap.read_file(tmp_path, file)
+    assert found.paths == paths(tmp_path, "A/img0010.png", "B/img0010.png")
+    np.testing.assert_array_equal(found.claimed, [[48, 64], [48, 64]])  # height and width of the frames of the videos
 
 
 def test_a_picture_of_two_lists_is_refused(tmp_path):
