@@ -64,6 +64,12 @@ def features(
     return tf.keras.Model(images, values, name=f"pyramid_{trunk}")
 
 
+def fetch(trunk: str, weights: str) -> None:
+    """Downloads the weights of ImageNet where these are asked for and not there; raises a ValueError if that fails."""
+    if weights == "imagenet":
+        trunks.cut(trunk, _TAPS[trunk], weights, 16, "float32")
+
+
 def trunk_of(weights: str) -> str:
     """Says which of `TRUNKS` weights are of: "imagenet" and "none" of the first, a Keras .h5 file by its layers.
 

@@ -40,7 +40,7 @@ class RefinedHeatMaps(tf.keras.layers.Layer):
         self.head, self.look, self._times = head, look, times
 
     def call(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns what `HeatMaps` does; `points` in pixels of the images, where the second look finds them.
+        """Returns what `HeatMaps` does; `points` in pixels of the images and in them, where the second look finds them.
 
         Args:
           features: [N, h, w, C + D], as of `WithDetail`.
@@ -50,7 +50,10 @@ class RefinedHeatMaps(tf.keras.layers.Layer):
         if not self.look.patches.any():
             return {**answer, "points": self._times * answer["points"]}
         greys = tf.nn.depth_to_space(features[..., -(side**2) :], side)
-        return {**answer, "points": self.look(greys, self._times * answer["points"])}
+        points = self.look(greys, self._times * answer["points"])
+        sides = tf.cast(tf.shape(greys)[2:0:-1], tf.float32)
+        inside = tf.clip_by_value(points, 0.0, sides)  # the edge is repeated beyond it, and may look alike there
+        return {**answer, "points": tf.where(tf.math.is_finite(points), inside, points)}
 
 
 class RefiningDetector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -87,8 +88,16 @@ class Versions:
         self._thread.join()
 
     def _watch(self):
+        failed = False
         while not self._stopped.wait(self._poll_seconds):
-            self._look()
+            try:
+                self._look()
+                failed = False
+            except OSError as error:  # of a file system that does not answer now
+                if not failed:
+                    with contextlib.suppress(OSError):
+                        progress.warn(f"{self._folder} could not be read, and is looked at again: {error}")
+                failed = True
 
     def _look(self):
         numbers = {int(entry.name) for entry in self._folder.glob("[0-9]*") if entry.name.isdecimal()}

@@ -113,6 +113,7 @@ class Fitting:
         """
         self._config, self._trunk = config, pyramids.trunk_of(weights)
         progress.say(f"a detector's trunk is {self._trunk}")
+        pyramids.fetch(self._trunk, weights)  # before the work
         self.kept = ""
         self.flip_pairs = source.flip_pairs or sides.flip_pairs(names)
         if self.flip_pairs:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from dense_labels import compat, progress
+from dense_labels import compat, progress, user_code
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import pile as pile_lib
@@ -23,6 +23,7 @@ from dense_labels.detection import views as views_lib
 from dense_labels.detection.gathered import Gathered
 from dense_labels.detection.kept import Kept
 from dense_labels.evaluation import sides
+from dense_labels.registry import COLOURS
 from models import heat_maps
 from models.detectors import STRIDE, Detector
 from models.refining_detectors import RefiningDetector
@@ -150,7 +151,8 @@ def _refining(plain: Detector, known: LabelledLandmarks, settings: Settings) -> 
 
 def _settled(known: LabelledLandmarks, settings: Settings) -> tuple[LabelledLandmarks, Settings]:
     """The images in which a landmark is annotated, and settings that say what these are worth."""
-    known = known.take(known.annotated.any(axis=1))
+    if not (seen := known.annotated.any(axis=1)).all():  # else nothing is copied: there may be many
+        known = known.take(seen)
     steps = steps_for(len(known)) if settings.steps is None else settings.steps
     all_round, upside_down = settings.all_round, settings.upside_down
     if all_round is None:
@@ -166,7 +168,11 @@ def _kept(known: LabelledLandmarks, settings: Settings, *others: Any) -> Kept:
     if settings.kept_in is not None and os.path.isfile(weights):
         weights = hashlib.sha256(pathlib.Path(weights).read_bytes()).hexdigest()
     facts = {**dataclasses.asdict(settings), "weights": weights, "kept_in": None, "recipe": RECIPE}
-    return Kept(settings.kept_in, facts, [known.labels.values, known.landmarks, known.annotated, *others])
+    colour, kept_in = COLOURS[settings.views.colour], settings.kept_in
+    if kept_in is not None and user_code.is_outside(colour):  # what is typed in cannot be told from another function
+        kept_in = kept_in if colour.file else None
+        facts["colour"] = colour.file and hashlib.sha256(pathlib.Path(colour.file).read_bytes()).hexdigest()
+    return Kept(kept_in, facts, [known.labels.values, known.landmarks, known.annotated, *others])
 
 
 def _fitted(
@@ -230,10 +236,15 @@ def _train(detector: Detector, views_from: Callable[..., tf.data.Dataset], steps
             loss = step(*batch)
             if done % 20 == 1:
                 bar.set_postfix(loss=f"{float(loss):.1f}")
-            if (done % _KEPT_EVERY == 0 or done == steps) and not np.isfinite(loss):
+            if (done % _KEPT_EVERY == 0 or done == steps) and not _is_finite(loss, state):
                 raise FloatingPointError(f"{what}: the loss is not finite after {done} of {steps} steps; fit it again")
             if done % _KEPT_EVERY == 0:
                 kept.write(_TRAINING, {"step": done, **{_name(n): value.numpy() for n, value in enumerate(state)}})
+
+
+def _is_finite(loss: tf.Tensor, state: Sequence[tf.Variable]) -> bool:
+    """Whether the loss is a number, and what the step after it has made of the variables."""
+    return bool(np.isfinite(loss)) and all(np.isfinite(each.numpy()).all() for each in state)
 
 
 def _resumed(state: Sequence[tf.Variable], arrays: dict[str, np.ndarray]) -> int:

@@ -107,11 +107,12 @@ def shown_share(known: LabelledLandmarks, *, all_round: bool = False) -> float:
     whole = known.labels.cells
     height, width = (max(round(side * _SMALL / max(whole)), _ANY_STRIDE) for side in whole)
     seed = tf.stack([tf.zeros(_LOOKED_AT, tf.int64), tf.range(_LOOKED_AT, dtype=tf.int64)], axis=-1)
-    maps = _maps(seed, (height, width), _warped(ViewsConfig()), all_round, False)
     annotated = known.annotated[rows]
     smaller = known.landmarks[rows] * [width / whole[1], height / whole[0]]
     places = np.where(annotated[..., np.newaxis] > 0, smaller, 0)
-    found = pairs.landmarks_in_views(places, seed, maps, (height, width))
+    with tf.device("CPU:0"):  # where the resampler needs no compiler of CUDA's
+        maps = _maps(seed, (height, width), _warped(ViewsConfig()), all_round, False)
+        found = pairs.landmarks_in_views(places, seed, maps, (height, width))
     shown = (np.asarray(found.visible_a) + np.asarray(found.visible_b)) / 2
     return float((shown * annotated).sum() / annotated.sum())
 

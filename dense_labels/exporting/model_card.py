@@ -19,13 +19,14 @@ from dense_labels import files
 from dense_labels.batches import Frame, Limits
 from dense_labels.evaluation.result import Result
 from dense_labels.exporting import signatures
-from dense_labels.registry import compares_labels
+from dense_labels.registry import NETWORKS, compares_labels
 
 FILE = pathlib.Path("assets") / "model_card.json"  # below the folder of a version
 _HEAT_MAPS = (  # of a network that finds landmarks of its own
     "labels are responses of landmarks that the network finds by itself, a channel each, whose softmax over all cells "
     "is the probability map of the landmark; they are not to be compared, and their length is no confidence"
 )
+_NO_CONFIDENCE = "labels have no confidence of their own: their length says how sharply a cell matches, and no more"
 _PACKAGES = ("dense-labels", "tensorflow", "keras", "numpy")
 
 
@@ -50,10 +51,16 @@ def describe_run(
     return {
         "configuration": configuration,
         "trained_on": {"name": learned.name, "dir": os.path.basename(learned.dir), **pictures},
-        **({} if compares_labels(config.model.name) else {"note": _HEAT_MAPS}),
+        **_note(config.model),
         "data": {"name": config.data.name, "landmarks": list(result.landmark_names), **result.protocol},
         "figures": result.metrics,
     }
+
+
+def _note(model: config_lib.ModelConfig) -> dict[str, str]:
+    if not compares_labels(model.name):
+        return {"note": _HEAT_MAPS}
+    return {} if NETWORKS[model.name].value.has_confidence(model) else {"note": _NO_CONFIDENCE}
 
 
 def write(

@@ -72,6 +72,7 @@ def export_saved_model(
     _warn_of_limits(limits, frame, *([detector.frame] if detector else []))
     example_images = np.asarray(example_images)
     _check_images(example_images)
+    example_images = verification.within(example_images, limits.max_pixels)
     _check_network(network, frame)
     served = ServedModel(network, head, frame=frame, limits=limits, detector=detector, compares_labels=compares_labels)
     with (
@@ -89,7 +90,8 @@ def export_saved_model(
         checksums.write(written)
         verification.check_operations(written)
         with tf.device("CPU:0"):  # a GPU may round convolutions too coarsely to compare
-            verification.verify(written, verification.LiveModel(network, head, frame, detector), example_images)
+            live = verification.LiveModel(network, head, frame, detector)
+            verification.verify(written, live, example_images, limits.max_pixels)
         return pathlib.Path(written).rename(out / str(_next_number(out)))
 
 

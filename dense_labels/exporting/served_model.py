@@ -50,10 +50,16 @@ class ServedModel(tf.Module):
         limits: Limits = USUAL_LIMITS,
         detector: Detector | None = None,
         compares_labels: bool = True,
+        queue: str = "labels",
     ):
-        """Creates the module; the arguments are those of `saved_model.export_saved_model`."""
+        """Creates the module; `queue` names what requests wait in, the others are of `saved_model.export_saved_model`.
+
+        Networks of one model need queues of different names, or images for one would be given to the other.
+        """
         super().__init__(name="served_model")
-        self._locator = detector and ServedModel(detector.features, detector.head, frame=detector.frame, limits=limits)
+        self._locator = detector and ServedModel(
+            detector.features, detector.head, frame=detector.frame, limits=limits, queue="landmarks"
+        )
         self.frame, self._limits = frame, limits
         # A tracked Keras object would bring its own traces along, so only variables are tracked.
         self.weights = [*compat.variables(network), *compat.variables(head)]
@@ -62,7 +68,7 @@ class ServedModel(tf.Module):
         pixels = tf.TensorSpec([None, *frame.input_size, 3], tf.float32)
         self._network = _traced(lambda images: network(images, training=False), pixels)
         if limits.batch_requests:
-            self._network = _batched(self._network, limits)
+            self._network = _batched(self._network, limits, queue)
         self._labels_of = functools.cache(self._traced_label)
         self._label_shape = network(tf.zeros([1, *frame.input_size, 3]), training=False).shape[1:]
         self.head = None
@@ -187,19 +193,25 @@ def _answers(head, label_shape) -> set[str]:
     return answered
 
 
-def _batched(network, limits):
+def _batched(network, limits, queue):
     """Joins what requests that run at the same time give to the network, whatever the sizes of their pictures.
 
     Only the network runs on what is joined: a picture that cannot be decoded has failed its own request before.
     """
-    sizes = [2**k for k in range(max(limits.batch_requests - 1, 0).bit_length() + 1)]
-    return tf.nondifferentiable_batch_function(
+    sizes = [*(2**k for k in range((limits.batch_requests - 1).bit_length())), limits.batch_requests]
+    joined = tf.nondifferentiable_batch_function(
         _BATCH_THREADS,
         max(limits.max_images, sizes[-1]),  # of a request; one beyond the largest of the sizes is split
         _BATCH_WAIT_MICROS,
         allowed_batch_sizes=sizes,  # a batch in between is filled up to the next: one plan of the kernels for each
         max_enqueued_batches=_QUEUE,
     )(network)
+
+    def call(images):
+        with tf.name_scope(queue):  # by which TensorFlow tells queues apart
+            return joined(images)
+
+    return call
 
 
 def checked_pairs(images_a: Any, images_b: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -43,9 +43,10 @@ _LABELS = (
     "label of each cell, without unit: with s the stride and m the margin that this card has, cell (i, j) lies at "
     "(m + (j + 0.5) s, m + (i + 0.5) s) pixels of the picture once it is resized to the input size and twice the margin"
 )
-_LENGTH = "length of the label of each cell, above 0: the higher the more certain"
+_LENGTH = "length of the label of each cell, above 0: the higher the more certain, or the sharper, where `note` says so"
 _POINTS = "landmarks (x, y) in continuous pixels of the picture sent: (0, 0) is its outer top-left corner"
 _SCORE = "of each landmark, from 0 to 1, the higher the more certain"
+_HEATMAPS = "of each landmark, from 0 to 1 in each cell, as landmarks_frame lays them: how likely it is there"
 _WORTH = {
     "expected_error": "how far each landmark is expected to be off, in pixels of the picture",
     "likelihood": "of each landmark: how likely it is within 5 % of what errors are divided by, as this card says",
@@ -202,10 +203,10 @@ class Landmarks(Signature):
         return _located(model, images)[0]
 
 
-@SIGNATURES.register("keypoints", "the landmarks, with the heat maps they are the peaks of")
+@SIGNATURES.register("keypoints", "the landmarks, with the heat maps that they are found by")
 class Keypoints(Landmarks):
     types = {"keypoints": tf.uint8, "keypoints_float": tf.float32}
-    outputs = {**Landmarks.outputs, "heatmaps": "of each landmark, from 0 to 1 in each cell: how likely it is there"}
+    outputs = {**Landmarks.outputs, "heatmaps": _HEATMAPS}
     needs = (*Landmarks.needs, "heatmaps")
 
     @staticmethod
@@ -243,7 +244,7 @@ class Match(Signature):
         "points_in_a": "where each cell of A lies, (x, y) in continuous pixels of A",
         "points_in_b": "for each cell of A its most probable place in B, (x, y) in continuous pixels of B",
         "probability": "of that cell of B among all cells of B, from 0 to 1; small of labels that are all of length 1",
-        "confidence": "above 0, the higher the more certain: the inverse of the mean of 1 / length of both labels",
+        "confidence": "above 0: the inverse of the mean of 1 / length of both labels; as the length says how certain",
     }
     needs = (LABELS,)
 

@@ -59,19 +59,28 @@ class LiveModel:
         return Labelled(self._network(seen, training=False), scale[np.newaxis, np.newaxis])
 
 
-def verify(written: str | os.PathLike, live: LiveModel, images: np.ndarray) -> None:
+def within(images: np.ndarray, max_pixels: int) -> np.ndarray:
+    """Returns images [N, H, W, 3], made smaller where they have more pixels than a model takes."""
+    height, width = images.shape[1:3]
+    share = (max_pixels / (height * width)) ** 0.5
+    size = [max(int(side * share), 1) for side in (height, width)]
+    return images if share >= 1 else np.clip(tf.image.resize(images, size).numpy(), 0, 1)
+
+
+def verify(written: str | os.PathLike, live: LiveModel, images: np.ndarray, max_pixels: int) -> None:
     """Compares each signature of a SavedModel with the live model, at two sizes of pictures.
 
     Args:
       written: folder of the SavedModel.
       live: what it was made from.
       images: float32 [N, H, W, 3] in [0, 1].
+      max_pixels: how many the model takes of a picture.
 
     Raises:
       RuntimeError: if an answer differs by more than rounding does.
     """
     functions = tf.saved_model.load(str(written)).signatures
-    other = tf.image.resize(images, [images.shape[1] * 3 // 2, images.shape[2] * 2]).numpy()
+    other = within(tf.image.resize(images, [images.shape[1] * 3 // 2, images.shape[2] * 2]).numpy(), max_pixels)
     for name, (_, signature, dtype) in signatures.named().items():
         for batches in ((images, other[::-1]), (other, images[::-1])) if name in functions else ():
             inputs = signature.request(dtype, batches)

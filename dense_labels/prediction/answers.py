@@ -17,7 +17,7 @@ from dense_labels.prediction.reading import Seen
 
 BATCH_SIZE = 32
 _Item = TypeVar("_Item")
-_DISTANCES = {"expected_error", "disagreement"}  # in pixels, whatever their direction
+_OF_HEADS = "of_heads"
 _FACTS = {"object": np.int64, "box": np.float32, "around": np.float32, "frame": np.int64, "seconds": np.float64}
 
 
@@ -28,7 +28,8 @@ def of_batch(
 
     Args:
       batch: at most `size` pictures, objects or frames; those that could not be read are not shown to `ask`.
-      ask: uint8 images [size, H, W, 3] -> `points` [size, K, 2] in pixels of these, and other answers.
+      ask: uint8 images [size, H, W, 3] -> `points` [size, K, 2] in pixels of these, and other answers; of several
+        heads `of_heads` [size, heads, K, 2] too, from which `disagreement` is computed in pixels of the picture.
       size: how many the network always sees at once; `BATCH_SIZE` where it is None.
 
     Returns:
@@ -42,15 +43,25 @@ def of_batch(
     images = np.stack([seen.image for seen in good])
     images = np.concatenate([images, np.repeat(images[-1:], size - len(images), axis=0)])  # one size: one trace
     answer = ask(images)
-    answer = {name: np.asarray(answer[name], np.float64) for name in DIGITS if name in answer}
+    names = {*DIGITS, _OF_HEADS} - {"disagreement"}  # which is of images that may be stretched
+    answer = {name: np.asarray(answer[name], np.float64) for name in names & answer.keys()}
     for k, seen in enumerate(good):
         left_top = seen.facts.get("box", [0, 0])[:2]
         numbers = {name: values[k] for name, values in answer.items()}
         numbers["points"] = numbers["points"] * seen.scale + left_top
-        for name in _DISTANCES & numbers.keys():
-            numbers[name] = numbers[name] * np.sqrt(np.mean(np.square(seen.scale)))
+        if "expected_error" in numbers:  # of no direction
+            numbers["expected_error"] = numbers["expected_error"] * np.sqrt(np.mean(np.square(seen.scale)))
+        if _OF_HEADS in numbers:
+            numbers["disagreement"] = spread(numbers.pop(_OF_HEADS)[np.newaxis] * seen.scale)[0]
         lines.append({**seen.facts, **{name: each.round(DIGITS[name]).tolist() for name, each in numbers.items()}})
     return lines
+
+
+def spread(points: np.ndarray) -> np.ndarray:
+    """Returns the mean distance float32 [N, K] between two of several points [N, H, K, 2]; 0 of one alone."""
+    pairs = itertools.combinations(range(points.shape[1]), 2)
+    distances = [np.linalg.norm(points[:, a] - points[:, b], axis=-1) for a, b in pairs]
+    return np.float32(np.mean(distances or [np.zeros(points[:, 0].shape[:-1])], axis=0))
 
 
 def batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

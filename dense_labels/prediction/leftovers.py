@@ -29,6 +29,6 @@ def remember(folder: pathlib.Path, written: Iterable[pathlib.Path], of: Any) -> 
     if left := [name for name, each in known.items() if each != digest]:
         progress.warn(
             f"{folder}: {', '.join(sorted(left))} {'are' if len(left) > 1 else 'is'} of an earlier prediction, by "
-            "another model, of other pictures, or smoothed otherwise; write them again too, or remove them"
+            "another model, of other pictures or boxes, or smoothed otherwise; write them again too, or remove them"
         )
     files.write_whole(folder / FILE, json.dumps(known, indent=1).encode())

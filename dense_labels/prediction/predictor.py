@@ -58,8 +58,8 @@ class Predictor:
           saw_boxes: whether training saw boxes about objects, not whole pictures.
           annotated: float32 [M, K, 2], the landmarks that the head was fitted on, in pixels of what the network sees;
             not a number where one was not annotated. None where they are not known.
-          together: as `landmarks`, with `disagreement` [N, K], how far several heads are apart, in pixels; it is asked
-            where outliers are. None where there is one head.
+          together: as `landmarks`, with `of_heads` [N, H, K, 2], the points of several heads; it is asked where
+            outliers are. None where there is one head.
           count: of the landmarks, where these have no names; 0: as many as in `annotated`, or unknown.
         """
         self._landmarks, self._together, self.frame = landmarks, together or landmarks, frame
@@ -119,7 +119,8 @@ class Predictor:
                 written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder, formats)]
                 finished = set(map(key_of, lines))
                 heading.update({"smooth": True} if smooth else {})
-                leftovers.remember(folder, written, {**heading, "rows": sorted(finished)})
+                rows = sorted([*key_of(line), line.get("box"), line.get("around")] for line in lines)
+                leftovers.remember(folder, written, {**heading, "rows": rows})
             finally:
                 journal.close(finished=finished)
         progress.say(f"predicted {len(predicted)} {source.noun}: {', '.join(map(str, written))}")

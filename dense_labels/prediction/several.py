@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import tensorflow as tf
 
 from dense_labels.batches import Frame
 from dense_labels.exporting.served_model import ServedModel
+from dense_labels.prediction.answers import spread
 from dense_labels.prediction.predictor import Predictor
 from input_pipeline.readers.pictures import saw_boxes
 
@@ -59,7 +58,7 @@ class SeveralHeads:
 
         Returns:
           The answer of the best head, and `disagreement` float32 [N, K]: the mean distance between the points of two
-          heads, in pixels of the images; 0 where there is one head.
+          heads, in pixels of the images; 0 where there is one head. `of_heads` float32 [N, H, K, 2]: these points.
         """
         images = tf.convert_to_tensor(images)
         found = dict(self.landmarks(images))
@@ -67,17 +66,12 @@ class SeveralHeads:
         if self._heads:
             labels, scale = self._model.label(images)
             points += [self._model.to_pictures(head(labels)["points"], scale) for head in self._heads]
-        return {**found, "disagreement": spread([np.asarray(each) for each in points])}
+        of_heads = np.stack([np.asarray(each) for each in points], axis=1)
+        return {**found, "disagreement": spread(of_heads), "of_heads": of_heads}
 
     @functools.cached_property
     def _served_detectors(self) -> list[ServedModel]:
         return [ServedModel(each.features, each.head, frame=each.frame) for each in self._detectors]
-
-
-def spread(points: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the mean distance [N, K] between two of several arrays of points [N, K, 2]; 0 of one alone."""
-    distances = [np.linalg.norm(a - b, axis=-1) for a, b in itertools.combinations(points, 2)]
-    return np.float32(np.mean(distances or [np.zeros(points[0].shape[:-1])], axis=0))
 
 
 def predictor(network: tf.keras.Model, frame: Frame, kept: Any, workdir: str) -> Predictor:

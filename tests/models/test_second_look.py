@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from models import second_look
+from models.refining_detectors import RefinedHeatMaps
 from models.second_look import SecondLook
 
 SIZE, MIDDLE = (80, 96), np.float32([48, 40])
@@ -55,6 +56,22 @@ def test_the_pictures_of_a_batch_do_not_depend_on_each_other(known):
     together = looked(look, images, points + BESIDE)
     for k in range(2):
         np.testing.assert_allclose(looked(look, images[[k]], points[[k]] + BESIDE)[0], together[k], atol=1e-4)
+
+
+def test_points_stay_in_their_pictures():
+    """Beyond the edge of a picture its pixels are repeated, and may look alike."""
+    beyond = tf.constant([[[-1.7, 20.0], [96.5, 81.0], [np.nan, np.nan], [30.0, 30.0]]])
+
+    class Look:
+        patches = np.ones([4, 3, 3])
+
+        def __call__(self, greys, points):
+            assert greys.shape == [1, 80, 96, 1]
+            return beyond
+
+    head = lambda features: {"points": tf.zeros([1, 4, 2]), "score": tf.ones([1, 4])}  # noqa: E731
+    found = RefinedHeatMaps(head, Look(), 2)(tf.zeros([1, 10, 12, 3 + 64]))["points"]
+    np.testing.assert_array_equal(found, [[[0, 20], [96, 80], [np.nan, np.nan], [30, 30]]])
 
 
 def test_landmarks_stay_where_there_is_no_detail_or_no_picture_showed_it(known):

@@ -1,6 +1,7 @@
 """The real services and messages of TensorFlow Serving, on this machine; `test_loader` runs its loader."""
 
 import collections
+import errno
 import pathlib
 import shutil
 import time
@@ -320,6 +321,27 @@ def test_a_removed_version_gives_way_to_a_model_that_answers(colour_served_dir, 
     assert served.current.number == 1
     images = tf.zeros([1, 8, 8, 3], tf.uint8)
     assert set(served.current.signatures["landmarks"](images=images)) >= {"points", "score"}
+
+
+def test_a_folder_that_cannot_be_read_for_a_while_is_followed_all_the_same(colour_served_dir, tmp_path, monkeypatch):
+    shutil.copytree(colour_served_dir / "1", tmp_path / "1")
+    served = versions.Versions(tmp_path, poll_seconds=0.05)
+    failures, look = [True] * 3, served._look
+
+    def fail():
+        if failures:
+            failures.pop()
+            raise OSError(errno.ESTALE, "Stale file handle")
+        look()
+
+    monkeypatch.setattr(served, "_look", fail)
+    shutil.copytree(colour_served_dir / "1", tmp_path / "begun")
+    (tmp_path / "begun").rename(tmp_path / "2")
+    deadline = time.monotonic() + 60
+    while served.current.number == 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    served.stop()
+    assert served.current.number == 2
 
 
 # --- strangers ---

@@ -34,6 +34,14 @@ def test_a_loss_that_is_not_finite_is_an_error_and_is_not_kept(monkeypatch):
         fitting._train(detector, lambda start: batches, 3, "detector", kept)
 
 
+def test_variables_that_are_not_finite_are_not_kept_though_the_loss_was():
+    """The loss is that of the variables before the step."""
+    variables = [tf.Variable([1.0, 2.0]), tf.Variable([[0.5]])]
+    assert fitting._is_finite(tf.constant(1.0), variables)
+    variables[1].assign([[np.inf]])
+    assert not fitting._is_finite(tf.constant(1.0), variables)
+
+
 @pytest.mark.usefixtures("small_networks")
 def test_landmarks_count_in_the_loss_as_much_as_they_are_known():
     detector = Detector.create(2, (32, 48), weights="none", seed=0)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from dense_labels.config import ViewsConfig
 from dense_labels.detection import fitting, kept, pile, views
+from dense_labels.registry import Entry
 from models import pyramids
 from models.detectors import Detector, HeatMaps
 from tests.models import labelled
@@ -178,3 +179,20 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_the_resuming(tmp_path
     keep(tmp_path / "file", 1).write("part", {"a": 1})
     said = capsys.readouterr().out
     assert said.startswith("note: ") and "cannot be written, so that a training that is stopped loses more (" in said
+
+
+def test_a_colour_of_ones_own_is_told_by_what_its_file_holds(dots, settings, tmp_path, monkeypatch):
+    file = tmp_path / "mine.py"
+    settings = dataclasses.replace(settings, views=ViewsConfig(colour="mine"))
+
+    def name(of):
+        entry = Entry("mine", "of a test", print, file=of)
+        monkeypatch.setattr(fitting, "COLOURS", {"mine": entry})
+        return fitting._kept(dots, settings)._path("detector")
+
+    found = []
+    for content in ("a = 1", "a = 2", "a = 1"):
+        file.write_text(content)
+        found.append(name(str(file)))
+    assert found[0] == found[2] != found[1]
+    assert name("") is None  # it was typed in, and may be another function today

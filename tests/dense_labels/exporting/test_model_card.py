@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import numpy as np
@@ -54,6 +55,21 @@ def test_the_card_says_what_a_run_was_but_not_where_it_lay():
     card = model_card.describe_run(settings, result, mice)
     assert card["trained_on"] == {"name": "folder", "dir": "mice", "num_pictures": 80}
     assert "someone" not in json.dumps(card)
+
+
+@pytest.mark.parametrize(
+    "name, confidence, note",
+    [
+        ("dilations", True, "how sharply a cell matches, and no more$"),
+        ("introspection", False, "how sharply a cell matches, and no more$"),
+        ("introspection", True, None),
+        ("sparse", True, "their length is no confidence$"),
+    ],
+)
+def test_the_card_says_where_lengths_are_no_confidence(name, confidence, note):
+    settings = config.Config(model=config.ModelConfig(name=name, confidence=confidence))
+    found = model_card.describe_run(settings, Result()).get("note")
+    assert found is None if note is None else re.search(note, found)
 
 
 @pytest.fixture

@@ -182,6 +182,13 @@ def test_a_model_that_refuses_what_predictions_show_it_is_warned_of(capsys, pixe
     assert re.search(said, printed.out + printed.err) if said else not printed.out + printed.err
 
 
+@pytest.mark.parametrize("pixels", [720, 100])
+def test_a_model_that_takes_small_pictures_alone_is_compared_on_such(colour_network, tmp_path, pixels):
+    """It sees 30 x 24 pixels, to which it enlarges them."""
+    path = publish(colour_network, None, tmp_path, only=("labels_float",), limits=Limits(max_pixels=pixels))
+    assert tf.saved_model.load(path).labels(tf.zeros([1, 10, 10, 3]))["labels"].shape == [1, 15, 12, 3]
+
+
 @pytest.mark.parametrize(
     "images, found",
     [

@@ -1,14 +1,15 @@
 """What a served model refuses, and what it joins."""
 
 import concurrent.futures
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dense_labels.batches import Limits
+from dense_labels.batches import Frame, Limits
 from dense_labels.exporting.served_model import ServedModel
-from tests.colours import FRAME
+from tests.colours import FRAME, SIZE
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,29 @@ def test_requests_that_are_joined_are_answered_as_each_alone(colour_network):
         found = list(pool.map(lambda image: joined.labels(image)["labels"], images))
     for one, other in zip(found, expected):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_images_for_one_network_do_not_wait_with_those_for_another(colour_network, colour_head):
+    """A detector has a network of its own, which sees pictures of another size."""
+    frame = Frame((2 * SIZE[0], 2 * SIZE[1]), 2)
+    detector = types.SimpleNamespace(features=colour_network, head=colour_head, frame=frame)
+    alone, joined = (
+        ServedModel(colour_network, None, frame=FRAME, limits=Limits(batch_requests=n), detector=detector)
+        for n in (0, 5)
+    )
+    graph = joined.signatures()["encoded"].graph.as_graph_def()
+    queues = [node for part in graph.library.function for node in part.node_def if node.op == "BatchFunction"]
+    assert {node.attr["shared_name"].s for node in queues} == {b"labels/batch/", b"landmarks/batch/"}
+    assert all(node.attr["allowed_batch_sizes"].list.i == [1, 2, 4, 5] for node in queues)
+    images = tf.random.stateless_uniform([1, *SIZE, 3], seed=[1, 0])
+    asked = ["labels", "landmarks"] * 16
+    for name in asked[:2]:
+        getattr(joined, name)(images)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda name: getattr(joined, name)(images), asked))
+    for name, answer in zip(asked, found):
+        for key, values in getattr(alone, name)(images).items():
+            np.testing.assert_allclose(answer[key], values, atol=1e-4)
 
 
 @pytest.mark.parametrize("limit, least", [("max_pixels", 1), ("max_images", 1), ("batch_requests", 0)])

@@ -17,7 +17,7 @@ from dense_labels.batches import Frame
 from dense_labels.config import Config
 from dense_labels.evaluation.result import Result
 from dense_labels.exporting import model_card
-from dense_labels.prediction import answers, inputs, journal, predictions, predictor
+from dense_labels.prediction import answers, inputs, journal, predictions, predictor, reading
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.predictor import Predictor
 from dense_labels.registry import FORMATS
@@ -87,13 +87,49 @@ def test_several_heads_are_asked_together_where_outliers_are(pictures, tmp_path)
 
     def together(images):
         asked.append(len(images))
-        return {**brightest(images), "disagreement": np.tile([2.0, 1.0], [len(images), 1])}
+        found = brightest(images)
+        points = np.asarray(found["points"])
+        return {**found, "of_heads": np.stack([points, points + [[2, 0], [0, 1]]], axis=1)}
 
     predicting = Predictor(brightest, FRAME, NAMES, {"model": "brightest"}, together=together)
     assert predicting.predict(folder, out=tmp_path / "out").disagreement is None and not asked
     found = predicting.predict(folder, out=tmp_path / "out", outliers=3)
     assert asked and (tmp_path / "out" / "outliers.csv").read_text().count('"heads disagree on spot, px",8\n') == 1
     np.testing.assert_allclose(found.disagreement, [[8, 4]] * 40, atol=1e-3)  # pictures are four times as large
+
+
+def test_heads_are_apart_in_pixels_of_a_picture_that_is_stretched():
+    """An error is expected of no direction; how far heads are apart is known."""
+    points = np.zeros([1, 2, 2, 2])
+    points[0, 1] = [[5, 0], [0, 5]]  # the second head, along x and along y
+
+    def ask(images):
+        return {"points": points[:, 0], "expected_error": [[2.0, 2.0]], "of_heads": points}
+
+    seen = reading.Seen({"name": "a.png", "state": 1}, np.zeros([100, 100, 3], np.uint8), (16.0, 4.0))
+    (line,) = answers.of_batch([seen], ask, size=1)
+    assert line["disagreement"] == [80, 20]
+    np.testing.assert_allclose(line["expected_error"], 2 * np.sqrt((16**2 + 4**2) / 2), atol=1e-4)
+
+
+def test_files_of_predictions_in_other_boxes_are_named(pictures, tmp_path, capsys):
+    """There are as many boxes, but they lie elsewhere."""
+    folder, out = pictures[0], tmp_path / "out"
+    name = min(pictures[1])
+    for left, formats, named in ((0, ("csv", "coco"), False), (0, "csv", False), (9, "csv", True)):
+        file = tmp_path / "boxes.json"
+        images = [{"id": 1, "file_name": name, "width": 112, "height": 80}]
+        file.write_text(
+            json.dumps(
+                {
+                    "images": images,
+                    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [left, 0, 50, 50]}],
+                }
+            )
+        )
+        model().predict(folder, boxes=Boxes(str(file)), out=out, formats=formats)
+        said = capsys.readouterr().out
+        assert ("is of an earlier prediction, by another model, of other pictures or boxes" in said) == named
 
 
 def test_pictures_that_cannot_be_read_are_listed_and_cost_nothing_else(pictures, capsys):

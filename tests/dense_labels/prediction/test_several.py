@@ -11,7 +11,8 @@ from dense_labels.batches import Frame
 from dense_labels.config import Config
 from dense_labels.evaluation.result import Result
 from dense_labels.kept_heads import KeptHeads
-from dense_labels.prediction.several import SeveralHeads, spread
+from dense_labels.prediction.answers import spread
+from dense_labels.prediction.several import SeveralHeads
 from models.detectors import Detector, HeatMaps
 from tests.colours import FRAME, SIZE, as_uint8, centres, coloured_cells
 
@@ -53,7 +54,8 @@ def test_the_best_head_predicts_and_the_others_say_how_far_they_are_off(colour_n
     np.testing.assert_allclose(found["points"][0], centres(CELLS, scale=SCALE), atol=0.1)
     np.testing.assert_allclose(found["disagreement"], [[np.hypot(3 * 2, 4 * 3)] * 3], rtol=1e-5)
     alone = asked.landmarks(pictures())
-    assert set(found) == {*alone, "disagreement"} == {"points", "score", "expected_error", "disagreement"}
+    assert set(found) == {*alone, "disagreement", "of_heads"} and set(alone) == {"points", "score", "expected_error"}
+    np.testing.assert_array_equal(found["of_heads"][:, 0], found["points"])
     for name, values in alone.items():
         np.testing.assert_array_equal(found[name], values)
 
@@ -82,7 +84,7 @@ def test_a_detector_that_sees_mirror_images_is_asked_with_them(colour_network, h
     points["nearest"] = np.asarray(several(colour_network, {"nearest": heads["nearest"]}).together(images)["points"])
     found = asked.together(images)
     np.testing.assert_allclose(found["points"], points[best], atol=1e-3)
-    np.testing.assert_allclose(found["disagreement"], spread(list(points.values())), atol=1e-3)
+    np.testing.assert_allclose(found["disagreement"], spread(np.stack(list(points.values()), axis=1)), atol=1e-3)
 
 
 def test_one_head_alone_does_not_disagree(colour_network, heads):
@@ -92,5 +94,5 @@ def test_one_head_alone_does_not_disagree(colour_network, heads):
 
 def test_the_spread_is_the_mean_distance_of_two():
     points = [np.zeros([2, 1, 2]), np.tile([3.0, 4.0], [2, 1, 1]), np.tile([0.0, 4.0], [2, 1, 1])]
-    np.testing.assert_allclose(spread(points), [[(5 + 4 + 3) / 3]] * 2)
-    assert spread([tf.zeros([2, 3, 2]).numpy()]).shape == (2, 3)
+    np.testing.assert_allclose(spread(np.stack(points, axis=1)), [[(5 + 4 + 3) / 3]] * 2)
+    assert spread(np.zeros([2, 1, 3, 2])).shape == (2, 3)
