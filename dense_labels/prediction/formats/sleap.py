@@ -1,5 +1,7 @@
 """SLEAP's .slp file, which its window opens for people to correct: of a video, or of pictures as single images.
 
+Pictures of each size are a video of their own, for SLEAP packs and trains on videos of one size.
+
 Convention: SLEAP counts pixels from 0 at their centre, so half a pixel is taken off; see the reader of this name in
 `input_pipeline.readers.formats`. sleap-io writes the file.
 """
@@ -43,40 +45,49 @@ def write(predictions: Predictions) -> bytes:
         skeleton.add_edge(names[a], names[b])
     for a, b in predictions.flip_pairs:
         skeleton.add_symmetry(names[a], names[b])
-    rows = predictions.by_picture()
-    numbers = list(range(len(rows))) if predictions.frames is None else predictions.frames.tolist()
-    about = _images(predictions, rows) if predictions.frames is None else _video(predictions)
-    name = about.get("filenames", about["filename"])
-    video = sleap_io.Video(filename=name, open_backend=False, backend_metadata=about)
-    frames = []
-    for number, of_picture in zip(numbers, rows.values()):
-        instances = [
-            _instance(sleap_io, predictions, row, skeleton) for row in of_picture if predictions.known[row].any()
-        ]
-        frames.append(sleap_io.LabeledFrame(video=video, frame_idx=number, instances=instances))
-    labels = sleap_io.Labels(videos=[video], skeletons=[skeleton], labeled_frames=frames)
+    videos, frames = [], []
+    for about, numbers, rows in _videos(predictions):
+        name = about.get("filenames", about["filename"])
+        videos.append(sleap_io.Video(filename=name, open_backend=False, backend_metadata=about))
+        for number, of_picture in zip(numbers, rows):
+            instances = [
+                _instance(sleap_io, predictions, row, skeleton) for row in of_picture if predictions.known[row].any()
+            ]
+            frames.append(sleap_io.LabeledFrame(video=videos[-1], frame_idx=number, instances=instances))
+    labels = sleap_io.Labels(videos=videos, skeletons=[skeleton], labeled_frames=frames)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "points.slp")
         labels.save(str(path), embed=False, verbose=False)
         return path.read_bytes()
 
 
-def _images(predictions, names):
+def _videos(predictions):
+    """What SLEAP keeps of each video, the numbers of its frames, and the rows of each frame."""
+    rows = predictions.by_picture()
+    if predictions.frames is not None:
+        return [(_video(predictions), predictions.frames.tolist(), rows.values())]
+    of_size: dict[tuple[int, ...], list[str]] = {}
+    for name, (first, *_) in rows.items():
+        of_size.setdefault(tuple(predictions.sizes[first].tolist()), []).append(name)
+    return [
+        (_images(predictions, names, size), range(len(names)), [rows[name] for name in names])
+        for size, names in (of_size or {(0, 0): []}).items()
+    ]
+
+
+def _images(predictions, names, size):
     """What SLEAP keeps of a video that is single images; without it the file could not be read without them."""
     paths = [os.path.join(os.path.abspath(predictions.folder), name) for name in names]
-    about = {"type": "ImageVideo", "shape": _shape(predictions, len(paths)), "grayscale": False}
+    about = {"type": "ImageVideo", "shape": [len(paths), *size, 3], "grayscale": False}
     return {**about, "filename": (paths or [""])[0], "filenames": paths}
 
 
 def _video(predictions):
     """What SLEAP keeps of a video, whose frames it counts from 0 as `predictions.frames` does."""
-    shape = _shape(predictions, int(predictions.frames.max(initial=-1)) + 1)
+    size = predictions.sizes[0].tolist() if len(predictions) else (0, 0)
+    shape = [int(predictions.frames.max(initial=-1)) + 1, *size, 3]
     about = {"type": "MediaVideo", "shape": shape, "grayscale": False, "bgr": True, "dataset": "", "input_format": ""}
     return {**about, "filename": os.path.abspath(predictions.video)}
-
-
-def _shape(predictions, count):
-    return [count, *(predictions.sizes[0].tolist() if len(predictions) else (0, 0)), 3]
 
 
 def _instance(sleap_io, predictions, row, skeleton):

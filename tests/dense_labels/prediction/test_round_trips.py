@@ -211,6 +211,24 @@ def test_names_that_xml_cannot_hold_are_refused(predictions, tmp_path):
         wrong.save(tmp_path, "cvat")
 
 
+def test_sleap_has_a_video_for_the_pictures_of_each_size(predictions, tmp_path):
+    """It packs pictures for its training as arrays of one size each."""
+    sleap_io = pytest.importorskip("sleap_io")
+    more = predictions.take([0, 1, 0])
+    Image.new("RGB", (64, 48)).save(tmp_path / "pictures" / "z.png")
+    more = dataclasses.replace(more, names=("a.png", "in/b c.png", "z.png"))
+    [path] = more.save(tmp_path, "sleap")
+    labels = sleap_io.load_slp(str(path), open_videos=False)
+    assert [(frame.video.filename[frame.frame_idx].split("/")[-1], frame.frame_idx) for frame in labels] == [
+        ("a.png", 0),
+        ("z.png", 1),
+        ("b c.png", 0),
+    ]
+    labels.save(str(tmp_path / "packed.pkg.slp"), embed="all", verbose=False)
+    packed = sleap_io.load_slp(str(tmp_path / "packed.pkg.slp"))
+    assert [frame.image.shape[:2] for frame in packed] == [(48, 64), (48, 64), (90, 30)]
+
+
 def test_sleap_names_the_video_and_counts_its_frames(predictions, tmp_path):
     """The frames of a video need not lie anywhere as pictures, and SLEAP opens the video itself."""
     sleap_io = pytest.importorskip("sleap_io")
