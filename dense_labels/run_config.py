@@ -22,7 +22,7 @@ def with_absolute_paths(config: config_lib.Config) -> config_lib.Config:
     config = copy.deepcopy(config)
     for part, key in config_lib.path_keys():
         path = getattr(getattr(config, part), key)
-        if path and path not in _NO_PATHS:
+        if path and not (key == "weights" and path in _NO_PATHS):
             files.check_local(path, f"config.{part}.{key}")
             setattr(getattr(config, part), key, os.path.abspath(os.path.expanduser(path)))
     return config

@@ -168,9 +168,12 @@ def fit_heatmaps(
     labels, stride, landmarks = known.labels.values, known.labels.stride, known.landmarks
     if min(labels.shape[1:3]) < 2:
         raise ValueError(f"label maps must be of 2 x 2 cells at least; found {labels.shape[1]} x {labels.shape[2]}")
-    annotated = (np.asarray(known.annotated) > 0) & _inside(known)
-    if not annotated.any():
+    annotated, inside = np.asarray(known.annotated) > 0, _inside(known)
+    if not (annotated & inside).any():
         raise ValueError(f"no landmark is annotated, where the network sees it, in the {len(labels)} images")
+    outside = ~(annotated & inside).any(axis=0)  # of all of these images: such a landmark is learned at their edge
+    landmarks = np.where(outside[:, np.newaxis], np.clip(landmarks, 0, known.labels.covered[::-1]), landmarks)
+    annotated &= inside | outside
     head = HeatMapLandmarks(landmarks.shape[1], known.labels.length, stride, seed=seed)
     if warm_start is not None:
         _begin_as(head, warm_start)

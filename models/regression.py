@@ -181,10 +181,11 @@ def _affine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _ridge(x: np.ndarray, y: np.ndarray, picture: np.ndarray, with_offset: bool) -> tuple[np.ndarray, np.ndarray]:
     """Solves a ridge regression [n, p] -> [n, 2], of the strength with the least leave-one-picture-out error.
 
-    Of one picture alone nothing is left to learn from; without an offset that leaves the prior.
+    Of one picture alone nothing is left to learn from, however many views of it there are: that leaves the prior, with
+    an offset moved by what it misses in their mean.
     """
-    if not with_offset and len(np.unique(picture)) == 1:
-        return np.zeros([x.shape[1], 2]), np.zeros(2)
+    if len(np.unique(picture)) == 1:
+        return np.zeros([x.shape[1], 2]), y.mean(axis=0) if with_offset else np.zeros(2)
     x_mean, y_mean = (x.mean(axis=0), y.mean(axis=0)) if with_offset else (np.zeros(x.shape[1]), np.zeros(2))
     left, singular, right = np.linalg.svd(x - x_mean, full_matrices=False)
     along = left.T @ (y - y_mean)

@@ -48,6 +48,8 @@ def test_paths_do_not_depend_on_where_the_command_is_run(tmp_path, monkeypatch):
     absolute = run_config.with_absolute_paths(config)
     assert absolute.data.dir == str(tmp_path / "pictures") and absolute.train.init_from == ""
     assert absolute.data.cache_dir == os.path.expanduser("~/cache") and config.data.dir == "pictures"
+    config.data.dir = "imagenet"  # a word of weights alone
+    assert run_config.with_absolute_paths(config).data.dir == str(tmp_path / "imagenet")
     for weights, kept in (("imagenet", "imagenet"), ("none", "none"), ("trunk.h5", str(tmp_path / "trunk.h5"))):
         config.model.weights = weights
         assert run_config.with_absolute_paths(config).model.weights == kept

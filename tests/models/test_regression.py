@@ -90,6 +90,18 @@ def test_one_image_moves_the_landmarks_own_points_by_what_they_miss_there():
     np.testing.assert_allclose(head.matrices, [np.eye(100)[:, 2 * k : 2 * k + 2] for k in range(3)], atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [2, 9])
+def test_one_picture_leaves_the_prior_however_many_views_of_it_there_are(count):
+    """They are left out together, and tell nothing of other pictures; before, rounding chose to interpolate them."""
+    labels, landmarks = synthetic_views(count, seed=1)
+    landmarks += np.random.default_rng(0).normal(size=landmarks.shape).astype(np.float32)
+    known = labelled(labels, landmarks, stride=STRIDE, picture=np.zeros(count, int))
+    head = regression.fit_regress(known, form="shared", seed=0)
+    np.testing.assert_allclose(head.matrices, [np.eye(100)[:, 2 * k : 2 * k + 2] for k in range(3)], atol=1e-6)
+    missed = landmarks - head(labels)["points"]
+    np.testing.assert_allclose(np.mean(missed, axis=0), np.zeros([3, 2]), atol=1e-3)
+
+
 def test_what_is_not_annotated_may_hold_anything_and_images_without_annotation_too(others):
     labels, landmarks = synthetic_views(9, seed=1)
     annotated = np.ones([9, 3], np.float32)
