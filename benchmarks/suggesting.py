@@ -32,10 +32,13 @@ def main():
     run = dense_labels.open_run(rows.workdir())
     folder, (file, _) = os.path.expanduser(rows.images()), rows.annotations().values()
     known = annotation_files.read(folder, file)
+    known = known.take(np.flatnonzero(known.annotated.any(axis=1)))  # a table may have lines to be filled in yet
     if known.boxes is not None:
         raise ValueError(f"{file}: several objects a picture are not measured here; crop the pictures")
     if max(map(int, _COUNTS.value)) >= len(known.paths):
-        raise ValueError(f"--counts={max(map(int, _COUNTS.value))}: there are {len(known.paths)} pictures; take fewer")
+        raise ValueError(
+            f"--counts={max(map(int, _COUNTS.value))}: there are {len(known.paths)} annotated pictures; take fewer"
+        )
     header = ["annotated", "which", f"within {_WITHIN.value:g} px", "median, px", "90 % within, px"]
     lines = []
     for count in map(int, _COUNTS.value):

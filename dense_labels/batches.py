@@ -138,6 +138,11 @@ class LabelledLandmarks(_Rows):
     normaliser: np.ndarray
     picture: np.ndarray
 
+    @property
+    def inside(self) -> np.ndarray:
+        """Which landmarks lie on the cells, bool [N, K]; others are cut off, or not known."""
+        return ((self.landmarks >= 0) & (self.landmarks <= self.labels.covered[::-1])).all(axis=-1)
+
     def joined(self, other: LabelledLandmarks) -> LabelledLandmarks:
         """These images, then others whose label maps are of the same size."""
         labels = LabelMap(np.concatenate([self.labels.values, other.labels.values]), self.labels.stride)

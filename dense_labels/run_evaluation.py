@@ -80,6 +80,7 @@ def evaluate(
             run.fitted = _keep(run, subject, measured)
             if "detector" in measured.fitted.heads:
                 files.remove(unfinished)
+        run_pictures.set_aside(folder)
         measured.result.save(folder / "result.json")
         logs = os.path.join(run.workdir, "tensorboard", name)
         title = os.path.basename(run.workdir) + ", untrained" * untrained
@@ -144,11 +145,13 @@ def _subject(run, config, untrained) -> Subject:
     network, step = restoring.restored_network(config, begun_with)
     if not untrained:
         run.restored = network, step  # what is exported next
+    elif begun_with:
+        progress.note(f"before its training the run had the network of {begun_with}, which is at step {step} now")
     source = pipeline.prepare(config)
     run_config.settle_boxes(config, run.config, source.boxed)
     split = next(name for name in ("test", "annotated", "validation") if source.count(name))
     label = tf.function(network, reduce_retracing=True, autograph=False)
-    return Subject(config, label, run.stride, step, source, split)
+    return Subject(config, label, run.stride, 0 if untrained else step, source, split)
 
 
 def _carried_over(subject: Subject) -> dict[str, float]:
@@ -183,14 +186,10 @@ def _measure(subject: Subject, few_shot: tuple[int, ...], trained_on: str | None
         raise ValueError("few_shot needs landmarks; give annotations")
     if not subject.source.knows_surface or not subject.compares_labels:
         return Measured(Result(step=subject.step))
+    stride = subject.stride
+    settings = {"stride": stride, "batch_size": subject.config.eval.batch_size, "count": _SURFACES}
     known, test = (
-        surface.label_surfaces(
-            subject.label,
-            pipeline.surface_batches(
-                subject.source, split, stride=subject.stride, batch_size=subject.config.eval.batch_size, count=_SURFACES
-            ),
-            subject.stride,
-        )
+        surface.label_surfaces(subject.label, pipeline.surface_batches(subject.source, split, **settings), stride)
         for split in ("train", subject.split)
     )
     return Measured(dataclasses.replace(surface.measure(known, test, pairs=_SURFACES), step=subject.step))
@@ -223,7 +222,7 @@ def _measure_landmarks(
     asked = {"width": source.input_size[1], "confidence": subject.has_confidence, "pictures": pictures}
     matches, figures = descriptor_matching.measure(known if test is None else test, **asked)
     if matches is None:
-        progress.note("no landmark is annotated in two pictures: none is matched by its descriptor")
+        progress.note("no landmark is annotated and seen in two pictures: none is matched by its descriptor")
     return dataclasses.replace(measured, result=result.with_metrics(figures), matches=matches)
 
 
@@ -244,7 +243,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     protocol = {"head_images": len(known), "exported": fitted.best}
     if test is None and fitted.predicted is not None:
         protocol["tested_in_turns"] = measuring.IN_TURNS
-    if compared > 1 or fitted.selected:
+    if subject.step and (compared > 1 or fitted.selected):  # else no head is exported
         protocol["chosen"] = measuring.how_chosen(known, origins, test is None)
     if detector is not None:
         protocol["detector_kept"] = detector.kept

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from dense_labels import batches, progress
+from dense_labels import batches, files, progress
 from dense_labels import config as config_lib
-from dense_labels.registry import HEADS, NETWORKS, compares_labels, describes
+from dense_labels.registry import HEADS, NETWORKS, compares_labels, describes, has_unit_labels
 
+_REPORT = "report.html"
 _SHOWN = 9  # frames in the pictures, as in figure 3 of the paper
 _COMPARED = 48  # pairs of which the worst are shown
 _WORST = 8  # images whose landmarks are predicted worst
@@ -46,9 +48,20 @@ class Subject:
         """Whether the network gives descriptors, which are compared by their direction."""
         return describes(self.config.model.name)
 
+    def shown(self, images: Any) -> np.ndarray:
+        """Labels images [B, H, W, 3], some of them at a time, for pictures and the page.
+
+        A softmax hardly tells labels of length 1 apart: these are made as long as an exchange of paper 2 has them.
+        """
+        from dense_labels.method import introspection_loss
+
+        size = self.config.eval.batch_size
+        labels = np.concatenate([np.asarray(self.label(images[k : k + size])) for k in range(0, len(images), size)])
+        return introspection_loss.SHARPNESS**0.5 * labels if has_unit_labels(self.config.model) else labels
+
     def label_map(self, images: Any) -> batches.LabelMap:
-        """Labels images [B, H, W, 3]."""
-        return batches.LabelMap(np.asarray(self.label(images)), self.stride)
+        """The label maps of images, as `shown`."""
+        return batches.LabelMap(self.shown(images), self.stride)
 
     def pictures(self, split: str, count: int = 0) -> np.ndarray | None:
         """Numbers the pictures of all images of a split, or of `count` of them, int [N]; None: each is of another."""
@@ -107,23 +120,37 @@ def write(
     material = _material(subject, measured)
     pictures = gallery.draw(material)
     gallery.save(folder, pictures)
+    for path in pathlib.Path(logs).glob("events.out.tfevents*"):  # of an earlier evaluation, which had other heads
+        files.remove(path)
     tensorboard.write(logs, result.metrics, pictures, result.step, curves=result.curves, matches=material.pair_matches)
     images, landmarks = pipeline.example_images(source, subject.split, count=page.MOST_PICTURES)
     labels = subject.label_map(images.image) if subject.compares_labels else None
     if labels is not None:
         tensorboard.write_projector(logs, images.image, labels, images.mask)
     progress.say(f"pictures and result.json: {folder}")
-    path = os.path.join(folder, "report.html")
-    if os.path.exists(path):
-        earlier = os.path.join(folder, "report_earlier.html")
-        os.replace(path, earlier)
-        progress.note(f"{path} was of an earlier evaluation, and is called {os.path.basename(earlier)} now")
+    path = os.path.join(folder, _REPORT)
     if report:
         known = {} if landmarks is None else {"landmarks": landmarks.landmarks, "annotated": landmarks.annotated}
         examples = None if labels is None else page.Examples(images.image, labels, images.mask, **known)
         summary = page.summary(trained, result.step)
         page.write(path, title, examples, result=result, panels=pictures, summary=summary)
         progress.say(f"report: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
+
+
+def set_aside(folder: str | os.PathLike) -> None:
+    """Removes the pictures of an earlier evaluation and renames its page, so that none of them stands beside a new one.
+
+    Args:
+      folder: of the evaluation.
+    """
+    from dense_labels.pictures import gallery
+
+    gallery.save(folder, {})
+    path = os.path.join(folder, _REPORT)
+    if os.path.exists(path):
+        earlier = os.path.join(folder, "report_earlier.html")
+        os.replace(path, earlier)
+        progress.note(f"{path} was of an earlier evaluation, and is called {os.path.basename(earlier)} now")
 
 
 def _material(subject: Subject, measured: Measured) -> Any:
@@ -133,7 +160,7 @@ def _material(subject: Subject, measured: Measured) -> Any:
 
     pairs = _example_pairs(subject, _SHOWN)
     facts = {"has_confidence": subject.has_confidence, "compares_labels": subject.compares_labels}
-    material = gallery.label_pairs(subject.label, pairs, subject.stride, **facts)
+    material = gallery.label_pairs(subject.shown, pairs, subject.stride, **facts)
     material = dataclasses.replace(material, curves=measured.result.curves or None)
     if subject.compares_labels:
         material = dataclasses.replace(material, **_compared(subject), descriptor_matches=measured.matches)
@@ -146,7 +173,7 @@ def _material(subject: Subject, measured: Measured) -> Any:
         frames=batches.stack([frames]),
         frame_labels=labels if subject.compares_labels else None,
         frame_pictures=subject.pictures(subject.split, _SHOWN),
-        head_points=_head_points(subject, measured.fitted, labels),
+        head_points=_head_points(subject, measured.fitted, frames.image),
         worst=_worst(subject, measured.fitted),
     )
 
@@ -156,7 +183,7 @@ def _compared(subject: Subject) -> dict[str, Any]:
     from dense_labels.pictures import gallery
 
     pairs = _example_pairs(subject, _COMPARED)
-    compared = gallery.label_pairs(subject.label, pairs, subject.stride, has_confidence=False)
+    compared = gallery.label_pairs(subject.shown, pairs, subject.stride, has_confidence=False)
     return {
         "compared": compared.pairs,
         "compared_a": compared.labels_a,
@@ -171,7 +198,7 @@ def _example_pairs(subject: Subject, count: int) -> batches.PairBatch:
     return pipeline.example_pairs(subject.source, subject.split, stride=subject.stride, count=count)
 
 
-def _head_points(subject: Subject, fitted: Any, labels: batches.LabelMap) -> np.ndarray | None:
+def _head_points(subject: Subject, fitted: Any, images: np.ndarray) -> np.ndarray | None:
     """What was measured of the best head in the images that are shown; of too few, what it predicts if it reads labels.
 
     None where neither is known.
@@ -181,10 +208,10 @@ def _head_points(subject: Subject, fitted: Any, labels: batches.LabelMap) -> np.
     known = fitted.best_points
     unseen = known is None or subject.split == "test"  # a head that reads labels is asked of the very images there
     if unseen and not HEADS[fitted.best].facts.get("reads_pictures"):
-        return np.asarray(fitted.heads[fitted.best](labels.values)["points"])
+        return np.asarray(fitted.heads[fitted.best](subject.label(images))["points"])
     if known is None or len(known) != subject.source.count(subject.split):
         return None
-    return known[np.asarray(base.spread(np.arange(len(labels)), len(labels), len(known)))]
+    return known[np.asarray(base.spread(np.arange(len(images)), len(images), len(known)))]
 
 
 def _many(subject: Subject) -> Iterator[tuple[np.ndarray, batches.LabelMap, np.ndarray]]:

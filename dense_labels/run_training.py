@@ -104,9 +104,8 @@ def _backed_up(place: str, workdir: str, strategy: Any) -> Iterator[Any]:
         except (ValueError, OSError) as error:
             refused = error
     try:  # before others look for checkpoints
-        strategies.check_alike(
-            strategy, {"--backup": place, "what is at --backup": int(refused is not None), "step": 0}
-        )
+        alike = {"--backup": place, "what is at --backup": int(refused is not None), "step": 0}
+        strategies.check_alike(strategy, alike)
     except ValueError:
         if not refused:
             raise
@@ -149,7 +148,7 @@ def _train(
     backup: Any,
 ) -> None:
     """Trains as the only process that writes into the work directory, or beside that process."""
-    from dense_labels.training import beginning, checkpoints, loop, manifest, strategies
+    from dense_labels.training import archives, beginning, checkpoints, loop, manifest, strategies
     from input_pipeline import pipeline
 
     # A run that was killed before its first checkpoint has nothing to go on from: its configuration is replaced.
@@ -161,8 +160,7 @@ def _train(
     config = _resolved(config, source, precision, replicas)
     if kept is None:
         beginning.check_maps(config, source.input_size, NETWORKS[config.model.name].value.stride(config.model))
-    names, boxes = (manifest.relative(of("train"), config.data.dir) for of in (source.files, source.boxes))
-    shown = manifest.Shown(names, boxes, source.count("train"))
+    shown = manifest.of_source(source, config.data.dir)
     if kept is not None:
         if manifest.check(workdir, shown, allow_changes=allow_changed_data):
             config.data.num_pictures = kept.data.num_pictures  # an epoch stays as long as it was
@@ -173,6 +171,8 @@ def _train(
         files.remove_temporary(workdir)
         run_config.save(config, workdir)
         manifest.save(workdir, shown)
+        if kept is None:  # what an earlier run in this folder was called
+            files.remove(os.path.join(workdir, archives.FILE))
     alike = {"configuration": _without_paths(config), "pictures": json.dumps(shown, sort_keys=True)}
     _fit(config, workdir, source, strategy, services, alike, backup)
 

@@ -168,7 +168,7 @@ def fit_heatmaps(
     labels, stride, landmarks = known.labels.values, known.labels.stride, known.landmarks
     if min(labels.shape[1:3]) < 2:
         raise ValueError(f"label maps must be of 2 x 2 cells at least; found {labels.shape[1]} x {labels.shape[2]}")
-    annotated, inside = np.asarray(known.annotated) > 0, _inside(known)
+    annotated, inside = np.asarray(known.annotated) > 0, known.inside
     if not (annotated & inside).any():
         raise ValueError(f"no landmark is annotated, where the network sees it, in the {len(labels)} images")
     outside = ~(annotated & inside).any(axis=0)  # of all of these images: such a landmark is learned at their edge
@@ -190,18 +190,12 @@ def fit_heatmaps(
 
 def check_inside(known: LabelledLandmarks) -> None:
     """Refuses landmarks that lie on the cells in none of the images, of which no map can learn; raises a ValueError."""
-    counts = ((np.asarray(known.annotated) > 0) & _inside(known)).sum(axis=0)  # [K]
+    counts = ((np.asarray(known.annotated) > 0) & known.inside).sum(axis=0)  # [K]
     if not counts.all():
         raise ValueError(
             f"landmark {int(np.argmin(counts))} lies outside of what the network sees in all images where it is "
             "annotated; train with a smaller data.crop, or leave it out"
         )
-
-
-def _inside(known: LabelledLandmarks) -> np.ndarray:
-    """Says which landmarks lie on the cells: bool [N, K]."""
-    size = np.array(known.labels.covered[::-1])
-    return ((known.landmarks >= 0) & (known.landmarks <= size)).all(axis=-1)
 
 
 def _training_step(head: HeatMapLandmarks, count: int) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:

@@ -97,6 +97,8 @@ def _say_what_goes(pictures: Pictures, annotations: str | os.PathLike) -> None:
         lost.append("which landmarks change places in a mirror")
     if len(pictures) and normalisers.own_boxes(pictures) is not None:
         lost.append("the boxes about the objects, whose sizes errors are divided by")
+    if pictures.skeleton:
+        lost.append("which landmarks a line joins")
     if lost:
         progress.warn(
             f"{os.fspath(annotations)} says {' and '.join(lost)}; the files that the page hands out do not: keep it, "

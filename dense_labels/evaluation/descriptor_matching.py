@@ -76,9 +76,10 @@ def match_landmarks(
       pictures: int [N], which picture each image is of; see `label_matching.pairs_of`.
 
     Returns:
-      `Matches`, of the landmarks that are annotated in both images; None where there are none, or but one picture.
+      `Matches`, of the landmarks that are annotated and seen in both images; None where there are none, or but one
+      picture.
     """
-    labels, landmarks, annotated = images.labels.values, images.landmarks, images.annotated
+    labels, landmarks, annotated = images.labels.values, images.landmarks, images.annotated * images.inside
     if label_matching.count_pictures(len(images), pictures) < 2:
         return None
     a, b = label_matching.pairs_of(count, len(labels), seed, pictures).T

@@ -15,7 +15,7 @@ from dense_labels.method import geometry
 from dense_labels.method.pair_loss import PairLoss, of_pair_before
 
 _TINY = 1e-24  # a squared length; shorter labels count as this long
-_SHARPNESS = 20.0  # what cosines are times in an exchange: 0.3 more is e^6 times as probable
+SHARPNESS = 20.0  # what cosines are times in an exchange: 0.3 more is e^6 times as probable
 
 
 def split_labels(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -185,7 +185,7 @@ class IntrospectionLoss(PairLoss):
         """Expresses descriptors phi [B, N, C] of images A through the cells of the image A of the pair before."""
         cells, _ = split_labels(tf.cast(of_pair_before(labels_a), self.dtype))
         cells = tf.reshape(cells, [tf.shape(cells)[0], -1, cells.shape[-1]])  # [B, M, C]
-        probability = tf.nn.softmax(_SHARPNESS * tf.matmul(phi, cells, transpose_b=True))
+        probability = tf.nn.softmax(SHARPNESS * tf.matmul(phi, cells, transpose_b=True))
         return tf.math.l2_normalize(tf.matmul(probability, cells), axis=-1)
 
     def _loss(

@@ -54,6 +54,11 @@ def over_pixels(chosen: np.ndarray, stride: int, size: tuple[int, ...]) -> np.nd
     return pixels
 
 
+def inside(points: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Says which points [N, P, 2], (x, y) in pixels, lie in their images [N, H, W, 3]: bool [N, P]."""
+    return ((points >= 0) & (points <= np.array(images.shape[2:0:-1]))).all(axis=-1)
+
+
 def spread(visible: np.ndarray, count: int) -> np.ndarray:
     """Picks visible cells of each map, evenly in row-major order.
 

@@ -75,7 +75,8 @@ def draw_matches(material: Material) -> np.ndarray | None:
 )
 def draw_matches_between(material: Material) -> np.ndarray | None:
     """Draws the neighbours, of two pictures, with the most landmarks in common; nothing where no two have one."""
-    images, landmarks, annotated = material.frames.image, material.frames.landmarks, material.frames.annotated
+    images, landmarks = material.frames.image, material.frames.landmarks
+    annotated = material.frames.annotated * cells.inside(landmarks, images)
     pictures = np.arange(len(images)) if material.frame_pictures is None else material.frame_pictures
     known = (annotated[:-1] * annotated[1:] > 0) & (pictures[1:] != pictures[:-1])[:, np.newaxis]
     first = [n for n in np.argsort(-known.sum(axis=1), kind="stable")[:_SHOWN] if known[n].any()]

@@ -65,7 +65,8 @@ def labels_panel(
     if masks is not None:
         on_object = cells.mostly(checks.check_masks(masks, images), labels)
         rows["label on\nthe object"] = np.where(on_object[..., np.newaxis], colours, np.float32(0.5))
-    rows["length\nof label"] = lengths
+    if np.ptp(lengths) > 1e-3 * lengths.max():  # else all are alike, but for rounding
+        rows["length\nof label"] = lengths
 
     size = sheet.tile_size(images)
     tiles = sheet.Tiles(len(rows), len(images), size, left=_CAPTIONS, right=GAP + _KEY)

@@ -60,7 +60,8 @@ def draw_transfer(material: Material) -> np.ndarray | None:
 )
 def draw_transfer_between(material: Material) -> np.ndarray | None:
     """Draws where landmarks of an image are found in the next, of another picture, if two neighbours have them all."""
-    images, landmarks, annotated = material.frames.image, material.frames.landmarks, material.frames.annotated
+    images, landmarks = material.frames.image, material.frames.landmarks
+    annotated = material.frames.annotated * cells.inside(landmarks, images)
     count = landmarks.shape[1]
     chosen = np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int)
     pictures = np.arange(len(images)) if material.frame_pictures is None else material.frame_pictures

@@ -18,6 +18,8 @@ from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import uncorrected
 
 _SAME = 0.01  # pixels: how far points may be off that only another program has written
+_SAME_BOX = 0.05  # and sides of boxes
+_CUT_OFF = ("tps", "yolo")  # kinds of files that cannot have a landmark outside of its picture
 
 
 class Known(NamedTuple):
@@ -106,6 +108,8 @@ def without_predicted(before: Known, after: Known, predicted: Known | None) -> K
     names = tuple(dict.fromkeys([*after.found.landmark_names, *predicted.found.landmark_names]))  # some may be new
     new, was = (annotated.with_landmarks(known.found, names) for known in (after, predicted))
     new_rows, was_rows, old_rows = map(by_file, (after, predicted, before))
+    if after.kind in _CUT_OFF:
+        was = _cut_off(was)
     same = [file for file, rows in new_rows.items() if file in was_rows and _alike(new, rows, was, was_rows[file])]
     untouched = {file for file in same if file in old_rows}
     if added := [after.found.names[new_rows[file][0]] for file in same if file not in old_rows]:
@@ -122,10 +126,27 @@ def without_predicted(before: Known, after: Known, predicted: Known | None) -> K
     return after._replace(pictures=after.pictures.take(sorted(rows)), found=after.found.take(sorted(rows)))
 
 
+def _cut_off(found: Predictions) -> Predictions:
+    """The same without the landmarks outside of their pictures."""
+    inside = ((found.points >= 0) & (found.points <= found.sizes[:, np.newaxis, ::-1])).all(axis=-1)
+    return dataclasses.replace(found, points=np.where(inside[..., np.newaxis], found.points, np.float32(np.nan)))
+
+
 def _alike(found: Predictions, rows: list[int], other: Predictions, others: list[int]) -> bool:
-    """Whether rows have the points and marks of others."""
-    if len(rows) != len(others):
-        return False
-    points = np.allclose(found.points[rows], other.points[others], atol=_SAME, equal_nan=True)
-    marks = [each.hidden[of] if each.hidden is not None else 0 for each, of in ((found, rows), (other, others))]
-    return points and bool(np.all(marks[0] == marks[1]))
+    """Whether rows have the points, marks and boxes of others, in whatever order."""
+    left = list(others)
+    for row in rows:
+        same = next((each for each in left if _is_same(found, row, other, each)), None)
+        if same is None:
+            return False
+        left.remove(same)
+    return not left
+
+
+def _is_same(found: Predictions, row: int, other: Predictions, of: int) -> bool:
+    points = np.allclose(found.points[row], other.points[of], atol=_SAME, equal_nan=True)
+    marks = [each.hidden[n] if each.hidden is not None else 0 for each, n in ((found, row), (other, of))]
+    boxes = True
+    if found.around is not None and other.around is not None:
+        boxes = np.allclose(found.around[row], other.around[of], atol=_SAME_BOX, equal_nan=True)
+    return bool(points and np.all(marks[0] == marks[1]) and boxes)

@@ -169,14 +169,14 @@ class Predictions:
         drawn = {entry.facts["file"] for entry in chosen if any(map(entry.facts.get, looked_at))}
         edited = {name: content for name, content in contents.items() if name not in drawn}  # by a person, perhaps
         _keep_others(folder, edited)
-        for name, content in contents.items():
+        read = {entry.facts["file"] for entry in chosen if is_read(entry)}
+        for name, content in {**edited, **contents}.items():  # drawings come last, for they take long and may fail
             if isinstance(content, bytes):
                 files.write_whole(folder / name, content)
             else:
                 files.make_whole(folder / name, content)
-        if edited:
-            read = {entry.facts["file"] for entry in chosen if is_read(entry)}
-            uncorrected.remember(folder, edited, copied=read & set(edited))
+            if name in edited:  # at once: what is new and not remembered would count as corrected
+                uncorrected.remember(folder, [name], copied=read & {name})
         if self.has_several and (unread := [entry.facts["file"] for entry in chosen if entry.facts.get("one_row")]):
             progress.note(
                 f"{', '.join(unread)} has several lines of a picture, one for each object, and is not read as "

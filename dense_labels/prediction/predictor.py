@@ -119,8 +119,7 @@ class Predictor:
                 written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder, formats)]
                 finished = set(map(key_of, lines))
                 heading.update({"smooth": True} if smooth else {})
-                rows = sorted([*key_of(line), line.get("box"), line.get("around")] for line in lines)
-                leftovers.remember(folder, written, {**heading, "rows": rows})
+                leftovers.remember(folder, written, {**heading, "rows": sorted(map(_seen_as, lines))})
             finally:
                 journal.close(finished=finished)
         progress.say(f"predicted {len(predicted)} {source.noun}: {', '.join(map(str, written))}")
@@ -208,6 +207,11 @@ class Described(NamedTuple):
     saw_boxes: bool  # whether training saw boxes about objects
     answers: dict[str, list[int]]  # name -> shape of what is found in pictures, -1 or None for their number
     max_images: int  # pictures that the model sees at once
+
+
+def _seen_as(line: Line) -> list[Any]:
+    """What tells a line from others, and the boxes that it is of."""
+    return [*key_of(line), line.get("box"), line.get("around")]
 
 
 def describe(folder: str | os.PathLike) -> Described:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import files, progress
+from dense_labels import compat, files, progress
 from dense_labels.batches import PairBatch
-from dense_labels.method import geometry, stand_ins
+from dense_labels.method import geometry
 from dense_labels.pictures import gallery
 from dense_labels.reporting import tensorboard
 from dense_labels.training import checkpoints
@@ -45,11 +45,10 @@ class JoinStatistics(tf.keras.callbacks.Callback):
                 variable.assign(mean)
 
 
-def _norms(network: tf.keras.Model) -> Iterator[stand_ins.BatchNormalization]:
-    for layer in network.layers:
-        if isinstance(layer, stand_ins.BatchNormalization):
-            yield layer
-        yield from _norms(layer) if hasattr(layer, "layers") else ()
+def _norms(network: tf.keras.Model) -> list[tf.keras.layers.BatchNormalization]:
+    """The batch norms of Keras 3, in whatever layer they are; Keras 2 joins its own."""
+    layers = network._flatten_layers() if compat.KERAS_3 else []
+    return [layer for layer in layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
 
 
 class StopIfNotFinite(tf.keras.callbacks.Callback):
@@ -221,6 +220,7 @@ class Pictures(tf.keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Draws the pairs themselves; of a run that goes on, its last epoch, unless that has been drawn."""
         if self._epochs_done == 0 and self._chief:
+            files.remove(os.path.join(self._log_dir, _DRAWN))  # of an earlier run in this folder
             self._attempt(self._draw_pairs, "the pairs")
         self.catch_up()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
 import unicodedata
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dense_labels import files, progress
 
@@ -27,12 +28,22 @@ class Shown(NamedTuple):
     pictures: Mapping[str, str]  # name -> SHA-256 of each picture; none where they are simulated
     boxes: Mapping[str, str] | None = None  # name -> SHA-256 of its boxes; none of whole pictures; None: not known
     examples: int | None = None  # how many an epoch draws from: pictures, boxes or pairs of frames; None: not known
+    order: str | None = None  # SHA-256 of the pictures of these, one after another; None: not known
+
+
+def of_source(source: Any, folder: str) -> Shown:
+    """Returns what a training on a source shows; names start from the folder of its pictures."""
+    pictures, boxes = (relative(of("train"), folder) for of in (source.files, source.boxes))
+    digests = [digest for _, digest in source.origins("train")]
+    order = hashlib.sha256(" ".join(digests).encode()).hexdigest() if digests else None
+    return Shown(pictures, boxes, source.count("train"), order)
 
 
 def check(workdir: str | os.PathLike, shown: Shown, *, allow_changes: bool) -> bool:
     """Holds the pictures of a training against those that the run in a work directory began with.
 
-    The order in which pictures are drawn follows their names: a picture that was renamed changes a training, too.
+    The order in which pictures are drawn follows their names, or that of the file of annotations: a picture that was
+    renamed changes a training, too.
 
     Args:
       workdir: folder of the run.
@@ -64,10 +75,12 @@ def check(workdir: str | os.PathLike, shown: Shown, *, allow_changes: bool) -> b
 
 
 def save(workdir: str | os.PathLike, shown: Shown) -> None:
-    """Keeps which pictures a run is trained on; there is nothing to keep of simulated ones."""
+    """Keeps which pictures a run is trained on; nothing of simulated ones, whatever was kept there before."""
     path = pathlib.Path(workdir) / FILE
-    if shown.pictures:
-        facts = {"boxes": dict(shown.boxes or {}), "examples": shown.examples}
+    if not shown.pictures:
+        files.remove(path)
+    else:
+        facts = {"boxes": dict(shown.boxes or {}), "examples": shown.examples, "order": shown.order}
         content = {"version": _VERSION, "sha256": dict(shown.pictures), **facts}
         files.write_whole(path, (json.dumps(files.sealed(content), indent=0, sort_keys=True) + "\n").encode())
 
@@ -94,6 +107,8 @@ def differences(old: Shown, new: Shown) -> str:
     counts = (old.examples, new.examples)
     if not said and None not in counts and counts[0] != counts[1]:  # of a video, whose flow says which pairs are used
         said = [f"{counts[1]} to draw from, and not {counts[0]}"]
+    if not said and None not in (old.order, new.order) and old.order != new.order:
+        said = ["the same in another order, as of annotations that were written anew"]
     return ", ".join(said)
 
 
@@ -107,8 +122,9 @@ def _read(path):
     try:
         content, intact = files.unsealed(json.loads(path.read_text("utf-8")))
         if intact:
-            boxes = content.get("boxes")  # which older versions did not keep, nor the count
-            return Shown(dict(content["sha256"]), None if boxes is None else dict(boxes), content.get("examples"))
+            boxes = content.get("boxes")  # which older versions did not keep, nor the count and the order
+            facts = None if boxes is None else dict(boxes), content.get("examples"), content.get("order")
+            return Shown(dict(content["sha256"]), *facts)
     except FileNotFoundError:
         return None  # a new run, or one of an older version
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):

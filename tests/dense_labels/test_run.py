@@ -14,7 +14,6 @@ import tensorflow as tf
 import dense_labels
 from dense_labels import config as config_lib
 from dense_labels import files, kept_heads, progress, run_config, run_pictures
-from dense_labels.batches import LabelMap
 from dense_labels.evaluation.result import Result
 from tests import drawn, evaluated
 from tests.commands import ROOT, environment
@@ -171,6 +170,9 @@ def test_the_report_of_an_earlier_evaluation_is_not_taken_for_that_of_the_newest
     assert "was of an earlier evaluation, and is called report_earlier.html now" in capsys.readouterr().out
     again.evaluate(report=True)  # without landmarks
     (folder / "report_earlier.html").unlink()
+    assert (
+        len(list((tmp_path / "run" / "tensorboard" / "eval").glob("events.*"))) == 1
+    )  # nor are figures of earlier heads
     with_none = (folder / "report.html").read_text()
     again.evaluate(annotations=pictures.parent / "points.csv", pictures=pictures, report=True)
     assert (folder / "report_earlier.html").read_text() == with_none != (folder / "report.html").read_text()
@@ -230,7 +232,7 @@ def test_heads_of_an_earlier_evaluation_are_told_where_the_last_one_had_none(run
 def test_the_best_head_is_shown_in_pictures_that_it_was_not_fitted_to():
     source = types.SimpleNamespace(count=lambda split: 4)
     heads = {name: lambda labels: {"points": np.full([len(labels), 1, 2], 9.0)} for name in ("regress", "detector")}
-    labels = LabelMap(np.zeros([2, 3, 3, 1], np.float32), 2)
+    images, label = np.zeros([2, 6, 6, 3], np.float32), lambda images: np.zeros([len(images), 3, 3, 1], np.float32)
     four, spread, asked = np.arange(8.0).reshape([4, 1, 2]), [[0, 1], [4, 5]], [[9, 9]] * 2
     for best, split, known, shown in (
         ("regress", "annotated", four, spread),
@@ -240,9 +242,9 @@ def test_the_best_head_is_shown_in_pictures_that_it_was_not_fitted_to():
         ("detector", "test", four, spread),
         ("detector", "test", None, None),
     ):
-        subject = types.SimpleNamespace(source=source, split=split)
+        subject = types.SimpleNamespace(source=source, split=split, label=label)
         fitted = types.SimpleNamespace(best=best, heads=heads, best_points=known)
-        found = run_pictures._head_points(subject, fitted, labels)
+        found = run_pictures._head_points(subject, fitted, images)
         assert found is None if shown is None else found[:, 0].tolist() == shown
 
 

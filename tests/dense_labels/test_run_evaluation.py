@@ -125,7 +125,7 @@ def test_no_figure_of_other_pictures_is_of_objects_in_one(tmp_path, monkeypatch,
     for pairs in drawn:
         assert len(pairs) == 24 and all(a // 2 != b // 2 for a, b in pairs)
     assert figures.get("cycle_pictures") == (None if pictures == 1 else 3)
-    assert ("no landmark is annotated in two pictures" in capsys.readouterr().out) == (pictures == 1)
+    assert ("no landmark is annotated and seen in two pictures" in capsys.readouterr().out) == (pictures == 1)
 
 
 def test_pictures_are_those_of_the_images_that_are_shown():
@@ -136,3 +136,19 @@ def test_pictures_are_those_of_the_images_that_are_shown():
     assert len(np.unique(subject.pictures("test"))) == len(np.unique(subject.pictures("test", 10))) == 9
     assert len(subject.pictures("test", 10)) == 10 and len(subject.pictures("test", 50)) == 20
     assert len(np.unique(subject.pictures("test", 15))) == 9 and subject.pictures("annotated", 3) is None
+
+
+@pytest.mark.parametrize("confidence, length", [(False, 20**0.5), (True, 1.0)])
+def test_labels_of_length_1_are_shown_as_long_as_a_softmax_needs_them(confidence, length):
+    """In pictures and on the page alone, and a few images at a time; heads see them as they are."""
+    config, seen = Config(), []
+    config.model.name, config.model.confidence, config.eval.batch_size = "introspection", confidence, 2
+
+    def label(images):
+        seen.append(len(images))
+        return np.ones([len(images), 3, 4, 1], np.float32)
+
+    subject = Subject(config, label, 2, 1, None, "test")
+    found = subject.label_map(np.zeros([5, 6, 8, 3], np.float32))
+    assert found.values.shape == (5, 3, 4, 1) and seen == [2, 2, 1]
+    np.testing.assert_allclose(found.values, length, rtol=1e-6)

@@ -17,6 +17,7 @@ let current = 0; // picture
 let selected = null; // id of a landmark
 let dragged = null; // {id, point} while a mark is moved
 let saves = true, downloaded = true;
+let gaveMarks = false; // whether a table with marks of what is hidden was handed out
 let suggested = {}; // id -> {point, probability}, in the current picture
 let suggestedFor = null; // the state and picture they are of
 
@@ -77,7 +78,7 @@ const redo = () => step(redone, undone, "Done again");
 
 function keep() {
   try {
-    localStorage.setItem(KEY, JSON.stringify({ state, current }));
+    localStorage.setItem(KEY, JSON.stringify({ state, current, gaveMarks }));
     saves = true;
   } catch {
     saves = false;
@@ -89,6 +90,7 @@ function restore() {
     const kept = JSON.parse(localStorage.getItem(KEY));
     if (!kept || !isState(kept.state, data)) return false;
     state = kept.state;
+    gaveMarks ||= Boolean(kept.gaveMarks);
     current = data.pictures[kept.current] ? kept.current : 0;
     return true;
   } catch {
@@ -404,6 +406,13 @@ function download(ending, type, write) {
   say(`${link.download}: ${points} points in ${rows.length} pictures.${left}${marks}`);
 }
 
+// A table; one that takes back marks of an earlier one says so.
+function csvToGive(landmarks, rows) {
+  gaveMarks ||= haveMarks(landmarks, rows);
+  keep();
+  return csvOf(landmarks, rows, hadMarks(data) || gaveMarks);
+}
+
 function restart() {
   if (!confirm("Forget all that was done in this page? Undo brings it back.")) return;
   selected = null;
@@ -461,7 +470,7 @@ function listen() {
   const clicks = {
     undo, redo, accept: KEYS.a, hide, clear, "accept-all": acceptAll, restart,
     "zoom-in": KEYS["+"], "zoom-out": KEYS["-"], "zoom-fit": KEYS[0],
-    csv: () => download("csv", "text/csv", (...found) => csvOf(...found, hadMarks(data))),
+    csv: () => download("csv", "text/csv", csvToGive),
     coco: () => download("json", "application/json", (...found) => cocoOf(...found, data.category)),
   };
   const once = ["accept-all", "hide"]; // a double click would act on the next picture or landmark too

@@ -8,8 +8,7 @@
 // place or not, and 2 where it is seen.
 function csvOf(landmarks, rows, hadMarks = false) {
   const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const hasMarks = rows.some(({ points }) => landmarks.some(({ id }) => isHidden(points[id])));
-  const axes = hasMarks || hadMarks ? "xyv" : "xy";
+  const axes = haveMarks(landmarks, rows) || hadMarks ? "xyv" : "xy";
   const lines = [["file", ...landmarks.flatMap(({ name }) => [...axes].map((axis) => `${name}_${axis}`))]];
   const cellsOf = (point) => {
     const place = isPlaced(point) ? point.slice(0, 2).map((value) => value.toFixed(3)) : ["", ""];
@@ -17,6 +16,11 @@ function csvOf(landmarks, rows, hadMarks = false) {
   };
   for (const row of rows) lines.push([row.name, ...landmarks.flatMap(({ id }) => cellsOf(row.points[id]))]);
   return lines.map((cells) => `${cells.map(quoted).join(",")}\n`).join("");
+}
+
+// Whether one of the landmarks is marked as hidden in one of the rows.
+function haveMarks(landmarks, rows) {
+  return rows.some(({ points }) => landmarks.some(({ id }) => isHidden(points[id])));
 }
 
 // COCO key points of objects of that category; v is 2 where a landmark is seen, 1 where something hides it, and 0 where

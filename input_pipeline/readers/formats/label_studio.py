@@ -22,7 +22,7 @@ from urllib import parse
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import annotated, coco_parts, landmark_files
+from input_pipeline.readers import annotated, coco_parts, folder, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding
@@ -174,8 +174,9 @@ def _plain(name):
 def _stored(names, dir):
     """Names of pictures in a folder: of uploads, where need be, those from before Label Studio renamed them."""
     uploads: dict[str, list[str]] = {}
-    for each in sorted(os.listdir(dir)) if os.path.isdir(dir) else ():
-        uploads.setdefault(_renamed(each), []).append(each)
+    for path in folder.files_below(dir) if os.path.isdir(dir) else ():  # an upload has lost its folder
+        if path.lower().endswith(decoding.EXTENSIONS):
+            uploads.setdefault(_renamed(os.path.basename(path)), []).append(os.path.relpath(path, dir))
     return [_original(name, dir, uploads, where) for where, name in names.items()]
 
 

@@ -52,6 +52,13 @@ def test_landmarks_that_one_of_the_two_lacks_are_not_matched(images):
     assert match(images.take(slice(0, 1))) is None
 
 
+def test_landmarks_that_are_cut_off_are_not_matched(images):
+    """The network sees no place of them, in A or in B."""
+    images.landmarks[1, 1] = [WIDTH * STRIDE + 3, 10]
+    found = match(images)
+    assert len(found.errors) == 2 and found.correct.all()
+
+
 def test_images_of_one_picture_are_not_matched(images):
     three, options = images.take([0, 1, 1]), {"width": 40, "count": 6}
     found = descriptor_matching.match_landmarks(three, pictures=np.array([3, 3, 1]), **options)

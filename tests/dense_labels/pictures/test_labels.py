@@ -116,3 +116,11 @@ LABELS = label_map(np.ones([1, 10, 15, 3]))
 def test_errors_say_what_was_given_and_what_is_needed(images, labels, masks, message):
     with pytest.raises(ValueError, match=message):
         pictures.labels_panel(images, labels, masks=masks)
+
+
+def test_lengths_that_are_all_1_are_not_drawn():
+    """Their differences are rounding, which a row of colours would make large."""
+    labels = planted.RNG(1).normal(size=[2, 10, 15, 3])
+    unit = labels / np.linalg.norm(labels, axis=-1, keepdims=True)
+    heights = [pictures.labels_panel(grey_images(2), label_map(np.float32(each))).shape[0] for each in (labels, unit)]
+    assert heights[1] < heights[0]

@@ -327,6 +327,41 @@ def test_boxes_about_objects_stay_theirs(folder, tmp_path, kind):
         merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
 
 
+def test_a_box_that_was_corrected_is_a_correction_and_an_order_is_none(folder, tmp_path):
+    """Landmarks are as they were predicted; another program may write two objects of a picture in another order."""
+
+    def boxed(out, around, points, by_hand):
+        names, sizes, score = ("c.png",) * 2, np.full([2, 2], (40, 64)), np.ones([2, 3], np.float32)
+        found = Predictions(str(folder), names, sizes, NAMES, points, score, around=around)
+        file = found.save(tmp_path / out, "coco")[0]
+        return merged.of_a_person(file) if by_hand else file
+
+    points, larger = np.float32([NEW["d.png"], OLD["c.png"]]), BOXES[:2] + np.float32([0, 0, 5, 0])
+    before = boxed("old", BOXES[:2], points + 1, by_hand=True)
+    for order, around, count in (([0, 1], BOXES[:2], 0), ([1, 0], BOXES[:2], 0), ([0, 1], larger, 1)):
+        after = boxed("new", BOXES[:2], points, by_hand=False)
+        changed = boxed("moved", around[order], points[order], by_hand=True)
+        shutil.copyfile(changed, after)
+        _, corrected, _ = merging.merge_annotations(before, after, tmp_path / "all.json", folder)
+        assert corrected == count
+        found = annotation_files.read(folder, tmp_path / "all.json")
+        np.testing.assert_allclose(np.sort(found.objects, axis=0), np.sort(around, axis=0), atol=2e-3)
+        (tmp_path / "all.json").unlink()
+
+
+@pytest.mark.parametrize("kind, count", [("yolo", 0), ("tps", 0), ("coco", 1)])
+def test_what_a_format_cannot_have_outside_of_a_picture_is_no_correction(folder, tmp_path, kind, count):
+    """What was predicted is named in a format that has it; elsewhere somebody has taken the landmark away."""
+    others = {name: np.add(points, 1) for name, points in OLD.items()}
+    outside = {**others, "c.png": [[-2.5, 45], [2, 2], [3, 3]]}
+    before = saved(folder, tmp_path / "old", "csv", OLD)
+    predicted = saved(folder, tmp_path / "predicted", "csv", outside)
+    without = {**others, "c.png": [[np.nan, np.nan], [2, 2], [3, 3]]}
+    after = saved(folder, tmp_path / "new", kind, outside if kind != "coco" else without)
+    out = tmp_path / "all.csv"
+    assert merging.merge_annotations(before, after, out, folder, predicted=predicted)[1] == count
+
+
 def test_boxes_in_one_file_alone_are_refused_but_not_those_about_the_landmarks(folder, tmp_path):
     """What the annotation page hands out has boxes about the landmarks, which a table can do without."""
     boxed = saved(folder, tmp_path / "boxed", "coco", OLD, around=BOXES)

@@ -160,3 +160,21 @@ def test_arrows_in_the_list_of_pictures_place_nothing():
 def test_keys_are_taken_where_letters_are_not_latin():
     done = used('choosePicture(1); selected = 1; click([30, 40]); press("я", { code: "KeyZ", ctrlKey: true });')
     assert done["state"]["points"][1] == {}
+
+
+def test_a_table_takes_back_the_mark_that_an_earlier_table_gave():
+    """Else a merge would keep it, for a table without marks cannot say that one was taken away."""
+    given = used("""
+        const given = [];
+        const give = () => {
+          const { landmarks, rows } = handedOut(data, state);
+          given.push(csvToGive(landmarks, rows));
+        };
+        choosePicture(1); selected = 1; click([30, 40]); give();
+        selected = 1; hide(); give();
+        selected = 1; hide(); give();
+        gaveMarks = false; restore(); give(); // the page is opened again
+        state.given = given;
+    """)["state"]["given"]
+    assert [table.splitlines()[0].count("_v") > 0 for table in given] == [False, True, True, True]
+    assert [",1" in table.splitlines()[-1].split(",", 1)[1] for table in given[1:3]] == [True, False]

@@ -26,7 +26,7 @@ def test_the_same_pictures_go_on_wherever_they_lie(tmp_path, capsys):
     check(tmp_path, BEGUN, folder="/moved/pics")
     assert capsys.readouterr().out == ""
     written = json.loads((tmp_path / manifest.FILE).read_text())
-    assert files.unsealed(written) == ({"version": 1, "sha256": BEGUN, "boxes": {}, "examples": 9}, True)
+    assert files.unsealed(written) == ({"version": 1, "sha256": BEGUN, "boxes": {}, "examples": 9, "order": None}, True)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,35 @@ def test_a_run_of_an_older_version_and_a_simulation_go_on(tmp_path):
     assert not (tmp_path / manifest.FILE).exists()
     check(tmp_path, BEGUN)
     assert (tmp_path / manifest.FILE).exists()
+    manifest.save(tmp_path, manifest.Shown({}))  # what a training that never had a checkpoint left is of another run
+    assert not (tmp_path / manifest.FILE).exists()
+
+
+def test_the_same_pictures_in_another_order_are_not_drawn_in_the_same(tmp_path):
+    """As of a COCO file that was exported again: pictures are drawn in the order of the file."""
+
+    class Source:
+        def __init__(self, names):
+            self.names = names
+
+        def files(self, split):
+            return {f"/pics/{name}": BEGUN[name] for name in sorted(self.names)}
+
+        def boxes(self, split):
+            return {}
+
+        def origins(self, split):
+            return [(f"/pics/{name}", BEGUN[name]) for name in self.names]
+
+        def count(self, split):
+            return len(self.names)
+
+    begun, other = (manifest.of_source(Source(names), "/pics") for names in (list(BEGUN), list(BEGUN)[::-1]))
+    manifest.save(tmp_path, begun)
+    assert manifest.check(tmp_path, begun, allow_changes=False)
+    with pytest.raises(ValueError, match="began with: the same in another order, as of annotations that were written"):
+        manifest.check(tmp_path, other, allow_changes=False)
+    assert not manifest.differences(begun._replace(order=None), other)  # of an older version
 
 
 def test_a_name_or_digest_in_which_a_bit_has_turned_is_no_other_picture(tmp_path, capsys):

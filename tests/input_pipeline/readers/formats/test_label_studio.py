@@ -49,6 +49,15 @@ def read_tasks(tmp_path):
     return read
 
 
+def test_an_upload_that_may_be_of_two_folders_is_refused(read_tasks, tmp_path):
+    """It has lost its folder."""
+    draw(tmp_path, "img1.png", "session2/img1.png", "session2/img2.png")
+    two = task("/data/upload/1/1a2b3c4d-img2.png", key_point("nose", 1, 1))
+    assert read_tasks([two]).paths == (str(tmp_path / "session2/img2.png"),)
+    with pytest.raises(ValueError, match=r"img1.png can be img1.png or session2/img1.png; leave one of them in"):
+        read_tasks([task("/data/upload/1/1a2b3c4d-img1.png", key_point("nose", 1, 1))])
+
+
 def test_uploads_are_found_by_the_names_that_they_had(read_tasks, tmp_path):
     """Label Studio puts 8 digits before them, and leaves no spaces and brackets in them."""
     draw(tmp_path, "fly wing (1).png", "20230101-b.png", "b.png")
