@@ -5,8 +5,9 @@ python -m benchmarks.detectors --images=IMAGES --annotations=ANNOTATIONS [--anno
 python -m benchmarks.detectors --only=dlib --images=IMAGES --annotations=ANNOTATIONS [--results=RESULTS]
 python -m benchmarks.detectors --picture=FILE.png --results=RESULTS
 
-Annotations are in any format that `eval_main.py` takes. Draws and figures are those of `--few_shot`: each draw is
-fitted alone, and measured on TEST; without it, on the annotated pictures that were not drawn. `--hold_out` is for
+Annotations are in any format that `eval_main.py` takes. Draws are those of `--few_shot`: each draw is fitted alone, and
+measured on TEST; without it, on the annotated pictures that were not drawn. The pile is learned from however small it
+is, and pictures are seen at the size that suits all annotated ones. `--hold_out` is for
 choosing settings: so many pictures of ANNOTATIONS, always the same, are measured on instead, with all boxes in them,
 and none of them is drawn or learned from. The pile are the pictures of ANNOTATIONS that were not drawn, without their
 landmarks, or those of FOLDER. Beside each detector stands what it is without the pile, without its second look, and

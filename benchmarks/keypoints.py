@@ -37,7 +37,7 @@ _STEPS = flags.DEFINE_integer("steps", 500, "The fewest steps of an epoch.", low
 _EPOCHS = flags.DEFINE_integer("epochs", 3, "Epochs of a round.", lower_bound=1)
 _SEEDS = flags.DEFINE_integer("seeds", 3, "How often to draw the pictures.", lower_bound=1)
 
-_LATER = ("step", "run", "trunk", "stride", *rows.LATER)  # of features, what earlier versions did not keep
+_LATER = ("step", "run", "trunk", "stride", "shown", *rows.LATER)  # of features, what earlier versions did not keep
 _BATCH = 16  # images that are labelled at a time
 
 
@@ -61,6 +61,7 @@ def _measure(workdir, settings):
     config.data = dataclasses.replace(config.data, name=_DATASET.value, **_data())
     names = ("dir", "annotations", "annotations_test")
     data = {"dataset": _DATASET.value, **{name: os.path.basename(getattr(config.data, name)) for name in names}}
+    data["shown"] = [*config.data.size, config.data.crop]  # as the first of the runs sees it
     os.makedirs(workdir, exist_ok=True)
     for name, (features, create) in _networks(config.model).items():
         paths = {seed: os.path.join(workdir, f"{name}_{seed}.json") for seed in range(_SEEDS.value)}

@@ -14,6 +14,7 @@ read.
 """
 
 import functools
+import hashlib
 import os
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ ROWS = {  # name -> trunk, layers; those called random have no weights
     "resnet50_hypercolumn": ("resnet50", _HYPERCOLUMN),
 }
 PROPOSALS = {"pf_willow": 500, "pf_pascal": 1000}  # a picture, as in the public code of Ham et al. and in the paper
+_LATER = ("digest", *rows.LATER)  # what records of earlier versions do not say
 _FLOW = (224, 224)  # as SCNet has it
 _KEPT = 16  # pictures whose regions are described at a time
 
@@ -80,6 +82,7 @@ def main():
     scene = describe(pairs, boxes)
     print(f"{len(pairs.indices)} pairs of {len(pairs.pictures)} pictures, {_SIZE.value} px; proposals: {source}\n")
     found = {"dataset": _DATASET.value, "pairs": len(pairs.indices), "proposals": source, "size": _SIZE.value}
+    found["digest"] = _digest(pairs, boxes)
     found["pictures"] = [os.path.basename(path) for path in pairs.pictures.paths]
     file = {name: "" if name.endswith("_random") else os.path.basename(weights[ROWS[name][0]]) for name in names}
     asked = {name: {**found, "weights": file[name]} for name in names}
@@ -90,8 +93,7 @@ def main():
             raise ValueError(f"--workdirs={workdir}: two rows are called {name}; measure them one by one")
         asked[name], create[name] = {**found, **rows.facts(workdir)}, functools.partial(trained_row, workdir)
     measured = {
-        name: rows.recorded(name, asked[name], lambda name=name: _row(create[name](), scene), rows.LATER)
-        for name in asked
+        name: rows.recorded(name, asked[name], lambda name=name: _row(create[name](), scene), _LATER) for name in asked
     }
     print("\n".join(["", *pf_tables.point_table(measured, scene)]))
     if any(true is not None for true in scene.true):
@@ -133,6 +135,12 @@ def read(dataset, dir, pairs, folder, count):
         return found, [proposals.read(path, count=count) for path in files], f"at most {count} from {proposals.FILES}"
     boxes = [proposals.sliding_grid(decoding.read_size(path), count=count) for path in paths]
     return found, boxes, f"{proposals.GRID} of {len(boxes[0])}"
+
+
+def _digest(pairs, boxes):
+    """What tells these pairs of pictures and their proposals from others."""
+    arrays = [np.asarray(pairs.indices, np.int64), *(np.asarray(each, np.float32) for each in boxes)]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)).hexdigest()
 
 
 def describe(pairs, boxes):

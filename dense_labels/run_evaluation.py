@@ -97,7 +97,7 @@ def _keep(run: Run, subject: Subject, measured: Measured) -> str:
     images = np.asarray(pipeline.example_images(subject.source, subject.split, count=_KEPT)[0].image)
     facts = images, measured.fitted.fitted_on, measured.fitted.calibrations, kept_heads.weights_digest(run.network)
     kept = kept_heads.KeptHeads(measured.fitted.heads, measured.result, subject.config, *facts)
-    return kept_heads.save(run.workdir, kept, subject.label(images))
+    return kept_heads.save(run.workdir, kept, subject.labels(images))
 
 
 def _several(given) -> tuple:
@@ -240,7 +240,7 @@ def _fit(subject: Subject, known, test, few_shot: tuple[int, ...], lessons: Less
     views = more_views.MoreViews(source, subject.config, subject.label, subject.stride, batches)
     fits, detector, fitted = _fit_heads(subject, known, test, lessons, views)
     compared = landmarks.compared(fitted, source.normaliser)
-    protocol = {"head_images": len(known), "exported": fitted.best}
+    protocol = {"head_images": len(known), **({"exported": fitted.best} if subject.step else {})}
     if test is None and fitted.predicted is not None:
         protocol["tested_in_turns"] = measuring.IN_TURNS
     if subject.step and (compared > 1 or fitted.selected):  # else no head is exported

@@ -48,15 +48,19 @@ class Subject:
         """Whether the network gives descriptors, which are compared by their direction."""
         return describes(self.config.model.name)
 
+    def labels(self, images: Any) -> np.ndarray:
+        """Labels images [B, H, W, 3], some of them at a time."""
+        size = self.config.eval.batch_size
+        return np.concatenate([np.asarray(self.label(images[k : k + size])) for k in range(0, len(images), size)])
+
     def shown(self, images: Any) -> np.ndarray:
-        """Labels images [B, H, W, 3], some of them at a time, for pictures and the page.
+        """Labels images [B, H, W, 3] for pictures and the page.
 
         A softmax hardly tells labels of length 1 apart: these are made as long as an exchange of paper 2 has them.
         """
         from dense_labels.method import introspection_loss
 
-        size = self.config.eval.batch_size
-        labels = np.concatenate([np.asarray(self.label(images[k : k + size])) for k in range(0, len(images), size)])
+        labels = self.labels(images)
         return introspection_loss.SHARPNESS**0.5 * labels if has_unit_labels(self.config.model) else labels
 
     def label_map(self, images: Any) -> batches.LabelMap:
@@ -208,7 +212,7 @@ def _head_points(subject: Subject, fitted: Any, images: np.ndarray) -> np.ndarra
     known = fitted.best_points
     unseen = known is None or subject.split == "test"  # a head that reads labels is asked of the very images there
     if unseen and not HEADS[fitted.best].facts.get("reads_pictures"):
-        return np.asarray(fitted.heads[fitted.best](subject.label(images))["points"])
+        return np.asarray(fitted.heads[fitted.best](subject.labels(images))["points"])
     if known is None or len(known) != subject.source.count(subject.split):
         return None
     return known[np.asarray(base.spread(np.arange(len(images)), len(images), len(known)))]

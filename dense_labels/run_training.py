@@ -37,8 +37,8 @@ def train(
       pictures_or_config: a folder of pictures of one kind of object; or the name of a configuration, such as "faces",
         the path of its file, or a `Config`.
       workdir: folder of the run, which is created where it is absent.
-      allow_changed_data: go on although pictures were edited, renamed, added or removed, or boxes changed, since the
-        run began; an epoch stays as long as it was.
+      allow_changed_data: go on although pictures were edited, renamed, added or removed, or boxes or the order
+        changed, since the run began; an epoch stays as long as it was.
       data_service: address of a tf.data service that makes the pairs of shards, grpc://HOST:PORT, or several with
         commas between them; "": this process makes them.
       backup: URL of a .tar file, such as s3://bucket/mine.tar or gs://bucket/mine.tar, or path of one: a copy of the

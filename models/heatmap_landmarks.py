@@ -143,8 +143,9 @@ def fit_heatmaps(
 
       1/2 (mean_u (H - T)^2 + sum_u T^2 (H - T)^2 / sum_u T^2),
 
-    averaged over the landmarks that are annotated and lie in the image. Others are not taught: one that is annotated
-    nowhere has a map that says nothing, as in the rounds of a growing set it may have at first.
+    averaged over the landmarks that are annotated and lie in the image; of one that lies outside in all images, the
+    nearest place at the edge is taught. Others are not taught: one that is annotated nowhere has a map that says
+    nothing, as in the rounds of a growing set it may have at first.
 
     Adam, the rate falling to 0 along a cosine in each round; 4 images a step, or all where there are fewer. (The paper
     says nothing of either.)

@@ -189,7 +189,7 @@ def _ridge(x: np.ndarray, y: np.ndarray, picture: np.ndarray, with_offset: bool)
     x_mean, y_mean = (x.mean(axis=0), y.mean(axis=0)) if with_offset else (np.zeros(x.shape[1]), np.zeros(2))
     left, singular, right = np.linalg.svd(x - x_mean, full_matrices=False)
     along = left.T @ (y - y_mean)
-    strengths = _STRENGTHS * max(singular[0] ** 2, 1e-12)  # one image alone, less its mean, is 0
+    strengths = _STRENGTHS * max(singular[0] ** 2, 1e-12)  # images that are alike, less their mean, are 0
     best, least = strengths[0], np.inf
     for strength in strengths:
         kept = singular**2 / (singular**2 + strength)

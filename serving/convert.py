@@ -122,6 +122,13 @@ def _to_onnx(answer):
 
 
 def _first_input(context, node, name, arguments):
+    sizes = [context.get_shape(each) for each in (node.input[0], node.output[0])]
+    sides = [None if size is None else list(size[1:3]) for size in sizes]
+    if None in sides or sides[0] != sides[1] or min(sides[0]) < 1:
+        raise ValueError(
+            "--to=onnx: this model resizes pictures with antialias=True, which ONNX has no operation for; resize "
+            "without it, or convert to tflite"
+        )
     del node.input[1:]
     return node
 

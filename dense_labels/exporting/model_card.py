@@ -19,7 +19,7 @@ from dense_labels import files
 from dense_labels.batches import Frame, Limits
 from dense_labels.evaluation.result import Result
 from dense_labels.exporting import signatures
-from dense_labels.registry import NETWORKS, compares_labels
+from dense_labels.registry import NETWORKS, compares_labels, has_unit_labels
 
 FILE = pathlib.Path("assets") / "model_card.json"  # below the folder of a version
 _HEAT_MAPS = (  # of a network that finds landmarks of its own
@@ -27,6 +27,7 @@ _HEAT_MAPS = (  # of a network that finds landmarks of its own
     "is the probability map of the landmark; they are not to be compared, and their length is no confidence"
 )
 _NO_CONFIDENCE = "labels have no confidence of their own: their length says how sharply a cell matches, and no more"
+_UNIT = "labels have no confidence: they are all of length 1"
 _PACKAGES = ("dense-labels", "tensorflow", "keras", "numpy")
 
 
@@ -60,6 +61,8 @@ def describe_run(
 def _note(model: config_lib.ModelConfig) -> dict[str, str]:
     if not compares_labels(model.name):
         return {"note": _HEAT_MAPS}
+    if has_unit_labels(model):
+        return {"note": _UNIT}
     return {} if NETWORKS[model.name].value.has_confidence(model) else {"note": _NO_CONFIDENCE}
 
 

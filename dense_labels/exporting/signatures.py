@@ -43,7 +43,7 @@ _LABELS = (
     "label of each cell, without unit: with s the stride and m the margin that this card has, cell (i, j) lies at "
     "(m + (j + 0.5) s, m + (i + 0.5) s) pixels of the picture once it is resized to the input size and twice the margin"
 )
-_LENGTH = "length of the label of each cell, above 0: the higher the more certain, or the sharper, where `note` says so"
+_LENGTH = "length of the label of each cell, above 0: the higher the more certain, unless `note` says otherwise"
 _POINTS = "landmarks (x, y) in continuous pixels of the picture sent: (0, 0) is its outer top-left corner"
 _SCORE = "of each landmark, from 0 to 1, the higher the more certain"
 _HEATMAPS = "of each landmark, from 0 to 1 in each cell, as landmarks_frame lays them: how likely it is there"

@@ -30,7 +30,7 @@ _CAPTIONS, _KEY = 92, 150  # pixels left and right of the tiles
 @PICTURES.register(
     "labels",
     "The label of each pixel as a colour: a point of the object should keep its colour from picture to picture. "
-    "Below, how long the labels are: where they are short, a match is uncertain.",
+    "Below, how long the labels are, unless all are alike: where they are short, a match is uncertain.",
     title="Labels",
     needs=("pairs", "labels_a"),
     place=10,

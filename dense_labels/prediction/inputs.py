@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -171,8 +172,11 @@ def read_boxes(found: Inputs, boxes: Boxes) -> dict[str, np.ndarray]:
 
 def _check_boxes(read):
     """Holds all boxes of a file against their pictures: of a few, one that is cut off could be taken for a mistake."""
-    sizes = decoding.read_sizes(read.paths)
-    readable = np.flatnonzero([any(sizes[path]) for path in read.paths])  # others are told of later
+    sizes = {}
+    for path in dict.fromkeys(read.paths):
+        with contextlib.suppress(decoding.PictureError):  # which is told of later
+            sizes[path] = decoding.read_size(path)
+    readable = np.flatnonzero([path in sizes for path in read.paths])
     if len(readable):
         consistency.checked(read.take(readable), np.array([sizes[read.paths[row]] for row in readable]))
 

@@ -19,7 +19,6 @@ from input_pipeline.storage import uncorrected
 
 _SAME = 0.01  # pixels: how far points may be off that only another program has written
 _SAME_BOX = 0.05  # and sides of boxes
-_CUT_OFF = ("tps", "yolo")  # kinds of files that cannot have a landmark outside of its picture
 
 
 class Known(NamedTuple):
@@ -108,8 +107,7 @@ def without_predicted(before: Known, after: Known, predicted: Known | None) -> K
     names = tuple(dict.fromkeys([*after.found.landmark_names, *predicted.found.landmark_names]))  # some may be new
     new, was = (annotated.with_landmarks(known.found, names) for known in (after, predicted))
     new_rows, was_rows, old_rows = map(by_file, (after, predicted, before))
-    if after.kind in _CUT_OFF:
-        was = _cut_off(was)
+    was = _as_written(was, after.kind)
     same = [file for file, rows in new_rows.items() if file in was_rows and _alike(new, rows, was, was_rows[file])]
     untouched = {file for file in same if file in old_rows}
     if added := [after.found.names[new_rows[file][0]] for file in same if file not in old_rows]:
@@ -126,10 +124,16 @@ def without_predicted(before: Known, after: Known, predicted: Known | None) -> K
     return after._replace(pictures=after.pictures.take(sorted(rows)), found=after.found.take(sorted(rows)))
 
 
-def _cut_off(found: Predictions) -> Predictions:
-    """The same without the landmarks outside of their pictures."""
-    inside = ((found.points >= 0) & (found.points <= found.sizes[:, np.newaxis, ::-1])).all(axis=-1)
-    return dataclasses.replace(found, points=np.where(inside[..., np.newaxis], found.points, np.float32(np.nan)))
+def _as_written(found: Predictions, kind: str) -> Predictions:
+    """The same without the landmarks that a kind of file cannot have, for they lie outside of their pictures."""
+    beyond = (found.points < 0) | (found.points > found.sizes[:, np.newaxis, ::-1])
+    if kind == "yolo":
+        lost = beyond.any(axis=-1)
+    elif kind == "tps":  # which counts y from below, and has both negative for no place
+        lost = beyond.all(axis=-1) & (found.points[..., 0] < 0) & (found.points[..., 1] > 0)
+    else:
+        return found
+    return dataclasses.replace(found, points=np.where(lost[..., np.newaxis], np.float32(np.nan), found.points))
 
 
 def _alike(found: Predictions, rows: list[int], other: Predictions, others: list[int]) -> bool:

@@ -22,6 +22,7 @@ from dense_labels.prediction.reading import Seen
 from input_pipeline.readers.pictures import saw_boxes
 from input_pipeline.storage import decoding
 
+_TOGETHER = "each in pixels of the picture"  # how far heads are apart
 _AHEAD = 4  # batches that are decoded, or are being decoded, before the network wants them
 _NAMED = 5  # pictures that a message names
 
@@ -110,7 +111,7 @@ class Predictor:
         with files.new_folder(os.path.expanduser(os.fspath(out))) as folder, files.held(folder, "prediction"):
             files.remove_temporary(folder)
             heading = {**source.heading, "model": self._identity}
-            journal = Journal(folder, {**heading, "together": ask is not self._landmarks})
+            journal = Journal(folder, {**heading, "together": ask is not self._landmarks and _TOGETHER})
             finished = None
             try:
                 lines = self._lines(source, ask, journal.done, journal.add)
@@ -164,7 +165,9 @@ class Predictor:
         from dense_labels.prediction import outliers
 
         listed = outliers.find(found, count, shapes=self._annotated, size=self.frame.full_size)
-        return outliers.write(found, listed, folder, formats, [self._identity, found.folder, found.names, count])
+        boxes = [None if each is None else each.tolist() for each in (found.boxes, found.around)]
+        of = [self._identity, found.folder, found.names, count, *boxes]
+        return outliers.write(found, listed, folder, formats, of)
 
     def _lines(
         self, source: reading.Source, ask: Callable, done: dict[Key, Line], keep: Callable[[list[Line]], None]

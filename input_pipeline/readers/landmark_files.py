@@ -112,7 +112,7 @@ def find_pictures(
         paths = list(itertools.takewhile(bool, (_find(tops, name, count) for name in unique)))
         found = max(found, paths, key=len)
         if len(found) == len(unique):
-            _check_nearer(tops, unique, found, count, first)
+            _check_nearer(tops, unique, found, common[:count], first)
             check_found(unique, found)
             _say_outside(found, tops)
             if count:
@@ -138,17 +138,19 @@ def _find(tops, name, count):
     return ""
 
 
-def _check_nearer(tops, names, found, count, first):
+def _check_nearer(tops, names, found, left, first):
     """Refuses pictures found with folders left out where some are there with fewer: then one of these is missing."""
-    for fewer in range(count):
+    for fewer in range(len(left)):
+        if not any(os.path.isdir(os.path.join(top, *left[fewer:])) for top in tops):
+            continue
         there = [_find(tops, name, fewer) for name in names]
         others = [path for path, short in zip(there, found) if path and not _is_same(path, short)]
         if others:
             missing = names[there.index("")]
             raise ValueError(
                 progress.printable(
-                    f"{first[missing]}: there is no picture {_not_there(tops, missing)}, and {others[0]} is there; put "
-                    f"it there, or take it out of the file ({found[there.index('')]} may be another)"
+                    f"{first[missing]}: there is no picture {os.path.join(tops[-1], missing)}, and {others[0]} is "
+                    f"there; put it there, or take it out of the file ({found[there.index('')]} may be another)"
                 )
             )
 

@@ -157,7 +157,7 @@ def test_seeds_above_0_are_rows_of_their_own(tmp_path, monkeypatch):
 
 def test_a_row_that_is_asked_for_alone_needs_nothing_but_its_record(tmp_path):
     """The command of docs/papers.md, in a checkout without any run."""
-    command = [sys.executable, "-m", "benchmarks.faces", f"--workdir={tmp_path}", "--only=dilations_dist_L64_exchange"]
+    command = [sys.executable, "-m", "benchmarks.faces", f"--workdir={tmp_path}", "--only=dilations_dist_L64_both"]
     records = f"--results={RESULTS / 'faces_40000'}"
     files = ["--images=i", "--annotations=in/train.json", "--annotations_test=val.json", records]
     options = {"cwd": ROOT, "capture_output": True, "text": True}
@@ -219,7 +219,8 @@ def test_few_shot_rows_that_are_done_are_only_read(tmp_path):
             found = {"settings": {**settings, "features": features}, "normaliser": "eye distance"}
             found |= {"pck_area": {"1": areas[seed], "20": 0.95}, "error_percent": {"1": errors[seed], "20": 9.0}}
             if (name, seed) == ("mine", 1):  # the others are as earlier versions wrote them
-                found["settings"] |= {"features": name, **facts}
+                seen = [*facts["data"]["size"], facts["data"]["crop"]]
+                found["settings"] |= {"features": name, "shown": seen, **facts}
             (tmp_path / f"{name}_{seed}.json").write_text(json.dumps(found))
     command = [sys.executable, "-m", "benchmarks.keypoints", f"--workdir={tmp_path}", "--rounds=1,20", "--seeds=2"]
     files = ["--images=i", "--annotations=a.json", "--annotations_test=b.json", f"--workdirs={tmp_path / 'mine'}"]
@@ -228,8 +229,8 @@ def test_few_shot_rows_that_are_done_are_only_read(tmp_path):
     assert result.returncode == 0, result.stderr
     read, table = result.stdout.splitlines()[:4], result.stdout.splitlines()[4:]
     earlier = "; it is of an earlier version, whose records lack"
-    lacks = {"mine_0": f"{earlier} step, run, data", "mine_1": ""}
-    lacks |= {f"published_mobilenet_v2_{seed}": f"{earlier} trunk, stride" for seed in range(2)}
+    lacks = {"mine_0": f"{earlier} step, run, shown, data", "mine_1": ""}
+    lacks |= {f"published_mobilenet_v2_{seed}": f"{earlier} trunk, stride, shown" for seed in range(2)}
     assert read == [f"{name}: read from {tmp_path / name}.json{lack}" for name, lack in lacks.items()]
     assert table == [
         "",

@@ -242,7 +242,7 @@ def test_the_best_head_is_shown_in_pictures_that_it_was_not_fitted_to():
         ("detector", "test", four, spread),
         ("detector", "test", None, None),
     ):
-        subject = types.SimpleNamespace(source=source, split=split, label=label)
+        subject = types.SimpleNamespace(source=source, split=split, labels=label)
         fitted = types.SimpleNamespace(best=best, heads=heads, best_points=known)
         found = run_pictures._head_points(subject, fitted, images)
         assert found is None if shown is None else found[:, 0].tolist() == shown

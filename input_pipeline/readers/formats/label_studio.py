@@ -14,6 +14,7 @@ rectangle of its own (`parentID`), which makes them objects in boxes. JSON-MIN l
 lies, so it is refused where a task has several; it does not say that a picture was turned, either.
 """
 
+import functools
 import os
 import re
 from typing import Any
@@ -173,10 +174,15 @@ def _plain(name):
 
 def _stored(names, dir):
     """Names of pictures in a folder: of uploads, where need be, those from before Label Studio renamed them."""
-    uploads: dict[str, list[str]] = {}
-    for path in folder.files_below(dir) if os.path.isdir(dir) else ():  # an upload has lost its folder
-        if path.lower().endswith(decoding.EXTENSIONS):
-            uploads.setdefault(_renamed(os.path.basename(path)), []).append(os.path.relpath(path, dir))
+
+    @functools.cache
+    def uploads():
+        found: dict[str, list[str]] = {}
+        for path in folder.files_below(dir) if os.path.isdir(dir) else ():  # an upload has lost its folder
+            if path.lower().endswith(decoding.EXTENSIONS):
+                found.setdefault(_renamed(os.path.basename(path)), []).append(os.path.relpath(path, dir))
+        return found
+
     return [_original(name, dir, uploads, where) for where, name in names.items()]
 
 
@@ -186,7 +192,7 @@ def _original(name, dir, uploads, where):
     shorter = (os.path.join(dir, *folders[first:], last) for first in range(len(folders) + 1))
     if not uploaded or any(map(os.path.isfile, shorter)):
         return name
-    found = uploads.get(uploaded[1], [uploaded[1]])
+    found = uploads().get(uploaded[1], [uploaded[1]])
     if len(found) > 1:
         raise ValueError(f"{where}: {name} can be {found[0]} or {found[1]}; leave one of them in {dir}")
     return found[0]

@@ -61,7 +61,7 @@ def test_the_card_says_what_a_run_was_but_not_where_it_lay():
     "name, confidence, note",
     [
         ("dilations", True, "how sharply a cell matches, and no more$"),
-        ("introspection", False, "how sharply a cell matches, and no more$"),
+        ("introspection", False, "they are all of length 1$"),
         ("introspection", True, None),
         ("sparse", True, "their length is no confidence$"),
     ],

@@ -349,11 +349,15 @@ def test_a_box_that_was_corrected_is_a_correction_and_an_order_is_none(folder, t
         (tmp_path / "all.json").unlink()
 
 
-@pytest.mark.parametrize("kind, count", [("yolo", 0), ("tps", 0), ("coco", 1)])
-def test_what_a_format_cannot_have_outside_of_a_picture_is_no_correction(folder, tmp_path, kind, count):
+@pytest.mark.parametrize(
+    "kind, place, count",
+    [("yolo", [-2.5, 45], 0), ("yolo", [-2.5, 20], 0), ("tps", [-2.5, 45], 0), ("tps", [-2.5, 20], 0)]
+    + [("tps", [66, -1], 0), ("coco", [-2.5, 45], 1)],
+)
+def test_what_a_format_cannot_have_outside_of_a_picture_is_no_correction(folder, tmp_path, kind, place, count):
     """What was predicted is named in a format that has it; elsewhere somebody has taken the landmark away."""
     others = {name: np.add(points, 1) for name, points in OLD.items()}
-    outside = {**others, "c.png": [[-2.5, 45], [2, 2], [3, 3]]}
+    outside = {**others, "c.png": [place, [2, 2], [3, 3]]}
     before = saved(folder, tmp_path / "old", "csv", OLD)
     predicted = saved(folder, tmp_path / "predicted", "csv", outside)
     without = {**others, "c.png": [[np.nan, np.nan], [2, 2], [3, 3]]}

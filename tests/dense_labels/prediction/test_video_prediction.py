@@ -120,8 +120,8 @@ def test_files_that_are_smoothed_otherwise_are_said(video, tmp_path, capsys):
     predict(formats=("csv",), smooth=True)
     assert "of an earlier prediction" not in capsys.readouterr().out
     predict(formats=("csv",))
-    said = "points_deeplabcut.csv, points_raw.csv are of an earlier prediction, by another model, of other pictures, or"
-    assert f"{said} smoothed otherwise" in capsys.readouterr().out
+    said = "points_deeplabcut.csv, points_raw.csv are of an earlier prediction, by another model, of other pictures"
+    assert f"{said} or boxes, or smoothed otherwise" in capsys.readouterr().out
 
 
 def test_a_prediction_that_was_stopped_goes_on_whether_it_is_smoothed_or_not(video, stopped_once, tmp_path, capsys):
