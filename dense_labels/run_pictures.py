@@ -124,8 +124,8 @@ def write(
     material = _material(subject, measured)
     pictures = gallery.draw(material)
     gallery.save(folder, pictures)
-    for path in pathlib.Path(logs).glob("events.out.tfevents*"):  # of an earlier evaluation, which had other heads
-        files.remove(path)
+    for events in pathlib.Path(logs).glob("events.out.tfevents*"):  # of an earlier evaluation, which had other heads
+        files.remove(events)
     tensorboard.write(logs, result.metrics, pictures, result.step, curves=result.curves, matches=material.pair_matches)
     images, landmarks = pipeline.example_images(source, subject.split, count=page.MOST_PICTURES)
     labels = subject.label_map(images.image) if subject.compares_labels else None

@@ -104,7 +104,7 @@ def _backed_up(place: str, workdir: str, strategy: Any) -> Iterator[Any]:
         except (ValueError, OSError) as error:
             refused = error
     try:  # before others look for checkpoints
-        alike = {"--backup": place, "what is at --backup": int(refused is not None), "step": 0}
+        alike: dict[str, str | int] = {"--backup": place, "what is at --backup": int(refused is not None), "step": 0}
         strategies.check_alike(strategy, alike)
     except ValueError:
         if not refused:
