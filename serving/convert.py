@@ -13,6 +13,7 @@ ONNX needs tf2onnx: pip install "dense-labels[onnx]"
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from typing import Any
@@ -104,9 +105,15 @@ def _to_onnx(answer):
     import tf2onnx
 
     # ONNX has no such resizing; here it is of pictures that have the size already, and changes nothing.
-    handlers = {"ScaleAndTranslate": (_first_input, ["Identity"])}
+    resized: list[str] = []  # to another size; tf2onnx goes on whatever a handler raises
+    handlers = {"ScaleAndTranslate": (functools.partial(_first_input, resized), ["Identity"])}
     options = {"opset": 17, "custom_op_handlers": handlers}
     converted, _ = tf2onnx.convert.from_function(answer, answer.input_signature, **options)
+    if resized:
+        raise ValueError(
+            f"--to=onnx: this model resizes pictures with antialias=True ({resized[0]}), which ONNX has no operation "
+            "for; resize without it, or convert to lite"
+        )
     function = answer.get_concrete_function()
     captured = dict(zip((tensor.name for tensor in function.inputs[1:]), function.captured_inputs))
     for place in [place for place in converted.graph.input if place.name in captured]:  # constants are no inputs
@@ -121,14 +128,11 @@ def _to_onnx(answer):
     return converted.SerializeToString()
 
 
-def _first_input(context, node, name, arguments):
+def _first_input(resized, context, node, name, arguments):
     sizes = [context.get_shape(each) for each in (node.input[0], node.output[0])]
     sides = [None if size is None else list(size[1:3]) for size in sizes]
     if None in sides or sides[0] != sides[1] or min(sides[0]) < 1:
-        raise ValueError(
-            "--to=onnx: this model resizes pictures with antialias=True, which ONNX has no operation for; resize "
-            "without it, or convert to tflite"
-        )
+        resized.append(name)
     del node.input[1:]
     return node
 

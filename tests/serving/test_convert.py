@@ -85,6 +85,15 @@ def test_onnx_answers_as_the_model_does(folder, image):
         np.testing.assert_allclose(values, expected[name], atol=5e-2 if name == "points" else 1e-3, err_msg=name)
 
 
+def test_a_resizing_that_onnx_lacks_is_not_left_out():
+    """That of pictures to the size of the network is, for they have it already."""
+    pytest.importorskip("tf2onnx")
+    size = tf.TensorSpec([None, 16, 16, 3], tf.float32)
+    halved = tf.function(lambda images: {"x": tf.image.resize(images, [8, 8], antialias=True)}, input_signature=[size])
+    with pytest.raises(ValueError, match="--to=onnx: this model resizes pictures with antialias=True"):
+        convert._to_onnx(halved)
+
+
 def test_onnx_that_lacks_an_operation_is_refused(folder, monkeypatch):
     pytest.importorskip("tf2onnx")
     _, size = convert._load(folder, "landmarks")
