@@ -106,7 +106,8 @@ def _to_onnx(answer):
 
     # ONNX has no such resizing; here it is of pictures that have the size already, and changes nothing.
     resized: list[str] = []  # to another size; tf2onnx goes on whatever a handler raises
-    handlers = {"ScaleAndTranslate": (functools.partial(_first_input, resized), ["Identity"])}
+    shown = answer.input_signature[0].shape.as_list()[1:3]
+    handlers = {"ScaleAndTranslate": (functools.partial(_first_input, resized, shown), ["Identity"])}
     options = {"opset": 17, "custom_op_handlers": handlers}
     converted, _ = tf2onnx.convert.from_function(answer, answer.input_signature, **options)
     if resized:
@@ -128,10 +129,9 @@ def _to_onnx(answer):
     return converted.SerializeToString()
 
 
-def _first_input(resized, context, node, name, arguments):
-    sizes = [context.get_shape(each) for each in (node.input[0], node.output[0])]
-    sides = [None if size is None else list(size[1:3]) for size in sizes]
-    if None in sides or sides[0] != sides[1] or min(sides[0]) < 1:
+def _first_input(resized, shown, context, node, name, arguments):
+    before, after = ((context.get_shape(each) or [-1] * 4)[1:3] for each in (node.input[0], node.output[0]))
+    if after != (shown if min(before) < 0 else before):
         resized.append(name)
     del node.input[1:]
     return node
