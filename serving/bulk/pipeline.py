@@ -195,16 +195,16 @@ def _told(layout: Layout, result: Any, seconds: float) -> Outcome:
     if left := layout.of_other_formats():
         more = f" and {len(left) - 1} more" if len(left) > 1 else ""
         progress.note(f"an earlier run left {left[0]}{more}, of formats that this one has not written; remove them")
-    counted = "".join(f", {name} {counted / 1000:.1f} s" for name, counted in _milliseconds(result).items())
+    counted = "".join(f", {name} {counted:.1f} s" for name, counted in _seconds(result).items())
     progress.say(f"predicted {outcome.pictures} pictures in {seconds:.1f} s{counted}: {layout.summary}")
     return outcome
 
 
-def _milliseconds(result: Any) -> dict[str, int]:
+def _seconds(result: Any) -> dict[str, float]:
     """What the workers took together for each part, where the runner counts."""
     try:
         counters = result.metrics().query(MetricsFilter().with_namespace(predicting.NAMESPACE))["counters"]
     except (NotImplementedError, AttributeError):
         return {}
-    times = {each.key.metric.name: each.result for each in counters if each.key.metric.name.endswith("_ms")}
-    return {name.removesuffix("_ms"): times[name] for name in sorted(times)}
+    times = {each.key.metric.name: each.result for each in counters if each.key.metric.name.endswith("_us")}
+    return {name.removesuffix("_us"): times[name] / 1e6 for name in sorted(times)}

@@ -53,14 +53,26 @@ def find(given: str, kind: str, *, image_key: str, name_key: str) -> Source:
       image_key, name_key: of the features of TFRecords.
 
     Raises:
-      ValueError: if nothing matches, a folder is given where a file is needed, ** stands beside other characters, or
-        the file system is not known or cannot list what is asked for.
+      ValueError: if nothing matches, a folder is given where a file is needed, lists may lie in several folders, **
+        stands beside other characters, or the file system is not known or cannot list what is asked for.
       OSError: if it does not answer, or a folder cannot be read.
     """
     path = storage.expanded(given)
     kind = kind or ("pictures" if os.path.isdir(path) else _kind(given))
+    if kind == "list" and not os.path.exists(path):
+        _check_one_folder(given, path)
     pattern, top, paths = (_at_url if storage.is_remote(path) else _on_disk)(given, path, kind)
     return Source(kind, pattern, top, image_key, name_key, paths)
+
+
+def _check_one_folder(given, path):
+    """Refuses a pattern of lists in several folders, for the paths of each start from its own."""
+    place = os.path.dirname(path).rstrip("/") + "/"
+    if storage.fixed_folder(path) != place:
+        raise ValueError(
+            f"--input={given}: paths of a list start from its folder, which lists of several folders do not share; "
+            "give those of one folder at a time"
+        )
 
 
 def _on_disk(given, path, kind):

@@ -132,6 +132,20 @@ def test_shards_without_a_picture_are_whole_files_too(bulk, model, pictures, tmp
     assert len(list(tmp_path.glob("mine-*-of-00003.*"))) == 3 * (len(FORMATS) + 1)
 
 
+def test_lists_of_several_folders_are_refused(bulk, tmp_path):
+    """Their paths start from the folder of each, and one folder is kept."""
+    for name in ("a", "b"):
+        (tmp_path / "sets" / name).mkdir(parents=True)
+        (tmp_path / "sets" / name / "names.txt").write_text("1.png\n")
+    for given in (f"{tmp_path}/sets/*/names.txt", f"{tmp_path}/sets/**/*.txt", "gs://bucket/sets/*/names.txt"):
+        with pytest.raises(
+            ValueError, match="paths of a list start from its folder, which lists of several folders do"
+        ):
+            bulk.sources.find(given, "", **KEYS)
+    found = bulk.sources.find(f"{tmp_path}/sets/a/*.txt", "", **KEYS)
+    assert found.kind == "list" and found.folder == f"{tmp_path}/sets/a/"
+
+
 def test_a_list_names_pictures_from_its_folder_or_with_whole_paths(bulk, model, pictures, predicted, tmp_path):
     lines = ["below/01.jpg", str(pictures / "00.png"), "", "./below/01.jpg", "gone.png", "below/../00.png", "below"]
     (pictures / "some.txt").write_text("\n".join(lines), encoding="utf-8-sig")
