@@ -12,8 +12,8 @@ What is done is kept in --workdir, row by row and seed by seed: stopped and star
 a step grows with the length of the labels; --rounds, --epochs, --steps and --seeds make all shorter.
 
 Prints two Markdown tables, mean and deviation over the seeds: the area under PCK for alpha from 0 to 1 times the longer
-side of what is shown of a picture, a mean of classes; and the mean error. Shown are the box with --dataset=pascal3d, and
-the whole picture where a file has one object in each; where it has several, squares 1.5 times as large as their boxes.
+side of what is shown of a picture, a mean of classes; and the mean error. Shown is the box with --dataset=pascal3d, the
+whole picture where a file has one object in each, and a square 1.5 times as large as the box where it has several.
 """
 
 import dataclasses
