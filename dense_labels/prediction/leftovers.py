@@ -18,7 +18,7 @@ def remember(folder: pathlib.Path, written: Iterable[pathlib.Path], of: Any) -> 
     Args:
       folder: of the output.
       written: the files and folders that a prediction has written there just now.
-      of: the model, the pictures and whether tracks were smoothed, as JSON has it.
+      of: the model, the pictures, their boxes and whether tracks were smoothed, as JSON has it.
 
     Raises:
       OSError: if it cannot be written.

@@ -85,7 +85,7 @@ def write(
       outliers: of them, as `find` lists them.
       out: folder to write to.
       formats: names of the registry FORMATS, or one name.
-      of: the model, the pictures and how many outliers are listed, as JSON has it; files in the folder that are of
+      of: the model, the pictures, their boxes and how many outliers are listed, as JSON has it; files in the folder that are of
         others are named.
 
     Returns:

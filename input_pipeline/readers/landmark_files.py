@@ -141,7 +141,9 @@ def _find(tops, name, count):
 def _check_nearer(tops, names, found, left, first):
     """Refuses pictures found with folders left out where some are there with fewer: then one of these is missing."""
     for fewer in range(len(left)):
-        if not any(os.path.isdir(os.path.join(top, *left[fewer:])) for top in tops):
+        place = "/".join(left[fewer:])
+        forms = {place, *(unicodedata.normalize(form, place) for form in ("NFC", "NFD"))}
+        if not any(os.path.isdir(os.path.join(top, each)) for top in tops for each in forms):
             continue
         there = [_find(tops, name, fewer) for name in names]
         others = [path for path, short in zip(there, found) if path and not _is_same(path, short)]

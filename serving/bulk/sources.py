@@ -67,8 +67,7 @@ def find(given: str, kind: str, *, image_key: str, name_key: str) -> Source:
 
 def _check_one_folder(given, path):
     """Refuses a pattern of lists in several folders, for the paths of each start from its own."""
-    place = os.path.dirname(path).rstrip("/") + "/"
-    if storage.fixed_folder(path) != place:
+    if storage.fixed_folder(path) != path[: path.rfind("/") + 1]:
         raise ValueError(
             f"--input={given}: paths of a list start from its folder, which lists of several folders do not share; "
             "give those of one folder at a time"

@@ -76,7 +76,7 @@ def test_heads_are_compared_on_labels_before_they_are_kept(tmp_path, monkeypatch
     monkeypatch.setitem(HEADS._entries, "moving", Entry("moving", "moving", Moving))
     images = np.zeros([1, 4, 4, 3], np.float32)
     monkeypatch.setattr(pipeline, "example_images", lambda *_, **__: [types.SimpleNamespace(image=images)])
-    subject = types.SimpleNamespace(source=None, split="test", config=Config(), label=lambda seen: seen[:, ::2])
+    subject = types.SimpleNamespace(source=None, split="test", config=Config(), labels=lambda seen: seen[:, ::2])
     fitted = types.SimpleNamespace(heads={"moving": Moving()}, fitted_on=None, calibrations={})
     begun = types.SimpleNamespace(workdir=tmp_path, network=types.SimpleNamespace(get_weights=list))
     digest = run_evaluation._keep(begun, subject, Measured(Result(best="moving"), fitted))

@@ -134,6 +134,9 @@ def test_a_missing_picture_does_not_carry_the_others_to_another_folder(tmp_path)
     draw(tmp_path, "1.png", size=(30, 20))
     with pytest.raises(ValueError, match=r"^line 1: there is no picture .*b/2.png.*, and .*b/1.png is there; put it"):
         find(tmp_path, "b/1.png", "b/2.png")
+    names = [str(tmp_path / "b" / name) for name in ("1.png", "2.png")]
+    with pytest.raises(ValueError, match=r"^line 1: there is no picture .*b/2.png, and .*b/1.png is there; put it"):
+        find(tmp_path, *names)  # with all of their folders
     shutil.copy(tmp_path / "b/1.png", tmp_path / "1.png")  # the same picture in both places
     assert find(tmp_path, "b/1.png", "b/2.png") == [str(tmp_path / name) for name in ("1.png", "2.png")]
 
