@@ -85,8 +85,8 @@ def write(
       outliers: of them, as `find` lists them.
       out: folder to write to.
       formats: names of the registry FORMATS, or one name.
-      of: the model, the pictures, their boxes and how many outliers are listed, as JSON has it; files in the folder that are of
-        others are named.
+      of: the model, the pictures, their boxes and how many outliers are listed, as JSON has it; files in the folder
+        that are of others are named.
 
     Returns:
       The two files and the folder.
