@@ -119,6 +119,12 @@ class SlotOptimizer(tf.keras.optimizers.Optimizer):
         return {**super().get_config(), **rate}
 
 
+def norms_apart(network: tf.keras.Model) -> list[tf.keras.layers.BatchNormalization]:
+    """Returns the batch norms, in whatever layer, whose statistics each replica keeps for itself: all of Keras 3."""
+    layers = network._flatten_layers() if KERAS_3 else []
+    return [layer for layer in layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
+
+
 @functools.cache
 def resampler() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """Returns `tfa.image.resampler`, or what stands in for it."""

@@ -30,7 +30,7 @@ class JoinStatistics(tf.keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Joins the statistics; all workers must do so together."""
         strategy = self.model.distribute_strategy
-        norms = [norm for norm in _norms(self.model.network) if norm.trainable]
+        norms = [norm for norm in compat.norms_apart(self.model.network) if norm.trainable]
         kept = [variable for norm in norms for variable in (norm.moving_mean, norm.moving_variance)]
         if not kept or strategy.num_replicas_in_sync == 1:
             return
@@ -43,12 +43,6 @@ class JoinStatistics(tf.keras.callbacks.Callback):
         with strategy.scope():
             for variable, mean in zip(kept, means()):
                 variable.assign(mean)
-
-
-def _norms(network: tf.keras.Model) -> list[tf.keras.layers.BatchNormalization]:
-    """The batch norms of Keras 3, in whatever layer they are; Keras 2 joins its own."""
-    layers = network._flatten_layers() if compat.KERAS_3 else []
-    return [layer for layer in layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
 
 
 class StopIfNotFinite(tf.keras.callbacks.Callback):
