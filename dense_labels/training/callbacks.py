@@ -23,8 +23,8 @@ _DRAWN = "epochs_drawn.txt"  # in the folder of the pictures
 class JoinStatistics(tf.keras.callbacks.Callback):
     """Gives all replicas the mean of the moving statistics that each has kept of its own batches, after each epoch.
 
-    Keras 2 does so wherever they are read. Those of our batch norm for Keras 3 are kept by each replica, and whoever
-    reads them gets those of the first alone.
+    Keras 2 does so wherever they are read. Those of Keras 3 are kept by each replica, and whoever reads them gets those
+    of the first alone.
     """
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

@@ -85,12 +85,25 @@ def test_pairs_without_a_visible_cell_do_not_count_in_the_matching_error():
     assert errors[0] == pytest.approx(errors[1], rel=1e-5) and errors[1] > 0
 
 
-def test_moving_statistics_of_two_replicas_are_their_mean():
+class Block(tf.keras.layers.Layer):
+    """A layer of one's own, with a layer in it."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.norm = norm
+
+    def call(self, images, training=None):
+        return self.norm(images, training=training)
+
+
+@pytest.mark.parametrize("kind", [compat.BatchNormalization, tf.keras.layers.BatchNormalization])
+@pytest.mark.parametrize("block", [False, True])
+def test_moving_statistics_of_two_replicas_are_their_mean(kind, block):
     """As of Keras 2, which has none of ours; the batches of the replicas are 10 apart, so their own could be told."""
     strategy = tiny.two_replicas()
     with strategy.scope():
-        norm = compat.BatchNormalization(momentum=0.0)
-        inner = tf.keras.Sequential([tf.keras.Input([2, 2, 1]), norm])
+        norm = kind(momentum=0.0)
+        inner = Block(norm) if block else tf.keras.Sequential([tf.keras.Input([2, 2, 1]), norm])
         network = tf.keras.Sequential([tf.keras.Input([2, 2, 1]), inner])
 
     def step():
