@@ -4,7 +4,8 @@ python train_main.py --config=hourglass --config.data.dir=PICTURES --workdir=run
 
 A pair of views of 128 x 128 pixels (`--config.data.size="(128, 128)"`; unless it is set, views have at most 100 pixels
 along a side) takes about 35 GFLOP, 14 of them in the network. So the 240,000 pairs take an hour at 2.3 TFLOP a second,
-which small GPUs reach. It was not tried on one.
+which small GPUs reach. It was not tried on one. After 20,000 pairs of faces it is behind the network of folder.py
+(docs/papers.md): it is for a long training.
 """
 
 from configs import folder
