@@ -105,7 +105,10 @@ def test_serving_has_one_model_and_is_scaled():
 
 def test_the_services_of_pairs_have_the_addresses_that_the_training_is_told():
     text = (FOLDER / "training.yaml").read_text()
-    told = re.search(r"# --data_service=(\S+)", text)[1].split(",")
+    (job,) = (each for each in yaml.safe_load_all(text.replace("# - --data", "- --data")) if each["kind"] == "Job")
+    program, *arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert program == "dense-labels-train"
+    told = re.fullmatch(r"--data_service=(\S+)", arguments[-1])[1].split(",")
     container, count = _container("pairs"), _named("StatefulSet")["pairs"]["spec"]["replicas"]
     assert "--port=5050" in container["args"] and "--host=$(POD).pairs" in container["args"]
     assert _ports(container) == {"dispatcher": 5050, "worker": 5051}

@@ -120,6 +120,7 @@ def _write_rows(predictions, outliers, folder, formats):
     """
     names = {predictions.names[each.row] for each in outliers}
     chosen = predictions.take([row for row, name in enumerate(predictions.names) if name in names])
+    chosen = dataclasses.replace(chosen, failed=())  # they are listed beside the table of all
     if predictions.video:
         named = tuple(f"{videos.FRAMES_FOLDER}/{name}" for name in chosen.names)  # as the annotation page has them
         chosen = dataclasses.replace(chosen, names=named)

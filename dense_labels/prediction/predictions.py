@@ -18,7 +18,7 @@ from dense_labels.registry import FORMATS, READERS, Entry
 from input_pipeline.readers import pictures
 from input_pipeline.storage import uncorrected
 
-_RAW_POINTS = "points_raw.csv"
+_RAW_POINTS, FAILED = "points_raw.csv", "failed.csv"
 OBJECT = pictures.OBJECT
 
 
@@ -147,7 +147,8 @@ class Predictions:
         Args:
           out: folder of the files; created where it is absent.
           formats: names of the registry FORMATS, or one name. Where points were smoothed, `points_raw.csv` has them as
-            they were found. A file that is there, and is not as predictions have left it, is kept under another name.
+            they were found; where pictures could not be read, `failed.csv` has their names and the reasons. A file that
+            is there, and is not as predictions have left it, is kept under another name.
             Which files are not read again, for pictures have several objects, is said.
 
         Returns:
@@ -158,12 +159,16 @@ class Predictions:
             predicted, or returns neither bytes nor a function.
           OSError: if a file cannot be written.
         """
+        from dense_labels.prediction.formats import csv  # not above: formats are listed in the order of imports
+
         folder = pathlib.Path(os.path.expanduser(os.fspath(out)))
         chosen = [FORMATS[name] for name in ([formats] if isinstance(formats, str) else formats)]
         _check_files(chosen)
         contents: dict[str, Any] = {entry.facts["file"]: content_of(entry, self) for entry in chosen}
         if self.raw_points is not None:
             contents[_RAW_POINTS] = FORMATS["csv"].value(dataclasses.replace(self, points=self.raw_points))
+        if self.failed or (folder / FAILED).exists():  # an earlier list would be taken for that of these pictures
+            contents[FAILED] = csv.table_of_failed(self)
         folder.mkdir(parents=True, exist_ok=True)
         looked_at = ("reads_pictures", "needs_video")  # formats that nobody corrects
         drawn = {entry.facts["file"] for entry in chosen if any(map(entry.facts.get, looked_at))}

@@ -17,7 +17,7 @@ from dense_labels.config import DataConfig
 from dense_labels.prediction import answers, inputs, leftovers, reading, smoothing
 from dense_labels.prediction.inputs import Boxes
 from dense_labels.prediction.journal import Journal, Key, Line, key_of, packed
-from dense_labels.prediction.predictions import Predictions, check_formats
+from dense_labels.prediction.predictions import FAILED, Predictions, check_formats
 from dense_labels.prediction.reading import Seen
 from input_pipeline.readers.pictures import saw_boxes
 from input_pipeline.storage import decoding
@@ -115,7 +115,7 @@ class Predictor:
             finished = None
             try:
                 lines = self._lines(source, ask, journal.done, journal.add)
-                found = self._predictions(source, lines)
+                found = self._predictions(source, lines, lists=f" ({FAILED} lists all)")
                 predicted = smoothing.smooth(found) if smooth else found
                 written = [*predicted.save(folder, formats), *self._write_outliers(found, outliers, folder, formats)]
                 finished = set(map(key_of, lines))
@@ -189,11 +189,11 @@ class Predictor:
         decoding.warn_of_darkness(looked_at, brightest)
         return source.in_order(kept)
 
-    def _predictions(self, source: reading.Source, lines: list[Line]) -> Predictions:
+    def _predictions(self, source: reading.Source, lines: list[Line], lists: str = "") -> Predictions:
         failed = answers.failures(lines)
         if failed:
             some = ", ".join(progress.printable(f"{name} ({reason})") for name, reason in failed[:_NAMED])
-            more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+            more = f" and {len(failed) - _NAMED} more{lists}" if len(failed) > _NAMED else ""
             progress.warn(f"{len(failed)} of {len(lines)} {source.noun} cannot be read: {some}{more}")
         if len(failed) == len(lines):
             raise ValueError(f"{source.folder}: none of the {len(lines)} {source.noun} can be read")

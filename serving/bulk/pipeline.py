@@ -17,6 +17,7 @@ from apache_beam.runners.runner import PipelineRunner
 
 from dense_labels import progress
 from dense_labels.prediction import answers, predictor
+from dense_labels.prediction.predictions import FAILED
 from serving.bulk import predicting, sources, storage, turns, writing
 from serving.bulk.sources import Source
 from serving.bulk.turns import Turn
@@ -180,7 +181,7 @@ def _check_alone(layout: Layout, turn: Turn) -> None:
 
 def _told(layout: Layout, result: Any, seconds: float) -> Outcome:
     """Says what was done, as the summary and the runner's counters have it."""
-    failed = layout.paths(writing.FAILED)
+    failed = layout.paths(FAILED)
     if not storage.exists(layout.summary):
         raise ValueError(
             f"the runner lost pictures, which {failed} names; Beam's Dask runner loses what does not fill a batch, so "

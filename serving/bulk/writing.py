@@ -22,12 +22,12 @@ import numpy as np
 from dense_labels.prediction import answers
 from dense_labels.prediction.formats import csv
 from dense_labels.prediction.journal import Line
-from dense_labels.prediction.predictions import Predictions, content_of
+from dense_labels.prediction.predictions import FAILED, Predictions, content_of
 from dense_labels.registry import FORMATS
 from serving.bulk import storage
 from serving.bulk.turns import Turn
 
-_SUMMARY, _RUNNING, FAILED = "summary.json", "running.json", "failed.csv"
+_SUMMARY, _RUNNING = "summary.json", "running.json"
 _TWICE, LOST = "another picture has this name", "lost by the runner"
 _DIGEST, _ANNOUNCED = "digest", "announced"
 
@@ -176,8 +176,7 @@ class WriteShard(beam.DoFn):
         """Takes the number of a shard and its lines, among which may be None."""
         shard, lines = element
         predictions = to_predictions(self._layout, distinct(line for line in lines if line is not None))
-        failed = csv.table([["file", "reason"]], predictions.failed)
-        contents = {self._layout.path(FAILED, shard): failed}
+        contents = {self._layout.path(FAILED, shard): csv.table_of_failed(predictions)}
         for name in self._layout.formats:
             path = self._layout.path(FORMATS[name].facts["file"], shard)
             contents[path] = content(self._layout, name, predictions)

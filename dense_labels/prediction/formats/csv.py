@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dense_labels import files
+from dense_labels.progress import printable
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -65,6 +67,13 @@ def write_scores(predictions: Predictions) -> bytes:
         for k, name in enumerate(p.names)
     )
     return table([["file", *facts, *columns]], rows)
+
+
+def table_of_failed(predictions: Predictions) -> bytes:
+    """Returns a table of the pictures that could not be read, under the header `file,reason`."""
+    failed = dict.fromkeys(predictions.failed)  # once, where a picture has several objects
+    rows = ([name if files.is_text(name) else printable(name), reason] for name, reason in failed)
+    return table([["file", "reason"]], rows)
 
 
 def cell(number: float, digits: int) -> str:

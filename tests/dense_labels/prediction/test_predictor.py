@@ -142,6 +142,22 @@ def test_pictures_that_cannot_be_read_are_listed_and_cost_nothing_else(pictures,
     np.testing.assert_allclose(found.points[6:8, 0], [places["06.png"], places["08.png"]], atol=1e-3)
 
 
+def test_a_table_lists_all_pictures_that_cannot_be_read(pictures, tmp_path, capsys):
+    folder, out = pictures[0], tmp_path / "out"
+    whole = {name: (folder / name).read_bytes() for name in (f"{k:02}.png" for k in range(7))}
+    for name in whole:
+        (folder / name).write_bytes(b"")
+    model().predict(folder, out=out, formats="csv", outliers=2)
+    assert "04.png (empty) and 2 more (failed.csv lists all)" in capsys.readouterr().out
+    assert (out / "failed.csv").read_text().splitlines() == ["file,reason", *(f"{name},empty" for name in whole)]
+    assert not list((out / "outliers").glob("failed*"))
+    for name, content in whole.items():
+        (folder / name).write_bytes(content)
+    model().predict(folder, out=out, formats="csv")
+    assert (out / "failed.csv").read_text().splitlines() == ["file,reason"]
+    assert "warning" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("brightest, warned", [(15, True), (255, False)])
 def test_pictures_that_are_nearly_black_are_told(tmp_path, capsys, brightest, warned):
     """Such as 12 bits of a microscope in a file of 16."""
@@ -339,6 +355,7 @@ def test_a_name_that_is_no_text_fails_by_itself(pictures, tmp_path, capsys):
     assert r"1 of 40 pictures cannot be read: b\udcff.png (its name is not UTF-8)" in capsys.readouterr().out
     assert len(predicted) == 39 and predicted.failed == (("b\udcff.png", "its name is not UTF-8"),)
     table = (tmp_path / "out" / "points.csv").read_text().splitlines()
+    assert (tmp_path / "out" / "failed.csv").read_text().splitlines()[1] == r"b\udcff.png,its name is not UTF-8"
     assert len(table) == 1 + 39 and not (tmp_path / "out" / journal.FILE).exists()
     assert "39.png" in places and not any(line.startswith("39.png") for line in table)
     (folder / "b\udcff.png").replace(tmp_path / "c\udcff.mp4")
