@@ -100,16 +100,6 @@ def write_folder(folder: pathlib.Path, contents: Mapping[str, str]) -> None:
         (folder / place).write_text(text, encoding="utf-8")
 
 
-def digest(path: str | os.PathLike) -> str:
-    """Returns a digest of the content of a file, or of the files below a folder, but hidden ones, and their names."""
-    path, found = pathlib.Path(path), hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else (path,):
-        if file.is_file() and (file == path or not file.name.startswith(".")):  # file managers hide some there
-            found.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
-            found.update(file.read_bytes())
-    return found.hexdigest()
-
-
 def is_temporary(path: str | os.PathLike) -> bool:
     """Says whether a file or folder has a temporary name, for something is not whole yet."""
     return bool(_TEMPORARY.fullmatch(os.path.basename(path)))
@@ -213,29 +203,39 @@ def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def held(folder: pathlib.Path, what: str) -> Iterator[None]:
-    """Holds a folder, so that no other process that holds it too writes there, where the file system has locks.
+def held(folder: pathlib.Path, what: str, *, waits: bool = False) -> Iterator[bool]:
+    """Holds a folder by a file `.lock` in it, so that no other process that holds it too writes there.
 
     Args:
       folder: its path; it exists.
       what: is writing there, such as "prediction".
+      waits: whether to wait until no other one does.
+
+    Yields:
+      Whether it is held: False on a file system without locks.
 
     Raises:
-      ValueError: if another one does.
+      ValueError: if another one does, and this one does not wait.
     """
-    opened = os.open(folder, os.O_RDONLY)
-    try:
+    path = folder / ".lock"  # a lock of the folder itself would not reach other machines on a network (NFS)
+    with contextlib.ExitStack() as opened:
+        is_held = False
+        while not is_held:
+            file = opened.enter_context(open(path, "a"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+            except (BlockingIOError, PermissionError):  # the latter of some network file systems
+                raise ValueError(
+                    f"{folder}: another {what} is writing there; wait until it has ended, or give another folder"
+                ) from None
+            except OSError:
+                break
+            with contextlib.suppress(FileNotFoundError):  # where it was removed since by the one that held it
+                is_held = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"{folder}: another {what} is writing there; wait until it has ended, or give another folder"
-            ) from None
-        except OSError:
-            pass
-        yield
-    finally:
-        os.close(opened)
+            yield is_held
+        finally:
+            path.unlink(missing_ok=True)  # before others get the lock
 
 
 def is_pattern(path: str | os.PathLike) -> bool:

@@ -7,7 +7,6 @@ takes and gives is listed in `signatures`.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
 import pathlib
@@ -123,15 +122,10 @@ def _check_network(network, frame):
 @contextlib.contextmanager
 def _sole_writer(out):
     """Waits until no other export writes to `out`, and removes what killed ones left there."""
-    folder = os.open(out, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # where the file system has no locks, leftovers stay
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            for left in out.glob(f"{_PREFIX}*"):
-                shutil.rmtree(left, ignore_errors=True)
+    with files.held(out, "export", waits=True) as is_alone:
+        for left in out.glob(f"{_PREFIX}*") if is_alone else ():
+            shutil.rmtree(left, ignore_errors=True)
         yield
-    finally:
-        os.close(folder)
 
 
 def _next_number(out):

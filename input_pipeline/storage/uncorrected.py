@@ -1,6 +1,7 @@
 """Files of landmarks as predictions have left them: told from those that a person has corrected since."""
 
 import functools
+import hashlib
 import json
 import os
 import pathlib
@@ -23,7 +24,7 @@ def remember(folder: pathlib.Path, names: Iterable[str], copied: Collection[str]
         (folder / _COPIES).mkdir(exist_ok=True)
     for name in copied:
         files.make_whole(folder / _COPIES / name, functools.partial(_copy, folder / name))
-    left = {**read_digests(folder / WRITTEN), **{name: files.digest(folder / name) for name in names}}
+    left = {**read_digests(folder / WRITTEN), **{name: _digest(folder / name) for name in names}}
     files.write_whole(folder / WRITTEN, json.dumps(left, indent=1).encode())
 
 
@@ -48,7 +49,7 @@ def is_uncorrected(path: str | os.PathLike) -> bool:
     """Says whether a file or folder is as predictions have left it; False where that is not known."""
     path = pathlib.Path(os.path.abspath(path))
     left = read_digests(path.parent / WRITTEN).get(path.name)
-    return left is not None and files.digest(path) == left
+    return left is not None and _digest(path) == left
 
 
 def as_it_was(path: str | os.PathLike) -> pathlib.Path | None:
@@ -56,7 +57,7 @@ def as_it_was(path: str | os.PathLike) -> pathlib.Path | None:
     path = pathlib.Path(os.path.abspath(path))
     copy = path.parent / _COPIES / path.name
     left = read_digests(path.parent / WRITTEN).get(path.name)
-    return copy if left is not None and copy.exists() and files.digest(copy) == left else None
+    return copy if left is not None and copy.exists() and _digest(copy) == left else None
 
 
 def _copy(source: pathlib.Path, copy: pathlib.Path) -> None:
@@ -82,3 +83,13 @@ def read_digests(path: pathlib.Path) -> dict[str, str]:
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}
+
+
+def _digest(path: str | os.PathLike) -> str:
+    """Returns a digest of the content of a file, or of the files below a folder, but hidden ones, and their names."""
+    path, found = pathlib.Path(path), hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else (path,):
+        if file.is_file() and (file == path or not file.name.startswith(".")):  # file managers hide some there
+            found.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
+            found.update(file.read_bytes())
+    return found.hexdigest()

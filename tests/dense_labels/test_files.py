@@ -1,12 +1,18 @@
 """Files appear whole or not at all, and paths mean themselves."""
 
+import errno
+import fcntl
 import json
 import os
 import stat
+import subprocess
+import sys
+import threading
 
 import pytest
 
 from dense_labels import files
+from tests.commands import ROOT, environment
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -124,3 +130,55 @@ def test_no_file_is_written_outside_of_its_folder(tmp_path, place):
     assert not list(tmp_path.iterdir())
     files.write_folder(tmp_path / "in", {"a/b..json": "1"})
     assert (tmp_path / "in/a/b..json").read_text() == "1"
+
+
+def test_a_folder_that_another_process_holds_is_refused_until_it_ends(tmp_path):
+    holding = "import pathlib, sys; from dense_labels import files\n"
+    holding += "with files.held(pathlib.Path(sys.argv[1]), 'prediction'): print('held', flush=True); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", holding, tmp_path],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout.readline() == "held\n"
+    refused = pytest.raises(ValueError, match=f"{tmp_path}: another prediction is writing there; wait until it has")
+    with refused, files.held(tmp_path, "prediction"):
+        pytest.fail("both held it")
+    assert (tmp_path / ".lock").exists()
+    other.kill()  # nothing is in the way of the next one
+    other.wait()
+    with files.held(tmp_path, "prediction") as is_held:
+        assert is_held
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_waited_for_a_folder_holds_it_and_not_a_file_that_is_gone(tmp_path):
+    """Many take turns; each removes the file that others have opened already."""
+    inside, most = [], []
+
+    def take():
+        for _ in range(50):
+            with files.held(tmp_path, "export", waits=True):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(most) == 400 and max(most) == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_used_without_a_lock_where_there_are_none(tmp_path, monkeypatch):
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with files.held(tmp_path, "export") as is_held, files.held(tmp_path, "export"):
+        assert not is_held
+    assert not list(tmp_path.iterdir())

@@ -1,7 +1,6 @@
 """How an export is written: whole, checked and versioned, or not at all."""
 
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dense_labels import files
 from dense_labels.batches import Frame, Limits
 from dense_labels.exporting import saved_model
 from dense_labels.method import geometry, matching
@@ -53,14 +53,12 @@ def test_the_number_of_a_removed_version_is_not_given_again(colour_network, tmp_
 
 def test_what_a_killed_export_left_is_removed_once_no_other_is_at_work(colour_network, tmp_path):
     (tmp_path / ".export-killed" / "model").mkdir(parents=True)
-    other = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(other, fcntl.LOCK_EX)  # as an export at work does
     ours = threading.Thread(target=publish, args=(colour_network, None, tmp_path), kwargs=QUICK)
-    ours.start()
-    ours.join(1)
-    assert ours.is_alive()
-    assert [entry.name for entry in tmp_path.iterdir()] == [".export-killed"]
-    os.close(other)
+    with files.held(tmp_path, "export"):
+        ours.start()
+        ours.join(1)
+        assert ours.is_alive()
+        assert {entry.name for entry in tmp_path.iterdir()} == {".export-killed", ".lock"}
     ours.join(300)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".last_version", "1"]
 
