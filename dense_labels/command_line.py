@@ -131,6 +131,7 @@ def check_export(export_dir: str | None, untrained: bool, limits: tuple[int, int
         raise ValueError("--untrained goes without --export_dir: a network that is not trained is not served")
     files.check_plain(export_dir, "--export_dir")
     if export_dir:
+        files.check_local(export_dir, "--export_dir")
         files.check_writable(export_dir)
     if not export_dir and limits != usual:
         raise ValueError("--max_pixels and --batch_requests go with --export_dir: they are of the model that it writes")

@@ -23,10 +23,12 @@ import importlib
 import os
 import pkgutil
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+_LOADING = threading.RLock()  # of all registries: who looks while another thread loads waits for it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Registry(Mapping[str, Entry[T]]):
         """
         self.kind, self._packages, self._needs, self._facts = kind, packages, needs, facts
         self._entries: dict[str, Entry[T]] = {}
-        self._loaded = False
+        self._loaded = self._loads = False
 
     def register(
         self,
@@ -134,16 +136,19 @@ class Registry(Mapping[str, Entry[T]]):
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True  # before the imports, for they may look into the registry
-        try:
-            for package in self._packages:
-                module = importlib.import_module(package)
-                found = sorted(each.name for each in pkgutil.iter_modules(getattr(module, "__path__", [])))
-                for name in found:
-                    importlib.import_module(f"{package}.{name}")
-        except BaseException:
-            self._loaded = False  # who looks again is told the same, not that there is no such choice
-            raise
+        with _LOADING:
+            if self._loaded or self._loads:
+                return
+            self._loads = True  # before the imports, for they may look into the registry
+            try:
+                for package in self._packages:
+                    module = importlib.import_module(package)
+                    found = sorted(each.name for each in pkgutil.iter_modules(getattr(module, "__path__", [])))
+                    for name in found:
+                        importlib.import_module(f"{package}.{name}")
+                self._loaded = True  # otherwise who looks again is told the same, not that there is no such choice
+            finally:
+                self._loads = False
 
 
 def _file(value: Any) -> str:

@@ -112,6 +112,7 @@ def _configuration(run, data, heads, few_shot, pile) -> config_lib.Config:
     config = run_config.with_landmarks(run.config, data.annotations, data.annotations_test, data.pictures)
     config.data.category = config.data.category if data.category is None else data.category
     if data.cache_dir:
+        files.check_local(data.cache_dir, "--cache_dir")
         config.data.cache_dir = os.path.abspath(os.path.expanduser(os.fspath(data.cache_dir)))
     config.data.skip_bad_files |= data.skip_bad_files
     given = {name for name in ("category", "cache_dir", "skip_bad_files") if getattr(data, name)}

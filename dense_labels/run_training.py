@@ -72,7 +72,7 @@ def train(
     strategy = strategies.create()  # first: it must meet the other workers before anything else runs
     services = service.find(data_service)
     with (
-        _others_may_be_lost(),
+        strategies.others_may_be_lost(),
         lock.hold(workdir) if strategies.is_chief(strategy) else contextlib.nullcontext(),
         _backed_up(backup, workdir, strategy) as copies,
     ):
@@ -113,30 +113,8 @@ def _backed_up(place: str, workdir: str, strategy: Any) -> Iterator[Any]:
         raise refused
     with backup.in_step() if backup else contextlib.nullcontext():
         yield backup
-
-
-@contextlib.contextmanager
-def _others_may_be_lost() -> Iterator[None]:
-    """Says what to do where TensorFlow gives up: another worker has ended, or a service of pairs knows nothing more."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.NotFoundError as error:
-        if "iteration client id" not in error.message:
-            raise
-        raise ConnectionError(
-            "a service of pairs was started anew, and has lost the order; start the same command again, on each worker "
-            "where there are several, and it goes on from the last checkpoint"
-        ) from error
-    except tf.errors.OpError as error:
-        _, aborted, reason = error.message.partition("Collective ops is aborted by: ")
-        if not aborted:
-            raise
-        raise ConnectionError(
-            f"another worker was lost ({reason.splitlines()[0].partition('. ')[0]}); start all of them again with the "
-            "same commands, and they go on from the last checkpoint"
-        ) from error
+    if place:
+        strategies.check_alike(strategy, {"step": 0})  # none ends before all is in the store: it would not come again
 
 
 def _train(
@@ -216,7 +194,9 @@ def _without_paths(config: config_lib.Config) -> str:
     config = copy.deepcopy(config)
     for part, key in config_lib.path_keys():
         setattr(getattr(config, part), key, "")
-    return json.dumps(config_lib.to_dict(config), sort_keys=True)
+    values = config_lib.to_dict(config)
+    values["registered_by"] = [os.path.basename(file) for file in values.get("registered_by", [])]
+    return json.dumps(values, sort_keys=True)
 
 
 def _configuration(pictures_or_config, overrides) -> config_lib.Config:

@@ -17,6 +17,7 @@ _STRIDE = 2  # pixels between the points whose correspondence is worked out; the
 
 def main(config: Config, output: str, pairs: int) -> None:
     """Draws some pairs of the training split into a PNG file."""
+    files.check_local(output, "--output")
     config = run_config.with_absolute_paths(config)
     output = os.path.expanduser(output)
     if config.data.name in _ALL_FILES:

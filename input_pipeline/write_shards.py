@@ -14,7 +14,11 @@ from dense_labels import command_line, progress
 
 
 def main(pictures: str, out: str, shards: int, start_over: bool) -> None:
-    """Writes the shards, and lists the pictures that cannot be read."""
+    """Writes the shards, and lists the pictures that cannot be read.
+
+    Raises:
+      ValueError: in the end, if the system failed to read some, and as `shard_writing.write`.
+    """
     from input_pipeline.readers import folder  # after the flags are known to be right, for TensorFlow is slow
     from input_pipeline.storage import shard_writing
 
@@ -26,14 +30,14 @@ def main(pictures: str, out: str, shards: int, start_over: bool) -> None:
         progress.warn(
             "\n".join([f"{len(written.bad)} of {len(paths)} pictures cannot be read, and are left out:", *lines])
         )
-    if written.may_pass:
-        progress.note(
-            f"{written.may_pass} of these may be as good as any, for the system failed to read them: the same command "
-            "tries them again"
-        )
     progress.say(
         f"{written.pictures} pictures in {shards} shards, {written.shards} of them written now: {out}-*.tfrecord"
     )
+    if written.may_pass:  # which is no success: what comes next would train without them
+        raise ValueError(
+            f"{written.may_pass} of the pictures that are left out may be as good as any, for the system failed to "
+            "read them; start the same command again, which tries them again"
+        )
 
 
 def console() -> None:

@@ -2,6 +2,16 @@
 
 import os
 
-import dense_labels  # noqa: F401, for it sets up TensorFlow, which the modules here import
+from dense_labels import progress  # dense_labels sets up TensorFlow, which the modules here import
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the modules here import TensorFlow: an error is one line
+
+
+def not_installed(module: str) -> BaseException:
+    """Returns what to raise where TensorFlow Serving's API is missing: a line that ends a command, or an error.
+
+    Args:
+      module: name of the module that imports it, "__main__" where it is run.
+    """
+    error = progress.not_installed("the gRPC API of TensorFlow Serving", "tensorflow-serving-api", "serving")
+    return SystemExit(f"error: {error}") if module == "__main__" else ImportError(str(error))

@@ -13,16 +13,20 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import grpc
 import numpy as np
 import tensorflow as tf
 from absl import flags
-from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from dense_labels import command_line, files, progress
 from dense_labels.exporting import decoding_graph
 from input_pipeline.storage import decoding
-from serving import drawing
+from serving import drawing, not_installed
+
+try:
+    import grpc
+    from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
+except ImportError as error:  # an extra
+    raise not_installed(__name__) from error
 
 _ANY_SIZE = 2**31 - 1  # pixels: the server knows its own limit
 
@@ -93,10 +97,11 @@ def ask(paths: Sequence[str], *, address: str, model: str, signature: str, out: 
       timeout_s: seconds that an answer may take.
 
     Raises:
-      ValueError: if a file is no picture, or `out` is one of them, or the server refuses, or does not answer.
+      ValueError: if a file is no picture, or `out` is one of them or a URL, or the server refuses, or does not answer.
     """
     if not paths:
         raise ValueError("no picture is named; give the files after the options")
+    files.check_local(out, "--out")
     paths, out = [os.path.expanduser(path) for path in paths], os.path.expanduser(out)
     if os.path.realpath(out) in map(os.path.realpath, paths):
         raise ValueError(f"--out={out}: is one of the pictures, which is not written over; give another")

@@ -139,6 +139,7 @@ def _first_input(resized, shown, context, node, name, arguments):
 
 def main() -> None:
     given = flags.FLAGS
+    files.check_local(given.out, "--out")
     content = convert(os.path.expanduser(given.model), given.to, task=given.signature)
     files.write_whole(os.path.expanduser(given.out), content)
     progress.say(f"{given.out}: {len(content) / 2**20:.2f} MiB")

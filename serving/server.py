@@ -14,21 +14,26 @@ import gc
 import signal
 import threading
 
-import grpc
 import numpy as np
 import tensorflow as tf
 from absl import flags
 from google.protobuf import any_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
 
 from dense_labels import command_line
+from serving import not_installed
+
+try:
+    import grpc
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_service_pb2_grpc,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
+except ImportError as error:  # an extra
+    raise not_installed(__name__) from error
 from serving import listening, versions
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

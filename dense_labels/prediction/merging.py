@@ -61,6 +61,7 @@ def merge_annotations(
         the format cannot hold what is to be written.
       OSError: if it cannot be written.
     """
+    files.check_local(out, "--merged")
     older, newer, out, folder = (pathlib.Path(path).expanduser() for path in (older, newer, out, pictures))
     _check_place(out, older, newer, folder)
     before, after = (read(path, folder, category or "") for path in (older, newer))

@@ -155,12 +155,13 @@ class Predictions:
           The files that were written.
 
         Raises:
-          ValueError: if there is no such format, as `check_formats` of their files, or a format cannot say what was
-            predicted, or returns neither bytes nor a function.
+          ValueError: if `out` is a URL, there is no such format, as `check_formats` of their files, or a format cannot
+            say what was predicted, or returns neither bytes nor a function.
           OSError: if a file cannot be written.
         """
         from dense_labels.prediction.formats import csv  # not above: formats are listed in the order of imports
 
+        files.check_local(out)
         folder = pathlib.Path(os.path.expanduser(os.fspath(out)))
         chosen = [FORMATS[name] for name in ([formats] if isinstance(formats, str) else formats)]
         _check_files(chosen)

@@ -107,6 +107,32 @@ def check_alike(strategy: tf.distribute.Strategy, facts: Mapping[str, str | int]
         )
 
 
+@contextlib.contextmanager
+def others_may_be_lost() -> Iterator[None]:
+    """Says what to do where TensorFlow gives up: another worker has ended, or a service of pairs knows nothing more.
+
+    Raises:
+      ConnectionError: in its place.
+    """
+    try:
+        yield
+    except tf.errors.NotFoundError as error:
+        if "iteration client id" not in error.message:
+            raise
+        raise ConnectionError(
+            "a service of pairs was started anew, and has lost the order; start the same command again, on each worker "
+            "where there are several, and it goes on from the last checkpoint"
+        ) from error
+    except tf.errors.OpError as error:
+        _, aborted, reason = error.message.partition("Collective ops is aborted by: ")
+        if not aborted:
+            raise
+        raise ConnectionError(
+            f"another worker was lost ({reason.splitlines()[0].partition('. ')[0]}); start all of them again with the "
+            "same commands, and they go on from the last checkpoint"
+        ) from error
+
+
 def _number(fact: str | int) -> int:
     return fact if isinstance(fact, int) else int(hashlib.sha256(fact.encode()).hexdigest()[:15], 16)
 

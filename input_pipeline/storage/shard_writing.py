@@ -62,8 +62,8 @@ def write(
       What was written.
 
     Raises:
-      ValueError: if the prefix is a folder, there are fewer pictures than shards, shards of other pictures or a
-        PREFIX.json of another program are there, or no picture can be read, of which no shards are left.
+      ValueError: if the prefix is a folder or a URL, there are fewer pictures than shards, shards of other pictures or
+        a PREFIX.json of another program are there, or no picture can be read, of which no shards are left.
       OSError, tf.errors.OpError: if a shard cannot be written; nothing of it is left then.
     """
     if not 1 <= shards <= min(len(paths), MOST_SHARDS):
@@ -96,6 +96,7 @@ def _file_beginning(prefix: str | os.PathLike) -> pathlib.Path:
 
     Not where they have been begun there.
     """
+    files.check_local(prefix, "--out")
     path = pathlib.Path(prefix).expanduser().absolute()
     begun = path.with_name(f"{path.name}.json").exists()
     if os.fspath(prefix).endswith("/") or path.is_dir() and not begun:

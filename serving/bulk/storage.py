@@ -76,15 +76,19 @@ def exists(pattern: str) -> bool:
       ValueError: if there is no such file system, or the package that knows it is missing.
       OSError: if it does not answer.
     """
+    return bool(_match(pattern, limits=[1]))
+
+
+def _match(pattern, **options):
     try:
-        return bool(FileSystems.match([pattern], limits=[1])[0].metadata_list)
-    except ValueError as error:
+        return FileSystems.match([pattern], **options)[0].metadata_list
+    except ValueError as error:  # of Beam, which knows no such file system
         raise ValueError(f"{pattern}: {error}") from error
 
 
 def matching(pattern: str) -> list[str]:
-    """Lists the paths of the files of a pattern, sorted."""
-    return sorted(each.path for each in FileSystems.match([pattern])[0].metadata_list)
+    """Lists the paths of the files of a pattern, sorted; raises what `exists` raises."""
+    return sorted(each.path for each in _match(pattern))
 
 
 def read(path: str) -> bytes:
@@ -178,11 +182,16 @@ def local_copy(folder: str) -> Iterator[str]:
       folder: of an exported model: of a version or, on this machine alone, of the versions.
 
     Raises:
-      ValueError: if there is nothing in a folder elsewhere, or its file system is not known.
+      ValueError: if there is nothing in a folder elsewhere, or its file system is not known, or is HDFS.
     """
     if not is_remote(folder):
         yield folder
         return
+    if folder.startswith("hdfs://"):
+        raise ValueError(
+            f"{folder}: Beam lists one folder of HDFS, and not those below; copy the model to the same place on the "
+            "disk of each worker, or to another kind of storage"
+        )
     top = folder.rstrip("/") + "/"
     if not exists(f"{top}saved_model.pb"):
         raise ValueError(f"{folder} holds no saved_model.pb; give the folder of a version, such as {top}1")

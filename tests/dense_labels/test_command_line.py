@@ -338,3 +338,8 @@ def test_a_printed_command_is_what_is_installed(monkeypatch, tmp_path):
     assert shlex.split(progress.command("eval", "--report")) == [str(script), "--report"]
     monkeypatch.setenv("PATH", f"/usr/bin:{script.parent}")
     assert progress.command("eval", "--report") == "dense-labels-eval --report"
+
+
+def test_an_export_to_a_bucket_is_refused_before_the_evaluation():
+    with pytest.raises(ValueError, match="^--export_dir=gs://bucket/served: must be a path of this machine, not a URL"):
+        command_line.check_export("gs://bucket/served", False, (1, 1), (1, 1))

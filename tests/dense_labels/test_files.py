@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from dense_labels import files
+from dense_labels import config_files, files
 from tests.commands import ROOT, environment
 
 
@@ -59,6 +59,39 @@ def test_a_bucket_is_no_new_folder(tmp_path, monkeypatch):
     said = "^gs://bucket/served: must be a path of this machine, not a URL"
     with pytest.raises(ValueError, match=said), files.new_folder("gs://bucket/served"):
         pass
+    assert not list(tmp_path.iterdir())
+
+
+def _merged(url):
+    from dense_labels.prediction import merging
+
+    return merging.merge_annotations("a.csv", "b.csv", url, pictures=".")
+
+
+def _previewed(url):
+    from input_pipeline import preview
+
+    return preview.main(config_files.find("folder"), url, 1)
+
+
+def _in_shards(url):
+    from input_pipeline.storage import shard_writing
+
+    return shard_writing.write(["a.png"], ".", url, 1)
+
+
+def _asked(url):
+    from serving import client
+
+    return client.ask(["a.png"], address="localhost:1", model="mine", signature="labels", out=url, timeout_s=1)
+
+
+@pytest.mark.parametrize("write", [_merged, _previewed, _in_shards, _asked])
+@pytest.mark.parametrize("url", ["gs://bucket/a", "s3://bucket/a/b.png"])
+def test_what_is_written_for_a_bucket_is_not_put_into_a_folder_of_its_name(tmp_path, monkeypatch, write, url):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"^--(out|output|merged)={url}: must be a path of this machine, not a URL"):
+        write(url)
     assert not list(tmp_path.iterdir())
 
 

@@ -388,6 +388,15 @@ def test_a_bucket_is_not_taken_for_a_folder_of_this_machine(options, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
+def test_workers_may_have_a_file_of_their_own_in_different_folders(monkeypatch):
+    def said(*files):
+        monkeypatch.setattr(config_lib.user_code, "registered_by", lambda entries: list(files))
+        return run_training._without_paths(config_files.find("folder"))
+
+    assert said("/home/a/my_loss.py") == said("/scratch/my_loss.py") != said("/home/a/other.py")
+    assert said() != said("/home/a/my_loss.py")
+
+
 def test_a_run_is_not_put_where_a_file_or_the_pictures_are(options, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"^--workdir=.*/notes\.txt: is a file; give the folder of a run"):

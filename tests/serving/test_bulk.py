@@ -409,6 +409,8 @@ MISTAKES = {
     "give the beginning of file names": {"output": "out/*"},
     "00000-of-00002.csv is of another number of shards; remove it": {"output": "{here}/old"},
     "holds no exported model": {"model": "{here}"},
+    "hdfs://in/served/1: Beam lists one folder of HDFS, and not those below": {"model": "hdfs://in/served/1"},
+    "gcs://out/mine": {"output": "gcs://out/mine"},
     "--batch_size=65: the model takes at most 64 pictures at once": {"batch_size": 65},
 }
 

@@ -2,6 +2,8 @@
 
 import io
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from input_pipeline.storage import decoding
 from serving import client
+from tests.commands import ROOT, environment
 
 
 def encoded(pixels, **options):
@@ -78,3 +81,18 @@ def test_pictures_and_the_drawing_may_lie_in_the_home_folder(tmp_path, monkeypat
     assert (tmp_path / "drawn" / "answers.png").exists()
     with pytest.raises(ValueError, match="photo.jpg: is one of the pictures, which is not written over"):
         client.ask(["~/photo.jpg"], out=str(tmp_path / "photo.jpg"), **given)
+
+
+@pytest.mark.parametrize("module", ["serving.client", "serving.server"])
+def test_without_the_api_one_line_says_what_to_install(module):
+    """Of a command; whoever imports the module gets an ImportError that says the same."""
+    lacking = "import sys; sys.modules['tensorflow_serving'] = None\n"
+    run = "import runpy; runpy.run_module(sys.argv[1], run_name='__main__')"
+    imported = "import importlib; importlib.import_module(sys.argv[1])"
+    said = 'needs tensorflow-serving-api, which is not installed: pip install "dense-labels[serving]"\n'
+    for code, beginning in ((run, "error: the gRPC API"), (imported, "ImportError: the gRPC API")):
+        command = [sys.executable, "-c", lacking + code, module]
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
+        last = done.stderr.splitlines(keepends=True)[-1]
+        assert done.returncode == 1 and last.startswith(beginning) and last.endswith(said)
+        assert ("Traceback" in done.stderr) == (code is imported)

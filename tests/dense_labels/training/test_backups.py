@@ -14,7 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 import dense_labels
-from dense_labels.training import archives, backups
+from dense_labels.training import archives, backups, strategies
 from tests import quick
 
 BUCKET = "pictures"
@@ -90,6 +90,15 @@ def test_another_machine_goes_on_to_the_same_weights(options, whole, place, tmp_
     steps = [(quick.EPOCHS - 1) * quick.STEPS, quick.EPOCHS * quick.STEPS]
     of_steps = [f"checkpoints/ckpt-{step}.{kind}" for step in steps for kind in ("data-00000-of-00001", "index")]
     assert names(place) == ["backup.json", "checkpoints/checkpoint", *of_steps, "config.json", "pictures.json"]
+
+
+def test_no_worker_ends_before_the_last_backup_is_in_the_store(options, tmp_path, monkeypatch):
+    """A worker that has ended does not come again, and worker 0 would wait for it if it is started anew."""
+    met, check, write = [], strategies.check_alike, backups.Backup._write
+    monkeypatch.setattr(strategies, "check_alike", lambda *given: check(*given) or met.append("met"))
+    monkeypatch.setattr(backups.Backup, "_write", lambda backup: write(backup) or met.append("written"))
+    dense_labels.train(**options, workdir=tmp_path / "one", backup=str(tmp_path / "mine.tar"))
+    assert met[-2:] == ["written", "met"]
 
 
 def test_a_work_directory_that_is_behind_or_of_another_run_is_refused(options, tmp_path, monkeypatch):

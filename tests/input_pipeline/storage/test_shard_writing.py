@@ -145,8 +145,9 @@ def test_a_shard_without_a_picture_that_the_system_failed_to_read_is_not_whole(p
     assert write(pictures, out) == dataclasses.replace(whole, shards=0)
 
     failing = True
-    write_shards.main(str(pictures), str(tmp_path / "other"), 3, False)
-    assert "note: 1 of these may be as good as any, for the system failed to read them" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="^1 of the pictures that are left out may be as good as any, for the system"):
+        write_shards.main(str(pictures), str(tmp_path / "other"), 3, False)
+    assert "6 pictures in 3 shards, 3 of them written now" in capsys.readouterr().out
 
 
 def test_nothing_gets_its_name_before_the_disk_has_it(pictures, tmp_path, monkeypatch):
