@@ -9,7 +9,8 @@ PYTEST = -m pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder --
 # and old runs.
 DIFFERS = tests/test_old_runs.py tests/dense_labels/test_compat.py tests/dense_labels/test_kept_heads.py \
 	tests/dense_labels/detection tests/dense_labels/training tests/dense_labels/exporting tests/models tests/serving/test_loader.py \
-	$(addprefix tests/dense_labels/method/,test_losses.py test_introspection_loss.py test_pair_loss.py test_label_sphere.py) \
+	$(addprefix tests/dense_labels/method/,test_losses.py test_introspection_loss.py test_pair_loss.py test_label_sphere.py \
+	test_exchange.py test_one_pass.py test_sparse_landmarks.py) \
 	tests/input_pipeline/storage/test_videos.py tests/dense_labels/prediction/test_video_prediction.py \
 	tests/input_pipeline/views/test_warps.py tests/input_pipeline/simulation \
 	tests/test_mains.py::test_two_workers_of_which_one_is_lost_and_comes_back_end_with_the_weights_of_one \

@@ -118,7 +118,9 @@ def test_a_recorded_row_is_only_read(data, monkeypatch, tmp_path, capsys):
 def test_the_projects_records_are_read_and_said_to_be_of_an_earlier_version(data, monkeypatch, capsys, folder):
     monkeypatch.setattr(choosing, "_measure", None)
     asked(monkeypatch, _RESULTS=str(ROOT / "benchmarks" / "results" / folder))
-    for path in sorted((ROOT / "benchmarks" / "results" / folder).glob("*.json")):
+    paths = sorted((ROOT / "benchmarks" / "results" / folder).glob("*.json"))
+    assert paths
+    for path in paths:
         made = json.loads(path.read_text())["asked"]
         budget, draw, (known, test) = (made.pop(key) for key in ("budget", "draw", "pictures"))
         facts = {**made, "settings": {}, "copies": 8, "data": {}, **({"recipe": 7} if "weights" in made else {})}

@@ -35,8 +35,7 @@ def test_bytes_come_out_as_they_went_in_and_as_late_as_the_network_is_slow():
             while len(received) < len(sent):
                 received += connection.recv(1 << 16)
         assert received == sent and cluster.sent() == [len(sent), len(sent)]
-        least = 2 * _DELAY + len(sent) / _BANDWIDTH
-        assert least < time.monotonic() - begun < 5 * least
+        assert time.monotonic() - begun > 2 * _DELAY + len(sent) / _BANDWIDTH
 
 
 def test_one_that_is_not_there_yet_is_tried_again_by_who_asked():

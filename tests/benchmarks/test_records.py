@@ -239,7 +239,9 @@ def test_what_a_record_of_an_earlier_version_lacks_is_said(tmp_path, monkeypatch
 
 def test_the_projects_records_of_framing_are_read_by_the_facts_of_runs_today(monkeypatch, capsys):
     keep(monkeypatch, RESULTS / "framing_faces")
-    for path in sorted((RESULTS / "framing_faces").glob("*.json")):
+    paths = sorted((RESULTS / "framing_faces").glob("*.json"))
+    assert paths
+    for path in paths:
         asked = {**json.loads(path.read_text())["asked"], "data": {"name": "coco", "size": [100, 100], "crop": 15}}
         assert rows.recorded(path.stem, asked, None, rows.LATER)["framed_alike_px"] > 0
         assert f"{path.stem}: read from {path}; it is of an earlier version" in capsys.readouterr().out

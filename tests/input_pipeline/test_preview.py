@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dense_labels import config_files
+from dense_labels import config_files, run_config
+from dense_labels.pictures import pairs as pairs_lib
 from input_pipeline import pipeline, preview
 from tests import commands
 
@@ -23,6 +24,27 @@ def test_a_preview_shows_some_pairs(tmp_path):
     assert "3 pictures of 40 x 32" in ran.stdout and ran.stdout.endswith(f"2 pairs: {output}\n")
     shown = np.asarray(Image.open(output))
     assert shown.ndim == 3 and np.ptp(shown) > 200
+
+
+def test_a_preview_draws_pairs_of_the_training_with_their_correspondences(tmp_path, monkeypatch):
+    config, drawn = config_files.find("folder"), []
+    config.data.dir, config.data.cache_dir = str(tmp_path / "pictures"), str(tmp_path / "cache")
+    (tmp_path / "pictures").mkdir()
+    for index in range(3):
+        noise = np.random.default_rng(index).integers(0, 256, [32, 40, 3], np.uint8)
+        Image.fromarray(noise).save(tmp_path / "pictures" / f"{index}.png")
+
+    def panel(pairs, stride):
+        drawn.append((pairs, stride))
+        return np.zeros([4, 4, 3], np.uint8)
+
+    monkeypatch.setattr(pairs_lib, "pairs_panel", panel)
+    preview.main(config, str(tmp_path / "preview.png"), 2)
+    ((found, stride),) = drawn
+    source = pipeline.prepare(run_config.with_absolute_paths(config))
+    for ours, theirs in zip(found, pipeline.example_pairs(source, "train", stride=stride, count=2), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert len(found.image_a) == 2 and stride == 2
 
 
 def test_a_preview_among_the_pictures_is_refused_before_they_are_read(tmp_path, monkeypatch):

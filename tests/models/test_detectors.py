@@ -56,8 +56,15 @@ def test_a_file_of_resnet_makes_a_detector_of_resnet(tmp_path):
     trunk = tf.keras.applications.ResNet50(include_top=False, weights=None, input_shape=[None, None, 3])
     trunk.save_weights(path) if not compat.KERAS_3 else trunk.save(path)
     detector = Detector.create(1, (32, 32), weights=path, seed=0)
-    value = detector.network.get_layer(index=3).get_layer("conv4_block6_1_conv").weights[0]
+    inner = detector.network.get_layer(index=3)
+    value = inner.get_layer("conv4_block6_1_conv").weights[0]
     np.testing.assert_array_equal(value, trunk.get_layer("conv4_block6_1_conv").weights[0])
+    assert detector.state()["frozen"] == "conv2_block3_out"  # of a trained trunk the first blocks, and all norms
+    names = [layer.name for layer in inner.layers]
+    first = inner.layers[: names.index("conv2_block3_out") + 1]
+    norms = [layer for layer in inner.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
+    assert norms and not any(layer.trainable_weights for layer in (*first, *norms))
+    assert inner.get_layer("conv4_block6_1_conv").trainable_weights
     images = np.random.default_rng(0).uniform(size=[1, 32, 32, 3]).astype(np.float32)
     again = Detector.from_state(detector.state())
     np.testing.assert_array_equal(again(images)["heatmaps"], detector(images)["heatmaps"])

@@ -29,6 +29,10 @@ def test_the_peak_of_a_drawn_dot_is_found_within_a_twentieth_of_a_cell(places):
     assert error.max() < 0.05 * STRIDE
 
 
+def test_a_map_of_zeros_has_its_peak_in_its_first_cell():
+    np.testing.assert_array_equal(heat_maps.window_means(tf.zeros([1, 1, 4, 6]), STRIDE), [[[2, 2]]])
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_dot_at_the_border_is_found_too(turned):
     """Within a fifth of a cell, though the border cuts it: a plain mean would lie a cell further inside."""

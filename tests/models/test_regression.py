@@ -292,3 +292,22 @@ def test_the_labels_are_not_copied(monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.8 * labels.nbytes  # once the squares of all, for their mean
+
+
+def test_what_does_best_on_pictures_that_were_held_out_is_kept(monkeypatch):
+    """Two of twenty pictures, each with all of its views. Here a candidate errs by what it holds."""
+    judged, fitted = [], []
+    start, best, last = (np.full([1, 2, 3], value, np.float32) for value in (3.0, 1.0, 5.0))
+    monkeypatch.setattr(regression, "_regress", lambda vectors, *_: (np.zeros(1), np.zeros(1)))
+    monkeypatch.setattr(
+        regression, "_descend", lambda begun, used, *_: fitted.append(used) or [[best, *begun[1:]], [last, *begun[1:]]]
+    )
+    monkeypatch.setattr(regression, "_positions", lambda data, vectors: judged.append(data) or vectors)
+    monkeypatch.setattr(regression, "_mean_distance", lambda positions, *_: positions.mean())
+    labels = np.random.default_rng(0).normal(size=[40, 4, 5, 3]).astype(np.float32)
+    pictures = np.repeat(np.arange(20), 2)
+    known = labelled(labels, np.full([40, 1, 2], 4, np.float32), stride=STRIDE, picture=pictures)
+    kept = regression._train(start, regression._data(known), "shared", np.random.default_rng(1), 1)
+    assert (kept[0] == best).all() and len(judged) == 4
+    held_out = {picture for data in judged for picture in data.picture}
+    assert len(held_out) == 2 and held_out.isdisjoint(fitted[0].picture) and len(fitted[0].picture) == 36

@@ -49,7 +49,11 @@ def test_landmarks_count_in_the_loss_as_much_as_they_are_known():
     images, places = tf.random.stateless_uniform([1, 32, 48, 3], [0, 1]), tf.constant([[[20.0, 16.0], [0.0, 0.0]]])
     weights = [[1, 0], [0, 1], [1, 0.5], [0, 0]]
     first, second, both, none = (float(step(images, places, tf.constant([each], tf.float32))) for each in weights)
-    assert first > 1.2 * second  # three quarters of whose peak lie outside of the image
+    scores = detector.head.logits(detector.network(images, training=True)).numpy()[0]
+    y, x = np.mgrid[: scores.shape[0], : scores.shape[1]] + 0.5  # in cells; a target falls with 1.5 of them
+    targets = [np.exp(-((x - left / 4) ** 2 + (y - top / 4) ** 2) / (2 * 1.5**2)) for left, top in places[0].numpy()]
+    entropies = np.logaddexp(0, scores) - np.stack(targets, axis=-1) * scores
+    assert [first, second] == pytest.approx(entropies.sum(axis=(0, 1)).tolist(), rel=1e-4)
     assert both == pytest.approx((first + 0.5 * second) / 1.5, rel=1e-5) and none == 0
 
 

@@ -111,7 +111,7 @@ def test_a_second_detector_goes_on_without_locating_the_landmarks_again(dots, se
     assert begun == [2] and parts(settings.kept_in) == ["detector", "detector"]
 
 
-def test_all_that_determines_a_detector_is_in_its_name(dots, settings, tmp_path):
+def test_all_that_determines_a_detector_is_in_its_name(dots, settings, tmp_path, monkeypatch):
     weights = tmp_path / "weights.h5"
     weights.write_bytes(b"1")
     settings = dataclasses.replace(settings, weights=str(weights))
@@ -124,12 +124,15 @@ def test_all_that_determines_a_detector_is_in_its_name(dots, settings, tmp_path)
 
     brighter = dataclasses.replace(settings.views, brightness=0.5)
     changed = [{"seed": 4}, {"steps": 8}, {"views": brighter}, {"flip_pairs": ((0, 1),)}, {"all_round": True}]
+    changed += [{"upside_down": True}, {"times": 2}]
     names = [name(), name(pixels), name(moved), name(dots, dots.labels.values)] + [name(**each) for each in changed]
     assert len(set(names)) == len(names) and name() == name(kept_in=str(tmp_path)) == names[0]
     weights.write_bytes(b"2")
     assert name() not in names
     (tmp_path / "moved.h5").write_bytes(b"1")
     assert name(weights=str(tmp_path / "moved.h5")) == names[0]
+    monkeypatch.setattr(fitting, "RECIPE", fitting.RECIPE + 1)
+    assert name(weights=str(tmp_path / "moved.h5")) not in names
 
 
 def keep(folder, number):

@@ -37,6 +37,15 @@ def test_errors_are_expected_as_they_were():
         assert answered(found, new_scores)["expected_error"][rows].mean() == pytest.approx(new[rows].mean(), rel=0.05)
 
 
+def test_the_slope_of_few_distances_is_drawn_to_0_as_by_two_a_logit_away():
+    scores, distances = planted(10)
+    scores, distances = scores.reshape(20, 1), distances.reshape(20, 1)
+    found = calibration.fit(scores, distances, distances / 50)
+    x, y = np.log(scores / (1 - scores))[:, 0], np.log(distances)[:, 0]
+    x, y = x - x.mean(), y - y.mean()
+    assert found["expected"][0, 1] == pytest.approx(x @ y / (x @ x + 2), rel=1e-4)
+
+
 def test_likelihoods_are_shares_of_what_is_nearly_right():
     scores, distances = planted(4000)
     found = calibration.fit(scores, distances, distances / 50)

@@ -49,6 +49,12 @@ def test_an_image_may_be_higher_than_wide(monkeypatch):
     assert measure([first, second], masks)["cycle_within_percent"] == 50
 
 
+def test_cells_are_tried_all_over_an_image_that_has_many():
+    places = cycle_consistency._starts(np.ones([64, 64]), (32, 32), STRIDE)
+    assert len(places) == 200 and len(np.unique(places, axis=0)) == 200
+    assert (np.ptp(places, axis=0) > 56).all() and abs(places.mean(axis=0) - 32).max() < 2
+
+
 def test_labels_of_different_pictures_that_have_nothing_in_common_do_not_return():
     random = np.random.default_rng(0)
     found = measure(random.normal(size=[3, CELLS, CELLS, 8]).astype(np.float32))

@@ -122,6 +122,13 @@ def test_colour_basis_finds_the_subspace_that_labels_lie_in():
     assert (np.take_along_axis(basis, np.abs(basis).argmax(axis=0)[np.newaxis], axis=0) > 0).all()
 
 
+def test_directions_seen_by_a_colour_basis_have_a_root_mean_square_length_of_1():
+    labels = random_labels(2000, 20) * np.linspace(3, 1, 20)
+    directions = labels / np.linalg.norm(labels, axis=-1, keepdims=True)
+    squares = np.square(directions @ label_sphere.colour_basis(labels)).mean(axis=0)
+    assert squares.sum() == pytest.approx(1, rel=1e-4) and (np.diff(squares) < 0).all()
+
+
 def test_colour_basis_does_not_depend_on_order_or_length_of_labels():
     labels = random_labels(500, 5) * [5, 4, 3, 2, 1]
     other = (labels * np.linspace(1, 9, 500)[:, np.newaxis])[::-1].reshape(20, 25, 5)

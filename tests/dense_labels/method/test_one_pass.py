@@ -75,6 +75,14 @@ def test_any_blocks_give_the_plain_form(name, gamma, block_bytes, pack, monkeypa
     assert_equal(one_pass(name, gamma, *batch, pack=pack), plain(name, gamma, *batch), 1e-5)
 
 
+def test_a_block_of_scores_is_small_however_many_cells_there_are():
+    """As memory grows with the cells, not with their pairs."""
+    for cells in (2000, 20000):
+        count, (rows,) = one_pass_lib._blocks(cells, tf.zeros([cells, 3]))
+        assert rows.shape[0] == count > 1 and count * rows.shape[1] >= cells
+        assert rows.shape[1] * cells * 4 <= 2**26
+
+
 @every_loss
 def test_float64_agrees_to_its_own_precision(name, gamma, monkeypatch):
     monkeypatch.setattr(one_pass_lib, "_block_bytes", lambda: 2**14)

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from dense_labels.prediction.formats import sheet
 from dense_labels.prediction.predictions import Predictions, check_formats
 from dense_labels.registry import FORMATS
 from input_pipeline.readers import annotation_files, coco, points_csv
@@ -256,12 +257,38 @@ def test_what_tps_would_take_for_not_placed_is_said(predictions, tmp_path, capsy
     )
 
 
-def test_the_sheet_begins_with_the_least_certain_picture(predictions, tmp_path):
+def test_the_sheet_is_a_picture_of_pictures(predictions, tmp_path):
     (tmp_path / "sheet.png").write_bytes(content(predictions, "sheet"))
-    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
-    assert sheet.ndim == 3 and sheet.shape[1] > 2 * 220
-    colours = {tuple(colour) for colour in sheet.reshape(-1, 3)[::7]}
+    shown = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert shown.ndim == 3 and shown.shape[1] > 2 * 220
+    colours = {tuple(colour) for colour in shown.reshape(-1, 3)[::7]}
     assert (90, 160, 200) in colours and len(colours) > 10
+
+
+def test_the_sheet_shows_the_24_lowest_scores_in_their_order(predictions, monkeypatch):
+    rows = np.random.default_rng(0).permutation(30)
+    score = np.float32(np.tile(rows[:, np.newaxis] / 30, [1, 3]))
+    many = dataclasses.replace(predictions.take([0] * 30), names=tuple(f"{row}.png" for row in rows), score=score)
+    asked = []
+    monkeypatch.setattr(sheet, "draw_rows", lambda *given: asked.append(given[1:]) or b"")
+    assert content(many, "sheet") == b""
+    ((chosen, captions),) = asked
+    assert [many.names[row] for row in chosen] == [f"{n}.png" for n in range(24)]
+    assert captions == [f"{n / 30:.2f}" for n in range(24)]
+
+
+def test_the_sheet_shows_landmarks_where_they_lie_in_small_copies(predictions, tmp_path, monkeypatch):
+    Image.new("RGB", (440, 110), (20, 220, 40)).save(tmp_path / "a.png")
+    sizes = np.array([[110, 440], [90, 30]])
+    drawn = []
+    monkeypatch.setattr(sheet, "_draw", lambda tiles, *given: drawn.append(given))
+    sheet.draw_rows(dataclasses.replace(predictions, sizes=sizes), [1, 0], ["second", "first"])
+    (row, column, picture, points), (other_row, other_column, other, others) = drawn
+    assert (row, column, other_row, other_column) == (0, 0, 0, 1)
+    assert picture.shape == (220, 73, 3) and other.shape == (55, 220, 3)
+    assert (picture == (90, 160, 200)).all() and (other == (20, 220, 40)).all()
+    np.testing.assert_allclose(points, predictions.points[1] * [73 / 30, 220 / 90], rtol=1e-5)
+    np.testing.assert_allclose(others, predictions.points[0] / 2, rtol=1e-5)
 
 
 def test_files_are_written_whole_or_not_at_all(predictions, tmp_path):

@@ -32,6 +32,8 @@ def test_the_second_papers_loss_has_its_settings():
         assert type(layer) is introspection_loss.IntrospectionLoss
         assert (layer.stride, layer.points_stride) == (stride, points_stride)
         assert (layer.tau1, layer.tau2, layer.points, layer.hard_negatives) == (2.0, 5.0, 70, 3)
+    for layer in (LOSSES["introspection"].value(Config(), 8), introspection_loss.IntrospectionLoss(8, 2)):
+        assert (layer.tau1, layer.tau2, layer.points, layer.hard_negatives) == (1, 30, 700, 30)  # as the paper has them
 
 
 @pytest.mark.parametrize(

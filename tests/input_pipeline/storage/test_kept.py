@@ -1,5 +1,6 @@
 """Tests of what is made once: whole or not at all, by one process at a time."""
 
+import concurrent.futures
 import errno
 import fcntl
 import os
@@ -85,20 +86,17 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert names(tmp_path) == [".lock", "name", "whole"]
 
 
-def test_two_at_once_make_it_once(tmp_path):
-    begun, calls = threading.Event(), []
+def test_two_at_once_make_it_once(tmp_path, monkeypatch):
+    waits, calls = threading.Event(), []
+    monkeypatch.setattr(kept.progress, "note", lambda words: waits.set())  # that another process makes it
 
     def make(folder):
         calls.append(folder)
-        begun.wait(timeout=10)
+        assert waits.wait(10)
         write(folder)
 
-    threads = [threading.Thread(target=kept.make_once, args=(tmp_path / "name", make, check)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    begun.set()
-    for thread in threads:
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: kept.make_once(tmp_path / "name", make, check), range(2)))
     assert len(calls) == 1 and names(tmp_path / "name") == ["content"]
 
 
