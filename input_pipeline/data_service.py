@@ -61,7 +61,7 @@ def find(addresses: str) -> tuple[str, ...]:
     for address, place in zip(found, places):
         try:
             socket.create_connection((place[1], int(place[2])), timeout=_PATIENCE).close()
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:  # the last of a name that is none
             raise ValueError(f"no service answers at {address} ({error}); start it there with {_COMMAND}") from error
         if (workers := _workers(address)) != 1:
             raise ValueError(f"{address} has {workers} workers, which would repeat pairs; start it with {_COMMAND}")

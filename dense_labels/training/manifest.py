@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import pathlib
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -18,7 +20,13 @@ _NAMED = 3  # files that a message names
 
 
 def relative(pictures: Mapping[str, str], folder: str) -> dict[str, str]:
-    """Names pictures from their folder, which may be moved as a whole: path -> SHA-256 becomes name -> SHA-256."""
+    """Names pictures from their folder, which may be moved as a whole: path -> SHA-256 becomes name -> SHA-256.
+
+    Of a pattern it is the folder that stands before its first wildcard, so that a pattern and the folder of the same
+    files give the same names.
+    """
+    while glob.has_magic(folder) and not os.path.exists(folder):
+        folder = os.path.dirname(folder)
     return {pathlib.PurePath(os.path.relpath(path, folder)).as_posix(): digest for path, digest in pictures.items()}
 
 
@@ -60,6 +68,7 @@ def check(workdir: str | os.PathLike, shown: Shown, *, allow_changes: bool) -> b
     kept = _read(pathlib.Path(workdir) / FILE)
     if kept is None:
         return False
+    kept = _as_named_today(kept, shown)
     changes = differences(kept, shown)
     if changes and not allow_changes:
         raise ValueError(
@@ -110,6 +119,14 @@ def differences(old: Shown, new: Shown) -> str:
     if not said and None not in (old.order, new.order) and old.order != new.order:
         said = ["the same in another order, as of annotations that were written anew"]
     return ", ".join(said)
+
+
+def _as_named_today(kept, shown):
+    """The pictures that a run began with; of a pattern earlier versions named them from the pattern, as ../NAME."""
+    names = {name: re.sub(r"^(\.\./)+", "", name) for name in kept.pictures}
+    if kept.pictures.keys() == shown.pictures.keys() or set(names.values()) != shown.pictures.keys():
+        return kept
+    return kept._replace(pictures={names[name]: digest for name, digest in kept.pictures.items()})
 
 
 def _composed(name):

@@ -15,7 +15,7 @@ from input_pipeline.readers.normalisers import WIDTH
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.storage import decoding, orientation
 
-_FAR = 0.5  # of the longer side of the picture: landmarks further outside are mistakes, not cut off
+FAR = 0.5  # of the longer side of the picture: landmarks further outside are mistakes, not cut off
 _MANY = 0.25  # of the landmarks, or of boxes that would lie inside if they were written in another way
 _BEYOND, _ROUNDED = 0.02, 2  # of the side; pixels: how far beyond its picture a box may end
 _SMALLEST = 8  # pixels: in smaller pictures shares of a side could be pixels
@@ -191,7 +191,7 @@ def _check_inside(pictures, sizes):
 def _without_far(pictures, sizes):
     """The pictures without the landmarks that lie far outside."""
     annotated = pictures.annotated > 0
-    far = annotated & (_beyond(pictures.landmarks, sizes) > _FAR * sizes.max(axis=1, keepdims=True))
+    far = annotated & (_beyond(pictures.landmarks, sizes) > FAR * sizes.max(axis=1, keepdims=True))
     if not far.any():
         return pictures
     row, k = np.argwhere(far)[0]

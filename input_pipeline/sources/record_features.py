@@ -9,7 +9,7 @@ from 0 at the centre of the first. A pair of which both numbers are below 0 or n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,18 +37,19 @@ class Layout(NamedTuple):
     names: tuple[str, ...] = ()  # of the landmarks, where they have any
 
 
-def of_record(record: bytes, path: str, *, image: str, keypoints: str) -> Layout:
+def of_record(looked_at: Sequence[bytes], path: str, *, image: str, keypoints: str) -> Layout:
     """Finds out how records are laid out that nothing else describes.
 
     Args:
-      record: the first of them.
-      path: of its file, for messages.
+      looked_at: some of them: the first says how all are, the others whether its key points may be x, y, v of COCO.
+      path: of the file of the first, for messages.
       image, keypoints: names of features; "" for the usual name of a picture, and for no key points.
 
     Raises:
       ValueError: if the record is neither a picture nor a `tf.train.Example`, or lacks a feature; or a feature is of
         another kind: key points are 2 K numbers x0, y0, x1, y1, ...
     """
+    record = looked_at[0]
     if record.startswith(decoding_graph.MAGIC):
         if image or keypoints:
             raise ValueError(
@@ -62,9 +63,8 @@ def of_record(record: bytes, path: str, *, image: str, keypoints: str) -> Layout
     if not keypoints:
         return Layout(lambda whole: _without_points(tf.io.parse_single_example(whole, spec)[image]))
     kind = _check_feature(path, "keypoints", keypoints, features, ("float_list", "int64_list"))
-    values = getattr(features[keypoints], kind).value
-    numbers, marks = len(values), set(values[2::3])
-    if numbers % 3 == 0 and marks <= {0, 1, 2} and marks & {1, 2} and max(values) > 2:
+    numbers = len(getattr(features[keypoints], kind).value)
+    if _are_marked([getattr(_features(each, path)[keypoints], kind).value for each in looked_at], numbers):
         raise ValueError(
             f"config.data.keypoints={keypoints}: must be pairs x, y; in {path} they look like x, y, v of COCO"
         )
@@ -105,6 +105,15 @@ def of_dataset(features: tfds.features.FeaturesDict, name: str, *, image: str, k
         return _with_points(found[image], tf.ensure_shape(values, shape))
 
     return Layout(parse, shape[0], names)
+
+
+def _are_marked(values, numbers):
+    """Whether lists of so many numbers are x, y, v of COCO; an object that nobody annotated has no mark but 0."""
+    alike = np.array([each for each in values if len(each) == numbers])
+    if numbers % 3 or not alike.size:
+        return False
+    marks = set(alike[:, 2::3].flat)
+    return marks <= {0, 1, 2} and bool(marks & {1, 2}) and alike.max() > 2
 
 
 def _features(record, path):

@@ -5,6 +5,7 @@ order that is random over all shards and a function of the seed. There is no buf
 reads nothing of what it has passed. What this asks of a disk is to read pictures from all over, many at a time.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -12,14 +13,15 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from dense_labels import progress
 from dense_labels.batches import ImageBatch, LandmarkBatch
 from dense_labels.compat import without_autograph
 from dense_labels.config import Config, ViewsConfig
 from input_pipeline.readers import consistency
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.sources import base, sizes
+from input_pipeline.sources import base, sizes, warps
 from input_pipeline.sources.record_features import Layout, of_record
-from input_pipeline.storage import encoded, records, resized
+from input_pipeline.storage import decoding, encoded, records, resized
 from input_pipeline.views import pairs
 
 _LOOKED_AT = 64  # records, for the sizes of the pictures and to see that they can be read
@@ -105,11 +107,13 @@ class Shards(base.Source):
 
         def landmarks(index, _):
             examples = read_these(index)
-            scale = tf.cast(examples.size[:, ::-1], tf.float32) / tf.constant(self.size[::-1], tf.float32)
+            sides = tf.cast(examples.size[:, ::-1], tf.float32)  # [B, 2]
+            scale = sides / tf.constant(self.size[::-1], tf.float32)
+            near = ~_is_far(examples.points, sides)  # others are slips, as of files
             return LandmarkBatch(
                 image=self._as_seen(examples.image),
                 landmarks=examples.points / scale[:, tf.newaxis] - self.margin,
-                annotated=examples.annotated,
+                annotated=examples.annotated * tf.cast(near, tf.float32),
                 scale=scale,
                 normaliser=tf.cast(examples.size[:, 1], tf.float32),
                 picture=examples.place,
@@ -195,7 +199,7 @@ def prepare(config: Config) -> Shards:
     """
     data = config.data
     found = records.index(records.find(data.dir))
-    layout = of_record(found.first(), found.paths[0], image=data.image, keypoints=data.keypoints)
+    layout = of_record(_contents(found), found.paths[0], image=data.image, keypoints=data.keypoints)
     split = Split(found, layout)
     return create(config, {"train": split, **({"annotated": split} if layout.landmarks else {})})
 
@@ -209,6 +213,7 @@ def create(config: Config, splits: Mapping[str, Split]) -> Shards:
     data, train = config.data, splits["train"]
     looked_at = _some(train)
     size = sizes.choose(data, resized.Found(len(train.records), _sizes(looked_at)))
+    warps.warn_of_warps(config.views, size, data.crop)
     for split in [splits[name] for name in ("annotated", "test") if name in splits]:
         _check_landmarks(split, looked_at if split is train else _some(split), data.keypoints)
     return Shards(splits, config.views, size=size, crop=data.crop)
@@ -221,22 +226,67 @@ def _sizes(examples: Examples) -> np.ndarray:
 
 
 def _check_landmarks(split: Split, examples: Examples, keypoints: str) -> None:
-    """Refuses key points that cannot be in pixels of their pictures."""
+    """Refuses key points that cannot be in pixels of their pictures, and warns of those that may be of another one."""
     names = [split.records.name(place).numpy().decode() for place in examples.place]
     pictures = Pictures(tuple(names), landmarks=np.array(examples.points), annotated=np.array(examples.annotated))
     if not pictures.annotated.any():
         return
+    size = np.array(examples.size)
     try:
-        consistency.check_landmarks(pictures, np.array(examples.size))
+        consistency.check_landmarks(pictures, size)
     except ValueError as error:
         raise ValueError(f"config.data.keypoints={keypoints}: {error}") from error
+    sides = tf.cast(examples.size[:, ::-1], tf.float32)
+    far = int(tf.reduce_sum(examples.annotated * tf.cast(_is_far(examples.points, sides), tf.float32)))
+    if far:
+        progress.warn(
+            f"{far} of {int(pictures.annotated.sum())} key points of the {len(names)} pictures that were looked at lie "
+            "far outside; such key points are taken for not annotated"
+        )
+    stored = [decoding.read_orientation(name, content=file) for name, file in zip(names, _files(split, examples.place))]
+    if turned := [name for name, each in zip(names, stored) if each > 1]:
+        progress.warn(
+            f"{turned[0]} is turned by its EXIF orientation ({len(turned)} of {len(names)} pictures that were looked "
+            "at), and key points are taken to be of the upright picture, as viewers show it; a program that does not "
+            "turn pictures, such as tensorflow-datasets, gives other places"
+        )
+
+
+def _is_far(points: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    """Which points [B, K, 2] lie further outside of their pictures than what the border cuts off; sides are (w, h)."""
+    beyond = tf.reduce_max(tf.maximum(-points, points - sides[:, tf.newaxis]), axis=-1)
+    return beyond > consistency.FAR * tf.reduce_max(sides, axis=1)[:, tf.newaxis]
+
+
+@without_autograph
+def _files(split: Split, places: tf.Tensor) -> list[bytes]:
+    """The encoded pictures of records."""
+
+    def file(place):
+        return split.layout.parse(split.records.read(place)).file
+
+    return list(tf.data.Dataset.from_tensor_slices(places).map(file).as_numpy_iterator())
+
+
+def _places(found: records.Records) -> tf.Tensor:
+    """Numbers of the records that are looked at, from all over them, the first of which is the first."""
+    count = min(_LOOKED_AT, len(found))
+    return base.spread(tf.range(count, dtype=tf.int64), count, len(found))
+
+
+def _contents(found: records.Records) -> list[bytes]:
+    """The content of the records that are looked at, less those that are damaged, which `_some` names."""
+    contents = [found.first()]
+    for place in _places(found)[1:]:
+        with contextlib.suppress(tf.errors.DataLossError):
+            contents.append(found.read(place).numpy())
+    return contents
 
 
 @without_autograph
 def _some(split: Split) -> Examples:
     """Reads pictures from all over a split, resized to next to nothing."""
-    count = min(_LOOKED_AT, len(split.records))
-    places = base.spread(tf.range(count, dtype=tf.int64), count, len(split.records))
+    places = _places(split.records)
     try:
         return next(iter(tf.data.Dataset.from_tensors(places).map(lambda these: read(split, these, (1, 1)))))
     except tf.errors.InvalidArgumentError as error:

@@ -1,6 +1,7 @@
 """Simulated video as a source of pairs: two stored frames and the exact motion between them."""
 
 import abc
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -104,4 +105,5 @@ def prepare(build: Callable[..., FramePairs], data: DataConfig) -> FramePairs:
     try:
         return build(data.dir, num_pairs=data.num_pairs, seed=data.seed)
     except json_format.ParseError as error:
-        raise ValueError(f"the data set in {data.dir} is damaged; delete it and run again ({error})") from error
+        folder = os.path.join(data.dir, data.name)  # `data.dir` may hold other data sets
+        raise ValueError(f"the data set in {folder} is damaged; delete it and run again ({error})") from error

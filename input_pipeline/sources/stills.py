@@ -8,19 +8,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from dense_labels import progress
 from dense_labels.batches import AnnotatedPairBatch, ImageBatch, LandmarkBatch
 from dense_labels.config import Config, ViewsConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import consistency
 from input_pipeline.readers import folder as folder_reader
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.sources import agreement, base, sizes
+from input_pipeline.sources import agreement, base, sizes, warps
 from input_pipeline.storage import resized
-from input_pipeline.views import pairs, point_maps, view_maps
+from input_pipeline.views import pairs, view_maps
 from input_pipeline.views.view_maps import ViewMaps
-
-_LEAST_VISIBLE = 0.5  # of the cells; with the published warps it is four fifths
 
 
 class Stills(base.Source):
@@ -167,17 +164,6 @@ class Stills(base.Source):
         longer = np.max(scale * np.float32(self.size[::-1]), axis=-1)
         return float(np.median(np.linalg.norm((high + low) * scale, axis=-1) / longer)) if several.any() else np.nan
 
-    def visible_share(self, *, count: int) -> float:
-        """Returns the share of the cells of A that lie in B, over a few warps as they are drawn in training."""
-        seeds = tf.stack([tf.zeros(count, tf.int64), tf.range(count, dtype=tf.int64)], axis=-1)
-        views = self._views
-
-        @tf.function(autograph=False)
-        def points_in_b():
-            return self._draw_maps(seeds, 2, views, views.strength).points_in_b
-
-        return float(tf.reduce_mean(tf.cast(point_maps.inside(points_in_b(), self.input_size), tf.float32)))
-
     def _draw_maps(self, seeds: tf.Tensor, stride: int, views: ViewsConfig, strength: float) -> ViewMaps:
         return view_maps.draw_chosen(seeds, self.size, views, stride=stride, crop=self.margin, strength=strength)
 
@@ -247,7 +233,7 @@ def prepare(config: Config, *, only: Sequence[str] = (), most: int = 0, last: Co
     source = Stills({split: stores[id(pictures)] for split, pictures in splits.items()}, config.views, data.crop)
     agreement.warn_of_copies(*(stores.get(id(splits.get(each))) for each in ("annotated", "test")))
     if not only:
-        _warn_of_warps(source)
+        warps.warn_of_warps(config.views, size, data.crop)
     return source
 
 
@@ -264,10 +250,3 @@ def _spread(pictures: Pictures, most: int, last: Collection[str]) -> Pictures:
 def _evenly(count: int, most: int) -> np.ndarray:
     """The places of at most so many of `count` things, from all over them."""
     return np.arange(min(most, count)) * count // max(min(most, count), 1)
-
-
-def _warn_of_warps(source: Stills) -> None:
-    """Warns where the warps take most cells of A out of B, where nothing can be learned from them."""
-    visible = source.visible_share(count=64)
-    if visible < _LEAST_VISIBLE:
-        progress.warn(f"{1 - visible:.0%} of the cells of a view are not in the other; lower config.views.strength")

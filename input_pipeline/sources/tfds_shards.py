@@ -5,6 +5,7 @@ import pathlib
 import re
 
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
 from dense_labels.config import Config, DataConfig
 from input_pipeline.readers.folder import matching
@@ -13,6 +14,7 @@ from input_pipeline.sources import shards
 from input_pipeline.sources.record_features import Layout, of_dataset
 from input_pipeline.storage import records
 
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 _NAME = re.compile(r"([\w-]+)(?:/([\w.-]+))?(?::(\d+\.\d+\.\d+))?")
 
 
@@ -29,12 +31,19 @@ def prepare(config: Config) -> shards.Shards:
       The source.
 
     Raises:
-      ValueError: if the data set is not prepared, has no split "train", is no TFRecord files or not complete, or lacks
-        a feature.
+      ValueError: if the data set is not prepared, or damaged, has no split "train", is no TFRecord files or not
+        complete, or lacks a feature.
     """
     data = config.data
-    with building.quiet_tfds():
-        builder = tfds.builder_from_directory(_folder(data))
+    folder = _folder(data)
+    try:
+        with building.quiet_tfds():
+            builder = tfds.builder_from_directory(folder)
+    except (json_format.ParseError, ValueError) as error:  # of JSON too
+        raise ValueError(
+            f"{folder}: what tensorflow-datasets keeps of the data set, dataset_info.json or features.json, is missing "
+            "or damaged, or of a version before 4; prepare the data set again"
+        ) from error
     kind = builder.info.file_format
     if kind != tfds.core.FileFormat.TFRECORD:
         raise ValueError(
@@ -75,8 +84,9 @@ def _folder(data: DataConfig) -> pathlib.Path:
     configs = sorted({path.parent.name for path in found if path.parent != folder})
     inside = folder / config if config else folder
     versions = {path.name: path for path in found if path.parent == inside and version in (None, path.name)}
-    if versions:
-        return versions[max(versions, key=lambda each: [int(part) for part in re.findall(r"\d+", each)])]
+    numbers = {tuple(map(int, name.split("."))): name for name in versions if _VERSION.fullmatch(name)}  # not a backup
+    if numbers:
+        return versions[numbers[max(numbers)]]
     if configs and not config:
         raise ValueError(f"config.data.dataset={data.dataset}: choose one of its {name}/{f', {name}/'.join(configs)}")
     raise ValueError(

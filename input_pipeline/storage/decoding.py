@@ -148,13 +148,13 @@ def read_sizes(paths: Iterable[str]) -> dict[str, tuple[int, int]]:
     return known
 
 
-def read_orientation(path: str | os.PathLike) -> int:
+def read_orientation(path: str | os.PathLike, *, content: bytes | None = None) -> int:
     """Reads the EXIF orientation that a picture is stored in, 1 to 8; 1, which is upright, of one that cannot be read.
 
     `read_picture` undoes it: from 2 on the stored picture is turned or mirrored.
     """
     try:
-        with _opened(path) as image:
+        with _opened(path, content) as image:
             return orientation.of_file(image)
     except PictureError:
         return 1

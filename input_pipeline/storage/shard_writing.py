@@ -124,11 +124,16 @@ def _begin(prefix, plan, start_over):
         if files.is_temporary(path) and (_SHARD.match(rest) or rest.startswith(".json.")):
             files.remove(path)  # of a writing that was killed
     journal = _journal(prefix)
+    if journal is None and _written(prefix):
+        raise ValueError(
+            f"{prefix}: there are shards of that name, and no {prefix.name}.json says that this command wrote them; "
+            "choose another --out, or remove them"
+        )
     if start_over:
         _remove_written(prefix)
     elif journal and journal["plan"] == plan:
         return journal
-    elif journal or _written(prefix):
+    elif journal:
         raise ValueError(
             f"{prefix}: other pictures, or another number of shards, were written there; choose another --out, or "
             "replace them with --start_over"

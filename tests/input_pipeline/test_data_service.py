@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import dense_labels
+from dense_labels import command_line
 from dense_labels.config import Config
 from dense_labels.registry import READERS, SOURCES
 from dense_labels.training import loop
@@ -190,6 +191,13 @@ def test_a_service_that_is_not_there_is_named():
         ):
             data_service.find(address)
     assert data_service.find("") == ()
+
+
+@pytest.mark.parametrize("host", ["node..cluster", ".local", "a" * 64 + ".cluster"])
+def test_a_host_that_is_no_name_is_told_in_one_line(host):
+    with pytest.raises(ValueError, match=f"no service answers at grpc://{host}:5050 ") as raised:
+        data_service.find(f"grpc://{host}:5050")
+    assert command_line.is_expected(raised.value)
 
 
 def test_a_service_that_makes_nothing_or_too_much_is_refused(monkeypatch):

@@ -17,8 +17,8 @@ from input_pipeline.sources.base import Source
 
 ALL_MODULES = """
 import importlib, pkgutil, sys
-import input_pipeline.data_sets, input_pipeline.readers, input_pipeline.views.choices
-for package in (input_pipeline.data_sets, input_pipeline.readers):
+import input_pipeline.data_sets, input_pipeline.readers.formats, input_pipeline.views.choices
+for package in (input_pipeline.data_sets, input_pipeline.readers, input_pipeline.readers.formats):
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
 print(sorted({"tensorflow", "tensorflow_datasets", "tensorflow_addons", "scipy", "cv2"} & set(sys.modules)))

@@ -29,6 +29,19 @@ def test_the_same_pictures_go_on_wherever_they_lie(tmp_path, capsys):
     assert files.unsealed(written) == ({"version": 1, "sha256": BEGUN, "boxes": {}, "examples": 9, "order": None}, True)
 
 
+def test_a_pattern_and_the_folder_of_its_files_give_the_same_names(tmp_path, capsys):
+    """Also where an earlier version has named them from the pattern."""
+    (tmp_path / "data").mkdir()
+    found = {f"{tmp_path}/data/faces-{n}.tfrecord": str(n) for n in range(3)}
+    names = {f"faces-{n}.tfrecord": str(n) for n in range(3)}
+    assert manifest.relative(found, f"{tmp_path}/data/faces-*.tfrecord") == names
+    assert manifest.relative(found, f"{tmp_path}/data") == names
+    manifest.save(tmp_path, manifest.Shown({f"../{name}": digest for name, digest in names.items()}, examples=9))
+    assert manifest.check(tmp_path, manifest.Shown(names, examples=9), allow_changes=False)
+    with pytest.raises(ValueError, match="1 edited"):
+        manifest.check(tmp_path, manifest.Shown({**names, "faces-1.tfrecord": "9"}), allow_changes=False)
+
+
 @pytest.mark.parametrize(
     "now, words",
     [

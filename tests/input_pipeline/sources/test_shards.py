@@ -1,6 +1,7 @@
 """Tests of shards as a source: they show what a folder of the same pictures shows, in an order of the same kind."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -118,6 +119,51 @@ def test_key_points_are_in_pixels_of_the_image(source):
     assert few.picture.tolist() == [0, 3, 7]
 
 
+def test_key_points_far_outside_are_taken_for_not_annotated_and_that_is_said(tmp_path, capsys):
+    """As those of files are: a slip would count in every mean."""
+    made = [(shards.picture(n)[0], [4.0, 5.0, 6.0, 7.0]) for n in range(4)]
+    made[1][1][:2], made[2][1][2:] = (9999.0, 3.0), (20.0, 50.0)  # a slip; and one that the border may have cut off
+    shards.write(tmp_path / "a.tfrecord", [shards.example(image=file, points=points) for file, points in made])
+    source = pipeline.prepare(configured(tmp_path, keypoints="points"))
+    said = "warning: 1 of 8 key points of the 4 pictures that were looked at lie far outside; such key points are taken"
+    assert said in capsys.readouterr().out
+    found = stack(pipeline.landmark_batches(source, "annotated", batch_size=4))
+    np.testing.assert_array_equal(found.annotated, [[1, 1], [0, 1], [1, 1], [1, 1]])
+
+
+def test_key_points_of_pictures_that_are_turned_are_spoken_of(tmp_path, capsys):
+    exif, turned = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 3  # upside down
+    Image.open(io.BytesIO(shards.picture(0)[0])).save(turned, "PNG", exif=exif)
+    for name, file, told in (("turned", turned.getvalue(), True), ("upright", shards.picture(0)[0], False)):
+        (tmp_path / name).mkdir()
+        files = [shards.picture(1)[0], file]
+        shards.write(tmp_path / name / "a.tfrecord", [shards.example(image=each, points=[4.0, 5.0]) for each in files])
+        pipeline.prepare(configured(tmp_path / name))
+        assert "warning" not in capsys.readouterr().out  # pictures alone are seen upright
+        pipeline.prepare(configured(tmp_path / name, keypoints="points"))
+        said = "record 1 of .* is turned by its EXIF orientation .1 of 2 pictures that were looked at., and key points"
+        assert bool(re.search(said, capsys.readouterr().out)) == told
+
+
+def test_marks_of_coco_are_seen_where_nobody_annotated_the_first_object(tmp_path):
+    nobody, somebody = [-1.0, -1, 0, -1, -1, 0], [20.0, 25, 2, 10, 20, 2]
+    file = shards.picture(0)[0]
+    made = [shards.example(image=file, points=points) for points in (nobody, nobody, somebody)]
+    shards.write(tmp_path / "a.tfrecord", made)
+    with pytest.raises(ValueError, match=r"keypoints=points: must be pairs x, y; in .* they look like x, y, v of COCO"):
+        pipeline.prepare(configured(tmp_path, keypoints="points"))
+
+
+def test_warps_that_leave_little_in_view_are_spoken_of(folder, capsys):
+    config = configured(folder / "shards")
+    pipeline.prepare(config)
+    assert "warning" not in capsys.readouterr().out
+    config.views.strength = 5.0
+    pipeline.prepare(config)
+    assert "of the cells of a view are not in the other; lower config.views.strength" in capsys.readouterr().out
+
+
 def test_the_files_of_a_run_are_its_shards(folder, source):
     files = source.files("train")
     assert sorted(files) == sorted(str(path) for path in (folder / "shards").iterdir())
@@ -146,7 +192,7 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path):
     spoilt = (b"\x89PNG\r\n\x1a\n and then nothing", b"GIF89a", good[:200])
     path = tmp_path / "a.tfrecord"
     shards.write(path, [good, *spoilt, good])
-    split = Split(records.index([str(path)]), record_features.of_record(good, "", image="", keypoints=""))
+    split = Split(records.index([str(path)]), record_features.of_record([good], "", image="", keypoints=""))
     together = tf.function(lambda places: read(split, places, (8, 8)), autograph=False)
 
     def refused(places, named):

@@ -1,15 +1,18 @@
 """Tests of data sets of tensorflow-datasets by their names: what it reads itself is the oracle."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from dense_labels import command_line
 from dense_labels import config as config_lib
 from dense_labels.batches import stack
 from dense_labels.config import Config
 from input_pipeline import pipeline
 from input_pipeline.simulation import building
-from input_pipeline.sources import record_features
+from input_pipeline.sources import record_features, tfds_shards
 from tests import shards
 
 COUNTS = {"train": 7, "validation": 3, "test": 2}
@@ -134,6 +137,27 @@ def test_a_shard_that_is_cut_off_or_short_is_refused(folder, tmp_path):
     first.write_bytes(first.read_bytes()[:-1])
     with pytest.raises(ValueError, match=f"{first} is no TFRecord file, or cut off"):
         pipeline.prepare(configured(tmp_path))
+
+
+def test_a_backup_is_no_version(folder, tmp_path):
+    shutil.copytree(folder / "drawn", tmp_path / "drawn")
+    for name in ("1.0.0_20240101", "1.0.0-2", "backup_2023", "incomplete.8XK2Q1_1.0.0"):
+        shutil.copytree(folder / "drawn" / "1.0.0", tmp_path / "drawn" / name)
+    assert tfds_shards._folder(configured(tmp_path).data) == tmp_path / "drawn" / "1.0.0"
+    for name in ("1.0.2", "1.0.10"):
+        shutil.copytree(folder / "drawn" / "1.0.0", tmp_path / "drawn" / name)
+    assert tfds_shards._folder(configured(tmp_path).data) == tmp_path / "drawn" / "1.0.10"
+
+
+@pytest.mark.parametrize("file, content", [("dataset_info.json", ""), ("features.json", "{"), ("features.json", None)])
+def test_a_data_set_that_is_damaged_is_told_in_one_line(folder, tmp_path, file, content):
+    shutil.copytree(folder / "drawn", tmp_path / "drawn")
+    damaged = tmp_path / "drawn" / "1.0.0" / file
+    damaged.unlink() if content is None else damaged.write_text(content)
+    said = f"^{damaged.parent}: what tensorflow-datasets keeps of the data set, .* is missing or damaged, or of a"
+    with pytest.raises(ValueError, match=said) as raised:
+        pipeline.prepare(configured(tmp_path))
+    assert command_line.is_expected(raised.value)
 
 
 def test_the_name_is_needed_and_is_of_no_other_data(folder):

@@ -203,6 +203,16 @@ def test_it_may_be_killed_between_any_two_files(pictures, tmp_path, monkeypatch,
     assert write(pictures, out).pictures == 7 and len(records(out)) == 7
 
 
+@pytest.mark.parametrize("start_over", [False, True])
+def test_shards_of_somebody_else_are_neither_mixed_with_ours_nor_removed(pictures, tmp_path, start_over):
+    theirs = tmp_path / "mine-00000-of-00016.tfrecord"
+    theirs.write_bytes(b"theirs")
+    said = "mine: there are shards of that name, and no mine.json says that this command wrote them; choose another"
+    with pytest.raises(ValueError, match=said):
+        write(pictures, tmp_path / "mine", start_over=start_over)
+    assert theirs.read_bytes() == b"theirs" and not (tmp_path / "mine.json").exists()
+
+
 def test_a_file_of_somebody_else_is_not_taken_for_a_journal(pictures, tmp_path):
     for content in ('{"images": []}', "[1]", "words"):
         (tmp_path / "mine.json").write_text(content)
