@@ -30,6 +30,16 @@ def test_make_does_not_take_an_environment_of_another_python(tmp_path, asked, ma
     assert ("tools/make_environment .venv 3.12" in would_do(tmp_path, "lint", *asked)) == made_anew
 
 
+@pytest.mark.parametrize("file", ["other/bin/python", ".hidden"])
+def test_a_folder_of_other_files_is_not_taken_for_an_environment(tmp_path, file):
+    (tmp_path / "made" / file).parent.mkdir(parents=True)
+    (tmp_path / "made" / file).write_text("mine")
+    done = subprocess.run([shutil.which("sh"), SCRIPT, tmp_path / "made"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == f"error: {tmp_path / 'made'} holds files that are no environment; give another folder\n"
+    assert (tmp_path / "made" / file).read_text() == "mine"
+
+
 @pytest.fixture
 def tools(tmp_path):
     """A folder of programs that has no Python, and a function that adds one that stands for a version, or a shim."""

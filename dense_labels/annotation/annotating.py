@@ -62,19 +62,20 @@ def annotate(
     _check_page(run, min(count, len(found)))
     if formats and not known.annotated.any():
         raise ValueError(f"{annotations}: no landmark is annotated, and suggestions carry landmarks to other pictures")
-    known, heads = known.take(_order_shown(known.annotated)), _heads(run)
+    order, shown = _order_shown(known)
+    known, heads = known.take(order), _heads(run)
     new = found.keep(_choose(run, heads, found, count, known))
     predicted = run.predict(new) if heads is not None and heads.detects else None
     if predicted is not None and not known.landmark_names:
         known = earlier.nothing(predicted.landmark_names)
-    sheet = _sheet(run, found.folder, new, known, predicted)
+    sheet = _sheet(run, found.folder, new, known, shown, predicted)
     paths = [os.path.join(found.folder, name) for name in sheet.names]
     suggested = _suggestions(found.folder, sheet, len(new), formats) if formats else None
     command = _command(run, found.folder)
     os.makedirs(out, exist_ok=True)
     title = f"Annotate {os.path.basename(run.workdir)}"
-    shown = map(decoding.read_picture, paths)
-    page = annotation_page.write(os.path.join(out, PAGE), title, sheet, shown, command=command)
+    read = map(decoding.read_picture, paths)
+    page = annotation_page.write(os.path.join(out, PAGE), title, sheet, read, command=command)
     progress.say(f"annotate {len(new)} pictures in a browser: {page} ({os.path.getsize(page) / 1e6:.1f} MB)")
     progress.say(f"then: {command}")
     if suggested is not None:
@@ -143,11 +144,30 @@ def _choose(run: Any, heads: SeveralHeads | None, found: Stills | Frames, count:
     return [seen.keys[index] for index in chosen]
 
 
-def _order_shown(annotated: np.ndarray) -> np.ndarray:
-    """An order of annotated pictures [A, K]: first, up to `_MOST_SHOWN`, some that together show every landmark."""
-    first = dict.fromkeys(annotated.argmax(axis=0)[annotated.any(axis=0)].tolist()) if len(annotated) else {}
-    early = sorted([*first, *(row for row in range(len(annotated)) if row not in first)][:_MOST_SHOWN])
-    return np.array([*early, *sorted(set(range(len(annotated))) - set(early))], int)
+def _order_shown(known: Earlier) -> tuple[np.ndarray, int]:
+    """An order of annotated pictures: first, up to `_MOST_SHOWN`, some that together show every landmark; how many.
+
+    What cannot be read comes last, for the page hands it on without showing it.
+    """
+    unread: set[int] = set()
+    while True:
+        good = np.array([row for row in range(len(known)) if row not in unread], int)
+        annotated = known.annotated[good]
+        first = dict.fromkeys(annotated.argmax(axis=0)[annotated.any(axis=0)].tolist()) if len(good) else {}
+        early = sorted([*first, *(row for row in range(len(good)) if row not in first)][:_MOST_SHOWN])
+        failed = {int(row) for row in good[early] if not _can_be_read(known.paths[row])}
+        if not failed:
+            shown = good[early].tolist()
+            late = sorted(set(good.tolist()) - set(shown))
+            return np.array([*shown, *late, *sorted(unread)], int), len(shown)
+        unread |= failed
+
+
+def _can_be_read(path: str) -> bool:
+    try:
+        return decoding.read_picture(path) is not None
+    except decoding.PictureError:
+        return False
 
 
 def _heads(run: Any) -> SeveralHeads | None:
@@ -182,10 +202,9 @@ def _ranks(doubt: np.ndarray) -> np.ndarray:
 
 
 def _sheet(
-    run: Any, folder: str, new: list[str], known: Earlier, predicted: Predictions | None
+    run: Any, folder: str, new: list[str], known: Earlier, shown: int, predicted: Predictions | None
 ) -> annotation_page.Sheet:
-    """New pictures, then those of the annotated ones that are shown."""
-    shown = min(len(known), _MOST_SHOWN)
+    """New pictures, then those of the annotated ones that are shown, which come first among these."""
     paths = [*new, *known.paths[:shown]]
     blank = np.zeros([len(new), *known.points.shape[1:]], np.float32)
     images = (decoding.read_resized(path, None, run.frame.full_size)[0] for path in paths)

@@ -16,6 +16,7 @@ let state = initialState(data);
 let current = 0; // picture
 let selected = null; // id of a landmark
 let dragged = null; // {id, point} while a mark is moved
+let nudged = null; // {id, state} after an arrow key
 let saves = true, downloaded = true;
 let gaveMarks = false; // whether a table with marks of what is hidden was handed out
 let suggested = {}; // id -> {point, probability}, in the current picture
@@ -34,6 +35,7 @@ const view = new View(byId("canvas"), {
     change(withPoints(state, current, { [id]: movedTo(pointOf(id), rounded(point)) }), `${nameOf(id)} moved`);
   },
   clicked: (id) => {
+    dragged = null;
     selected = id;
     if (suggested[id]) accept([id]);
     else render();
@@ -175,14 +177,19 @@ function hide() {
   change(withPoints(state, current, { [selected]: point }), `${nameOf(selected)} ${word}`);
 }
 
-function nudge(dx, dy) {
+// A key that is held makes one step of all its nudges.
+function nudge(dx, dy, goesOn) {
   if (selected === null) return say("Choose a landmark in the list first");
   const known = pointOf(selected);
   const from = isPlaced(known) ? known : suggested[selected]?.point ?? view.middle();
   const { width, height } = data.pictures[current];
   const clip = (value, size) => Math.min(Math.max(value, 0), size);
   const point = [clip(from[0] + dx, width), clip(from[1] + dy, height)];
-  change(withPoints(state, current, { [selected]: movedTo(known, rounded(point)) }), `${nameOf(selected)} at ${point.map((v) => v.toFixed(1)).join(", ")}`);
+  const next = withPoints(state, current, { [selected]: movedTo(known, rounded(point)) });
+  const said = `${nameOf(selected)} at ${point.map((v) => v.toFixed(1)).join(", ")}`;
+  if (goesOn && nudged?.state === state && nudged.id === selected) settle(next, said);
+  else change(next, said);
+  nudged = { state, id: selected };
   view.reveal(point);
 }
 
@@ -332,7 +339,8 @@ function createRow({ id, name }, index) {
   });
   const remove = element("button", { type: "button", className: "remove", textContent: "×" });
   remove.setAttribute("aria-label", `Delete landmark ${index + 1}`);
-  remove.addEventListener("click", () => {
+  remove.addEventListener("click", (event) => {
+    if (event.detail > 1) return; // a double click would delete the next one too, which has come to its place
     const was = selected;
     if (selected === id) selected = null;
     change(withoutLandmark(state, id), `${nameOf(id)} deleted in all pictures; Undo brings it back`, was);
@@ -443,7 +451,7 @@ const KEYS = {
 };
 
 function onKey(event) {
-  if (event.target.closest("input, details")) return;
+  if (event.target.closest("input")) return;
   const letter = /^[^ -~]$/.test(event.key) && /^Key[A-Z]$/.test(event.code) ? event.code.slice(3) : event.key; // not Latin
   const key = letter.length === 1 ? letter.toLowerCase() : letter;
   if ((event.ctrlKey || event.metaKey) && !event.altKey) {
@@ -451,7 +459,7 @@ function onKey(event) {
     if (act) event.preventDefault();
     return act?.();
   }
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("details")) return;
   const onButton = event.target.closest("button");
   if (onButton && key === "Enter") {
     if (event.repeat) event.preventDefault(); // or it would be pressed again and again
@@ -462,7 +470,7 @@ function onKey(event) {
   if (arrow && event.target.closest("#pictures")) return; // they scroll there
   event.preventDefault();
   if (event.repeat && !arrow && !REPEATED.includes(key)) return; // a key that is held accepts nothing that nobody saw
-  if (arrow) nudge(...arrow.map((value) => value * (event.shiftKey ? 10 : 1)));
+  if (arrow) nudge(...arrow.map((value) => value * (event.shiftKey ? 10 : 1)), event.repeat);
   else KEYS[key]();
 }
 
@@ -477,6 +485,12 @@ function listen() {
   for (const [id, act] of Object.entries(clicks)) {
     byId(id).addEventListener("click", (event) => once.includes(id) && event.detail > 1 || act());
   }
+  // After a click by mouse keys are the page's: Enter would press the button again, or it is disabled and hears nothing.
+  document.addEventListener("click", (event) => {
+    if (event.detail && event.target.closest("button, summary") && !event.target.closest("#add")) {
+      byId("canvas").focus({ preventScroll: true });
+    }
+  });
   byId("add").addEventListener("submit", add);
   document.addEventListener("keydown", onKey);
   addEventListener("storage", ({ key }) => key === KEY && takeOver());

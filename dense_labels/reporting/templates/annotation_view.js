@@ -87,9 +87,11 @@ class View {
     return point.map((value, axis) => value * this.scale + this.offset[axis]);
   }
 
+  // In the whole pixels that the picture is laid out in; a zoomed page may show the canvas a fraction wider.
   place(event) {
     const box = this.canvas.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    return [((event.clientX - box.left) * width) / box.width, ((event.clientY - box.top) * height) / box.height];
   }
 
   // The mark under a pointer, the selected one before others; a finger is wider than a mouse.
@@ -101,7 +103,8 @@ class View {
   }
 
   down(event) {
-    if (event.button > 0 || !this.picture) return;
+    const opensMenu = event.button > 0 || (event.ctrlKey && /Mac/.test(navigator.platform));
+    if (opensMenu || !this.picture) return;
     this.canvas.focus({ preventScroll: true }); // takes what is being typed, which a touch would do too late
     this.canvas.setPointerCapture(event.pointerId);
     const place = this.place(event);
@@ -119,6 +122,7 @@ class View {
 
   move(event) {
     if (!this.pointers.has(event.pointerId)) return;
+    if (!event.buttons) return this.cancel(event); // it was let go where the page was not told, as in a menu
     const place = this.place(event);
     if (this.drag.pinch) return this.pinch(event.pointerId, place);
     this.pointers.set(event.pointerId, place);

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import os
+import pathlib
 import re
 import sys
 import types
@@ -386,6 +387,19 @@ def test_pictures_that_cannot_be_read_cost_nothing_else(run, capsys):
         file.write(b"no picture")
     assert len(data_of(annotating.annotate(run, 4))["pictures"]) == 4
     assert "warning: 1 of 13 pictures cannot be read, such as" in capsys.readouterr().out
+
+
+def test_an_annotated_picture_that_is_cut_off_is_handed_on_and_not_shown(run, tmp_path, capsys):
+    """Its head can be read, so its points are known; and its place among those shown goes to another one."""
+    folder = pathlib.Path(run.config.data.dir)
+    names = sorted(path.name for path in folder.glob("*.png"))[:3]
+    table = tmp_path / "points.csv"
+    table.write_text("file,tip_x,tip_y\n" + "".join(f"{name},4,{n + 5}\n" for n, name in enumerate(names)))
+    whole = (folder / names[1]).read_bytes()
+    (folder / names[1]).write_bytes(whole[: len(whole) // 2])
+    data = data_of(annotating.annotate(run, 2, annotations=table))
+    assert [each["name"] for each in data["pictures"][2:]] == [names[0], names[2]]
+    assert [(each["name"], each["points"]) for each in data["others"]] == [(names[1], [[4, 6]])]
 
 
 def test_the_command_names_the_folder_where_it_is_another(run, tmp_path):

@@ -25,7 +25,7 @@ function makeElement(tag) {
     replaceChildren(...children) { made.children = children; },
     addEventListener(type, listener) { whenever(made, type, listener); },
     closest: () => null, click() {}, focus() {}, setAttribute() {}, setPointerCapture() {},
-    getBoundingClientRect: () => ({ left: 0, top: 0, right: 600, bottom: 400 }), getContext: () => context,
+    getBoundingClientRect: () => ({ left: 0, top: 0, right: 600, bottom: 400, width: 600, height: 400 }), getContext: () => context,
   };
   return made;
 }
@@ -38,6 +38,7 @@ globalThis.document = {
   addEventListener: (type, listener) => whenever("document", type, listener),
 };
 globalThis.window = { devicePixelRatio: 1 };
+Object.defineProperty(globalThis, "navigator", { value: { platform: input.platform ?? "Linux x86_64" }, configurable: true });
 globalThis.addEventListener = (type, listener) => whenever("window", type, listener);
 globalThis.Image = class {
   complete = false;
@@ -61,7 +62,8 @@ const press = (key, event = {}) => fire("document", "keydown", { key, target: ma
 // The hand of somebody who annotates: places are in pixels of the picture.
 function pointer(type, point) {
   const [clientX, clientY] = view.toCanvas(point);
-  fire(elements.canvas, `pointer${type}`, { pointerId: 1, pointerType: "mouse", button: 0, clientX, clientY });
+  const buttons = type === "up" ? 0 : 1;
+  fire(elements.canvas, `pointer${type}`, { pointerId: 1, pointerType: "mouse", button: 0, buttons, clientX, clientY });
 }
 
 function click(point) {

@@ -14,12 +14,12 @@ STUB = pathlib.Path(__file__).with_name("page_stub.js")
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="there is no JavaScript outside a browser here")
 
 
-def used(hands, **changed):
+def used(hands, *, platform="Linux x86_64", **changed):
     """What is left when hands, in JavaScript, have used the page: its state, and what the browser has kept of it."""
     scripts = [STUB, *(TEMPLATES / name for name in (*annotation_page.SCRIPTS, "annotation.js"))]
     text = "".join(path.read_text() for path in scripts) + hands
     text += ";console.log(JSON.stringify({ state, current, selected, kept: JSON.parse(stored.get(KEY)) }));"
-    data = json.dumps({"data": annotation_page.page_data(sheet(**changed), pictures())})
+    data = json.dumps({"data": annotation_page.page_data(sheet(**changed), pictures()), "platform": platform})
     done = subprocess.run(["node", "-e", text], input=data, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -56,6 +56,97 @@ def test_a_mark_stays_under_the_pointer_where_somebody_zooms_while_dragging_it(z
         state.under = under;
     """)
     assert done["state"]["points"][1]["1"] == pytest.approx(done["state"]["under"], abs=0.01)
+
+
+@pytest.mark.parametrize("platform, pressed", [("MacIntel", False), ("Linux x86_64", True)])
+def test_a_press_that_opens_a_menu_moves_nothing(platform, pressed):
+    """On a Mac a click with Ctrl does, and nobody says that it has ended."""
+    done = used(
+        """
+        choosePicture(1); selected = 1; click([30, 40]);
+        const [clientX, clientY] = view.toCanvas([30, 40]);
+        fire(elements.canvas, "pointerdown",
+          { pointerId: 1, pointerType: "mouse", button: 0, buttons: 1, ctrlKey: true, clientX, clientY });
+        state.pressed = view.drag !== null;
+        """,
+        platform=platform,
+    )
+    assert done["state"]["pressed"] == pressed
+
+
+def test_a_mark_that_was_let_go_where_the_page_was_not_told_stays_where_it_was():
+    done = used("""
+        choosePicture(1); selected = 1; click([30, 40]);
+        pointer("down", [30, 40]); pointer("move", [50, 60]);
+        const [clientX, clientY] = view.toCanvas([70, 60]);
+        fire(elements.canvas, "pointermove", { pointerId: 1, button: 0, buttons: 0, clientX, clientY });
+        state.drawn = view.marks.find((mark) => mark.id === 1).point;
+        pointer("up", [70, 60]);
+    """)
+    assert done["state"]["points"][1]["1"] == done["state"]["drawn"] == [30, 40]
+
+
+def test_a_canvas_that_is_shown_a_fraction_wider_is_clicked_where_it_is_seen():
+    done = used("""
+        choosePicture(1); selected = 1;
+        elements.canvas.getBoundingClientRect = () => ({ left: 10, top: 20, width: 600.6, height: 400.4 });
+        const [x, y] = view.toCanvas([100, 80]);
+        const [clientX, clientY] = [10 + x * 1.001, 20 + y * 1.001];
+        const at = { pointerId: 1, pointerType: "mouse", button: 0, buttons: 1, clientX, clientY };
+        fire(elements.canvas, "pointerdown", at); fire(elements.canvas, "pointerup", at);
+    """)
+    assert done["state"]["points"][1]["1"] == [100, 80]
+
+
+def test_a_key_that_is_held_is_one_step_to_undo():
+    done = used("""
+        choosePicture(1); selected = 1; click([30, 40]); selected = 1;
+        press("ArrowRight"); press("ArrowRight");
+        for (let k = 0; k < 400; k++) press("ArrowRight", { repeat: true });
+        press("z", { ctrlKey: true });
+    """)
+    assert done["state"]["points"][1]["1"] == [31, 40]
+    done = used("""
+        choosePicture(1); selected = 1; click([30, 40]); selected = 1;
+        press("ArrowRight"); press("z", { ctrlKey: true }); press("ArrowRight", { repeat: true });
+        press("z", { ctrlKey: true });
+    """)
+    assert done["state"]["points"][1]["1"] == [30, 40]
+
+
+def test_a_double_click_deletes_one_landmark():
+    done = used("""
+        choosePicture(1);
+        const remove = () => byId("landmarks").children[0].children[3];
+        fire(remove(), "click", { detail: 1 }); fire(remove(), "click", { detail: 2 });
+    """)
+    assert [each["id"] for each in done["state"]["landmarks"]] == [1]
+
+
+def test_after_a_click_by_mouse_keys_are_the_pages_and_by_keyboard_the_buttons():
+    done = used("""
+        let focused = 0;
+        byId("canvas").focus = () => focused++;
+        const button = (of) => ({ closest: (which) => which.split(", ").includes(of) ? button : null });
+        fire("document", "click", { target: button("button"), detail: 1 });
+        fire("document", "click", { target: button("summary"), detail: 1 });
+        fire("document", "click", { target: button("button"), detail: 0 });
+        fire("document", "click", { target: button("canvas"), detail: 1 });
+        state.focused = focused;
+    """)
+    assert done["state"]["focused"] == 2
+
+
+def test_undo_is_heard_where_the_help_has_the_focus():
+    """As it has after somebody began anew there."""
+    done = used("""
+        choosePicture(1); selected = 1; click([30, 40]);
+        const help = { closest: (which) => (which.includes("details") ? {} : null) };
+        fire("document", "keydown", { key: "Delete", target: help });
+        if (!pointOf(1)) throw new Error("a key that the help has for itself");
+        fire("document", "keydown", { key: "z", ctrlKey: true, target: help });
+    """)
+    assert done["state"]["points"][1] == {}
 
 
 def test_after_an_undo_a_click_places_a_landmark_that_is_there():
