@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -13,7 +14,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 _PATTERNS = re.compile(r"[*?\[\]{}\\]")  # TensorFlow takes a path with one of these for a pattern, at places
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -79,25 +80,6 @@ def make_whole(path: str | os.PathLike, make: Callable[[pathlib.Path], None]) ->
         os.replace(temporary / path.name, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def write_folder(folder: pathlib.Path, contents: Mapping[str, str]) -> None:
-    """Makes a folder of texts.
-
-    Args:
-      folder: its path, at which there is nothing yet.
-      contents: path of a file in it, with "/" between folders -> text.
-
-    Raises:
-      ValueError: if a file would lie outside of the folder.
-      OSError: if something cannot be written.
-    """
-    if outside := [place for place in contents if place.startswith("/") or ".." in place.split("/")]:
-        raise ValueError(f"{outside[0]}: lies outside of the folder that names start from; choose another format")
-    folder.mkdir()
-    for place, text in contents.items():
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        (folder / place).write_text(text, encoding="utf-8")
 
 
 def is_temporary(path: str | os.PathLike) -> bool:
@@ -216,26 +198,39 @@ def held(folder: pathlib.Path, what: str, *, waits: bool = False) -> Iterator[bo
 
     Raises:
       ValueError: if another one does, and this one does not wait.
+      OSError: if the file cannot be made.
     """
     path = folder / ".lock"  # a lock of the folder itself would not reach other machines on a network (NFS)
     with contextlib.ExitStack() as opened:
         is_held = False
         while not is_held:
-            file = opened.enter_context(open(path, "a"))
+            file = opened.enter_context(_opened(path))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+                is_held = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
             except (BlockingIOError, PermissionError):  # the latter of some network file systems
                 raise ValueError(
                     f"{folder}: another {what} is writing there; wait until it has ended, or give another folder"
                 ) from None
-            except OSError:
-                break
-            with contextlib.suppress(FileNotFoundError):  # where it was removed since by the one that held it
-                is_held = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ESTALE):  # it was removed since by the one that held it
+                    break
         try:
             yield is_held
         finally:
-            path.unlink(missing_ok=True)  # before others get the lock
+            if is_held:
+                with contextlib.suppress(PermissionError):  # of another user
+                    path.unlink(missing_ok=True)  # before others get the lock
+
+
+def _opened(path: pathlib.Path) -> IO:
+    """Opens a file, made where there is none; another user's for reading, which is enough to lock it on a disk."""
+    try:
+        return open(path, "a")
+    except PermissionError:
+        if not path.exists():
+            raise
+        return open(path)
 
 
 def is_pattern(path: str | os.PathLike) -> bool:

@@ -26,7 +26,7 @@ try:
     import grpc
     from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 except ImportError as error:  # an extra
-    raise not_installed(__name__) from error
+    raise not_installed(error, __name__) from None
 
 _ANY_SIZE = 2**31 - 1  # pixels: the server knows its own limit
 

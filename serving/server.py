@@ -33,7 +33,7 @@ try:
         prediction_service_pb2_grpc,
     )
 except ImportError as error:  # an extra
-    raise not_installed(__name__) from error
+    raise not_installed(error, __name__) from None
 from serving import listening, versions
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

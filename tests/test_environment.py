@@ -19,7 +19,10 @@ def would_do(folder, *arguments, **environment):
 
 
 def test_make_leaves_other_runs_and_other_environments_alone(tmp_path):
-    assert would_do(tmp_path, "clean", VENV="/mine", NEWEST="/mine") == "rm -rf .venv .venv-newest runs/demo\n"
+    assert (
+        would_do(tmp_path, "clean", VENV="/mine", NEWEST="/mine")
+        == "rm -rf .venv .venv-newest .venv-extras runs/demo\n"
+    )
 
 
 @pytest.mark.parametrize("asked, made_anew", [([], False), (["PYTHON=3.13"], False), (["PYTHON=3.12"], True)])

@@ -193,6 +193,7 @@ class Predictor:
         failed = answers.failures(lines)
         if failed:
             some = ", ".join(progress.printable(f"{name} ({reason})") for name, reason in failed[:_NAMED])
+            lists = lists * (len(failed) < len(lines))  # where nothing is predicted nothing is written
             more = f" and {len(failed) - _NAMED} more{lists}" if len(failed) > _NAMED else ""
             progress.warn(f"{len(failed)} of {len(lines)} {source.noun} cannot be read: {some}{more}")
         if len(failed) == len(lines):

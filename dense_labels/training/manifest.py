@@ -124,7 +124,8 @@ def differences(old: Shown, new: Shown) -> str:
 def _as_named_today(kept, shown):
     """The pictures that a run began with; of a pattern earlier versions named them from the pattern, as ../NAME."""
     names = {name: re.sub(r"^(\.\./)+", "", name) for name in kept.pictures}
-    if kept.pictures.keys() == shown.pictures.keys() or set(names.values()) != shown.pictures.keys():
+    were_of_it = all(name.startswith("../") for name in kept.pictures) and len(set(names.values())) == len(names)
+    if not were_of_it or any(name.startswith("../") for name in shown.pictures):
         return kept
     return kept._replace(pictures={names[name]: digest for name, digest in kept.pictures.items()})
 

@@ -64,7 +64,7 @@ def of_record(looked_at: Sequence[bytes], path: str, *, image: str, keypoints: s
         return Layout(lambda whole: _without_points(tf.io.parse_single_example(whole, spec)[image]))
     kind = _check_feature(path, "keypoints", keypoints, features, ("float_list", "int64_list"))
     numbers = len(getattr(features[keypoints], kind).value)
-    if _are_marked([getattr(_features(each, path)[keypoints], kind).value for each in looked_at], numbers):
+    if _are_marked([_values(each, keypoints, kind) for each in looked_at], numbers):
         raise ValueError(
             f"config.data.keypoints={keypoints}: must be pairs x, y; in {path} they look like x, y, v of COCO"
         )
@@ -114,6 +114,14 @@ def _are_marked(values, numbers):
         return False
     marks = set(alike[:, 2::3].flat)
     return marks <= {0, 1, 2} and bool(marks & {1, 2}) and alike.max() > 2
+
+
+def _values(record, keypoints, kind):
+    """The numbers of a record, which may lack them or be no such record."""
+    try:
+        return getattr(tf.train.Example.FromString(record).features.feature[keypoints], kind).value
+    except Exception:  # of protobuf, whose class its implementations do not share
+        return ()
 
 
 def _features(record, path):

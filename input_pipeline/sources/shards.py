@@ -199,7 +199,8 @@ def prepare(config: Config) -> Shards:
     """
     data = config.data
     found = records.index(records.find(data.dir))
-    layout = of_record(_contents(found), found.paths[0], image=data.image, keypoints=data.keypoints)
+    looked_at = _contents(found) if data.keypoints else [found.first()]
+    layout = of_record(looked_at, found.paths[0], image=data.image, keypoints=data.keypoints)
     split = Split(found, layout)
     return create(config, {"train": split, **({"annotated": split} if layout.landmarks else {})})
 

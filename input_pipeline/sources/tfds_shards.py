@@ -7,6 +7,7 @@ import re
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
+from dense_labels import progress
 from dense_labels.config import Config, DataConfig
 from input_pipeline.readers.folder import matching
 from input_pipeline.simulation import building
@@ -41,8 +42,8 @@ def prepare(config: Config) -> shards.Shards:
             builder = tfds.builder_from_directory(folder)
     except (json_format.ParseError, ValueError) as error:  # of JSON too
         raise ValueError(
-            f"{folder}: what tensorflow-datasets keeps of the data set, dataset_info.json or features.json, is missing "
-            "or damaged, or of a version before 4; prepare the data set again"
+            f"{folder}: tensorflow-datasets cannot read what it keeps of the data set, dataset_info.json and "
+            f"features.json ({progress.reason(error)}); prepare the data set again if they are damaged or missing"
         ) from error
     kind = builder.info.file_format
     if kind != tfds.core.FileFormat.TFRECORD:
@@ -85,8 +86,13 @@ def _folder(data: DataConfig) -> pathlib.Path:
     inside = folder / config if config else folder
     versions = {path.name: path for path in found if path.parent == inside and version in (None, path.name)}
     numbers = {tuple(map(int, name.split("."))): name for name in versions if _VERSION.fullmatch(name)}  # not a backup
-    if numbers:
-        return versions[numbers[max(numbers)]]
+    if numbers or len(versions) == 1:
+        return versions[numbers[max(numbers)] if numbers else next(iter(versions))]
+    if versions:
+        raise ValueError(
+            f"{inside} holds {', '.join(sorted(versions))}, of which none is called by a version such as 1.0.0; rename "
+            "the one that is meant"
+        )
     if configs and not config:
         raise ValueError(f"config.data.dataset={data.dataset}: choose one of its {name}/{f', {name}/'.join(configs)}")
     raise ValueError(

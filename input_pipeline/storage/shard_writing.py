@@ -124,10 +124,10 @@ def _begin(prefix, plan, start_over):
         if files.is_temporary(path) and (_SHARD.match(rest) or rest.startswith(".json.")):
             files.remove(path)  # of a writing that was killed
     journal = _journal(prefix)
-    if journal is None and _written(prefix):
+    if others := _written_by_others(prefix, journal):
         raise ValueError(
-            f"{prefix}: there are shards of that name, and no {prefix.name}.json says that this command wrote them; "
-            "choose another --out, or remove them"
+            f"{prefix}: there are shards of that name, and no {prefix.name}.json says that this command wrote "
+            f"{os.path.basename(others[0])}; choose another --out, or remove them"
         )
     if start_over:
         _remove_written(prefix)
@@ -147,6 +147,15 @@ def _written(prefix):
     """Paths of the shards that are there under a prefix, however many they were to be."""
     beside = glob.glob(f"{glob.escape(str(prefix))}-*")
     return [path for path in beside if _SHARD.fullmatch(path[len(str(prefix)) :])]
+
+
+def _written_by_others(prefix, journal):
+    """Those of these that are of another number of shards than the journal tells of, or all where there is none."""
+    written = sorted(_written(prefix))
+    if journal is None:
+        return written
+    told = {name.rpartition("-of-")[2] for name in journal["sizes"]}  # none yet where the first was being written
+    return [path for path in written if told and path.rpartition("-of-")[2] not in told]
 
 
 def _remove_written(prefix):

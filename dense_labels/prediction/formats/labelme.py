@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dense_labels import files
+from dense_labels.prediction import folders
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
         content |= {"imageData": None, "imageHeight": height, "imageWidth": width}
         contents[str(place)] = json.dumps(content, indent=1) + "\n"
 
-    return lambda folder: files.write_folder(folder, contents)
+    return lambda folder: folders.write_folder(folder, contents)
 
 
 def _last(name: str) -> str:

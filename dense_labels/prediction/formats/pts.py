@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dense_labels import files, progress
+from dense_labels import progress
+from dense_labels.prediction import folders
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
         contents[_place(name)] = f"version: 1\nn_points: {len(known)}\n{{\n{lines}}}\n"
     _say_what_is_lost(predictions)
 
-    return lambda folder: files.write_folder(folder, contents)
+    return lambda folder: folders.write_folder(folder, contents)
 
 
 def _say_what_is_lost(predictions: Predictions) -> None:

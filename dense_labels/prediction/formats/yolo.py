@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dense_labels import files, progress
+from dense_labels import progress
+from dense_labels.prediction import folders
 from dense_labels.registry import FORMATS
 from input_pipeline.readers.formats.yolo import labels_of
 
@@ -52,7 +53,7 @@ def write(predictions: Predictions) -> Callable[[pathlib.Path], None]:
         contents[_place(name)] = "".join(_line(predictions, row, shares[row], inside[row]) for row in rows)
 
     def make(folder: pathlib.Path) -> None:
-        files.write_folder(folder, contents)
+        folders.write_folder(folder, contents)
         (folder / "images").mkdir(exist_ok=True)
         (folder / "data.yaml").write_bytes(_settings(predictions))
 

@@ -16,7 +16,7 @@ let state = initialState(data);
 let current = 0; // picture
 let selected = null; // id of a landmark
 let dragged = null; // {id, point} while a mark is moved
-let nudged = null; // {id, state} after an arrow key
+let nudged = null; // {state, current, id} after an arrow key
 let saves = true, downloaded = true;
 let gaveMarks = false; // whether a table with marks of what is hidden was handed out
 let suggested = {}; // id -> {point, probability}, in the current picture
@@ -187,9 +187,9 @@ function nudge(dx, dy, goesOn) {
   const point = [clip(from[0] + dx, width), clip(from[1] + dy, height)];
   const next = withPoints(state, current, { [selected]: movedTo(known, rounded(point)) });
   const said = `${nameOf(selected)} at ${point.map((v) => v.toFixed(1)).join(", ")}`;
-  if (goesOn && nudged?.state === state && nudged.id === selected) settle(next, said);
+  if (goesOn && nudged?.state === state && nudged.current === current && nudged.id === selected) settle(next, said);
   else change(next, said);
-  nudged = { state, id: selected };
+  nudged = { state, current, id: selected };
   view.reveal(point);
 }
 
@@ -485,11 +485,15 @@ function listen() {
   for (const [id, act] of Object.entries(clicks)) {
     byId(id).addEventListener("click", (event) => once.includes(id) && event.detail > 1 || act());
   }
-  // After a click by mouse keys are the page's: Enter would press the button again, or it is disabled and hears nothing.
+  // After a click by mouse keys are the page's, for Enter would press the button again. So they are where a button is
+  // disabled now, which hears nothing.
+  let pressedBy = ""; // "mouse", or what else a button is pressed by
+  document.addEventListener("pointerdown", (event) => pressedBy = event.pointerType, true);
   document.addEventListener("click", (event) => {
-    if (event.detail && event.target.closest("button, summary") && !event.target.closest("#add")) {
-      byId("canvas").focus({ preventScroll: true });
-    }
+    const button = event.target.closest("button");
+    const isByMouse = event.detail && pressedBy === "mouse";
+    if (button && !button.closest("#add") && (isByMouse || button.disabled)) byId("canvas").focus({ preventScroll: true });
+    pressedBy = "";
   });
   byId("add").addEventListener("submit", add);
   document.addEventListener("keydown", onKey);

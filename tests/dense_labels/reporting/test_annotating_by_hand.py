@@ -123,18 +123,33 @@ def test_a_double_click_deletes_one_landmark():
     assert [each["id"] for each in done["state"]["landmarks"]] == [1]
 
 
-def test_after_a_click_by_mouse_keys_are_the_pages_and_by_keyboard_the_buttons():
-    done = used("""
+@pytest.mark.parametrize(
+    "pointer, detail, disabled, taken",
+    [("mouse", 1, False, 1), ("mouse", 1, True, 1), ("touch", 1, False, 0), ("", 0, False, 0), ("", 0, True, 1)],
+)
+def test_after_a_click_by_mouse_keys_are_the_pages(pointer, detail, disabled, taken):
+    """Of a finger, a keyboard or a reader of screens the focus stays, unless the button hears nothing any more."""
+    done = used(f"""
         let focused = 0;
         byId("canvas").focus = () => focused++;
-        const button = (of) => ({ closest: (which) => which.split(", ").includes(of) ? button : null });
-        fire("document", "click", { target: button("button"), detail: 1 });
-        fire("document", "click", { target: button("summary"), detail: 1 });
-        fire("document", "click", { target: button("button"), detail: 0 });
-        fire("document", "click", { target: button("canvas"), detail: 1 });
+        const button = {{ disabled: {json.dumps(disabled)}, closest: (which) => (which === "button" ? button : null) }};
+        const canvas = {{ closest: () => null }};
+        if ("{pointer}") fire("document", "pointerdown", {{ pointerType: "{pointer}" }});
+        fire("document", "click", {{ target: button, detail: {detail} }});
+        fire("document", "click", {{ target: canvas, detail: 1 }});
         state.focused = focused;
     """)
-    assert done["state"]["focused"] == 2
+    assert done["state"]["focused"] == taken
+
+
+def test_a_key_that_is_held_over_a_change_of_picture_is_two_steps():
+    done = used("""
+        choosePicture(1); selected = 1; click([30, 40]); selected = 1;
+        press("ArrowRight"); choosePicture(2); selected = 1;
+        press("ArrowRight", { repeat: true });
+        press("z", { ctrlKey: true });
+    """)
+    assert done["state"]["points"][1]["1"] == [31, 40] and done["state"]["points"][2] == {}
 
 
 def test_undo_is_heard_where_the_help_has_the_focus():

@@ -38,6 +38,11 @@ def test_a_pattern_and_the_folder_of_its_files_give_the_same_names(tmp_path, cap
     assert manifest.relative(found, f"{tmp_path}/data") == names
     manifest.save(tmp_path, manifest.Shown({f"../{name}": digest for name, digest in names.items()}, examples=9))
     assert manifest.check(tmp_path, manifest.Shown(names, examples=9), allow_changes=False)
+    with pytest.raises(
+        ValueError, match=r"began with: 1 edited \(faces-1.tfrecord\), 1 new \(faces-3.tfrecord\); bring"
+    ):
+        more = {**names, "faces-1.tfrecord": "9", "faces-3.tfrecord": "3"}
+        manifest.check(tmp_path, manifest.Shown(more), allow_changes=False)
     with pytest.raises(ValueError, match="1 edited"):
         manifest.check(tmp_path, manifest.Shown({**names, "faces-1.tfrecord": "9"}), allow_changes=False)
 

@@ -147,6 +147,13 @@ def test_a_backup_is_no_version(folder, tmp_path):
     for name in ("1.0.2", "1.0.10"):
         shutil.copytree(folder / "drawn" / "1.0.0", tmp_path / "drawn" / name)
     assert tfds_shards._folder(configured(tmp_path).data) == tmp_path / "drawn" / "1.0.10"
+    for name in ("1.0.0", "1.0.2", "1.0.10"):
+        shutil.rmtree(tmp_path / "drawn" / name)
+    with pytest.raises(ValueError, match="drawn holds 1.0.0-2, .* of which none is called by a version such as 1.0.0"):
+        tfds_shards._folder(configured(tmp_path).data)
+    for name in ("1.0.0_20240101", "1.0.0-2", "incomplete.8XK2Q1_1.0.0"):
+        shutil.rmtree(tmp_path / "drawn" / name)
+    assert tfds_shards._folder(configured(tmp_path).data) == tmp_path / "drawn" / "backup_2023"  # there is no other
 
 
 @pytest.mark.parametrize("file, content", [("dataset_info.json", ""), ("features.json", "{"), ("features.json", None)])
@@ -154,7 +161,7 @@ def test_a_data_set_that_is_damaged_is_told_in_one_line(folder, tmp_path, file, 
     shutil.copytree(folder / "drawn", tmp_path / "drawn")
     damaged = tmp_path / "drawn" / "1.0.0" / file
     damaged.unlink() if content is None else damaged.write_text(content)
-    said = f"^{damaged.parent}: what tensorflow-datasets keeps of the data set, .* is missing or damaged, or of a"
+    said = f"^{damaged.parent}: tensorflow-datasets cannot read what it keeps of the data set, .*Error: .*; prepare"
     with pytest.raises(ValueError, match=said) as raised:
         pipeline.prepare(configured(tmp_path))
     assert command_line.is_expected(raised.value)

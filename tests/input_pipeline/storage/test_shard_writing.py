@@ -207,10 +207,16 @@ def test_it_may_be_killed_between_any_two_files(pictures, tmp_path, monkeypatch,
 def test_shards_of_somebody_else_are_neither_mixed_with_ours_nor_removed(pictures, tmp_path, start_over):
     theirs = tmp_path / "mine-00000-of-00016.tfrecord"
     theirs.write_bytes(b"theirs")
-    said = "mine: there are shards of that name, and no mine.json says that this command wrote them; choose another"
+    said = f"mine: there are shards of that name, and no mine.json says that this command wrote {theirs.name}; choose"
     with pytest.raises(ValueError, match=said):
         write(pictures, tmp_path / "mine", start_over=start_over)
     assert theirs.read_bytes() == b"theirs" and not (tmp_path / "mine.json").exists()
+    theirs.rename(tmp_path / "theirs")
+    write(pictures, tmp_path / "mine")
+    (tmp_path / "theirs").rename(theirs)
+    with pytest.raises(ValueError, match=f"no mine.json says that this command wrote {theirs.name}; choose another"):
+        write(pictures, tmp_path / "mine", start_over=start_over)
+    assert theirs.read_bytes() == b"theirs" and len(list(tmp_path.glob("mine-*"))) == 4
 
 
 def test_a_file_of_somebody_else_is_not_taken_for_a_journal(pictures, tmp_path):
