@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dense_labels import files
-from dense_labels.prediction import inputs, leftovers, smoothing
+from dense_labels.prediction import inputs, leftovers, smoothing, tables
 from dense_labels.prediction.predictions import Predictions, read_again
 from input_pipeline.storage import videos
 
@@ -95,7 +95,7 @@ def write(
       ValueError: if a picture cannot be read any more, or frames of another video of that name are there.
       OSError: if a file cannot be written.
     """
-    from dense_labels.prediction.formats import csv, sheet  # not above: formats are listed in the order of imports
+    from dense_labels.prediction.formats import sheet  # not above: formats are listed in the order of imports
 
     folder, drawn = pathlib.Path(out), outliers[:_MOST_DRAWN]
     facts = {"object": predictions.objects, "frame": predictions.frames}
@@ -104,7 +104,7 @@ def write(
         [predictions.names[each.row], *(values[each.row] for values in known.values()), each.why, f"{each.value:.4g}"]
         for each in outliers
     )
-    files.write_whole(folder / TABLE, csv.table([["file", *known, "why", "value"]], rows))
+    files.write_whole(folder / TABLE, tables.table([["file", *known, "why", "value"]], rows))
     captions = [f"{each.kind} {each.value:.3g}" for each in drawn]
     files.write_whole(folder / SHEET, sheet.draw_rows(predictions, [each.row for each in drawn], captions))
     written = _write_rows(predictions, outliers, folder / FOLDER, [formats] if isinstance(formats, str) else formats)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dense_labels import files, progress
+from dense_labels.prediction import tables
 from dense_labels.registry import FORMATS, READERS, Entry
 from input_pipeline.readers import pictures
 from input_pipeline.storage import uncorrected
@@ -159,8 +160,6 @@ class Predictions:
             say what was predicted, or returns neither bytes nor a function.
           OSError: if a file cannot be written.
         """
-        from dense_labels.prediction.formats import csv  # not above: formats are listed in the order of imports
-
         files.check_local(out)
         folder = pathlib.Path(os.path.expanduser(os.fspath(out)))
         chosen = [FORMATS[name] for name in ([formats] if isinstance(formats, str) else formats)]
@@ -169,7 +168,7 @@ class Predictions:
         if self.raw_points is not None:
             contents[_RAW_POINTS] = FORMATS["csv"].value(dataclasses.replace(self, points=self.raw_points))
         if self.failed or (folder / FAILED).exists():  # an earlier list would be taken for that of these pictures
-            contents[FAILED] = csv.table_of_failed(self)
+            contents[FAILED] = tables.of_failed(self.failed)
         folder.mkdir(parents=True, exist_ok=True)
         looked_at = ("reads_pictures", "needs_video")  # formats that nobody corrects
         drawn = {entry.facts["file"] for entry in chosen if any(map(entry.facts.get, looked_at))}

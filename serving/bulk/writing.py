@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 
-from dense_labels.prediction import answers
-from dense_labels.prediction.formats import csv
+from dense_labels.prediction import answers, tables
 from dense_labels.prediction.journal import Line
 from dense_labels.prediction.predictions import FAILED, Predictions, content_of
 from dense_labels.registry import FORMATS
@@ -176,7 +175,7 @@ class WriteShard(beam.DoFn):
         """Takes the number of a shard and its lines, among which may be None."""
         shard, lines = element
         predictions = to_predictions(self._layout, distinct(line for line in lines if line is not None))
-        contents = {self._layout.path(FAILED, shard): csv.table_of_failed(predictions)}
+        contents = {self._layout.path(FAILED, shard): tables.of_failed(predictions.failed)}
         for name in self._layout.formats:
             path = self._layout.path(FORMATS[name].facts["file"], shard)
             contents[path] = content(self._layout, name, predictions)

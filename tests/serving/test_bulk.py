@@ -403,8 +403,8 @@ MISTAKES = {
         "options": ["--direct_num_workers", "2", "more"]
     },
     "--runner=NoRunner: ": {"runner": "NoRunner"},
-    "--formats=sheet: is not for bulk prediction; choose of csv, ": {"formats": ["sheet"]},
-    "--formats=sleap: is not for bulk prediction; choose of csv, ": {"formats": ["sleap"]},
+    "--formats=sheet: is not for bulk prediction; choose of coco, csv, ": {"formats": ["sheet"]},
+    "--formats=sleap: is not for bulk prediction; choose of coco, csv, ": {"formats": ["sleap"]},
     "there is no format": {"formats": ["xml"]},
     "give the beginning of file names": {"output": "out/*"},
     "00000-of-00002.csv is of another number of shards; remove it": {"output": "{here}/old"},

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dense_labels import files
-from dense_labels.progress import printable
+from dense_labels.prediction import tables
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -33,12 +28,12 @@ def write_points(predictions: Predictions) -> bytes:
         [name, *(text for k in range(len(predictions.landmark_names)) for text in _cells(predictions, row, k, hides))]
         for row, name in enumerate(predictions.names)
     )
-    return table([["file", *columns]], rows)
+    return tables.table([["file", *columns]], rows)
 
 
 def _cells(predictions: Predictions, row: int, k: int, hides: bool) -> list[str]:
     """The cells of a landmark."""
-    place = [cell(number, 3) for number in predictions.points[row, k]]
+    place = [tables.cell(number, 3) for number in predictions.points[row, k]]
     if not hides:
         return place
     return [*place, "1" if predictions.is_hidden(row, k) else "2" if predictions.known[row, k] else ""]
@@ -66,28 +61,4 @@ def write_scores(predictions: Predictions) -> bytes:
         [name, *(f"{facts[fact][k]:{formats[fact]}}" for fact in facts), *(f"{number:.4f}" for number in numbers[k])]
         for k, name in enumerate(p.names)
     )
-    return table([["file", *facts, *columns]], rows)
-
-
-def table_of_failed(predictions: Predictions) -> bytes:
-    """Returns a table of the pictures that could not be read, under the header `file,reason`."""
-    failed = dict.fromkeys(predictions.failed)  # once, where a picture has several objects
-    rows = ([name if files.is_text(name) else printable(name), reason] for name, reason in failed)
-    return table([["file", "reason"]], rows)
-
-
-def cell(number: float, digits: int) -> str:
-    """Returns a number with some digits after the point; NaN as an empty cell."""
-    return "" if number != number else f"{number:.{digits}f}"
-
-
-def table(headings: Sequence[Sequence[Any]], rows: Iterable[Sequence[Any]]) -> bytes:
-    """Returns the content of a CSV file, in UTF-8."""
-    return "".join(map(_line, itertools.chain(headings, rows))).encode()
-
-
-def _line(cells: Sequence[Any]) -> str:
-    """A line that ends in a line feed; a carriage return is quoted too, which csv does where lines end in it."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(cells)
-    return text.getvalue()[:-2] + "\n"
+    return tables.table([["file", *facts, *columns]], rows)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dense_labels.prediction.formats import csv
+from dense_labels.prediction import tables
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -43,8 +43,10 @@ def write(predictions: Predictions) -> bytes:
         ["coords", *("x", "y", "likelihood") * len(names)],
     ]
     values = cells(predictions)
-    rows = ([place, *(csv.cell(number, 4) for number in row.ravel())] for place, row in zip(index(predictions), values))
-    return csv.table(headings, rows)
+    rows = (
+        [place, *(tables.cell(number, 4) for number in row.ravel())] for place, row in zip(index(predictions), values)
+    )
+    return tables.table(headings, rows)
 
 
 def index(predictions: Predictions) -> list[str] | list[int]:

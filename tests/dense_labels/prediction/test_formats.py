@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from dense_labels.prediction import tables
 from dense_labels.prediction.formats import sheet
 from dense_labels.prediction.predictions import Predictions, check_formats
 from dense_labels.registry import FORMATS
@@ -90,8 +91,7 @@ def test_rows_are_taken_by_number_and_by_mask(predictions, rows):
 
 def test_only_what_needs_quotes_has_them():
     rows = [["a.png", 1.5, ""], ["a, b.png", 2, "c\rd"], ['e"f', "", "g\nh"]]
-    table = sys.modules[FORMATS["csv"].value.__module__].table
-    assert table([["file", "x", "y"]], rows) == b'file,x,y\na.png,1.5,\n"a, b.png",2,"c\rd"\n"e""f",,"g\nh"\n'
+    assert tables.table([["file", "x", "y"]], rows) == b'file,x,y\na.png,1.5,\n"a, b.png",2,"c\rd"\n"e""f",,"g\nh"\n'
 
 
 def test_the_score_of_a_single_landmark_is_a_list_too(predictions):
