@@ -61,3 +61,4 @@ $(NEWEST)/installed: setup.cfg pyproject.toml
 
 $(EXTRAS)/installed: setup.cfg pyproject.toml
 	tools/make_environment $(EXTRAS) "$(PYTHON)" test,beam,onnx,sleap
+	rm -rf $(EXTRAS)/lib/python*/site-packages/tests  # of tf2onnx and sleap-io, which hides ours
