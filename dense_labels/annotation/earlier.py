@@ -15,7 +15,7 @@ from dense_labels.evaluation import sides
 from dense_labels.registry import READERS
 from input_pipeline.readers import consistency, normalisers
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import decoding
+from input_pipeline.storage import copies, decoding
 
 
 class Earlier(NamedTuple):
@@ -64,7 +64,7 @@ def read(
     """
     if annotations is None:
         return nothing()
-    config = run_config.with_landmarks(config, annotations, None, folder)
+    trained_on, config = config.data.dir, run_config.with_landmarks(config, annotations, None, folder)
     config.data.boxes = ""  # points alone are taken, and a page shows whole pictures
     config.data.category = category or config.data.category
     if category:
@@ -83,10 +83,23 @@ def read(
     pictures = consistency.checked(pictures, np.array([decoding.read_size(path) for path in pictures.paths]))
     marked = pictures.annotated if pictures.hidden is None else np.maximum(pictures.annotated, pictures.hidden)
     pictures = pictures.take(np.flatnonzero(marked.any(axis=1)))  # others are to be annotated yet
+    _warn_of_others(pictures.paths, folder, trained_on, annotations)
     _say_what_goes(pictures, annotations)
     landmarks = pictures.landmark_names or tuple(str(k) for k in range(pictures.landmarks.shape[1]))
     hidden = np.zeros_like(pictures.annotated) if pictures.hidden is None else pictures.hidden
     return Earlier(pictures.paths, pictures.landmarks, pictures.annotated, landmarks, hidden, pictures.category)
+
+
+def _warn_of_others(paths: Sequence[str], folder: str, trained_on: str, annotations: str | os.PathLike) -> None:
+    """Warns of pictures that are others in the folder of the training, where the annotations may be of those."""
+    pairs = [(path, os.path.join(trained_on, name)) for path, name in zip(paths, names(paths, folder))]
+    other = [pair for pair in pairs if trained_on and os.path.isfile(pair[1]) and not copies.is_same(*pair)]
+    if other:
+        progress.warn(
+            f"names of {os.fspath(annotations)} are taken from {folder} on, and {len(other)} of these pictures are "
+            f"others in the folder of the training, such as {other[0][0]} and {other[0][1]}; if they are those, give "
+            f"--pictures={trained_on}"
+        )
 
 
 def _say_what_goes(pictures: Pictures, annotations: str | os.PathLike) -> None:

@@ -29,10 +29,24 @@ class Known(NamedTuple):
     pictures: Pictures
     found: Predictions
 
+    @property
+    def lists_landmarks(self) -> bool:
+        """Whether a file of this kind has the names of all landmarks, whether they are placed or not."""
+        return READERS[self.kind].facts.get("lists_landmarks", True)
 
-def read(path: pathlib.Path, folder: pathlib.Path, category: str) -> Known:
-    """Reads a file, and holds it against its pictures."""
-    kind, pictures = annotation_files.kind_of(path), annotation_files.read(folder, path, category=category)
+
+def read(path: pathlib.Path, folder: pathlib.Path, category: str, of: pathlib.Path | None = None) -> Known:
+    """Reads a file, and holds it against its pictures.
+
+    Args:
+      path: of the file.
+      folder: of the pictures. The names that are returned start from it, and those in the file too, unless predictions
+        wrote it, and it is known that they were of a folder in there.
+      category: of the objects.
+      of: the file whose copy this is; None for itself.
+    """
+    kind, start = annotation_files.kind_of(path), _start(of or path, folder)
+    pictures = annotation_files.read(start, path, category=category)
     found = annotated.of_pictures(pictures, folder)
     pictures = consistency.checked(pictures, found.sizes)
     names = tuple(_name(each, folder, path) for each in pictures.paths)
@@ -43,6 +57,13 @@ def read(path: pathlib.Path, folder: pathlib.Path, category: str) -> Known:
         twice = next(name for name, each in zip(names, files_seen) if files_seen.count(each) > 1)
         raise ValueError(f"{path}: {twice} is there twice, and it cannot be told which of the two is meant")
     return Known(path, kind, pictures, found)
+
+
+def _start(path, folder):
+    """The folder that names of pictures start from in a file."""
+    start = uncorrected.folder_of_pictures(path)
+    inside = os.path.isdir(start) and pathlib.Path(os.path.realpath(start)).is_relative_to(os.path.realpath(folder))
+    return start if inside else folder
 
 
 def _name(path, folder, file):
@@ -72,19 +93,24 @@ def as_predicted(after: Known, folder: pathlib.Path, category: str, given: pathl
       given: where that lies; None to look for the copy that predictions keep of what they write there.
 
     Returns:
-      None where predictions have left nothing there that can be read and has one of its landmarks.
+      None where predictions have left nothing there that has one of its landmarks.
 
     Raises:
-      ValueError: if what is given cannot be read, or has other landmarks.
+      ValueError: if it cannot be read, or what is given has other landmarks.
     """
     copy = given or uncorrected.as_it_was(after.path)
+    if copy is None:
+        return None
     try:
-        known = None if copy is None else _called_as(after, read(copy, folder, category))
-    except ValueError:
+        known = _called_as(after, read(copy, folder, category, of=given or after.path))
+    except ValueError as error:
         if given:
             raise
-        return None  # its pictures lie beside the other one, perhaps
-    if known is None or set(known.found.landmark_names) & set(after.found.landmark_names):
+        raise ValueError(
+            f"{copy}, which says what of {after.path} is as predicted, cannot be read: {error}; put back what it "
+            "needs, or give --predicted=FILE, a copy of it without that"
+        ) from error
+    if set(known.found.landmark_names) & set(after.found.landmark_names):
         return known
     if given:
         raise ValueError(f"{given} has none of the landmarks of {after.path}; give what it was as predicted")
@@ -104,11 +130,7 @@ def without_predicted(before: Known, after: Known, predicted: Known | None) -> K
     """The newer file without the pictures of the older one that are still as they were predicted: no corrections."""
     if predicted is None:
         return after
-    names = tuple(dict.fromkeys([*after.found.landmark_names, *predicted.found.landmark_names]))  # some may be new
-    new, was = (annotated.with_landmarks(known.found, names) for known in (after, predicted))
-    new_rows, was_rows, old_rows = map(by_file, (after, predicted, before))
-    was = _as_written(was, after.kind)
-    same = [file for file, rows in new_rows.items() if file in was_rows and _alike(new, rows, was, was_rows[file])]
+    new_rows, old_rows, same = by_file(after), by_file(before), _same_files(after, predicted)
     untouched = {file for file in same if file in old_rows}
     if added := [after.found.names[new_rows[file][0]] for file in same if file not in old_rows]:
         progress.warn(
@@ -122,6 +144,26 @@ def without_predicted(before: Known, after: Known, predicted: Known | None) -> K
     )
     rows = [row for file, of_it in new_rows.items() if file not in untouched for row in of_it]
     return after._replace(pictures=after.pictures.take(sorted(rows)), found=after.found.take(sorted(rows)))
+
+
+def _same_files(after: Known, predicted: Known) -> list[str]:
+    """The pictures of which a file says what was predicted; warns of those that differ in new landmarks alone."""
+    ours, theirs = after.found.landmark_names, predicted.found.landmark_names
+    all_names = list(ours) if after.lists_landmarks else list(dict.fromkeys([*ours, *theirs]))
+    rows, was_rows = by_file(after), by_file(predicted)
+
+    def same(names):
+        new, was = (annotated.with_landmarks(known.found, names) for known in (after, predicted))
+        was = _as_written(was, after.kind)
+        return [file for file in rows if file in was_rows and _alike(new, rows[file], was, was_rows[file])]
+
+    found, added = same(all_names), [name for name in ours if name not in theirs]
+    if added and (but := len(same([name for name in all_names if name not in added])) - len(found)):
+        progress.warn(
+            f"{but} pictures of {after.path} count as corrected for {progress.some(added)} alone, which predictions did "
+            "not have; if a landmark was renamed since, give it its old name for this"
+        )
+    return found
 
 
 def _as_written(found: Predictions, kind: str) -> Predictions:

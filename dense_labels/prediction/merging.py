@@ -169,14 +169,9 @@ def _check_names(before, after):
     if ours == theirs:
         return
     words = "; ".join(filter(None, [_only(after.path, theirs - ours), _only(before.path, ours - theirs)]))
-    if not ours & theirs or (ours - theirs and _lists(after)) or (theirs - ours and _lists(before)):
+    if not ours & theirs or (ours - theirs and after.lists_landmarks) or (theirs - ours and before.lists_landmarks):
         raise ValueError(f"{after.path} and {before.path} have other landmarks: {words}")
     progress.note(f"{words}; the other file may leave out what is placed nowhere in it")
-
-
-def _lists(known):
-    """Whether a file of this kind has the names of all landmarks, whether they are placed or not."""
-    return READERS[known.kind].facts.get("lists_landmarks", True)
 
 
 def _only(path, names):

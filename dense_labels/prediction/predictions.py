@@ -181,7 +181,7 @@ class Predictions:
             else:
                 files.make_whole(folder / name, content)
             if name in edited:  # at once: what is new and not remembered would count as corrected
-                uncorrected.remember(folder, [name], copied=read & {name})
+                uncorrected.remember(folder, [name], copied=read & {name}, pictures=self.folder)
         if self.has_several and (unread := [entry.facts["file"] for entry in chosen if entry.facts.get("one_row")]):
             progress.note(
                 f"{', '.join(unread)} has several lines of a picture, one for each object, and is not read as "

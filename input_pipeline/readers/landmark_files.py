@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import filecmp
 import io
 import itertools
 import os
@@ -17,7 +16,7 @@ from dense_labels import progress
 from dense_labels.config import Config, DataConfig
 from input_pipeline.readers import normalisers
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
-from input_pipeline.storage import uncorrected
+from input_pipeline.storage import copies, uncorrected
 
 _NEAR = 2  # folders above a picture's own in which it is looked for with all of its name
 KEYS = (*STILL_KEYS, "data.annotations", "data.annotations_test")  # of readers whose landmarks are files
@@ -45,14 +44,15 @@ def read_splits(data: DataConfig, read: Callable[[str], Pictures]) -> dict[str, 
       Dictionary split -> `Pictures`.
 
     Raises:
-      ValueError: what `read` raises.
+      ValueError: what `read` raises, and as `uncorrected.check`.
     """
     known = read(data.annotations)
-    uncorrected.warn(data.annotations)
+    uncorrected.check(data.annotations, known.paths, data.dir)
     splits = {"train": known, "annotated": _filled_in(known, data.annotations)}
     if data.annotations_test:
-        splits["test"] = _filled_in(read(data.annotations_test), data.annotations_test)
-        uncorrected.warn(data.annotations_test)
+        test = read(data.annotations_test)
+        uncorrected.check(data.annotations_test, test.paths, data.dir)
+        splits["test"] = _filled_in(test, data.annotations_test)
         splits = _divided_alike(splits)
     if data.whole_pictures:
         splits = {split: dataclasses.replace(each, boxes=None) for split, each in splits.items()}
@@ -146,7 +146,7 @@ def _check_nearer(tops, names, found, left, first):
         if not any(os.path.isdir(os.path.join(top, each)) for top in tops for each in forms):
             continue
         there = [_find(tops, name, fewer) for name in names]
-        others = [path for path, short in zip(there, found) if path and not _is_same(path, short)]
+        others = [path for path, short in zip(there, found) if path and not copies.is_same(path, short)]
         if others:
             missing = names[there.index("")]
             raise ValueError(
@@ -155,10 +155,6 @@ def _check_nearer(tops, names, found, left, first):
                     f"there; put it there, or take it out of the file ({found[there.index('')]} may be another)"
                 )
             )
-
-
-def _is_same(first, second):
-    return os.path.samefile(first, second) or filecmp.cmp(first, second, shallow=False)
 
 
 def _say_outside(found, tops):
@@ -177,7 +173,7 @@ def _say_left_out(name, found, count, where):
         return
     for top in place.parents[:_NEAR]:
         near = os.path.join(top, *parts)
-        if os.path.isfile(near) and not _is_same(near, found):
+        if os.path.isfile(near) and not copies.is_same(near, found):
             raise ValueError(
                 f"{where}: {name} is at {near}, and without {left}/ at {found}, which is another; give {top} as the "
                 "folder that names start from"

@@ -1,4 +1,4 @@
-"""Files of landmarks as predictions have left them: told from those that a person has corrected since."""
+"""Files of landmarks that predictions have written: told from those that are corrected since, and what they are of."""
 
 import functools
 import hashlib
@@ -7,15 +7,35 @@ import os
 import pathlib
 import shutil
 from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 
 from dense_labels import files, progress
+from input_pipeline.storage import copies
 
-WRITTEN = ".written.json"  # digests of what predictions have left in a folder, by its name
+WRITTEN = ".written.json"  # of what predictions have left in a folder, by its name: digest, folder of the pictures
 _COPIES = ".written"  # folder with a copy of each
 
 
-def remember(folder: pathlib.Path, names: Iterable[str], copied: Collection[str] = ()) -> None:
+class _Place(NamedTuple):
+    """Where predictions wrote a file or folder, or one that holds it."""
+
+    folder: pathlib.Path
+    name: str  # in the folder
+    inside: pathlib.PurePath  # the place in what is called so
+    digest: str
+    pictures: str  # the folder that names of pictures start from; "" where that is not known
+
+
+def remember(
+    folder: pathlib.Path, names: Iterable[str], copied: Collection[str] = (), pictures: str | os.PathLike = ""
+) -> None:
     """Keeps digests of files or folders that predictions have written into a folder just now, and copies of some.
+
+    Args:
+      folder: that they are in.
+      names: of the files or folders.
+      copied: those of them of which a copy is kept.
+      pictures: folder that names of pictures start from in them; "" for none.
 
     Raises:
       OSError: if they cannot be written.
@@ -24,7 +44,8 @@ def remember(folder: pathlib.Path, names: Iterable[str], copied: Collection[str]
         (folder / _COPIES).mkdir(exist_ok=True)
     for name in copied:
         files.make_whole(folder / _COPIES / name, functools.partial(_copy, folder / name))
-    left = {**read_digests(folder / WRITTEN), **{name: _digest(folder / name) for name in names}}
+    top = os.path.abspath(pictures) if pictures else ""
+    left = {**read_digests(folder / WRITTEN), **{name: [_digest(folder / name), top] for name in names}}
     files.write_whole(folder / WRITTEN, json.dumps(left, indent=1).encode())
 
 
@@ -46,18 +67,34 @@ def rename(path: pathlib.Path, kept: pathlib.Path) -> None:
 
 
 def is_uncorrected(path: str | os.PathLike) -> bool:
-    """Says whether a file or folder is as predictions have left it; False where that is not known."""
-    path = pathlib.Path(os.path.abspath(path))
-    left = read_digests(path.parent / WRITTEN).get(path.name)
-    return left is not None and _digest(path) == left
+    """Says whether a file or folder is as predictions have left it, or lies in one that is; False if not known."""
+    place = _place(path)
+    return place is not None and _digest(place.folder / place.name) == place.digest
 
 
 def as_it_was(path: str | os.PathLike) -> pathlib.Path | None:
     """Returns a copy of a file or folder as predictions have left it; None where there is none."""
+    place = _place(path)
+    if place is None:
+        return None
+    copy = place.folder / _COPIES / place.name
+    return copy / place.inside if copy.exists() and _digest(copy) == place.digest else None
+
+
+def folder_of_pictures(path: str | os.PathLike) -> str:
+    """Returns the folder that names of pictures start from in a file of predictions; "" where that is not known."""
+    place = _place(path)
+    return place.pictures if place else ""
+
+
+def _place(path):
     path = pathlib.Path(os.path.abspath(path))
-    copy = path.parent / _COPIES / path.name
-    left = read_digests(path.parent / WRITTEN).get(path.name)
-    return copy if left is not None and copy.exists() and _digest(copy) == left else None
+    for folder in path.parents:
+        name, *inside = path.relative_to(folder).parts
+        if left := read_digests(folder / WRITTEN).get(name):
+            digest, pictures = (left, "") if isinstance(left, str) else left  # earlier versions had no folder
+            return _Place(folder, name, pathlib.PurePath(*inside), digest, pictures)
+    return None
 
 
 def _copy(source: pathlib.Path, copy: pathlib.Path) -> None:
@@ -67,8 +104,28 @@ def _copy(source: pathlib.Path, copy: pathlib.Path) -> None:
         shutil.copyfile(source, copy)
 
 
-def warn(path: str | os.PathLike) -> None:
-    """Warns where predictions that nobody has corrected are taken for annotations."""
+def check(path: str | os.PathLike, pictures: Iterable[str], folder: str | os.PathLike) -> None:
+    """Holds annotations against what is known of them, if predictions wrote them.
+
+    Warns where nobody has corrected them since.
+
+    Args:
+      path: of the file or folder.
+      pictures: paths of the pictures that it was found to be of.
+      folder: that names of pictures were taken to start from.
+
+    Raises:
+      ValueError: if the predictions were of other pictures, which have these names in another folder.
+    """
+    place = _place(path)
+    if place and place.pictures:
+        for found in dict.fromkeys(pictures):
+            meant = os.path.join(place.pictures, os.path.relpath(found, folder))
+            if os.path.isfile(meant) and not copies.is_same(meant, found):
+                raise ValueError(
+                    f"{os.fspath(path)} is of the pictures in {place.pictures}, and {found} is another picture than "
+                    f"{meant}; give {place.pictures} as the folder of the pictures"
+                )
     if is_uncorrected(path):
         progress.warn(
             f"{os.fspath(path)} is as predictions have left it: nobody has corrected it, and what is predicted is "
@@ -76,7 +133,7 @@ def warn(path: str | os.PathLike) -> None:
         )
 
 
-def read_digests(path: pathlib.Path) -> dict[str, str]:
+def read_digests(path: pathlib.Path) -> dict[str, Any]:
     """Reads digests by the names of files; none where they were not kept, or are damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

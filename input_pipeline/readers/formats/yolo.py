@@ -10,7 +10,6 @@ it: Ultralytics takes negative numbers for not labelled, and 0 0, which converte
 """
 
 import collections
-import filecmp
 import os
 import pathlib
 
@@ -21,7 +20,7 @@ from input_pipeline.readers import annotated, coco_parts, folder, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.formats import pandas_files
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import decoding
+from input_pipeline.storage import copies, decoding
 
 _SPLITS = ("train", "val", "test")
 _MOST = 10_000  # landmarks
@@ -207,9 +206,8 @@ def _of_originals(found):
 
 
 def _is_copy(picture, original):
-    if not os.path.isfile(original) or os.path.samefile(picture, original):
-        return False
-    return filecmp.cmp(picture, original, shallow=False)
+    apart = os.path.isfile(original) and not os.path.samefile(picture, original)
+    return apart and copies.is_same(picture, original)
 
 
 def _pairs(path, dir, tops):

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import sys
 import types
 
@@ -178,6 +179,20 @@ def test_a_landmark_that_only_a_late_picture_has_is_suggested_too(run, tmp_path,
     assert [each["name"] for each in data["pictures"][1:]] == ["01.png", "03.png"]
     assert [each["name"] for each in data["others"]] == ["02.png"]
     assert "tail_x" in (tmp_path / "run" / "annotate" / "points.csv").read_text()
+
+
+def test_annotations_that_may_be_of_other_pictures_of_the_same_names_are_spoken_of(run, tmp_path, capsys):
+    (tmp_path / "new").mkdir()
+    for name in ("01.png", "02.png"):
+        shutil.copyfile(f"{run.config.data.dir}/{name}", tmp_path / "new" / name)
+    points = tmp_path / "points.csv"
+    points.write_text("file,tip_x,tip_y\n01.png,94,44\n")
+    said = f"and 1 of these pictures are others in the folder of the training, such as {tmp_path}/new/01.png and "
+    for other in (False, True):
+        if other:
+            shutil.copyfile(f"{run.config.data.dir}/03.png", tmp_path / "new" / "01.png")
+        annotating.annotate(run, 1, annotations=points, pictures=tmp_path / "new")
+        assert (said in capsys.readouterr().out) == other
 
 
 def test_hidden_marks_are_shown_again(run, tmp_path, monkeypatch):
