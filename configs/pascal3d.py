@@ -2,7 +2,7 @@
 
 python train_main.py --config=pascal3d --config.data.dir=PASCAL3D+_release1.1 --workdir=runs/pascal3d
 
-For a GPU; not run here. The paper trains its features on pictures of ImageNet of the same classes, and shows its
+PASCAL3D+_release1.1 is the folder as published, with Annotations/ and Images/. For a GPU; not run here. The paper trains its features on pictures of ImageNet of the same classes, and shows its
 few-shot figures only as curves.
 """
 

@@ -143,7 +143,7 @@ def _train(
         if manifest.check(workdir, shown, allow_changes=allow_changed_data):
             config.data.num_pictures = kept.data.num_pictures  # an epoch stays as long as it was
         run_config.check_same(config, kept, workdir)
-    progress.say(f"precision of the convolutions: {precision}")
+    progress.say(f"precision of the convolutions: {precision}; {strategies.devices()}")
     os.makedirs(workdir, exist_ok=True)
     if strategies.is_chief(strategy):
         files.remove_temporary(workdir)

@@ -187,7 +187,8 @@ def test_the_precision_a_run_was_begun_with_is_kept(arm_data, tmp_path):
     assert commands.run("train_main.py", *flags, "--config.train.precision=mixed_bfloat16").returncode == 0
     result = commands.run("train_main.py", *flags)  # which asks for "auto"
     assert result.returncode == 0 and "already trained" in result.stdout, result.stderr
-    assert "precision of the convolutions: mixed_bfloat16" in result.stdout.splitlines()
+    said = "precision of the convolutions: mixed_bfloat16; processor, for TensorFlow sees no GPU"
+    assert said in result.stdout.splitlines()
     assert json.loads((tmp_path / "config.json").read_text())["train"]["precision"] == "mixed_bfloat16"
 
 

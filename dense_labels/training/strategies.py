@@ -37,6 +37,12 @@ def create() -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
 
 
+def devices() -> str:
+    """Says what this process trains on, in words."""
+    count = len(tf.config.list_logical_devices("GPU"))
+    return f"{count} GPUs" if count > 1 else "1 GPU" if count else "processor, for TensorFlow sees no GPU"
+
+
 @contextlib.contextmanager
 def _waiting_for(workers: list[str]) -> Iterator[None]:
     """Says who must come, and lets Ctrl-C end the wait: TensorFlow holds the interpreter until all are there."""
