@@ -3,7 +3,8 @@
 python train_main.py --config=aflw --config.data.dir=AFLW --config.train.init_from=runs/celeba --workdir=runs/aflw
 
 AFLW holds aflw_cropped/facedata_cropped.csv with its crops beside it, and MTFL/testing.txt with AFLW/ beside it. Trains
-on 10,122 faces and tests on 2,995. For a GPU, as celeba.py; not run here. The paper reports 8.8 % of the eye distance by regression.
+on 10,122 faces and tests on 2,995. For a GPU, as celeba.py; not run here. The paper reports 8.8 % of the eye distance
+by regression.
 """
 
 from configs import celeba

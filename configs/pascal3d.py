@@ -2,8 +2,8 @@
 
 python train_main.py --config=pascal3d --config.data.dir=PASCAL3D+_release1.1 --workdir=runs/pascal3d
 
-PASCAL3D+_release1.1 is the folder as published, with Annotations/ and Images/. For a GPU; not run here. The paper trains its features on pictures of ImageNet of the same classes, and shows its
-few-shot figures only as curves.
+PASCAL3D+_release1.1 is the folder as published, with Annotations/ and Images/. For a GPU; not run here. The paper
+trains its features on pictures of ImageNet of the same classes, and shows its few-shot figures only as curves.
 """
 
 from configs import introspection

@@ -49,6 +49,7 @@ def of_pictures(pictures: Pictures, folder: str | os.PathLike) -> Predictions:
         flip_pairs=pictures.flip_pairs,
         around=normalisers.own_boxes(pictures),
         category=pictures.category or OBJECT,
+        by_hand=True,
     )
 
 
@@ -84,7 +85,8 @@ def with_landmarks(found: Predictions, names: Sequence[str]) -> Predictions:
 def joined(first: Predictions, second: Predictions, rows: Sequence[int]) -> Predictions:
     """Returns rows of annotations of two files; lines and pairs of landmarks are those of the second, if it has any.
 
-    The objects are called as in the first, or where they have no name there, as in the second.
+    The objects are called as in the first, or where they have no name there, as in the second. They are annotations if
+    no row is of predictions.
 
     Args:
       first: N rows, from the same folder and with the same landmarks as the second.
@@ -94,6 +96,7 @@ def joined(first: Predictions, second: Predictions, rows: Sequence[int]) -> Pred
     both, chosen = (first, second), np.asarray(rows, np.int64)
     hidden = [np.zeros_like(each.known) if each.hidden is None else each.hidden for each in both]
     marks = np.concatenate(hidden)[chosen]
+    by_hand = np.repeat([each.by_hand for each in both], [len(each) for each in both])[chosen]
     return Predictions(
         first.folder,
         tuple(np.array([*first.names, *second.names], object)[chosen]),
@@ -107,4 +110,5 @@ def joined(first: Predictions, second: Predictions, rows: Sequence[int]) -> Pred
         skeleton=second.skeleton or first.skeleton,
         flip_pairs=second.flip_pairs or first.flip_pairs,
         category=next((each.category for each in both if each.category != OBJECT), OBJECT),
+        by_hand=bool(by_hand.all()),
     )

@@ -15,7 +15,7 @@ from dense_labels.prediction.predictions import Predictions
 from dense_labels.registry import READERS
 from input_pipeline.readers import annotation_files, consistency
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import uncorrected
+from input_pipeline.storage import copies, uncorrected
 
 _SAME = 0.01  # pixels: how far points may be off that only another program has written
 _SAME_BOX = 0.05  # and sides of boxes
@@ -46,7 +46,7 @@ def read(path: pathlib.Path, folder: pathlib.Path, category: str, of: pathlib.Pa
       of: the file whose copy this is; None for itself.
     """
     kind, start = annotation_files.kind_of(path), _start(of or path, folder)
-    pictures = annotation_files.read(start, path, category=category)
+    pictures = _brought_in(annotation_files.read(start, path, category=category), folder)
     found = annotated.of_pictures(pictures, folder)
     pictures = consistency.checked(pictures, found.sizes)
     names = tuple(_name(each, folder, path) for each in pictures.paths)
@@ -66,12 +66,32 @@ def _start(path, folder):
     return start if inside else folder
 
 
-def _name(path, folder, file):
-    """The name of a picture from the folder on."""
+def _brought_in(pictures, folder):
+    """The same of the pictures in the folder, where those that a file was found to be of are copies elsewhere."""
+    outside = [path for path in dict.fromkeys(pictures.paths) if not _inside(path, folder)]
+    own = dict(zip(outside, copies.originals(outside, [_called_so(path, folder) for path in outside])))
+    return dataclasses.replace(pictures, paths=tuple(own.get(path, path) for path in pictures.paths))
+
+
+def _called_so(path, folder):
+    """What is called in the folder as the picture is, with as many of the folders that it lies in as can be."""
+    parts = pathlib.Path(os.path.abspath(path)).parts
+    places = (os.path.join(folder, *parts[first:]) for first in range(1, len(parts)))
+    return next(filter(os.path.isfile, places), "")
+
+
+def _inside(path, folder):
+    """The name of a picture from the folder on; "" of one that lies elsewhere."""
     for place, top in ((path, folder), (os.path.realpath(path), os.path.realpath(folder))):
         name = pathlib.PurePath(os.path.relpath(place, top))
         if name.parts[0] != os.pardir:
             return name.as_posix()
+    return ""
+
+
+def _name(path, folder, file):
+    if name := _inside(path, folder):
+        return name
     raise ValueError(f"{file}: the picture {path} lies outside of {folder}; give the folder that all pictures lie in")
 
 
@@ -160,8 +180,8 @@ def _same_files(after: Known, predicted: Known) -> list[str]:
     found, added = same(all_names), [name for name in ours if name not in theirs]
     if added and (but := len(same([name for name in all_names if name not in added])) - len(found)):
         progress.warn(
-            f"{but} pictures of {after.path} count as corrected for {progress.some(added)} alone, which predictions did "
-            "not have; if a landmark was renamed since, give it its old name for this"
+            f"{but} pictures of {after.path} count as corrected for {progress.some(added)} alone, which predictions "
+            "did not have; if a landmark was renamed since, give it its old name for this"
         )
     return found
 

@@ -23,6 +23,7 @@ from dense_labels.prediction.merged_files import Known, as_predicted, by_file, r
 from dense_labels.prediction.predictions import OBJECT, Predictions
 from dense_labels.registry import READERS
 from input_pipeline.readers import coco
+from input_pipeline.storage import uncorrected
 
 _NAMED = 5  # landmarks that a message names
 
@@ -196,6 +197,7 @@ def _merged(before: Known, after: Known) -> tuple[Predictions, int, int]:
     taken = {**old_rows, **{file: [len(old) + row for row in rows] for file, rows in saying.items()}}
     called = {row: old.names[old_rows[file][0]] for file in corrected for row in saying[file]}
     new = dataclasses.replace(new, names=tuple(called.get(row, name) for row, name in enumerate(new.names)))
+    old = dataclasses.replace(old, by_hand=not uncorrected.is_uncorrected(before.path))
     return annotated.joined(old, new, [row for rows in taken.values() for row in rows]), len(corrected), len(added)
 
 

@@ -56,6 +56,7 @@ class Predictions:
       around: float32 [N, 4], left, top, right, bottom of the objects, where annotations, or the file of boxes that is
         predicted in, have boxes of their own about them; None: about the landmarks.
       category: what the objects are called; for formats that say it.
+      by_hand: whether these are annotations, not predictions; for tools that tell the two apart.
     """
 
     folder: str
@@ -81,6 +82,7 @@ class Predictions:
     flip_pairs: tuple[tuple[int, int], ...] = ()
     around: np.ndarray | None = None
     category: str = OBJECT
+    by_hand: bool = False
 
     def __len__(self) -> int:
         return len(self.names)

@@ -235,8 +235,10 @@ def read_text(path: str | os.PathLike, *, otherwise: str = "", newline: str | No
         raise ValueError(f"{path}: {error.strerror}; give a file of landmarks") from error
 
 
-def read_csv(path: str | os.PathLike) -> list[tuple[str, list[str]]]:
+def read_csv(path: str | os.PathLike, most: int | None = None) -> list[tuple[str, list[str]]]:
     """Reads the lines of a CSV file that are not empty; cells end at commas, or as the first line says at ; or tabs.
+
+    With `most`, no more than so many lines are read.
 
     Returns:
       Where each line is, as messages name it, and its cells.
@@ -249,7 +251,8 @@ def read_csv(path: str | os.PathLike) -> list[tuple[str, list[str]]]:
     delimiter = next((each for each in ",;\t" if each in first), ",")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     try:
-        return [(f"{path}, line {reader.line_num}", cells) for cells in reader if any(map(str.strip, cells))]
+        lines = ((f"{path}, line {reader.line_num}", cells) for cells in reader if any(map(str.strip, cells)))
+        return list(itertools.islice(lines, most))
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
 

@@ -2,7 +2,8 @@
 
 DeepLabCut counts pixels from 0 at their centre: what its users click in napari at the centre of the first pixel is
 (0, 0). So half a pixel is taken off. `likelihood` is the probability that a point is nearly right, where the scores of
-its head are calibrated, times that of its landmark's being there, where that is known; else it is the score.
+its head are calibrated, times that of its landmark's being there, where that is known; else it is the score. What is
+annotated has no likelihood, as in DeepLabCut's CollectedData.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ def write(predictions: Predictions) -> bytes:
       ValueError: if there are several objects in one picture.
     """
     check(predictions)
-    names = predictions.landmark_names
+    names, axes = predictions.landmark_names, coords(predictions)
     headings = [
-        ["scorer", *[SCORER] * (3 * len(names))],
-        ["bodyparts", *(name for name in names for _ in range(3))],
-        ["coords", *("x", "y", "likelihood") * len(names)],
+        ["scorer", *[SCORER] * (len(axes) * len(names))],
+        ["bodyparts", *(name for name in names for _ in axes)],
+        ["coords", *axes * len(names)],
     ]
     values = cells(predictions)
     rows = (
@@ -54,9 +55,14 @@ def index(predictions: Predictions) -> list[str] | list[int]:
     return list(predictions.names) if predictions.frames is None else predictions.frames.tolist()
 
 
+def coords(predictions: Predictions) -> tuple[str, ...]:
+    """Returns what the table has of each landmark."""
+    return ("x", "y") if predictions.by_hand else ("x", "y", "likelihood")
+
+
 def cells(predictions: Predictions) -> np.ndarray:
-    """Returns x, y and likelihood of each landmark, float [N, K, 3]; NaN where its place is not known."""
+    """Returns the `coords` of each landmark, float [N, K, 2 or 3]; NaN where its place is not known."""
     p = predictions
-    likelihood = p.certainty
-    likelihood = np.where(p.known, likelihood, np.nan)
-    return np.concatenate([p.points - _HALF, likelihood[..., np.newaxis]], axis=-1)
+    likelihood = np.where(p.known, p.certainty, np.nan)
+    values = np.concatenate([p.points - _HALF, likelihood[..., np.newaxis]], axis=-1)
+    return values[..., : len(coords(p))]

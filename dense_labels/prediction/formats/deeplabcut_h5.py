@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from dense_labels.prediction.predictions import Predictions
 
 _LEVELS = ("scorer", "bodyparts", "coords")
-_COORDS = ("x", "y", "likelihood")
 
 
 def check(predictions: Predictions) -> None:
@@ -47,7 +46,8 @@ def write(predictions: Predictions) -> bytes:
     except ImportError as error:
         raise ValueError('deeplabcut_h5 needs pandas and PyTables: pip install "dense-labels[h5]"') from error
     check(predictions)
-    columns = [(deeplabcut.SCORER, name, axis) for name in predictions.landmark_names for axis in _COORDS]
+    axes = deeplabcut.coords(predictions)
+    columns = [(deeplabcut.SCORER, name, axis) for name in predictions.landmark_names for axis in axes]
     table = pandas.DataFrame(
         deeplabcut.cells(predictions).reshape(len(predictions), -1).astype("float64"),
         columns=pandas.MultiIndex.from_tuples(columns, names=_LEVELS),

@@ -23,15 +23,24 @@ _DIGITS = 6  # after the point
 
 @FORMATS.register("label_studio", "tasks with predictions for Label Studio", file="points_label_studio.json")
 def write(predictions: Predictions) -> bytes:
-    """Writes a task for each picture, whose file is named as `image`; landmarks without a place are left out."""
+    """Writes a task for each picture, whose file is named as `image`; landmarks without a place are left out.
+
+    Annotations are written as such: Label Studio and our reader take those before predictions.
+    """
     tasks, pictures = [], predictions.by_picture()
     alone = len(pictures) == len(predictions)
     for name, rows in pictures.items():
         result = [part for row in rows for part in _object(predictions, row, alone=alone)]
-        score = round(float(predictions.score[rows].mean()), 4)
-        prediction = {"model_version": "dense-labels", "score": score, "result": result}
-        tasks.append({"data": {"image": name}, "predictions": [prediction]})
+        tasks.append({"data": {"image": name}, **_said(predictions, rows, result)})
     return (json.dumps(tasks) + "\n").encode()
+
+
+def _said(predictions: Predictions, rows: list[int], result: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a task has beside its picture: the annotation or the prediction of which this was drawn."""
+    if predictions.by_hand:
+        return {"annotations": [{"result": result}]}
+    score = round(float(predictions.score[rows].mean()), 4)
+    return {"predictions": [{"model_version": "dense-labels", "score": score, "result": result}]}
 
 
 def _object(predictions: Predictions, row: int, *, alone: bool) -> list[dict[str, Any]]:
@@ -57,6 +66,7 @@ def _object(predictions: Predictions, row: int, *, alone: bool) -> list[dict[str
         x, y = shares[k].round(_DIGITS).tolist()
         value = {"x": x, "y": y, "width": _DOT, "keypointlabels": [predictions.landmark_names[k]]}
         point = {**about, "id": f"{row}_{k}", "type": "keypointlabels", "from_name": "landmarks", "value": value}
-        point["score"] = round(float(predictions.score[row, k]), 4)
+        if not predictions.by_hand:
+            point["score"] = round(float(predictions.score[row, k]), 4)
         drawn.append({**point, "parentID": f"{row}"} if boxed else point)
     return drawn

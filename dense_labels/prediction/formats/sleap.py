@@ -32,6 +32,8 @@ _HALF = 0.5
 def write(predictions: Predictions) -> bytes:
     """Writes an instance for each object that has a landmark with a place, with skeleton and symmetries.
 
+    Annotations are written as a person's instances: SLEAP and our reader take those before predicted ones.
+
     Raises:
       ValueError: if sleap-io is not installed.
     """
@@ -91,8 +93,11 @@ def _video(predictions):
 
 
 def _instance(sleap_io, predictions, row, skeleton):
+    points = predictions.points[row].astype("float64") - _HALF
+    if predictions.by_hand:
+        return sleap_io.Instance.from_numpy(points, skeleton=skeleton)
     return sleap_io.PredictedInstance.from_numpy(
-        predictions.points[row].astype("float64") - _HALF,
+        points,
         skeleton=skeleton,
         point_scores=predictions.score[row].astype("float64"),
         score=float(predictions.score[row].mean()),

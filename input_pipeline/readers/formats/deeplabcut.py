@@ -38,13 +38,10 @@ def holds(path: str) -> bool:
     if path.lower().endswith(".h5"):
         return pandas_files.holds(path)
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return [next(file, "").split(",")[0].strip() for _ in range(2)] in (
-                ["scorer", "individuals"],
-                ["scorer", "bodyparts"],
-            )
-    except (OSError, UnicodeDecodeError):
+        first = [cells[0].strip() for _, cells in landmark_files.read_csv(path, most=2)]
+    except ValueError:
         return False
+    return first in (["scorer", "individuals"], ["scorer", "bodyparts"])
 
 
 @READERS.register(

@@ -8,7 +8,7 @@ both sides, `original_width` and `original_height`. So the documentation of the 
 Of a task the newest annotation that was not cancelled is read; the short export JSON-MIN, which is read too, has an
 entry for each. Two tasks of one picture are refused, and so is a task whose key points lie on two pictures. Where no
 task of a file has an annotation, the last predictions are read, and that is said: so the file that predictions are
-written to comes back.
+written to comes back. Where some tasks have one, the predictions of the others are passed over, and counted.
 Label Studio says nothing of objects: several key points of one label in a picture are refused, unless each lies in a
 rectangle of its own (`parentID`), which makes them objects in boxes. JSON-MIN leaves out in which rectangle a key point
 lies, so it is refused where a task has several; it does not say that a picture was turned, either.
@@ -81,11 +81,7 @@ def read_file(
     tasks = coco_parts.parse(annotations)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise ValueError(f"{annotations}: an export of Label Studio is a list of tasks with data and annotations")
-    keys: tuple[str, ...] = _MARKED
-    if not any(task.get(key) for task in tasks for key in _MARKED) and any(task.get("predictions") for task in tasks):
-        progress.note(f"{annotations}: no task has annotations, so the predictions are read")
-        keys = ("predictions",)
-    found, names = [], {}
+    found, names, keys = [], {}, _keys(tasks, annotations)
     for index, task in _last_of_each(tasks):
         where = f"{annotations}: task {index}"
         results = _results(task, keys, where)
@@ -101,6 +97,20 @@ def read_file(
         landmarks.setdefault(each.kind, set()).update(each.points)
     content = Found(objects, {kind: annotated.in_order(each) for kind, each in landmarks.items()})
     return annotated.pictures(annotations, content, boxed=boxed, category=category)
+
+
+def _keys(tasks, file) -> tuple[str, ...]:
+    """What is read of tasks: annotations or, where none has any, predictions; says which predictions are not read."""
+    unmarked = [task for task in tasks if not any(task.get(key) for key in _MARKED)]
+    predicted = sum(bool(task.get("predictions")) for task in unmarked)
+    if predicted and len(unmarked) == len(tasks):
+        progress.note(f"{file}: no task has annotations, so the predictions are read")
+        return ("predictions",)
+    if predicted:
+        progress.note(
+            f"{file}: annotations alone are read; {predicted} tasks that have none, but predictions, are passed over"
+        )
+    return _MARKED
 
 
 def _last_of_each(tasks):

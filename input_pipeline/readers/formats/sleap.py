@@ -4,8 +4,9 @@ Convention: SLEAP counts pixels from 0 at their centre, so half a pixel is added
 the corner; sleap-io, which reads .slp files, takes half a pixel off those (`format_id < 1.1` in sleap_io/io/slp.py). An
 analysis is of what SLEAP shows. A point without a place or marked as not visible is not annotated.
 
-The instances that a person labelled are read; where there are none, the predicted ones, and that is said. In an
-analysis the predicted ones have a score.
+The instances that a person labelled are read; where there are none, the predicted ones, and that is said. Beside those
+of a person, predicted ones that these do not come from are passed over, and counted. In an analysis the predicted ones
+have a score.
 Frames of single images are found by their names, frames of a video by their numbers, see `frames.Frames`. An analysis
 counts the frames of its video; where that is a list of images, it must name them all. Images inside a file (.pkg.slp)
 are not read.
@@ -30,7 +31,6 @@ _MOST = 10**9  # values of a part of an analysis; a small file can say that it h
 _ANALYSIS = {"tracks", "node_names"}
 _ORDER = ("frame", "track", "node", "xy")
 _WRITTEN = ("track", "xy", "node", "frame")  # how SLEAP orders the axes of an analysis that does not say it
-_PREDICTED = "nobody labelled an instance, so the predicted ones are read"
 
 
 def holds(path: str) -> bool:
@@ -103,8 +103,7 @@ def _read_slp(file, dir):
         words = progress.printable(" ".join(str(error).split())[:200] or type(error).__name__)
         raise ValueError(f"{file}: is no file of SLEAP that can be read ({words})") from error
     by_person = any(kind == "user" for row in instances for _, kind, _ in row)
-    if not by_person and any(instances):
-        progress.note(f"{file}: {_PREDICTED}")
+    _say_what_is_read(file, by_person, sum(kind == "" for row in instances for _, kind, _ in row))
     kept = [
         (video, number, kind, names[kind], points)
         for (video, number, _), row in zip(rows, instances)
@@ -120,8 +119,18 @@ def _load(sleap_io, file):
 
 
 def _instances(frame):
-    """The instances of a frame, and who made them."""
-    return [("user", one) for one in frame.user_instances] + [("", one) for one in frame.predicted_instances]
+    """The instances of a frame, and who made them; "used" is said of predicted ones that a person's come from."""
+    used = {id(one.from_predicted) for one in frame.user_instances}
+    predicted = [("used" if id(one) in used else "", one) for one in frame.predicted_instances]
+    return [("user", one) for one in frame.user_instances] + predicted
+
+
+def _say_what_is_read(file, by_person, predicted):
+    """Says whether the predicted instances are read, and how many are not."""
+    if predicted and not by_person:
+        progress.note(f"{file}: nobody labelled an instance, so the predicted ones are read")
+    elif predicted:
+        progress.note(f"{file}: what a person labelled is read alone; {predicted} predicted instances are passed over")
 
 
 def _files(video):
@@ -233,8 +242,7 @@ def _labelled(placed, scores, file):
             f"found shape {list(scores.shape)}"
         )
     labelled = placed & np.isnan(scores)
-    if placed.any() and not labelled.any():
-        progress.note(f"{file}: {_PREDICTED}")
+    _say_what_is_read(file, labelled.any(), int((placed & ~labelled).sum()))
     return np.argwhere(labelled if labelled.any() else placed)
 
 

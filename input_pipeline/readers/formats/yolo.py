@@ -9,7 +9,6 @@ With `kpt_shape: [K, 3]` the third number says 0 for not labelled, 1 for hidden,
 it: Ultralytics takes negative numbers for not labelled, and 0 0, which converters write there, is taken so here too.
 """
 
-import collections
 import os
 import pathlib
 
@@ -197,17 +196,8 @@ def _place(root, name):
 
 def _of_originals(found):
     """(Path of the label file, picture): the one it was copied from, where it is the only copy that is there."""
-    originals = [original if _is_copy(picture, original) else picture for _, picture, original in found]
-    copies = collections.Counter(originals)
-    return [
-        (labels, original if copies[original] == 1 else picture)
-        for (labels, picture, _), original in zip(found, originals)
-    ]
-
-
-def _is_copy(picture, original):
-    apart = os.path.isfile(original) and not os.path.samefile(picture, original)
-    return apart and copies.is_same(picture, original)
+    pictures = copies.originals([picture for _, picture, _ in found], [original for *_, original in found])
+    return [(labels, picture) for (labels, *_), picture in zip(found, pictures)]
 
 
 def _pairs(path, dir, tops):

@@ -1,5 +1,6 @@
 """Tests of merging in later rounds, after pictures, folders and landmarks have changed since the prediction."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -13,7 +14,12 @@ from dense_labels.prediction import merging
 from input_pipeline.readers import annotation_files
 from input_pipeline.storage import uncorrected
 from tests.dense_labels.prediction import merged
-from tests.dense_labels.prediction.merged import NEW, OLD, saved, table
+from tests.dense_labels.prediction.merged import NAMES, NEW, OLD, saved, table
+
+NEEDS = {"deeplabcut_h5": ("pandas", "tables"), "sleap": ("sleap_io",)}
+ENDINGS = {"label_studio": ".json", "deeplabcut": ".csv", "deeplabcut_h5": ".h5", "sleap": ".slp"}
+COPIED = ("labeled-data/clip/img3.png", "labeled-data/clip/img5.png")
+CLIP = {name: [[k + 1, 2], [3, 4], [5, 6.5]] for k, name in enumerate(("labeled-data/clip/img0.png", *COPIED))}
 
 
 @pytest.fixture
@@ -101,3 +107,118 @@ def test_what_earlier_versions_left_is_known(folder, tmp_path):
     (tmp_path / uncorrected.WRITTEN).write_text(f'{{"points.csv": "{digest}"}}')
     assert uncorrected.is_uncorrected(file) and uncorrected.folder_of_pictures(file) == ""
     assert uncorrected.as_it_was(file) == pathlib.Path(tmp_path, ".written", "points.csv")
+
+
+def merge_all(folder, tmp_path, kind, by_hand=True):
+    """Merges what is annotated, or predicted, with corrections, and returns the file that was written."""
+    before = saved(folder, tmp_path / "old", "csv", OLD, by_hand=by_hand)
+    after = saved(folder, tmp_path / "new", "csv", NEW)
+    out = tmp_path / f"all{ENDINGS[kind]}"
+    merging.merge_annotations(before, after, out, folder, format=kind)
+    return out
+
+
+def test_the_next_round_of_label_studio_has_all_that_was_merged(folder, tmp_path, capsys):
+    """Of one task the tool then has a newer annotation, which it puts beside those that it was given."""
+    file = merge_all(folder, tmp_path, "label_studio")
+    tasks = json.loads(file.read_text())
+    assert [task.keys() for task in tasks] == [{"data", "annotations"}] * 4
+    drawn = [part for task in tasks for each in task["annotations"] for part in each["result"]]
+    assert len(drawn) == 12 and not any("score" in part for part in drawn)
+    tasks[0]["annotations"].append({"result": tasks[1]["annotations"][0]["result"]})
+    file.write_text(json.dumps(tasks))
+    capsys.readouterr()
+    found = annotation_files.read(folder, file)
+    assert len(found) == 4 and "predict" not in capsys.readouterr().out
+    np.testing.assert_allclose(found.landmarks[0], found.landmarks[1], atol=0.01)
+
+
+def test_the_next_round_of_sleap_has_all_that_was_merged(folder, tmp_path, capsys):
+    """A person corrects one frame and saves the file, as SLEAP does."""
+    sleap_io = pytest.importorskip("sleap_io")
+    file = merge_all(folder, tmp_path, "sleap")
+    labels = sleap_io.load_slp(str(file), open_videos=False)
+    assert [(len(frame.user_instances), len(frame.predicted_instances)) for frame in labels] == [(1, 0)] * 4
+    moved = sleap_io.Instance.from_numpy(np.full([3, 2], 9.5), skeleton=labels.skeletons[0])
+    labels.labeled_frames[0].instances = [moved]
+    labels.save(str(file), embed=False, verbose=False)
+    capsys.readouterr()
+    found = annotation_files.read(folder, file)
+    assert len(found) == 4 and "predict" not in capsys.readouterr().out
+    np.testing.assert_allclose(found.landmarks[0], np.full([3, 2], 10))
+
+
+@pytest.mark.parametrize("kind", ["deeplabcut", "deeplabcut_h5"])
+def test_a_merged_table_has_no_likelihood(folder, tmp_path, kind, capsys):
+    for module in NEEDS.get(kind, ()):
+        pytest.importorskip(module)
+    file = merge_all(folder, tmp_path, kind)
+    assert len(annotation_files.read(folder, file)) == 4 and "likelihood" not in capsys.readouterr().out
+    if kind == "deeplabcut":
+        lines = file.read_text().splitlines()
+        assert lines[1:4] == [
+            "bodyparts," + ",".join(name for name in NAMES for _ in "xy"),
+            "coords,x,y,x,y,x,y",
+            "a.png,0.7500,1.5000,2.5000,3.5000,4.5000,6.0000",
+        ]
+
+
+@pytest.mark.parametrize("kind", ["label_studio", "deeplabcut"])
+def test_a_table_of_everything_stays_one_of_predictions(folder, tmp_path, kind):
+    """A person's points are put into what was predicted, and nobody has looked at the rest."""
+    text = merge_all(folder, tmp_path, kind, by_hand=False).read_text()
+    assert ('"predictions"' in text and '"annotations"' not in text) or "coords,x,y,likelihood" in text
+
+
+def of_frames(tmp_path, kind):
+    """A page's frames and a person's points in them; corrected outliers beside their frames, of which the page has two.
+
+    Returns:
+      The folder of the page, the older file, and the newer one, in which a person has corrected one of the two.
+    """
+    page, outliers = tmp_path / "annotate", tmp_path / "points" / "outliers"
+    for k, name in enumerate(CLIP):
+        for folder in (page, outliers) if name in COPIED else (page,):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (64, 40), (k, 0, 0)).save(folder / name)
+    predicted = {COPIED[0]: [[20, 21], [22, 23], [24, 25]], COPIED[1]: [[30, 31], [32, 33], [34, 35]]}
+    after = saved(outliers, outliers, kind, predicted, by_hand=False)
+    moved = saved(outliers, tmp_path / "moved", kind, {**predicted, COPIED[1]: [[10, 11], [12, 13], [14, 15]]})
+    shutil.copytree(moved, after, dirs_exist_ok=True) if after.is_dir() else shutil.copyfile(moved, after)
+    if kind == "labelme":
+        shutil.copytree(outliers / "labeled-data", after / "labeled-data", dirs_exist_ok=True)
+    return page, saved(page, tmp_path / "old", "csv", CLIP), after
+
+
+@pytest.mark.parametrize("kind", ["deeplabcut", "deeplabcut_h5", "sleap", "labelme", "csv"])
+def test_frames_beside_corrections_are_those_that_were_copied_from_there(tmp_path, kind):
+    for module in NEEDS.get(kind, ()):
+        pytest.importorskip(module)
+    page, before, after = of_frames(tmp_path, kind)
+    assert merging.merge_annotations(before, after, tmp_path / "all.csv", page)[1:] == (1, 0)
+    found = annotation_files.read(page, tmp_path / "all.csv")
+    assert [os.path.relpath(path, page) for path in found.paths] == list(CLIP)
+    first = [CLIP["labeled-data/clip/img0.png"][0], CLIP[COPIED[0]][0], [10, 11]]
+    np.testing.assert_allclose(found.landmarks[:, 0], first, atol=0.01)
+
+
+def test_frames_beside_corrections_that_show_something_else_are_refused(tmp_path):
+    page, before, after = of_frames(tmp_path, "deeplabcut")
+    Image.new("RGB", (64, 40), "blue").save(page / COPIED[1])
+    with pytest.raises(
+        ValueError, match=r"the picture .*outliers/labeled-data/clip/img5.png lies outside of .*annotate"
+    ):
+        merging.merge_annotations(before, after, tmp_path / "all.csv", page)
+
+
+def test_two_pictures_that_may_be_one_of_the_folder_are_refused(folder, tmp_path):
+    for name in ("one/a.png", "two/a.png"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copyfile(folder / "a.png", tmp_path / name)
+    before, header = table(tmp_path / "old.csv", "file,eye_x,eye_y", "a.png,1,2"), "file,eye_x,eye_y"
+    one = table(tmp_path / "one.csv", header, "../one/a.png,3,4")
+    assert merging.merge_annotations(before, one, tmp_path / "all.csv", folder)[1:] == (1, 0)
+    assert (tmp_path / "all.csv").read_text().splitlines() == [header, "a.png,3.000,4.000"]
+    two = table(tmp_path / "two.csv", header, "../one/a.png,3,4", "../two/a.png,5,6")
+    with pytest.raises(ValueError, match="one/a.png lies outside of"):
+        merging.merge_annotations(before, two, tmp_path / "2.csv", folder)

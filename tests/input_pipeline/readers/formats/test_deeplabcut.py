@@ -31,6 +31,10 @@ def project(tmp_path):
     return tmp_path, write
 
 
+def quoted(text):
+    return "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in text.splitlines())
+
+
 def check(found, folder):
     assert found.paths == paths(folder, "labeled-data/v/img0.png", "labeled-data/v/img1.png")
     np.testing.assert_array_equal(found.landmarks, POINTS)
@@ -54,6 +58,16 @@ def test_names_may_stand_in_three_columns_and_columns_in_any_order(project):
         "labeled-data,v,img0.png,2.5,,,1\nlabeled-data,v,img1.png,4,10.25,20,3\n"
     )
     check(deeplabcut.read_file(folder, file), folder)
+
+
+@pytest.mark.parametrize("saved", [lambda t: t.replace(",", ";"), lambda t: t.replace(",", "\t"), quoted])
+def test_what_a_spreadsheet_has_saved_is_known(project, saved):
+    folder, write = project
+    file = write(saved(HEADINGS + ROWS))
+    assert annotation_files.kind_of(file) == "deeplabcut"
+    check(annotation_files.read(folder, file), folder)
+    assert not deeplabcut.holds(str(write(saved("file,x0,y0\nlabeled-data/v/img0.png,1,2\n"))))
+    assert not deeplabcut.holds(str(write('scorer,S,S\n"bodyparts')))
 
 
 def test_what_was_analysed_has_likelihood_too(project, capsys):

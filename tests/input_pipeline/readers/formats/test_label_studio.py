@@ -87,6 +87,7 @@ def test_the_last_annotation_counts_and_no_prediction(read_tasks, capsys):
     tasks[1] = {"data": {"image": "in/b.png"}, "predictions": [{"result": [key_point("nose", 5, 5)]}]}
     found = read_tasks(tasks)
     np.testing.assert_array_equal(found.landmarks, [[[64, 48]]])
+    assert "1 tasks that have none, but predictions, are passed over" in capsys.readouterr().out
     assert len(read_tasks(tasks[1:])) == 1 and "no task has annotations, so the predictions" in capsys.readouterr().out
 
 

@@ -56,11 +56,13 @@ def test_of_an_analysis_what_a_person_labelled_is_read(write, tmp_path, capsys):
     """Predicted instances have a score there, and others have none."""
     scores = np.full(TRACKS.shape[:2], np.nan)
     check(sleap.read_file(tmp_path, write(scores=scores)), tmp_path)
+    assert "predicted" not in capsys.readouterr().out
     scores[0] = 0.9
     found = sleap.read_file(tmp_path, write(scores=scores, symmetries='[["nose", "tail"], ["nose", "gone"]]'))
     assert found.paths == paths(tmp_path, "v/img0002.png") and found.flip_pairs == ((0, 1),)
     said = capsys.readouterr().out
-    assert "predicted" not in said and "has landmarks in frame 0; if its first frames had none" in said
+    assert "what a person labelled is read alone; 1 predicted instances are passed over" in said
+    assert "has landmarks in frame 0; if its first frames had none" in said
     assert sleap.read_file(tmp_path, write(scores=scores, symmetries="no JSON")).flip_pairs == ()
     check(sleap.read_file(tmp_path, write(scores=np.full(TRACKS.shape[:2], 0.9))), tmp_path)
     assert "nobody labelled an instance, so the predicted ones are read" in capsys.readouterr().out
@@ -150,22 +152,27 @@ def test_what_is_missing_for_slp_files_is_said(tmp_path, monkeypatch):
         sleap.read_file(tmp_path, tmp_path / "a.slp")
 
 
-def test_what_a_person_labelled_goes_before_predictions(tmp_path):
+def test_what_a_person_labelled_goes_before_predictions(tmp_path, capsys):
     """As sleap-io writes it, which counts pixels at their centres; the file names its pictures."""
     sleap_io = pytest.importorskip("sleap_io")
     draw(tmp_path, "a.png", "b.png")
     skeleton = sleap_io.Skeleton(nodes=["nose", "tail"])
     video = sleap_io.Video.from_filename([str(tmp_path / "a.png"), str(tmp_path / "b.png")])
     by_person = sleap_io.Instance.from_numpy(np.array([[1.0, 2], [np.nan, np.nan]]), skeleton=skeleton)
-    predicted = sleap_io.PredictedInstance.from_numpy(np.ones([2, 2]), skeleton=skeleton, point_scores=np.ones(2))
+    corrected, *predicted = (
+        sleap_io.PredictedInstance.from_numpy(np.ones([2, 2]), skeleton=skeleton, point_scores=np.ones(2))
+        for _ in range(3)
+    )
+    by_person.from_predicted = corrected
     frames = [
-        sleap_io.LabeledFrame(video=video, frame_idx=1, instances=[by_person, predicted]),
-        sleap_io.LabeledFrame(video=video, frame_idx=0, instances=[predicted]),
+        sleap_io.LabeledFrame(video=video, frame_idx=1, instances=[by_person, corrected]),
+        sleap_io.LabeledFrame(video=video, frame_idx=0, instances=predicted),
     ]
     labels = sleap_io.Labels(videos=[video], skeletons=[skeleton], labeled_frames=frames)
     labels.save(str(tmp_path / "a.slp"), embed=False, verbose=False)
     found = annotation_files.read(tmp_path, tmp_path / "a.slp")
     assert found.paths == paths(tmp_path, "b.png")
+    assert "2 predicted instances are passed over" in capsys.readouterr().out
     np.testing.assert_array_equal(found.landmarks, [[[1.5, 2.5], [0, 0]]])
     np.testing.assert_array_equal(found.annotated, [[1, 0]])
 
