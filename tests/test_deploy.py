@@ -5,12 +5,14 @@ import os
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 import yaml
 
 from dense_labels.training import strategies
 from input_pipeline import data_service
+from tests import commands
 from tests.commands import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -58,7 +60,7 @@ def test_every_document_follows_the_schema(newest):
 
 def test_every_selector_finds_the_pods_of_one_maker():
     labels = {name: template["metadata"]["labels"] for name, template in _templates().items()}
-    assert set(labels) == {"training", "pairs", "serving"}
+    assert set(labels) == {"training", "pairs", "evaluation", "serving"}
     for document in EVERY:
         for selector in _selectors(document):
             wanted = selector.get("matchLabels", selector)
@@ -89,7 +91,7 @@ def test_probes_and_volumes_name_what_there_is():
         for kind, probe in container.items():
             if kind.endswith("Probe"):
                 assert (probe.get("httpGet") or probe["tcpSocket"])["port"] in _ports(container)
-        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container) or name == "training"
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container) or name in _named("Job")
 
 
 def test_serving_has_one_model_and_is_scaled():
@@ -101,6 +103,17 @@ def test_serving_has_one_model_and_is_scaled():
     scaler, deployment = _named("HorizontalPodAutoscaler")["serving"]["spec"], _named("Deployment")["serving"]
     assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "serving"}
     assert "replicas" not in deployment["spec"] and "cpu" in container["resources"]["requests"]
+
+
+def test_the_evaluation_is_of_the_trained_run_and_exports_what_is_served():
+    training, (program, *given) = _container("training")["args"], _container("evaluation")["args"]
+    (script,) = (each for each in metadata.entry_points(group="console_scripts") if each.name == program)
+    assert script.value == "eval_main:console"
+    told, mount = dict(argument.split("=") for argument in given), _container("serving")["volumeMounts"][0]
+    assert f"--workdir={told['--workdir']}" in training
+    assert told["--export_dir"] == f"/mnt/work/{mount['subPath']}"
+    helped = commands.run("eval_main.py", "--helpshort").stdout
+    assert all(re.search(rf"^ +{argument}: ", helped, re.M) for argument in told)
 
 
 def test_the_services_of_pairs_have_the_addresses_that_the_training_is_told():
