@@ -54,12 +54,15 @@ def _distances(run, known, count, seed):
     """How far off suggestions are in a draw, in pixels of the pictures: way -> [M]."""
     from dense_labels.annotation import suggesting
     from dense_labels.batches import LabelMap
+    from dense_labels.method import introspection_loss
+    from dense_labels.registry import has_unit_labels
     from input_pipeline.storage import decoding
 
     drawn = np.random.default_rng(seed).permutation(len(known.paths))[: count + _SHOWN.value]
     paths, targets = [known.paths[n] for n in drawn], range(count, len(drawn))
     images = [decoding.read_resized(path, None, run.frame.full_size)[0] for path in paths]
-    labels = np.concatenate([run.labels(image).values for image in images])
+    length = introspection_loss.shown_length(has_unit_labels(run.config.model))
+    labels = length * np.concatenate([run.labels(image).values for image in images])
     annotated = known.annotated[drawn] * (np.arange(len(drawn)) < count)[:, np.newaxis]
     carried = np.flatnonzero(annotated.any(axis=0))
     points, annotated = known.landmarks[drawn][:, carried], annotated[:, carried]

@@ -225,7 +225,7 @@ def weights_digest(network: Any) -> str:
     return hashlib.sha256("".join(each_of).encode()).hexdigest()
 
 
-def fit(kept: KeptHeads, step: int, network: Any) -> bool:
+def belong_to(kept: KeptHeads, step: int, network: Any) -> bool:
     """Says whether heads were fitted to the labels of a network; `step` and `network` are as of `of_network`."""
     return kept.result.step == step and (not kept.network or kept.network == weights_digest(network))
 
@@ -257,7 +257,7 @@ def of_network(workdir: str | os.PathLike, step: int, network: Any, digest: str 
             f"the heads in {workdir} were fitted at step {kept.result.step} of the training, which is at step {step} "
             f"{'in this process; open' if kept.result.step > step else 'now; evaluate'} the run again"
         )
-    if kept is not None and not fit(kept, step, network):
+    if kept is not None and not belong_to(kept, step, network):
         raise ValueError(
             f"the heads in {workdir} were fitted to the network of an earlier training there; evaluate the run again"
         )

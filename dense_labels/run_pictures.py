@@ -54,14 +54,10 @@ class Subject:
         return np.concatenate([np.asarray(self.label(images[k : k + size])) for k in range(0, len(images), size)])
 
     def shown(self, images: Any) -> np.ndarray:
-        """Labels images [B, H, W, 3] for pictures and the page.
-
-        A softmax hardly tells labels of length 1 apart: these are made as long as an exchange of paper 2 has them.
-        """
+        """Labels images [B, H, W, 3] for pictures and the page, as long as `shown_length` says."""
         from dense_labels.method import introspection_loss
 
-        labels = self.labels(images)
-        return introspection_loss.SHARPNESS**0.5 * labels if has_unit_labels(self.config.model) else labels
+        return introspection_loss.shown_length(has_unit_labels(self.config.model)) * self.labels(images)
 
     def label_map(self, images: Any) -> batches.LabelMap:
         """The label maps of images, as `shown`."""

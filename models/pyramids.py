@@ -2,6 +2,9 @@
 
 As in "Feature Pyramid Networks for Object Detection" (CVPR 2017), but joined by concatenation and a convolution, as in
 a U-Net. Labels and the heat maps of a detector are both read from the finest map.
+
+The maps are joined as the trunk gives them, whose cells lie off their nominal places: in MobileNetV2 by 1.5, 3.5 and
+7.5 px at strides 4, 8 and 16, down and to the right, in ResNet-50 as far up and to the left. What follows learns this.
 """
 
 from __future__ import annotations

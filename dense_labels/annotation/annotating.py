@@ -19,7 +19,7 @@ from dense_labels.config import Config
 from dense_labels.prediction import answers
 from dense_labels.prediction.predictions import OBJECT, Predictions, check_formats
 from dense_labels.prediction.several import SeveralHeads
-from dense_labels.registry import compares_labels
+from dense_labels.registry import compares_labels, has_unit_labels
 from dense_labels.reporting import annotation_page
 from input_pipeline.readers.pictures import saw_boxes
 from input_pipeline.storage import decoding
@@ -173,7 +173,7 @@ def _can_be_read(path: str) -> bool:
 def _heads(run: Any) -> SeveralHeads | None:
     """The heads that were kept of this network; None where there are none."""
     kept = kept_heads.newest(run.workdir)
-    fits = kept is not None and kept_heads.fit(kept, run.step, run.network)
+    fits = kept is not None and kept_heads.belong_to(kept, run.step, run.network)
     return SeveralHeads(run.network, run.frame, kept) if fits else None
 
 
@@ -205,6 +205,9 @@ def _sheet(
     run: Any, folder: str, new: list[str], known: Earlier, shown: int, predicted: Predictions | None
 ) -> annotation_page.Sheet:
     """New pictures, then those of the annotated ones that are shown, which come first among these."""
+    from dense_labels.method import introspection_loss  # not above: it imports TensorFlow
+
+    length = introspection_loss.shown_length(has_unit_labels(run.config.model))
     paths = [*new, *known.paths[:shown]]
     blank = np.zeros([len(new), *known.points.shape[1:]], np.float32)
     images = (decoding.read_resized(path, None, run.frame.full_size)[0] for path in paths)
@@ -213,7 +216,7 @@ def _sheet(
     others = list(zip(known.paths, known.points, known.annotated, known.hidden))[shown:]
     return annotation_page.Sheet(
         names=earlier.names(paths, folder),
-        labels=LabelMap(labels, run.stride),
+        labels=LabelMap(length * labels, run.stride),
         points=np.concatenate([blank, known.points[:shown]]),
         annotated=np.concatenate([blank[..., 0], known.annotated[:shown]]),
         hidden=np.concatenate([blank[..., 0], known.hidden[:shown]]),

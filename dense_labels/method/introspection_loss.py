@@ -18,6 +18,17 @@ _TINY = 1e-24  # a squared length; shorter labels count as this long
 SHARPNESS = 20.0  # what cosines are times in an exchange: 0.3 more is e^6 times as probable
 
 
+def shown_length(has_unit_labels: bool) -> float:
+    """Returns what labels are multiplied by where a softmax compares them for pictures, pages and suggestions.
+
+    It hardly tells labels of length 1 apart: these are made as long as an exchange of paper 2 has them. Others stay.
+
+    Args:
+      has_unit_labels: whether all have the length 1.
+    """
+    return SHARPNESS**0.5 if has_unit_labels else 1.0
+
+
 def split_labels(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Splits labels into their direction and the inverse of their length.
 

@@ -11,8 +11,10 @@ import tensorflow as tf
 
 from dense_labels import compat, files, progress
 from dense_labels.batches import PairBatch
-from dense_labels.method import geometry
+from dense_labels.config import ModelConfig
+from dense_labels.method import geometry, introspection_loss
 from dense_labels.pictures import gallery
+from dense_labels.registry import NETWORKS, compares_labels, has_unit_labels
 from dense_labels.reporting import tensorboard
 from dense_labels.training import checkpoints
 
@@ -188,9 +190,8 @@ class Pictures(tf.keras.callbacks.Callback):
         log_dir: str,
         examples: PairBatch,
         stride: int,
+        settings: ModelConfig,
         *,
-        has_confidence: bool = False,
-        compares_labels: bool = True,
         chief: bool = True,
         epochs_done: int = 0,
     ):
@@ -200,15 +201,16 @@ class Pictures(tf.keras.callbacks.Callback):
           log_dir: folder of the TensorBoard run.
           examples: a few pairs.
           stride: side of a cell of the network in pixels.
-          has_confidence: whether the length of its labels is its confidence, which is drawn too.
-          compares_labels: whether it gives labels, not heat maps of landmarks of its own.
+          settings: of the network.
           chief: whether this process is the one that draws and writes. The others only label the images: where a
             network's statistics are spread over several workers, all of them have to take part in using it.
           epochs_done: how many epochs the run has been trained for when it begins or goes on.
         """
         super().__init__()
         self._log_dir, self._examples, self._stride = log_dir, examples, stride
-        self._facts = {"has_confidence": has_confidence, "compares_labels": compares_labels}
+        self._facts = {"has_confidence": NETWORKS[settings.name].value.has_confidence(settings)}
+        self._facts["compares_labels"] = compares_labels(settings.name)
+        self._length = introspection_loss.shown_length(has_unit_labels(settings))
         self._chief, self._epochs_done = chief, epochs_done
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -232,7 +234,10 @@ class Pictures(tf.keras.callbacks.Callback):
         tensorboard.write(self._log_dir, {}, gallery.draw(gallery.Material(pairs, self._stride)), 0)
 
     def _draw_epoch(self, epoch: int) -> None:
-        material = gallery.label_pairs(self.model.network, self._examples, self._stride, **self._facts)
+        def shown(images):
+            return self._length * self.model.network(images)
+
+        material = gallery.label_pairs(shown, self._examples, self._stride, **self._facts)
         if self._chief:
             pictures = gallery.draw(material, only_learned=True)
             tensorboard.write(self._log_dir, {}, pictures, epoch, matches=material.pair_matches)

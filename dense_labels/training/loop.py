@@ -271,8 +271,7 @@ def _pictures(
         os.path.join(workdir, _LOGS, "pictures"),
         examples,
         stride,
-        has_confidence=NETWORKS[config.model.name].value.has_confidence(config.model),
-        compares_labels=compares_labels(config.model.name),
+        config.model,
         chief=chief,
         epochs_done=epochs_done,
     )

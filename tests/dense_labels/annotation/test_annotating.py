@@ -195,6 +195,19 @@ def test_annotations_that_may_be_of_other_pictures_of_the_same_names_are_spoken_
         assert (said in capsys.readouterr().out) == other
 
 
+def test_labels_of_length_1_are_made_longer_for_a_softmax_tells_little_of_them(run, monkeypatch):
+    sheets, labels = [], run.labels
+    monkeypatch.setattr(annotating.annotation_page, "write", lambda path, title, sheet, *_, **__: sheets.append(sheet))
+    monkeypatch.setattr(annotating.os.path, "getsize", lambda path: 0)
+    monkeypatch.setattr(run, "labels", lambda images: LabelMap(labels(images).values / (SHARPNESS * 2**0.5), STRIDE))
+    run.config.model.name = "introspection"
+    for run.config.model.confidence in (False, True):
+        annotating.annotate(run, 2)
+    lengths = [np.linalg.norm(sheet.labels.values, axis=-1) for sheet in sheets]
+    np.testing.assert_allclose(lengths[0], 20**0.5, rtol=1e-5)
+    np.testing.assert_allclose(lengths[1], 1, rtol=1e-5)
+
+
 def test_hidden_marks_are_shown_again(run, tmp_path, monkeypatch):
     points = tmp_path / "points.csv"
     rows = "01.png,92.5,41,1,,,1\n02.png,42,61.5,2,7,8,\n03.png,1,2,2,3,4,1\n"

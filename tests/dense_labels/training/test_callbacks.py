@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from dense_labels.config import ModelConfig
 from dense_labels.training import callbacks
 from tests.dense_labels.training import tiny
 from tests.dense_labels.training.tiny import STEPS
@@ -139,18 +140,19 @@ def test_pictures_that_cannot_be_drawn_end_no_run_and_are_made_up_for(tmp_path, 
 
 @pytest.mark.parametrize("chief", [True, False])
 def test_all_of_several_workers_label_the_pairs_and_one_draws_them(tmp_path, no_pictures, monkeypatch, chief):
-    labelled = []
+    """Labels of length 1 are drawn longer, for a softmax hardly tells them apart."""
+    labelled, settings = [], ModelConfig(name="introspection", confidence=False)
 
     def label_pairs(network, pairs, stride, *, has_confidence, compares_labels):
-        labelled.append((network, stride, has_confidence))
+        labelled.append((network(1), stride, has_confidence, compares_labels))
         return types.SimpleNamespace(pair_matches=None)
 
     monkeypatch.setattr(callbacks.gallery, "label_pairs", label_pairs)
-    callback = callbacks.Pictures(str(tmp_path), tiny.examples(), 4, has_confidence=True, chief=chief)
-    callback.set_model(types.SimpleNamespace(network="network"))
+    callback = callbacks.Pictures(str(tmp_path), tiny.examples(), 4, settings, chief=chief)
+    callback.set_model(types.SimpleNamespace(network=lambda images: images))
     callback.on_train_begin()
     callback.on_epoch_end(0)
-    assert labelled == [("network", 4, True)]
+    assert labelled == [(20**0.5, 4, False, True)]
     assert no_pictures == ([0, 0] if chief else [])
 
 
