@@ -1,7 +1,8 @@
 """What differs between the two stacks: TensorFlow 2.15 with Keras 2, and the newest TensorFlow with Keras 3.
 
 TensorFlow Addons and TensorFlow Graphics ended with the older stack. They are used where they are installed;
-`stand_ins` gives the same to 1e-5, and the batch norm of Keras 2. No other module asks which stack it runs on.
+`stand_ins` gives the same to 1e-5, and the batch norm of Keras 2. No other module asks which stack it runs on but
+`training.optimizers`, which replaces private methods of Keras 3 where it finds them.
 """
 
 from __future__ import annotations

@@ -45,15 +45,16 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
-def not_installed(what: str, package: str, extra: str) -> ValueError:
+def not_installed(what: str, package: str, extra: str = "") -> ValueError:
     """Returns the error for a package that only some uses need, and that is missing.
 
     Args:
       what: what needs it, as the message begins.
       package: its name, as a user knows it.
-      extra: of this program, which brings it along.
+      extra: of this program, which brings it along; "" where none does.
     """
-    return ValueError(f'{what} needs {package}, which is not installed: pip install "dense-labels[{extra}]"')
+    mended = f': pip install "dense-labels[{extra}]"' if extra else ""
+    return ValueError(f"{what} needs {package}, which is not installed{mended}")
 
 
 def python() -> str:

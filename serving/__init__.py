@@ -1,4 +1,7 @@
-"""TensorFlow Serving: its configuration, a client, a stand-in for its binary, and conversion to other runtimes."""
+"""TensorFlow Serving: its configuration, a client, a stand-in for its binary, and conversion to other runtimes.
+
+`bulk` predicts and writes shards on Apache Beam.
+"""
 
 import os
 

@@ -12,9 +12,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
 
 from dense_labels import files, progress
-from dense_labels.exporting import checksums
+from dense_labels.exporting import checksums, warmup_requests
 
-_WARMUP = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _STATE = get_model_status_pb2.ModelVersionStatus.State
 
 Files = tuple[tuple[str, tuple[int, ...]], ...]  # path and state of each
@@ -143,6 +142,6 @@ def _files(folder: pathlib.Path) -> Files:
 
 
 def _warmup_requests(folder):
-    path = os.path.join(folder, _WARMUP)
+    path = os.path.join(folder, warmup_requests.FILE)
     for record in tf.data.TFRecordDataset(path) if os.path.exists(path) else ():
         yield prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import concurrent.futures
 import functools
 import os
 import pathlib
@@ -14,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from dense_labels import files, progress
-from dense_labels.prediction import inputs, leftovers
+from dense_labels.prediction import inputs, leftovers, reading
 from dense_labels.registry import FORMATS
 from input_pipeline.readers import folder
-from input_pipeline.storage import decoding, uncorrected, videos
+from input_pipeline.storage import picture_names, uncorrected, videos
 
 _AHEAD = 64  # pictures that are decoded, or are being decoded, before they are wanted
 
@@ -33,18 +32,13 @@ class Stills(NamedTuple):
 
     def images(self, size: tuple[int, int]) -> Iterator[tuple[str, np.ndarray]]:
         """Yields the pictures, a few decoded ahead; those that cannot be read are counted and named at the end."""
-        waiting: collections.deque = collections.deque()
+        tasks = (functools.partial(reading.read_picture, {"name": path}, path, size) for path in self.paths)
         failed = []
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            for path in (*self.paths, *[None] * _AHEAD):
-                if path is not None:
-                    waiting.append((path, pool.submit(decoding.read_resized, path, None, size)))
-                if waiting and (path is None or len(waiting) > _AHEAD):
-                    path, future = waiting.popleft()
-                    try:
-                        yield path, future.result()[0]
-                    except decoding.PictureError as error:
-                        failed.append(str(error))
+        for seen in reading.done_ahead(tasks, _AHEAD):
+            if seen.image is None:
+                failed.append(f"{seen.facts['name']}: {seen.facts['failed']}")
+            else:
+                yield seen.facts["name"], seen.image
         if failed:
             progress.warn(f"{len(failed)} of {len(self.paths)} pictures cannot be read, such as {failed[0]}")
 
@@ -145,7 +139,7 @@ def _videos(given):
     if not os.path.isdir(path):
         return (path,) if inputs.find_video(path) else ()
     inside = _not_predicted(path)
-    if any(file.lower().endswith(decoding.EXTENSIONS) for file in inside):
+    if any(map(picture_names.is_picture, inside)):
         return ()
     return tuple(file for file in inside if file.lower().endswith(videos.EXTENSIONS))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -14,7 +14,21 @@ from dense_labels.batches import LabelledLandmarks
 from dense_labels.evaluation import absent
 from dense_labels.evaluation.landmarks import FittedHeads
 
-PARTS = ("", "without_pile", "without_second_look", "without_either")  # the detector, and it without its parts
+
+class Part(NamedTuple):
+    """A detector with its parts, or without some of them."""
+
+    words: str  # what it is without; nothing of the whole detector
+    pile: bool  # whether it learns from the pile
+    looks_twice: bool
+
+
+PARTS = {
+    "": Part("", pile=True, looks_twice=True),
+    "without_pile": Part("without the pile", pile=False, looks_twice=True),
+    "without_second_look": Part("without the second look", pile=True, looks_twice=False),
+    "without_either": Part("without either", pile=False, looks_twice=False),
+}
 Fit = Callable[[LabelledLandmarks], Any]
 _SURE = 0.977  # probability below two standard errors
 _PLENTY = 50  # pictures of the pile for each annotated one
@@ -69,9 +83,10 @@ def best(each: Mapping[str, np.ndarray], usual: str, piled: bool) -> str:
     gains = {part: _gain(each[usual], errors, sure) for part, errors in each.items() if part != usual}
     gains = {part: gain for part, gain in gains.items() if gain > 0}
     chosen = max(gains, key=gains.__getitem__, default=usual)
-    kept = f"this one is kept {_words(chosen) or 'as it is'}"
+    kept = f"this one is kept {PARTS[chosen].words or 'as it is'}"
     if each:
-        found = ", ".join(f"{np.mean(errors):.2f} % {_words(part) or 'as they are'}" for part, errors in each.items())
+        words = {part: PARTS[part].words or "as they are" for part in each}
+        found = ", ".join(f"{np.mean(errors):.2f} % {words[part]}" for part, errors in each.items())
         held_out = f"{len(each[usual])} annotated pictures held out"
         progress.say(f"on {held_out}, detectors err by {found} on average over pictures; {kept}")
     elif piled:
@@ -99,14 +114,8 @@ def _gain(usual: np.ndarray, other: np.ndarray, sure: float) -> float:
 
 def parts_in_words(part: str, others: int) -> str:
     """Says of what a detector of `PARTS` learned, `others` being the pictures of the pile, and how it looks."""
-    taught = f"annotated pictures and {others} others" if others and "pile" not in part and "either" not in part else ""
-    looks = "one look" if "look" in part or "either" in part else "a second look"
-    return f"of {taught or 'annotated pictures alone'}, {looks}"
-
-
-def _words(part: str) -> str:
-    """As "without the pile" of "without_pile"; nothing of the whole detector."""
-    return part.replace("without_", "without the ").replace("the either", "either").replace("_", " ")
+    taught = f"annotated pictures {f'and {others} others' if others and PARTS[part].pile else 'alone'}"
+    return f"of {taught}, {'a second look' if PARTS[part].looks_twice else 'one look'}"
 
 
 def _renamed(parts: Mapping[str, Any] | None, chosen: str, name: str) -> dict[str, Any] | None:

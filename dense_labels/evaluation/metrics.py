@@ -60,17 +60,16 @@ def image_errors(predicted, landmarks, annotated, normaliser) -> np.ndarray:
     return np.bincount(images, errors)[counts > 0] / counts[counts > 0]
 
 
-def failure_rate(errors, threshold: float = _LIMIT) -> float:
-    """Share of images whose mean error is above a threshold, or is no number, as of 300-W.
+def failure_rate(errors) -> float:
+    """Share of images whose mean error is above 10 %, or is no number, as of 300-W.
 
     Args:
       errors: [n], percent, of `image_errors`.
-      threshold: percent.
 
     Returns:
       From 0 to 1.
     """
-    return float(np.mean(~(np.asarray(errors) <= threshold)))
+    return float(np.mean(~(np.asarray(errors) <= _LIMIT)))
 
 
 def cumulative_error_curve(errors, thresholds) -> np.ndarray:
@@ -86,19 +85,18 @@ def cumulative_error_curve(errors, thresholds) -> np.ndarray:
     return _shares_within(errors, thresholds, np.ones(len(errors)))
 
 
-def area_under_cumulative_error(errors, limit: float = _LIMIT) -> float:
-    """Area under the cumulative error curve from 0 to a limit, divided by the limit, as of 300-W.
+def area_under_cumulative_error(errors) -> float:
+    """Area under the cumulative error curve from 0 to 10 %, divided by these, as of 300-W.
 
     The curve is a staircase and its area is exact: no thresholds are chosen.
 
     Args:
       errors: [n], percent, of `image_errors`.
-      limit: percent.
 
     Returns:
       From 0 to 1.
     """
-    return _area_within(errors, limit, np.ones(len(errors)))
+    return _area_within(errors, _LIMIT, np.ones(len(errors)))
 
 
 def pck_curve(predicted, landmarks, annotated, normaliser, alphas, *, average: str) -> np.ndarray:

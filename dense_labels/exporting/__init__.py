@@ -1,1 +1,1 @@
-"""SavedModels: what they answer, how they are written and described."""
+"""SavedModels: what they answer, and how they are written, checked and described."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-_FILE = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"  # where TensorFlow Serving looks
+FILE = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"  # where TensorFlow Serving looks
 _PREDICT_LOG = 6  # of PredictionLog
 _REQUEST = 1  # of PredictLog
 _MODEL_SPEC, _INPUTS = 1, 2  # of PredictRequest
@@ -28,7 +28,7 @@ def write(folder: str | os.PathLike, requests: Iterable[tuple[str, Mapping[str, 
       folder: of the SavedModel.
       requests: (name of a signature, its inputs by name), at most 1,000.
     """
-    path = pathlib.Path(folder) / _FILE
+    path = pathlib.Path(folder) / FILE
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, inputs in requests:

@@ -31,6 +31,7 @@ TOP = 1.04  # of an axis of shares: above 1, so that a curve at 1 is seen
 _CAPTIONS = 104  # pixels left of the tiles, and right of them for the bars
 _CHANNELS = 4  # that are shown at most
 _BINS = 10
+_CORRECT = 100 * descriptor_matching.ALPHA  # percent of the width: up to it a match is correct
 _LARGEST = 20.0  # percent of the width: how far the curve of PCK goes
 _SHARES = {"all": 1.0, "the surer half": 0.5, "the surest tenth": 0.1}
 
@@ -139,13 +140,7 @@ def confidence_panel(images: np.ndarray, labels: LabelMap) -> np.ndarray:
     return sheet.render(tiles.figure)
 
 
-def trust_panel(
-    errors: np.ndarray,
-    confidence: np.ndarray,
-    score: np.ndarray,
-    *,
-    threshold: float = 100 * descriptor_matching.ALPHA,
-) -> np.ndarray:
+def trust_panel(errors: np.ndarray, confidence: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Shows what confidence says of errors: reliability, risk and coverage, and PCK of the surest matches.
 
     Three plots, `CURVE_WIDTH` by `CURVE_HEIGHT` pixels each, the first at (`CURVES_LEFT`, `CURVES_TOP`), each
@@ -158,7 +153,6 @@ def trust_panel(
       errors: [n], in % of the width.
       confidence: [n].
       score: [n], cosine.
-      threshold: percent of the width up to which a match is correct.
 
     Returns:
       uint8 [height, width, 3].
@@ -176,10 +170,10 @@ def trust_panel(
         below=76,
         gap=CURVES_APART - CURVE_WIDTH,
     )
-    _draw_reliability(_curves(tiles, 0, "matches, from the least to the most confident"), errors, confidence, threshold)
+    _draw_reliability(_curves(tiles, 0, "matches, from the least to the most confident"), errors, confidence)
     _draw_risk(_curves(tiles, 1, "share of matches kept, the surest first"), errors, confidence, score)
     _draw_pck(_curves(tiles, 2, "off by at most, in % of the width"), errors, confidence)
-    titles = (f"share within {threshold:.3g} % of the width", "mean error of them, % of the width", "share of matches")
+    titles = (f"share within {_CORRECT:.3g} % of the width", "mean error of them, % of the width", "share of matches")
     for left, title in zip(tiles.lefts, titles):
         sheet.write(tiles.figure, left, MARGIN + LINE / 2, title)
     return sheet.render(tiles.figure)
@@ -194,8 +188,8 @@ def _show_response(
     return sheet.show(axes, response, extent, alpha=response / largest, vmin=0, vmax=largest, cmap="inferno")
 
 
-def _draw_reliability(axes: Axes, errors: np.ndarray, confidence: np.ndarray, threshold: float) -> None:
-    correct = np.asarray(errors) <= threshold
+def _draw_reliability(axes: Axes, errors: np.ndarray, confidence: np.ndarray) -> None:
+    correct = np.asarray(errors) <= _CORRECT
     _, share, count = confidence_lib.reliability(correct, confidence, _BINS)
     middles = (np.cumsum(count) - count / 2) / count.sum()
     axes.set(xlim=(0, 1), ylim=(0, TOP))

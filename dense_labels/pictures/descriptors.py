@@ -36,7 +36,7 @@ class Nearest(NamedTuple):
     places: np.ndarray  # [N, P, 2], where they are found, in pixels of B
     score: np.ndarray  # [N, P], cosine
     confidence: np.ndarray  # [N, P]
-    points_in_b: np.ndarray | None = None  # [N, P, 2], where they truly are, in pixels of B
+    points_in_b: np.ndarray  # [N, P, 2], where they truly are, in pixels of B
 
     @property
     def known(self) -> np.ndarray:
@@ -121,30 +121,28 @@ def find_in_pairs(labels_a: LabelMap, labels_b: LabelMap, points_in_b: np.ndarra
     return found._replace(points=np.where(visible.any(axis=(1, 2))[:, np.newaxis, np.newaxis], points, np.nan))
 
 
-def matches_panel(
-    images_a: np.ndarray, images_b: np.ndarray, found: Nearest, *, near: float | None = None
-) -> np.ndarray:
+def matches_panel(images_a: np.ndarray, images_b: np.ndarray, found: Nearest, *, near: float) -> np.ndarray:
     """Shows points of A, where they are found in B, and how sure the network is of each.
 
     A row per pair: A and beside it B, a line for each match, brighter and wider where it is surer, the surest on top.
-    Where the true places are known, what is found within `near` of them ends in a dot, what is not in a cross. Image A
-    of row r starts at picture pixel `(MARGIN, MARGIN + LINE + r * (height + GAP))`, B a tile and a gap further right.
+    What is found within `near` of its true place ends in a dot, what is not in a cross. Image A of row r starts at
+    picture pixel `(MARGIN, MARGIN + LINE + r * (height + GAP))`, B a tile and a gap further right.
 
     Args:
       images_a: [N, H, W, 3], float in [0, 1].
       images_b: [N, H, W, 3], float in [0, 1].
       found: the matches; nothing is drawn of points that are not numbers.
-      near: pixels up to which a place is correct; goes with `found.points_in_b`.
+      near: pixels up to which a place is correct.
 
     Returns:
       uint8 [height, width, 3].
 
     Raises:
-      ValueError: if the shapes do not agree, images are not in [0, 1], or one of `points_in_b` and `near` is missing.
+      ValueError: if the shapes do not agree, or images are not in [0, 1].
     """
     images_a, images_b = checks.check_pair(images_a, images_b)
-    found = _check(found, len(images_a), near)
-    correct = None if near is None else found.errors <= near
+    found = _check(found, len(images_a))
+    correct = found.errors <= near
     tiles = sheet.Tiles(
         len(images_a), 2, sheet.tile_size(images_a, _TILE), right=GAP + _SCALE, titles=True, legend=True
     )
@@ -156,26 +154,23 @@ def matches_panel(
         for column, image in enumerate((images_a[n], images_b[n])):
             sheet.show(tiles.tile(n, column, images_a), image)
         shown = np.flatnonzero(known[n])
-        _draw_row(tiles, n, images_a, Nearest(*(part[n] for part in found[:4])), shown, correct, colours)
+        _draw_row(tiles, n, images_a, Nearest(*(part[n] for part in found)), shown, correct, colours)
     left = tiles.right + MARGIN - GAP
     sheet.bar(tiles.figure, left, tiles.tops[0] + GAP, tiles.heights[0] - 2 * GAP, colours)
     sheet.write(tiles.figure, left, MARGIN + LINE / 2 - 3, "1 / sigma")
-    if near is not None:
-        entries = {
-            f"within {near:.3g} px of the true place": sheet.dot("o", "white", 9, edge="black"),
-            "not": sheet.stroke("x", "black", 9),
-        }
-        tiles.legend(entries)
+    entries = {
+        f"within {near:.3g} px of the true place": sheet.dot("o", "white", 9, edge="black"),
+        "not": sheet.stroke("x", "black", 9),
+    }
+    tiles.legend(entries)
     return sheet.render(tiles.figure)
 
 
-def _check(found: Nearest, count: int, near: float | None) -> Nearest:
-    if (found.points_in_b is None) != (near is None):
-        raise ValueError(f"points_in_b and near come together; found near={near}")
+def _check(found: Nearest, count: int) -> Nearest:
     points = checks.check("points", found.points, (count, None, 2))
     places = checks.check("places", found.places, points.shape)
     confidence = checks.check("confidence", found.confidence, points.shape[:2])
-    true = None if near is None else checks.check("points_in_b", found.points_in_b, points.shape)
+    true = checks.check("points_in_b", found.points_in_b, points.shape)
     return Nearest(points, places, found.score, confidence, true)
 
 
@@ -185,7 +180,7 @@ def _draw_row(
     images: np.ndarray,
     found: Nearest,
     shown: np.ndarray,
-    correct: np.ndarray | None,
+    correct: np.ndarray,
     colours: ScalarMappable,
 ) -> None:
     """Draws the matches of one pair over both of its tiles, of which `shown` are the indices, the surest on top."""
@@ -197,8 +192,7 @@ def _draw_row(
     for p in sorted(shown, key=lambda p: found.confidence[p]):
         ends = np.stack([found.points[p] * scale, found.places[p] * scale + [across, 0]])
         sure = found.confidence[p]
-        is_correct = correct is None or bool(correct[row, p])
-        _draw_match(both, ends, is_correct, colour=colours.to_rgba(sure), width=1 + 2.5 * colours.norm(sure))
+        _draw_match(both, ends, bool(correct[row, p]), colour=colours.to_rgba(sure), width=1 + 2.5 * colours.norm(sure))
 
 
 def _draw_match(axes: Axes, ends: np.ndarray, correct: bool, *, colour: tuple[float, ...], width: float) -> None:

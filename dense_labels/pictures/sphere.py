@@ -121,8 +121,6 @@ def mean_object_panel(
     view = {"size": mean.size, "basis": mean.basis, "longest": mean.longest}
     maps = unfolding.unfold_each(images, labels, masks, **view)
     caption = f"mean of {mean.count} image{'s' if mean.count > 1 else ''}"
-    if mean.by_length:
-        caption += ",\npixels weighed by label length"
     return _draw(images, [*maps, mean.picture()], "plane" if labels.length == 2 else "equirectangular", caption)
 
 

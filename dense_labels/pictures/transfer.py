@@ -87,7 +87,7 @@ def transfer_panel(
     labels_b: LabelMap,
     points: np.ndarray,
     *,
-    points_in_b: np.ndarray | None = None,
+    points_in_b: np.ndarray,
 ) -> np.ndarray:
     """Shows where points of A are found in B, with the probability p(v|u) of equation (3).
 
@@ -113,8 +113,7 @@ def transfer_panel(
     checks.check("labels_b", labels_b.values, labels_a.values.shape)
     labels_b = checks.check_labels("labels_b", labels_b, images_b)
     points = checks.check("points", points, (len(images_a), None, 2))
-    if points_in_b is not None:
-        points_in_b = checks.check("points_in_b", points_in_b, points.shape)
+    points_in_b = checks.check("points_in_b", points_in_b, points.shape)
     probability, expected, peak = find_points(labels_a, labels_b, points)
 
     size, (count, columns) = sheet.tile_size(images_b), points.shape[:2]
@@ -127,12 +126,11 @@ def transfer_panel(
             axes_a.plot(*points[n, p], **sheet.point_style(p))
             axes_b.plot(*expected[n, p], **sheet.point_style(p))
             _show_probability(axes, images_b[n], probability[n, p], labels_b.covered)
-            if points_in_b is not None:
-                axes.plot(*points_in_b[n, p], **sheet.stroke("x", sheet.TRUE, 9))
+            axes.plot(*points_in_b[n, p], **sheet.stroke("x", sheet.TRUE, 9))
             axes.plot(*peak[n, p], **sheet.stroke("s", sheet.PEAK, 13))
             axes.plot(*expected[n, p], **sheet.stroke("o", sheet.PREDICTED, 28))
             tiles.caption(n, 2 + p, f"largest p {probability[n, p].max():.2g}")
-    _explain(tiles, known=points_in_b is not None)
+    _explain(tiles)
     return sheet.render(tiles.figure)
 
 
@@ -166,8 +164,8 @@ def _show_probability(axes: Axes, image: np.ndarray, probability: np.ndarray, ex
     sheet.show(axes, relative, extent, alpha=relative, vmin=-0.5, vmax=1, cmap="inferno")
 
 
-def _explain(tiles: sheet.Tiles, *, known: bool) -> None:
-    """Writes the titles of the columns, and the legend, with the true places if they are known."""
+def _explain(tiles: sheet.Tiles) -> None:
+    """Writes the titles of the columns, and the legend."""
     tiles.title(0, "A")
     tiles.title(1, "B, expected matches")
     middle = MARGIN + LINE / 2 - 3
@@ -177,7 +175,6 @@ def _explain(tiles: sheet.Tiles, *, known: bool) -> None:
     entries = {
         "expected match": sheet.stroke("o", sheet.PREDICTED, 16),
         "most probable cell": sheet.stroke("s", sheet.PEAK, 13),
+        "true place": sheet.stroke("x", sheet.TRUE, 9),
     }
-    if known:
-        entries["true place"] = sheet.stroke("x", sheet.TRUE, 9)
     tiles.legend(entries)

@@ -36,18 +36,15 @@ class MeanObject:
       count: how many images were added.
     """
 
-    def __init__(
-        self, *, size: int, basis: np.ndarray | None = None, longest: float | None = None, by_length: bool = False
-    ):
+    def __init__(self, *, size: int, basis: np.ndarray | None = None, longest: float | None = None):
         """Creates the mean of no image.
 
         Args:
           size: height of the picture.
           basis: [L, 3] as in `unfold`; needed for L > 3.
           longest: length of the longest label; needed for L = 2, where the plane cannot grow later.
-          by_length: whether a pixel weighs as much as its label is long, which is its confidence.
         """
-        self.size, self.basis, self.longest, self.by_length = size, basis, longest, by_length
+        self.size, self.basis, self.longest = size, basis, longest
         self.count = 0
         self._totals: Any = 0.0
         self._reached: Any = 0
@@ -68,8 +65,7 @@ class MeanObject:
             raise ValueError("labels of length 2 need the length of the longest: pass longest=...")
         for image, values, mask in zip(images, labels.values, masks):  # one by one, for memory
             seen = cells.labels_of_pixels(values, labels.stride, mask.shape)[mask]
-            weights = np.linalg.norm(seen, axis=-1) if self.by_length else np.ones(len(seen))
-            totals = _totals(seen, image[mask], weights, self.size, self.basis, self.longest)
+            totals = _totals(seen, image[mask], self.size, self.basis, self.longest)
             self._totals = self._totals + totals
             self._reached = self._reached + (totals[3] > 0)
             self.count += 1
@@ -129,7 +125,7 @@ def unfold(
     labels, colours = labels[visible], colours[visible]  # [M, L], [M, 3]
     if longest is None:
         longest = np.linalg.norm(labels, axis=-1).max(initial=1e-12)
-    totals = _totals(labels, colours, np.ones(len(labels)), size, basis, longest, projection)
+    totals = _totals(labels, colours, size, basis, longest, projection)
     return _mean_colours(totals, totals[3] > 0)
 
 
@@ -219,10 +215,10 @@ def _colour_basis(labels):
     return label_sphere.colour_basis(labels) if labels.any() else np.eye(labels.shape[-1], 3, dtype=np.float32)
 
 
-def _totals(labels, colours, weights, size, basis, longest, projection="equirectangular"):
-    """Returns the sums of weighted colours, then of weights, at each place of the map, [4, size, width]."""
+def _totals(labels, colours, size, basis, longest, projection="equirectangular"):
+    """Returns the sums of the colours, then the counts, of the pixels at each place of the map, [4, size, width]."""
     projected = label_sphere.project(labels, basis)
-    values = np.stack([*colours.T * weights, weights])  # [4, M]
+    values = np.stack([*colours.T, np.ones(len(colours))])  # [4, M]
     if labels.shape[-1] > 2:
         latitude, longitude = label_sphere.latitude_longitude(projected)
         if projection == "hemispheres":
@@ -249,6 +245,6 @@ def _splat(across, down, values, height, width):
 
 
 def _mean_colours(totals, shown):
-    """Turns sums of weighted colours, then of weights, [4, h, w] into a picture of the places to be shown."""
+    """Turns sums of colours, then counts, [4, h, w] into a picture of the places to be shown."""
     mean = 255 * totals[:3] / np.where(shown, totals[3], 1)
     return np.uint8(np.rint(np.where(shown, mean, BACKGROUND))).transpose(1, 2, 0)

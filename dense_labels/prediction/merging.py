@@ -25,8 +25,6 @@ from dense_labels.registry import READERS
 from input_pipeline.readers import coco
 from input_pipeline.storage import uncorrected
 
-_NAMED = 5  # landmarks that a message names
-
 
 def merge_annotations(
     older: str | os.PathLike,
@@ -140,8 +138,9 @@ def _named_alike(before: Known, after: Known) -> tuple[Known, Known]:
             f"{other.path} does not name its landmarks, and those of {one.path} have names but no order, which "
             f"{one.kind} files do not keep; name them in both"
         )
-    some = ", ".join(map(progress.printable, names[:_NAMED])) + ", ..." * (len(names) > _NAMED)
-    progress.note(f"{other.path} does not name its landmarks: they are taken in the order of {one.path}, {some}")
+    progress.note(
+        f"{other.path} does not name its landmarks: they are taken in the order of {one.path}, {progress.some(names)}"
+    )
     other = other._replace(found=dataclasses.replace(other.found, landmark_names=names, named=True))
     return (one, other) if one is before else (other, one)
 
@@ -176,8 +175,7 @@ def _check_names(before, after):
 
 
 def _only(path, names):
-    listed = sorted(map(progress.printable, names))
-    return f"only {path} has {', '.join(listed[:_NAMED])}{', ...' * (len(listed) > _NAMED)}" if names else ""
+    return f"only {path} has {progress.some(sorted(names))}" if names else ""
 
 
 def _merged(before: Known, after: Known) -> tuple[Predictions, int, int]:

@@ -233,8 +233,7 @@ def check_formats(
         if video is False and facts.get("needs_video"):
             raise ValueError(f"format {name!r} is of videos, and these are pictures; choose 'drawn'")
         if missing := [each for each in facts.get("needs", ()) if importlib.util.find_spec(each) is None]:
-            extra = f': pip install "dense-labels[{facts["extra"]}]"' if "extra" in facts else ""
-            raise ValueError(f"format {name!r} needs {' and '.join(missing)}, which is not installed{extra}")
+            raise progress.not_installed(f"format {name!r}", " and ".join(missing), facts.get("extra", ""))
         check = FORMATS[name].check
         if expected is not None and check is not None:
             check(expected)

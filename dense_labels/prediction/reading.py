@@ -7,8 +7,8 @@ import concurrent.futures
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from dense_labels.prediction import inputs
 from dense_labels.prediction.inputs import Boxes, Inputs
 from dense_labels.prediction.journal import Key, Line
 from input_pipeline.storage import decoding, videos
+
+_T = TypeVar("_T")
 
 
 class Seen(NamedTuple):
@@ -227,13 +229,27 @@ def ahead(source: Source, size: tuple[int, int], kept: dict[Key, Line], count: i
     Yields:
       The rows.
     """
-    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(source.workers) as pool:
-        tasks = source.tasks(size, kept)
-        waiting.extend(pool.submit(task) for task in itertools.islice(tasks, count))
+    for seen in done_ahead(source.tasks(size, kept), count, source.workers):
+        if seen is None:  # so are all others that wait
+            return
+        yield seen
+
+
+def done_ahead(tasks: Iterable[Callable[[], _T]], count: int, workers: int | None = None) -> Iterator[_T]:
+    """Does tasks in threads, and yields what they return, in their order.
+
+    Args:
+      tasks: functions; there may be no end of them.
+      count: how many are done, or are being done, before they are wanted.
+      workers: that may work at the same time; None for as many as there are processors.
+
+    Yields:
+      What each returns; what one raises is raised.
+    """
+    left, waiting = iter(tasks), collections.deque[concurrent.futures.Future]()
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        waiting.extend(pool.submit(task) for task in itertools.islice(left, count))
         while waiting:
-            seen = waiting.popleft().result()
-            if seen is None:  # so are all others that wait
-                return
-            waiting.extend(pool.submit(task) for task in itertools.islice(tasks, 1))
-            yield seen
+            found = waiting.popleft().result()
+            waiting.extend(pool.submit(task) for task in itertools.islice(left, 1))
+            yield found

@@ -1,1 +1,1 @@
-"""The pages and TensorBoard logs that a run is shown by."""
+"""The page and TensorBoard logs that a run is shown by, and the page to annotate pictures in."""

@@ -1,1 +1,1 @@
-"""Training: the loop, optimisers, callbacks and checkpoints."""
+"""Training: the loop, optimisers, callbacks, checkpoints and backups; `losses` has the losses."""

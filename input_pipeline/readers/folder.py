@@ -14,7 +14,7 @@ from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
-from input_pipeline.storage import decoding, videos
+from input_pipeline.storage import picture_names, videos
 
 _OF_RUNS = {"config.json", "pictures.json"}  # files of every work directory of a training
 _ESCAPED = re.compile(r"\[([*?[])\]")  # by `glob.escape`
@@ -46,8 +46,8 @@ def find(dir: str | os.PathLike) -> Pictures:
     paths = pictures_among(files)
     if not paths:
         raise ValueError(
-            f"{dir} holds no pictures: files called {', '.join(decoding.EXTENSIONS)} are looked for, in it and in the "
-            f"folders in it; it has {len(files)} other files{_of_video(files)}"
+            f"{dir} holds no pictures: files called {', '.join(picture_names.EXTENSIONS)} are looked for, in it and in "
+            f"the folders in it; it has {len(files)} other files{_of_video(files)}"
         )
     return Pictures(paths)
 
@@ -65,12 +65,12 @@ def pictures_among(files: Sequence[str]) -> tuple[str, ...]:
 
     Nothing is said where there is no picture, which callers refuse.
     """
-    paths = tuple(path for path in files if path.lower().endswith(decoding.EXTENSIONS))
+    paths = tuple(filter(picture_names.is_picture, files))
     if paths and len(paths) < len(files):
         others = sorted(set(files) - set(paths))
         endings = collections.Counter(os.path.splitext(path)[1].lower() for path in others)
         kinds = progress.some(f"{count} {end or 'without an ending'}" for end, count in endings.most_common())
-        progress.note(f"files that are not called {', '.join(decoding.EXTENSIONS)} are passed over: {kinds}")
+        progress.note(f"files that are not called {', '.join(picture_names.EXTENSIONS)} are passed over: {kinds}")
     return paths
 
 

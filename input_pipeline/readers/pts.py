@@ -9,7 +9,7 @@ from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import folder, landmark_files, normalisers
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import decoding
+from input_pipeline.storage import picture_names
 
 _LAYOUT = re.compile(r"\s*version:\s*1(?:\.0)?\s+n_points:\s*(\d{1,9})\s*\{([^{}]*)\}\s*")
 _EYE_CORNERS = (36, 45)  # the outer ones, of 68 points counted from 0
@@ -130,8 +130,6 @@ def _pictures(paths, files, dir, others):
 def _by_name(files):
     """The pictures among files, by their names without the ending."""
     named = {}
-    for path in files:
-        name, extension = os.path.splitext(path)
-        if extension.lower() in decoding.EXTENSIONS:
-            named.setdefault(name, []).append(path)
+    for path in filter(picture_names.is_picture, files):
+        named.setdefault(os.path.splitext(path)[0], []).append(path)
     return named

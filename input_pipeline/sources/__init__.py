@@ -1,1 +1,1 @@
-"""Sources of pairs and landmarks: still pictures, video and simulations."""
+"""Sources of pairs and landmarks: still pictures, shards, video and simulations."""

@@ -1,1 +1,1 @@
-"""Files on disk: pictures decoded, resized pictures and optical flow kept."""
+"""Files on disk: pictures and videos decoded, resized pictures and flow kept, shards, digests of predictions."""

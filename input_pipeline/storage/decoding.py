@@ -20,7 +20,6 @@ from PIL import Image, UnidentifiedImageError
 from dense_labels import progress
 from input_pipeline.storage import orientation, pixels
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MOST_PIXELS = 89_478_485  # a quarter of a GiB of RGB; a file of more may be made to fill the memory
 MOST_SCANS = 64  # of a JPEG, each a pass over all pixels; as `exporting.decoding_graph`
 

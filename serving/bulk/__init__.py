@@ -1,4 +1,4 @@
-"""Bulk prediction: the landmarks of any number of pictures by an exported model, on whatever Apache Beam runs on."""
+"""Bulk work on Apache Beam: landmarks of any number of pictures by an exported model, and shards to train on."""
 
 from dense_labels import progress
 

@@ -10,6 +10,7 @@ import pathlib
 import tempfile
 from typing import TYPE_CHECKING
 
+from dense_labels import progress
 from dense_labels.prediction.formats import deeplabcut
 from dense_labels.registry import FORMATS
 
@@ -44,7 +45,7 @@ def write(predictions: Predictions) -> bytes:
         import pandas
         import tables  # noqa: F401  which pandas writes HDF5 with
     except ImportError as error:
-        raise ValueError('deeplabcut_h5 needs pandas and PyTables: pip install "dense-labels[h5]"') from error
+        raise progress.not_installed("deeplabcut_h5", "pandas with PyTables", "h5") from error
     check(predictions)
     axes = deeplabcut.coords(predictions)
     columns = [(deeplabcut.SCORER, name, axis) for name in predictions.landmark_names for axis in axes]

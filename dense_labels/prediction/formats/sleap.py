@@ -13,6 +13,7 @@ import pathlib
 import tempfile
 from typing import TYPE_CHECKING
 
+from dense_labels import progress
 from dense_labels.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def write(predictions: Predictions) -> bytes:
     try:
         import sleap_io
     except ImportError as error:
-        raise ValueError('sleap needs sleap-io: pip install "dense-labels[sleap]"') from error
+        raise progress.not_installed("sleap", "sleap-io", "sleap") from error
     names = list(predictions.landmark_names)
     skeleton = sleap_io.Skeleton(nodes=names, name="object")
     for a, b in predictions.skeleton:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dense_labels import progress
 from input_pipeline.readers import folder
-from input_pipeline.storage import decoding
+from input_pipeline.storage import picture_names
 
 
 class Frames:
@@ -35,9 +35,8 @@ class Frames:
             place, last = os.path.split(path)
             if place not in owners:
                 owners[place] = self._owner(tuple(os.path.relpath(place, dir).split(os.sep)))
-            name, extension = os.path.splitext(last)
-            digits = re.search(r"(\d{1,12})$", name, re.ASCII)
-            if digits and extension.lower() in decoding.EXTENSIONS:
+            digits = re.search(r"(\d{1,12})$", os.path.splitext(last)[0], re.ASCII)
+            if digits and picture_names.is_picture(last):
                 self._paths.setdefault((owners[place], int(digits[1])), []).append(path)
         self._owners, self._counts = set(owners.values()), dict(videos)
         self._checked: set[str | None] = set()

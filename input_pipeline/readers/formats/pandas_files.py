@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from dense_labels import progress
 from input_pipeline.readers import landmark_files
 from input_pipeline.readers.formats import hdf5_files
 
 _MOST_VALUES = 1_000_000  # of a YAML file
-_EXTRA = 'needs pandas and PyTables: pip install "dense-labels[h5]"'
 
 
 def holds(path: str | os.PathLike) -> bool:
@@ -37,7 +37,7 @@ def read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[Any, ...]
         import pandas
         import tables  # noqa: F401  which pandas reads HDF5 with
     except ImportError as error:
-        raise ValueError(f"{path}: an .h5 file {_EXTRA}") from error
+        raise progress.not_installed(f"{path}: an .h5 file", "pandas with PyTables", "h5") from error
     try:
         hdf5_files.check(path)
         with hdf5_files.without_objects(), pandas.HDFStore(path, "r") as store:

@@ -19,7 +19,7 @@ from input_pipeline.readers import annotated, coco_parts, folder, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.formats import pandas_files
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import copies, decoding
+from input_pipeline.storage import copies, decoding, picture_names
 
 _SPLITS = ("train", "val", "test")
 _MOST = 10_000  # landmarks
@@ -210,24 +210,20 @@ def _pairs(path, dir, tops):
         found = landmark_files.find_pictures(dir, names, [str(path)] * len(names), path.parent)
         return [(_labels_listed(name, path.parent) or labels_of(each), each, each) for name, each in zip(names, found)]
     own = folder.files_below(path) if path.is_dir() else []
-    pictures = [name for name in own if _is_picture(name)]
+    pictures = [name for name in own if picture_names.is_picture(name)]
     if not pictures and not path.is_dir() and not labels_of(path / "any").parent.is_dir():
         return []
     originals = [os.path.join(dir, os.path.relpath(each, path)) for each in pictures]
     originals = [each if _below(there, tops) else there for each, there in zip(pictures, originals)]
     pairs = [(labels_of(picture), picture, original) for picture, original in zip(pictures, originals)]
     labelled = {labels for labels, *_ in pairs}
-    others = [each for each in folder.files_below(dir) if _is_picture(each)] if os.path.isdir(dir) else []
+    others = [each for each in folder.files_below(dir) if picture_names.is_picture(each)] if os.path.isdir(dir) else []
     named = [(labels_of(path / os.path.relpath(each, dir)), each, each) for each in others if not _below(each, tops)]
     return pairs + [each for each in named if each[0] not in labelled and each[0].is_file()]
 
 
 def _below(path, tops):
     return any(os.path.realpath(path).startswith(os.path.join(top, "")) for top in tops)
-
-
-def _is_picture(path):
-    return path.lower().endswith(decoding.EXTENSIONS)
 
 
 def _labels_listed(name, root):

@@ -76,7 +76,7 @@ def test_confidence_is_drawn_over_the_pixels_of_its_cell_where_sides_are_no_mult
 COUNT = 1000
 ERRORS = np.linspace(0, 20, COUNT)  # the first half is within 10 %
 SURE = -ERRORS
-PICTURE = pictures.trust_panel(ERRORS, SURE, np.cos(np.arange(COUNT)), threshold=10.0)
+PICTURE = pictures.trust_panel(ERRORS, SURE, np.cos(np.arange(COUNT)))
 
 
 def curve(column, colour):

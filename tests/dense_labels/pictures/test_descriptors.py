@@ -17,7 +17,7 @@ def viridis(value):
     return matplotlib.colormaps[descriptors.CONFIDENCE](value)[:3]
 
 
-def found(points, places, sure, true=None):
+def found(points, places, sure, true):
     return descriptors.Nearest(points, places, sure, sure, true)
 
 
@@ -45,7 +45,7 @@ def test_a_match_is_a_line_from_a_to_b_in_the_colour_of_its_confidence():
 def test_points_that_are_not_numbers_are_not_drawn_nor_do_they_stretch_the_colours():
     points = np.array([[[5.0, 4.0], [np.nan, np.nan]]])
     places, sure = np.array([[[15.0, 4.0], [15.0, 16.0]]]), np.array([[2.0, 900.0]])
-    picture = descriptors.matches_panel(grey_images(), grey_images(), found(points, places, sure))
+    picture = descriptors.matches_panel(grey_images(), grey_images(), found(points, places, sure, places), near=1)
     tiles = picture[MARGIN + LINE + 64 : MARGIN + LINE + 160, MARGIN : MARGIN + 240]
     assert np.ptp(tiles) <= 1
 
@@ -95,15 +95,15 @@ def test_neighbours_with_landmarks_in_common_are_drawn(annotated, drawn):
 @pytest.mark.parametrize(
     "changed, message",
     [
-        ({"near": 3}, "points_in_b and near come together; found near=3"),
         ({"places": np.zeros([1, 3, 2])}, r"places must be \[1, 2, 2\]; found shape \(1, 3, 2\)"),
+        ({"points_in_b": np.zeros([1, 1, 2])}, r"points_in_b must be \[1, 2, 2\]; found shape \(1, 1, 2\)"),
         ({"confidence": np.zeros([1, 1])}, r"confidence must be \[1, 2\]; found shape \(1, 1\)"),
         ({"images_b": grey_images(2)}, r"images_b must be \[1, 20, 30, 3\]; found shape \(2, 20, 30, 3\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(changed, message):
     zeros = np.zeros([1, 2, 2])
-    given = {"images_b": grey_images(), "near": None, "places": zeros, "confidence": zeros[..., 0], **changed}
-    nearest = found(zeros, given["places"], given["confidence"])
+    given = {"images_b": grey_images(), "places": zeros, "confidence": zeros[..., 0], "points_in_b": zeros, **changed}
+    nearest = found(zeros, given["places"], given["confidence"], given["points_in_b"])
     with pytest.raises(ValueError, match=message):
-        descriptors.matches_panel(grey_images(), given["images_b"], nearest, near=given["near"])
+        descriptors.matches_panel(grey_images(), given["images_b"], nearest, near=3)

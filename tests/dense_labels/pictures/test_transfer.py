@@ -45,7 +45,7 @@ def test_the_glow_lies_over_the_pixels_of_the_matched_cell_alone(size, stride, s
     # Without the marks, which would hide a small cell.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sheet, "stroke", lambda *_: {"linestyle": "none", "marker": ""})
-        picture = transfer.transfer_panel(images, images, labels, labels, points)
+        picture = transfer.transfer_panel(images, images, labels, labels, points, points_in_b=points)
     tile = tile_of(picture, 2, (size[1] * scale, size[0] * scale)).astype(int)
     assert tile[planted.corners_of(cell, stride, scale)].max(axis=-1).min() > 200
     dark = tile.max(axis=-1) < 60
@@ -60,6 +60,7 @@ LABELS, POINTS = label_map(np.ones([1, 10, 15, 3])), np.zeros([1, 4, 2])
 @pytest.mark.parametrize(
     "changed, message",
     [
+        ({"points_in_b": np.zeros([1, 5, 2])}, r"points_in_b must be \[1, 4, 2\]; found shape \(1, 5, 2\)"),
         ({"points": np.zeros([2, 5, 2])}, r"points must be \[1, any, 2\]; found shape \(2, 5, 2\)"),
         (
             {"labels_b": label_map(LABELS.values[..., :2])},
@@ -71,7 +72,7 @@ LABELS, POINTS = label_map(np.ones([1, 10, 15, 3])), np.zeros([1, 4, 2])
 def test_errors_say_what_was_given_and_what_is_needed(changed, message):
     arguments = {"images_a": grey_images(), "images_b": grey_images(), "labels_a": LABELS, "labels_b": LABELS}
     with pytest.raises(ValueError, match=message):
-        transfer.transfer_panel(**{**arguments, "points": POINTS, **changed})
+        transfer.transfer_panel(**{**arguments, "points": POINTS, "points_in_b": POINTS, **changed})
 
 
 def test_landmarks_are_carried_to_another_picture_not_to_another_box_of_the_same(monkeypatch):

@@ -106,16 +106,15 @@ EVERYWHERE = np.ones([1, 4, 4])
 RED, BLUE = [1.0, 0.0, 0.0], [0.0, 0.0, 0.6]
 
 
-@pytest.mark.parametrize("by_length, expected", [(False, [170, 0, 51]), (True, [64, 0, 115])])
-def test_mean_object_is_the_mean_of_the_pixels_on_a_place(by_length, expected):
-    mean = unfolding.MeanObject(size=90, by_length=by_length)
+def test_mean_object_is_the_mean_of_the_pixels_on_a_place():
+    mean = unfolding.MeanObject(size=90)
     mean.add(plain(RED), one_label(0, np.pi / 2), EVERYWHERE)
-    half = np.arange(16).reshape(1, 4, 4) < 8  # Half as many pixels, with labels six times as long.
+    half = np.arange(16).reshape(1, 4, 4) < 8  # Half as many pixels; that their labels are longer does not count.
     mean.add(plain(BLUE), one_label(0, np.pi / 2, 6), half)
     mean.add(plain(BLUE), one_label(0, -np.pi / 2), EVERYWHERE)
     picture = mean.picture()
     assert picture.shape == (90, 180, 3) and picture.dtype == np.uint8 and mean.count == 3
-    np.testing.assert_array_equal(picture[45, 135], expected)
+    np.testing.assert_array_equal(picture[45, 135], [170, 0, 51])
     np.testing.assert_array_equal(picture[45, 45], [0, 0, 153])
     assert ((picture != unfolding.BACKGROUND).any(axis=-1)).sum() == 2 * 9  # Two dots of 3 x 3 pixels.
 

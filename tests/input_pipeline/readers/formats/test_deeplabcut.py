@@ -149,7 +149,7 @@ def test_h5_files_that_run_programs_are_refused(tmp_path):
 
 def test_what_is_missing_for_h5_files_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(ValueError, match=r'needs pandas and PyTables: pip install "dense-labels\[h5\]"'):
+    with pytest.raises(ValueError, match=r'with PyTables, which is not installed: pip install "dense-labels\[h5\]"'):
         pandas_files.read_table(tmp_path / "a.h5")
 
 
