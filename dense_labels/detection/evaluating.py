@@ -162,11 +162,10 @@ class Fitting:
         if fitted.predicted is None:
             return fitted
         shown, own = (known, self.known) if test is None else (test, self.test)
-        points = _in_frame(fitted.predicted[NAME], own, shown, self._config.data.crop)
-        mean_shape = _in_frame(fitted.predicted[MEAN_SHAPE], own, shown, self._config.data.crop)
-        measured_on = dataclasses.replace(shown, annotated=fitted.measured_on.annotated)
-        predicted = {MEAN_SHAPE: mean_shape, NAME: points}
-        return dataclasses.replace(fitted, predicted=predicted, points={NAME: points}, measured_on=measured_on)
+        margin, annotated = self._config.data.crop, fitted.measured_on.annotated
+        predicted = {name: _in_frame(fitted.predicted[name], own, shown, margin) for name in (MEAN_SHAPE, NAME)}
+        points, measured_on = {NAME: predicted[NAME]}, dataclasses.replace(shown, annotated=annotated)
+        return dataclasses.replace(fitted, predicted=predicted, points=points, measured_on=measured_on)
 
     def few_shot(self, *, counts: Sequence[int], seeds: int | Sequence[int]) -> dict[str, dict[int, list[float]]]:
         """Measures detectors that are fitted to a few annotated images; see `few_annotations.few_shot`.
@@ -231,10 +230,9 @@ class Fitting:
 
 def _say_how_objects_lie(known: LabelledLandmarks, pairs: Sequence[tuple[int, int]]) -> None:
     """Says how views are made for the detector of all annotated pictures; one of a part of them looks at that part."""
+    upside_down = views_lib.mirrored_upside_down(known, pairs)
     found = {
-        "mirrored top to bottom, so that objects lie in mirrored views as in the pictures": (
-            views_lib.mirrored_upside_down(known, pairs)
-        ),
+        "mirrored top to bottom, so that objects lie in mirrored views as in the pictures": upside_down,
         "turned by any angle, for objects lie any way round": views_lib.turns_all_round(known),
     }
     for words in filter(found.get, found):
@@ -253,13 +251,15 @@ def _read_pile(
     try:
         pile = pile_lib.read(config, size, most, seen)
     except (ValueError, OSError) as error:
-        progress.note(f"the pictures of the training cannot be read: a detector sees annotated ones alone ({error})")
+        progress.note(
+            f"the pictures of the training cannot be read: a detector sees annotated ones alone ({error}); if they "
+            "have moved, stop this, and give the command of the training once more with --config.data.dir=NEW: a run "
+            "that has ended is not trained further, and keeps where they are"
+        )
         return None
     if pile.boxed != boxed:
-        of = {True: "boxes", False: "whole pictures"}
-        progress.note(
-            f"the training saw {of[pile.boxed]}, {of[boxed]} are annotated: a detector sees annotated ones alone"
-        )
+        saw, shown = ("boxes", "whole pictures") if pile.boxed else ("whole pictures", "boxes")
+        progress.note(f"the training saw {saw}, {shown} are annotated: a detector sees annotated ones alone")
         return None
     others = len(pile.without(seen).images)
     what = f"learns from {others} images of the training too" if others else "sees no others"

@@ -43,7 +43,8 @@ def export_saved_model(
     """Writes the next version of a SavedModel, whole and checked, or nothing.
 
     It is written under a temporary name in `export_dir`, loaded back, compared with the live
-    network and head, and only then renamed: a server that watches the folder never sees half of one.
+    network and head, and only then renamed: a server that watches the folder never sees half of one. A warning says
+    where its landmarks are not those of the highest version there, in their order, with others after them or none.
 
     Args:
       network: images float32 [N, H, W, 3] in [0, 1] of any size -> labels float32
@@ -79,6 +80,7 @@ def export_saved_model(
         _sole_writer(out),
         tempfile.TemporaryDirectory(prefix=_PREFIX, dir=out) as temp,
     ):
+        _warn_of_order(out, description or {})
         written = os.path.join(temp, "model")  # inside: the temporary folder is readable by its owner only
         functions = served.signatures()
         tf.saved_model.save(served, written, signatures=functions)
@@ -101,6 +103,27 @@ def _warn_of_limits(limits, *frames):
             f"max_pixels={limits.max_pixels}: predict_main.py and bulk prediction resize pictures to the {width} x "
             f"{height} pixels that the model sees, and cannot use this export; give at least {height * width} for them"
         )
+
+
+def _warn_of_order(out, description):
+    """Warns, before the new version can take over, of landmarks that callers would take for others by their number."""
+    version = max(filter(str.isdecimal, os.listdir(out)), key=int, default="")
+    try:
+        old, new = _landmarks(model_card.read(out / version)) if version else [], _landmarks(description)
+    except (OSError, ValueError, RecursionError):  # what is not known does not stop an export
+        return
+    if new[: len(old)] != old:
+        was, now = (", ".join(map(progress.printable, names)) or "none with a name" for names in (old, new))
+        progress.warn(
+            f"{out}: the landmarks of version {version} are, in the order of `points`, {was}, and those of the new "
+            f"version {now}: whoever takes them by their number gets others; change that, or export to another folder"
+        )
+
+
+def _landmarks(card):
+    """The names of the landmarks in a model card, in the order of `points`; none where it does not say them."""
+    names = data.get("landmarks") if isinstance(data := card.get("data"), dict) else None
+    return list(map(str, names)) if isinstance(names, (list, tuple)) else []
 
 
 def _check_images(images):

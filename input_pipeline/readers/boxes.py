@@ -98,10 +98,16 @@ def _with_boxes(file, images):
     content = coco_parts.parse(file)
     if not isinstance(content, list):
         if images:
-            raise ValueError(f"{file} is no list of results and has images of its own; leave config.data.images empty")
+            raise ValueError(
+                f"{file} is no list of results and has images of its own; leave out --images, or config.data.images of "
+                "a training"
+            )
         return coco_parts.checked(content, file, ("images", "annotations")), f"{file}: annotations[{{}}]"
     if not images:
-        raise ValueError(f"{file} is a list of results; config.data.images must name a COCO file of their pictures")
+        raise ValueError(
+            f"{file} is a list of results; give a COCO file of their pictures: --images, or config.data.images of a "
+            "training"
+        )
     coco_parts.check_entries(content, coco_parts.NEEDED["annotations"], f"{file}: entry {{}}")
     parts = coco_parts.checked(coco_parts.parse(images), images, ("images",))
     return {**parts, "annotations": content}, f"{file}: entry {{}}"
@@ -122,9 +128,12 @@ def _of_category(entries, categories, wanted, file):
     of = [str(names.get(each, each)) for each in ids]
     some = progress.some(sorted(set(of)))
     if not wanted and len(set(of)) > 1:
-        raise ValueError(f"{file} has boxes of {len(set(of))} categories ({some}); name one: config.data.category")
+        raise ValueError(
+            f"{file} has boxes of {len(set(of))} categories ({some}); name one: --category, or config.data.category of "
+            "a training"
+        )
     wanted = "" if taken_for_any(set(of)) else wanted
     chosen = [entry for name, each, entry in zip(of, ids, entries) if wanted in ("", name, each)]
     if not chosen:
-        raise ValueError(f"{file} has no box of config.data.category={wanted!r}; it has those of {some}")
+        raise ValueError(f"{file} has no box of the category {wanted!r}; it has those of {some}")
     return chosen

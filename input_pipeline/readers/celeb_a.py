@@ -64,7 +64,8 @@ def _export(builder: tfds.core.DatasetBuilder, split: str, folder: pathlib.Path)
             raise ValueError(f"{folder} holds {len(points)} pictures, and the data set {count}")
         return points
 
-    kept.make_once(folder, lambda begun: _write_pictures(builder, split, begun), read, "--config.data.dir")
+    setting = "--config.data.dir (eval_main.py: --pictures)"
+    kept.make_once(folder, lambda begun: _write_pictures(builder, split, begun), read, setting)
     points = read(folder)
     return celeba.pictures_of([str(folder / f"{i:06d}.jpg") for i in range(len(points))], points)
 

@@ -37,7 +37,10 @@ def read(data: DataConfig) -> dict[str, Pictures]:
       ValueError: as `read_file`, or if there is no file of boxes, or whole pictures are asked for as well.
     """
     if data.boxes and not os.path.isfile(os.path.expanduser(data.boxes)):
-        raise ValueError(f"config.data.boxes={data.boxes}: there is no such file; give one that is there, or none")
+        raise ValueError(
+            f"config.data.boxes={data.boxes}: there is no such file; give one that is there, or none (to eval_main.py "
+            "give --annotations, which have boxes of their own)"
+        )
     splits = read_splits(data, read_file)
     if "test" in splits:
         both = (splits["annotated"], splits["test"])

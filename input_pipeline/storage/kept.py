@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from dense_labels import files, progress
 
+CACHE_DIR = "--config.data.cache_dir (eval_main.py: --cache_dir)"  # as messages name it, whichever command runs
 _INCOMPLETE = "incomplete."
 _DAMAGES = (EOFError, FileNotFoundError, ValueError)  # what reading a file that was cut off, or is gone, raises
 
@@ -19,7 +20,7 @@ def make_once(
     folder: pathlib.Path,
     make: Callable[[pathlib.Path], None],
     check: Callable[[pathlib.Path], object],
-    setting: str = "--config.data.cache_dir",
+    setting: str = CACHE_DIR,
     size: int = 0,
 ) -> None:
     """Makes a folder unless it is there and whole; one that is damaged is made anew, which is said.

@@ -23,6 +23,7 @@ _VERSION = 3  # of what is kept: raised whenever pictures are decoded, cut or re
 _IN_FLIGHT = 256  # pictures that are resized but not yet written: they bound the memory
 _NAMED = 5  # files that a message names
 _SAMPLE = 1000  # headers that `look` reads
+_SKIPPING = "--config.data.skip_bad_files=true (eval_main.py: --skip_bad_files)"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -114,7 +115,7 @@ def _write(begun, folder, pictures, size, skip_bad_files):
     except OSError as error:
         needed = len(pictures) * math.prod(size) * 3 / 1e9
         message = f"{error.strerror or error}: the resized pictures need {needed:.1f} GB in {folder.parent}"
-        raise OSError(error.errno, f"{message}; make room, or choose another --config.data.cache_dir") from error
+        raise OSError(error.errno, f"{message}; make room, or choose another {kept.CACHE_DIR}") from error
 
 
 def _write_images(path, pictures, size):
@@ -216,16 +217,15 @@ def _report(folder, pictures, bad, what="cannot be used"):
         f"{progress.printable(os.path.relpath(path, below))} ({reason})" for path, reason in found[:_NAMED]
     )
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return (
-        f"{len(found)} of {len(set(pictures.paths))} files {what}: {named}{more} (all are listed in {_listing(folder)})"
-    )
+    listed = f"all are listed in {_listing(folder)}"
+    return f"{len(found)} of {len(set(pictures.paths))} files {what}: {named}{more} ({listed})"
 
 
 def _refuse(report, skip_bad_files, left=1):
     if not left:
         raise ValueError(f"{report}; none is left")
     if not skip_bad_files:
-        raise ValueError(f"{report}; remove them, or leave them out with --config.data.skip_bad_files=true")
+        raise ValueError(f"{report}; remove them, or leave them out with {_SKIPPING}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 import dense_labels
-from dense_labels import kept_heads
+from dense_labels import kept_heads, run_config
 from dense_labels.batches import LabelledLandmarks, LabelMap
 from dense_labels.detection import choosing, evaluating, fitting, pile, sizes
 from dense_labels.evaluation import landmarks, measuring, sides
@@ -298,12 +299,27 @@ def test_of_four_annotated_pictures_the_detector_is_exported_wherever_it_is_name
 
 
 def test_pictures_of_the_training_that_are_gone_are_said(run, tmp_path, capsys):
-    config = dense_labels.open_run(run.workdir).config
+    """With what helps, which it does: an ended run keeps where its pictures are now, and its weights."""
+    workdir, pictures = tmp_path / "run", tmp_path / "moved"
+    shutil.copytree(run.workdir, workdir)
+    shutil.copytree(run.config.data.dir, pictures)
+    config = run_config.load(workdir)
     config.data.dir = str(tmp_path / "gone")
+    run_config.save(config, workdir)
     assert evaluating._read_pile(config, (SIDE, SIDE), 9, (), boxed=False) is None
-    assert "note: the pictures of the training cannot be read: a detector sees annotated ones alone (" in (
-        capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "note: the pictures of the training cannot be read: a detector sees annotated ones alone (" in said
+    assert (
+        "the command of the training once more with --config.data.dir=NEW: a run that has ended is not trained" in said
     )
+    config.data.dir = str(pictures)
+    again = dense_labels.train(config, workdir=workdir)
+    assert f"{workdir}: already trained for 1 epochs" in capsys.readouterr().out
+    assert again.step == run.step
+    for old, new in zip(run.network.get_weights(), again.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    pile = evaluating._read_pile(run_config.load(workdir), (SIDE, SIDE), COUNT, (), boxed=False)
+    assert {path for path, _ in pile.origins} == {str(path) for path in pictures.iterdir()}
 
 
 def test_a_pile_of_whole_pictures_is_not_for_boxes(run, capsys):

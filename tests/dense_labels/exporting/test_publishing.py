@@ -1,6 +1,7 @@
 """How an export is written: whole, checked and versioned, or not at all."""
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from dense_labels import files
 from dense_labels.batches import Frame, Limits
-from dense_labels.exporting import saved_model
+from dense_labels.exporting import model_card, saved_model
 from dense_labels.method import geometry, matching
 from tests.colours import FRAME, SIZE, STRIDE, publish, smooth_images
 
@@ -61,6 +62,54 @@ def test_what_a_killed_export_left_is_removed_once_no_other_is_at_work(colour_ne
         assert {entry.name for entry in tmp_path.iterdir()} == {".export-killed", ".lock"}
     ours.join(300)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".last_version", "1"]
+
+
+def named(*names):
+    return {"data": {"name": "labelme", "landmarks": list(names)}}
+
+
+def test_landmarks_at_other_places_than_in_the_version_before_are_warned_of(colour_network, tmp_path, capsys):
+    for names, said in (
+        (("eye", "nose"), ""),
+        (("eye", "nose", "tail"), ""),
+        (("antenna", "eye", "nose", "tail"), "version 2 are, in the order of `points`, eye, nose, tail, and those of "),
+        (("antenna", "eye", "nose", "tail"), ""),
+    ):
+        publish(colour_network, None, tmp_path, description=named(*names), **QUICK)
+        warned = [line for line in capsys.readouterr().out.splitlines() if "in the order of" in line]
+        assert len(warned) == bool(said) and all(said in line for line in warned)
+        assert not warned or "the new version antenna, eye, nose, tail: whoever takes them by" in warned[0]
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        (named("eye", "nose"), named("nose", "eye"), "version 10 are, .*, eye, nose, and .* new version nose, eye: "),
+        (named("eye", "nose"), named("eye"), "eye, nose, and those of the new version eye: whoever"),
+        (named("eye"), named(), "eye, and those of the new version none with a name: whoever"),
+        (named("a\x1b\nb"), {}, r"`points`, a\\x1b\\nb, and"),
+        (named(), named("eye"), ""),
+        (named("eye"), named("eye"), ""),
+        ({}, named("eye"), ""),
+        ({"data": {"landmarks": None}}, named("eye"), ""),
+        ({"data": [3]}, named("eye"), ""),
+        ("no card", named("eye"), ""),
+        ([], named("eye"), ""),
+        (None, named("eye"), ""),
+    ],
+)
+def test_the_order_is_held_against_the_card_of_the_highest_version(tmp_path, capsys, old, new, said):
+    """What is there of an old card, and whether it is one, stops no export."""
+    for number, card in (("9", named("other")), ("10", old)):
+        (tmp_path / number / "assets").mkdir(parents=True)
+        if card is not None:
+            text = card if isinstance(card, str) else json.dumps(card)
+            (tmp_path / number / model_card.FILE).write_text(text)
+    (tmp_path / "notes").mkdir()
+    saved_model._warn_of_order(tmp_path, new)
+    printed = capsys.readouterr().out
+    assert re.search(f"^warning: {tmp_path}: .*{said}", printed) if said else not printed
+    assert printed.count("\n") == bool(said)
 
 
 class EagerOffset(tf.keras.Model):

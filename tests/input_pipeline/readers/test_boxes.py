@@ -65,15 +65,16 @@ def test_results_of_a_detector_are_read_beside_a_file_of_their_pictures(read_box
         del box["score"]
     assert len(read_boxes(results, min_score=0.5)) == 3
     assert "has no scores: min_score=0.5 leaves out none of its boxes" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="boxes.json is a list of results; config.data.images must name a COCO file"):
+    either = "give a COCO file of their pictures: --images, or config.data.images of a training$"
+    with pytest.raises(ValueError, match=f"boxes.json is a list of results; {either}"):
         read_boxes(results, of=None)
 
 
 @pytest.mark.parametrize(
     "change, options, message",
     [
-        ({}, {}, "boxes.json has boxes of 2 categories (cat, dog); name one: config.data.category"),
-        ({}, {"category": "cow"}, "boxes.json has no box of config.data.category='cow'; it has those of cat, dog"),
+        ({}, {}, "boxes.json has boxes of 2 categories (cat, dog); name one: --category, or config.data.category of a"),
+        ({}, {"category": "cow"}, "boxes.json has no box of the category 'cow'; it has those of cat, dog"),
         ({"bbox": [1, 2, 3]}, {"category": "cat"}, "boxes.json: annotations[0]: bbox must be 4 numbers; found 3"),
         ({"bbox": [1, 2, 0, 3]}, {"category": "cat"}, "boxes.json: annotations[0]: bbox has no area"),
         ({"score": "high"}, {}, "boxes.json: annotations[0]: score must be a number"),
@@ -98,7 +99,8 @@ def test_categories_that_a_message_leaves_out_are_hinted_at(read_boxes):
 
 
 def test_images_beside_a_file_that_has_its_own_are_refused(read_boxes):
-    with pytest.raises(ValueError, match="boxes.json is no list of results and has images of its own; leave config.da"):
+    either = "leave out --images, or config.data.images of a training$"
+    with pytest.raises(ValueError, match=f"boxes.json is no list of results and has images of its own; {either}"):
         read_boxes(box_parts(), category="cat")
 
 

@@ -1,6 +1,7 @@
 """Tests of the reader of CelebA as tensorflow-datasets prepares it, on a small data set of that form."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -86,6 +87,14 @@ def test_writing_out_leaves_nothing_when_it_fails(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="the disk is full"):
         read(tmp_path)
     assert [path.name for path in (tmp_path / "celeb_a/pictures_2.1.0").iterdir()] == [".lock"]
+
+
+def test_a_folder_that_cannot_be_written_names_the_flag_of_each_command(tmp_path, monkeypatch):
+    prepare_tfds(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # nothing is refused to root
+    either = r"give another --config\.data\.dir \(eval_main\.py: --pictures\), or the right to write$"
+    with pytest.raises(PermissionError, match=f"nothing can be written there; {either}"):
+        read(tmp_path)
 
 
 def test_tfds_data_that_are_not_prepared_are_not_downloaded(tmp_path):

@@ -134,7 +134,8 @@ def test_boxes_of_a_configuration_must_be_there_and_not_contradict_it(read_coco,
     file = str(tmp_path / "coco.json")
     data = DataConfig(name="coco", dir=str(tmp_path), annotations=file, boxes=file)
     np.testing.assert_array_equal(coco.read(data)["train"].boxes, [[5, -1, 35, 29]] * 2)
-    with pytest.raises(ValueError, match=r"^config\.data\.boxes=gone\.json: there is no such file"):
+    advice = r"give one that is there, or none \(to eval_main\.py give --annotations, which have boxes of their own\)$"
+    with pytest.raises(ValueError, match=rf"^config\.data\.boxes=gone\.json: there is no such file; {advice}"):
         coco.read(dataclasses.replace(data, boxes="gone.json"))
     with pytest.raises(ValueError, match=r"coco\.json shows boxes .*whole_pictures=True whole pictures; leave one"):
         coco.read(dataclasses.replace(data, whole_pictures=True))

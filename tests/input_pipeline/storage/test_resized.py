@@ -160,7 +160,8 @@ def test_damaged_files_are_all_told_at_once(pictures, tmp_path):
     damage(pictures.paths[1:])
     with pytest.raises(ValueError, match="6 of 7 files cannot be used: 1.png .+5.png .truncated. and 1 more") as caught:
         prepare(pictures, tmp_path)
-    ending = r"all are listed in (\S+)\); remove them, or leave them out with --config.data.skip_bad_files=true"
+    advice = r"--config\.data\.skip_bad_files=true \(eval_main\.py: --skip_bad_files\)$"
+    ending = rf"all are listed in (\S+)\); remove them, or leave them out with {advice}"
     listing = pathlib.Path(re.search(ending, str(caught.value))[1])
     assert listing.read_text().splitlines() == [f"{path}: truncated" for path in pictures.paths[1:]]
     assert kept(tmp_path) == [listing.name]
@@ -291,7 +292,10 @@ def test_a_full_disk_leaves_nothing_half_written(pictures, tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 40 * 56 * 3, before[1]))
     try:
-        with pytest.raises(OSError, match="the resized pictures need 0.0 GB in .+; make room, or choose another"):
+        either = r"--config\.data\.cache_dir \(eval_main\.py: --cache_dir\)$"
+        with pytest.raises(
+            OSError, match=f"the resized pictures need 0.0 GB in .+; make room, or choose another {either}"
+        ):
             prepare(pictures, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
