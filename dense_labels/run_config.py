@@ -192,10 +192,10 @@ def _begins_otherwise(key: str, old: str, new: str) -> bool:
 
 def _holds_pictures(folder, data_set):
     """Whether a folder is one of pictures, and not one that data sets such as this one are built in."""
-    from input_pipeline.storage import picture_names
+    from input_pipeline.storage import listing
 
     folder = pathlib.Path(folder).expanduser()
-    return not (folder / data_set).exists() and any(picture_names.is_picture(path.name) for path in folder.rglob("*"))
+    return not (folder / data_set).exists() and any(listing.is_picture(path.name) for path in folder.rglob("*"))
 
 
 def save(config: config_lib.Config, workdir: str | os.PathLike) -> None:

@@ -6,8 +6,9 @@ import os
 
 import numpy as np
 
-from input_pipeline.readers import folder, landmark_files
+from input_pipeline.readers import landmark_files
 from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import listing
 
 _CLASSES = (  # of PF-PASCAL; its pair lists count them from 1
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
@@ -43,7 +44,7 @@ def read_willow(dir, pairs=None):
     Raises:
       ValueError: naming the file that is missing or damaged, or the line of the list that is wrong.
     """
-    files = set(folder.files_below(dir))
+    files = set(listing.files_below(dir))
     annotations = sorted(path for path in files if path.endswith(".mat"))
     if not annotations:
         raise ValueError(f"{dir} holds no .mat files; the folders of PF-WILLOW's subsets are expected in it")

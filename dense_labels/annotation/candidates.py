@@ -15,8 +15,7 @@ from PIL import Image
 from dense_labels import files, progress
 from dense_labels.prediction import inputs, leftovers, reading
 from dense_labels.registry import FORMATS
-from input_pipeline.readers import folder
-from input_pipeline.storage import picture_names, uncorrected, videos
+from input_pipeline.storage import listing, uncorrected, videos
 
 _AHEAD = 64  # pictures that are decoded, or are being decoded, before they are wanted
 
@@ -139,7 +138,7 @@ def _videos(given):
     if not os.path.isdir(path):
         return (path,) if inputs.find_video(path) else ()
     inside = _not_predicted(path)
-    if any(map(picture_names.is_picture, inside)):
+    if any(map(listing.is_picture, inside)):
         return ()
     return tuple(file for file in inside if file.lower().endswith(videos.EXTENSIONS))
 
@@ -148,7 +147,7 @@ def _not_predicted(top):
     """The files below a folder but for drawn videos, and all that predictions have written there."""
     written = functools.cache(lambda *folders: uncorrected.read_digests(pathlib.Path(top, *folders, leftovers.FILE)))
     drawn, kept = FORMATS["video"].facts["file"], []
-    for file in folder.files_below(top):
+    for file in listing.files_below(top):
         parts = pathlib.PurePath(file).relative_to(top).parts
         if parts[-1] != drawn and not any(part in written(*parts[:depth]) for depth, part in enumerate(parts)):
             kept.append(file)

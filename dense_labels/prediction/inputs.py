@@ -15,7 +15,7 @@ from dense_labels import progress
 from dense_labels.registry import FORMATS
 from input_pipeline.readers import boxes as boxes_reader
 from input_pipeline.readers import consistency, folder, landmark_files
-from input_pipeline.storage import decoding, picture_names
+from input_pipeline.storage import decoding, listing
 
 _LIST = ".txt"
 OUTLIERS = ("outliers.csv", "outliers.png", "outliers")  # of those that stand out: a table, a sheet, and a folder
@@ -74,7 +74,7 @@ def find(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> Inputs:
         if given.lower().endswith(_LIST):
             return _listed(given)
         return _below(os.path.dirname(given) or os.curdir, [given])
-    return _from_common_folder(folder.pictures_among(folder.matching(given)), given)
+    return _from_common_folder(listing.pictures_among(listing.matching(given)), given)
 
 
 def not_drawn(found: Inputs, out: str | os.PathLike) -> Inputs:
@@ -111,7 +111,7 @@ def find_video(pictures: str | os.PathLike | Sequence[str | os.PathLike]) -> str
     if not isinstance(pictures, (str, os.PathLike)):
         return None
     given = os.path.expanduser(os.fspath(pictures))
-    if not os.path.isfile(given) or given.lower().endswith(_LIST) or picture_names.is_picture(given):
+    if not os.path.isfile(given) or given.lower().endswith(_LIST) or listing.is_picture(given):
         return None
     try:
         decoding.read_size(given)

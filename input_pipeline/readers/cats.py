@@ -9,8 +9,9 @@ import numpy as np
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import folder, landmark_files, normalisers
+from input_pipeline.readers import landmark_files, normalisers
 from input_pipeline.readers.pictures import STILL_KEYS, Pictures
+from input_pipeline.storage import listing
 
 # The points of both ears are numbered from left to right: a mirror takes the first of one to the last of the other.
 _FLIP_PAIRS = ((0, 1), (3, 8), (4, 7), (5, 6))
@@ -61,7 +62,7 @@ def read(data: DataConfig) -> dict[str, Pictures]:
 
 def _find(dir):
     """The annotations that have a picture, each once, in order of folder and name."""
-    written = map(pathlib.Path, folder.matching(f"{glob.escape(str(dir))}/**/*.cat"))
+    written = map(pathlib.Path, listing.matching(f"{glob.escape(str(dir))}/**/*.cat"))
     paths = sorted(written, key=lambda path: (len(path.parts), path))
     with_picture = [path for path in paths if path.with_suffix("").is_file()]
     if alone := len(paths) - len(with_picture):

@@ -7,9 +7,9 @@ import numpy as np
 
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import folder, landmark_files, normalisers
+from input_pipeline.readers import landmark_files, normalisers
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import picture_names
+from input_pipeline.storage import listing
 
 _LAYOUT = re.compile(r"\s*version:\s*1(?:\.0)?\s+n_points:\s*(\d{1,9})\s*\{([^{}]*)\}\s*")
 _EYE_CORNERS = (36, 45)  # the outer ones, of 68 points counted from 0
@@ -17,7 +17,7 @@ _EYE_CORNERS = (36, 45)  # the outer ones, of 68 points counted from 0
 
 def holds(path: str) -> bool:
     """Says whether a folder, or one in it, has .pts files."""
-    return any(name.lower().endswith(".pts") for name in folder.files_below(path))
+    return any(name.lower().endswith(".pts") for name in listing.files_below(path))
 
 
 @READERS.register(
@@ -59,7 +59,7 @@ def read_folder(dir: str | os.PathLike, pictures: str | os.PathLike = "") -> Pic
         the first, or has not one picture.
       OSError: if a folder in it cannot be read.
     """
-    files = folder.files_below(dir)
+    files = listing.files_below(dir)
     paths = [path for path in files if path.lower().endswith(".pts")]
     if not paths:
         raise ValueError(f"{dir} holds no .pts files, in it or in the folders in it; it has {len(files)} other files")
@@ -113,7 +113,7 @@ def _pictures(paths, files, dir, others):
     names = [os.path.splitext(path)[0] for path in paths]
     elsewhere, or_else = {}, ""
     if os.path.isdir(others) and not os.path.samefile(others, dir) and not set(names) <= set(beside):
-        found = _by_name(folder.files_below(others))
+        found = _by_name(listing.files_below(others))
         elsewhere = {os.path.relpath(name, others): pictures for name, pictures in found.items()}
         or_else = f", or at its place in {others}"
     chosen = []
@@ -130,6 +130,6 @@ def _pictures(paths, files, dir, others):
 def _by_name(files):
     """The pictures among files, by their names without the ending."""
     named = {}
-    for path in filter(picture_names.is_picture, files):
+    for path in filter(listing.is_picture, files):
         named.setdefault(os.path.splitext(path)[0], []).append(path)
     return named

@@ -12,10 +12,9 @@ from dense_labels.batches import AnnotatedPairBatch, ImageBatch, LandmarkBatch
 from dense_labels.config import Config, ViewsConfig
 from dense_labels.registry import READERS
 from input_pipeline.readers import consistency
-from input_pipeline.readers import folder as folder_reader
 from input_pipeline.readers.pictures import Pictures
 from input_pipeline.sources import agreement, base, sizes, warps
-from input_pipeline.storage import resized
+from input_pipeline.storage import listing, resized
 from input_pipeline.views import pairs, view_maps
 from input_pipeline.views.view_maps import ViewMaps
 
@@ -54,7 +53,7 @@ class Stills(base.Source):
         return super().classes(split) if known is None else known
 
     def pictures_below(self, folder: str, split: str) -> int:
-        held = folder_reader.real_paths(folder)
+        held = listing.real_paths(folder)
         paths = self._store(split).pictures.paths if self._has(split) else ()
         return sum(os.path.realpath(path) in held for path in paths)
 

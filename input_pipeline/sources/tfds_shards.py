@@ -9,11 +9,10 @@ from google.protobuf import json_format
 
 from dense_labels import progress
 from dense_labels.config import Config, DataConfig
-from input_pipeline.readers.folder import matching
 from input_pipeline.simulation import building
 from input_pipeline.sources import shards
 from input_pipeline.sources.record_features import Layout, of_dataset
-from input_pipeline.storage import records
+from input_pipeline.storage import listing, records
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _NAME = re.compile(r"([\w-]+)(?:/([\w.-]+))?(?::(\d+\.\d+\.\d+))?")
@@ -81,7 +80,7 @@ def _folder(data: DataConfig) -> pathlib.Path:
         raise ValueError(f"config.data.dataset={data.dataset!r}: must be NAME, NAME/CONFIG or NAME/CONFIG:VERSION")
     name, config, version = matched.groups()
     folder = pathlib.Path(data.dir).expanduser() / name
-    found = [pathlib.Path(path).parent for path in matching(f"{glob.escape(str(folder))}/**/dataset_info.json")]
+    found = [pathlib.Path(path).parent for path in listing.matching(f"{glob.escape(str(folder))}/**/dataset_info.json")]
     configs = sorted({path.parent.name for path in found if path.parent != folder})
     inside = folder / config if config else folder
     versions = {path.name: path for path in found if path.parent == inside and version in (None, path.name)}

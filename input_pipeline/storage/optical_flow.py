@@ -17,8 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from dense_labels import files, progress
-from input_pipeline.readers.folder import files_below
-from input_pipeline.storage import decoding, kept, picture_names
+from input_pipeline.storage import decoding, kept, listing
 
 LEAST_SIDE = 16  # pixels of a frame: the search works on patches of 8
 STILL_FLOW = 0.5  # pixels: a point that moves less counts as still
@@ -111,7 +110,7 @@ def find_clips(folder: str | os.PathLike) -> list[list[pathlib.Path]]:
       ValueError: if there is none.
     """
     folder = pathlib.Path(folder).expanduser()
-    paths = [pathlib.Path(path) for path in filter(picture_names.is_picture, files_below(folder))]
+    paths = [pathlib.Path(path) for path in filter(listing.is_picture, listing.files_below(folder))]
     by_folder = {}
     for path in sorted(paths, key=lambda path: _natural(path.relative_to(folder))):
         by_folder.setdefault(path.parent, []).append(path)
@@ -119,7 +118,7 @@ def find_clips(folder: str | os.PathLike) -> list[list[pathlib.Path]]:
     if not clips:
         raise ValueError(
             f"{folder} holds no two frames in one folder; give a folder with the frames of a video as pictures "
-            f"({', '.join(picture_names.EXTENSIONS)}), numbered in their names"
+            f"({', '.join(listing.EXTENSIONS)}), numbered in their names"
         )
     return clips
 

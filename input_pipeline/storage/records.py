@@ -16,8 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from dense_labels import progress
-from input_pipeline.readers.folder import matching
-from input_pipeline.storage import shard_journal
+from input_pipeline.storage import listing, shard_journal
 
 _HEADER, _FOOTER = 12, 4  # bytes
 _LIKE_RECORDS = re.compile(r"\.tfrecords?(-|$)")  # tensorflow-datasets puts numbers behind
@@ -86,7 +85,7 @@ def find(pattern: str) -> list[str]:
     """Finds the files of a pattern such as /data/faces-*.tfrecord, or those in a folder whose names say what they are.
 
     Args:
-      pattern: of paths, as `input_pipeline.readers.folder.matching` has it, or a folder.
+      pattern: of paths, as `input_pipeline.storage.listing.matching` has it, or a folder.
 
     Returns:
       Paths, sorted.
@@ -99,11 +98,11 @@ def find(pattern: str) -> list[str]:
     pattern = os.path.expanduser(pattern)
     check_local(pattern)
     if os.path.isdir(pattern):
-        inside = matching(os.path.join(glob.escape(pattern), "*"))
+        inside = listing.matching(os.path.join(glob.escape(pattern), "*"))
         paths = [path for path in inside if _LIKE_RECORDS.search(os.path.basename(path))]
         looked_for = f"{pattern} holds no files called *.tfrecord"
     else:
-        paths, looked_for = matching(pattern), f"no file matches {pattern}"
+        paths, looked_for = listing.matching(pattern), f"no file matches {pattern}"
     for path in paths:
         if ".array_record" in os.path.basename(path):
             raise ValueError(f"{path}: ArrayRecord is read by Python alone, not inside tf.data; write TFRecord shards")

@@ -8,7 +8,8 @@ import io
 import itertools
 import os
 import pathlib
-from collections.abc import Collection, Iterator
+import shlex
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,15 @@ _BLOCK = 16  # pixels
 _USUAL_RATE = 25.0  # frames a second, of a video that does not say its own
 _TRIED = 1000  # frames after one that cannot be decoded, to tell a damaged spot from the end
 _QUIET = ("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong with a file is said once, by VideoError
+
+
+def advice(files: Sequence[str]) -> str:
+    """Says what is to be done with videos where pictures are expected; "" where none of the files is called as one."""
+    found = [path for path in files if path.lower().endswith(EXTENSIONS) and os.path.isfile(path)]
+    if not found:
+        return ""
+    frames = f"ffmpeg -i {shlex.quote(found[0])} -vf fps=1 FRAMES/img%05d.png"
+    return f"; to train on a video, take frames out of it first: {frames}; to predict one, name it"
 
 
 class VideoError(ValueError):

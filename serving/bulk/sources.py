@@ -15,7 +15,7 @@ from apache_beam.io import ReadAllFromText, ReadAllFromTFRecord, fileio
 
 from dense_labels import files, progress
 from input_pipeline.readers import folder
-from input_pipeline.storage import picture_names
+from input_pipeline.storage import listing
 from serving.bulk import storage
 
 _TFRECORD = re.compile(r"\.tfrec(ord)?s?\b", re.IGNORECASE)
@@ -84,13 +84,13 @@ def _on_disk(given, path, kind):
         top = path.rstrip("/") + "/"
         return f"{glob.escape(top)}**", top, folder.find(path).paths
     itself = os.path.exists(path)  # and no pattern, whatever its name holds
-    paths = tuple([path] if itself else folder.matching(path))
+    paths = tuple([path] if itself else listing.matching(path))
     if not paths:
         raise _nothing(given, "nothing is there")
     if kind == "pictures":
-        paths = folder.pictures_among(paths)
+        paths = listing.pictures_among(paths)
         if not paths:
-            raise _nothing(given, f"no file there is called {', '.join(picture_names.EXTENSIONS)}")
+            raise _nothing(given, f"no file there is called {', '.join(listing.EXTENSIONS)}")
     top = os.path.dirname(path).rstrip("/") + "/" if itself else storage.fixed_folder(path)
     return glob.escape(path) if itself else path, top, paths
 
@@ -109,7 +109,7 @@ def _check_listed(given, path, kind):
     """Refuses what Beam lists in part: it looks for files of hdfs:// in one folder, and not in those below."""
     if not path.startswith("hdfs://"):
         return
-    is_folder = not storage.has_wildcard(path) and not picture_names.is_picture(path)
+    is_folder = not storage.has_wildcard(path) and not listing.is_picture(path)
     top = path.rstrip("/") + "/" if kind == "pictures" and is_folder else storage.fixed_folder(path)
     files_of = path[len(top) :]
     if not files_of or "/" in files_of or "**" in files_of:
@@ -165,7 +165,7 @@ def of_file(path: bytes, source: Source) -> Iterator[Picture]:
     whole = os.fsdecode(path)
     name = whole.removeprefix(source.folder)
     hidden = storage.is_remote(whole) and any(part.startswith(".") for part in name.split("/"))
-    if picture_names.is_picture(name) and not hidden:
+    if listing.is_picture(name) and not hidden:
         yield _named(name, whole)
 
 

@@ -5,8 +5,7 @@ import re
 from collections.abc import Mapping
 
 from dense_labels import progress
-from input_pipeline.readers import folder
-from input_pipeline.storage import picture_names
+from input_pipeline.storage import listing
 
 
 class Frames:
@@ -31,12 +30,12 @@ class Frames:
         self._names = _names(videos)
         self._paths: dict[tuple[str | None, int], list[str]] = {}
         owners: dict[str, str | None] = {}  # folder -> video
-        for path in folder.files_below(dir):
+        for path in listing.files_below(dir):
             place, last = os.path.split(path)
             if place not in owners:
                 owners[place] = self._owner(tuple(os.path.relpath(place, dir).split(os.sep)))
             digits = re.search(r"(\d{1,12})$", os.path.splitext(last)[0], re.ASCII)
-            if digits and picture_names.is_picture(last):
+            if digits and listing.is_picture(last):
                 self._paths.setdefault((owners[place], int(digits[1])), []).append(path)
         self._owners, self._counts = set(owners.values()), dict(videos)
         self._checked: set[str | None] = set()

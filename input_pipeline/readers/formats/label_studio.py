@@ -23,10 +23,10 @@ from urllib import parse
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import annotated, coco_parts, folder, landmark_files
+from input_pipeline.readers import annotated, coco_parts, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import picture_names
+from input_pipeline.storage import listing
 
 _LABELS, _BOXES = "keypointlabels", "rectanglelabels"
 _MARKED = ("annotations", "completions")  # keys of a task; the second of old versions
@@ -159,7 +159,7 @@ def _picture(task, results, where):
     """Name of the picture of a task: that of the key that key points are said to be on, the only one, image or img."""
     data = task.get("data", task)
     texts = {key: value for key, value in data.items() if isinstance(value, str)} if isinstance(data, dict) else {}
-    names = {key: value for key, value in texts.items() if picture_names.is_picture(_plain(value))}
+    names = {key: value for key, value in texts.items() if listing.is_picture(_plain(value))}
     tags = {str(each.get("to_name")) for each in results if _LABELS in each["value"]}
     said = [texts[tag] for tag in tags if texts.get(tag)]
     if len(tags) > 1 or (len(names) > 1 and not said):
@@ -188,8 +188,8 @@ def _stored(names, dir):
     @functools.cache
     def uploads():
         found: dict[str, list[str]] = {}
-        for path in folder.files_below(dir) if os.path.isdir(dir) else ():  # an upload has lost its folder
-            if picture_names.is_picture(path):
+        for path in listing.files_below(dir) if os.path.isdir(dir) else ():  # an upload has lost its folder
+            if listing.is_picture(path):
                 found.setdefault(_renamed(os.path.basename(path)), []).append(os.path.relpath(path, dir))
         return found
 

@@ -14,9 +14,10 @@ import os
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import annotated, coco_parts, folder, landmark_files
+from input_pipeline.readers import annotated, coco_parts, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.pictures import Pictures
+from input_pipeline.storage import listing
 
 _HIDDEN = ("hidden", "occluded")
 _Labelled = tuple[str, tuple[float, float, float, float]]  # a rectangle: left, top, right, bottom
@@ -25,7 +26,7 @@ _Labelled = tuple[str, tuple[float, float, float, float]]  # a rectangle: left, 
 def holds(path: str) -> bool:
     """Says whether a JSON file is one of labelme, or one in a folder is."""
     if os.path.isdir(path):
-        return any(holds(name) for name in folder.files_below(path) if name.lower().endswith(".json"))
+        return any(holds(name) for name in listing.files_below(path) if name.lower().endswith(".json"))
     try:
         content = coco_parts.parse(path)
     except (ValueError, RecursionError):
@@ -69,7 +70,7 @@ def read_file(
     """
     files = [os.fspath(annotations)]
     if os.path.isdir(annotations):
-        files = [path for path in folder.files_below(annotations) if path.lower().endswith(".json")]
+        files = [path for path in listing.files_below(annotations) if path.lower().endswith(".json")]
     root = os.path.dirname(files[0]) if files[0] == os.fspath(annotations) else os.fspath(annotations)
     found, names, kinds = [], {}, {}
     for file in files:
@@ -104,7 +105,7 @@ def _check_only_one(paths, root, dir, file):
         if os.path.realpath(os.path.dirname(path)) == os.path.realpath(root) or not os.path.isdir(dir):
             continue
         name = os.path.basename(path)
-        alike = [each for each in folder.files_below(dir) if os.path.basename(each) == name]
+        alike = [each for each in listing.files_below(dir) if os.path.basename(each) == name]
         if len(alike) > 1:
             raise ValueError(
                 f"{file}: {len(alike)} pictures in {dir} are called {name}, and a file alone does not say which is "

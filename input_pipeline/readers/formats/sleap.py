@@ -24,7 +24,7 @@ from input_pipeline.readers import annotated, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.formats import frames, hdf5_files
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import picture_names
+from input_pipeline.storage import listing
 
 _HALF = 0.5
 _MOST = 10**9  # values of a part of an analysis; a small file can say that it has any number
@@ -262,12 +262,12 @@ def _video(value):
     if not isinstance(value, np.ndarray):
         return _text(value)
     paths = [_text(each) for each in value.ravel()]
-    return paths[0] if len(paths) == 1 and not picture_names.is_picture(paths[0]) else paths
+    return paths[0] if len(paths) == 1 and not listing.is_picture(paths[0]) else paths
 
 
 def _check_counted(video, placed, file):
     """Refuses an analysis that counts pictures and does not name them; warns where frame 0 may be a later one."""
-    if isinstance(video, str) and picture_names.is_picture(video):
+    if isinstance(video, str) and listing.is_picture(video):
         raise ValueError(
             f"{file}: is an analysis of single pictures, of which it names the first alone ({progress.printable(video)}"
             "); give the .slp file"

@@ -15,11 +15,11 @@ import pathlib
 from dense_labels import progress
 from dense_labels.config import DataConfig
 from dense_labels.registry import READERS
-from input_pipeline.readers import annotated, coco_parts, folder, landmark_files
+from input_pipeline.readers import annotated, coco_parts, landmark_files
 from input_pipeline.readers.annotated import Found, Object
 from input_pipeline.readers.formats import pandas_files
 from input_pipeline.readers.pictures import Pictures
-from input_pipeline.storage import copies, decoding, picture_names
+from input_pipeline.storage import copies, decoding, listing
 
 _SPLITS = ("train", "val", "test")
 _MOST = 10_000  # landmarks
@@ -209,15 +209,15 @@ def _pairs(path, dir, tops):
         names = [line.strip() for line in landmark_files.read_text(path).splitlines() if line.strip()]
         found = landmark_files.find_pictures(dir, names, [str(path)] * len(names), path.parent)
         return [(_labels_listed(name, path.parent) or labels_of(each), each, each) for name, each in zip(names, found)]
-    own = folder.files_below(path) if path.is_dir() else []
-    pictures = [name for name in own if picture_names.is_picture(name)]
+    own = listing.files_below(path) if path.is_dir() else []
+    pictures = [name for name in own if listing.is_picture(name)]
     if not pictures and not path.is_dir() and not labels_of(path / "any").parent.is_dir():
         return []
     originals = [os.path.join(dir, os.path.relpath(each, path)) for each in pictures]
     originals = [each if _below(there, tops) else there for each, there in zip(pictures, originals)]
     pairs = [(labels_of(picture), picture, original) for picture, original in zip(pictures, originals)]
     labelled = {labels for labels, *_ in pairs}
-    others = [each for each in folder.files_below(dir) if picture_names.is_picture(each)] if os.path.isdir(dir) else []
+    others = [each for each in listing.files_below(dir) if listing.is_picture(each)] if os.path.isdir(dir) else []
     named = [(labels_of(path / os.path.relpath(each, dir)), each, each) for each in others if not _below(each, tops)]
     return pairs + [each for each in named if each[0] not in labelled and each[0].is_file()]
 

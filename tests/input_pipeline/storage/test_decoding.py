@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import picture_files
-from input_pipeline.storage import decoding, picture_names
+from input_pipeline.storage import decoding, listing
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 90)
 
@@ -46,7 +46,7 @@ def test_colours_are_where_they_were_put(tmp_path, name, options, tolerance):
     assert found.dtype == np.uint8
     np.testing.assert_allclose(found.astype(int), four_colours(), atol=tolerance)
     assert decoding.read_size(path) == (16, 24)
-    assert picture_names.is_picture(name) and picture_names.is_picture(name.upper())
+    assert listing.is_picture(name) and listing.is_picture(name.upper())
 
 
 def palette_with_transparency(path):
