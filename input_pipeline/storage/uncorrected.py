@@ -91,9 +91,10 @@ def _place(path):
     path = pathlib.Path(os.path.abspath(path))
     for folder in path.parents:
         name, *inside = path.relative_to(folder).parts
-        if left := read_digests(folder / WRITTEN).get(name):
-            digest, pictures = (left, "") if isinstance(left, str) else left  # earlier versions had no folder
-            return _Place(folder, name, pathlib.PurePath(*inside), digest, pictures)
+        left = read_digests(folder / WRITTEN).get(name)
+        left = [left, ""] if isinstance(left, str) else left  # earlier versions had no folder
+        if isinstance(left, list) and len(left) == 2 and all(isinstance(each, str) for each in left):
+            return _Place(folder, name, pathlib.PurePath(*inside), *left)
     return None
 
 

@@ -109,6 +109,13 @@ def test_what_earlier_versions_left_is_known(folder, tmp_path):
     assert uncorrected.as_it_was(file) == pathlib.Path(tmp_path, ".written", "points.csv")
 
 
+@pytest.mark.parametrize("left", ["1", "[]", '["a"]', '["a", 1]', "{}", "null"])
+def test_what_nobody_knows_to_read_is_not_known(folder, tmp_path, left):
+    file = saved(folder, tmp_path, "csv", OLD, by_hand=False)
+    (tmp_path / uncorrected.WRITTEN).write_text(f'{{"points.csv": {left}}}')
+    assert not uncorrected.is_uncorrected(file) and uncorrected.as_it_was(file) is None
+
+
 def merge_all(folder, tmp_path, kind, by_hand=True):
     """Merges what is annotated, or predicted, with corrections, and returns the file that was written."""
     before = saved(folder, tmp_path / "old", "csv", OLD, by_hand=by_hand)
