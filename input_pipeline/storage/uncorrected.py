@@ -121,8 +121,9 @@ def check(path: str | os.PathLike, pictures: Iterable[str], folder: str | os.Pat
     place = _place(path)
     if place and place.pictures:
         for found in dict.fromkeys(pictures):
-            meant = os.path.join(place.pictures, os.path.relpath(found, folder))
-            if os.path.isfile(meant) and not copies.is_same(meant, found):
+            name = pathlib.PurePath(os.path.relpath(found, folder))
+            meant = os.path.join(place.pictures, name)
+            if name.parts[0] != os.pardir and os.path.isfile(meant) and not copies.is_same(meant, found):
                 raise ValueError(
                     f"{os.fspath(path)} is of the pictures in {place.pictures}, and {found} is another picture than "
                     f"{meant}; give {place.pictures} as the folder of the pictures"

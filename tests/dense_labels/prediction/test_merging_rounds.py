@@ -109,6 +109,14 @@ def test_what_earlier_versions_left_is_known(folder, tmp_path):
     assert uncorrected.as_it_was(file) == pathlib.Path(tmp_path, ".written", "points.csv")
 
 
+def test_a_picture_outside_of_the_folder_is_held_against_no_name_in_it(folder, tmp_path):
+    """From pictures/in on it is called ../a.png, which from the folder of the predictions on is another."""
+    file = saved(folder / "in" / "deep", tmp_path / "new", "csv", {"a.png": OLD["a.png"]}, by_hand=False)
+    (folder / "in" / "deep").mkdir()
+    Image.new("RGB", (64, 40), "red").save(folder / "in" / "a.png")
+    uncorrected.check(file, [str(folder / "a.png")], folder / "in")
+
+
 @pytest.mark.parametrize("left", ["1", "[]", '["a"]', '["a", 1]', "{}", "null"])
 def test_what_nobody_knows_to_read_is_not_known(folder, tmp_path, left):
     file = saved(folder, tmp_path, "csv", OLD, by_hand=False)
