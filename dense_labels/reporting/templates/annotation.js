@@ -10,12 +10,14 @@ const maps = data.pictures.map((picture) => ({
   labels: labelsOf(picture.labels, data.scale),
 }));
 const greys = data.pictures.map(() => null); // of those that are loaded
+let waiting = data.pictures.length; // for pictures that are not loaded yet
 const images = data.pictures.map(({ image }) => Object.assign(new Image(), { src: image }));
 const undone = [], redone = [];
 let state = initialState(data);
 let current = 0; // picture
 let selected = null; // id of a landmark
 let dragged = null; // {id, point} while a mark is moved
+let revealed = null; // id of the landmark whose row was scrolled to
 let nudged = null; // {state, current, id} after an arrow key
 let saves = true, downloaded = true;
 let gaveMarks = false; // whether a table with marks of what is hidden was handed out
@@ -46,7 +48,6 @@ const thumbnails = data.pictures.map(createThumbnail);
 const rounded = (point) => point.map((value) => Math.round(value * 1000) / 1000);
 const nameOf = (id) => state.landmarks.find((each) => each.id === id)?.name ?? "";
 const pointOf = (id) => state.points[current][id];
-const percent = (share) => `${Math.round(100 * share)} %`;
 
 // Takes a new state: it can be undone, which chooses the landmark again that was chosen; and it is kept.
 function change(next, said = "", chosen = selected) {
@@ -143,6 +144,7 @@ function setAndGoOn(point, word) {
 }
 
 function accept(ids) {
+  suggestNow();
   const found = ids.filter((id) => suggested[id]);
   if (!found.length) return false;
   const points = Object.fromEntries(found.map((id) => [id, rounded(suggested[id].point)]));
@@ -180,6 +182,7 @@ function hide() {
 // A key that is held makes one step of all its nudges.
 function nudge(dx, dy, goesOn) {
   if (selected === null) return say("Choose a landmark in the list first");
+  suggestNow();
   const known = pointOf(selected);
   const from = isPlaced(known) ? known : suggested[selected]?.point ?? view.middle();
   const { width, height } = data.pictures[current];
@@ -198,7 +201,10 @@ function choosePicture(n) {
   current = n;
   keep();
   showPicture();
-  render();
+  [suggested, suggestedFor] = [{}, null];
+  render({ list: false });
+  renderProgress();
+  requestAnimationFrame(() => setTimeout(() => current === n && render())); // what takes longer, once that is seen
   say(`Picture ${n + 1} of ${data.pictures.length}: ${data.pictures[n].name}`);
 }
 
@@ -207,7 +213,8 @@ function showPicture() {
   dragged = null;
   selected = firstOpen();
   view.show({ image: images[current], width, height });
-  reveal(thumbnails[current].button);
+  byId("canvas").scrollIntoView({ block: "nearest" }); // of a narrow page, whose list of pictures is below
+  reveal(byId("pictures"), thumbnails[current].button);
 }
 
 // The landmark that is chosen in a picture that nobody has touched yet.
@@ -217,10 +224,9 @@ function firstOpen() {
   return open ? open.id : null;
 }
 
-// Scrolls the list of pictures alone; scrollIntoView would scroll a narrow page too, away from the picture.
-function reveal(button) {
-  const [list, box] = [byId("pictures"), byId("pictures").getBoundingClientRect()];
-  const at = button.getBoundingClientRect();
+// Scrolls a list alone; scrollIntoView would scroll a narrow page too, away from the picture.
+function reveal(list, child) {
+  const [box, at] = [list.getBoundingClientRect(), child.getBoundingClientRect()];
   list.scrollTop += Math.min(at.top - box.top, 0) + Math.max(at.bottom - box.bottom, 0);
   list.scrollLeft += Math.min(at.left - box.left, 0) + Math.max(at.right - box.right, 0);
 }
@@ -248,21 +254,25 @@ function stateOf(id) {
   if (isHidden(point)) return { kind: "placed", text: "hidden", words: "placed, hidden" };
   if (point) return { kind: "placed", text: "✓", words: "placed" };
   if (!suggested[id]) return { kind: "open", text: "–", words: "not placed" };
-  return { kind: "suggested", text: percent(suggested[id].probability), words: `suggested, ${percent(suggested[id].probability)}` };
+  const percent = inPercent(suggested[id].probability);
+  return { kind: "suggested", text: percent, words: `suggested, ${percent}` };
+}
+
+function suggestNow() {
+  if (suggestedFor?.state === state && suggestedFor.current === current) return;
+  suggested = suggestionsFor(data, maps, state, meanLabels(data, maps, state), current, greys);
+  suggestedFor = { state, current };
 }
 
 function render({ list = true } = {}) {
-  if (suggestedFor?.state !== state || suggestedFor.current !== current) {
-    suggested = suggestionsFor(data, maps, state, meanLabels(data, maps, state), current, greys);
-    suggestedFor = { state, current };
-  }
+  if (list) suggestNow();
   const shown = state.landmarks.flatMap(({ id }, index) => {
     const moved = dragged?.id === id ? dragged.point : null;
     const point = moved ?? (isPlaced(pointOf(id)) ? pointOf(id).slice(0, 2) : suggested[id]?.point);
     if (!point) return [];
     const kind = moved || pointOf(id) ? "placed" : "suggested";
     const number = `${index + 1}${isHidden(pointOf(id)) ? " hidden" : ""}`;
-    const label = kind === "suggested" ? `${number} · ${percent(suggested[id].probability)}` : number;
+    const label = kind === "suggested" && id === selected ? `${number} · ${stateOf(id).text}` : number;
     return [{ id, point, kind, label, colour: hueOf(index), selected: id === selected }];
   });
   view.mark(shown);
@@ -315,7 +325,9 @@ function renderList() {
     choose.setAttribute("aria-pressed", id === selected);
     choose.setAttribute("aria-label", `Choose ${name}: ${words}`);
     badge.textContent = text;
+    if (id === selected && id !== revealed) reveal(byId("lists"), row);
   });
+  revealed = selected;
 }
 
 function createRow({ id, name }, index) {
@@ -380,11 +392,19 @@ function createThumbnail(picture, n) {
   byId("pictures").append(button);
   images[n].addEventListener("load", () => {
     greys[n] = seenGrey(images[n]);
-    suggestedFor = null;
     if (n === current) view.draw();
-    if (images.every(({ complete }) => complete)) render();
+    loaded();
   });
+  images[n].addEventListener("error", loaded);
   return { button, badge };
+}
+
+// Suggests anew once all pictures are there; after each of them, that would take longer than all else.
+function loaded() {
+  waiting--;
+  if (waiting) return;
+  suggestedFor = null;
+  render();
 }
 
 function seenGrey(image) {
@@ -424,8 +444,9 @@ function csvToGive(landmarks, rows) {
 function restart() {
   if (!confirm("Forget all that was done in this page? Undo brings it back.")) return;
   selected = null;
-  change(initialState(data), "Begun anew");
+  change(initialState(data));
   choosePicture(0);
+  say("Begun anew");
 }
 
 const say = (text) => {

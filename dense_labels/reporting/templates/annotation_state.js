@@ -123,7 +123,7 @@ function suggestionsFor(data, maps, state, means, n, greys) {
 function suggestedByLabels(data, maps, state, means, n, greys) {
   const missing = Object.keys(means).filter((id) => state.points[n][id] === undefined);
   const found = Object.fromEntries(missing.map((id) => {
-    const { point, probability } = suggestPlace(maps[n], means[id], data.settings);
+    const { point, probability } = placeByLabel(id, maps[n], means[id], data.settings);
     return [id, { point: fromMap(data, data.pictures[n], point), probability }];
   }));
   if (!greys[n] || !missing.length) return found;
@@ -147,6 +147,17 @@ function suggestedByLabels(data, maps, state, means, n, greys) {
   }));
 }
 
+const placesByLabel = new Map(); // id of a landmark -> {map, label, place}: what was asked for last
+
+// Where a label is found in a map; the same as before, where both are, as after a click on another landmark.
+function placeByLabel(id, map, label, settings) {
+  const known = placesByLabel.get(id);
+  if (known?.map === map && label.every((value, k) => value === known.label[k])) return known.place;
+  const place = suggestPlace(map, label, settings);
+  placesByLabel.set(id, { map, label, place });
+  return place;
+}
+
 // How large the grey picture is that refining.js compares.
 function greySize(data) {
   const [height, width] = data.full_size.map((side) => Math.max(Math.round((side / data.stride) * data.settings.detail), 1));
@@ -155,8 +166,11 @@ function greySize(data) {
 
 // A grey picture of the colours of pixels, as a canvas has them.
 function greyOf({ width, height, data: pixels }) {
-  const grey = (_, n) => 0.299 * pixels[4 * n] + 0.587 * pixels[4 * n + 1] + 0.114 * pixels[4 * n + 2];
-  return { width, height, values: Float32Array.from({ length: width * height }, grey) };
+  const values = new Float32Array(width * height);
+  for (let n = 0; n < values.length; n++) {
+    values[n] = 0.299 * pixels[4 * n] + 0.587 * pixels[4 * n + 1] + 0.114 * pixels[4 * n + 2];
+  }
+  return { width, height, values };
 }
 
 // Whether the page began with a landmark that is marked as hidden.

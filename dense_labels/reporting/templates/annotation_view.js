@@ -56,14 +56,14 @@ class View {
     this.pan(0, 0);
   }
 
-  // Moves the picture, which is never pushed out of view.
+  // Moves the picture: its border up to the middle of the canvas, so that nothing lies under a button for good. A whole
+  // picture stays where it fits.
   pan(dx, dy) {
-    const sides = [this.canvas.clientWidth, this.canvas.clientHeight];
+    if (this.scale <= this.least * 1.001) return this.fit();
+    const middles = [this.canvas.clientWidth / 2, this.canvas.clientHeight / 2];
     const lengths = [this.picture.width * this.scale, this.picture.height * this.scale];
-    this.offset = [dx, dy].map((by, axis) => {
-      const room = sides[axis] - lengths[axis];
-      return room >= 0 ? room / 2 : Math.min(Math.max(this.offset[axis] + by, room), 0);
-    });
+    this.offset = [dx, dy].map((by, axis) =>
+      Math.min(Math.max(this.offset[axis] + by, middles[axis] - lengths[axis]), middles[axis]));
     this.draw();
   }
 
@@ -182,10 +182,11 @@ class View {
   draw() {
     if (!this.picture || !this.size) return;
     const ratio = window.devicePixelRatio || 1;
-    const size = [this.canvas.clientWidth, this.canvas.clientHeight].map((side) => Math.round(side * ratio));
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const size = [width, height].map((side) => Math.round(side * ratio));
     if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) [this.canvas.width, this.canvas.height] = size;
     const context = this.canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.setTransform(size[0] / width, 0, 0, size[1] / height, 0, 0); // what was rounded would shift the picture
     context.clearRect(0, 0, ...size);
     context.imageSmoothingEnabled = this.scale * (this.picture.width / (this.picture.image.naturalWidth || 1)) < 4;
     const sides = [this.picture.width * this.scale, this.picture.height * this.scale];

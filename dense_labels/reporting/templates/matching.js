@@ -4,14 +4,20 @@
 // continuous pixels of its picture, (x, y) from the outer top-left corner.
 "use strict";
 
-// Base64 of bytes -> Uint8Array.
+// Base64 of bytes -> Uint8Array. A page holds tens of megabytes of them: here and below, loops are what is fast.
 function bytes(text) {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const characters = atob(text);
+  const found = new Uint8Array(characters.length);
+  for (let n = 0; n < found.length; n++) found[n] = characters.charCodeAt(n);
+  return found;
 }
 
 // Base64 of little-endian int16 -> Float32Array of labels.
 function labelsOf(text, scale) {
-  return Float32Array.from(new Int16Array(bytes(text).buffer), (value) => value * scale);
+  const whole = new Int16Array(bytes(text).buffer);
+  const labels = new Float32Array(whole.length);
+  for (let n = 0; n < labels.length; n++) labels[n] = whole[n] * scale;
+  return labels;
 }
 
 function labelOf(map, cell) {
@@ -38,17 +44,23 @@ function labelAt(map, [x, y]) {
   return label;
 }
 
-// Where a label is found in a map: the probability of each cell, the most probable one and the mean place.
-function findLabel(map, label) {
-  const cells = map.height * map.width;
-  const probability = new Float32Array(cells);
+// How well a label fits each cell of a map, and the cell that it fits best.
+function scoresOf(map, label) {
+  const scores = new Float32Array(map.height * map.width);
   let best = 0;
-  for (let cell = 0; cell < cells; cell++) {
+  for (let cell = 0; cell < scores.length; cell++) {
     let score = 0;
     for (let k = 0; k < map.length; k++) score += label[k] * map.labels[cell * map.length + k];
-    probability[cell] = score;
-    if (score > probability[best]) best = cell;
+    scores[cell] = score;
+    if (scores[cell] > scores[best]) best = cell;
   }
+  return { scores, best };
+}
+
+// Where a label is found in a map: the probability of each cell, the most probable one and the mean place.
+function findLabel(map, label) {
+  const { scores: probability, best } = scoresOf(map, label);
+  const cells = probability.length;
   const highest = probability[best];
   let [total, x, y] = [0, 0, 0];
   for (let cell = 0; cell < cells; cell++) {

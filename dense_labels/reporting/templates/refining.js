@@ -21,11 +21,23 @@ function refined(target, others, found, settings) {
   return Object.fromEntries(Object.keys(found).map((id) => [id, places[id]]));
 }
 
-// The mean of what pictures show about a landmark, each less its mean and of length 1; null of none.
+const meanPatches = new Map(); // id of a landmark -> {pictures, patch}: the mean that was asked for last
+
+// The mean of what pictures show about a landmark, each less its mean and of length 1; null of none. The same array as
+// before, where the pictures and their points are.
 function meanPatch(pictures, id, settings) {
   if (!pictures.length) return null;
-  const all = pictures.map(({ grey, points }) => patchAbout(grey, points[id], settings.half));
-  return Float64Array.from(all[0], (_, place) => all.reduce((sum, patch) => sum + patch[place], 0) / all.length);
+  const known = meanPatches.get(id);
+  const isSame = ({ grey, points }, n) =>
+    grey === known.pictures[n].grey && points[id].every((value, axis) => value === known.pictures[n].points[id][axis]);
+  if (known?.pictures.length === pictures.length && pictures.every(isSame)) return known.patch;
+  const patch = new Float64Array((2 * settings.half + 1) ** 2);
+  for (const { grey, points } of pictures) {
+    const own = patchAbout(grey, points[id], settings.half);
+    for (let place = 0; place < patch.length; place++) patch[place] += own[place] / pictures.length;
+  }
+  meanPatches.set(id, { pictures, patch });
+  return patch;
 }
 
 // A patch about a point between the pixels; the border is repeated.
@@ -37,67 +49,100 @@ function patchAbout(grey, [x, y], half) {
       const first = Math.floor(at);
       return { first, second: Math.min(first + 1, length - 1), share: at - first };
     }));
-  const read = (row, { first, second, share }) =>
-    grey.values[row * grey.width + first] * (1 - share) + grey.values[row * grey.width + second] * share;
-  const values = down.flatMap((row) => across.map((column) =>
-    read(row.first, column) * (1 - row.share) + read(row.second, column) * row.share));
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const norm = Math.max(Math.hypot(...values.map((value) => value - mean)), 1e-6);
+  const values = new Float64Array(side * side);
+  let [sum, squares, place] = [0, 0, 0];
+  for (const row of down) {
+    const [above, below] = [row.first * grey.width, row.second * grey.width];
+    for (const { first, second, share } of across) {
+      const high = grey.values[above + first] * (1 - share) + grey.values[above + second] * share;
+      const low = grey.values[below + first] * (1 - share) + grey.values[below + second] * share;
+      values[place] = high * (1 - row.share) + low * row.share;
+      sum += values[place++];
+    }
+  }
+  const mean = sum / values.length;
+  for (const value of values) squares += (value - mean) ** 2;
+  const norm = Math.max(Math.sqrt(squares), 1e-6);
   return values.map((value) => (value - mean) / norm);
 }
 
 // Where a picture agrees best with a patch near a point, and how well it does there, from -1 to 1.
-function findPatch(grey, patch, about, reach, { half, pull }) {
-  const [side, count] = [2 * half + 1, 2 * reach + 1];
-  const size = side + 2 * reach;
-  const clip = (value, length) => Math.min(Math.max(value, 0), length - 1);
-  const middle = [clip(Math.floor(about[0]), grey.width), clip(Math.floor(about[1]), grey.height)];
-  const seen = new Float64Array(size * size);
-  for (let i = 0; i < size; i++) {
-    const row = clip(middle[1] - reach - half + i, grey.height) * grey.width;
-    for (let j = 0; j < size; j++) seen[i * size + j] = grey.values[row + clip(middle[0] - reach - half + j, grey.width)];
-  }
-  const [sums, squares] = [boxSums(seen, size, side), boxSums(seen.map((value) => value * value), size, side)];
-  const [agreement, pulled] = [new Float64Array(count * count), new Float64Array(count * count)];
+function findPatch(grey, patch, about, reach, settings) {
+  const agreementAt = agreementWith(grey, patch, settings);
+  const count = 2 * reach + 1;
+  const middle = [[about[0], grey.width], [about[1], grey.height]].map(([value, length]) =>
+    Math.min(Math.max(Math.floor(value), 0), length - 1));
+  const pulled = new Float64Array(count * count);
   let best = 0;
   for (let i = 0; i < count; i++) {
     for (let j = 0; j < count; j++) {
-      let product = 0;
-      for (let k = 0; k < side; k++) {
-        const from = (i + k) * size + j;
-        const to = k * side;
-        for (let l = 0; l < side; l++) product += seen[from + l] * patch[to + l];
-      }
       const cell = i * count + j;
-      const spread = squares[cell] - (sums[cell] * sums[cell]) / (side * side);
-      agreement[cell] = product / Math.sqrt(Math.max(spread, 1));
-      pulled[cell] = agreement[cell] - (pull * ((i - reach) ** 2 + (j - reach) ** 2)) / reach ** 2;
+      pulled[cell] = agreementAt(middle[0] - reach + j, middle[1] - reach + i)
+        - (settings.pull * ((i - reach) ** 2 + (j - reach) ** 2)) / reach ** 2;
       if (pulled[cell] > pulled[best]) best = cell;
     }
   }
   const [row, column] = [Math.floor(best / count), best % count];
-  const point = [
-    middle[0] + 0.5 + column - reach + peakBeside(pulled, best, 1, column, count),
-    middle[1] + 0.5 + row - reach + peakBeside(pulled, best, count, row, count),
-  ];
-  return { point, agreement: agreement[best] };
+  const [x, y] = [middle[0] - reach + column, middle[1] - reach + row];
+  const beside = [peakBeside(pulled, best, 1, column, count), peakBeside(pulled, best, count, row, count)];
+  return { point: [x + 0.5 + beside[0], y + 0.5 + beside[1]], agreement: agreementAt(x, y) };
 }
 
-// The sums of all squares of some side in a square of values, row by row.
-function boxSums(values, size, side) {
-  const [wide, count] = [size + 1, size - side + 1];
-  const before = new Float64Array(wide * wide); // sums of what lies above and to the left
-  for (let i = 0; i < size; i++) {
-    for (let j = 0, row = 0; j < size; j++) {
-      row += values[i * size + j];
-      before[(i + 1) * wide + j + 1] = before[i * wide + j + 1] + row;
+const agreements = new WeakMap(); // patch -> {grey, rows}: how well the picture that was asked for last agrees
+
+// How well a picture agrees with a patch about a whole pixel: a function of its column and row. It works out each value
+// once, for most of what is asked after a click was asked before.
+function agreementWith(grey, patch, { half, reach }) {
+  if (agreements.get(patch)?.grey !== grey) agreements.set(patch, { grey, rows: [] });
+  const { rows } = agreements.get(patch);
+  const [side, margin] = [2 * half + 1, half + reach];
+  const { width, values, sums, squares } = widened(grey, margin);
+  const sumOf = (of, from) => {
+    const to = from + side * (width + 1);
+    return of[to + side] - of[to] - of[from + side] + of[from];
+  };
+  return (x, y) => {
+    const [column, row] = [x + reach, y + reach]; // of the patch's first pixel in what is widened
+    const known = (rows[row] ??= new Float64Array(width).fill(NaN));
+    if (!Number.isNaN(known[column])) return known[column];
+    const corner = row * (width + 1) + column;
+    const spread = sumOf(squares, corner) - sumOf(sums, corner) ** 2 / (side * side);
+    known[column] = productWith(values, row * width + column, width, patch, side) / Math.sqrt(Math.max(spread, 1));
+    return known[column];
+  };
+}
+
+// The sum of products of a patch and what lies below it, where most of the time goes.
+function productWith(values, corner, width, patch, side) {
+  let sum = 0;
+  for (let k = 0; k < side; k++) {
+    const [from, to] = [corner + k * width, k * side];
+    for (let l = 0; l < side; l++) sum += values[from + l] * patch[to + l];
+  }
+  return sum;
+}
+
+let widenedLast = {}; // the grey picture that was asked for last, with what is made of it
+
+// A grey picture whose border is repeated so far, and the sums of all values, and of squares, above and to the left.
+function widened(grey, margin) {
+  if (widenedLast.grey === grey) return widenedLast;
+  const [width, height] = [grey.width + 2 * margin, grey.height + 2 * margin];
+  const clip = (value, length) => Math.min(Math.max(value - margin, 0), length - 1);
+  const values = new Float64Array(width * height);
+  const [sums, squares] = [0, 1].map(() => new Float64Array((width + 1) * (height + 1)));
+  for (let i = 0; i < height; i++) {
+    const row = clip(i, grey.height) * grey.width;
+    for (let j = 0, sum = 0, square = 0; j < width; j++) {
+      const value = grey.values[row + clip(j, grey.width)];
+      [sum, square] = [sum + value, square + value * value];
+      const at = (i + 1) * (width + 1) + j + 1;
+      values[i * width + j] = value;
+      [sums[at], squares[at]] = [sums[at - width - 1] + sum, squares[at - width - 1] + square];
     }
   }
-  return Float64Array.from({ length: count * count }, (_, cell) => {
-    const [top, left] = [Math.floor(cell / count) * wide, cell % count];
-    const bottom = top + side * wide;
-    return before[bottom + left + side] - before[bottom + left] - before[top + left + side] + before[top + left];
-  });
+  widenedLast = { grey, width, values, sums, squares };
+  return widenedLast;
 }
 
 // How far beside a cell the peak of a parabola through it and its neighbours lies; 0 at the ends.

@@ -8,10 +8,11 @@ function meanLabel(labels) {
 }
 
 // The expected place of a label in a window of so many cells about the most probable one, on scores interpolated to
-// so many places along each side of a cell; and the probability of that cell.
+// so many places along each side of a cell, which is as interpolating labels; and the probability of that cell.
 function suggestPlace(map, label, { window, finer }) {
-  const { probability } = findLabel(map, label);
-  const best = probability.reduce((most, value, cell) => (value > probability[most] ? cell : most), 0);
+  const { scores, best } = scoresOf(map, label);
+  const scored = { ...map, labels: scores, length: 1 };
+  const weightOf = (score) => Math.exp(score - scores[best]);
   const [row, column] = [Math.floor(best / map.width), best % map.width];
   const [top, bottom] = [Math.max(row - window, 0), Math.min(row + window, map.height - 1)];
   const [left, right] = [Math.max(column - window, 0), Math.min(column + window, map.width - 1)];
@@ -19,17 +20,10 @@ function suggestPlace(map, label, { window, finer }) {
   for (let i = top * finer; i < (bottom + 1) * finer; i++) {
     for (let j = left * finer; j < (right + 1) * finer; j++) {
       const place = [((j + 0.5) * map.stride) / finer, ((i + 0.5) * map.stride) / finer];
-      const weight = Math.exp(scoreAt(map, label, place) - scoreOf(map, label, best));
+      const weight = weightOf(labelAt(scored, place)[0]);
       [total, x, y] = [total + weight, x + weight * place[0], y + weight * place[1]];
     }
   }
-  return { point: [x / total, y / total], probability: probability[best] };
-}
-
-function scoreAt(map, label, place) {
-  return labelAt(map, place).reduce((sum, value, k) => sum + value * label[k], 0);
-}
-
-function scoreOf(map, label, cell) {
-  return labelOf(map, cell).reduce((sum, value, k) => sum + value * label[k], 0);
+  const all = scores.reduce((sum, score) => sum + weightOf(score), 0);
+  return { point: [x / total, y / total], probability: 1 / all };
 }

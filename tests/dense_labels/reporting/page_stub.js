@@ -24,7 +24,7 @@ function makeElement(tag) {
     append(...children) { made.children.push(...children); },
     replaceChildren(...children) { made.children = children; },
     addEventListener(type, listener) { whenever(made, type, listener); },
-    closest: () => null, click() {}, focus() {}, setAttribute() {}, setPointerCapture() {},
+    closest: () => null, click() {}, focus() {}, scrollIntoView() {}, setAttribute() {}, setPointerCapture() {},
     getBoundingClientRect: () => ({ left: 0, top: 0, right: 600, bottom: 400, width: 600, height: 400 }), getContext: () => context,
   };
   return made;
@@ -42,13 +42,14 @@ Object.defineProperty(globalThis, "navigator", { value: { platform: input.platfo
 globalThis.addEventListener = (type, listener) => whenever("window", type, listener);
 globalThis.Image = class {
   complete = false;
-  addEventListener() {}
+  addEventListener(type, listener) { whenever(this, type, listener); }
 };
 globalThis.Path2D = class {
   arc() {}
   moveTo() {}
   lineTo() {}
 };
+globalThis.requestAnimationFrame = (draw) => draw();
 globalThis.ResizeObserver = class {
   observe() {}
 };

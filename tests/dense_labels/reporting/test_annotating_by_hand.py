@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from dense_labels.reporting import annotation_page
@@ -284,3 +285,71 @@ def test_a_table_takes_back_the_mark_that_an_earlier_table_gave():
     """)["state"]["given"]
     assert [table.splitlines()[0].count("_v") > 0 for table in given] == [False, True, True, True]
     assert [",1" in table.splitlines()[-1].split(",", 1)[1] for table in given[1:3]] == [True, False]
+
+
+def test_a_picture_is_shown_before_its_suggestions_are_worked_out_and_enter_waits_for_them():
+    done = used("""
+        choosePicture(2);
+        state.shown = view.marks.length;
+        render();
+        state.later = view.marks.map(({ label }) => label);
+        choosePicture(1); press("Enter");
+    """)["state"]
+    assert done["shown"] == 0 and list(done["points"][1]) == ["0"]
+    assert len(done["later"]) == 1 and done["later"][0].startswith("1 · ")
+
+
+def test_only_the_chosen_landmark_has_its_probability_in_the_picture():
+    """All have it in the list; in the picture many would cover it."""
+    both = np.array([[1, 1], [0, 0], [0, 0]])
+    done = used("choosePicture(1); render(); state.labels = view.marks.map(({ label }) => label);", annotated=both)
+    chosen, other = done["state"]["labels"]
+    assert chosen.startswith("1 · ") and chosen.endswith(" %") and other == "2"
+
+
+@pytest.mark.parametrize("corner", [[0, 0], [120, 84], [119, 2]])
+def test_what_lies_under_the_wheel_stays_there_at_the_border_too(corner):
+    """And the border goes up to the middle, so that no corner lies under a button for good."""
+    done = used(f"""
+        const corner = {json.dumps(corner)};
+        const [clientX, clientY] = view.toCanvas(corner);
+        for (let k = 0; k < 5; k++) fire(elements.canvas, "wheel", {{ clientX, clientY, deltaY: -300, deltaMode: 0 }});
+        const under = view.toPicture([clientX, clientY]);
+        view.pan(corner[0] ? -9999 : 9999, corner[1] > 2 ? -9999 : 9999);
+        const [middle, scale] = [view.toCanvas(corner), view.scale];
+        fire(elements.canvas, "wheel", {{ clientX, clientY, deltaY: 9000, deltaMode: 0 }});
+        state.found = {{ under, middle, scale, ends: [view.toCanvas([0, 0]), view.toCanvas([120, 84])] }};
+    """)["state"]["found"]
+    assert done["under"] == pytest.approx(corner) and done["scale"] > 4
+    assert done["middle"] == pytest.approx((300, 200), abs=2 * done["scale"])  # the last corner is 2 pixels beside one
+    (left, top), (right, bottom) = done["ends"]
+    assert (left + right, top + bottom) == pytest.approx((600, 400)) and min(left, top) == pytest.approx(0, abs=15)
+
+
+def test_suggestions_are_worked_out_once_for_all_pictures_that_are_loaded():
+    """Also where the last one cannot be shown."""
+    done = used("""
+        let asked = 0;
+        const own = suggestionsFor;
+        suggestionsFor = (...given) => { asked++; return own(...given); };
+        seenGrey = () => null;
+        images.forEach((image) => (image.complete = true));
+        images.forEach((image, n) => fire(image, n < 2 ? "load" : "error"));
+        state.asked = asked;
+    """)
+    assert done["state"]["asked"] == 1
+
+
+def test_the_picture_fills_a_canvas_whose_side_is_no_whole_number_of_pixels_of_the_screen():
+    """It would be shown a fraction of a pixel off from where it is clicked."""
+    done = used("""
+        Object.assign(window, { devicePixelRatio: 1.25 });
+        elements.canvas.clientHeight = 403;
+        let scales;
+        const plain = elements.canvas.getContext();
+        const told = (_, name) => (name === "setTransform" ? (x, a, b, y) => (scales = [x, y]) : plain[name]);
+        elements.canvas.getContext = () => new Proxy(plain, { get: told, set: () => true });
+        view.draw();
+        state.sides = [600 * scales[0], 403 * scales[1], elements.canvas.width, elements.canvas.height];
+    """)
+    assert done["state"]["sides"] == pytest.approx([750, 504, 750, 504])

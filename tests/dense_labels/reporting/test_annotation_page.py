@@ -320,6 +320,36 @@ def test_suggestions_lie_where_the_detail_of_the_pictures_agrees():
     assert [found[2][k]["probability"] for k in "01"] == probability.tolist()
 
 
+REMEMBERED = """
+const { width, height } = greySize(data);
+const pixels = (grey) => grey.flat().flatMap((value) => [value, value, value, 255]);
+const seen = input.greys.map((grey) => greyOf({ width, height, data: pixels(grey) }));
+let [state, found] = [initialState(data), null];
+for (const [n, id, point, asked] of input.steps) {
+  state = withPoints(state, n, {[id]: point});
+  if (asked !== null) found = suggestionsFor(data, maps, state, meanLabels(data, maps, state), asked, seen);
+}
+console.log(JSON.stringify(found));
+"""
+
+
+@needs_node
+def test_what_was_asked_before_does_not_change_what_is_suggested():
+    """Most of it is remembered from one click to the next: each step asks for the suggestions of a picture."""
+    from dense_labels.annotation import refining
+
+    given = sheet()
+    data = annotation_page.page_data(
+        dataclasses.replace(given, settings={**given.settings, **refining.SETTINGS}), pictures()
+    )
+    greys = [refining.grey(picture, (28 / 4, 40 / 4)).tolist() for picture in pictures()]
+    steps = [[0, 1, [20, 30], 2], [0, 1, [40, 50], 2], [1, 0, [9, 8], 2], [1, 1, [60, 70], 0], [1, 0, [15, 25], 2]]
+    for last in range(2, len(steps) + 1):
+        alone = [[*step[:3], None] for step in steps[: last - 1]] + [steps[last - 1]]
+        found, anew = (javascript(REMEMBERED, data=data, greys=greys, steps=each) for each in (steps[:last], alone))
+        assert found == anew and (found or steps[last - 1][3] == 0)
+
+
 @needs_node
 def test_what_a_detector_predicts_is_suggested_where_there_is_no_point_and_labels_suggest_the_rest():
     predicted = np.array(
@@ -362,20 +392,6 @@ def test_landmarks_come_go_and_are_renamed():
     assert done["again"] == [{"id": 0, "name": 'left, "eye"'}, {"id": 1, "name": "nose"}, {"id": 2, "name": "x"}]
     assert done["renamed"] == {"id": 1, "name": "tail"} and done["done"] == [False, True, False]
     assert done["kept"] == [True, False, False, False, False]
-
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
-def test_a_browser_opens_the_page_from_a_file_and_its_policy_lets_it_run(tmp_path):
-    written(tmp_path)
-    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
-    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", f"--user-data-dir={tmp_path}/profile")
-    command = [CHROMIUM, *flags, *quiet, "--virtual-time-budget=3000", "--dump-dom", str(tmp_path / "annotate.html")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert "0 of 3 pictures done." in done.stdout, done.stderr
-    assert done.stdout.count('class="landmark') == 2 and done.stdout.count('class="thumbnail"') == 3
 
 
 def test_as_many_pictures_as_names_are_needed():
