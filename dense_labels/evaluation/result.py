@@ -48,10 +48,21 @@ class Result:
         return dataclasses.replace(self, metrics={**self.metrics, **metrics})
 
     def table(self) -> str:
-        """Returns the figures as text, for a terminal."""
-        from dense_labels.evaluation import tables
+        """Returns the figures as text, for a terminal; an empty string where nothing was measured."""
+        from dense_labels.evaluation import border_reliance, cycle_consistency, descriptor_matching, tables
 
-        return tables.everything(self)
+        parts = []
+        if self.few_shot_error_percent:
+            parts.append(tables.few_shot(self.few_shot_error_percent))
+        if self.landmark_error_percent or "tested" in self.protocol:
+            names, best = self.landmark_names, self.best
+            parts.append(tables.landmarks(self.landmark_error_percent, self.metrics, self.protocol, names, best))
+        if any(name in self.metrics for name in descriptor_matching.WORDS):
+            parts.append(descriptor_matching.summary(self.metrics))
+        if self.matching_by_turn:
+            parts.append(tables.surface(self.metrics, self.matching_by_turn))
+        parts += [cycle_consistency.summary(self.metrics), border_reliance.summary(self.metrics)]
+        return "\n".join(part for part in parts if part)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the dictionary that is written; what was not measured is left out."""

@@ -185,28 +185,3 @@ def turned(rotations_a, rotations_b) -> np.ndarray:
     # The Frobenius norm of the difference of two rotations by t is 2 sqrt(2) sin(t / 2).
     chord = np.linalg.norm(rotations_a - rotations_b, axis=(-2, -1)) / np.sqrt(8)
     return np.degrees(2 * np.arcsin(np.minimum(chord, 1.0)))
-
-
-def table(result: Result) -> str:
-    """Lays out what `measure` returned.
-
-    Args:
-      result: a `Result`.
-
-    Returns:
-      The table, a string.
-    """
-    metrics = result.metrics
-    lines = ["degrees on the object     median      mean    chance (median)"]
-    for name in MEASURES:
-        if f"{name}_mean_degrees" in metrics:
-            keys = f"{name}_median", f"{name}_mean", f"chance_{name}_median"
-            median, mean, chance = (metrics[f"{key}_degrees"] for key in keys)
-            lines.append(f"{name:<22}{median:>10.2f}{mean:>10.2f}{chance:>10.1f}")
-    for row in result.matching_by_turn:
-        if row["points"]:
-            turn = "{}-{}".format(*row["turned_by_degrees"])
-            lines.append(f"  turned by {turn:<10}{row['median_degrees']:>10.2f}{row['mean_degrees']:>10.2f}")
-    if metrics.get("isometry_reflected"):
-        lines.append("the labels are a mirror image of the object")
-    return "\n".join(lines)

@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from dense_labels.evaluation import border_reliance, cycle_consistency, descriptor_matching, measuring, surface
-
-if TYPE_CHECKING:
-    from dense_labels.evaluation.result import Result
+from dense_labels.evaluation import measuring
 
 _MATCHING = "matching_"
 _WIDTH = 14
 
 
-def everything(result: Result) -> str:
-    """Lays out all that a result holds; an empty string where nothing was measured."""
-    parts = []
-    if result.few_shot_error_percent:
-        parts.append(few_shot(result.few_shot_error_percent))
-    if result.landmark_error_percent or "tested" in result.protocol:
-        parts.append(landmarks(result))
-    if any(name in result.metrics for name in descriptor_matching.WORDS):
-        parts.append(descriptor_matching.summary(result.metrics))
-    if result.matching_by_turn:
-        parts.append(surface.table(result))
-    parts += [cycle_consistency.summary(result.metrics), border_reliance.summary(result.metrics)]
-    return "\n".join(part for part in parts if part)
+def landmarks(
+    each: Mapping[str, Sequence[float | None]],
+    mean: Mapping[str, float],
+    protocol: Mapping[str, Any],
+    landmark_names: Sequence[str],
+    best: str,
+) -> str:
+    """Lays out the errors of each landmark, a line each; then their mean, and the images off by more than 10 %.
 
-
-def landmarks(result: Result) -> str:
-    """Lays out the errors of each landmark, a line each; then their mean, and the images off by more than 10 %."""
-    each, mean = result.landmark_error_percent, result.metrics
+    Args:
+      each: way of predicting -> mean error of each landmark, None where it is annotated nowhere.
+      mean, protocol, landmark_names, best: `metrics` and the others of a `Result`.
+    """
     if not each:
         return "there are too few annotated images to measure on"
-    names = list(result.landmark_names) or [str(k) for k in range(len(next(iter(each.values()))))]
+    names = list(landmark_names) or [str(k) for k in range(len(next(iter(each.values()))))]
     first = max(map(len, ["landmark", *names]))
-    counts = [result.protocol.get(f"test_{what}") for what in ("landmarks", "images")]
+    counts = [protocol.get(f"test_{what}") for what in ("landmarks", "images")]
     of = f", {counts[0]} in {counts[1]} images" if all(counts) else ""
-    lines = [result.protocol["error"] + of, f"{'landmark':<{first}}" + "".join(f"{name:>{_WIDTH}}" for name in each)]
+    lines = [protocol["error"] + of, f"{'landmark':<{first}}" + "".join(f"{name:>{_WIDTH}}" for name in each)]
     for landmark, values in zip(names, zip(*each.values())):
         numbers = ("-" if value is None else f"{value:.3f}" for value in values)
         lines.append(f"{landmark:<{first}}" + "".join(f"{number:>{_WIDTH}}" for number in numbers))
@@ -50,8 +42,8 @@ def landmarks(result: Result) -> str:
     errors = {name: mean[f"{name}_error_percent"] for name in each}
     if len(errors) > 1 and min(errors, key=errors.__getitem__) == measuring.MEAN_SHAPE:
         lines.append("no head does better than the mean shape, which sees no picture: train longer or annotate more")
-    if "chosen" in result.protocol:
-        lines.append(f"{result.best} is exported, chosen {result.protocol['chosen']}")
+    if "chosen" in protocol:
+        lines.append(f"{best} is exported, chosen {protocol['chosen']}")
     matching = {
         name[len(_MATCHING) : -len("_px")]: mean[name]
         for name in mean
@@ -69,6 +61,24 @@ def few_shot(errors: Mapping[str, Mapping[int, Sequence[float]]]) -> str:
     for count in next(iter(errors.values())):
         figures = (mean_and_deviation(each[count], 2) for each in errors.values())
         lines.append(f"{count:<9}" + "".join(f"{figure:>{_WIDTH + 2}}" for figure in figures))
+    return "\n".join(lines)
+
+
+def surface(metrics: Mapping[str, float], by_turn: Sequence[Mapping[str, Any]]) -> str:
+    """Lays out what `surface.measure` found: its `metrics` and its `matching_by_turn`."""
+    lines = ["degrees on the object     median      mean    chance (median)"]
+    ending = "_mean_degrees"
+    for name in (each.removesuffix(ending) for each in metrics if each.endswith(ending)):
+        if not name.startswith("chance_"):
+            keys = f"{name}_median", f"{name}_mean", f"chance_{name}_median"
+            median, mean, chance = (metrics[f"{key}_degrees"] for key in keys)
+            lines.append(f"{name:<22}{median:>10.2f}{mean:>10.2f}{chance:>10.1f}")
+    for row in by_turn:
+        if row["points"]:
+            turn = "{}-{}".format(*row["turned_by_degrees"])
+            lines.append(f"  turned by {turn:<10}{row['median_degrees']:>10.2f}{row['mean_degrees']:>10.2f}")
+    if metrics.get("isometry_reflected"):
+        lines.append("the labels are a mirror image of the object")
     return "\n".join(lines)
 
 
