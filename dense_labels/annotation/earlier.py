@@ -92,7 +92,8 @@ def read(
 
 def _warn_of_others(paths: Sequence[str], folder: str, trained_on: str, annotations: str | os.PathLike) -> None:
     """Warns of pictures that are others in the folder of the training, where the annotations may be of those."""
-    pairs = [(path, os.path.join(trained_on, name)) for path, name in zip(paths, names(paths, folder))]
+    inside = [(path, name) for path, name in zip(paths, names(paths, folder)) if not name.startswith("../")]
+    pairs = [(path, os.path.join(trained_on, name)) for path, name in inside]
     other = [pair for pair in pairs if trained_on and os.path.isfile(pair[1]) and not copies.is_same(*pair)]
     if other:
         progress.warn(

@@ -62,6 +62,11 @@ def read(path: pathlib.Path, folder: pathlib.Path, category: str, of: pathlib.Pa
 def _start(path, folder):
     """The folder that names of pictures start from in a file."""
     start = uncorrected.folder_of_pictures(path)
+    if start and not os.path.isdir(start):
+        progress.warn(
+            f"{path} was predicted of the pictures in {start}, which is not there any more: its names are taken to "
+            f"start from {folder}"
+        )
     inside = os.path.isdir(start) and pathlib.Path(os.path.realpath(start)).is_relative_to(os.path.realpath(folder))
     return start if inside else folder
 
@@ -69,7 +74,8 @@ def _start(path, folder):
 def _brought_in(pictures, folder):
     """The same of the pictures in the folder, where those that a file was found to be of are copies elsewhere."""
     outside = [path for path in dict.fromkeys(pictures.paths) if not _inside(path, folder)]
-    own = dict(zip(outside, copies.originals(outside, [_called_so(path, folder) for path in outside])))
+    found = dict(zip(outside, copies.originals(outside, [_called_so(path, folder) for path in outside])))
+    own = {path: copy for path, copy in found.items() if copy not in pictures.paths}  # else there are two of one
     return dataclasses.replace(pictures, paths=tuple(own.get(path, path) for path in pictures.paths))
 
 
@@ -121,14 +127,17 @@ def as_predicted(after: Known, folder: pathlib.Path, category: str, given: pathl
     copy = given or uncorrected.as_it_was(after.path)
     if copy is None:
         return None
+    if given:
+        uncorrected.check_start(after.path, after.pictures.paths, folder, given)
+    named_as = given if given and uncorrected.folder_of_pictures(given) else after.path
     try:
-        known = _called_as(after, read(copy, folder, category, of=given or after.path))
+        known = _called_as(after, read(copy, folder, category, of=named_as))
     except ValueError as error:
         if given:
             raise
         raise ValueError(
-            f"{copy}, which says what of {after.path} is as predicted, cannot be read: {error}; put back what it "
-            "needs, or give --predicted=FILE, a copy of it without that"
+            f"{after.path} as it was predicted, {copy}, cannot be read: {error}; put the picture back, or copy that "
+            "file without it and give the copy as --predicted"
         ) from error
     if set(known.found.landmark_names) & set(after.found.landmark_names):
         return known

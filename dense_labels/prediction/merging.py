@@ -75,6 +75,7 @@ def merge_annotations(
         files.write_whole(out, content)
     else:
         files.make_whole(out, content)
+    uncorrected.forget(out)
     progress.say(f"{out}: {corrected} pictures corrected and {added} added to those of {older}, as {entry.name}")
     if corrected and was is None:
         progress.note(

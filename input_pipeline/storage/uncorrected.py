@@ -57,12 +57,24 @@ def rename(path: pathlib.Path, kept: pathlib.Path) -> None:
     Raises:
       OSError: if it cannot be renamed.
     """
-    left, copies = read_digests(path.parent / WRITTEN), path.parent / _COPIES
+    left, kept_copies = read_digests(path.parent / WRITTEN), path.parent / _COPIES
     path.rename(kept)
-    if path.name in left and (copies / path.name).exists():
-        files.remove(copies / kept.name)
-        (copies / path.name).rename(copies / kept.name)
+    if path.name in left and (kept_copies / path.name).exists():
+        files.remove(kept_copies / kept.name)
+        (kept_copies / path.name).rename(kept_copies / kept.name)
         left[kept.name] = left.pop(path.name)
+        files.write_whole(path.parent / WRITTEN, json.dumps(left, indent=1).encode())
+
+
+def forget(path: pathlib.Path) -> None:
+    """Forgets what predictions wrote under a name that something else has now.
+
+    Raises:
+      OSError: if that cannot be written.
+    """
+    left = read_digests(path.parent / WRITTEN)
+    if left.pop(path.name, None) is not None:
+        files.remove(path.parent / _COPIES / path.name)
         files.write_whole(path.parent / WRITTEN, json.dumps(left, indent=1).encode())
 
 
@@ -118,21 +130,50 @@ def check(path: str | os.PathLike, pictures: Iterable[str], folder: str | os.Pat
     Raises:
       ValueError: if the predictions were of other pictures, which have these names in another folder.
     """
-    place = _place(path)
-    if place and place.pictures:
-        for found in dict.fromkeys(pictures):
-            name = pathlib.PurePath(os.path.relpath(found, folder))
-            meant = os.path.join(place.pictures, name)
-            if name.parts[0] != os.pardir and os.path.isfile(meant) and not copies.is_same(meant, found):
-                raise ValueError(
-                    f"{os.fspath(path)} is of the pictures in {place.pictures}, and {found} is another picture than "
-                    f"{meant}; give {place.pictures} as the folder of the pictures"
-                )
+    top = folder_of_pictures(path)
+    if other := _others(pictures, folder, top):
+        raise ValueError(
+            f"{os.fspath(path)} is of the pictures in {top}, and {other[0]} is another picture than {other[1]}; give "
+            f"{top} as the folder of the pictures"
+        )
     if is_uncorrected(path):
         progress.warn(
             f"{os.fspath(path)} is as predictions have left it: nobody has corrected it, and what is predicted is "
             "taken for annotated"
         )
+
+
+def check_start(
+    path: str | os.PathLike, pictures: Iterable[str], folder: str | os.PathLike, predicted: str | os.PathLike
+) -> None:
+    """Holds a corrected file against where names of the predictions start from that it is said to be corrected from.
+
+    Args:
+      path: of the corrected file.
+      pictures: paths of the pictures that it was found to be of.
+      folder: that its names were taken to start from.
+      predicted: the file as it was predicted.
+
+    Raises:
+      ValueError: if names may start from the folder of these predictions as well, and are of other pictures there.
+    """
+    top = folder_of_pictures(predicted)
+    if not folder_of_pictures(path) and (other := _others(pictures, folder, top)):
+        raise ValueError(
+            f"{os.fspath(path)}: names may start from {os.fspath(folder)} or, as those of {os.fspath(predicted)} do, "
+            f"from {top}, and {other[0]} and {other[1]} are two pictures; put it in the place of "
+            f"{os.fspath(predicted)}, or leave --predicted out"
+        )
+
+
+def _others(pictures: Iterable[str], folder: str | os.PathLike, top: str) -> tuple[str, str] | None:
+    """The first picture that is another one than what has its name from `folder` on in `top`, and that one."""
+    for found in dict.fromkeys(pictures) if top else ():
+        name = pathlib.PurePath(os.path.relpath(found, folder))
+        meant = os.path.join(top, name)
+        if name.parts[0] != os.pardir and os.path.isfile(meant) and not copies.is_same(meant, found):
+            return found, meant
+    return None
 
 
 def read_digests(path: pathlib.Path) -> dict[str, Any]:

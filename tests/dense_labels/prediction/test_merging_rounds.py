@@ -46,6 +46,47 @@ def test_names_of_predictions_start_from_their_own_folder(folder, tmp_path, kind
     np.testing.assert_allclose([first["a.png"], first["new/a.png"]], [[1.25, 2], [20, 21]], atol=0.01)
 
 
+def of_a_new_folder(folder, tmp_path):
+    """What a person had of two pictures called a.png, and predictions of one, whose names start from its folder."""
+    (folder / "new").mkdir()
+    Image.new("RGB", (64, 40), "red").save(folder / "new" / "a.png")
+    before = saved(folder, tmp_path / "old", "csv", {**OLD, "new/a.png": [[1, 2], [3, 4], [5, 6]]})
+    found = {"a.png": [[20, 21], [22, 23], [24, 25]]}
+    return before, saved(folder / "new", tmp_path / "new", "csv", found, by_hand=False)
+
+
+def test_a_corrected_file_elsewhere_whose_names_may_start_from_two_folders_is_refused(folder, tmp_path):
+    before, after = of_a_new_folder(folder, tmp_path)
+    corrected = tmp_path / "corrected.csv"
+    corrected.write_text(after.read_text().replace("20", "29", 1))
+    said = f"corrected.csv: names may start from {folder} or, as those of {after} do, from {folder}/new, and {folder}/a"
+    with pytest.raises(ValueError, match=said):
+        merging.merge_annotations(before, corrected, tmp_path / "all.csv", folder, predicted=after)
+    assert not (tmp_path / "all.csv").exists()
+
+
+def test_a_copy_of_predictions_is_of_the_pictures_that_these_are_of(folder, tmp_path):
+    before, after = of_a_new_folder(folder, tmp_path)
+    shutil.copyfile(after, tmp_path / "was.csv")
+    for options in ({}, {"predicted": tmp_path / "was.csv"}):
+        out = tmp_path / f"all_{len(options)}.csv"
+        assert merging.merge_annotations(before, after, out, folder, **options)[1:] == (0, 0)
+
+
+def test_what_is_written_in_the_place_of_predictions_is_not_of_their_pictures(folder, tmp_path):
+    before, after = of_a_new_folder(folder, tmp_path)
+    after.unlink()
+    merging.merge_annotations(before, saved(folder, tmp_path / "more", "csv", NEW), after, folder)
+    assert uncorrected.folder_of_pictures(after) == "" and uncorrected.as_it_was(after) is None
+
+
+def test_predictions_whose_pictures_have_moved_are_said_to_start_from_that_folder(folder, tmp_path, capsys):
+    before, after = predicted(folder, tmp_path)
+    moved = folder.rename(tmp_path / "moved")
+    merging.merge_annotations(before, after, tmp_path / "all.csv", moved)
+    assert f"was predicted of the pictures in {folder}, which is not there any more" in capsys.readouterr().out
+
+
 def test_predictions_of_other_pictures_of_the_same_names_are_refused(folder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
@@ -84,7 +125,7 @@ def test_a_picture_that_is_gone_makes_no_corrections_of_the_others(folder, tmp_p
     before, after = predicted(folder, tmp_path)
     (folder / "d.png").rename(tmp_path / "d.png")
     table(after, *(line for line in after.read_text().splitlines() if "d.png" not in line))
-    with pytest.raises(ValueError, match=r"as predicted, cannot be read: .*d.png.*; put back what it needs, or give"):
+    with pytest.raises(ValueError, match=r"as it was predicted, .* cannot be read: .*d.png.*; put the picture"):
         merging.merge_annotations(before, after, tmp_path / "all.csv", folder)
     copy = uncorrected.as_it_was(after)
     table(tmp_path / "was.csv", *(line for line in copy.read_text().splitlines() if "d.png" not in line))
